@@ -1,0 +1,4 @@
+//! Stub.
+/// A password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Password(String);

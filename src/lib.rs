@@ -1,0 +1,20 @@
+//! klatch: rooms without a server.
+//!
+//! People connect to each other by address and port, chat, lock their room with a password and
+//! share files; every member who has a piece of a file serves it to the others.
+//!
+//! Dependencies point one way: `crypto <- router <- wire <- net, ui <- node <- main`.
+//! ARCHITECTURE.md is the map.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
+
+pub mod config;
+pub mod crypto;
+pub mod files;
+pub mod limits;
+pub mod net;
+pub mod node;
+pub mod router;
+pub mod thread;
+pub mod ui;
+pub mod wire;

@@ -1,0 +1,196 @@
+//! Every bound of klatch in one value, each with its unit and its reason. Tests may set their own.
+
+/// The bounds. All are enforced when something is accepted or allocated, never as *validity* of
+/// what others signed: members with other limits would otherwise disagree about the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    // Before admission: everything is small and short.
+    /// Connections that have not been admitted, at once: bounds threads that strangers can cost.
+    pub pending_conns: usize,
+    /// The same per IPv4 address or IPv6 /64 (loopback excepted).
+    pub pending_conns_per_addr: usize,
+    /// Handshakes accepted per second, sustained.
+    pub handshakes_per_s: u32,
+    /// Handshakes accepted in a burst.
+    pub handshake_burst: u32,
+    /// From the first byte to admission, absolute.
+    pub handshake_deadline_ms: u64,
+    /// The same when a password is exchanged (Argon2 on a slow machine).
+    pub password_deadline_ms: u64,
+    /// Bytes of one record before admission.
+    pub handshake_record_max_bytes: usize,
+    /// Password exchanges in progress at once.
+    pub password_exchanges: usize,
+    /// Password attempts that did not succeed, per address and `password_window_ms`.
+    pub password_attempts_per_addr: usize,
+    /// The window of the line above.
+    pub password_window_ms: u64,
+    /// Password attempts that did not succeed, in all, per hour.
+    pub password_attempts_per_hour: usize,
+
+    // A session.
+    /// Bytes of one control message (a JSON object in one Noise record).
+    pub message_max_bytes: usize,
+    /// Messages queued towards one peer.
+    pub outbox_messages: usize,
+    /// Bytes queued towards one peer.
+    pub outbox_bytes: usize,
+    /// A link that drained nothing for so long is closed.
+    pub stuck_link_ms: u64,
+    /// Entries pushed to us without our asking, per link and second.
+    pub pushed_entries_per_s: u32,
+    /// The same in a burst; what exceeds it is dropped and repaired.
+    pub pushed_entries_burst: u32,
+    /// A link idle for so long is pinged.
+    pub ping_after_idle_ms: u64,
+    /// A link silent for so long is dead.
+    pub dead_after_ms: u64,
+    /// A second connection of a pair waits so long for the first to answer a ping.
+    pub duplicate_ping_ms: u64,
+
+    // The room.
+    /// Links at most.
+    pub peers: usize,
+    /// Members known, present or not.
+    pub members: usize,
+    /// Chains in the log of a room.
+    pub chains: usize,
+    /// Bytes of log kept for a room.
+    pub log_bytes: usize,
+    /// The same for one author.
+    pub log_bytes_per_author: usize,
+    /// Entries that wait for their parents.
+    pub waiting_entries: usize,
+    /// Entries in one answer of repair.
+    pub answer_entries: usize,
+    /// Bytes in one answer of repair.
+    pub answer_bytes: usize,
+    /// An unanswered question of repair goes to another link after so long.
+    pub ask_timeout_ms: u64,
+    /// Have-vector entries in one message.
+    pub have_page: usize,
+    /// Change records of the lock that are kept with their keys.
+    pub lock_records: usize,
+
+    // Finding each other.
+    /// Addresses that one member may teach about itself.
+    pub addresses_per_member: usize,
+    /// Dials in flight.
+    pub dials: usize,
+    /// Failed dials per teller and minute.
+    pub failed_dials_per_teller_min: usize,
+    /// A connect attempt gives up after so long.
+    pub connect_timeout_ms: u64,
+    /// First wait before a lost link is dialled again; doubles up to the next.
+    pub redial_min_ms: u64,
+    /// Longest wait between redials.
+    pub redial_max_ms: u64,
+    /// A pair that failed to link for so long is `unlinked`.
+    pub unlinked_after_ms: u64,
+    /// Presence records are refreshed so often while somebody is unlinked.
+    pub presence_refresh_ms: u64,
+    /// A presence record younger than this keeps an unlinked member present.
+    pub presence_ttl_ms: u64,
+    /// A member whose socket closed is still present for so long.
+    pub closed_grace_ms: u64,
+
+    // Files.
+    /// Threads that fetch a chunk.
+    pub fetch_threads: usize,
+    /// Threads that serve a lane.
+    pub serve_threads: usize,
+    /// Lanes per pair of members and direction of the bytes.
+    pub lanes_per_pair: usize,
+    /// Requests queued on one lane.
+    pub lane_queue: usize,
+    /// Chunks that one host sends at a time.
+    pub serving_chunks: usize,
+    /// An idle lane closes after so long.
+    pub lane_idle_ms: u64,
+    /// A lane is admitted for so long after its session ended.
+    pub lane_grace_ms: u64,
+    /// Chunks of a file at most (2 TiB in chunks of 16 MiB).
+    pub file_chunks: u32,
+    /// Longest file that can be offered or fetched, in bytes.
+    pub file_bytes: u64,
+    /// Files that one member may host towards us.
+    pub hosted_files_per_member: usize,
+    /// Downloads at once.
+    pub downloads: usize,
+    /// A download without any host fails after so long at the end of stdin.
+    pub no_host_ms: u64,
+
+    // The node.
+    /// Events waiting for the router.
+    pub inbox_events: usize,
+    /// Notices kept for slow faces.
+    pub notice_ring: usize,
+    /// Threads are joined within so long at shutdown.
+    pub shutdown_ms: u64,
+    /// Longest line of stdin, in bytes.
+    pub line_max_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pending_conns: 64,
+            pending_conns_per_addr: 4,
+            handshakes_per_s: 50,
+            handshake_burst: 200,
+            handshake_deadline_ms: 3_000,
+            password_deadline_ms: 10_000,
+            handshake_record_max_bytes: 4 * 1024,
+            password_exchanges: 4,
+            password_attempts_per_addr: 5,
+            password_window_ms: 10 * 60_000,
+            password_attempts_per_hour: 60,
+            message_max_bytes: 32 * 1024,
+            outbox_messages: 1_024,
+            outbox_bytes: 1024 * 1024,
+            stuck_link_ms: 20_000,
+            pushed_entries_per_s: 50,
+            pushed_entries_burst: 1_000,
+            ping_after_idle_ms: 5_000,
+            dead_after_ms: 15_000,
+            duplicate_ping_ms: 2_000,
+            peers: 128,
+            members: 1_024,
+            chains: 4_096,
+            log_bytes: 256 * 1024 * 1024,
+            log_bytes_per_author: 64 * 1024 * 1024,
+            waiting_entries: 4_096,
+            answer_entries: 256,
+            answer_bytes: 256 * 1024,
+            ask_timeout_ms: 2_000,
+            have_page: 100,
+            lock_records: 16,
+            addresses_per_member: 4,
+            dials: 8,
+            failed_dials_per_teller_min: 4,
+            connect_timeout_ms: 10_000,
+            redial_min_ms: 250,
+            redial_max_ms: 30_000,
+            unlinked_after_ms: 2_000,
+            presence_refresh_ms: 5_000,
+            presence_ttl_ms: 15_000,
+            closed_grace_ms: 5_000,
+            fetch_threads: 32,
+            serve_threads: 32,
+            lanes_per_pair: 2,
+            lane_queue: 16,
+            serving_chunks: 4,
+            lane_idle_ms: 5_000,
+            lane_grace_ms: 10_000,
+            file_chunks: 131_072,
+            file_bytes: 1 << 41,
+            hosted_files_per_member: 4_096,
+            downloads: 256,
+            no_host_ms: 60_000,
+            inbox_events: 1_024,
+            notice_ring: 4_096,
+            shutdown_ms: 2_000,
+            line_max_bytes: 64 * 1024,
+        }
+    }
+}

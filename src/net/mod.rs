@@ -1,0 +1,1 @@
+//! Blocking threads around sockets.

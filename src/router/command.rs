@@ -1,0 +1,120 @@
+//! What a person, a script or a page can ask for: one closed enum for every face.
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::password::Password;
+
+/// A parsed command with valid values; `ui::command` reads it from a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Say a text to the room.
+    Say {
+        /// Valid message text (checked by [`crate::router::text::check_message`]).
+        text: String,
+    },
+    /// Link with a peer.
+    Connect {
+        /// Host name or address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What is known of the lock, and the password if one was given.
+        lock: LockWish,
+    },
+    /// Lock the room or change its password; `None` asks for it.
+    Password {
+        /// The new password.
+        password: Option<Password>,
+    },
+    /// Open the room again.
+    Unlock,
+    /// Offer a file.
+    Send {
+        /// The path as the person meant it, candidates in the order to try.
+        paths: Vec<String>,
+    },
+    /// Fetch a file.
+    Download {
+        /// Exact name or a prefix of 8 or more hex digits of the id.
+        wanted: String,
+    },
+    /// Stop a download or withdraw one's own offer.
+    Cancel {
+        /// Exact name or a prefix of 8 or more hex digits of the id.
+        wanted: String,
+    },
+    /// What is offered.
+    Files,
+    /// Who is here.
+    Members,
+    /// What is moving.
+    Transfers,
+    /// Change the nickname.
+    Name {
+        /// A valid name (checked by [`crate::router::text::check_name`]).
+        name: String,
+    },
+    /// For scripts: wait until something holds.
+    Wait {
+        /// What to wait for.
+        what: Wait,
+        /// Give up after this long.
+        within_ms: u64,
+    },
+    /// Into a fresh room alone.
+    Leave,
+    /// End the program.
+    Quit,
+    /// The end of piped stdin: finish what is under way, then end.
+    EndOfInput,
+}
+
+impl Command {
+    /// The command's word, as `--json` names it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Command::Say { .. } => "say",
+            Command::Connect { .. } => "connect",
+            Command::Password { .. } => "password",
+            Command::Unlock => "unlock",
+            Command::Send { .. } => "send",
+            Command::Download { .. } => "download",
+            Command::Cancel { .. } => "cancel",
+            Command::Files => "files",
+            Command::Members => "members",
+            Command::Transfers => "transfers",
+            Command::Name { .. } => "name",
+            Command::Wait { .. } => "wait",
+            Command::Leave => "leave",
+            Command::Quit => "quit",
+            Command::EndOfInput => "end_of_input",
+        }
+    }
+}
+
+/// What the person at the keyboard said about the lock of the room that they connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockWish {
+    /// Nothing: join an open room; of a locked one, ask for the password.
+    Unknown,
+    /// `connect … locked`: the face asks for the password before anything is dialled.
+    Locked,
+    /// A password is at hand: accept nothing but a locked room that it opens.
+    Password(Password),
+}
+
+/// What `wait` can wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// So many milliseconds.
+    Time(u64),
+    /// So many other members present, or more.
+    Members(usize),
+    /// An offer of this name by anyone present.
+    File(String),
+    /// A message of another member that contains this text, after the one that satisfied the last.
+    Message(String),
+    /// Every download, from whichever face it was begun.
+    Downloads,
+}

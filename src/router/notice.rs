@@ -1,0 +1,360 @@
+//! What klatch tells its faces: one closed enum, rendered by `ui` as lines for people or as JSON.
+//!
+//! Every text that a peer had a hand in is [`Untrusted`]: faces cannot print it unescaped.
+
+use std::path::PathBuf;
+
+use super::ids::{EntryId, FileId, MemberId, RoomId};
+use super::text::Untrusted;
+
+/// Who said or did something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The member.
+    pub id: MemberId,
+    /// Its nickname, told apart from another of the same name (`ana·3f9c`).
+    pub name: Untrusted,
+}
+
+/// A member as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Identity and name.
+    pub who: Who,
+    /// `host:port` of its link or of its first known address; empty if unknown.
+    pub address: String,
+    /// Whether this node is linked with it (otherwise it is known through others).
+    pub linked: bool,
+    /// This node itself.
+    pub own: bool,
+}
+
+/// A file as the room knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Content id.
+    pub id: FileId,
+    /// Name as offered.
+    pub name: Untrusted,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// One line of `files`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileLine {
+    /// The file.
+    pub file: FileInfo,
+    /// Who offers it.
+    pub from: Vec<Who>,
+    /// Present members (this one included) that hold all of it or a part.
+    pub hosts: usize,
+    /// Offered by this node.
+    pub own: bool,
+}
+
+/// One line of `transfers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferLine {
+    /// The file.
+    pub file: FileInfo,
+    /// True for a download, false for what is served to `to`.
+    pub download: bool,
+    /// Bytes verified (download) or sent (serving).
+    pub bytes_done: u64,
+    /// Bytes per second over the last few seconds.
+    pub bytes_per_second: u64,
+    /// Hosts in use (download), 0 when serving.
+    pub hosts: usize,
+    /// The member served, when serving.
+    pub to: Option<Who>,
+}
+
+/// An error of a command or at start: a code of interface.md and a line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// One of the codes of the contract.
+    pub code: Code,
+    /// What was tried, on what, and what to do; foreign text in it is already escaped.
+    pub text: String,
+}
+
+impl Failure {
+    /// Puts a code and a line together.
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+macro_rules! codes {
+    ($($variant:ident = $word:literal),* $(,)?) => {
+        /// The error codes of the contract, stable for scripts.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(missing_docs)]
+        pub enum Code { $($variant),* }
+
+        impl Code {
+            /// Every code, in the order of the contract.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
+
+            /// The word that scripts see.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Code::$variant => $word),* }
+            }
+
+            /// Reads the word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Code::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    Usage = "usage",
+    UnknownCommand = "unknown_command",
+    BadAddress = "bad_address",
+    NameNotFound = "name_not_found",
+    Unreachable = "unreachable",
+    Timeout = "timeout",
+    NotKlatch = "not_klatch",
+    VersionMismatch = "version_mismatch",
+    SelfConnect = "self_connect",
+    InARoom = "in_a_room",
+    RoomLocked = "room_locked",
+    RoomNotLocked = "room_not_locked",
+    RoomFull = "room_full",
+    WrongPassword = "wrong_password",
+    PasswordRequired = "password_required",
+    PasswordTooShort = "password_too_short",
+    TooManyAttempts = "too_many_attempts",
+    FileNotFound = "file_not_found",
+    NotAFile = "not_a_file",
+    PermissionDenied = "permission_denied",
+    NoSuchOffer = "no_such_offer",
+    AmbiguousName = "ambiguous_name",
+    NoHost = "no_host",
+    DiskFull = "disk_full",
+    IoError = "io_error",
+    MessageTooLong = "message_too_long",
+    InvalidUtf8 = "invalid_utf8",
+    WaitTimeout = "wait_timeout",
+    Cancelled = "cancelled",
+    PortInUse = "port_in_use",
+    DataDirInUse = "data_dir_in_use",
+    DataDirNotWritable = "data_dir_not_writable",
+    NobodyPresent = "nobody_present",
+    IdentityInUse = "identity_in_use",
+    ChainForked = "chain_forked",
+    BadChunk = "bad_chunk",
+    HostChangedFile = "host_changed_file",
+}
+
+/// Something to tell the faces. Times are wall-clock milliseconds since 1970 UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The first of all.
+    Started {
+        /// This node's identity and name.
+        who: Who,
+        /// The identity is for this run only.
+        temporary: bool,
+    },
+    /// Where peers reach us.
+    Listening {
+        /// `host:port`, LAN addresses first.
+        addresses: Vec<String>,
+    },
+    /// The first link of a room is up; once per room, at both ends.
+    Joined {
+        /// The room.
+        room: RoomId,
+        /// Members known at this moment, without this node.
+        members: Vec<MemberInfo>,
+        /// Whether it is locked.
+        locked: bool,
+    },
+    /// We left a room.
+    Left {
+        /// The room.
+        room: RoomId,
+    },
+    /// A member is present now.
+    MemberJoined {
+        /// The member.
+        member: MemberInfo,
+    },
+    /// A member is no longer present.
+    MemberLeft {
+        /// The member.
+        member: MemberInfo,
+    },
+    /// A member changed its name.
+    NameChanged {
+        /// The member under its new name.
+        member: MemberInfo,
+        /// The name before.
+        before: Untrusted,
+    },
+    /// A text was said.
+    Message {
+        /// The entry, under the id first shown.
+        id: EntryId,
+        /// Its author.
+        from: Who,
+        /// The text; empty when `known` is false.
+        text: Untrusted,
+        /// When the author's clock said it was written.
+        time_ms: i64,
+        /// Said by this node.
+        own: bool,
+        /// Was said before this node came.
+        history: bool,
+        /// Sortable: late messages may belong before earlier ones.
+        order: String,
+        /// False for a kind of entry that this version does not know (a placeholder is shown).
+        known: bool,
+    },
+    /// How many present members hold an own message.
+    Held {
+        /// The entry, under the id first shown.
+        id: EntryId,
+        /// Other members present that hold it.
+        held_by: usize,
+        /// Other members present.
+        present: usize,
+    },
+    /// A file to offer is being hashed.
+    HashProgress {
+        /// Its path.
+        path: PathBuf,
+        /// Bytes hashed.
+        bytes_done: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// A file is offered.
+    FileOffered {
+        /// The file.
+        file: FileInfo,
+        /// Who offers it.
+        from: Who,
+        /// When the author's clock said it was offered.
+        time_ms: i64,
+        /// Offered by this node.
+        own: bool,
+        /// Was offered before this node came.
+        history: bool,
+    },
+    /// An offer was taken back.
+    FileWithdrawn {
+        /// The file.
+        file: FileInfo,
+        /// Who had offered it.
+        from: Who,
+        /// When the author's clock said so.
+        time_ms: i64,
+        /// Withdrawn by this node.
+        own: bool,
+        /// Was withdrawn before this node came.
+        history: bool,
+    },
+    /// A download began.
+    DownloadStarted {
+        /// The file.
+        file: FileInfo,
+    },
+    /// A download goes on; every 250 ms while bytes arrive.
+    DownloadProgress {
+        /// The file.
+        file: FileInfo,
+        /// Bytes verified.
+        bytes_done: u64,
+        /// Over the last few seconds.
+        bytes_per_second: u64,
+        /// Hosts in use.
+        hosts: usize,
+    },
+    /// A download is complete and in place.
+    DownloadFinished {
+        /// The file.
+        file: FileInfo,
+        /// Where it lies (absolute).
+        path: PathBuf,
+        /// Bytes that came over the network for this download.
+        bytes_fetched: u64,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+        /// Hosts that delivered at least one chunk.
+        hosts: usize,
+    },
+    /// A download ended without a file.
+    DownloadFailed {
+        /// The file.
+        file: FileInfo,
+        /// Why.
+        failure: Failure,
+    },
+    /// The room was locked, or its password changed.
+    RoomLocked {
+        /// By whom; `None` when the setter is not known here.
+        by: Who,
+        /// This node's own change lost against it: the setter's password holds.
+        overruled: bool,
+    },
+    /// The room was opened.
+    RoomUnlocked {
+        /// By whom.
+        by: Who,
+        /// This node's own change lost against it.
+        overruled: bool,
+    },
+    /// A password is needed to go on with a command of one face.
+    PasswordRequired {
+        /// `host:port` of the locked room; empty for the own room's new password.
+        address: String,
+    },
+    /// Answer to `members`.
+    Members {
+        /// This node first.
+        list: Vec<MemberInfo>,
+    },
+    /// Answer to `files`.
+    Files {
+        /// By name.
+        list: Vec<FileLine>,
+    },
+    /// Answer to `transfers`.
+    Transfers {
+        /// Downloads first.
+        list: Vec<TransferLine>,
+    },
+    /// A command ended well.
+    CommandDone {
+        /// The line of stdin that gave it.
+        line: u64,
+        /// Its word.
+        command: &'static str,
+    },
+    /// A plain remark.
+    Remark {
+        /// A finished line; foreign text in it is already escaped.
+        text: String,
+    },
+    /// A command failed, or something went wrong at start.
+    Error {
+        /// The line of stdin that gave the command; `None` at start or for no command.
+        line: Option<u64>,
+        /// The command's word.
+        command: Option<&'static str>,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// The last of all.
+    Stopped {
+        /// The program's exit code.
+        exit_code: u8,
+    },
+}

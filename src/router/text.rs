@@ -1,0 +1,191 @@
+//! Texts that people and peers write: what is allowed, and the one type that foreign text travels
+//! in.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Longest message, in bytes.
+pub const MESSAGE_MAX_BYTES: usize = 8 * 1024;
+/// Longest nickname, in characters.
+pub const NAME_MAX_CHARS: usize = 32;
+
+/// Text that somebody else had a hand in.
+///
+/// Its only exits are escaped: [`fmt::Display`] and [`Untrusted::line`] replace whatever could move
+/// a cursor, colour a screen, hide or reorder text; [`Untrusted::raw`] is for JSON, which escapes
+/// by itself, and for comparing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Untrusted(String);
+
+impl Untrusted {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text as it is: for comparing, and for encoders that escape by themselves.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+
+    /// The text on one line: line feeds are escaped as well.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        self.0.chars().for_each(|c| push_escaped(&mut out, c, false));
+        out
+    }
+
+    /// The text with its line feeds and tabs; further lines are indented by four spaces, so that
+    /// nothing in it can look like a line of klatch's.
+    #[must_use]
+    pub fn block(&self) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        for c in self.0.chars() {
+            push_escaped(&mut out, c, true);
+            if c == '\n' {
+                out.push_str("    ");
+            }
+        }
+        out
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.line())
+    }
+}
+
+fn push_escaped(out: &mut String, c: char, keep_breaks: bool) {
+    // Joiners make emoji and some scripts readable and can hide nothing in a message.
+    let kept = matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}');
+    if keep_breaks && kept || !(is_control(c) || is_format(c)) {
+        out.push(c);
+    } else {
+        out.push_str(&format!("\\u{{{:x}}}", c as u32));
+    }
+}
+
+/// C0, DEL and C1 controls, and the line and paragraph separators.
+#[must_use]
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Characters that hide or reorder text: bidirectional marks, zero-width and other invisible
+/// format characters (Unicode general category Cf and its look-alikes), tags and private noncharacters.
+#[must_use]
+pub fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+        | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What is wrong with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Longer than allowed.
+    #[error("the message has {bytes} bytes; {MESSAGE_MAX_BYTES} are allowed: send it as a file")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A control character.
+    #[error("the text contains the control character U+{0:04X}, which is not allowed")]
+    Control(u32),
+    /// Nothing in it.
+    #[error("the text is empty")]
+    Empty,
+    /// A name that is too long.
+    #[error("the name has {chars} characters; 1 to {NAME_MAX_CHARS} are allowed")]
+    NameTooLong {
+        /// Its length in characters.
+        chars: usize,
+    },
+    /// A name that could be mistaken for something of klatch's.
+    #[error("a name may not contain ':' nor begin with '*' or '/'")]
+    NameForm,
+}
+
+/// Checks a message: 1 byte to 8 KiB, no control characters but line feed and tab.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_message(text: &str) -> Result<(), TextError> {
+    if text.len() > MESSAGE_MAX_BYTES {
+        return Err(TextError::TooLong { bytes: text.len() });
+    }
+    if text.trim().is_empty() {
+        return Err(TextError::Empty);
+    }
+    match text.chars().find(|&c| is_control(c) && c != '\n' && c != '\t') {
+        Some(c) => Err(TextError::Control(c as u32)),
+        None => Ok(()),
+    }
+}
+
+/// Checks a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
+/// format characters, no leading `*` or `/`.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_name(name: &str) -> Result<String, TextError> {
+    if name.len() > 8 * NAME_MAX_CHARS {
+        return Err(TextError::NameTooLong { chars: name.chars().count() });
+    }
+    let name: String = name.trim().nfc().collect();
+    let chars = name.chars().count();
+    if chars == 0 {
+        return Err(TextError::Empty);
+    }
+    if chars > NAME_MAX_CHARS {
+        return Err(TextError::NameTooLong { chars });
+    }
+    if let Some(c) = name.chars().find(|&c| is_control(c) || is_format(c)) {
+        return Err(TextError::Control(c as u32));
+    }
+    if name.contains(':') || name.starts_with(['*', '/']) {
+        return Err(TextError::NameForm);
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_text_holds_no_control_and_no_bidi() {
+        let hostile = "a\u{1b}[2Jb\u{9b}c\r\u{202e}d\u{7f}\n* eve joined";
+        let line = Untrusted::new(hostile).line();
+        assert_eq!(line, "a\\u{1b}[2Jb\\u{9b}c\\u{d}\\u{202e}d\\u{7f}\\u{a}* eve joined");
+        let block = Untrusted::new("one\ntwo").block();
+        assert_eq!(block, "one\n    two");
+    }
+
+    #[test]
+    fn names_and_messages_are_held_to_the_contract() {
+        assert_eq!(check_name(" ana "), Ok("ana".into()));
+        assert_eq!(check_name("e\u{301}"), Ok("\u{e9}".into()));
+        assert_eq!(check_name("* ana"), Err(TextError::NameForm));
+        assert_eq!(check_name("a:b"), Err(TextError::NameForm));
+        assert_eq!(check_name("a\u{200b}"), Err(TextError::Control(0x200b)));
+        assert_eq!(check_name(&"x".repeat(33)), Err(TextError::NameTooLong { chars: 33 }));
+        assert_eq!(check_message("a\nb\tc"), Ok(()));
+        assert_eq!(check_message("a\u{7}"), Err(TextError::Control(7)));
+        assert_eq!(check_message(&"x".repeat(8193)), Err(TextError::TooLong { bytes: 8193 }));
+    }
+}

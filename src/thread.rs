@@ -1,0 +1,100 @@
+//! The one place where threads begin: each is named, has an explicit stack, is guarded against
+//! panics and counted, so that a shutdown can wait for all of them and a test can see that none
+//! is left.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+
+/// Stack of a thread that only moves bytes.
+pub const STACK_SMALL_BYTES: usize = 192 * 1024;
+/// Stack of a thread that computes (router, hashing, password exchange).
+pub const STACK_LARGE_BYTES: usize = 1024 * 1024;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Owned threads that have not ended (the exempt ones of [`spawn_exempt`] not counted).
+#[must_use]
+pub fn live() -> usize {
+    LIVE.load(Ordering::SeqCst)
+}
+
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        LIVE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Starts an owned thread. The caller keeps the handle and joins it.
+///
+/// # Errors
+/// When the system cannot start another thread.
+pub fn spawn<F>(name: &str, stack_bytes: usize, work: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    let counted = Counted::new();
+    Builder::new().name(name.to_owned()).stack_size(stack_bytes).spawn(move || {
+        let _counted = counted;
+        guard(work);
+    })
+}
+
+/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer,
+/// the resolver, the signal handlers'. There is no other.
+///
+/// # Errors
+/// When the system cannot start another thread.
+pub fn spawn_exempt<F>(name: &str, work: F) -> io::Result<()>
+where
+    F: FnOnce() + Send + 'static,
+{
+    Builder::new().name(name.to_owned()).stack_size(STACK_LARGE_BYTES).spawn(|| guard(work))?;
+    Ok(())
+}
+
+/// Starts a thread that ends before `scope` does.
+///
+/// # Errors
+/// When the system cannot start another thread.
+pub fn spawn_scoped<'scope, 'env, F, T>(
+    scope: &'scope Scope<'scope, 'env>,
+    name: &str,
+    stack_bytes: usize,
+    work: F,
+) -> io::Result<ScopedJoinHandle<'scope, T>>
+where
+    F: FnOnce() -> T + Send + 'scope,
+    T: Send + 'scope,
+{
+    let counted = Counted::new();
+    Builder::new().name(name.to_owned()).stack_size(stack_bytes).spawn_scoped(scope, move || {
+        let _counted = counted;
+        work()
+    })
+}
+
+/// Runs `work`; a panic is logged and ends only this thread's work. Whoever waits for its outcome
+/// learns it from the drop of what it owned.
+fn guard<F: FnOnce()>(work: F) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        let name = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        tracing::error!(thread = name, "a thread panicked; what it served is closed");
+    }
+}
+
+/// Lowers the priority of the calling thread: bulk work must not delay chat.
+pub fn lower_priority() {
+    // A failure leaves the thread at normal priority, which is correct, only less polite.
+    let _ = rustix::process::nice(10);
+}

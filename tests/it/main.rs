@@ -1,0 +1,2 @@
+//! Real nodes over real sockets.
+fn main() {}
