@@ -1,0 +1,557 @@
+//! What reaches the router, and what it decides: closed enums of plain data.
+
+use core::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::bitmap::Bitmap;
+use super::command::Command;
+use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
+use super::message::{Hello, KeyMark, Message, Refusal};
+use super::notice::{Failure, Notice};
+use super::signed::SignedRecord;
+use crate::crypto::binding::{Role, Side};
+use crate::crypto::password::{Lock, Password};
+use crate::crypto::room_key::RoomKey;
+
+/// Fresh secrets, drawn by the shell for the events that may need them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draw {
+    /// A room that nobody has been in.
+    pub room: RoomId,
+    /// A room key that nobody has seen.
+    pub key: RoomKey,
+    /// A new chain of this author.
+    pub nonce: LogNonce,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Time passed: a deadline is due.
+    Tick,
+    /// Where this node can be reached by others, its listening port last known.
+    Listening {
+        /// The port.
+        port: u16,
+        /// Addresses of the interfaces, best first.
+        addresses: Vec<SocketAddr>,
+    },
+    /// The machine slept: the wall clock ran ahead of the steady one.
+    Woke,
+    /// A face gave a command. It is answered by one [`Effect::Reply`].
+    Commanded {
+        /// The face.
+        face: FaceId,
+        /// The line of its input.
+        line: u64,
+        /// The command.
+        command: Command,
+        /// Secrets for commands that make a room or a key.
+        draw: Draw,
+    },
+    /// A face answered [`Effect::AskPassword`]; `None`: it did not want to.
+    PasswordGiven {
+        /// The face.
+        face: FaceId,
+        /// The line of the command that asked.
+        line: u64,
+        /// The answer.
+        password: Option<Password>,
+    },
+    /// [`Effect::PrepareLock`] is done.
+    LockPrepared {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// The room that it is for.
+        room: RoomId,
+        /// What members keep.
+        lock: Lock,
+        /// The next epoch's key.
+        key: RoomKey,
+    },
+
+    /// A dial failed before the peer's Hello.
+    DialFailed {
+        /// The dial.
+        conn: ConnId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A channel is up, dialled or accepted; it waits for [`Effect::SendHello`].
+    ConnOpened {
+        /// The connection.
+        conn: ConnId,
+        /// Which side this node is.
+        side: Side,
+        /// What the connection is for.
+        role: Role,
+        /// The peer's address.
+        remote: SocketAddr,
+    },
+    /// The peer's Hello arrived; the connection waits for [`Effect::Proceed`] or a refusal.
+    HelloArrived {
+        /// The connection.
+        conn: ConnId,
+        /// What the peer says.
+        theirs: Hello,
+        /// The room tags say that both are in one room.
+        same_room: bool,
+    },
+    /// The plan was carried out and the peer proved who it is.
+    Identified {
+        /// The connection.
+        conn: ConnId,
+        /// The peer.
+        member: MemberId,
+        /// What the plan gave.
+        outcome: Outcome,
+        /// Secrets, should this node move.
+        draw: Draw,
+    },
+    /// The peer said something; the first is `Ready`, `Record` or `Refuse`.
+    Said {
+        /// The connection.
+        conn: ConnId,
+        /// What.
+        message: Message,
+    },
+    /// The outbox of a connection is half full: only what must go is queued from here on.
+    Congested {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The outbox drained.
+    Drained {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A connection ended.
+    ConnClosed {
+        /// The connection.
+        conn: ConnId,
+        /// How.
+        how: Closed,
+    },
+
+    /// A lane is ready for use.
+    LaneOpened {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Hashing goes on.
+    HashProgressed {
+        /// The job.
+        job: u64,
+        /// The file.
+        path: PathBuf,
+        /// Bytes hashed.
+        bytes_done: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// [`Effect::Hash`] is done.
+    Hashed {
+        /// The job.
+        job: u64,
+        /// The file, or why not.
+        result: Result<Hashed, Failure>,
+    },
+    /// [`Effect::OpenPart`] is done.
+    PartOpened {
+        /// The file.
+        file: FileId,
+        /// Which opening: answers to earlier ones are ignored.
+        turn: u64,
+        /// Chunks that are verified on disk, and whether the list of hashes is known.
+        result: Result<PartState, Failure>,
+    },
+    /// [`Effect::FetchList`] is done.
+    ListFetched {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane it came over.
+        conn: ConnId,
+        /// Verified chunks on disk, now that there is something to verify them against.
+        result: Result<Bitmap, FetchError>,
+    },
+    /// [`Effect::Fetch`] is done.
+    ChunkFetched {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane it came over.
+        conn: ConnId,
+        /// The chunk.
+        chunk: u32,
+        /// Bytes that came over the network.
+        bytes: u64,
+        /// Verified and written, or why not.
+        result: Result<(), FetchError>,
+    },
+    /// [`Effect::FinishPart`] is done.
+    PartFinished {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Where it lies.
+        result: Result<PathBuf, Failure>,
+    },
+    /// [`Effect::Recheck`] is done, or a serving thread saw that a file changed.
+    SourceChecked {
+        /// The file.
+        file: FileId,
+        /// It is still what was offered.
+        intact: bool,
+    },
+    /// A serving thread sent a chunk.
+    ChunkServed {
+        /// To whom.
+        member: MemberId,
+        /// The file.
+        file: FileId,
+        /// Bytes sent.
+        bytes: u64,
+    },
+}
+
+/// A hashed file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Name to offer it under.
+    pub name: String,
+    /// Content id.
+    pub file: FileId,
+    /// Length in bytes.
+    pub size: u64,
+    /// BEP 52 root.
+    pub root: Digest32,
+}
+
+/// A partial file that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartState {
+    /// The list of chunk hashes must be fetched first.
+    NeedsList,
+    /// The list is known (short files need none); these chunks are verified.
+    Verified(Bitmap),
+    /// All of it was already on this computer and lies in the partial file now.
+    Complete,
+}
+
+/// Why a chunk or a list did not come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchError {
+    /// The lane ended.
+    Lane,
+    /// The host says that it does not have it.
+    NotHeld,
+    /// It does not fit its hash: the host lied or its copy is damaged.
+    Bad,
+    /// This computer could not write it.
+    Disk(Failure),
+    /// No thread could be had.
+    Busy,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// The peer refused, and said why.
+    Refused(Refusal),
+    /// This side refused.
+    ByUs,
+    /// The socket closed.
+    Gone,
+    /// Nothing came for too long.
+    Silent,
+    /// What came was no valid protocol.
+    Protocol(String),
+}
+
+/// What the handshake goes on with, decided by both Hellos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// One room: prove knowledge of its keys, newest first.
+    Prove {
+        /// The room.
+        room: RoomId,
+        /// Every kept key.
+        keys: Vec<(KeyMark, RoomKey)>,
+    },
+    /// Two fresh open rooms: exchange {room, key}.
+    Merge {
+        /// One's own room.
+        room: RoomId,
+        /// Its key.
+        key: RoomKey,
+    },
+    /// Admit a newcomer: after OPAQUE if the newest record holds a lock, then send it.
+    Grant {
+        /// The room.
+        room: RoomId,
+        /// The newest record.
+        record: Arc<SignedRecord>,
+    },
+    /// Be admitted.
+    Join {
+        /// The password; `None` for an open room.
+        password: Option<Password>,
+    },
+}
+
+/// What the handshake gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The peer proved these keys, which this node has too, newest first; and named these.
+    Proven {
+        /// The newest key that both have.
+        common: KeyMark,
+        /// The newest that the peer has.
+        newest: KeyMark,
+    },
+    /// The peer's room and key.
+    Merged {
+        /// Room.
+        room: RoomId,
+        /// Key.
+        key: RoomKey,
+    },
+    /// The newcomer was admitted.
+    Granted,
+    /// We were admitted.
+    Joined {
+        /// The room.
+        room: RoomId,
+        /// Its newest record.
+        record: Arc<SignedRecord>,
+    },
+}
+
+/// Where to dial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// What a person typed.
+    Host {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A known address.
+    Addr(SocketAddr),
+}
+
+/// Something to do. The shell performs effects in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Connect, and make the channel; answered by `ConnOpened` or `DialFailed`.
+    Dial {
+        /// Number of the connection, drawn by the router.
+        conn: ConnId,
+        /// Where to.
+        target: Target,
+        /// What for.
+        role: Role,
+    },
+    /// Send this Hello, with the tag of this room.
+    SendHello {
+        /// The connection.
+        conn: ConnId,
+        /// What to say.
+        hello: Hello,
+        /// For the tag; never sent.
+        room: RoomId,
+    },
+    /// Go on with the handshake; `password`: the longer deadline holds.
+    Proceed {
+        /// The connection.
+        conn: ConnId,
+        /// How.
+        plan: Plan,
+    },
+    /// Queue a message.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// What.
+        message: Message,
+    },
+    /// The link is committed: handshake deadlines end.
+    Linked {
+        /// The connection.
+        conn: ConnId,
+        /// With whom.
+        member: MemberId,
+    },
+    /// Tell the peer why, then close.
+    Refuse {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Send what is queued (for at most half a second), then close.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The lane is admitted: say ready; then serve, or hand it to the fetching threads.
+    StartLane {
+        /// The connection.
+        conn: ConnId,
+        /// With whom.
+        member: MemberId,
+        /// This side asks; otherwise it serves.
+        fetch: bool,
+    },
+
+    /// Ask a face for a password.
+    AskPassword {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// `host:port` of the locked room; empty for a new password of one's own room.
+        address: String,
+        /// The last one was wrong.
+        again: bool,
+    },
+    /// Make a lock from a password (slow, elsewhere).
+    PrepareLock {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// The room.
+        room: RoomId,
+        /// The password.
+        password: Password,
+    },
+    /// Tell all faces.
+    Notify(Notice),
+    /// Answer a command; on success with its lists before this.
+    Reply {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// Its word.
+        command: &'static str,
+        /// How it ended.
+        result: Result<(), Failure>,
+    },
+    /// The room was left: faces forget its log.
+    Forget,
+
+    /// Hash the first of these paths that exists.
+    Hash {
+        /// Number of the job.
+        job: u64,
+        /// Candidates.
+        paths: Vec<String>,
+    },
+    /// Stop hashing.
+    CancelHash {
+        /// The job.
+        job: u64,
+    },
+    /// Serve what this job hashed.
+    Serve {
+        /// The file.
+        file: FileId,
+        /// The job.
+        job: u64,
+    },
+    /// Stop serving a file.
+    Unserve {
+        /// The file.
+        file: FileId,
+    },
+    /// Open a partial file for a download, and copy what is already here.
+    OpenPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Length in bytes.
+        size: u64,
+        /// BEP 52 root.
+        root: Digest32,
+        /// A complete source of the same content is served here: copy it.
+        copy: bool,
+    },
+    /// Fetch the chunk hashes over a lane.
+    FetchList {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane.
+        conn: ConnId,
+    },
+    /// Fetch a chunk over a lane.
+    Fetch {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane.
+        conn: ConnId,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// Every chunk is verified: put the file in place under a name.
+    FinishPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Name as offered.
+        name: String,
+    },
+    /// Stop a download; the verified chunks stay on disk.
+    DropPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+    },
+    /// Rehash a chunk that somebody calls bad.
+    Recheck {
+        /// The file.
+        file: FileId,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// End the program with this code.
+    Stop {
+        /// 0, or 1 when a command failed.
+        exit_code: u8,
+    },
+}
+
+/// What the shell tells the router once, at the start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Nickname.
+    pub name: String,
+    /// The identity is for this run only.
+    pub temporary: bool,
+    /// Drawn at start.
+    pub run: RunId,
+    /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC.
+    pub wall_at_zero_ms: i64,
+    /// Bounds.
+    pub limits: crate::limits::Limits,
+    /// First room, key and chain.
+    pub draw: Draw,
+}

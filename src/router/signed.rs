@@ -1,0 +1,463 @@
+//! What members sign, and its bytes: entries of the log, presence records, lock records.
+//!
+//! What is signed is a string of bytes: a JSON object, kept and passed on exactly as it was signed,
+//! verified first and parsed after. The room is not in the bytes; it is hashed in front of them,
+//! so that nothing can be replayed into another room. Entries and records are named by a hash
+//! that does not cover the signature, so a malleated signature makes no second entry.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordHash, RoomId, RunId};
+use crate::crypto::hash::digest;
+use crate::crypto::identity::{self, Identity};
+use crate::crypto::password::Lock;
+use crate::crypto::room_key::RoomKey;
+
+/// Longest signed bytes of an entry. Part of what is *valid*, so it never changes.
+pub const ENTRY_MAX_BYTES: usize = 16 * 1024;
+/// Parents that an entry names at most.
+pub const PARENTS_MAX: usize = 8;
+/// Members that a lock record lists at most.
+pub const LISTED_MAX: usize = 256;
+
+const ENTRY: &[u8] = b"klatch entry 1\0";
+const ENTRY_SIGNATURE: &[u8] = b"klatch entry signature 1\0";
+const PRESENCE: &[u8] = b"klatch presence 1\0";
+const RECORD: &[u8] = b"klatch lock record 1\0";
+const RECORD_SIGNATURE: &[u8] = b"klatch lock record signature 1\0";
+const RECORD_MAC: &[u8] = b"klatch lock record mac 1\0";
+
+/// Why signed bytes are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignedError {
+    /// Larger than its kind may be.
+    #[error("signed bytes are larger than allowed")]
+    TooLarge,
+    /// Not the JSON object that its kind asks for.
+    #[error("signed bytes have the wrong form")]
+    Form,
+    /// The signature is not its author's.
+    #[error("a signature does not fit")]
+    Signature,
+}
+
+/// One stay of one author in one room: entries of a chain are numbered without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Chain {
+    /// Who signs.
+    pub author: MemberId,
+    /// Which of the author's chains.
+    pub nonce: LogNonce,
+}
+
+/// A reference to an entry of another chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntryRef {
+    /// Its chain.
+    #[serde(flatten)]
+    pub chain: Chain,
+    /// Its place in the chain, from 1.
+    pub seq: u64,
+    /// Its id.
+    pub id: EntryId,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A message.
+    Text(String),
+    /// A file is offered.
+    Offer(Offer),
+    /// All of the author's offers of a file are taken back.
+    Withdraw(FileId),
+    /// The author's new nickname.
+    Name(String),
+    /// Something a later version says: stored, passed on, shown as a placeholder.
+    Unknown,
+}
+
+/// A file as its offer describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Name; hostile until made safe.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// BEP 52 root.
+    pub root: Digest32,
+}
+
+/// The parsed bytes of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryBody {
+    /// Its chain.
+    pub chain: Chain,
+    /// Its place in the chain, from 1.
+    pub seq: u64,
+    /// The entry before it in the chain; `None` exactly for the first.
+    pub prev: Option<EntryId>,
+    /// Heads of other chains that the author had seen.
+    pub parents: Vec<EntryRef>,
+    /// The author's wall clock, milliseconds since 1970 UTC; for display only.
+    pub time_ms: i64,
+    /// What it says.
+    pub kind: Kind,
+}
+
+/// An entry with a signature that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedEntry {
+    /// SHA-256 over label, room and bytes.
+    pub id: EntryId,
+    /// The signed bytes.
+    pub bytes: Box<[u8]>,
+    /// Ed25519 over label and id.
+    pub signature: [u8; 64],
+    /// The bytes, parsed.
+    pub body: EntryBody,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireEntry {
+    #[serde(flatten)]
+    chain: Chain,
+    seq: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prev: Option<EntryId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parents: Vec<EntryRef>,
+    time: i64,
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<Digest32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<FileId>,
+}
+
+impl SignedEntry {
+    /// Signs an entry for `room`.
+    #[must_use]
+    pub fn sign(room: &RoomId, me: &Identity, body: EntryBody) -> Arc<Self> {
+        let mut wire = WireEntry {
+            chain: body.chain,
+            seq: body.seq,
+            prev: body.prev,
+            parents: body.parents.clone(),
+            time: body.time_ms,
+            kind: String::new(),
+            text: None,
+            name: None,
+            size: None,
+            root: None,
+            file: None,
+        };
+        wire.kind = match &body.kind {
+            Kind::Text(text) => {
+                wire.text = Some(text.clone());
+                "text"
+            }
+            Kind::Offer(offer) => {
+                wire.name = Some(offer.name.clone());
+                wire.size = Some(offer.size);
+                wire.root = Some(offer.root);
+                "offer"
+            }
+            Kind::Withdraw(file) => {
+                wire.file = Some(*file);
+                "withdraw"
+            }
+            Kind::Name(name) => {
+                wire.name = Some(name.clone());
+                "name"
+            }
+            Kind::Unknown => "unknown",
+        }
+        .into();
+        let bytes = to_bytes(&wire);
+        let id = entry_id(room, &bytes);
+        let signature = me.sign(&[ENTRY_SIGNATURE, &id.0].concat());
+        Arc::new(Self { id, bytes, signature, body })
+    }
+
+    /// Verifies, then parses.
+    ///
+    /// # Errors
+    /// When the bytes are too large, of the wrong form, or not signed by the author they name.
+    pub fn verify(
+        room: &RoomId,
+        bytes: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<Arc<Self>, SignedError> {
+        if bytes.len() > ENTRY_MAX_BYTES {
+            return Err(SignedError::TooLarge);
+        }
+        // The author's key is inside the bytes, so they are parsed before the signature is
+        // checked, and nothing of them is used unless it fits.
+        let wire: WireEntry = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let id = entry_id(room, bytes);
+        let message = [ENTRY_SIGNATURE, &id.0].concat();
+        if !identity::verify(&wire.chain.author.0, &message, signature) {
+            return Err(SignedError::Signature);
+        }
+        let body = body_of(wire).ok_or(SignedError::Form)?;
+        Ok(Arc::new(Self { id, bytes: bytes.into(), signature: *signature, body }))
+    }
+
+    /// Bytes that keeping this entry costs, roughly.
+    #[must_use]
+    pub fn cost_bytes(&self) -> usize {
+        2 * self.bytes.len() + 256
+    }
+}
+
+fn body_of(wire: WireEntry) -> Option<EntryBody> {
+    let parents_fit = wire.parents.len() <= PARENTS_MAX
+        && wire.parents.iter().all(|parent| parent.seq > 0 && parent.chain != wire.chain);
+    if wire.seq == 0 || (wire.seq == 1) != wire.prev.is_none() || !parents_fit {
+        return None;
+    }
+    // A known kind with a content that does not fit is as good as an unknown kind: it takes its
+    // place in the chain, so that the author's later entries flow, and shows as a placeholder.
+    let kind = match wire.kind.as_str() {
+        "text" => wire
+            .text
+            .filter(|text| super::text::check_message(text).is_ok())
+            .map_or(Kind::Unknown, Kind::Text),
+        "offer" => match (wire.name, wire.size, wire.root) {
+            (Some(name), Some(size), Some(root)) if name.len() <= 1024 => {
+                Kind::Offer(Offer { name, size, root })
+            }
+            _ => Kind::Unknown,
+        },
+        "withdraw" => wire.file.map_or(Kind::Unknown, Kind::Withdraw),
+        "name" => wire
+            .name
+            .and_then(|name| super::text::check_name(&name).ok())
+            .map_or(Kind::Unknown, Kind::Name),
+        _ => Kind::Unknown,
+    };
+    Some(EntryBody {
+        chain: wire.chain,
+        seq: wire.seq,
+        prev: wire.prev,
+        parents: wire.parents,
+        time_ms: wire.time,
+        kind,
+    })
+}
+
+fn entry_id(room: &RoomId, bytes: &[u8]) -> EntryId {
+    EntryId(digest(&[ENTRY, &room.0, bytes]))
+}
+
+/// What a member says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Who.
+    pub member: MemberId,
+    /// Which run of the program.
+    pub run: RunId,
+    /// Higher replaces lower: milliseconds of the member's wall clock, or one more than the last.
+    pub version: u64,
+    /// Nickname.
+    pub name: String,
+    /// Where it can be dialled: at most 4.
+    pub addresses: Vec<SocketAddr>,
+    /// Members that it has failed to link with.
+    pub unlinked: Vec<MemberId>,
+    /// It leaves.
+    pub bye: bool,
+}
+
+/// A presence record with a signature that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPresence {
+    /// The signed bytes.
+    pub bytes: Box<[u8]>,
+    /// Ed25519 over label, room and bytes.
+    pub signature: [u8; 64],
+    /// The bytes, parsed.
+    pub body: Presence,
+}
+
+impl SignedPresence {
+    /// Signs one's own record for `room`.
+    #[must_use]
+    pub fn sign(room: &RoomId, me: &Identity, body: Presence) -> Arc<Self> {
+        let bytes = to_bytes(&body);
+        let signature = me.sign(&[PRESENCE, &room.0, &bytes].concat());
+        Arc::new(Self { bytes, signature, body })
+    }
+
+    /// Verifies, then parses.
+    ///
+    /// # Errors
+    /// When the bytes are of the wrong form, hold a name that is not allowed, or are not signed by
+    /// the member they name.
+    pub fn verify(
+        room: &RoomId,
+        bytes: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<Arc<Self>, SignedError> {
+        let mut body: Presence = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let message = [PRESENCE, &room.0, bytes].concat();
+        if !identity::verify(&body.member.0, &message, signature) {
+            return Err(SignedError::Signature);
+        }
+        body.name = super::text::check_name(&body.name).map_err(|_| SignedError::Form)?;
+        Ok(Arc::new(Self { bytes: bytes.into(), signature: *signature, body }))
+    }
+}
+
+/// The state of a room's lock from one change to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// 0 for a new room; each change adds one.
+    pub epoch: u64,
+    /// The room key of this epoch.
+    pub key: RoomKey,
+    /// What members need to admit by password; `None` for an open room.
+    pub lock: Option<Lock>,
+    /// The members present at the change, the setter included.
+    pub members: Vec<MemberId>,
+    /// Who changed it; `None` exactly for epoch 0.
+    pub setter: Option<MemberId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireRecord {
+    epoch: u64,
+    key: Digest32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    setup: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    registration: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    members: Vec<MemberId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    setter: Option<MemberId>,
+}
+
+/// A lock record, signed by its setter and MACed under the key before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRecord {
+    /// SHA-256 over label, room and bytes.
+    pub hash: RecordHash,
+    /// The signed bytes; they hold the key, so they only travel inside the channel.
+    pub bytes: Box<[u8]>,
+    /// Ed25519 over label and hash; zeros for epoch 0.
+    pub signature: [u8; 64],
+    /// HMAC-SHA256 under the key of the epoch before; zeros for epoch 0.
+    pub mac: [u8; 32],
+    /// The bytes, parsed.
+    pub body: Record,
+}
+
+impl SignedRecord {
+    /// The record of a new room: open, nobody listed, unsigned.
+    #[must_use]
+    pub fn first(room: &RoomId, key: RoomKey) -> Arc<Self> {
+        let body = Record { epoch: 0, key, lock: None, members: Vec::new(), setter: None };
+        let bytes = record_bytes(&body);
+        let hash = record_hash(room, &bytes);
+        Arc::new(Self { hash, bytes, signature: [0; 64], mac: [0; 32], body })
+    }
+
+    /// Signs a change and MACs it under the key that it replaces.
+    #[must_use]
+    pub fn sign(room: &RoomId, me: &Identity, previous: &RoomKey, body: Record) -> Arc<Self> {
+        let bytes = record_bytes(&body);
+        let hash = record_hash(room, &bytes);
+        let signature = me.sign(&[RECORD_SIGNATURE, &hash.0].concat());
+        let mac = previous.mac(&[RECORD_MAC, &hash.0].concat());
+        Arc::new(Self { hash, bytes, signature, mac, body })
+    }
+
+    /// Verifies, then parses. The MAC needs a key and is checked by [`SignedRecord::follows`].
+    ///
+    /// # Errors
+    /// When the bytes are of the wrong form or not signed by the setter they name.
+    pub fn verify(
+        room: &RoomId,
+        bytes: &[u8],
+        signature: &[u8; 64],
+        mac: &[u8; 32],
+    ) -> Result<Arc<Self>, SignedError> {
+        let wire: WireRecord = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let lock = match (wire.setup, wire.registration) {
+            (None, None) => None,
+            (Some(setup), Some(registration)) => {
+                let setup = BASE64.decode(setup.as_bytes()).map_err(|_| SignedError::Form)?;
+                let registration =
+                    BASE64.decode(registration.as_bytes()).map_err(|_| SignedError::Form)?;
+                Some(Lock::from_bytes(&setup, &registration).map_err(|_| SignedError::Form)?)
+            }
+            _ => return Err(SignedError::Form),
+        };
+        let form = wire.members.len() <= LISTED_MAX
+            && (wire.epoch == 0) == wire.setter.is_none()
+            && (wire.epoch > 0 || (lock.is_none() && wire.members.is_empty()))
+            && wire.epoch < u64::MAX;
+        if !form {
+            return Err(SignedError::Form);
+        }
+        let hash = record_hash(room, bytes);
+        if let Some(setter) = wire.setter {
+            let message = [RECORD_SIGNATURE, &hash.0].concat();
+            if !identity::verify(&setter.0, &message, signature) {
+                return Err(SignedError::Signature);
+            }
+        }
+        let body = Record {
+            epoch: wire.epoch,
+            key: RoomKey::from_bytes(wire.key.0),
+            lock,
+            members: wire.members,
+            setter: wire.setter,
+        };
+        Ok(Arc::new(Self { hash, bytes: bytes.into(), signature: *signature, mac: *mac, body }))
+    }
+
+    /// Whether this change was made by somebody who knew `key`, the key of the epoch before.
+    #[must_use]
+    pub fn follows(&self, key: &RoomKey) -> bool {
+        key.check_mac(&[RECORD_MAC, &self.hash.0].concat(), &self.mac)
+    }
+
+    /// The order among records: the highest wins.
+    #[must_use]
+    pub fn rank(&self) -> (u64, bool, RecordHash) {
+        (self.body.epoch, self.body.lock.is_some(), self.hash)
+    }
+}
+
+fn record_bytes(body: &Record) -> Box<[u8]> {
+    to_bytes(&WireRecord {
+        epoch: body.epoch,
+        key: Digest32(*body.key.expose()),
+        setup: body.lock.as_ref().map(|lock| BASE64.encode(lock.setup())),
+        registration: body.lock.as_ref().map(|lock| BASE64.encode(lock.registration())),
+        members: body.members.clone(),
+        setter: body.setter,
+    })
+}
+
+fn record_hash(room: &RoomId, bytes: &[u8]) -> RecordHash {
+    RecordHash(digest(&[RECORD, &room.0, bytes]))
+}
+
+fn to_bytes<T: Serialize>(value: &T) -> Box<[u8]> {
+    // Serialising a struct of strings and numbers into memory cannot fail.
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
