@@ -6,7 +6,7 @@
 
 use super::address::{is_number, read_address, read_port};
 use crate::config::DEFAULT_PORT;
-use crate::crypto::password::Password;
+use crate::crypto::password::{Password, PasswordError};
 use crate::router::command::{Command, LockWish, Wait};
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
@@ -283,9 +283,15 @@ fn password(rest: &str) -> Result<Input, Misfit> {
 /// Makes a password of a text, wherever it was typed.
 ///
 /// # Errors
-/// `password_too_short`, which covers all that a password may not be.
+/// `password_too_short`; `usage` for what else a password may not be.
 pub fn read_password(text: &str) -> Result<Password, Failure> {
-    Password::new(text).map_err(|error| Failure::new(Code::PasswordTooShort, error.to_string()))
+    Password::new(text).map_err(|error| {
+        let code = match error {
+            PasswordError::TooShort { .. } => Code::PasswordTooShort,
+            _ => Code::Usage,
+        };
+        Failure::new(code, error.to_string())
+    })
 }
 
 fn help(rest: &str) -> Result<Input, Misfit> {
