@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::event::{Closed, Draw, Effect, Outcome, Plan};
 use super::ids::{ConnId, MemberId};
-use super::links::{self, Agreement, Conn, Grounds, Link, Purpose, Stage, Verdict, decide, plain_ip};
+use super::links::{
+    self, Agreement, Conn, Grounds, Link, Purpose, Stage, Verdict, decide, plain_ip,
+};
 use super::lock::LockState;
 use super::message::{Hello, Message, Refusal, Why};
 use super::notice::Notice;
@@ -98,13 +100,7 @@ impl Router {
         self.guesses.end(conn);
     }
 
-    pub(super) fn conn_opened(
-        &mut self,
-        conn: ConnId,
-        side: Side,
-        role: Role,
-        remote: SocketAddr,
-    ) {
+    pub(super) fn conn_opened(&mut self, conn: ConnId, side: Side, role: Role, remote: SocketAddr) {
         let now = self.now;
         let opened = self.conns.entry(conn).or_insert_with(|| Conn {
             side,
@@ -182,7 +178,7 @@ impl Router {
             self.reserved = Some(id);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Planned(verdict);
+            conn.stage = Stage::Planned;
         }
         self.effect(Effect::Proceed { conn: id, plan });
     }
@@ -191,9 +187,7 @@ impl Router {
         let newest = self.room.lock.newest().clone();
         match verdict {
             Verdict::Refuse(_) => None,
-            Verdict::Prove => {
-                Some(Plan::Prove { room: self.room.id, keys: self.room.lock.keys() })
-            }
+            Verdict::Prove => Some(Plan::Prove { room: self.room.id, keys: self.room.lock.keys() }),
             Verdict::Merge => {
                 Some(Plan::Merge { room: self.room.id, key: newest.body.key.clone() })
             }
@@ -208,9 +202,7 @@ impl Router {
             Verdict::Join(_) => {
                 if newest.body.lock.is_some() {
                     let ip = self.conns.get(&id)?.remote?.ip();
-                    if let Err(wait) =
-                        self.guesses.begin(id, ip, self.now, &self.config.limits)
-                    {
+                    if let Err(wait) = self.guesses.begin(id, ip, self.now, &self.config.limits) {
                         let why = Why::TooManyAttempts;
                         let refusal = Refusal { why, wait_ms: Some(wait), port: None };
                         self.refuse_with(id, refusal);
@@ -239,8 +231,7 @@ impl Router {
                 && !matches!(other.stage, Stage::Linked(_) | Stage::Opening)
         });
         let Some((rival, other)) = rival.map(|(id, conn)| (*id, conn)) else { return false };
-        let committed =
-            matches!(&other.stage, Stage::Agreeing(agreement) if agreement.sent_ready);
+        let committed = matches!(&other.stage, Stage::Agreeing(agreement) if agreement.sent_ready);
         if committed || other.side == conn.side || !ours_wins {
             return true;
         }
@@ -382,8 +373,7 @@ impl Router {
 
     /// A message on a connection that is not a link yet.
     pub(super) fn said_before_link(&mut self, id: ConnId, message: Message) {
-        let Some(Stage::Agreeing(agreement)) =
-            self.conns.get_mut(&id).map(|conn| &mut conn.stage)
+        let Some(Stage::Agreeing(agreement)) = self.conns.get_mut(&id).map(|conn| &mut conn.stage)
         else {
             return;
         };
@@ -435,11 +425,9 @@ impl Router {
             Grounds::Joined { ref record } if moving => {
                 self.take_room(&agreement, record.clone());
             }
-            Grounds::Joined { ref record } => {
-                if record.rank() > self.room.lock.newest().rank() {
-                    self.room.lock.adopt(record.clone());
-                    self.lock_changed(record, false, Some(id));
-                }
+            Grounds::Joined { ref record } if record.rank() > self.room.lock.newest().rank() => {
+                self.room.lock.adopt(record.clone());
+                self.lock_changed(record, false, Some(id));
             }
             _ => {}
         }
@@ -448,6 +436,8 @@ impl Router {
         }
         self.room.settled = true;
         self.link_up(id, member, run, &record, port, seen);
+        // Who came by password may still hold another record than the one who let it in.
+        self.mark_link(id, |link| link.say_record = with_password && !moving);
         self.run_deferred();
     }
 
@@ -478,9 +468,11 @@ impl Router {
         self.effect(Effect::Linked { conn: id, member });
         self.presence_linked(id, member, record, port, seen);
         let info = self.member_info(&member);
-        let newly = self.roster.members.get_mut(&member).is_some_and(|known| {
-            !std::mem::replace(&mut known.present, true)
-        });
+        let newly = self
+            .roster
+            .members
+            .get_mut(&member)
+            .is_some_and(|known| !std::mem::replace(&mut known.present, true));
         self.room.ever_met = true;
         if !std::mem::replace(&mut self.room.announced, true) {
             let (room, locked) = (self.room.id, self.room.lock.is_locked());
@@ -531,7 +523,9 @@ impl Router {
             Some(Purpose::Redial(member)) if conn.link().is_none() => {
                 self.redial_failed(member, &how, refusal);
             }
-            Some(Purpose::Lane(member)) if !matches!(conn.stage, Stage::Lane { open: true, .. }) => {
+            Some(Purpose::Lane(member))
+                if !matches!(conn.stage, Stage::Lane { open: true, .. }) =>
+            {
                 self.lane_failed(member, conn.remote);
             }
             _ => {
@@ -582,8 +576,7 @@ impl Router {
                     {
                         self.effect(Effect::Close { conn: id });
                         self.forget_conn(id, Closed::Silent, None);
-                    } else if pinged.is_none()
-                        && self.now >= heard.plus(limits.ping_after_idle_ms)
+                    } else if pinged.is_none() && self.now >= heard.plus(limits.ping_after_idle_ms)
                     {
                         self.ping(id);
                     } else if link_due(link).is_some_and(|at| at <= self.now) {

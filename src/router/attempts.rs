@@ -27,7 +27,10 @@ enum State {
     /// Busy or crossing: dial again then.
     Retry(Millis),
     /// Linked: wait for the history of this member.
-    Syncing { member: MemberId, until: Millis },
+    Syncing {
+        member: MemberId,
+        until: Millis,
+    },
 }
 
 /// One `connect`.
@@ -158,11 +161,8 @@ impl Router {
     /// The connection of an attempt became a link.
     pub(super) fn attempt_linked(&mut self, conn: ConnId, member: MemberId) {
         let until = self.now.plus(HISTORY_MS);
-        let dialled = self
-            .attempts
-            .all
-            .values_mut()
-            .find(|attempt| attempt.state == State::Dialling(conn));
+        let dialled =
+            self.attempts.all.values_mut().find(|attempt| attempt.state == State::Dialling(conn));
         if let Some(attempt) = dialled {
             attempt.state = State::Syncing { member, until };
         }
@@ -187,15 +187,7 @@ impl Router {
             return self.end_attempt(id, Err(failure));
         };
         match refusal.why {
-            Why::Busy | Why::Crossing if linked.is_none() => {
-                if self.now.since(attempt.began) < BUSY_MS {
-                    let wait = self.rng.between(100, 300);
-                    attempt.state = State::Retry(self.now.plus(wait));
-                } else {
-                    let failure = self.refusal_failure(id, refusal);
-                    self.end_attempt(id, Err(failure));
-                }
-            }
+            Why::Busy | Why::Crossing if linked.is_none() => self.try_later(id, refusal),
             Why::Busy | Why::Crossing => {
                 let member = linked.unwrap_or_default();
                 let until = self.now.plus(HISTORY_MS);
@@ -215,6 +207,17 @@ impl Router {
                 let failure = self.refusal_failure(id, refusal);
                 self.end_attempt(id, Err(failure));
             }
+        }
+    }
+
+    fn try_later(&mut self, id: u64, refusal: &Refusal) {
+        let wait = self.rng.between(100, 300);
+        let Some(attempt) = self.attempts.all.get_mut(&id) else { return };
+        if self.now.since(attempt.began) < BUSY_MS {
+            attempt.state = State::Retry(self.now.plus(wait));
+        } else {
+            let failure = self.refusal_failure(id, refusal);
+            self.end_attempt(id, Err(failure));
         }
     }
 
@@ -331,9 +334,8 @@ fn failure_of(host: &str, port: u16, how: &Closed) -> Failure {
             Code::Unreachable,
             format!("{at} closed the connection during the handshake: try again"),
         ),
-        Closed::Protocol(what) => Failure::new(
-            Code::NotKlatch,
-            format!("{at} does not speak klatch's protocol: {what}"),
-        ),
+        Closed::Protocol(what) => {
+            Failure::new(Code::NotKlatch, format!("{at} does not speak klatch's protocol: {what}"))
+        }
     }
 }

@@ -56,10 +56,8 @@ pub(super) struct Pending {
 
 impl Router {
     pub(super) fn commanded(&mut self, face: FaceId, line: u64, command: Command, draw: Draw) {
-        let waits_for_move = matches!(
-            command,
-            Command::Password { .. } | Command::Unlock | Command::Leave
-        );
+        let waits_for_move =
+            matches!(command, Command::Password { .. } | Command::Unlock | Command::Leave);
         if waits_for_move && (self.reserved.is_some() || self.commands.locking) {
             if self.commands.deferred.len() < DEFERRED_MAX {
                 self.commands.deferred.push_back(Deferred { face, line, command, draw });
@@ -131,12 +129,7 @@ impl Router {
         self.effect(Effect::Reply { face, line, command, result });
     }
 
-    pub(super) fn password_given(
-        &mut self,
-        face: FaceId,
-        line: u64,
-        password: Option<Password>,
-    ) {
+    pub(super) fn password_given(&mut self, face: FaceId, line: u64, password: Option<Password>) {
         if self.commands.asking_password == Some((face, line)) {
             self.commands.asking_password = None;
             match password {

@@ -106,7 +106,7 @@ pub(super) enum Stage {
     /// Dialled, or its Hello is under way.
     Opening,
     /// A plan is being carried out.
-    Planned(Verdict),
+    Planned,
     /// The peer is known.
     Agreeing(Box<Agreement>),
     /// A session of the room.
@@ -178,7 +178,6 @@ impl Hosting {
 pub(super) struct Link {
     pub(super) member: MemberId,
     pub(super) run: RunId,
-    pub(super) since: Millis,
     pub(super) congested: Option<Millis>,
 
     pub(super) heard: Millis,
@@ -224,7 +223,6 @@ impl Link {
         Self {
             member,
             run,
-            since: now,
             congested: None,
             heard: now,
             pinged: None,

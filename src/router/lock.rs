@@ -104,8 +104,7 @@ impl LockState {
         if !listed && !record.follows(&self.newest.body.key) {
             return Considered::Unfounded;
         }
-        let overruled =
-            (self.newest.body.epoch >= record.body.epoch).then(|| self.newest.clone());
+        let overruled = (self.newest.body.epoch >= record.body.epoch).then(|| self.newest.clone());
         self.replace(record.clone());
         Considered::Newest { overruled }
     }
@@ -130,9 +129,5 @@ impl LockState {
 }
 
 fn mark_of(record: &SignedRecord) -> KeyMark {
-    KeyMark {
-        epoch: record.body.epoch,
-        locked: record.body.lock.is_some(),
-        hash: record.hash,
-    }
+    KeyMark { epoch: record.body.epoch, locked: record.body.lock.is_some(), hash: record.hash }
 }

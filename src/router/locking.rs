@@ -46,8 +46,7 @@ impl Router {
         match self.room.lock.consider(record) {
             Considered::Known => true,
             Considered::Newest { overruled } => {
-                let lost = overruled
-                    .is_some_and(|lost| lost.body.setter == Some(self.my_id));
+                let lost = overruled.is_some_and(|lost| lost.body.setter == Some(self.my_id));
                 self.lock_changed(record, lost, Some(conn));
                 true
             }

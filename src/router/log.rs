@@ -4,8 +4,8 @@
 //! with the same set of entries and forks have the same order. Nothing here trusts a number that
 //! can be derived: depth is computed, `seq` is checked against the chain.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::ids::{EntryId, MemberId};
@@ -55,6 +55,9 @@ struct ChainState {
     fork: Option<Fork>,
 }
 
+/// A waiting entry: its chain, seq and id.
+type Key = (Chain, u64, EntryId);
+
 /// All accepted entries of a room.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -64,9 +67,9 @@ pub(super) struct Log {
     heads: BTreeSet<EntryRef>,
     bytes: usize,
     bytes_by_author: BTreeMap<MemberId, usize>,
-    waiting: BTreeMap<(Chain, u64, EntryId), Arc<SignedEntry>>,
+    waiting: BTreeMap<Key, Arc<SignedEntry>>,
     /// The first thing that a waiting entry lacks, and who waits for it.
-    blocked: BTreeMap<(Chain, u64), Vec<(Chain, u64, EntryId)>>,
+    blocked: BTreeMap<(Chain, u64), Vec<Key>>,
     /// Depths are stale since a fork.
     stale: bool,
 }
@@ -91,24 +94,9 @@ impl Log {
         }
     }
 
-    /// Number of entries accepted.
-    pub(super) fn len(&self) -> usize {
-        self.chains.values().map(|chain| chain.items.len()).sum()
-    }
-
-    /// Entries that wait for others.
-    pub(super) fn waiting_len(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Accepted entries in the order of acceptance.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
         self.accepted.iter().flatten()
-    }
-
-    /// All chains.
-    pub(super) fn chains(&self) -> impl Iterator<Item = &Chain> {
-        self.chains.keys()
     }
 
     /// Chains behind `after` in key order, for paging.
@@ -152,7 +140,8 @@ impl Log {
         let (chain, seq) = (entry.body.chain, entry.body.seq);
         if let Some(state) = self.chains.get(&chain) {
             if let Some(fork) = &state.fork {
-                if seq > fork.at || (seq == fork.at && fork.proof.iter().any(|p| p.id == entry.id)) {
+                if seq > fork.at || (seq == fork.at && fork.proof.iter().any(|p| p.id == entry.id))
+                {
                     return Placed::Known;
                 }
                 if seq == fork.at {

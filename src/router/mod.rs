@@ -35,7 +35,7 @@ mod waits;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use event::{Closed, Config, Draw, Effect, Event};
+use event::{Closed, Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::{Conn, Link, Purpose, Stage};
 use message::{Refusal, Why};
@@ -312,7 +312,7 @@ impl Router {
             Stage::Agreeing(agreement) => Some(agreement.member),
             Stage::Linked(link) => Some(link.member),
             Stage::Lane { member, .. } => Some(*member),
-            Stage::Opening | Stage::Planned(_) => None,
+            Stage::Opening | Stage::Planned => None,
         }
     }
 

@@ -235,19 +235,13 @@ impl Router {
         self.hosts_changed(link);
     }
 
-    pub(super) fn redial_failed(
-        &mut self,
-        id: MemberId,
-        how: &Closed,
-        refusal: Option<&Refusal>,
-    ) {
+    pub(super) fn redial_failed(&mut self, id: MemberId, how: &Closed, refusal: Option<&Refusal>) {
         let (now, jitter) = (self.now, self.rng.between(0, 250));
         let max = self.config.limits.redial_max_ms;
         let Some(member) = self.roster.members.get_mut(&id) else { return };
         let teller = member.taught_by;
         member.redial.conn = None;
-        let addresses =
-            member.record.as_ref().map_or(0, |record| record.body.addresses.len());
+        let addresses = member.record.as_ref().map_or(0, |record| record.body.addresses.len());
         if member.redial.next_address < addresses && refusal.is_none() {
             member.redial.at = now;
         } else {
@@ -288,7 +282,9 @@ impl Router {
         let in_flight = self
             .conns
             .values()
-            .filter(|conn| conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_))))
+            .filter(|conn| {
+                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
+            })
             .count();
         let mut free = self.limits().dials.saturating_sub(in_flight);
         let due: Vec<_> = self
@@ -379,7 +375,9 @@ impl Router {
         let dials_free = self
             .conns
             .values()
-            .filter(|conn| conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_))))
+            .filter(|conn| {
+                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
+            })
             .count()
             < limits.dials;
         for (id, member) in &self.roster.members {

@@ -327,7 +327,9 @@ impl Router {
         let now = self.now;
         let mut freed = false;
         for conn in self.conns.values_mut() {
-            let Some(asked) = conn.link_mut().and_then(|link| link.asked.as_mut()) else { continue };
+            let Some(asked) = conn.link_mut().and_then(|link| link.asked.as_mut()) else {
+                continue;
+            };
             if now >= asked.until && !asked.expired {
                 asked.expired = true;
                 for wanted in &asked.chains {

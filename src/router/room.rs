@@ -263,9 +263,7 @@ impl Router {
     /// Own text and offers that not every present member holds.
     pub(super) fn has_unheld(&self) -> bool {
         let own = self.room.log.chain_len(&self.room.chain);
-        self.roster
-            .present()
-            .any(|(id, _)| self.room.receipts.get(id).copied().unwrap_or(0) < own)
+        self.roster.present().any(|(id, _)| self.room.receipts.get(id).copied().unwrap_or(0) < own)
     }
 
     /// Into another room, taking along what was said and offered while alone.
@@ -280,7 +278,9 @@ impl Router {
         for entry in old.log.entries() {
             let shown = old.shown(&entry.id);
             let kind = match &entry.body.kind {
-                Kind::Offer(offer) => Kind::Offer(Offer { name: offer.name.clone(), ..offer.clone() }),
+                Kind::Offer(offer) => {
+                    Kind::Offer(Offer { name: offer.name.clone(), ..offer.clone() })
+                }
                 kind => kind.clone(),
             };
             // The old log held them, so the new one, which is empty, has room for them.

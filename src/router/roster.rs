@@ -71,8 +71,7 @@ impl Member {
             _ => Millis(0),
         };
         let fresh = self.record.is_some() && self.lost.is_none_or(|(at, _)| self.heard > at);
-        let by_record =
-            if fresh { self.heard.plus(limits.presence_ttl_ms) } else { Millis(0) };
+        let by_record = if fresh { self.heard.plus(limits.presence_ttl_ms) } else { Millis(0) };
         Some(grace.max(by_record))
     }
 

@@ -211,11 +211,11 @@ impl Router {
 
     pub(super) fn chunk_served(&mut self, member: MemberId, file: FileId, bytes: u64) {
         let now = self.now;
-        let served = self
-            .sharing
-            .served
-            .entry((member, file))
-            .or_insert(Served { bytes: 0, since: now, last: now });
+        let served = self.sharing.served.entry((member, file)).or_insert(Served {
+            bytes: 0,
+            since: now,
+            last: now,
+        });
         served.bytes += bytes;
         served.last = now;
     }
@@ -228,8 +228,7 @@ impl Router {
             })
         };
         let elsewhere = |file: &FileId| {
-            self.links()
-                .any(|(_, link)| link.hosting.get(file).is_some_and(|h| h.held.is_none()))
+            self.links().any(|(_, link)| link.hosting.get(file).is_some_and(|h| h.held.is_none()))
         };
         self.sharing.shares.keys().any(|file| fetched(file) && !elsewhere(file))
     }

@@ -6,7 +6,7 @@ use super::{FileId, Lane, Router};
 use crate::crypto::binding::{Role, Side};
 use crate::router::event::{Effect, Plan, Target};
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::{Conn, Purpose, Stage, Verdict, plain_ip};
+use crate::router::links::{Conn, Purpose, Stage, plain_ip};
 use crate::router::message::{Hello, Message, Why};
 use crate::router::time::{Earliest, Millis};
 
@@ -118,7 +118,7 @@ impl Router {
             return self.refuse(id, Why::NoSession);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Planned(Verdict::Prove);
+            conn.stage = Stage::Planned;
         }
         let mut keys = self.room.lock.keys();
         keys.truncate(1);
@@ -149,9 +149,11 @@ impl Router {
         // A lane that the peer gave up may linger for a moment: one more than the pair has.
         let lingering = usize::from(!fetch) * per_pair;
         let wanted = !fetch
-            || self.swarm.lanes.get(&member).is_some_and(|lanes| {
-                lanes.fetching.contains_key(&id) || lanes.asked_back
-            });
+            || self
+                .swarm
+                .lanes
+                .get(&member)
+                .is_some_and(|lanes| lanes.fetching.contains_key(&id) || lanes.asked_back);
         if others >= per_pair + lingering || !wanted {
             return self.refuse(id, Why::Busy);
         }
@@ -162,8 +164,7 @@ impl Router {
     }
 
     pub(in crate::router) fn lane_opened(&mut self, id: ConnId) {
-        let Some(Conn { stage: Stage::Lane { member, fetch, open }, .. }) =
-            self.conns.get_mut(&id)
+        let Some(Conn { stage: Stage::Lane { member, fetch, open }, .. }) = self.conns.get_mut(&id)
         else {
             return;
         };
@@ -180,12 +181,8 @@ impl Router {
     pub(in crate::router) fn lane_failed(&mut self, member: MemberId, remote: Option<SocketAddr>) {
         let addresses = self.addresses_for_lane(member);
         let Some(lanes) = self.swarm.lanes.get_mut(&member) else { return };
-        let gone: Vec<_> = lanes
-            .fetching
-            .keys()
-            .filter(|conn| !self.conns.contains_key(conn))
-            .copied()
-            .collect();
+        let gone: Vec<_> =
+            lanes.fetching.keys().filter(|conn| !self.conns.contains_key(conn)).copied().collect();
         for conn in &gone {
             lanes.fetching.remove(conn);
         }
@@ -215,7 +212,9 @@ impl Router {
         let ids: Vec<_> = self
             .conns
             .iter()
-            .filter(|(_, conn)| matches!(&conn.stage, Stage::Lane { member: m, .. } if *m == member))
+            .filter(
+                |(_, conn)| matches!(&conn.stage, Stage::Lane { member: m, .. } if *m == member),
+            )
             .map(|(id, _)| *id)
             .collect();
         for id in ids {

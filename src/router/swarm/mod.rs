@@ -501,8 +501,7 @@ impl Router {
             .filter(|(_, link)| {
                 !download.banned.contains(&link.member)
                     && link.hosting.get(&file).is_some_and(|hosting| {
-                        wants_list
-                            || hosting.held.as_ref().is_none_or(|held| held.count() > 0)
+                        wants_list || hosting.held.as_ref().is_none_or(|held| held.count() > 0)
                     })
             })
             .map(|(_, link)| link.member)
@@ -706,4 +705,3 @@ impl Router {
 fn bitmap_bytes(bitmap: &Bitmap) -> usize {
     (bitmap.len() as usize).div_ceil(8)
 }
-
