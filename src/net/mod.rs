@@ -1,3 +1,6 @@
 //! Blocking threads around sockets.
 
+pub mod conn;
+pub mod gate;
+pub mod outbox;
 pub mod stream;
