@@ -18,6 +18,8 @@ pub mod session;
 pub mod stream;
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
