@@ -1,1 +1,234 @@
-//! Stub.
+//! What ties everything said in a handshake to one connection.
+//!
+//! Noise's NN pattern authenticates nobody: somebody in the middle can have a channel with each
+//! side. But the two channels have different handshake hashes (Noise specification, 11.2), and
+//! every tag, proof and signature covers the hash of the channel that it travels in, so none
+//! holds in another. It covers as well who makes it (so that it cannot be sent back to its
+//! maker) and for which role, and begins with the label of its kind. All fields have a fixed
+//! length, so no two lists of fields are the same bytes.
+
+use super::hash;
+use super::noise::HandshakeHash;
+use super::room_key::RoomKey;
+
+/// What every byte string begins with that is hashed, MACed or signed: the protocol, its major
+/// version, the kind. All have one length, so that no label is the beginning of another, and
+/// each names one kind in all of klatch.
+pub type Label = [u8; 24];
+
+/// Bytes of a room tag or a key proof.
+pub const TAG_BYTES: usize = 32;
+
+const ROOM_TAG: Label = *b"klatch/1 room tag       ";
+const KEY_PROOF: Label = *b"klatch/1 key proof      ";
+const IDENTITY: Label = *b"klatch/1 identity       ";
+const PASSWORD: Label = *b"klatch/1 password       ";
+
+/// A side of a connection. The values are part of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Side {
+    /// Who opened the connection: Noise's initiator.
+    Dialer = 1,
+    /// Who accepted it: Noise's responder.
+    Listener = 2,
+}
+
+impl Side {
+    /// The side at the other end.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Dialer => Self::Listener,
+            Self::Listener => Self::Dialer,
+        }
+    }
+
+    /// Its stable value.
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What a connection is for; declared by the dialer. The values are part of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Role {
+    /// Control messages between two members.
+    Session = 1,
+    /// Chunks, asked for by the dialer.
+    LaneFetch = 2,
+    /// Chunks, served by the dialer.
+    LaneServe = 3,
+}
+
+impl Role {
+    /// Its stable value.
+    #[must_use]
+    pub fn byte(self) -> u8 {
+        self as u8
+    }
+
+    /// The role with this value; none for one that this version does not know.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Session, Self::LaneFetch, Self::LaneServe].into_iter().find(|r| r.byte() == byte)
+    }
+}
+
+/// The connection, and the side of it, that a tag, proof or signature is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// The side that *makes* it. Who checks passes the other side's.
+    pub side: Side,
+    /// What the connection is for.
+    pub role: Role,
+    /// The connection itself.
+    pub h: HandshakeHash,
+}
+
+impl Binding {
+    /// The same connection with what the other side makes.
+    #[must_use]
+    pub fn other_side(self) -> Self {
+        Self { side: self.side.other(), ..self }
+    }
+
+    /// The bytes: label, side, role, handshake hash, then `fields`, each of a fixed length.
+    fn message(&self, label: &Label, fields: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = label.to_vec();
+        bytes.extend([self.side.byte(), self.role.byte()]);
+        bytes.extend(self.h.0);
+        bytes.extend(fields.concat());
+        bytes
+    }
+}
+
+/// The room's id, hashed for this connection: members of one room recognise each other by it,
+/// others learn nothing from it, for room ids are random.
+#[must_use]
+pub fn room_tag(binding: &Binding, room: &[u8; 32]) -> [u8; TAG_BYTES] {
+    hash::digest(&[&binding.message(&ROOM_TAG, &[room])])
+}
+
+/// Proof of knowing `key`, the room's in `epoch`, which the lock record with the hash
+/// `record_hash` began: HMAC-SHA256 under the key.
+#[must_use]
+pub fn key_proof(
+    binding: &Binding,
+    key: &RoomKey,
+    epoch: u64,
+    record_hash: &[u8; 32],
+) -> [u8; TAG_BYTES] {
+    key.mac(&proof_message(binding, epoch, record_hash))
+}
+
+/// Whether `proof` is the [`key_proof`] of the side that `binding` names, in constant time.
+#[must_use]
+pub fn check_key_proof(
+    binding: &Binding,
+    key: &RoomKey,
+    epoch: u64,
+    record_hash: &[u8; 32],
+    proof: &[u8; TAG_BYTES],
+) -> bool {
+    key.check_mac(&proof_message(binding, epoch, record_hash), proof)
+}
+
+/// What a member signs to show itself in this connection and room.
+#[must_use]
+pub fn identity_message(binding: &Binding, room: &[u8; 32]) -> Vec<u8> {
+    binding.message(&IDENTITY, &[room])
+}
+
+/// OPAQUE's context (RFC 9807): an exchange that somebody in the middle passes on fails,
+/// as its two ends have different contexts. The newcomer is always the dialer and the role is in
+/// the prologue that `h` covers, so neither is repeated here.
+#[must_use]
+pub fn password_context(h: &HandshakeHash) -> Vec<u8> {
+    [&PASSWORD[..], &h.0[..]].concat()
+}
+
+fn proof_message(binding: &Binding, epoch: u64, record_hash: &[u8; 32]) -> Vec<u8> {
+    binding.message(&KEY_PROOF, &[&epoch.to_be_bytes(), record_hash])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: [u8; 32] = [1; 32];
+    const RECORD: [u8; 32] = [2; 32];
+
+    fn binding() -> Binding {
+        Binding { side: Side::Dialer, role: Role::Session, h: HandshakeHash([3; 32]) }
+    }
+
+    /// The binding with each of its fields changed, one at a time.
+    fn others() -> Vec<Binding> {
+        let mine = binding();
+        vec![
+            mine.other_side(),
+            Binding { role: Role::LaneFetch, ..mine },
+            Binding { role: Role::LaneServe, ..mine },
+            Binding { h: HandshakeHash([4; 32]), ..mine },
+        ]
+    }
+
+    #[test]
+    fn a_room_tag_holds_for_one_side_role_connection_and_room() {
+        let tag = room_tag(&binding(), &ROOM);
+        assert_eq!(tag, room_tag(&binding(), &ROOM));
+        assert_ne!(tag, room_tag(&binding(), &[9; 32]));
+        assert!(others().iter().all(|other| room_tag(other, &ROOM) != tag));
+    }
+
+    #[test]
+    fn a_key_proof_holds_for_one_key_epoch_record_and_binding() {
+        let key = RoomKey::from_bytes([5; 32]);
+        let proof = key_proof(&binding(), &key, 7, &RECORD);
+        assert!(check_key_proof(&binding(), &key, 7, &RECORD, &proof));
+        assert!(!check_key_proof(&binding(), &key, 8, &RECORD, &proof));
+        assert!(!check_key_proof(&binding(), &key, 7, &[9; 32], &proof));
+        let other_key = RoomKey::from_bytes([6; 32]);
+        assert!(!check_key_proof(&binding(), &other_key, 7, &RECORD, &proof));
+        for other in others() {
+            assert!(!check_key_proof(&other, &key, 7, &RECORD, &proof));
+        }
+    }
+
+    #[test]
+    fn eve_cannot_send_a_proof_back_to_its_maker() {
+        let key = RoomKey::generate();
+        let alice = binding();
+        let proof = key_proof(&alice, &key, 1, &RECORD);
+        assert!(!check_key_proof(&alice.other_side(), &key, 1, &RECORD, &proof));
+    }
+
+    #[test]
+    fn an_identity_message_covers_side_role_connection_and_room() {
+        let message = identity_message(&binding(), &ROOM);
+        assert_ne!(message, identity_message(&binding(), &[9; 32]));
+        assert!(others().iter().all(|other| identity_message(other, &ROOM) != message));
+        assert!(message.starts_with(&IDENTITY));
+    }
+
+    #[test]
+    fn a_password_context_belongs_to_one_connection() {
+        let context = password_context(&binding().h);
+        assert_ne!(context, password_context(&HandshakeHash([4; 32])));
+        assert_eq!(context.len(), size_of::<Label>() + 32);
+    }
+
+    #[test]
+    fn labels_are_distinct_and_values_are_stable() {
+        let labels = std::collections::BTreeSet::from([ROOM_TAG, KEY_PROOF, IDENTITY, PASSWORD]);
+        assert_eq!(labels.len(), 4);
+        assert_eq!([Side::Dialer.byte(), Side::Listener.byte()], [1, 2]);
+        for (byte, role) in [(1, Role::Session), (2, Role::LaneFetch), (3, Role::LaneServe)] {
+            assert_eq!((role.byte(), Role::from_byte(byte)), (byte, Some(role)));
+        }
+        assert_eq!((Role::from_byte(0), Role::from_byte(4)), (None, None));
+    }
+}

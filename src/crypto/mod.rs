@@ -1,7 +1,24 @@
-//! Cryptography as values: no socket, file or thread. Each package is used in one file of it.
+//! Cryptography as values: no socket, file or thread.
+//!
+//! This is the lowest layer: it knows bytes, not rooms or members. Everything that is hashed,
+//! MACed or signed for a connection begins with a [`binding::Label`] and covers the handshake
+//! hash, so nothing can be moved from where it belongs. Secrets are wiped when dropped and never
+//! printed. Each package is used in one file (snow in `noise` and `primitives`, zeroize wherever a
+//! secret is kept) and none shows in a signature: the rest of klatch sees plain arrays.
+//!
+//! Deliberately absent: algorithms to choose from (the protocol's major version fixes them), and
+//! any cryptographic code of our own beyond putting well-kept packages together.
+
+pub mod random;
+
+pub mod hash;
+pub mod room_key;
+
+pub mod identity;
+
+pub mod noise;
+mod primitives;
 
 pub mod binding;
-pub mod identity;
-pub mod noise;
+
 pub mod password;
-pub mod room_key;
