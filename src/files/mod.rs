@@ -1,6 +1,14 @@
 //! Files on this disk: hashing, partial files, safe names, what can be served.
+//!
+//! Knows disks and bytes only: no socket, no room. Every path that a peer has a hand in goes
+//! through [`names`]; nothing is ever replaced; no memory grows with the bytes of a file (32 bytes
+//! per chunk do, and chunks are few).
 
+pub mod hash;
 pub mod merkle;
 pub mod names;
 pub mod part;
 pub mod source;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,265 @@
+//! Hashing a file on this disk: on all cores, each byte once, in small reused buffers.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
+use super::source::Stamp;
+use crate::router::ids::Digest32;
+use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
+
+/// Bytes read at a time: stays in the cache of a core while it is hashed.
+pub const BUFFER_BYTES: usize = 256 * 1024;
+/// Progress is told each time that so many more bytes are hashed.
+const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why a file could not be hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Its length or modification time differs from what it was at the beginning.
+    #[error("the file changed while being read: try again when nothing writes to it")]
+    Changed,
+    /// The caller said so.
+    #[error("hashing the file was cancelled")]
+    Cancelled,
+    /// The disk did not give the bytes.
+    #[error("cannot read the file: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// Hashes `file`, whose length is `len` bytes, on up to `threads` threads, the caller's included.
+/// Those that it starts inherit the priority of the caller's where the system does that (Linux).
+///
+/// `progress` is told the number of bytes hashed about every 16 MiB, and `len` at the end; the
+/// calls come from any of the threads and may overtake each other a little. Setting `cancel` ends
+/// the work within one buffer.
+///
+/// # Errors
+/// [`HashError::Changed`] when the file is not `len` bytes long, or when its length or modification
+/// time differs after it was read from what it was before.
+pub fn hash_file(
+    file: &File,
+    len: u64,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    cancel: &AtomicBool,
+) -> Result<FileTree, HashError> {
+    let before = Stamp::of(&file.metadata()?);
+    if before.len != len {
+        return Err(HashError::Changed);
+    }
+    let work = Work {
+        file,
+        len,
+        next: AtomicU32::new(0),
+        done_bytes: AtomicU64::new(0),
+        failure: OnceLock::new(),
+        progress,
+        cancel,
+    };
+    let chunks = work.share(threads);
+    if let Some(failure) = work.failure.into_inner() {
+        return Err(failure);
+    }
+    if Stamp::of(&file.metadata()?) != before {
+        return Err(HashError::Changed);
+    }
+    progress(len);
+    FileTree::new(len, chunks)
+        .ok_or_else(|| HashError::Read(io::Error::other("a hashing thread ended early")))
+}
+
+/// What the hashing threads share: they take the chunks in order, so that the disk is read forward.
+struct Work<'a> {
+    file: &'a File,
+    len: u64,
+    next: AtomicU32,
+    done_bytes: AtomicU64,
+    /// The first failure; whoever sees it stops.
+    failure: OnceLock<HashError>,
+    progress: &'a (dyn Fn(u64) + Sync),
+    cancel: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    /// Hashes all chunks; the list is short where a thread failed.
+    fn share(&self, threads: usize) -> Vec<Digest32> {
+        let helpers = threads.min(chunk_count(self.len) as usize).saturating_sub(1);
+        let mut hashes = std::thread::scope(|scope| {
+            // Threads that the system refuses to start are not missed: the others do their part.
+            let helpers: Vec<_> = (1..=helpers)
+                .map_while(|n| {
+                    let name = format!("hash {n}");
+                    spawn_scoped(scope, &name, STACK_LARGE_BYTES, || self.run()).ok()
+                })
+                .collect();
+            let mut hashes = self.run();
+            for helper in helpers {
+                hashes.extend(helper.join().unwrap_or_default());
+            }
+            hashes
+        });
+        hashes.sort_unstable_by_key(|(index, _)| *index);
+        hashes.into_iter().map(|(_, hash)| hash).collect()
+    }
+
+    /// Takes chunk after chunk until none is left or somebody failed.
+    fn run(&self) -> Vec<(u32, Digest32)> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut hashes = Vec::new();
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= chunk_count(self.len) {
+                return hashes;
+            }
+            let read = |bytes| self.read(bytes);
+            match hash_chunk(self.file, self.len, index, &mut buffer, read) {
+                Ok(hash) => hashes.push((index, hash)),
+                Err(error) => {
+                    // Only the first failure is told.
+                    let _ = self.failure.set(error);
+                    return hashes;
+                }
+            }
+        }
+    }
+
+    fn read(&self, bytes: u64) -> Result<(), HashError> {
+        let before = self.done_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let done = before + bytes;
+        if before / PROGRESS_BYTES != done / PROGRESS_BYTES {
+            (self.progress)(done);
+        }
+        if self.cancel.load(Ordering::Relaxed) || self.failure.get().is_some() {
+            return Err(HashError::Cancelled);
+        }
+        Ok(())
+    }
+}
+
+/// Hashes chunk `index` of `file`, a file of `len` bytes, through `buffer`; `read` is told of the
+/// bytes as they come and may end the work.
+pub(super) fn hash_chunk(
+    file: &File,
+    len: u64,
+    index: u32,
+    buffer: &mut [u8],
+    mut read: impl FnMut(u64) -> Result<(), HashError>,
+) -> Result<Digest32, HashError> {
+    let (mut offset, bytes) = chunk_range(len, index).ok_or(HashError::Changed)?;
+    let mut left = bytes as usize;
+    let mut hasher = ChunkHasher::new(len, index);
+    while left > 0 {
+        let room = left.min(buffer.len());
+        let space = buffer.get_mut(..room).unwrap_or_default();
+        let got = match file.read_at(space, offset) {
+            Ok(0) => return Err(HashError::Changed),
+            Ok(got) => got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        hasher.update(space.get(..got).unwrap_or_default());
+        offset += got as u64;
+        left -= got;
+        read(got as u64)?;
+    }
+    hasher.finish().ok_or(HashError::Changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::files::testing::{count_bytes, tree_of, vectors};
+
+    fn temp_file(len: u64) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&count_bytes(0, len as usize), 0).unwrap();
+        file
+    }
+
+    fn quiet(file: &File, len: u64, threads: usize) -> Result<FileTree, HashError> {
+        hash_file(file, len, threads, &|_| (), &AtomicBool::new(false))
+    }
+
+    fn zeros(len: u64) {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(len).unwrap();
+        let tree = quiet(&file, len, 8).unwrap();
+        let vector = vectors().into_iter().find(|v| v.content == "zero" && v.len == len).unwrap();
+        assert_eq!(tree.root().to_string(), vector.root);
+    }
+
+    #[test]
+    fn a_sparse_file_of_1_gib_has_the_root_that_libtorrent_gives() {
+        zeros(1 << 30);
+    }
+
+    #[test]
+    #[ignore = "takes a minute: run by hand, and watch that memory stays small"]
+    fn a_sparse_file_of_20_gb_has_the_root_that_libtorrent_gives() {
+        zeros(20_000_000_000);
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_tree() {
+        let len = 5 * 1024 * 1024 + 11;
+        let file = temp_file(len);
+        let tree = tree_of(len, count_bytes);
+        for threads in [0, 1, 2, 7, 100] {
+            assert_eq!(quiet(&file, len, threads).unwrap(), tree);
+        }
+        assert!(quiet(&tempfile::tempfile().unwrap(), 0, 4).unwrap().is_empty());
+    }
+
+    #[test]
+    fn progress_is_told_seldom_and_ends_at_the_length() {
+        let len = 40 * 1024 * 1024;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(len).unwrap();
+        let told = Mutex::new(Vec::new());
+        let progress = |done| told.lock().unwrap().push(done);
+        hash_file(&file, len, 2, &progress, &AtomicBool::new(false)).unwrap();
+        let told = told.into_inner().unwrap();
+        assert_eq!(told.len(), 3);
+        assert_eq!(told.last(), Some(&len));
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_refused() {
+        let len = 40 * 1024 * 1024;
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let (file, other) = (File::open(&path).unwrap(), path.reopen().unwrap());
+        let refused = |progress: &(dyn Fn(u64) + Sync)| {
+            other.set_len(len).unwrap();
+            let result = hash_file(&file, len, 2, progress, &AtomicBool::new(false));
+            assert!(matches!(result, Err(HashError::Changed)), "{result:?}");
+        };
+        refused(&|_| other.set_len(1000).unwrap());
+        refused(&|_| other.set_len(len + 1).unwrap());
+        refused(&|done| {
+            if done < len {
+                other.write_all_at(b"edited", 0).unwrap();
+                // The clock of a file system may be too coarse to show so quick an edit.
+                other.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            }
+        });
+        assert!(matches!(quiet(&file, len - 1, 1), Err(HashError::Changed)));
+    }
+
+    #[test]
+    fn cancelling_ends_the_work() {
+        let len = 64 * 1024 * 1024;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(len).unwrap();
+        let cancel = AtomicBool::new(false);
+        let progress = |_| cancel.store(true, Ordering::Relaxed);
+        let result = hash_file(&file, len, 2, &progress, &cancel);
+        assert!(matches!(result, Err(HashError::Cancelled)));
+    }
+}
