@@ -1,1 +1,3 @@
 //! Blocking threads around sockets.
+
+pub mod stream;
