@@ -2,6 +2,10 @@
 
 pub mod bitmap;
 pub mod command;
+pub mod event;
 pub mod ids;
+pub mod message;
 pub mod notice;
+pub mod signed;
 pub mod text;
+pub mod time;
