@@ -5,6 +5,7 @@
 //! per chunk do, and chunks are few).
 
 pub mod hash;
+mod hidden;
 pub mod merkle;
 pub mod names;
 pub mod part;

@@ -1,1 +1,374 @@
-//! Stub.
+//! A download in progress: a hidden, sparse file that gets its name when every chunk is verified.
+//!
+//! - A chunk counts only once its hash was compared; its writer hashes what it writes.
+//! - A chunk has one writer at a time. Its newest writer wins: a slow host's late bytes can never
+//!   land in a chunk that a faster one has taken over.
+//! - Nothing is allocated ahead: an offer may lie about its length.
+//! - After a crash, what was claimed is a hint; it is hashed again before it counts.
+
+mod error;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use self::error::PartError;
+use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
+use super::hidden::Hidden;
+use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
+use super::names::{download_name, numbered};
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::{Digest32, FileId};
+
+/// Hex digits of the id in the name of a partial file.
+const STEM_DIGITS: usize = 16;
+/// Files of one name and one second.
+const SAME_NAMES: u32 = 1_000;
+
+/// Who may write a chunk.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Number of its newest writer.
+    writer: u32,
+    verified: bool,
+}
+
+/// A download in progress. Threads share it and write different chunks at once.
+#[derive(Debug)]
+pub struct Part {
+    hidden: Hidden,
+    dir: PathBuf,
+    len: u64,
+    slots: Box<[Mutex<Slot>]>,
+    verified: AtomicU32,
+    /// What the claims file says: the bytes of [`Bitmap::to_bytes`].
+    claims: Mutex<Vec<u8>>,
+    ended: AtomicBool,
+}
+
+impl Part {
+    /// Opens the partial file of `id` in the folder `dir`, or creates it, and holds it against
+    /// every other program until it is dropped, finished or discarded. Also returns the chunks
+    /// that an earlier run claimed: none counts before [`Part::verify_claimed`].
+    ///
+    /// # Errors
+    /// When the file is longer than `max_bytes`, and when the folder cannot be used.
+    pub fn open(
+        dir: &Path,
+        id: &FileId,
+        len: u64,
+        max_bytes: u64,
+    ) -> Result<(Self, Bitmap), PartError> {
+        if len > max_bytes {
+            return Err(PartError::TooLarge { len, max: max_bytes });
+        }
+        let dir = dir.canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => PartError::NoFolder { path: dir.to_owned() },
+            _ => PartError::on("open the folder", dir)(error),
+        })?;
+        let mut stem = id.to_string();
+        stem.truncate(STEM_DIGITS);
+        let hidden = Hidden::open(&dir, &stem)
+            .map_err(PartError::on("create a file in", &dir))?
+            .ok_or_else(|| PartError::Busy { path: dir.clone() })?;
+        let chunks = chunk_count(len);
+        let claimed = read_claims(&hidden, chunks, len)
+            .map_err(PartError::on("open the partial file", &hidden.path))?;
+        let part = Self {
+            hidden,
+            dir,
+            len,
+            slots: (0..chunks).map(|_| Mutex::default()).collect(),
+            verified: AtomicU32::new(0),
+            claims: Mutex::new(claimed.to_bytes()),
+            ended: AtomicBool::new(false),
+        };
+        Ok((part, claimed))
+    }
+
+    /// Length of the whole file in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether this is the empty file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where the partial file lies until it is finished.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.hidden.path
+    }
+
+    /// Another handle on the partial file, for serving what is verified.
+    ///
+    /// # Errors
+    /// When the system gives no further handle.
+    pub fn file(&self) -> Result<File, PartError> {
+        let failed = PartError::on("serve from", &self.hidden.path);
+        self.hidden.file.try_clone().map_err(failed)
+    }
+
+    /// Whether every chunk is verified.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing() == 0
+    }
+
+    /// Begins to write `chunk` from its first byte, and ends the work of whoever was writing it.
+    /// `None` when it is verified already, or beyond the end.
+    #[must_use]
+    pub fn writer(&self, chunk: u32) -> Option<ChunkWriter<'_>> {
+        let (offset, bytes) = chunk_range(self.len, chunk)?;
+        let mut slot = self.slot(chunk)?;
+        if slot.verified {
+            return None;
+        }
+        slot.writer = slot.writer.wrapping_add(1);
+        let hasher = ChunkHasher::new(self.len, chunk);
+        Some(ChunkWriter {
+            part: self,
+            chunk,
+            number: slot.writer,
+            offset,
+            left: bytes as usize,
+            hasher,
+        })
+    }
+
+    /// Hashes `chunk` from the disk; it counts from then on if its hash is `expected`, else it is
+    /// no longer claimed.
+    ///
+    /// # Errors
+    /// When the disk does not give the bytes.
+    pub fn verify_claimed(&self, chunk: u32, expected: &Digest32) -> Result<bool, PartError> {
+        let Some(mut slot) = self.slot(chunk) else { return Ok(false) };
+        if slot.verified {
+            return Ok(true);
+        }
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let good = match hash_chunk(&self.hidden.file, self.len, chunk, &mut buffer, |_| Ok(())) {
+            Ok(hash) => hash == *expected,
+            Err(HashError::Read(error)) => {
+                return Err(PartError::on("read", &self.hidden.path)(error));
+            }
+            Err(HashError::Changed | HashError::Cancelled) => false,
+        };
+        self.settle(chunk, &mut slot, good);
+        Ok(good)
+    }
+
+    /// Fills what is missing from `source`, a complete copy on this disk, by the cheapest way that
+    /// the system knows (a shared extent, where the disk can do that); every chunk is verified.
+    /// Moves the cursor of `source`. `progress` is told the bytes done after each chunk.
+    ///
+    /// # Errors
+    /// [`PartError::SourceChanged`] when a chunk of the copy is not what `tree` says.
+    pub fn fill_from(
+        &mut self,
+        source: &File,
+        tree: &FileTree,
+        progress: &dyn Fn(u64),
+        cancel: &AtomicBool,
+    ) -> Result<(), PartError> {
+        for (chunk, expected) in (0..).zip(tree.chunks()) {
+            let Some((offset, bytes)) = chunk_range(self.len, chunk) else { break };
+            if cancel.load(Ordering::Relaxed) {
+                return Err(PartError::Cancelled);
+            }
+            if self.slot(chunk).is_some_and(|slot| !slot.verified) {
+                copy(source, &self.hidden.file, offset, u64::from(bytes))
+                    .map_err(PartError::on("copy to", &self.hidden.path))?;
+                if !self.verify_claimed(chunk, expected)? {
+                    return Err(PartError::SourceChanged);
+                }
+            }
+            progress(offset + u64::from(bytes));
+        }
+        Ok(())
+    }
+
+    /// Gives the complete file its name in the folder, `<stamp>_<safe name>`, or with ` (2)`, ` (3)`
+    /// … before the extension where that is taken, and ends the hold. File and folder are synced.
+    /// After an error that can be mended, such as a full disk, it may be called again.
+    ///
+    /// # Errors
+    /// When a chunk is missing, when it has ended already, or when the disk fails.
+    pub fn finish(&self, name: &str, stamp: &str) -> Result<PathBuf, PartError> {
+        if !self.is_complete() {
+            return Err(PartError::Incomplete { missing: self.missing() });
+        }
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return Err(PartError::Ended);
+        }
+        let placed = self.place(&download_name(stamp, name));
+        match placed {
+            Ok(_) => self.hidden.release(),
+            Err(_) => self.ended.store(false, Ordering::Release),
+        }
+        placed
+    }
+
+    fn place(&self, name: &str) -> Result<PathBuf, PartError> {
+        let Hidden { file, path, .. } = &self.hidden;
+        file.sync_all().map_err(PartError::on("sync", path))?;
+        let length = file.metadata().map_err(PartError::on("read", path))?.len();
+        if length != self.len {
+            let source = io::Error::other(format!("it has {length} bytes, not {}", self.len));
+            return Err(PartError::on("finish", path)(source));
+        }
+        for number in 1..=SAME_NAMES {
+            let target = self.dir.join(numbered(name, number));
+            match self.hidden.publish(&target) {
+                Ok(()) => {
+                    // The file is whole and in place: a disk that cannot sync folders is no error.
+                    let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
+                    return Ok(target);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(PartError::on("create", &target)(error)),
+            }
+        }
+        let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+        Err(PartError::on("create", &self.dir.join(name))(taken))
+    }
+
+    /// Removes what there is of the download and ends the hold.
+    ///
+    /// # Errors
+    /// When it has ended already, or the disk fails.
+    pub fn discard(&self) -> Result<(), PartError> {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return Err(PartError::Ended);
+        }
+        self.hidden.remove().map_err(PartError::on("remove", &self.hidden.path))
+    }
+
+    fn missing(&self) -> u32 {
+        chunk_count(self.len).saturating_sub(self.verified.load(Ordering::Acquire))
+    }
+
+    fn slot(&self, chunk: u32) -> Option<MutexGuard<'_, Slot>> {
+        let slot = self.slots.get(chunk as usize)?;
+        Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts a chunk whose hash was compared, and writes the hint for the next run.
+    fn settle(&self, chunk: u32, slot: &mut Slot, good: bool) {
+        if good {
+            slot.verified = true;
+            self.verified.fetch_add(1, Ordering::AcqRel);
+        }
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let (index, bit) = (chunk as usize / 8, 0x80 >> (chunk % 8));
+        let Some(byte) = claims.get_mut(index) else { return };
+        let hint = if good { *byte | bit } else { *byte & !bit };
+        if hint != *byte {
+            *byte = hint;
+            // Losing the hint costs fetching the chunk again after a crash, and no more.
+            let _ = self.hidden.claims.write_all_at(&[hint], index as u64);
+        }
+    }
+}
+
+impl Drop for Part {
+    /// A download of which nothing came leaves nothing behind.
+    fn drop(&mut self) {
+        let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !self.ended.load(Ordering::Acquire) && claims.iter().all(|&byte| byte == 0) {
+            let _ = self.hidden.remove();
+        }
+    }
+}
+
+/// Reads which chunks an earlier run claimed, and cuts off what cannot belong to the file.
+fn read_claims(hidden: &Hidden, chunks: u32, len: u64) -> io::Result<Bitmap> {
+    if hidden.file.metadata()?.len() > len {
+        hidden.file.set_len(len)?;
+    }
+    let mut bytes = Bitmap::none(chunks).to_bytes();
+    // The file ends with the highest claim, so it may be shorter; it is a hint at any length.
+    let written = hidden.claims.metadata()?.len().min(bytes.len() as u64) as usize;
+    hidden.claims.read_exact_at(bytes.get_mut(..written).unwrap_or_default(), 0)?;
+    if let Some(claimed) = Bitmap::from_bytes(chunks, &bytes) {
+        return Ok(claimed);
+    }
+    hidden.claims.set_len(0)?;
+    Ok(Bitmap::none(chunks))
+}
+
+/// Copies `bytes` bytes from `offset` of one file to the same place of another.
+fn copy(mut from: &File, mut to: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    from.seek(SeekFrom::Start(offset))?;
+    to.seek(SeekFrom::Start(offset))?;
+    // A source that is too short leaves a chunk that does not verify.
+    io::copy(&mut io::Read::take(from, bytes), &mut to).map(|_| ())
+}
+
+/// Writes one chunk in order, and hashes what it writes.
+pub struct ChunkWriter<'a> {
+    part: &'a Part,
+    chunk: u32,
+    number: u32,
+    /// Where the next byte goes.
+    offset: u64,
+    /// Bytes of the chunk that are still to come.
+    left: usize,
+    hasher: ChunkHasher,
+}
+
+impl ChunkWriter<'_> {
+    /// Writes the next bytes of the chunk. Bytes beyond its end are not written and spoil it. After
+    /// an error of the disk the same bytes may be given again.
+    ///
+    /// # Errors
+    /// [`PartError::Superseded`] when a newer writer has the chunk; else what the disk says.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), PartError> {
+        let Some(left) = self.left.checked_sub(bytes.len()) else {
+            self.hasher.update(bytes);
+            return Ok(());
+        };
+        let Hidden { file, path, .. } = &self.part.hidden;
+        let slot = self.slot()?;
+        file.write_all_at(bytes, self.offset).map_err(PartError::on("write", path))?;
+        drop(slot);
+        self.hasher.update(bytes);
+        self.left = left;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Ends the chunk: it counts if its hash is `expected`. False means that whoever sent it sent
+    /// a wrong byte, or too few or too many.
+    ///
+    /// # Errors
+    /// [`PartError::Superseded`] when a newer writer has the chunk.
+    pub fn finish(self, expected: &Digest32) -> Result<bool, PartError> {
+        let mut slot = self.slot()?;
+        let good = self.hasher.clone().finish() == Some(*expected);
+        self.part.settle(self.chunk, &mut slot, good);
+        Ok(good)
+    }
+
+    /// Number of the chunk.
+    #[must_use]
+    pub fn chunk(&self) -> u32 {
+        self.chunk
+    }
+
+    /// The chunk's slot, held, as long as this is its newest writer.
+    fn slot(&self) -> Result<MutexGuard<'_, Slot>, PartError> {
+        let slot = self.part.slot(self.chunk);
+        slot.filter(|slot| slot.writer == self.number && !slot.verified)
+            .ok_or(PartError::Superseded)
+    }
+}

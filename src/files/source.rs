@@ -82,7 +82,9 @@ pub enum SendError {
         path: PathBuf,
     },
     /// Longer than the limit.
-    #[error("cannot send {path}: it has {len} bytes, and {max} at most can be sent; split it first")]
+    #[error(
+        "cannot send {path}: it has {len} bytes, and {max} at most can be sent; split it first"
+    )]
     TooLarge {
         /// As given.
         path: PathBuf,

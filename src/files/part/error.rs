@@ -1,0 +1,107 @@
+//! What can go wrong with a download on this disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a download cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// The offer is longer than the limit; nothing was touched.
+    #[error("the file has {len} bytes, and {max} at most can be fetched")]
+    TooLarge {
+        /// Length offered, in bytes.
+        len: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The folder for downloads is missing.
+    #[error("there is no folder {path}: create it, or choose another with --downloads")]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Every number for a partial file of this download is taken.
+    #[error("too many programs fetch this file into {path}: choose another with --downloads")]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The disk or the user's share of it is full.
+    #[error("cannot {action} {path}: the disk is full; make room, then download it again to go on")]
+    DiskFull {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+    },
+    /// The disk knows no files of this length.
+    #[error(
+        "cannot {action} {path}: its disk takes no file so long; choose another with --downloads"
+    )]
+    DiskTooSimple {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+    },
+    /// Not writable for this user.
+    #[error("cannot {action} {path}: permission denied; choose another folder with --downloads")]
+    Permission {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+    },
+    /// Not writable for anybody.
+    #[error("cannot {action} {path}: its disk is read-only; choose another with --downloads")]
+    ReadOnly {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+    },
+    /// Anything else that the system says.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another writer has taken this chunk over, or it is verified already.
+    #[error("the chunk is being written by another")]
+    Superseded,
+    /// Chunks are missing.
+    #[error("{missing} chunks of the file are still missing")]
+    Incomplete {
+        /// How many.
+        missing: u32,
+    },
+    /// It has its name already, or is discarded.
+    #[error("the download has ended already")]
+    Ended,
+    /// The file that was copied is not the one offered.
+    #[error("the copy on this disk has changed: download the file again to fetch it from others")]
+    SourceChanged,
+    /// The caller said so.
+    #[error("the download was cancelled; what is verified stays for next time")]
+    Cancelled,
+}
+
+impl PartError {
+    /// Makes the error for `action` on `path` of what the system said.
+    pub(super) fn on(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { action, path }
+            }
+            io::ErrorKind::FileTooLarge => Self::DiskTooSimple { action, path },
+            io::ErrorKind::PermissionDenied => Self::Permission { action, path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { action, path },
+            _ => Self::Io { action, path, source },
+        }
+    }
+}
