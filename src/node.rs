@@ -1,3 +1,3 @@
 //! Stub.
 
-mod pool;
+pub mod transfers;

@@ -202,9 +202,8 @@ impl Answer<'_> {
         self.left
     }
 
-    /// Reads into `out`, which should have room for [`BATCH_BYTES`], as many records as fit, and
-    /// returns the number of bytes; 0 only at the end. What is still to come when no further
-    /// record fits is left for the next call.
+    /// Fills `out`, whose contents are dropped, with the next bytes: about [`BATCH_BYTES`], or
+    /// what is left.
     ///
     /// # Errors
     /// [`FetchError::Lane`], and [`FetchError::NotHeld`] when the host broke off.

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use super::lane::{
-    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, REQUEST_BYTES, Request, Status,
-    Wanted,
+    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, REQUEST_BYTES, Request, Status, Wanted,
 };
 use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
 use crate::files::merkle::chunk_range;
@@ -252,12 +251,7 @@ impl Serving<'_> {
         self.send_bytes(request, bytes, None, read).map(|_| ())
     }
 
-    fn send_chunk(
-        &mut self,
-        request: &Request,
-        source: &Served,
-        chunk: u32,
-    ) -> Result<(), Closed> {
+    fn send_chunk(&mut self, request: &Request, source: &Served, chunk: u32) -> Result<(), Closed> {
         let Some((start, bytes)) = chunk_range(source.tree().len(), chunk) else {
             return self.refuse(request, Status::NotHeld);
         };
@@ -357,4 +351,3 @@ pub(super) fn closed_by_send(error: SendError) -> Closed {
         SendError::Stuck => Closed::Silent,
     }
 }
-

@@ -21,11 +21,11 @@ type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 /// All threads are busy and no more jobs may wait, or the pool has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("every thread for this kind of work is busy; try again later")]
-pub struct Busy;
+pub(super) struct Busy;
 
 /// The bounds of a pool.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// Name of its threads.
     pub name: &'static str,
     /// Threads at most.
@@ -37,7 +37,7 @@ pub struct Bounds {
 }
 
 /// Threads that share one queue of jobs.
-pub struct Pool<S> {
+pub(super) struct Pool<S> {
     shared: Arc<Shared<S>>,
 }
 
@@ -59,7 +59,7 @@ struct State<S> {
 impl<S: Default + 'static> Pool<S> {
     /// A pool without threads yet.
     #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         let state = State {
             queue: VecDeque::new(),
             threads: 0,
@@ -75,7 +75,7 @@ impl<S: Default + 'static> Pool<S> {
     ///
     /// # Errors
     /// [`Busy`]: the job was dropped.
-    pub fn submit(&self, job: impl FnOnce(&mut S) + Send + 'static) -> Result<(), Busy> {
+    pub(super) fn submit(&self, job: impl FnOnce(&mut S) + Send + 'static) -> Result<(), Busy> {
         let bounds = &self.shared.bounds;
         let mut state = self.shared.lock();
         if state.stopped {
@@ -112,7 +112,7 @@ impl<S: Default + 'static> Pool<S> {
     }
 
     /// Takes no more jobs and drops those that wait; those under way go on.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let mut state = self.shared.lock();
         state.stopped = true;
         let waiting = std::mem::take(&mut state.queue);
@@ -123,7 +123,7 @@ impl<S: Default + 'static> Pool<S> {
     }
 
     /// Waits for all threads to end; false when some still run at `deadline`.
-    pub fn join(&self, deadline: Instant) -> bool {
+    pub(super) fn join(&self, deadline: Instant) -> bool {
         let mut state = self.shared.lock();
         while state.threads > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
