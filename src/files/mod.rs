@@ -9,6 +9,7 @@ mod hidden;
 pub mod merkle;
 pub mod names;
 pub mod part;
+pub mod served;
 pub mod source;
 
 #[cfg(test)]

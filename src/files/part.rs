@@ -197,8 +197,8 @@ impl Part {
         Ok(())
     }
 
-    /// Gives the complete file its name in the folder, `<stamp>_<safe name>`, or with ` (2)`, ` (3)`
-    /// … before the extension where that is taken, and ends the hold. File and folder are synced.
+    /// Gives the complete file its name in the folder, `<stamp>_<safe name>`, or with ` (2)` and so
+    /// on before the extension where that is taken, and ends the hold. File and folder are synced.
     /// After an error that can be mended, such as a full disk, it may be called again.
     ///
     /// # Errors
