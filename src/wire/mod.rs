@@ -12,6 +12,8 @@ pub mod message;
 pub mod opening;
 
 mod bytes;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
