@@ -14,7 +14,7 @@ use super::lane::{
 };
 use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
 use crate::files::merkle::chunk_range;
-use crate::files::source::Served;
+use crate::files::served::Served;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};

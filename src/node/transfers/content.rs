@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::files::merkle::{FileTree, chunk_range};
 use crate::files::part::{Part, PartError};
-use crate::files::source::Served;
+use crate::files::served::Served;
 use crate::net::lane::BATCH_BYTES;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::FileId;
@@ -63,11 +63,8 @@ impl Content {
         let served = match self.served.get() {
             Some(served) => served,
             None => {
-                let path = self.part.path();
-                let made = Served::partial(tree, self.part.file()?, path.to_owned());
-                let failed = |source| PartError::Io { action: "serve", path: path.into(), source };
-                let made = Arc::new(made.map_err(failed)?);
-                self.served.get_or_init(|| made)
+                let file = self.part.file()?;
+                self.served.get_or_init(|| Arc::new(Served::partial(tree, file)))
             }
         };
         for chunk in self.claimed.iter().take_while(|_| go_on()) {

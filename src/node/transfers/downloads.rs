@@ -10,7 +10,7 @@ use super::owed::Owed;
 use super::{Download, Lane, Shared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::stamp;
-use crate::files::source::Served;
+use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
 use crate::router::event::{Event, FetchError, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};

@@ -4,7 +4,7 @@ use super::content::Content;
 use super::failures;
 use crate::files::merkle::{FileTree, chunk_count, chunk_range};
 use crate::files::part::{ChunkWriter, PartError};
-use crate::files::source::Served;
+use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
 use crate::net::lane::{BATCH_BYTES, HASH_BYTES, Request, Wanted};
 use crate::router::event::FetchError;

@@ -11,7 +11,8 @@ use crossbeam_channel::Sender;
 use super::failures;
 use crate::files::hash::hash_file;
 use crate::files::names::offer_name;
-use crate::files::source::{SendError, Served, open};
+use crate::files::served::Served;
+use crate::files::source::{SendError, open};
 use crate::router::event::{Event, Hashed};
 use crate::router::notice::{Code, Failure};
 
