@@ -6,14 +6,17 @@
 //!
 //! Absent: any state of the room, any knowledge of other connections.
 
+pub mod chunk;
 pub mod conn;
 pub mod dial;
 pub mod gate;
 pub mod handshake;
 pub mod interfaces;
+pub mod lane;
 pub mod listener;
 pub mod outbox;
 pub mod preamble;
+pub mod serve;
 pub mod session;
 pub mod stream;
 
@@ -43,8 +46,9 @@ use stream::Channel;
 /// Where admitted lanes go.
 pub trait Lanes: Send + Sync {
     /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`) lets
-    /// others ask for chunks over it. Reports [`Event::LaneOpened`] when it is ready for that.
-    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel);
+    /// others ask for chunks over it. Reports [`Event::LaneOpened`] when it is ready for that, and
+    /// returns how it ended.
+    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed;
 }
 
 /// What all connections of a node share.
@@ -123,8 +127,7 @@ fn lane(net: &Net, conn: &Conn, mut channel: Channel) {
     let patience = Duration::from_millis(net.limits.dead_after_ms);
     match handshake::start_lane(net, conn, &mut channel, Instant::now() + patience) {
         Ok((member, fetch)) => {
-            net.lanes.lane(conn.id, member, fetch, channel);
-            conn.note(Closed::Gone);
+            conn.note(net.lanes.lane(conn.id, member, fetch, channel));
         }
         Err(end) => {
             if handshake::farewell(net, conn, &mut channel, end) {

@@ -1,16 +1,17 @@
 //! The part of a handshake that the verdict chose: proving, merging, granting, joining.
 
+use std::sync::Arc;
+
 use super::handshake::{End, Handshake};
 use crate::crypto::binding::{check_key_proof, key_proof};
-use crate::crypto::password::{Admitter, Joiner, LockError, Password};
+use crate::crypto::lock::{Admitter, Joiner, LockError};
+use crate::crypto::password::Password;
 use crate::crypto::room_key::RoomKey;
 use crate::router::event::{Closed, Outcome, Plan};
 use crate::router::ids::RoomId;
 use crate::router::message::{KeyMark, Refusal, Why};
-use crate::wire::opening::{Opening, Proven};
-use std::sync::Arc;
-
 use crate::router::signed::SignedRecord;
+use crate::wire::opening::{Opening, Proven};
 
 impl Handshake<'_> {
     /// Carries out the plan: what it gave, and the room of the link.

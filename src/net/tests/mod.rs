@@ -38,8 +38,9 @@ fn patient() -> Limits {
 struct Shelf(Mutex<Vec<(ConnId, MemberId, bool, Channel)>>);
 
 impl Lanes for Shelf {
-    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) {
+    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
         self.0.lock().unwrap().push((conn, member, fetch, channel));
+        Closed::Gone
     }
 }
 
@@ -168,7 +169,7 @@ const ROOM: RoomId = RoomId([7; 32]);
 
 fn keys(range: std::ops::Range<u64>) -> Vec<(KeyMark, RoomKey)> {
     let key = |epoch: u64| {
-        let mark = KeyMark { epoch, hash: RecordHash([epoch as u8; 32]) };
+        let mark = KeyMark { epoch, locked: false, hash: RecordHash([epoch as u8; 32]) };
         (mark, RoomKey::from_bytes([epoch as u8; 32]))
     };
     range.rev().map(key).collect()
