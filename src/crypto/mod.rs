@@ -21,4 +21,5 @@ mod primitives;
 
 pub mod binding;
 
+pub mod lock;
 pub mod password;

@@ -11,8 +11,8 @@ use super::message::{Hello, KeyMark, Message, Refusal};
 use super::notice::{Failure, Notice};
 use super::signed::SignedRecord;
 use crate::crypto::binding::{Role, Side};
-use crate::crypto::password::{Lock, Password};
 use crate::crypto::room_key::RoomKey;
+use crate::crypto::{lock::Lock, password::Password};
 
 /// Fresh secrets, drawn by the shell for the events that may need them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -247,11 +247,13 @@ pub enum Message {
     },
 }
 
-/// How far a peer's lock records go: one per kept key.
+/// Names a lock record and its key; marks rank as their records do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyMark {
     /// Epoch.
     pub epoch: u64,
+    /// Locked; at one epoch locked ranks over open.
+    pub locked: bool,
     /// The record.
     pub hash: RecordHash,
 }

@@ -1,11 +1,342 @@
 //! The pure core: the room's state machine. No socket, file, thread, channel, clock or entropy.
+//!
+//! [`Router::handle`] takes one [`Event`] and returns all its [`Effect`]s in order. Time is an
+//! argument, the seed feeds ties and jitter only, and every collection is ordered, so the same
+//! seed and the same events give the same effects. Handles stay in the shell; ids go in here.
 
 pub mod bitmap;
 pub mod command;
 pub mod event;
 pub mod ids;
+pub mod links;
 pub mod message;
 pub mod notice;
+pub mod rng;
 pub mod signed;
 pub mod text;
 pub mod time;
+
+mod admission;
+mod attempts;
+mod catalogue;
+mod commands;
+mod flush;
+mod lock;
+mod locking;
+mod log;
+mod presence;
+mod repair;
+mod room;
+mod roster;
+mod sharing;
+mod swarm;
+mod waits;
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use event::{Closed, Config, Effect, Event};
+use ids::{ConnId, MemberId};
+use links::{Conn, Link, Purpose, Stage};
+use message::{Refusal, Why};
+use notice::{Failure, Notice};
+use rng::Rng;
+use roster::Roster;
+use time::{Earliest, Millis};
+
+use crate::crypto::identity::Identity;
+use crate::limits::Limits;
+
+/// The only owner of a room's state.
+#[derive(Debug)]
+pub struct Router {
+    me: Identity,
+    my_id: MemberId,
+    config: Config,
+    rng: Rng,
+    now: Millis,
+    effects: Vec<Effect>,
+
+    room: room::Room,
+    roster: Roster,
+    conns: BTreeMap<ConnId, Conn>,
+    /// The connection with which this node may be about to move.
+    reserved: Option<ConnId>,
+    next_conn: u64,
+    attempts: attempts::Attempts,
+    guesses: admission::Guesses,
+    presence: presence::Own,
+    catalogue: catalogue::Catalogue,
+    sharing: sharing::Sharing,
+    swarm: swarm::Swarm,
+    commands: commands::Pending,
+    /// Links that have something to say.
+    dirty: BTreeSet<ConnId>,
+    /// Which link each chain was asked of, and when.
+    asked: BTreeMap<signed::Chain, (ConnId, Millis)>,
+    /// Failed dials of taught addresses, by teller.
+    failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
+    stopping: bool,
+}
+
+impl Router {
+    /// A node alone in a fresh open room.
+    #[must_use]
+    pub fn new(config: Config, me: Identity, seed: u64) -> Self {
+        let my_id = MemberId(me.public());
+        let room = room::Room::fresh(&config.draw, my_id, config.limits.lock_records);
+        let mut roster = Roster::default();
+        roster.set_name(my_id, &config.name);
+        let mut router = Self {
+            me,
+            my_id,
+            rng: Rng::new(seed),
+            now: Millis(0),
+            effects: Vec::new(),
+            room,
+            roster,
+            conns: BTreeMap::new(),
+            reserved: None,
+            next_conn: 1 << 63,
+            attempts: attempts::Attempts::default(),
+            guesses: admission::Guesses::default(),
+            presence: presence::Own::default(),
+            catalogue: catalogue::Catalogue::default(),
+            sharing: sharing::Sharing::default(),
+            swarm: swarm::Swarm::default(),
+            commands: commands::Pending::default(),
+            dirty: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            failed_dials: BTreeMap::new(),
+            stopping: false,
+            config,
+        };
+        let who = router.who(&my_id);
+        let temporary = router.config.temporary;
+        router.notify(Notice::Started { who, temporary });
+        router
+    }
+
+    /// Handles one event and returns everything that it gives rise to, in order.
+    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        if !self.stopping {
+            self.dispatch(event);
+            self.run_timers();
+            self.schedule();
+            self.check_waits();
+            self.flush_links();
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Event::Tick`] is due if nothing else happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Millis> {
+        if self.stopping {
+            return None;
+        }
+        let mut earliest = Earliest::default();
+        self.link_deadlines(&mut earliest);
+        self.presence_deadlines(&mut earliest);
+        self.attempt_deadlines(&mut earliest);
+        self.swarm_deadlines(&mut earliest);
+        self.command_deadlines(&mut earliest);
+        earliest.0
+    }
+
+    /// This node's identity.
+    #[must_use]
+    pub fn my_id(&self) -> MemberId {
+        self.my_id
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Listening { port, addresses } => self.listening(port, addresses),
+            Event::Woke => self.woke(),
+            Event::Commanded { face, line, command, draw } => {
+                self.commanded(face, line, command, draw);
+            }
+            Event::PasswordGiven { face, line, password } => {
+                self.password_given(face, line, password);
+            }
+            Event::LockPrepared { face, line, room, lock, key } => {
+                self.lock_prepared(face, line, room, lock, key);
+            }
+            Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
+            Event::ConnOpened { conn, side, role, remote } => {
+                self.conn_opened(conn, side, role, remote);
+            }
+            Event::HelloArrived { conn, theirs, same_room } => {
+                self.hello_arrived(conn, &theirs, same_room);
+            }
+            Event::Identified { conn, member, outcome, draw } => {
+                self.identified(conn, member, outcome, draw);
+            }
+            Event::Said { conn, message } => self.said(conn, message),
+            Event::Congested { conn } => self.congested(conn, true),
+            Event::Drained { conn } => self.congested(conn, false),
+            Event::ConnClosed { conn, how } => self.conn_closed(conn, how),
+            Event::LaneOpened { conn } => self.lane_opened(conn),
+            Event::HashProgressed { job, path, bytes_done, size } => {
+                self.hash_progressed(job, path, bytes_done, size);
+            }
+            Event::Hashed { job, result } => self.hashed(job, result),
+            Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
+            Event::ListFetched { file, turn, conn, result } => {
+                self.list_fetched(file, turn, conn, result);
+            }
+            Event::ChunkFetched { file, turn, conn, chunk, bytes, result } => {
+                self.chunk_fetched(file, turn, conn, chunk, bytes, result);
+            }
+            Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
+            Event::SourceChecked { file, intact } => self.source_checked(file, intact),
+            Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),
+        }
+    }
+
+    fn run_timers(&mut self) {
+        self.link_timers();
+        self.presence_timers();
+        self.attempt_timers();
+        self.swarm_timers();
+        self.command_timers();
+    }
+
+    // Small helpers of every part.
+
+    fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.effects.push(Effect::Notify(notice));
+    }
+
+    fn remark(&mut self, text: impl Into<String>) {
+        self.notify(Notice::Remark { text: text.into() });
+    }
+
+    fn complain(&mut self, failure: Failure) {
+        self.notify(Notice::Error { line: None, command: None, failure });
+    }
+
+    fn wall_ms(&self) -> i64 {
+        self.config.wall_at_zero_ms.saturating_add_unsigned(self.now.0)
+    }
+
+    fn who(&self, id: &MemberId) -> notice::Who {
+        notice::Who { id: *id, name: self.roster.name_of(id) }
+    }
+
+    fn link_of(&self, member: &MemberId) -> Option<(ConnId, &Link)> {
+        let conn = self.roster.get(member)?.conn?;
+        Some((conn, self.conns.get(&conn)?.link()?))
+    }
+
+    fn links(&self) -> impl Iterator<Item = (ConnId, &Link)> {
+        self.conns.iter().filter_map(|(id, conn)| conn.link().map(|link| (*id, link)))
+    }
+
+    /// Marks something to say on every link.
+    fn mark_links(&mut self, mut mark: impl FnMut(&mut Link)) {
+        for (id, conn) in &mut self.conns {
+            if let Some(link) = conn.link_mut() {
+                mark(link);
+                self.dirty.insert(*id);
+            }
+        }
+    }
+
+    fn mark_link(&mut self, conn: ConnId, mark: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) {
+            mark(link);
+            self.dirty.insert(conn);
+        }
+    }
+
+    fn new_conn_id(&mut self) -> ConnId {
+        self.next_conn += 1;
+        ConnId(self.next_conn)
+    }
+
+    fn dial(&mut self, target: event::Target, purpose: Purpose) -> ConnId {
+        use crate::crypto::binding::{Role, Side};
+        let conn = self.new_conn_id();
+        let role = match &purpose {
+            Purpose::Attempt(_) | Purpose::Redial(_) => Role::Session,
+            Purpose::Lane(member) if self.swarm.serves_lane(member) => Role::LaneServe,
+            Purpose::Lane(_) => Role::LaneFetch,
+        };
+        let remote = match &target {
+            event::Target::Addr(addr) => Some(*addr),
+            event::Target::Host { .. } => None,
+        };
+        self.conns.insert(
+            conn,
+            Conn {
+                side: Side::Dialer,
+                role,
+                remote,
+                purpose: Some(purpose),
+                began: self.now,
+                my_hello: None,
+                their_run: None,
+                with_password: false,
+                stage: Stage::Opening,
+            },
+        );
+        self.effect(Effect::Dial { conn, target, role });
+        conn
+    }
+
+    /// Refuses a connection, tells the peer why, and forgets it.
+    fn refuse(&mut self, conn: ConnId, why: Why) {
+        let port = self.presence.port();
+        self.refuse_with(conn, Refusal { why, wait_ms: None, port });
+    }
+
+    fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
+        self.effect(Effect::Refuse { conn, refusal: refusal.clone() });
+        self.forget_conn(conn, Closed::ByUs, Some(&refusal));
+    }
+
+    fn member_of(&self, conn: ConnId) -> Option<MemberId> {
+        match &self.conns.get(&conn)?.stage {
+            Stage::Agreeing(agreement) => Some(agreement.member),
+            Stage::Linked(link) => Some(link.member),
+            Stage::Lane { member, .. } => Some(*member),
+            Stage::Opening | Stage::Planned => None,
+        }
+    }
+
+    fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>) {
+        let shown = addresses.iter().map(ToString::to_string).collect();
+        self.presence.listen(port, addresses);
+        self.notify(Notice::Listening { addresses: shown });
+        self.renew_presence();
+    }
+
+    /// After a suspend nothing that was heard before counts: links must answer now.
+    fn woke(&mut self) {
+        let (after, dead) = (self.limits().ping_after_idle_ms, self.limits().dead_after_ms);
+        let heard = Millis(self.now.0.saturating_sub(dead - after));
+        for conn in self.conns.values_mut() {
+            if let Some(link) = conn.link_mut() {
+                link.heard = link.heard.max(heard);
+                link.pinged = None;
+            }
+        }
+    }
+}
+
+/// Whether an address belongs to this computer.
+fn is_loopback(ip: IpAddr) -> bool {
+    links::plain_ip(ip).is_loopback()
+}

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordHash, RoomId, RunId};
 use crate::crypto::hash::digest;
 use crate::crypto::identity::{self, Identity};
-use crate::crypto::password::Lock;
+use crate::crypto::lock::Lock;
 use crate::crypto::room_key::RoomKey;
 
 /// Longest signed bytes of an entry. Part of what is *valid*, so it never changes.
@@ -445,7 +445,7 @@ impl SignedRecord {
 fn record_bytes(body: &Record) -> Box<[u8]> {
     to_bytes(&WireRecord {
         epoch: body.epoch,
-        key: Digest32(*body.key.expose()),
+        key: Digest32(*body.key.as_bytes()),
         setup: body.lock.as_ref().map(|lock| BASE64.encode(lock.setup())),
         registration: body.lock.as_ref().map(|lock| BASE64.encode(lock.registration())),
         members: body.members.clone(),

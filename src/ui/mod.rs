@@ -1,5 +1,12 @@
 //! The faces: lines to commands, notices to lines or JSON.
+//!
+//! Everything here is a value or reads a stream that it is given: threads, the router and the
+//! choice of streams are the node's.
 
+pub mod address;
 pub mod command;
+pub mod json;
+pub mod line_reader;
+pub mod lines;
 pub mod notice;
 pub mod terminal;

@@ -1,1 +1,104 @@
-//! Stub.
+//! What a face writes for a notice, and where: stdout or stderr.
+
+use std::collections::HashMap;
+
+pub use super::json::to_json;
+pub use super::lines::{Style, error_line, size, to_lines};
+use crate::router::notice::Notice;
+
+/// Files whose progress is followed at once; beyond them progress is silent.
+const FOLLOWED_MAX: usize = 1_024;
+
+/// The form of the output on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people.
+    People(Style),
+    /// `--json`: an event per line; stderr still speaks to people, in plain text.
+    Json,
+}
+
+/// What to write for one notice; no text ends with a line feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// For stdout.
+    pub out: Option<String>,
+    /// For stderr.
+    pub err: Option<String>,
+}
+
+/// Turns notices into output; the only state is how much progress people have seen.
+#[derive(Debug)]
+pub struct Renderer {
+    format: Format,
+    progress: Progress,
+}
+
+impl Renderer {
+    /// A renderer that has shown nothing yet.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self { format, progress: Progress::default() }
+    }
+
+    /// What to write for the notice.
+    pub fn render(&mut self, notice: &Notice) -> Output {
+        match (&self.format, notice) {
+            (Format::Json, Notice::Error { failure, .. }) => Output {
+                out: Some(to_json(notice)),
+                err: Some(error_line(failure, &Style::plain())),
+            },
+            (Format::Json, _) => Output { out: Some(to_json(notice)), err: None },
+            (Format::People(style), Notice::Error { failure, .. }) => {
+                Output { out: None, err: Some(error_line(failure, style)) }
+            }
+            (Format::People(style), _) if self.progress.is_worth_a_line(notice) => {
+                Output { out: to_lines(notice, style), err: None }
+            }
+            (Format::People(_), _) => Output::default(),
+        }
+    }
+}
+
+/// Lets people see a line of progress when a tenth of a file is passed, and no more than that.
+#[derive(Debug, Default)]
+struct Progress {
+    tenths_shown: HashMap<String, u64>,
+}
+
+impl Progress {
+    fn is_worth_a_line(&mut self, notice: &Notice) -> bool {
+        let (key, done, size) = match notice {
+            Notice::DownloadProgress { file, bytes_done, .. } => {
+                (file.id.to_string(), *bytes_done, file.size)
+            }
+            Notice::HashProgress { path, bytes_done, size } => {
+                (path.to_string_lossy().into_owned(), *bytes_done, *size)
+            }
+            Notice::DownloadStarted { file }
+            | Notice::DownloadFinished { file, .. }
+            | Notice::DownloadFailed { file, .. } => {
+                self.tenths_shown.remove(&file.id.to_string());
+                return true;
+            }
+            _ => return true,
+        };
+        if done >= size {
+            // What comes next says that it is done.
+            self.tenths_shown.remove(&key);
+            return false;
+        }
+        let tenths = (u128::from(done) * 10).checked_div(u128::from(size)).unwrap_or(10) as u64;
+        if !self.tenths_shown.contains_key(&key) && self.tenths_shown.len() >= FOLLOWED_MAX {
+            return false;
+        }
+        let shown = self.tenths_shown.entry(key).or_insert(0);
+        let is_news = tenths > *shown;
+        *shown = tenths.max(*shown);
+        is_news
+    }
+}
+
+#[cfg(test)]
+#[path = "notice_tests.rs"]
+mod tests;

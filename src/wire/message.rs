@@ -121,11 +121,7 @@ pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(
 ///
 /// # Errors
 /// [`WireError`]: a form that does not fit, too many elements, a signature that does not hold.
-pub fn decode(
-    plain: &[u8],
-    room: &RoomId,
-    limits: &Limits,
-) -> Result<Option<Message>, WireError> {
+pub fn decode(plain: &[u8], room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
     let wire = serde_json::from_slice(plain).map_err(|error| WireError::form(&error))?;
     from_wire(wire, room, limits)
 }
@@ -165,10 +161,9 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
         Message::Entry(signed) => Wire::Entry(WireSigned::of(&signed.bytes, &signed.signature)),
         Message::Have(list) => Wire::Have { list: list.iter().map(WireHave::from).collect() },
         Message::Receipt { holder, have } => Wire::Receipt { holder: *holder, have: have.into() },
-        Message::Ask { number, chains } => Wire::Ask {
-            number: *number,
-            chains: chains.iter().map(WireWanted::from).collect(),
-        },
+        Message::Ask { number, chains } => {
+            Wire::Ask { number: *number, chains: chains.iter().map(WireWanted::from).collect() }
+        }
         Message::Answer { number, entries, last } => Wire::Answer {
             number: *number,
             entries: entries.iter().map(|e| WireSigned::of(&e.bytes, &e.signature)).collect(),
@@ -190,11 +185,7 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
     }
 }
 
-fn from_wire(
-    wire: Wire<'_>,
-    room: &RoomId,
-    limits: &Limits,
-) -> Result<Option<Message>, WireError> {
+fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
     Ok(Some(match wire {
         Wire::Ready { port, seen } => Message::Ready { port, seen: seen.to_canonical() },
         Wire::Refuse(refusal) => Message::Refuse(refusal.into()),

@@ -105,6 +105,7 @@ struct WireHello {
 #[derive(Serialize, Deserialize)]
 struct WireProof {
     epoch: u64,
+    locked: bool,
     hash: RecordHash,
     proof: Digest32,
 }
@@ -144,7 +145,7 @@ impl Opening {
             }),
             Self::Refuse(refusal) => Wire::Refuse(refusal.into()),
             Self::Keys(list) => Wire::Keys { list: list.iter().map(WireProof::from).collect() },
-            Self::Room { room, key } => Wire::Room { room: *room, key: Digest32(*key.expose()) },
+            Self::Room { room, key } => Wire::Room { room: *room, key: Digest32(*key.as_bytes()) },
             Self::Password { step: 1, bytes } => Wire::Opaque1 { bytes: Blob::of(bytes) },
             Self::Password { step: 2, bytes } => Wire::Opaque2 { bytes: Blob::of(bytes) },
             Self::Password { bytes, .. } => Wire::Opaque3 { bytes: Blob::of(bytes) },
@@ -199,14 +200,14 @@ impl Opening {
 
 impl From<&Proven> for WireProof {
     fn from(proven: &Proven) -> Self {
-        let KeyMark { epoch, hash } = proven.mark;
-        Self { epoch, hash, proof: Digest32(proven.proof) }
+        let KeyMark { epoch, locked, hash } = proven.mark;
+        Self { epoch, locked, hash, proof: Digest32(proven.proof) }
     }
 }
 
 impl From<WireProof> for Proven {
     fn from(wire: WireProof) -> Self {
-        let mark = KeyMark { epoch: wire.epoch, hash: wire.hash };
+        let mark = KeyMark { epoch: wire.epoch, locked: wire.locked, hash: wire.hash };
         Self { mark, proof: wire.proof.0 }
     }
 }

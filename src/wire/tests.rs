@@ -106,7 +106,7 @@ fn openings() -> Vec<Opening> {
         moves: false,
         password: true,
     };
-    let mark = KeyMark { epoch: 3, hash: RecordHash([1; 32]) };
+    let mark = KeyMark { epoch: 3, locked: true, hash: RecordHash([1; 32]) };
     vec![
         Opening::Hello { minor: MINOR, hello, tag: [4; 32] },
         Opening::Refuse(refusal()),
@@ -199,7 +199,7 @@ fn pages_are_held_to_the_limits() {
         let read = decode(&encoded(&message), &ROOM, &tight);
         assert!(matches!(read, Err(WireError::TooMany { count: 2, max: 1, .. })), "{message:?}");
     }
-    let mark = KeyMark { epoch: 3, hash: RecordHash([1; 32]) };
+    let mark = KeyMark { epoch: 3, locked: true, hash: RecordHash([1; 32]) };
     let keys = Opening::Keys(vec![Proven { mark, proof: [9; 32] }; 2]);
     assert!(Opening::decode(&keys.encode(&tight).unwrap(), &tight).is_err());
 }

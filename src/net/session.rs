@@ -1,0 +1,182 @@
+//! A session: the connection's thread reads, one scoped thread writes.
+//!
+//! The reader decodes and verifies, and blocks while the router is busy, which reaches the peer
+//! as back-pressure. The writer takes orders in batches, so that a burst leaves with few system
+//! calls. While nothing moves, neither holds a buffer.
+
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::outbox::{Order, Queued};
+use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
+use super::{Conn, Net};
+use crate::router::event::{Closed, Event};
+use crate::router::ids::RoomId;
+use crate::router::message::{Message, Refusal, Why};
+use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
+use crate::wire::message::{decode, encode};
+
+/// Last words have so long to leave.
+pub const FAREWELL: Duration = Duration::from_millis(500);
+/// Sealed bytes that are gathered for one write.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Runs the session until it ends; why is noted in `conn`.
+pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
+    // The router pings and gives up long before; this is for a router that does not.
+    let silence = Duration::from_millis(2 * net.limits.dead_after_ms);
+    let stuck = Duration::from_millis(net.limits.stuck_link_ms);
+    if channel.set_timeouts(silence, stuck).is_err() {
+        return conn.note(Closed::Gone);
+    }
+    let (sender, receiver) = channel.split();
+    thread::scope(|scope| {
+        let (alive, done) = bounded::<()>(0);
+        let writer = spawn_scoped(scope, "writer", STACK_SMALL_BYTES, move || {
+            let _alive = alive;
+            let _guard = ShutOnPanic(conn);
+            write(net, conn, sender);
+        });
+        match writer {
+            Ok(writer) => {
+                let end = read(net, conn, receiver, &room);
+                leave(conn, end, &done);
+                // Its panic was logged where panics are, and the guard closed the connection.
+                let _ = writer.join();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread could be started for a session");
+                conn.note(Closed::ByUs);
+            }
+        }
+    });
+}
+
+/// How reading ended.
+enum End {
+    /// There is nobody to tell.
+    Gone(Closed),
+    /// The peer is told, if it still reads.
+    Tell(Closed, Order),
+}
+
+fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
+    receiver.set_lean(true);
+    loop {
+        let plain = match receiver.recv(net.limits.message_max_bytes) {
+            Ok(plain) => plain,
+            Err(RecvError::Closed) => return End::Gone(Closed::Gone),
+            Err(RecvError::TimedOut) => return End::Gone(Closed::Silent),
+            Err(error) => return broken(error.to_string()),
+        };
+        if conn.outbox.is_ending() {
+            // What the peer said before it learnt that we leave.
+            continue;
+        }
+        match decode(plain, room, &net.limits) {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                if net.inbox.send(Event::Said { conn: conn.id, message }).is_err() {
+                    return End::Tell(Closed::ByUs, Order::Close);
+                }
+            }
+            Err(error) => return broken(error.to_string()),
+        }
+    }
+}
+
+fn broken(what: String) -> End {
+    End::Tell(Closed::Protocol(what), Order::Refuse(Refusal::of(Why::Protocol)))
+}
+
+/// Ends the writer: at once if there is nobody to write to, else when the last words have left.
+fn leave(conn: &Conn, end: End, done: &Receiver<()>) {
+    match end {
+        End::Gone(cause) => {
+            conn.note(cause);
+            conn.outbox.end();
+        }
+        End::Tell(cause, last) => {
+            conn.note(cause);
+            if conn.outbox.push(last) != Queued::Full {
+                // The writer ends by dropping its end: an error is what is waited for.
+                let _ = done.recv_timeout(FAREWELL);
+            }
+        }
+    }
+    conn.outbox.end();
+    conn.shut();
+}
+
+fn write(net: &Net, conn: &Conn, mut sender: SendHalf) {
+    let mut batch = Vec::new();
+    while conn.outbox.take(&mut batch).is_ok() {
+        match write_batch(net, &mut batch, &mut sender) {
+            Ok(false) => {}
+            Ok(true) => {
+                conn.note(Closed::ByUs);
+                return sender.finish();
+            }
+            Err(error) => {
+                let stuck = error == SendError::Stuck;
+                conn.note(if stuck { Closed::Silent } else { Closed::Gone });
+                return conn.shut();
+            }
+        }
+        if conn.outbox.written() && net.inbox.send(Event::Drained { conn: conn.id }).is_err() {
+            continue;
+        }
+        if conn.outbox.is_empty() {
+            batch = Vec::new();
+            sender.release();
+        }
+    }
+}
+
+/// Writes what is ordered; true when that was the last.
+fn write_batch(
+    net: &Net,
+    batch: &mut Vec<Order>,
+    sender: &mut SendHalf,
+) -> Result<bool, SendError> {
+    let mut plain = Vec::new();
+    for order in batch.drain(..) {
+        let (message, last) = match order {
+            Order::Send(message) => (Some(message), false),
+            Order::Refuse(refusal) => (Some(Message::Refuse(refusal)), true),
+            Order::Close => (None, true),
+            // Steps of a handshake that is over.
+            Order::SendHello { .. } | Order::Proceed(_) | Order::StartLane { .. } => continue,
+        };
+        if let Some(message) = message {
+            plain.clear();
+            match encode(&message, &net.limits, &mut plain) {
+                Ok(()) => sender.queue(&plain)?,
+                // The router composes shorter ones; repair makes up for one that is lost.
+                Err(error) => tracing::error!(%error, "a message was not sent"),
+            }
+        }
+        if last || sender.queued_bytes() >= WRITE_BYTES {
+            sender.flush()?;
+        }
+        if last {
+            return Ok(true);
+        }
+    }
+    sender.flush()?;
+    Ok(false)
+}
+
+/// A writer that panics must not leave its reader waiting.
+struct ShutOnPanic<'a>(&'a Conn);
+
+impl Drop for ShutOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("a session's writer panicked; the session is closed");
+            self.0.shut();
+        }
+    }
+}

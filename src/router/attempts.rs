@@ -1,0 +1,341 @@
+//! A person's `connect`: dial, ask for a password if need be, try again when both are busy, and
+//! end when the room's history is here.
+
+use std::collections::BTreeMap;
+
+use super::Router;
+use super::command::LockWish;
+use super::event::{Closed, Effect, Target};
+use super::ids::{ConnId, FaceId, MemberId};
+use super::links::{Conn, Purpose};
+use super::message::{Refusal, Why};
+use super::notice::{Code, Failure};
+use super::time::{Earliest, Millis};
+use crate::crypto::password::Password;
+
+/// Passwords asked of a person for one command.
+const PASSWORD_TRIES: u32 = 3;
+/// How long `connect` goes on trying when the other side is busy.
+const BUSY_MS: u64 = 10_000;
+/// How long `connect` waits for the history.
+const HISTORY_MS: u64 = 10_000;
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Dialling(ConnId),
+    AskingPassword,
+    /// Busy or crossing: dial again then.
+    Retry(Millis),
+    /// Linked: wait for the history of this member.
+    Syncing {
+        member: MemberId,
+        until: Millis,
+    },
+}
+
+/// One `connect`.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    face: FaceId,
+    line: u64,
+    host: String,
+    port: u16,
+    pub(super) password: Option<Password>,
+    tries: u32,
+    began: Millis,
+    state: State,
+}
+
+/// All that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    next: u64,
+    all: BTreeMap<u64, Attempt>,
+}
+
+impl Attempts {
+    pub(super) fn get(&self, id: u64) -> Option<&Attempt> {
+        self.all.get(&id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+impl Router {
+    pub(super) fn connect(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        host: String,
+        port: u16,
+        lock: LockWish,
+    ) {
+        let id = self.attempts.next;
+        self.attempts.next += 1;
+        let password = match &lock {
+            LockWish::Password(password) => Some(password.clone()),
+            LockWish::Unknown | LockWish::Locked => None,
+        };
+        let attempt = Attempt {
+            face,
+            line,
+            host,
+            port,
+            password,
+            tries: 0,
+            began: self.now,
+            state: State::AskingPassword,
+        };
+        self.attempts.all.insert(id, attempt);
+        if lock == LockWish::Locked {
+            self.ask_password(id, false);
+        } else {
+            self.dial_attempt(id);
+        }
+    }
+
+    fn dial_attempt(&mut self, id: u64) {
+        let Some(attempt) = self.attempts.all.get(&id) else { return };
+        let target = Target::Host { host: attempt.host.clone(), port: attempt.port };
+        let conn = self.dial(target, Purpose::Attempt(id));
+        if let Some(attempt) = self.attempts.all.get_mut(&id) {
+            attempt.state = State::Dialling(conn);
+        }
+    }
+
+    fn ask_password(&mut self, id: u64, again: bool) {
+        let Some(attempt) = self.attempts.all.get_mut(&id) else { return };
+        attempt.state = State::AskingPassword;
+        let (face, line) = (attempt.face, attempt.line);
+        let address = format_address(&attempt.host, attempt.port);
+        self.effect(Effect::AskPassword { face, line, address, again });
+    }
+
+    /// Answers a question of this face and line, if it was one of an attempt.
+    pub(super) fn attempt_password(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        password: Option<Password>,
+    ) -> bool {
+        let asking = self.attempts.all.iter_mut().find(|(_, attempt)| {
+            attempt.face == face && attempt.line == line && attempt.state == State::AskingPassword
+        });
+        let Some((id, attempt)) = asking else { return false };
+        let id = *id;
+        match password {
+            Some(password) => {
+                attempt.password = Some(password);
+                attempt.began = self.now;
+                self.dial_attempt(id);
+            }
+            None => {
+                let failure = match (attempt.tries, &attempt.password) {
+                    (1.., Some(_)) => self.refusal_failure(id, &Refusal::of(Why::WrongPassword)),
+                    _ => Failure::new(
+                        Code::PasswordRequired,
+                        format!(
+                            "the room at {} is locked and needs its password",
+                            place(&attempt.host, attempt.port)
+                        ),
+                    ),
+                };
+                self.end_attempt(id, Err(failure));
+            }
+        }
+        true
+    }
+
+    pub(super) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
+        let Some(dialled) = self.conns.remove(&conn) else { return };
+        match dialled.purpose {
+            Some(Purpose::Attempt(id)) => self.end_attempt(id, Err(failure)),
+            Some(Purpose::Redial(member)) => self.redial_failed(member, &Closed::Gone, None),
+            Some(Purpose::Lane(member)) => self.lane_failed(member, dialled.remote),
+            None => {}
+        }
+    }
+
+    /// The connection of an attempt became a link.
+    pub(super) fn attempt_linked(&mut self, conn: ConnId, member: MemberId) {
+        let until = self.now.plus(HISTORY_MS);
+        let dialled =
+            self.attempts.all.values_mut().find(|attempt| attempt.state == State::Dialling(conn));
+        if let Some(attempt) = dialled {
+            attempt.state = State::Syncing { member, until };
+        }
+    }
+
+    /// The connection of an attempt ended without a link.
+    pub(super) fn attempt_ended(
+        &mut self,
+        id: u64,
+        conn: &Conn,
+        how: Closed,
+        refusal: Option<&Refusal>,
+        agreed: Option<MemberId>,
+    ) {
+        let Some(attempt) = self.attempts.all.get_mut(&id) else { return };
+        let linked = conn
+            .their_run
+            .and_then(|run| self.conns.values().filter_map(Conn::link).find(|l| l.run == run))
+            .map(|link| link.member);
+        let Some(refusal) = refusal else {
+            let failure = failure_of(&attempt.host, attempt.port, &how);
+            return self.end_attempt(id, Err(failure));
+        };
+        match refusal.why {
+            Why::Busy | Why::Crossing if linked.is_none() => self.try_later(id, refusal),
+            Why::Busy | Why::Crossing => {
+                let member = linked.unwrap_or_default();
+                let until = self.now.plus(HISTORY_MS);
+                attempt.state = State::Syncing { member, until };
+                if refusal.why == Why::Crossing && agreed.is_some() {
+                    let name = self.roster.name_of(&member);
+                    self.remark(format!("you are already linked with {name}"));
+                }
+            }
+            Why::Locked if attempt.password.is_none() => self.ask_password(id, false),
+            Why::NotListed if attempt.password.is_none() => self.ask_password(id, false),
+            Why::WrongPassword if attempt.tries + 1 < PASSWORD_TRIES => {
+                attempt.tries += 1;
+                self.ask_password(id, true);
+            }
+            _ => {
+                let failure = self.refusal_failure(id, refusal);
+                self.end_attempt(id, Err(failure));
+            }
+        }
+    }
+
+    fn try_later(&mut self, id: u64, refusal: &Refusal) {
+        let wait = self.rng.between(100, 300);
+        let Some(attempt) = self.attempts.all.get_mut(&id) else { return };
+        if self.now.since(attempt.began) < BUSY_MS {
+            attempt.state = State::Retry(self.now.plus(wait));
+        } else {
+            let failure = self.refusal_failure(id, refusal);
+            self.end_attempt(id, Err(failure));
+        }
+    }
+
+    fn refusal_failure(&self, id: u64, refusal: &Refusal) -> Failure {
+        let Some(attempt) = self.attempts.all.get(&id) else {
+            return Failure::new(refusal.why.code(), "the connection was refused");
+        };
+        let at = place(&attempt.host, attempt.port);
+        let wait = refusal.wait_ms.unwrap_or(0).div_ceil(1000);
+        let text = match refusal.why {
+            Why::Busy | Why::Crossing => {
+                format!("{at} was busy with another connection for 10 s: try again")
+            }
+            Why::SelfConnect => format!("{at} is this klatch itself: connect to somebody else"),
+            Why::Locked | Why::NotListed => {
+                format!("the room at {at} is locked and needs its password")
+            }
+            Why::NotLocked => format!(
+                "the room at {at} is open, but a locked one was asked for; nothing was sent: \
+                 connect without a password if that is what you want"
+            ),
+            Why::InARoom | Why::OtherRoom | Why::NoKey => self.in_a_room(&at),
+            Why::DialerLocked => self.dialer_locked(&at),
+            Why::WrongPassword => format!("the password does not open the room at {at}"),
+            Why::TooManyAttempts => format!("too many attempts at {at}: wait {wait} s"),
+            Why::Full => format!("the room at {at} has no place for another peer"),
+            Why::IdentityInUse => format!(
+                "another program with the same identity is connected at {at}: end it, or start \
+                 this one with another --data-dir"
+            ),
+            Why::Unexpected | Why::NoSession | Why::Protocol => {
+                format!("{at} broke off the handshake: is it a klatch of another version?")
+            }
+            Why::Leaving => format!("the klatch at {at} is just leaving"),
+        };
+        Failure::new(refusal.why.code(), text)
+    }
+
+    fn in_a_room(&self, at: &str) -> String {
+        let with = self.roster.present().next().map(|(id, _)| self.roster.name_of(id));
+        match with {
+            Some(name) => format!("you are in a room with {name}; leave first"),
+            None if self.room.settled || self.room.lock.is_locked() => {
+                "you are in a room of your own; leave first".to_owned()
+            }
+            None => format!("{at} is in another room"),
+        }
+    }
+
+    fn dialer_locked(&self, at: &str) -> String {
+        let line = self.presence.first_address().map_or_else(
+            || "connect <your address> <your port> locked".to_owned(),
+            |addr| format!("connect {} {} locked", addr.ip(), addr.port()),
+        );
+        format!("your room is locked, so {at} has to come to you: let them type: {line}")
+    }
+
+    fn end_attempt(&mut self, id: u64, result: Result<(), Failure>) {
+        if let Some(attempt) = self.attempts.all.remove(&id) {
+            self.reply(attempt.face, attempt.line, "connect", result);
+        }
+    }
+
+    pub(super) fn attempt_timers(&mut self) {
+        let ids: Vec<_> = self.attempts.all.keys().copied().collect();
+        for id in ids {
+            match self.attempts.all.get(&id).map(|attempt| &attempt.state) {
+                Some(State::Retry(at)) if *at <= self.now => self.dial_attempt(id),
+                Some(State::Syncing { member, until })
+                    if *until <= self.now || self.has_history_of(*member) =>
+                {
+                    self.end_attempt(id, Ok(()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn attempt_deadlines(&self, earliest: &mut Earliest) {
+        for attempt in self.attempts.all.values() {
+            match attempt.state {
+                State::Retry(at) | State::Syncing { until: at, .. } => earliest.at(at),
+                State::Dialling(_) | State::AskingPassword => {}
+            }
+        }
+    }
+
+    /// Stops what a person had begun; used when the room is left.
+    pub(super) fn drop_attempts(&mut self) {
+        let ids: Vec<_> = self.attempts.all.keys().copied().collect();
+        for id in ids {
+            let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
+            self.end_attempt(id, Err(failure));
+        }
+    }
+}
+
+fn place(host: &str, port: u16) -> String {
+    format!("{} port {port}", super::text::Untrusted::new(host).line())
+}
+
+fn format_address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn failure_of(host: &str, port: u16, how: &Closed) -> Failure {
+    let at = place(host, port);
+    match how {
+        Closed::Silent => Failure::new(
+            Code::Timeout,
+            format!("{at} accepted the connection but did not finish the handshake in time"),
+        ),
+        Closed::Gone | Closed::ByUs | Closed::Refused(_) => Failure::new(
+            Code::Unreachable,
+            format!("{at} closed the connection during the handshake: try again"),
+        ),
+        Closed::Protocol(what) => {
+            Failure::new(Code::NotKlatch, format!("{at} does not speak klatch's protocol: {what}"))
+        }
+    }
+}

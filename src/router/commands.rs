@@ -1,0 +1,280 @@
+//! Commands: who gave them, what is still under way, and how the program ends.
+
+use std::collections::VecDeque;
+
+use super::Router;
+use super::command::{Command, Wait};
+use super::event::{Draw, Effect};
+use super::ids::FaceId;
+use super::notice::{Code, Failure, MemberInfo, Notice};
+use super::signed::Kind;
+use super::time::{Earliest, Millis};
+use super::waits::Waiting;
+use crate::crypto::password::Password;
+
+/// How long the end of stdin waits for members to hold what was said.
+const HELD_MS: u64 = 10_000;
+/// How long it waits for what others are fetching from here alone.
+const SERVING_MS: u64 = 60_000;
+/// How often it looks.
+const LOOK_MS: u64 = 50;
+/// Commands that may wait for a move to end.
+const DEFERRED_MAX: usize = 64;
+
+#[derive(Debug)]
+struct Deferred {
+    face: FaceId,
+    line: u64,
+    command: Command,
+    draw: Draw,
+}
+
+/// The end of stdin: what is still waited for.
+#[derive(Debug)]
+struct Ending {
+    face: FaceId,
+    line: u64,
+    began: Millis,
+    /// Since when nothing but receipts, or nothing but serving, is waited for.
+    idle_since: Option<Millis>,
+    look_at: Millis,
+}
+
+/// Commands that are not answered yet, but for those of attempts, sharing and downloads.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    deferred: VecDeque<Deferred>,
+    /// A lock is being prepared.
+    pub(super) locking: bool,
+    asking_password: Option<(FaceId, u64)>,
+    pub(super) waits: Vec<Waiting>,
+    ending: Option<Ending>,
+    /// Some command failed.
+    failed: bool,
+    told_alone: bool,
+}
+
+impl Router {
+    pub(super) fn commanded(&mut self, face: FaceId, line: u64, command: Command, draw: Draw) {
+        let waits_for_move =
+            matches!(command, Command::Password { .. } | Command::Unlock | Command::Leave);
+        if waits_for_move && (self.reserved.is_some() || self.commands.locking) {
+            if self.commands.deferred.len() < DEFERRED_MAX {
+                self.commands.deferred.push_back(Deferred { face, line, command, draw });
+            } else {
+                let failure = Failure::new(Code::Timeout, "too many commands wait: try again");
+                self.reply(face, line, command.word(), Err(failure));
+            }
+            return;
+        }
+        let word = command.word();
+        match command {
+            Command::Say { text } => {
+                let result = self.utter(Kind::Text(text));
+                self.remark_alone();
+                self.reply(face, line, word, result);
+            }
+            Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
+            Command::Password { password: Some(password) } => {
+                self.prepare_lock(face, line, password);
+            }
+            Command::Password { password: None } => {
+                self.commands.asking_password = Some((face, line));
+                let address = String::new();
+                self.effect(Effect::AskPassword { face, line, address, again: false });
+            }
+            Command::Unlock => self.unlock(face, line, draw.key),
+            Command::Send { paths } => self.send(face, line, paths),
+            Command::Download { wanted } => self.download(face, line, &wanted),
+            Command::Cancel { wanted } => self.cancel(face, line, &wanted),
+            Command::Files => self.answer(face, line, word, Self::files_notice),
+            Command::Members => self.answer(face, line, word, Self::members_notice),
+            Command::Transfers => self.answer(face, line, word, Self::transfers_notice),
+            Command::Name { name } => self.change_name(face, line, &name),
+            Command::Wait { what, within_ms } => self.wait(face, line, what, within_ms),
+            Command::Leave => {
+                self.leave(&draw);
+                self.reply(face, line, word, Ok(()));
+            }
+            Command::Quit => {
+                self.reply(face, line, word, Ok(()));
+                self.stop();
+            }
+            Command::EndOfInput => {
+                self.commands.ending = Some(Ending {
+                    face,
+                    line,
+                    began: self.now,
+                    idle_since: None,
+                    look_at: self.now,
+                });
+            }
+        }
+    }
+
+    fn answer(&mut self, face: FaceId, line: u64, word: &'static str, of: fn(&Self) -> Notice) {
+        let notice = of(self);
+        self.notify(notice);
+        self.reply(face, line, word, Ok(()));
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        command: &'static str,
+        result: Result<(), Failure>,
+    ) {
+        self.commands.failed |= result.is_err();
+        self.effect(Effect::Reply { face, line, command, result });
+    }
+
+    pub(super) fn password_given(&mut self, face: FaceId, line: u64, password: Option<Password>) {
+        if self.commands.asking_password == Some((face, line)) {
+            self.commands.asking_password = None;
+            match password {
+                Some(password) => {
+                    if self.reserved.is_some() {
+                        let failure = Failure::new(
+                            Code::Timeout,
+                            "another connection is moving this node just now: try again",
+                        );
+                        return self.reply(face, line, "password", Err(failure));
+                    }
+                    self.prepare_lock(face, line, password);
+                }
+                None => {
+                    let failure = Failure::new(
+                        Code::PasswordRequired,
+                        "no password was given: the room stays as it is",
+                    );
+                    self.reply(face, line, "password", Err(failure));
+                }
+            }
+        } else {
+            self.attempt_password(face, line, password);
+        }
+    }
+
+    /// Commands that waited for a move go on.
+    pub(super) fn run_deferred(&mut self) {
+        for deferred in std::mem::take(&mut self.commands.deferred) {
+            let Deferred { face, line, command, draw } = deferred;
+            self.commanded(face, line, command, draw);
+        }
+    }
+
+    /// Whoever speaks to an empty room learns that it waits, once.
+    pub(super) fn remark_alone(&mut self) {
+        if self.roster.present_count() == 0 {
+            if !std::mem::replace(&mut self.commands.told_alone, true) {
+                self.remark("nobody is here yet; your message waits");
+            }
+        } else {
+            self.commands.told_alone = false;
+        }
+    }
+
+    fn change_name(&mut self, face: FaceId, line: u64, name: &str) {
+        if self.config.name != name {
+            self.config.name = name.to_owned();
+            self.rename(self.my_id, name, false);
+            self.renew_presence();
+            // A name that nobody ever heard needs no place in the log.
+            if self.room.settled || self.room.spoke {
+                let spoke = self.room.spoke;
+                let result = self.utter(Kind::Name(name.to_owned()));
+                self.room.spoke = spoke;
+                if result.is_err() {
+                    return self.reply(face, line, "name", result);
+                }
+            }
+        }
+        self.reply(face, line, "name", Ok(()));
+    }
+
+    fn members_notice(&self) -> Notice {
+        let mut list: Vec<MemberInfo> = vec![self.member_info(&self.my_id)];
+        list.extend(self.roster.present().map(|(id, _)| self.member_info(id)));
+        Notice::Members { list }
+    }
+
+    fn wait(&mut self, face: FaceId, line: u64, what: Wait, within_ms: u64) {
+        let until = match what {
+            Wait::Time(ms) => self.now.plus(ms.min(within_ms)),
+            _ => self.now.plus(within_ms),
+        };
+        self.commands.waits.push(Waiting { face, line, what, until });
+    }
+
+    /// Leaves: everyone linked is told, then the shell ends the program.
+    fn stop(&mut self) {
+        let exit_code = u8::from(self.commands.failed);
+        self.acknowledge();
+        self.say_bye();
+        if self.room.announced {
+            self.notify(Notice::Left { room: self.room.id });
+        }
+        let conns: Vec<_> = self.conns.keys().copied().collect();
+        for conn in conns {
+            self.effect(Effect::Close { conn });
+        }
+        self.notify(Notice::Stopped { exit_code });
+        self.effect(Effect::Stop { exit_code });
+        self.stopping = true;
+    }
+
+    /// Says at once how far we have every chain, so that authors know what arrived.
+    fn acknowledge(&mut self) {
+        self.mark_links(|link| link.say_haves_at = None);
+        self.flush_links();
+    }
+
+    pub(super) fn command_timers(&mut self) {
+        let Some(ending) = &self.commands.ending else { return };
+        if ending.look_at > self.now {
+            return;
+        }
+        let (face, line, began) = (ending.face, ending.line, ending.began);
+        let idle_since = ending.idle_since;
+        let busy = !self.attempts.is_empty()
+            || !self.commands.waits.is_empty()
+            || self.commands.locking
+            || self.sharing.is_hashing();
+        let fetching = self.fail_hostless(began);
+        let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };
+        let waited = since.map_or(0, |since| self.now.since(since));
+        let unheld = self.room.ever_met && self.has_unheld() && waited < HELD_MS;
+        let serving = self.only_host_of_somebody() && waited < SERVING_MS;
+        if since.is_some() && !unheld && !serving {
+            return self.end_input(face, line);
+        }
+        if let Some(ending) = &mut self.commands.ending {
+            ending.idle_since = since;
+            ending.look_at = self.now.plus(LOOK_MS);
+        }
+    }
+
+    fn end_input(&mut self, face: FaceId, line: u64) {
+        self.commands.ending = None;
+        if self.room.spoke && !self.room.ever_met {
+            let failure = Failure::new(
+                Code::NobodyPresent,
+                "nobody was ever here to hear what was said: connect first, or wait members 1",
+            );
+            self.reply(face, line, "end_of_input", Err(failure));
+        } else {
+            self.reply(face, line, "end_of_input", Ok(()));
+        }
+        self.stop();
+    }
+
+    pub(super) fn command_deadlines(&self, earliest: &mut Earliest) {
+        for waiting in &self.commands.waits {
+            earliest.at(waiting.until);
+        }
+        if let Some(ending) = &self.commands.ending {
+            earliest.at(ending.look_at);
+        }
+    }
+}

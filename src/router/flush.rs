@@ -1,0 +1,144 @@
+//! Marks become messages: what each link is still to be told, as far as its outbox has room.
+
+use std::sync::Arc;
+
+use super::Router;
+use super::event::Effect;
+use super::ids::ConnId;
+use super::message::{Have, Message};
+use super::signed::SignedEntry;
+
+/// Pages of a have-vector said to one link per event.
+const PAGES_AT_ONCE: usize = 4;
+/// Presence records said to one link per event.
+const RECORDS_AT_ONCE: usize = 128;
+/// Signed bytes in one message of an answer: base64 and JSON fit into 32 KiB with them.
+const ANSWER_PART_BYTES: usize = 20 * 1024;
+/// What an entry of an answer costs beside its bytes.
+const ENTRY_EXTRA_BYTES: usize = 160;
+/// Chunk numbers in one message.
+const GAINED_AT_ONCE: usize = 1_024;
+
+impl Router {
+    pub(super) fn flush_links(&mut self) {
+        self.expire_questions();
+        while let Some(id) = self.dirty.pop_first() {
+            self.flush(id);
+        }
+    }
+
+    fn flush(&mut self, id: ConnId) {
+        let Some(link) = self.conns.get(&id).and_then(|conn| conn.link()) else { return };
+        if link.congested.is_some() {
+            return;
+        }
+        let mut messages = Vec::new();
+        self.flush_lock_and_presence(id, &mut messages);
+        self.flush_files(id, &mut messages);
+        self.flush_haves(id, &mut messages);
+        self.flush_answer(id, &mut messages);
+        messages.extend(self.next_question(id));
+        for message in messages {
+            self.effect(Effect::Send { conn: id, message });
+        }
+    }
+
+    fn flush_lock_and_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
+        let newest = self.room.lock.newest().clone();
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        if let Some(number) = link.pong.take() {
+            messages.push(Message::Pong(number));
+        }
+        if std::mem::take(&mut link.say_record) {
+            messages.push(Message::Record(newest));
+        }
+        let mut members = Vec::new();
+        while members.len() < RECORDS_AT_ONCE
+            && let Some(member) = link.say_presence.pop_first()
+        {
+            members.push(member);
+        }
+        for member in members {
+            messages.extend(self.record_of(&member).map(Message::Presence));
+        }
+    }
+
+    fn flush_haves(&mut self, id: ConnId, messages: &mut Vec<Message>) {
+        let (now, page) = (self.now, self.config.limits.have_page);
+        let log = &self.room.log;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        for _ in 0..PAGES_AT_ONCE {
+            let Some(after) = link.vector else { break };
+            let chains: Vec<_> = log.chains_after(after).take(page).copied().collect();
+            let haves: Vec<Have> = chains.iter().filter_map(|chain| log.have(chain)).collect();
+            link.vector = (chains.len() == page).then(|| chains.last().copied());
+            if haves.len() == page || link.vector.is_none() {
+                messages.push(Message::Have(haves));
+            }
+        }
+        if link.vector.is_none() && Router::haves_due(now, link.say_haves_at) {
+            let known = |have: &Have| link.theirs.get(&have.chain) == Some(have);
+            let changed = std::mem::take(&mut link.say_haves);
+            let haves: Vec<Have> = changed
+                .iter()
+                .filter_map(|chain| log.have(chain))
+                // Its own chain is always said: that is the receipt.
+                .filter(|have| have.chain.author == link.member || !known(have))
+                .collect();
+            messages.extend(haves.chunks(page).map(|haves| Message::Have(haves.to_vec())));
+            link.say_haves_at = None;
+        }
+        for (holder, chain) in std::mem::take(&mut link.say_receipts) {
+            let holders = self.roster.get(&holder).and_then(|member| member.conn);
+            let have = holders
+                .and_then(|conn| self.conns.get(&conn))
+                .and_then(|conn| conn.link())
+                .and_then(|link| link.theirs.get(&chain).copied());
+            messages.extend(have.map(|have| Message::Receipt { holder, have }));
+        }
+    }
+
+    fn flush_answer(&mut self, id: ConnId, messages: &mut Vec<Message>) {
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        let Some((number, chains)) = link.question.take() else { return };
+        let entries = self.room.log.answer(&chains, &self.config.limits);
+        let mut part: Vec<Arc<SignedEntry>> = Vec::new();
+        let mut bytes = 0;
+        for entry in entries {
+            let cost = entry.bytes.len() + ENTRY_EXTRA_BYTES;
+            if bytes + cost > ANSWER_PART_BYTES && !part.is_empty() {
+                let entries = std::mem::take(&mut part);
+                messages.push(Message::Answer { number, entries, last: false });
+                bytes = 0;
+            }
+            bytes += cost;
+            part.push(entry);
+        }
+        messages.push(Message::Answer { number, entries: part, last: true });
+    }
+
+    fn flush_files(&mut self, id: ConnId, messages: &mut Vec<Message>) {
+        let now = self.now;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        let mut files = Vec::new();
+        while files.len() < 64
+            && let Some(file) = link.say_hosting.pop_first()
+        {
+            link.say_gained.remove(&file);
+            files.push(file);
+        }
+        for file in files {
+            messages.push(self.hosting_message(file));
+        }
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        if link.say_gained_at.is_none_or(|at| at <= now) {
+            link.say_gained_at = None;
+            for (file, chunks) in std::mem::take(&mut link.say_gained) {
+                let chunks: Vec<u32> = chunks.into_iter().collect();
+                for chunks in chunks.chunks(GAINED_AT_ONCE) {
+                    messages.push(Message::Gained { file, chunks: chunks.to_vec() });
+                }
+            }
+        }
+    }
+}

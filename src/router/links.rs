@@ -1,0 +1,268 @@
+//! Connections and links as values: what a connection is for, how far it is, and the one rule by
+//! which two Hellos decide what happens.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::bitmap::Bitmap;
+use super::ids::{FileId, LogNonce, MemberId, RoomId, RunId};
+use super::message::{Have, Hello, KeyMark, Wanted, Why};
+use super::signed::{Chain, SignedPresence, SignedRecord};
+use super::time::Millis;
+use crate::crypto::binding::{Role, Side};
+use crate::crypto::room_key::RoomKey;
+
+/// What both ends conclude from both Hellos.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing comes of it.
+    Refuse(Why),
+    /// Rule 1: one room; prove its keys.
+    Prove,
+    /// Rule 2: two fresh open rooms become the one with the smaller id.
+    Merge,
+    /// Rule 3: this side joins the room of the other.
+    Join(Side),
+}
+
+/// The one rule, the same at both ends: it sees nothing but the Hellos and who dialled.
+#[must_use]
+pub fn decide(dialer: &Hello, listener: &Hello, same_room: bool) -> Verdict {
+    if dialer.run == listener.run {
+        return Verdict::Refuse(Why::SelfConnect);
+    }
+    if dialer.joining || listener.joining {
+        return Verdict::Refuse(Why::Busy);
+    }
+    if dialer.password {
+        // Nothing but a locked room will do; a member that missed a change comes back this way.
+        let may_move = same_room || (!dialer.settled && !dialer.locked);
+        return match (listener.locked, may_move) {
+            (false, _) => Verdict::Refuse(Why::NotLocked),
+            (true, true) => Verdict::Join(Side::Dialer),
+            (true, false) => Verdict::Refuse(Why::InARoom),
+        };
+    }
+    if same_room {
+        return Verdict::Prove;
+    }
+    if !dialer.moves {
+        return Verdict::Refuse(Why::OtherRoom);
+    }
+    let free = |hello: &Hello| !hello.settled && !hello.locked;
+    match (free(dialer), free(listener)) {
+        (true, true) => Verdict::Merge,
+        (true, false) if listener.locked => Verdict::Refuse(Why::Locked),
+        (true, false) => Verdict::Join(Side::Dialer),
+        (false, true) if dialer.locked => Verdict::Refuse(Why::DialerLocked),
+        (false, true) => Verdict::Join(Side::Listener),
+        (false, false) => Verdict::Refuse(Why::InARoom),
+    }
+}
+
+/// Why this node dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A person's `connect`, by the number of its attempt.
+    Attempt(u64),
+    /// A known member, without moving anyone.
+    Redial(MemberId),
+    /// Bulk data.
+    Lane(MemberId),
+}
+
+/// What was agreed on once the peer is known, until both are ready.
+#[derive(Debug, Clone)]
+pub(super) struct Agreement {
+    pub(super) member: MemberId,
+    pub(super) room: RoomId,
+    /// The chain to go on with, if this node moves.
+    pub(super) nonce: LogNonce,
+    pub(super) grounds: Grounds,
+    /// Our newest record when we began to agree.
+    pub(super) our_mark: KeyMark,
+    pub(super) sent_ready: bool,
+    /// An older link of this pair was pinged then.
+    pub(super) doubts: Option<Millis>,
+    pub(super) presence: Option<Arc<SignedPresence>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Grounds {
+    /// Both are in the room: the newest record that both know, and the peer's newest.
+    Member { common: KeyMark, newest: KeyMark },
+    /// Both rooms were fresh; the key of the room that both take.
+    Merged { key: RoomKey },
+    /// We admitted the peer.
+    Granted,
+    /// We were admitted.
+    Joined { record: Arc<SignedRecord> },
+}
+
+/// How far a connection is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Dialled, or its Hello is under way.
+    Opening,
+    /// A plan is being carried out.
+    Planned,
+    /// The peer is known.
+    Agreeing(Box<Agreement>),
+    /// A session of the room.
+    Linked(Box<Link>),
+    /// A data connection; `bool`: this side fetches.
+    Lane { member: MemberId, fetch: bool, open: bool },
+}
+
+/// A connection of any kind.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) side: Side,
+    pub(super) role: Role,
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) purpose: Option<Purpose>,
+    pub(super) began: Millis,
+    pub(super) my_hello: Option<(Hello, RoomId)>,
+    pub(super) their_run: Option<RunId>,
+    pub(super) with_password: bool,
+    pub(super) stage: Stage,
+}
+
+impl Conn {
+    pub(super) fn link(&self) -> Option<&Link> {
+        match &self.stage {
+            Stage::Linked(link) => Some(link),
+            _ => None,
+        }
+    }
+
+    pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
+        match &mut self.stage {
+            Stage::Linked(link) => Some(link),
+            _ => None,
+        }
+    }
+}
+
+/// A question of repair that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) number: u32,
+    /// From then on its chains may be asked of others; a late answer is still taken.
+    pub(super) until: Millis,
+    pub(super) expired: bool,
+    pub(super) chains: Vec<Wanted>,
+    pub(super) received: usize,
+}
+
+/// What a peer hosts of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hosting {
+    /// `None`: every chunk.
+    pub(super) held: Option<Bitmap>,
+    pub(super) fetching: bool,
+}
+
+impl Hosting {
+    pub(super) fn has(&self, chunk: u32) -> bool {
+        self.held.as_ref().is_none_or(|held| held.has(chunk))
+    }
+}
+
+/// A committed link: what is known of the peer, and what is still to be said to it.
+///
+/// Nothing waits here as a copy: everything to say is a mark, and becomes a message when the
+/// outbox has room.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) member: MemberId,
+    pub(super) run: RunId,
+    pub(super) congested: Option<Millis>,
+
+    pub(super) heard: Millis,
+    pub(super) pinged: Option<(u32, Millis)>,
+    pub(super) rtt_ms: u64,
+
+    pub(super) say_record: bool,
+    pub(super) say_presence: BTreeSet<MemberId>,
+    /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
+    pub(super) vector: Option<Option<Chain>>,
+    pub(super) say_haves: BTreeSet<Chain>,
+    pub(super) say_haves_at: Option<Millis>,
+    pub(super) say_receipts: BTreeSet<(MemberId, Chain)>,
+    pub(super) say_hosting: BTreeSet<FileId>,
+    pub(super) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
+    pub(super) say_gained_at: Option<Millis>,
+    pub(super) pong: Option<u32>,
+
+    /// What the peer has, as far as it said.
+    pub(super) theirs: BTreeMap<Chain, Have>,
+    /// Its first have-vector is complete.
+    pub(super) vector_heard: bool,
+    /// Chains of which the peer has more.
+    pub(super) behind: BTreeSet<Chain>,
+    /// Where to go on comparing two versions of a chain.
+    pub(super) probes: BTreeMap<Chain, u64>,
+    pub(super) asked: Option<Asked>,
+    pub(super) next_number: u32,
+    /// The peer's question that is not answered yet.
+    pub(super) question: Option<(u32, Vec<Wanted>)>,
+    /// Entries that it may still push: tokens, in thousandths, and when they were counted.
+    pub(super) push_tokens: (u64, Millis),
+
+    pub(super) hosting: BTreeMap<FileId, Hosting>,
+    pub(super) bitmap_bytes: usize,
+    pub(super) lane_wanted: Option<Millis>,
+    /// Rate of its chunks, bytes per second, smoothed.
+    pub(super) rate: u64,
+}
+
+impl Link {
+    pub(super) fn new(member: MemberId, run: RunId, now: Millis, burst: u32) -> Self {
+        Self {
+            member,
+            run,
+            congested: None,
+            heard: now,
+            pinged: None,
+            rtt_ms: 0,
+            say_record: false,
+            say_presence: BTreeSet::new(),
+            vector: Some(None),
+            say_haves: BTreeSet::new(),
+            say_haves_at: None,
+            say_receipts: BTreeSet::new(),
+            say_hosting: BTreeSet::new(),
+            say_gained: BTreeMap::new(),
+            say_gained_at: None,
+            pong: None,
+            theirs: BTreeMap::new(),
+            vector_heard: false,
+            behind: BTreeSet::new(),
+            probes: BTreeMap::new(),
+            asked: None,
+            next_number: 0,
+            question: None,
+            push_tokens: (u64::from(burst) * 1000, now),
+            hosting: BTreeMap::new(),
+            bitmap_bytes: 0,
+            lane_wanted: None,
+            rate: 0,
+        }
+    }
+
+    /// Takes a token for a pushed entry; false when the peer pushes too much.
+    pub(super) fn may_push(&mut self, now: Millis, per_s: u32, burst: u32) -> bool {
+        let (tokens, at) = self.push_tokens;
+        let grown = tokens.saturating_add(now.since(at) * u64::from(per_s));
+        let tokens = grown.min(u64::from(burst) * 1000);
+        self.push_tokens = (tokens.saturating_sub(1000), now);
+        tokens >= 1000
+    }
+}
+
+/// An address in the form in which it is compared and counted.
+pub(super) fn plain_ip(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}

@@ -1,0 +1,468 @@
+//! The room's log: signed entries in chains, their causal order, forks, and what repair needs.
+//!
+//! Invariants: an entry is accepted after all that it refers to; a chain has no gaps; two nodes
+//! with the same set of entries and forks have the same order. Nothing here trusts a number that
+//! can be derived: depth is computed, `seq` is checked against the chain.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use super::ids::{EntryId, MemberId};
+use super::message::{Have, Wanted};
+use super::signed::{Chain, EntryRef, PARENTS_MAX, SignedEntry};
+use crate::crypto::hash::digest;
+use crate::limits::Limits;
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// Accepted, with those that had waited for it, in order.
+    Accepted(Vec<Arc<SignedEntry>>),
+    /// We have it, or it lies behind a fork.
+    Known,
+    /// It waits for its chain or for a parent.
+    Waits,
+    /// It continues another version of its chain: somebody has a fork of it.
+    Conflict,
+    /// It proves a fork, or changes the proof of one; then those that had waited for it.
+    Forked(Vec<Arc<SignedEntry>>),
+    /// A bound of this node is reached.
+    Refused,
+}
+
+/// The place of an entry in the order that all members agree on.
+pub(super) type Order = (u64, Chain, u64);
+
+#[derive(Debug)]
+struct Item {
+    /// Place in `Log::accepted`.
+    pos: usize,
+    depth: u64,
+}
+
+#[derive(Debug)]
+struct Fork {
+    /// The first seq of which there are two entries.
+    at: u64,
+    /// The two smallest ids among them.
+    proof: [Arc<SignedEntry>; 2],
+}
+
+#[derive(Debug, Default)]
+struct ChainState {
+    items: Vec<Item>,
+    fork: Option<Fork>,
+}
+
+/// A waiting entry: its chain, seq and id.
+type Key = (Chain, u64, EntryId);
+
+/// All accepted entries of a room.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// In the order of acceptance; `None` where a fork took an entry back.
+    accepted: Vec<Option<Arc<SignedEntry>>>,
+    chains: BTreeMap<Chain, ChainState>,
+    heads: BTreeSet<EntryRef>,
+    bytes: usize,
+    bytes_by_author: BTreeMap<MemberId, usize>,
+    waiting: BTreeMap<Key, Arc<SignedEntry>>,
+    /// The first thing that a waiting entry lacks, and who waits for it.
+    blocked: BTreeMap<(Chain, u64), Vec<Key>>,
+    /// Depths are stale since a fork.
+    stale: bool,
+}
+
+enum Fit {
+    Yes,
+    Lacks(Chain, u64),
+    Never,
+}
+
+impl Log {
+    pub(super) fn new() -> Self {
+        Self {
+            accepted: Vec::new(),
+            chains: BTreeMap::new(),
+            heads: BTreeSet::new(),
+            bytes: 0,
+            bytes_by_author: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            stale: false,
+        }
+    }
+
+    /// Accepted entries in the order of acceptance.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
+        self.accepted.iter().flatten()
+    }
+
+    /// Chains behind `after` in key order, for paging.
+    pub(super) fn chains_after(&self, after: Option<Chain>) -> impl Iterator<Item = &Chain> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.chains.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(chain, _)| chain)
+    }
+
+    /// Accepted length of a chain.
+    pub(super) fn chain_len(&self, chain: &Chain) -> u64 {
+        self.chains.get(chain).map_or(0, |state| state.items.len() as u64)
+    }
+
+    /// Whether a chain is known to be forked.
+    pub(super) fn is_forked(&self, chain: &Chain) -> bool {
+        self.chains.get(chain).is_some_and(|state| state.fork.is_some())
+    }
+
+    /// Seq, previous id and parents for the next entry of one's own `chain`.
+    pub(super) fn next_of(&self, chain: &Chain) -> (u64, Option<EntryId>, Vec<EntryRef>) {
+        let seq = self.chain_len(chain) + 1;
+        let prev = self.entry_at(chain, seq - 1).map(|entry| entry.id);
+        let mut heads: Vec<_> =
+            self.heads.iter().filter(|head| head.chain != *chain).copied().collect();
+        heads.sort_by_key(|head| Reverse(self.depth_at(&head.chain, head.seq)));
+        heads.truncate(PARENTS_MAX);
+        (seq, prev, heads)
+    }
+
+    /// Where an accepted entry stands in the common order.
+    pub(super) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+        if self.stale {
+            self.recompute_depths();
+        }
+        let body = &entry.body;
+        (self.depth_at(&body.chain, body.seq).unwrap_or(0), body.chain, body.seq)
+    }
+
+    /// Takes an entry in, if its time has come.
+    pub(super) fn place(&mut self, entry: &Arc<SignedEntry>, limits: &Limits) -> Placed {
+        let (chain, seq) = (entry.body.chain, entry.body.seq);
+        if let Some(state) = self.chains.get(&chain) {
+            if let Some(fork) = &state.fork {
+                if seq > fork.at || (seq == fork.at && fork.proof.iter().any(|p| p.id == entry.id))
+                {
+                    return Placed::Known;
+                }
+                if seq == fork.at {
+                    return self.improve_proof(entry);
+                }
+            }
+            if let Some(ours) = self.entry_at(&chain, seq) {
+                if ours.id == entry.id {
+                    return Placed::Known;
+                }
+                let ours = ours.clone();
+                return self.fork(chain, seq, ours, entry.clone(), limits);
+            }
+        }
+        if self.waiting.contains_key(&(chain, seq, entry.id)) {
+            return Placed::Waits;
+        }
+        if !self.has_room_for(entry, limits) {
+            return Placed::Refused;
+        }
+        match self.fit(entry) {
+            Fit::Yes => {
+                self.accept(entry.clone());
+                let mut accepted = vec![entry.clone()];
+                self.wake(chain, seq, &mut accepted, limits);
+                Placed::Accepted(accepted)
+            }
+            Fit::Lacks(on, on_seq) => self.wait(entry, on, on_seq, limits),
+            Fit::Never => Placed::Conflict,
+        }
+    }
+
+    /// How far we have a chain.
+    pub(super) fn have(&self, chain: &Chain) -> Option<Have> {
+        let state = self.chains.get(chain)?;
+        let len = state.items.len() as u64;
+        let head = match &state.fork {
+            Some(fork) => {
+                let [a, b] = &fork.proof;
+                EntryId(digest(&[b"klatch fork 1\0", &a.id.0, &b.id.0]))
+            }
+            None => self.entry_at(chain, len)?.id,
+        };
+        Some(Have { chain: *chain, len, head, forked: state.fork.is_some() })
+    }
+
+    /// Behind which length to ask somebody who has `theirs`; `None`: nothing that we lack, or
+    /// that we would take. `Some(Err(()))`: the two versions of the chain differ somewhere.
+    pub(super) fn lacks(&self, theirs: &Have, limits: &Limits) -> Option<Result<u64, ()>> {
+        let Some(state) = self.chains.get(&theirs.chain) else {
+            let full = self.chains.len() >= limits.chains || self.author_is_full(theirs, limits);
+            return (!full && (theirs.len > 0 || theirs.forked))
+                .then(|| Ok(self.behind_waiting(&theirs.chain, 0)));
+        };
+        let len = state.items.len() as u64;
+        if theirs.forked {
+            let same = state.fork.is_some()
+                && self.have(&theirs.chain).is_some_and(|ours| ours.head == theirs.head);
+            let lower_here = state.fork.is_some() && len < theirs.len;
+            return (!same && !lower_here).then(|| Ok(len.min(theirs.len)));
+        }
+        if state.fork.is_some() {
+            return None;
+        }
+        if let Some(ours) = self.entry_at(&theirs.chain, theirs.len) {
+            return (ours.id != theirs.head).then_some(Err(()));
+        }
+        (theirs.len > len && !self.author_is_full(theirs, limits))
+            .then(|| Ok(self.behind_waiting(&theirs.chain, len)))
+    }
+
+    /// Chains that waiting entries lack something of.
+    pub(super) fn missing(&self) -> BTreeSet<Chain> {
+        self.blocked.keys().map(|(chain, _)| *chain).collect()
+    }
+
+    /// What answers a question, in the order of acceptance, within the bounds of one answer.
+    pub(super) fn answer(&self, wanted: &[Wanted], limits: &Limits) -> Vec<Arc<SignedEntry>> {
+        let mut next = BinaryHeap::new();
+        for (which, want) in wanted.iter().enumerate() {
+            if let Some(pos) = self.pos_at(&want.chain, want.from.saturating_add(1)) {
+                next.push(Reverse((pos, which, want.from.saturating_add(1))));
+            }
+        }
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while let Some(Reverse((pos, which, seq))) = next.pop() {
+            let Some(entry) = self.accepted.get(pos).and_then(Option::as_ref) else { continue };
+            bytes += entry.bytes.len();
+            if entries.len() >= limits.answer_entries || bytes > limits.answer_bytes {
+                return entries;
+            }
+            entries.push(entry.clone());
+            let chain = entry.body.chain;
+            if let Some(pos) = self.pos_at(&chain, seq + 1) {
+                next.push(Reverse((pos, which, seq + 1)));
+            }
+        }
+        for want in wanted {
+            let fork = self.chains.get(&want.chain).and_then(|state| state.fork.as_ref());
+            for proof in fork.iter().flat_map(|fork| &fork.proof) {
+                if entries.len() < limits.answer_entries {
+                    entries.push(proof.clone());
+                }
+            }
+        }
+        entries
+    }
+
+    fn behind_waiting(&self, chain: &Chain, len: u64) -> u64 {
+        let mut from = len;
+        let start = (*chain, len + 1, EntryId([0; 32]));
+        for (of, seq, _) in self.waiting.range(start..).map(|(key, _)| key) {
+            if of != chain || *seq > from + 1 {
+                break;
+            }
+            from = *seq;
+        }
+        from
+    }
+
+    fn author_is_full(&self, theirs: &Have, limits: &Limits) -> bool {
+        let used = self.bytes_by_author.get(&theirs.chain.author).copied().unwrap_or(0);
+        used >= limits.log_bytes_per_author || self.bytes >= limits.log_bytes
+    }
+
+    fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
+        let cost = entry.cost_bytes();
+        let author = &entry.body.chain.author;
+        let used = self.bytes_by_author.get(author).copied().unwrap_or(0);
+        let chain_fits =
+            self.chains.len() < limits.chains || self.chains.contains_key(&entry.body.chain);
+        chain_fits
+            && used + cost <= limits.log_bytes_per_author
+            && self.bytes + cost <= limits.log_bytes
+    }
+
+    fn fit(&self, entry: &SignedEntry) -> Fit {
+        let body = &entry.body;
+        let len = self.chain_len(&body.chain);
+        if body.seq > len + 1 {
+            return Fit::Lacks(body.chain, body.seq - 1);
+        }
+        if body.prev != self.entry_at(&body.chain, len).map(|head| head.id) {
+            return Fit::Never;
+        }
+        for parent in &body.parents {
+            let state = self.chains.get(&parent.chain);
+            let fork_at = state.and_then(|state| state.fork.as_ref()).map(|fork| fork.at);
+            if fork_at.is_some_and(|at| parent.seq >= at) {
+                continue;
+            }
+            match self.entry_at(&parent.chain, parent.seq) {
+                Some(there) if there.id == parent.id => {}
+                _ => return Fit::Lacks(parent.chain, parent.seq),
+            }
+        }
+        Fit::Yes
+    }
+
+    fn accept(&mut self, entry: Arc<SignedEntry>) {
+        let body = &entry.body;
+        let depth = self.depth_of(&entry);
+        if let Some(prev) = body.prev {
+            self.heads.remove(&EntryRef { chain: body.chain, seq: body.seq - 1, id: prev });
+        }
+        for parent in &body.parents {
+            self.heads.remove(parent);
+        }
+        self.heads.insert(EntryRef { chain: body.chain, seq: body.seq, id: entry.id });
+        self.bytes += entry.cost_bytes();
+        *self.bytes_by_author.entry(body.chain.author).or_default() += entry.cost_bytes();
+        let pos = self.accepted.len();
+        self.chains.entry(body.chain).or_default().items.push(Item { pos, depth });
+        self.accepted.push(Some(entry));
+    }
+
+    fn depth_of(&self, entry: &SignedEntry) -> u64 {
+        let body = &entry.body;
+        let prev = self.depth_at(&body.chain, body.seq - 1).unwrap_or(0);
+        let parents = body.parents.iter().filter_map(|parent| {
+            let there = self.entry_at(&parent.chain, parent.seq)?;
+            (there.id == parent.id).then(|| self.depth_at(&parent.chain, parent.seq))?
+        });
+        1 + parents.fold(prev, u64::max)
+    }
+
+    fn wait(
+        &mut self,
+        entry: &Arc<SignedEntry>,
+        on: Chain,
+        on_seq: u64,
+        limits: &Limits,
+    ) -> Placed {
+        // Only so many may wait, and no author may take more than a quarter of the places.
+        let author = entry.body.chain.author;
+        let of_author = self.waiting.keys().filter(|(chain, ..)| chain.author == author);
+        if self.waiting.len() >= limits.waiting_entries
+            || (self.waiting.len() >= limits.waiting_entries / 4
+                && of_author.count() >= limits.waiting_entries / 4)
+        {
+            return Placed::Refused;
+        }
+        let key = (entry.body.chain, entry.body.seq, entry.id);
+        self.waiting.insert(key, entry.clone());
+        self.blocked.entry((on, on_seq)).or_default().push(key);
+        Placed::Waits
+    }
+
+    /// Looks again at what waited for `seq` of `chain`, and at what waited for that in turn.
+    fn wake(
+        &mut self,
+        chain: Chain,
+        seq: u64,
+        accepted: &mut Vec<Arc<SignedEntry>>,
+        limits: &Limits,
+    ) {
+        let mut ready = self.blocked.remove(&(chain, seq)).unwrap_or_default();
+        while let Some(key) = ready.pop() {
+            let Some(entry) = self.waiting.remove(&key) else { continue };
+            match self.fit(&entry) {
+                Fit::Yes if self.has_room_for(&entry, limits) => {
+                    let at = (entry.body.chain, entry.body.seq);
+                    self.accept(entry.clone());
+                    accepted.push(entry);
+                    ready.extend(self.blocked.remove(&at).unwrap_or_default());
+                }
+                Fit::Lacks(on, on_seq) => {
+                    self.waiting.insert(key, entry);
+                    self.blocked.entry((on, on_seq)).or_default().push(key);
+                }
+                Fit::Yes | Fit::Never => {}
+            }
+        }
+    }
+
+    fn improve_proof(&mut self, entry: &Arc<SignedEntry>) -> Placed {
+        let Some(fork) =
+            self.chains.get_mut(&entry.body.chain).and_then(|state| state.fork.as_mut())
+        else {
+            return Placed::Known;
+        };
+        if entry.id >= fork.proof[1].id {
+            return Placed::Known;
+        }
+        fork.proof[1] = entry.clone();
+        fork.proof.sort_by_key(|proof| proof.id);
+        Placed::Forked(Vec::new())
+    }
+
+    /// Keeps the prefix of a chain, and as proof the two entries of its first forked seq.
+    fn fork(
+        &mut self,
+        chain: Chain,
+        at: u64,
+        ours: Arc<SignedEntry>,
+        other: Arc<SignedEntry>,
+        limits: &Limits,
+    ) -> Placed {
+        let Some(state) = self.chains.get_mut(&chain) else { return Placed::Known };
+        let kept = usize::try_from(at - 1).unwrap_or(usize::MAX).min(state.items.len());
+        let dropped: Vec<_> = state.items.drain(kept..).map(|item| item.pos).collect();
+        let mut proof = [ours, other];
+        proof.sort_by_key(|entry| entry.id);
+        state.fork = Some(Fork { at, proof });
+        let mut freed = 0;
+        for pos in dropped {
+            if let Some(entry) = self.accepted.get_mut(pos).and_then(Option::take) {
+                freed += entry.cost_bytes();
+            }
+        }
+        self.bytes -= freed;
+        if let Some(used) = self.bytes_by_author.get_mut(&chain.author) {
+            *used -= freed;
+        }
+        self.heads.retain(|head| head.chain != chain || head.seq < at);
+        self.stale = true;
+        let behind: Vec<_> =
+            self.blocked.range((chain, at)..=(chain, u64::MAX)).map(|(key, _)| *key).collect();
+        let mut accepted = Vec::new();
+        for (chain, seq) in behind {
+            self.wake(chain, seq, &mut accepted, limits);
+        }
+        self.waiting.retain(|(of, seq, _), _| *of != chain || *seq < at);
+        Placed::Forked(accepted)
+    }
+
+    fn recompute_depths(&mut self) {
+        // The order of acceptance is an order in which everything follows what it refers to.
+        for pos in 0..self.accepted.len() {
+            let Some(entry) = self.accepted.get(pos).and_then(Option::clone) else { continue };
+            let depth = self.depth_of(&entry);
+            let items = self.chains.get_mut(&entry.body.chain).map(|state| &mut state.items);
+            if let Some(item) = items.and_then(|items| items.get_mut(index(entry.body.seq))) {
+                item.depth = depth;
+            }
+        }
+        self.stale = false;
+    }
+
+    fn item_at(&self, chain: &Chain, seq: u64) -> Option<&Item> {
+        if seq == 0 {
+            return None;
+        }
+        self.chains.get(chain)?.items.get(index(seq))
+    }
+
+    fn pos_at(&self, chain: &Chain, seq: u64) -> Option<usize> {
+        self.item_at(chain, seq).map(|item| item.pos)
+    }
+
+    fn depth_at(&self, chain: &Chain, seq: u64) -> Option<u64> {
+        self.item_at(chain, seq).map(|item| item.depth)
+    }
+
+    /// The accepted entry at a place of a chain.
+    pub(super) fn entry_at(&self, chain: &Chain, seq: u64) -> Option<&Arc<SignedEntry>> {
+        self.accepted.get(self.pos_at(chain, seq)?)?.as_ref()
+    }
+}
+
+/// Place in `items` of an entry numbered from 1.
+fn index(seq: u64) -> usize {
+    usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,421 @@
+//! Who is here: one's own presence record, those of others, redialling, and the roster's clock.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::event::{Closed, Effect, Target};
+use super::ids::{ConnId, MemberId, RoomId};
+use super::links::{Link, Purpose, plain_ip};
+use super::message::{Message, Refusal, Why};
+use super::notice::Notice;
+use super::signed::{Presence, SignedPresence};
+use super::time::{Earliest, Millis};
+use super::{Router, is_loopback};
+
+/// Ports that taught addresses may not name: those of other services.
+const FIRST_TAUGHT_PORT: u16 = 1024;
+
+/// One's own record and what goes into it.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    port: u16,
+    interfaces: Vec<SocketAddr>,
+    /// As others see us, newest last.
+    seen: Vec<SocketAddr>,
+    version: u64,
+    unlinked: Vec<MemberId>,
+    refreshed: Millis,
+    record: Option<Arc<SignedPresence>>,
+    /// People were told that their password is not the newest.
+    pub(super) locked_out_told: bool,
+}
+
+impl Own {
+    pub(super) fn listen(&mut self, port: u16, interfaces: Vec<SocketAddr>) {
+        self.port = port;
+        self.interfaces = interfaces;
+        self.seen.clear();
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        (self.port != 0).then_some(self.port)
+    }
+
+    pub(super) fn first_address(&self) -> Option<SocketAddr> {
+        self.interfaces.first().copied()
+    }
+
+    /// The record is of another room.
+    pub(super) fn forget(&mut self) {
+        self.record = None;
+        self.unlinked.clear();
+        self.locked_out_told = false;
+    }
+
+    fn addresses(&self, most: usize) -> Vec<SocketAddr> {
+        let mut addresses: Vec<_> = self.seen.iter().rev().copied().collect();
+        for address in &self.interfaces {
+            if !is_loopback(address.ip()) && !addresses.contains(address) {
+                addresses.push(*address);
+            }
+        }
+        addresses.truncate(most);
+        addresses
+    }
+}
+
+impl Router {
+    fn own_body(&mut self, bye: bool) -> Presence {
+        let clock = u64::try_from(self.wall_ms()).unwrap_or(0);
+        self.presence.version = clock.max(self.presence.version + 1);
+        Presence {
+            member: self.my_id,
+            run: self.config.run,
+            version: self.presence.version,
+            name: self.config.name.clone(),
+            addresses: self.presence.addresses(self.limits().addresses_per_member),
+            unlinked: self.presence.unlinked.clone(),
+            bye,
+        }
+    }
+
+    /// One's own record for a room that this node may be about to enter.
+    pub(super) fn sign_presence_for(&mut self, room: &RoomId) -> Arc<SignedPresence> {
+        if *room == self.room.id
+            && let Some(record) = &self.presence.record
+        {
+            return record.clone();
+        }
+        let body = self.own_body(false);
+        let record = SignedPresence::sign(room, &self.me, body);
+        if *room == self.room.id {
+            self.presence.record = Some(record.clone());
+        }
+        record
+    }
+
+    /// Signs the record anew and tells it to every link.
+    pub(super) fn renew_presence(&mut self) {
+        self.presence.record = None;
+        self.presence.refreshed = self.now;
+        let room = self.room.id;
+        self.sign_presence_for(&room);
+        let me = self.my_id;
+        self.mark_links(|link| {
+            link.say_presence.insert(me);
+        });
+    }
+
+    /// The record to pass on for a member.
+    pub(super) fn record_of(&mut self, member: &MemberId) -> Option<Arc<SignedPresence>> {
+        if *member == self.my_id {
+            let room = self.room.id;
+            return Some(self.sign_presence_for(&room));
+        }
+        self.roster.get(member)?.record.clone()
+    }
+
+    pub(super) fn present_with_records(&self) -> BTreeSet<MemberId> {
+        self.roster.present().filter(|(_, m)| m.record.is_some()).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn say_bye(&mut self) {
+        let body = self.own_body(true);
+        let record = SignedPresence::sign(&self.room.id, &self.me, body);
+        let links: Vec<_> = self.links().map(|(conn, _)| conn).collect();
+        for conn in links {
+            self.effect(Effect::Send { conn, message: Message::Presence(record.clone()) });
+        }
+    }
+
+    /// A record came over a link, perhaps passed on.
+    pub(super) fn presence_arrived(&mut self, via: ConnId, record: &Arc<SignedPresence>) {
+        let body = &record.body;
+        let Some(teller) = self.member_of(via) else { return };
+        if body.member == self.my_id {
+            return;
+        }
+        let (now, limits) = (self.now, self.config.limits.clone());
+        let Some(member) = self.roster.entry(body.member, now, teller, &limits) else { return };
+        if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
+            return;
+        }
+        let new_run = member.record.as_ref().is_none_or(|known| known.body.run != body.run);
+        member.record = Some(record.clone());
+        member.heard = now;
+        member.taught_by = teller;
+        if new_run || teller == body.member {
+            member.redial.given_up = false;
+        }
+        let quiet = !member.present;
+        self.rename(body.member, &body.name, quiet);
+        let unlinked = &body.unlinked;
+        self.mark_links(|link| {
+            if unlinked.contains(&link.member) && link.member != teller {
+                link.say_presence.insert(body.member);
+            }
+        });
+        if body.bye
+            && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
+        {
+            self.effect(Effect::Close { conn });
+            self.forget_conn(conn, Closed::Refused(Refusal::of(Why::Leaving)), None);
+        }
+    }
+
+    /// A link with `member` is up: its record came with the agreement.
+    pub(super) fn presence_linked(
+        &mut self,
+        conn: ConnId,
+        id: MemberId,
+        record: &Arc<SignedPresence>,
+        _port: u16,
+        seen: IpAddr,
+    ) {
+        let (now, limits) = (self.now, self.config.limits.clone());
+        if let Some(known) = self.roster.entry(id, now, id, &limits) {
+            known.conn = Some(conn);
+            known.lost = None;
+            known.redial.conn = None;
+            known.redial.wait_ms = limits.redial_min_ms;
+            known.redial.given_up = false;
+            known.heard = now;
+            let newer = |known: &Arc<SignedPresence>| known.body.version < record.body.version;
+            if known.record.as_ref().is_none_or(newer) {
+                known.record = Some(record.clone());
+            }
+        }
+        self.rename(id, &record.body.name, true);
+        if let Some(port) = self.presence.port() {
+            let address = SocketAddr::new(seen, port);
+            let usable = !seen.is_unspecified() && (!is_loopback(seen) || self.on_loopback(conn));
+            if usable && !self.presence.seen.contains(&address) {
+                self.presence.seen.push(address);
+                if self.presence.seen.len() > 2 {
+                    self.presence.seen.remove(0);
+                }
+                self.renew_presence();
+            }
+        }
+    }
+
+    /// A link is over.
+    pub(super) fn link_down(
+        &mut self,
+        conn: ConnId,
+        link: &Link,
+        how: &Closed,
+        refusal: Option<&Refusal>,
+    ) {
+        let closed = !matches!(how, Closed::Silent);
+        let jitter = self.rng.between(50, 250);
+        let (now, min) = (self.now, self.config.limits.redial_min_ms);
+        if let Some(member) = self.roster.members.get_mut(&link.member)
+            && member.conn == Some(conn)
+        {
+            member.conn = None;
+            member.lost = Some((now, closed));
+            member.without_link = now;
+            member.redial.at = now.plus(jitter);
+            member.redial.wait_ms = min;
+            member.redial.next_address = 0;
+            if let Some(refusal) = refusal {
+                member.redial.given_up =
+                    matches!(refusal.why, Why::NotListed | Why::Leaving | Why::OtherRoom);
+                if matches!(refusal.why, Why::NotListed | Why::Leaving) {
+                    member.lost = Some((now, false));
+                }
+            }
+        }
+        if refusal.is_some_and(|refusal| refusal.why == Why::NotListed) {
+            self.maybe_locked_out(link.member, how);
+            self.close_lanes_of(link.member);
+        }
+        self.hosts_changed(link);
+    }
+
+    pub(super) fn redial_failed(&mut self, id: MemberId, how: &Closed, refusal: Option<&Refusal>) {
+        let (now, jitter) = (self.now, self.rng.between(0, 250));
+        let max = self.config.limits.redial_max_ms;
+        let Some(member) = self.roster.members.get_mut(&id) else { return };
+        let teller = member.taught_by;
+        member.redial.conn = None;
+        let addresses = member.record.as_ref().map_or(0, |record| record.body.addresses.len());
+        if member.redial.next_address < addresses && refusal.is_none() {
+            member.redial.at = now;
+        } else {
+            member.redial.next_address = 0;
+            member.redial.at = now.plus(member.redial.wait_ms + jitter);
+            member.redial.wait_ms = (member.redial.wait_ms * 2).min(max);
+        }
+        match refusal.map(|refusal| refusal.why) {
+            Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected) => {
+                member.redial.given_up = true;
+            }
+            Some(Why::NotListed) => {
+                member.redial.given_up = true;
+                self.maybe_locked_out(id, how);
+            }
+            Some(_) => {}
+            None => {
+                let failed = self.failed_dials.entry(teller).or_default();
+                failed.push_back(now);
+                while failed.front().is_some_and(|at| now.since(*at) >= 60_000) {
+                    failed.pop_front();
+                }
+            }
+        }
+    }
+
+    /// A teller whose taught addresses fail too often is not followed for a while.
+    fn teller_tired(&self, teller: &MemberId, subject: &MemberId) -> bool {
+        // What a member says of itself over its own link is worth any number of dials.
+        teller != subject
+            && self.failed_dials.get(teller).is_some_and(|failed| {
+                failed.iter().filter(|at| self.now.since(**at) < 60_000).count()
+                    >= self.limits().failed_dials_per_teller_min
+            })
+    }
+
+    fn redial_due(&mut self) {
+        let in_flight = self
+            .conns
+            .values()
+            .filter(|conn| {
+                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
+            })
+            .count();
+        let mut free = self.limits().dials.saturating_sub(in_flight);
+        let due: Vec<_> = self
+            .roster
+            .members
+            .iter()
+            .filter(|(id, member)| {
+                member.wants_dial()
+                    && member.redial.at <= self.now
+                    && !self.teller_tired(&member.taught_by, id)
+            })
+            .map(|(id, member)| (*id, member.taught_by))
+            .collect();
+        for (id, teller) in due {
+            if free == 0 || self.links().count() >= self.limits().peers {
+                return;
+            }
+            let teller_local = match self.roster.get(&teller).and_then(|teller| teller.conn) {
+                Some(conn) => self.on_loopback(conn),
+                None => self.links().any(|(conn, _)| self.on_loopback(conn)),
+            };
+            let Some(member) = self.roster.members.get_mut(&id) else { continue };
+            let Some(record) = &member.record else { continue };
+            let next = record.body.addresses.iter().enumerate().skip(member.redial.next_address);
+            let usable = next.into_iter().find(|(_, address)| {
+                address.port() >= FIRST_TAUGHT_PORT
+                    && !address.ip().is_unspecified()
+                    && (!is_loopback(address.ip()) || teller_local)
+            });
+            let Some((index, address)) = usable.map(|(index, address)| (index, *address)) else {
+                member.redial.next_address = 0;
+                member.redial.at = self.now.plus(member.redial.wait_ms);
+                member.redial.wait_ms =
+                    (member.redial.wait_ms * 2).min(self.config.limits.redial_max_ms);
+                continue;
+            };
+            member.redial.next_address = index + 1;
+            let address = SocketAddr::new(plain_ip(address.ip()), address.port());
+            let conn = self.dial(Target::Addr(address), Purpose::Redial(id));
+            if let Some(member) = self.roster.members.get_mut(&id) {
+                member.redial.conn = Some(conn);
+            }
+            free -= 1;
+        }
+    }
+
+    pub(super) fn presence_timers(&mut self) {
+        let limits = self.config.limits.clone();
+        let mut changed = Vec::new();
+        for (id, member) in &mut self.roster.members {
+            let present = member.present_until(&limits).is_none_or(|until| until > self.now);
+            if present != member.present {
+                member.present = present;
+                changed.push((*id, present));
+            }
+        }
+        for (id, present) in changed {
+            let member = self.member_info(&id);
+            if present {
+                self.room.ever_met = true;
+                self.notify(Notice::MemberJoined { member });
+            } else {
+                self.room.receipts.remove(&id);
+                self.notify(Notice::MemberLeft { member });
+            }
+        }
+        let unlinked: Vec<_> = self
+            .roster
+            .present()
+            .filter(|(_, member)| {
+                member.conn.is_none()
+                    && self.now >= member.without_link.plus(limits.unlinked_after_ms)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let refresh = !unlinked.is_empty()
+            && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
+        if unlinked != self.presence.unlinked || refresh {
+            self.presence.unlinked = unlinked;
+            self.renew_presence();
+        }
+        self.redial_due();
+        self.tell_held();
+    }
+
+    pub(super) fn presence_deadlines(&self, earliest: &mut Earliest) {
+        let limits = self.limits();
+        let dials_free = self
+            .conns
+            .values()
+            .filter(|conn| {
+                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
+            })
+            .count()
+            < limits.dials;
+        for (id, member) in &self.roster.members {
+            if member.present
+                && let Some(until) = member.present_until(limits)
+            {
+                earliest.at(until);
+                let unlinked_at = member.without_link.plus(limits.unlinked_after_ms);
+                if unlinked_at > self.now {
+                    earliest.at(unlinked_at);
+                }
+            }
+            if member.wants_dial() && dials_free {
+                // A teller that taught too much is looked at again from time to time.
+                let tired = self.teller_tired(&member.taught_by, id);
+                earliest.at(member.redial.at.max(self.now.plus(if tired { 1_000 } else { 0 })));
+            }
+        }
+        if !self.presence.unlinked.is_empty() {
+            earliest.at(self.presence.refreshed.plus(limits.presence_refresh_ms));
+        }
+        if let Some(unheld) = self.room.unheld.front()
+            && self.roster.present().next().is_some()
+        {
+            earliest.at(unheld.tell_at.max(self.now));
+        }
+    }
+
+    /// Ends every connection and forgets who was on them.
+    pub(super) fn drop_all_conns(&mut self) {
+        let ids: Vec<_> = self.conns.keys().copied().collect();
+        for id in ids {
+            self.effect(Effect::Close { conn: id });
+            self.conns.remove(&id);
+            self.guesses_end(id);
+        }
+        self.reserved = None;
+        self.dirty.clear();
+        self.drop_attempts();
+    }
+}

@@ -1,0 +1,362 @@
+//! Messages of a link, and repair of the log: who has what, questions and answers.
+
+use std::sync::Arc;
+
+use super::Router;
+use super::ids::{ConnId, MemberId};
+use super::log::Placed;
+use super::message::{Have, Message, Wanted};
+use super::signed::{Chain, SignedEntry};
+use super::time::Millis;
+
+impl Router {
+    /// A message of any connection.
+    pub(super) fn said(&mut self, id: ConnId, message: Message) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(link) = conn.link_mut() else { return self.said_before_link(id, message) };
+        link.heard = now;
+        let (member, run) = (link.member, link.run);
+        match message {
+            Message::Ping(number) => self.mark_link(id, |link| link.pong = Some(number)),
+            Message::Pong(number) => self.pong(id, number),
+            Message::Entry(entry) => self.entry_pushed(id, &entry),
+            Message::Have(haves) => self.haves_arrived(id, haves),
+            Message::Receipt { holder, have } => self.receipt(holder, &have),
+            Message::Ask { number, chains } => {
+                self.mark_link(id, |link| link.question = Some((number, chains)));
+            }
+            Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
+            Message::Presence(record) => self.presence_arrived(id, &record),
+            Message::Record(record) => {
+                self.record_arrived(id, &record);
+            }
+            Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
+            Message::Gained { file, chunks } => self.gained(id, file, &chunks),
+            Message::Dropped(file) => self.dropped(id, file),
+            Message::LaneWanted => self.lane_wanted(id),
+            Message::BadChunk { file, chunk } => self.bad_chunk_told(file, chunk),
+            Message::Refuse(refusal) => self.refused(id, &refusal),
+            Message::Ready { .. } => {}
+        }
+        self.link_lives(member, run);
+    }
+
+    pub(super) fn ping(&mut self, id: ConnId) {
+        let now = self.now;
+        let number = self.rng.next_u64() as u32;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        if link.pinged.is_none() {
+            link.pinged = Some((number, now));
+            self.effect(super::event::Effect::Send { conn: id, message: Message::Ping(number) });
+        }
+    }
+
+    fn pong(&mut self, id: ConnId, number: u32) {
+        let now = self.now;
+        if let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut())
+            && let Some((expected, at)) = link.pinged
+            && expected == number
+        {
+            link.pinged = None;
+            link.rtt_ms = now.since(at);
+        }
+    }
+
+    fn entry_pushed(&mut self, id: ConnId, entry: &Arc<SignedEntry>) {
+        let (now, limits) = (self.now, &self.config.limits);
+        let (per_s, burst) = (limits.pushed_entries_per_s, limits.pushed_entries_burst);
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        if !link.may_push(now, per_s, burst) {
+            return; // Repair brings it at a pace that we set.
+        }
+        let from_author = link.member == entry.body.chain.author;
+        if self.place(id, entry) && from_author {
+            self.pass_on(entry);
+        }
+    }
+
+    /// Takes an entry in; returns whether it is new here.
+    fn place(&mut self, via: ConnId, entry: &Arc<SignedEntry>) -> bool {
+        let chain = entry.body.chain;
+        match self.room.log.place(entry, &self.config.limits) {
+            Placed::Accepted(entries) => {
+                for entry in &entries {
+                    self.accepted(entry, false);
+                }
+                true
+            }
+            Placed::Forked(entries) => {
+                self.forked(chain);
+                for entry in &entries {
+                    self.accepted(entry, false);
+                }
+                true
+            }
+            Placed::Conflict => {
+                self.mark_link(via, |link| {
+                    link.probes.entry(chain).or_insert(0);
+                    link.behind.insert(chain);
+                });
+                false
+            }
+            Placed::Known | Placed::Waits | Placed::Refused => false,
+        }
+    }
+
+    fn forked(&mut self, chain: Chain) {
+        let due = self.now;
+        self.mark_links(|link| {
+            link.say_haves.insert(chain);
+            link.say_haves_at = Some(due);
+        });
+        let entries: Vec<_> = self.room.log.entries().cloned().collect();
+        self.rebuild_catalogue(&entries);
+        let name = self.roster.name_of(&chain.author);
+        let mine = chain == self.room.chain;
+        self.complain(super::notice::Failure::new(
+            super::notice::Code::ChainForked,
+            if mine {
+                "another program speaks with your identity in this room; leave and connect again"
+                    .to_owned()
+            } else {
+                format!("two programs speak with the identity of {name}; what differs is left out")
+            },
+        ));
+    }
+
+    /// Members that the author cannot reach get its entries through us.
+    fn pass_on(&mut self, entry: &Arc<SignedEntry>) {
+        let author = entry.body.chain.author;
+        let unreached = |record: &super::signed::SignedPresence| record.body.unlinked.clone();
+        let mut targets =
+            self.roster.get(&author).and_then(|a| a.record.as_deref()).map_or(vec![], unreached);
+        for (id, member) in self.roster.present() {
+            let record = member.record.as_ref();
+            if record.is_some_and(|record| record.body.unlinked.contains(&author)) {
+                targets.push(*id);
+            }
+        }
+        if !targets.is_empty() {
+            self.push(entry, Some(&targets));
+        }
+    }
+
+    fn haves_arrived(&mut self, id: ConnId, haves: Vec<Have>) {
+        let short = haves.len() < self.limits().have_page;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        let member = link.member;
+        let first_vector = !link.vector_heard;
+        if short {
+            link.vector_heard = true;
+        }
+        let admitting = self.room.history_from == Some(member) && first_vector;
+        for have in haves {
+            if admitting && have.chain != self.room.chain {
+                self.room.history.insert(have.chain, have.len);
+            }
+            self.have_arrived(id, member, have);
+        }
+        if admitting && short {
+            self.room.history_from = None;
+        }
+        self.dirty.insert(id);
+    }
+
+    fn have_arrived(&mut self, id: ConnId, member: MemberId, have: Have) {
+        let chains = self.config.limits.chains;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        if link.theirs.len() >= chains && !link.theirs.contains_key(&have.chain) {
+            return;
+        }
+        link.theirs.insert(have.chain, have);
+        link.probes.remove(&have.chain);
+        if self.room.log.lacks(&have, &self.config.limits).is_some() {
+            link.behind.insert(have.chain);
+        } else {
+            link.behind.remove(&have.chain);
+        }
+        self.receipt(member, &have);
+        self.pass_on_receipt(member, &have);
+    }
+
+    /// Somebody holds a chain: counts when it is ours.
+    fn receipt(&mut self, holder: MemberId, have: &Have) {
+        if have.chain != self.room.chain {
+            return;
+        }
+        // Nobody can hold more than there is.
+        let len = have.len.min(self.room.log.chain_len(&have.chain));
+        let held = self.room.receipts.entry(holder).or_default();
+        if len > *held && self.roster.members.contains_key(&holder) {
+            *held = len;
+            self.tell_held();
+        }
+    }
+
+    /// The author of a chain that the holder cannot reach learns through us that it arrived.
+    fn pass_on_receipt(&mut self, holder: MemberId, have: &Have) {
+        let author = have.chain.author;
+        let lists = |of: &MemberId, whom: &MemberId| {
+            self.roster
+                .get(of)
+                .and_then(|member| member.record.as_ref())
+                .is_some_and(|record| record.body.unlinked.contains(whom))
+        };
+        if !lists(&holder, &author) && !lists(&author, &holder) {
+            return;
+        }
+        if let Some((conn, _)) = self.link_of(&author) {
+            let chain = have.chain;
+            self.mark_link(conn, |link| {
+                link.say_receipts.insert((holder, chain));
+            });
+        }
+    }
+
+    fn answered(&mut self, id: ConnId, number: u32, entries: &[Arc<SignedEntry>], last: bool) {
+        let most = self.limits().answer_entries;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        let Some(asked) = &mut link.asked else { return };
+        if asked.number != number || asked.received + entries.len() > most {
+            return;
+        }
+        asked.received += entries.len();
+        let wanted: Vec<_> = asked.chains.iter().map(|wanted| wanted.chain).collect();
+        for entry in entries {
+            let chain = entry.body.chain;
+            if !wanted.contains(&chain) {
+                continue;
+            }
+            self.place(id, entry);
+            let seq = entry.body.seq;
+            if let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut())
+                && let Some(probe) = link.probes.get_mut(&chain)
+            {
+                *probe = (*probe).max(seq);
+            }
+        }
+        if last {
+            self.answer_ended(id);
+        }
+    }
+
+    /// What the answer did not bring is not asked of this link again until it says more.
+    fn answer_ended(&mut self, id: ConnId) {
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        let Some(asked) = link.asked.take() else { return };
+        for wanted in &asked.chains {
+            self.asked.remove(&wanted.chain);
+            let Some(have) = link.theirs.get(&wanted.chain) else { continue };
+            let lacks = self.room.log.lacks(have, &self.config.limits);
+            let progress = match (lacks, link.probes.get(&wanted.chain)) {
+                (None, _) => false,
+                (Some(Err(())), Some(probe)) => *probe > wanted.from,
+                (Some(Err(())), None) => true,
+                (Some(Ok(from)), Some(probe)) => from > wanted.from || *probe > wanted.from,
+                (Some(Ok(from)), None) => from > wanted.from,
+            };
+            if progress {
+                link.behind.insert(wanted.chain);
+            } else if asked.received == 0 || lacks.is_none() {
+                link.behind.remove(&wanted.chain);
+            }
+        }
+        self.dirty.insert(id);
+    }
+
+    /// The next question for a link, if it has something that we lack.
+    pub(super) fn next_question(&mut self, id: ConnId) -> Option<Message> {
+        let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
+        let missing = self.room.log.missing();
+        let page = self.limits().have_page;
+        let link = self.conns.get(&id)?.link()?;
+        if link.asked.is_some() || link.behind.is_empty() {
+            return None;
+        }
+        let first = link.behind.intersection(&missing);
+        let rest = link.behind.difference(&missing);
+        let (mut chains, mut settled) = (Vec::new(), Vec::new());
+        for chain in first.chain(rest) {
+            let elsewhere = self.asked.get(chain);
+            if elsewhere.is_some_and(|(conn, at)| *conn != id && now < at.plus(timeout)) {
+                continue;
+            }
+            let Some(have) = link.theirs.get(chain) else { continue };
+            let probe = link.probes.get(chain).copied();
+            let from = match self.room.log.lacks(have, &self.config.limits) {
+                Some(Ok(from)) => probe.map_or(from, |probe| probe.min(from)),
+                Some(Err(())) => probe.unwrap_or(0),
+                None => {
+                    settled.push(*chain);
+                    continue;
+                }
+            };
+            chains.push(Wanted { chain: *chain, from });
+            if chains.len() >= page {
+                break;
+            }
+        }
+        let link = self.conns.get_mut(&id)?.link_mut()?;
+        for chain in &settled {
+            link.behind.remove(chain);
+        }
+        if chains.is_empty() {
+            return None;
+        }
+        for wanted in &chains {
+            self.asked.insert(wanted.chain, (id, now));
+            if self.room.log.chain_len(&wanted.chain) > wanted.from {
+                link.probes.entry(wanted.chain).or_insert(wanted.from);
+            }
+        }
+        link.next_number = link.next_number.wrapping_add(1);
+        let number = link.next_number;
+        link.asked = Some(super::links::Asked {
+            number,
+            until: now.plus(timeout),
+            expired: false,
+            chains: chains.clone(),
+            received: 0,
+        });
+        Some(Message::Ask { number, chains })
+    }
+
+    /// Questions that nobody answered may go to others; the slow link is asked again later.
+    pub(super) fn expire_questions(&mut self) {
+        let now = self.now;
+        let mut freed = false;
+        for conn in self.conns.values_mut() {
+            let Some(asked) = conn.link_mut().and_then(|link| link.asked.as_mut()) else {
+                continue;
+            };
+            if now >= asked.until && !asked.expired {
+                asked.expired = true;
+                for wanted in &asked.chains {
+                    freed |= self.asked.remove(&wanted.chain).is_some();
+                }
+            }
+        }
+        if freed {
+            self.mark_links(|_| {});
+        }
+    }
+
+    /// Whether the first have-vector of a member is here, and all that it promised.
+    pub(super) fn has_history_of(&self, member: MemberId) -> bool {
+        let Some((_, link)) = self.link_of(&member) else { return true };
+        link.vector_heard && link.behind.is_empty() && link.asked.is_none()
+    }
+
+    pub(super) fn congested(&mut self, id: ConnId, congested: bool) {
+        let now = self.now;
+        self.mark_link(id, |link| {
+            link.congested = congested.then(|| link.congested.unwrap_or(now));
+        });
+    }
+
+    /// Marks the time at which a link may be spoken to about haves.
+    pub(super) fn haves_due(now: Millis, at: Option<Millis>) -> bool {
+        at.is_none_or(|at| at <= now)
+    }
+}

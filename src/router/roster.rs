@@ -1,0 +1,158 @@
+//! Who is in the room: presence records, names, and when to dial whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::ids::{ConnId, MemberId};
+use super::signed::SignedPresence;
+use super::text::Untrusted;
+use super::time::Millis;
+use crate::limits::Limits;
+
+/// When a member will be dialled again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redial {
+    pub(super) at: Millis,
+    pub(super) wait_ms: u64,
+    pub(super) conn: Option<ConnId>,
+    pub(super) next_address: usize,
+    /// It is not in this room any more, or will not have us: no more dials until it says something.
+    pub(super) given_up: bool,
+}
+
+/// What is known of a member.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) record: Option<Arc<SignedPresence>>,
+    pub(super) heard: Millis,
+    pub(super) taught_by: MemberId,
+    pub(super) conn: Option<ConnId>,
+    /// When the last link was lost, and whether its socket closed (not just silence).
+    pub(super) lost: Option<(Millis, bool)>,
+    pub(super) present: bool,
+    pub(super) without_link: Millis,
+    pub(super) redial: Redial,
+}
+
+impl Member {
+    fn new(now: Millis, taught_by: MemberId, limits: &Limits) -> Self {
+        Self {
+            record: None,
+            heard: now,
+            taught_by,
+            conn: None,
+            lost: None,
+            present: false,
+            without_link: now,
+            redial: Redial {
+                at: now,
+                wait_ms: limits.redial_min_ms,
+                conn: None,
+                next_address: 0,
+                given_up: false,
+            },
+        }
+    }
+
+    pub(super) fn said_bye(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.body.bye)
+    }
+
+    /// Until when it counts as present if nothing more is heard; `None` while it is linked.
+    pub(super) fn present_until(&self, limits: &Limits) -> Option<Millis> {
+        if self.conn.is_some() {
+            return None;
+        }
+        if self.said_bye() {
+            return Some(Millis(0));
+        }
+        let grace = match self.lost {
+            Some((at, true)) => at.plus(limits.closed_grace_ms),
+            _ => Millis(0),
+        };
+        let fresh = self.record.is_some() && self.lost.is_none_or(|(at, _)| self.heard > at);
+        let by_record = if fresh { self.heard.plus(limits.presence_ttl_ms) } else { Millis(0) };
+        Some(grace.max(by_record))
+    }
+
+    pub(super) fn wants_dial(&self) -> bool {
+        self.conn.is_none()
+            && self.redial.conn.is_none()
+            && !self.redial.given_up
+            && self.record.as_ref().is_some_and(|r| !r.body.bye && !r.body.addresses.is_empty())
+    }
+}
+
+/// Members of the room but this one, and the names of everyone who ever spoke.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    pub(super) members: BTreeMap<MemberId, Member>,
+    names: BTreeMap<MemberId, String>,
+    bearers: BTreeMap<String, BTreeSet<MemberId>>,
+}
+
+impl Roster {
+    pub(super) fn get(&self, id: &MemberId) -> Option<&Member> {
+        self.members.get(id)
+    }
+
+    /// The member, newly known if need be; `None` when too many are known and all are present.
+    pub(super) fn entry(
+        &mut self,
+        id: MemberId,
+        now: Millis,
+        taught_by: MemberId,
+        limits: &Limits,
+    ) -> Option<&mut Member> {
+        if !self.members.contains_key(&id) && self.members.len() >= limits.members {
+            let absent = self
+                .members
+                .iter()
+                .filter(|(_, member)| !member.present && member.conn.is_none())
+                .min_by_key(|(_, member)| member.heard)
+                .map(|(id, _)| *id)?;
+            self.members.remove(&absent);
+        }
+        Some(self.members.entry(id).or_insert_with(|| Member::new(now, taught_by, limits)))
+    }
+
+    pub(super) fn present(&self) -> impl Iterator<Item = (&MemberId, &Member)> {
+        self.members.iter().filter(|(_, member)| member.present)
+    }
+
+    pub(super) fn present_count(&self) -> usize {
+        self.present().count()
+    }
+
+    /// Takes note of a name; returns the one before if it is another.
+    pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> Option<String> {
+        let before = self.names.insert(id, name.to_owned());
+        if before.as_deref() == Some(name) {
+            return None;
+        }
+        if let Some(bearers) = before.as_ref().and_then(|before| self.bearers.get_mut(before)) {
+            bearers.remove(&id);
+            if bearers.is_empty() {
+                self.bearers.remove(before.as_deref().unwrap_or_default());
+            }
+        }
+        self.bearers.entry(name.to_owned()).or_default().insert(id);
+        before
+    }
+
+    /// The name to show: told apart by four digits where two bear it; the id where none is known.
+    pub(super) fn name_of(&self, id: &MemberId) -> Untrusted {
+        let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
+        let shared = self.bearers.get(name).is_some_and(|bearers| bearers.len() > 1);
+        let digits = id.short();
+        let digits = digits.get(..4).unwrap_or_default();
+        Untrusted::new(if shared { format!("{name}·{digits}") } else { name.clone() })
+    }
+
+    /// The members whom a nickname means.
+    pub(super) fn forget_all(&mut self) {
+        self.members.clear();
+        self.names.clear();
+        self.bearers.clear();
+    }
+}

@@ -1,0 +1,249 @@
+//! What this node holds and serves: hashing, offering, withdrawing, and telling others which
+//! chunks there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::Router;
+use super::bitmap::Bitmap;
+use super::event::{Effect, Hashed};
+use super::ids::{FaceId, FileId, MemberId};
+use super::message::{Held, Message};
+use super::notice::{Code, Failure, Notice};
+use super::signed::{Kind, Offer};
+use super::text::Untrusted;
+use super::time::Millis;
+
+/// A file that is being hashed.
+#[derive(Debug)]
+struct Job {
+    face: FaceId,
+    line: u64,
+    path: Option<PathBuf>,
+}
+
+/// What this node holds of a file.
+#[derive(Debug)]
+struct Share {
+    /// `None`: all of it.
+    held: Option<Bitmap>,
+}
+
+/// Bytes sent to one member of one file.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) bytes: u64,
+    pub(super) since: Millis,
+    pub(super) last: Millis,
+}
+
+/// Hash jobs, shares and what was served.
+#[derive(Debug, Default)]
+pub(super) struct Sharing {
+    next_job: u64,
+    jobs: BTreeMap<u64, Job>,
+    shares: BTreeMap<FileId, Share>,
+    pub(super) served: BTreeMap<(MemberId, FileId), Served>,
+}
+
+impl Sharing {
+    pub(super) fn is_hashing(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    pub(super) fn files(&self) -> BTreeSet<FileId> {
+        self.shares.keys().copied().collect()
+    }
+
+    pub(super) fn holds_all(&self, file: &FileId) -> bool {
+        self.shares.get(file).is_some_and(|share| share.held.is_none())
+    }
+
+    pub(super) fn share_all(&mut self, file: FileId) {
+        self.shares.insert(file, Share { held: None });
+    }
+
+    pub(super) fn share_some(&mut self, file: FileId, held: Bitmap) {
+        self.shares.insert(file, Share { held: Some(held) });
+    }
+
+    pub(super) fn gain(&mut self, file: &FileId, chunk: u32) {
+        if let Some(held) = self.shares.get_mut(file).and_then(|share| share.held.as_mut()) {
+            held.insert(chunk);
+        }
+    }
+
+    pub(super) fn remove(&mut self, file: &FileId) -> bool {
+        self.shares.remove(file).is_some()
+    }
+}
+
+impl Router {
+    pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<String>) {
+        let job = self.sharing.next_job;
+        self.sharing.next_job += 1;
+        self.sharing.jobs.insert(job, Job { face, line, path: None });
+        self.effect(Effect::Hash { job, paths });
+    }
+
+    pub(super) fn hash_progressed(&mut self, job: u64, path: PathBuf, bytes_done: u64, size: u64) {
+        if let Some(job) = self.sharing.jobs.get_mut(&job) {
+            job.path = Some(path.clone());
+            self.notify(Notice::HashProgress { path, bytes_done, size });
+        }
+    }
+
+    pub(super) fn hashed(&mut self, job: u64, result: Result<Hashed, Failure>) {
+        let Some(Job { face, line, .. }) = self.sharing.jobs.remove(&job) else { return };
+        let result = result.and_then(|hashed| self.offer(job, &hashed));
+        if result.is_err() {
+            self.effect(Effect::CancelHash { job });
+        }
+        self.reply(face, line, "send", result);
+    }
+
+    fn offer(&mut self, job: u64, hashed: &Hashed) -> Result<(), Failure> {
+        let file = hashed.file;
+        let standing = self.catalogue.offers_of(self.my_id, file);
+        let again = standing.is_some_and(|offered| offered.name == hashed.name);
+        if !again {
+            let (name, size, root) = (hashed.name.clone(), hashed.size, hashed.root);
+            self.utter(Kind::Offer(Offer { name, size, root }))?;
+        }
+        self.effect(Effect::Serve { file, job });
+        self.sharing.share_all(file);
+        self.tell_hosting(file);
+        if again {
+            let name = Untrusted::new(&hashed.name);
+            self.remark(format!("you offer {name} already"));
+        }
+        self.remark_alone();
+        Ok(())
+    }
+
+    /// Every link is to hear what we hold of a file.
+    pub(super) fn tell_hosting(&mut self, file: FileId) {
+        self.mark_links(|link| {
+            link.say_hosting.insert(file);
+        });
+    }
+
+    /// A new chunk: those who fetch the file hear of it within 20 ms.
+    pub(super) fn tell_gained(&mut self, file: FileId, chunk: u32) {
+        let due = self.now.plus(20);
+        self.sharing.gain(&file, chunk);
+        self.mark_links(|link| {
+            if link.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
+                link.say_gained.entry(file).or_default().insert(chunk);
+                link.say_gained_at.get_or_insert(due);
+            }
+        });
+    }
+
+    pub(super) fn hosting_message(&self, file: FileId) -> Message {
+        match self.sharing.shares.get(&file) {
+            Some(Share { held: None }) => {
+                Message::Hosting { file, held: Held::All, fetching: false }
+            }
+            Some(Share { held: Some(held) }) => {
+                Message::Hosting { file, held: Held::Some(held.clone()), fetching: true }
+            }
+            None => Message::Dropped(file),
+        }
+    }
+
+    /// Stops serving a file and takes one's own offer back.
+    pub(super) fn withdraw(&mut self, file: FileId) -> Result<(), Failure> {
+        if self.catalogue.offers_of(self.my_id, file).is_some() {
+            self.utter(Kind::Withdraw(file))?;
+        }
+        if self.sharing.remove(&file) {
+            self.effect(Effect::Unserve { file });
+            self.tell_hosting(file);
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, face: FaceId, line: u64, wanted: &str) {
+        let result = match self.swarm.named(wanted) {
+            Some(file) => {
+                self.cancel_download(file);
+                Ok(())
+            }
+            None => match self.find_file(wanted, true) {
+                Ok(offered) => self.withdraw(offered.file),
+                Err(failure) if failure.code == Code::NoSuchOffer => Err(Failure::new(
+                    Code::NoSuchOffer,
+                    format!(
+                        "neither a download nor an offer of yours is called {}",
+                        Untrusted::new(wanted)
+                    ),
+                )),
+                Err(failure) => Err(failure),
+            },
+        };
+        self.reply(face, line, "cancel", result);
+    }
+
+    /// A serving thread or a recheck says whether a file on disk is still what it was.
+    pub(super) fn source_checked(&mut self, file: FileId, intact: bool) {
+        if intact {
+            return;
+        }
+        let name = self.catalogue.any(&file).map(|offered| Untrusted::new(&offered.name));
+        let name = name.unwrap_or_else(|| Untrusted::new(file.short()));
+        if self.sharing.shares.contains_key(&file) && self.withdraw(file).is_ok() {
+            self.complain(Failure::new(
+                Code::HostChangedFile,
+                format!(
+                    "{name} changed on disk since it was offered, so it is offered no more: \
+                     send it again"
+                ),
+            ));
+        }
+    }
+
+    pub(super) fn bad_chunk_told(&mut self, file: FileId, chunk: u32) {
+        if self.sharing.shares.contains_key(&file) {
+            self.effect(Effect::Recheck { file, chunk });
+        }
+    }
+
+    pub(super) fn chunk_served(&mut self, member: MemberId, file: FileId, bytes: u64) {
+        let now = self.now;
+        let served = self.sharing.served.entry((member, file)).or_insert(Served {
+            bytes: 0,
+            since: now,
+            last: now,
+        });
+        served.bytes += bytes;
+        served.last = now;
+    }
+
+    /// Somebody present is fetching a file that nobody else has whole.
+    pub(super) fn only_host_of_somebody(&self) -> bool {
+        let fetched = |file: &FileId| {
+            self.links().any(|(_, link)| {
+                link.hosting.get(file).is_some_and(|h| h.fetching && h.held.is_some())
+            })
+        };
+        let elsewhere = |file: &FileId| {
+            self.links().any(|(_, link)| link.hosting.get(file).is_some_and(|h| h.held.is_none()))
+        };
+        self.sharing.shares.keys().any(|file| fetched(file) && !elsewhere(file))
+    }
+
+    pub(super) fn drop_shares(&mut self) {
+        for file in self.sharing.files() {
+            self.sharing.remove(&file);
+            self.effect(Effect::Unserve { file });
+        }
+        self.sharing.served.clear();
+        let jobs = std::mem::take(&mut self.sharing.jobs);
+        for (job, Job { face, line, .. }) in jobs {
+            self.effect(Effect::CancelHash { job });
+            let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
+            self.reply(face, line, "send", Err(failure));
+        }
+    }
+}

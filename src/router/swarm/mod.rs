@@ -1,0 +1,707 @@
+//! Downloads: who has what, which chunk to fetch next from whom, and over which lane.
+
+mod lanes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::Router;
+use super::bitmap::Bitmap;
+use super::event::{Effect, FetchError, PartState};
+use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
+use super::links::{Hosting, Link};
+use super::message::{Held, Message};
+use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
+use super::text::Untrusted;
+use super::time::{Earliest, Millis};
+use crate::files::merkle;
+
+/// Progress is told so often while bytes arrive.
+const PROGRESS_MS: u64 = 250;
+/// A transfer is shown as running for so long after its last chunk was served.
+const SERVED_SHOWN_MS: u64 = 5_000;
+/// Bytes of bitmaps kept for one peer.
+const BITMAPS_MAX_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    /// The partial file is being opened.
+    Opening,
+    /// The list of chunk hashes is wanted, and asked for over this lane.
+    List(Option<ConnId>),
+    Fetching,
+    Finishing,
+}
+
+/// A file that is being fetched.
+#[derive(Debug)]
+struct Download {
+    name: String,
+    size: u64,
+    root: Digest32,
+    commands: Vec<(FaceId, u64)>,
+    turn: u64,
+    stage: Stage,
+    held: Bitmap,
+    in_flight: BTreeMap<u32, ConnId>,
+    /// How many linked hosts have each chunk; stale when `None`.
+    hosts_of: Option<Vec<u16>>,
+    banned: BTreeSet<MemberId>,
+    helped: BTreeSet<MemberId>,
+    bytes_fetched: u64,
+    began: Millis,
+    told: Millis,
+    told_bytes: u64,
+    rate: u64,
+    hostless_since: Option<Millis>,
+}
+
+impl Download {
+    fn info(&self, file: FileId) -> FileInfo {
+        FileInfo { id: file, name: Untrusted::new(&self.name), size: self.size }
+    }
+
+    fn bytes_done(&self) -> u64 {
+        let chunk = u64::from(merkle::chunk_bytes(self.size));
+        (u64::from(self.held.count()) * chunk).min(self.size)
+    }
+}
+
+/// A data connection, as far as the router cares.
+#[derive(Debug, Default)]
+struct Lane {
+    open: bool,
+    in_flight: usize,
+}
+
+/// How lanes to one host are doing.
+#[derive(Debug, Default)]
+struct Lanes {
+    /// Lanes over which we fetch from it.
+    fetching: BTreeMap<ConnId, Lane>,
+    next_address: usize,
+    /// No dial before then.
+    retry_at: Millis,
+    /// It was asked to dial us, and we wait for that.
+    asked_back: bool,
+}
+
+/// All downloads and the lanes to their hosts.
+#[derive(Debug, Default)]
+pub(super) struct Swarm {
+    downloads: BTreeMap<FileId, Download>,
+    lanes: BTreeMap<MemberId, Lanes>,
+    /// Members that asked us to dial them to serve.
+    serving_dials: BTreeMap<MemberId, usize>,
+    next_turn: u64,
+    fetching: usize,
+}
+
+impl Swarm {
+    pub(super) fn is_idle(&self) -> bool {
+        self.downloads.is_empty()
+    }
+
+    pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
+        let by_name = self.downloads.iter().find(|(_, download)| download.name == wanted);
+        let prefix = || {
+            let digits = wanted.to_ascii_lowercase();
+            let mut fits = self
+                .downloads
+                .keys()
+                .filter(|file| digits.len() >= 8 && file.to_string().starts_with(&digits));
+            fits.next().filter(|_| fits.next().is_none()).copied()
+        };
+        by_name.map(|(file, _)| *file).or_else(prefix)
+    }
+
+    /// The next dial to `member` is one to serve it.
+    pub(super) fn serves_lane(&self, member: &MemberId) -> bool {
+        self.serving_dials.get(member).is_some_and(|count| *count > 0)
+    }
+}
+
+impl Router {
+    pub(super) fn download(&mut self, face: FaceId, line: u64, wanted: &str) {
+        let offered = match self.find_file(wanted, false) {
+            Ok(offered) => offered,
+            Err(failure) => return self.reply(face, line, "download", Err(failure)),
+        };
+        if offered.size > self.limits().file_bytes {
+            let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
+            let failure = Failure::new(Code::IoError, text);
+            return self.reply(face, line, "download", Err(failure));
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&offered.file) {
+            download.commands.push((face, line));
+            return;
+        }
+        if self.swarm.downloads.len() >= self.limits().downloads {
+            let failure = Failure::new(Code::IoError, "too many downloads at once: wait for one");
+            return self.reply(face, line, "download", Err(failure));
+        }
+        self.swarm.next_turn += 1;
+        let (file, turn) = (offered.file, self.swarm.next_turn);
+        let download = Download {
+            name: offered.name.clone(),
+            size: offered.size,
+            root: offered.root,
+            commands: vec![(face, line)],
+            turn,
+            stage: Stage::Opening,
+            held: Bitmap::none(merkle::chunk_count(offered.size)),
+            in_flight: BTreeMap::new(),
+            hosts_of: None,
+            banned: BTreeSet::new(),
+            helped: BTreeSet::new(),
+            bytes_fetched: 0,
+            began: self.now,
+            told: self.now,
+            told_bytes: 0,
+            rate: 0,
+            hostless_since: None,
+        };
+        self.notify(Notice::DownloadStarted { file: download.info(file) });
+        let (size, root) = (download.size, download.root);
+        self.swarm.downloads.insert(file, download);
+        let copy = self.sharing.holds_all(&file);
+        self.effect(Effect::OpenPart { file, turn, size, root, copy });
+    }
+
+    fn live(&mut self, file: &FileId, turn: u64) -> Option<&mut Download> {
+        self.swarm.downloads.get_mut(file).filter(|download| download.turn == turn)
+    }
+
+    pub(super) fn part_opened(
+        &mut self,
+        file: FileId,
+        turn: u64,
+        result: Result<PartState, Failure>,
+    ) {
+        let Some(download) = self.live(&file, turn) else { return };
+        match result {
+            Err(failure) => self.fail_download(file, failure),
+            Ok(PartState::NeedsList) => download.stage = Stage::List(None),
+            Ok(PartState::Verified(held)) => self.begin_fetching(file, held),
+            Ok(PartState::Complete) => {
+                download.held = Bitmap::all(download.held.len());
+                self.finish(file);
+            }
+        }
+    }
+
+    fn begin_fetching(&mut self, file: FileId, held: Bitmap) {
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
+        if held.len() != download.held.len() {
+            return;
+        }
+        download.stage = Stage::Fetching;
+        download.held = held.clone();
+        if download.held.is_all() {
+            return self.finish(file);
+        }
+        if !self.sharing.holds_all(&file) {
+            self.sharing.share_some(file, held);
+            self.tell_hosting(file);
+        }
+    }
+
+    pub(super) fn list_fetched(
+        &mut self,
+        file: FileId,
+        turn: u64,
+        conn: ConnId,
+        result: Result<Bitmap, FetchError>,
+    ) {
+        self.lane_freed(conn);
+        let host = self.member_of(conn);
+        let Some(download) = self.live(&file, turn) else { return };
+        match result {
+            Ok(held) => self.begin_fetching(file, held),
+            Err(error) => {
+                download.stage = Stage::List(None);
+                self.fetch_failed(file, host, None, error);
+            }
+        }
+    }
+
+    pub(super) fn chunk_fetched(
+        &mut self,
+        file: FileId,
+        turn: u64,
+        conn: ConnId,
+        chunk: u32,
+        bytes: u64,
+        result: Result<(), FetchError>,
+    ) {
+        self.lane_freed(conn);
+        let host = self.member_of(conn);
+        let Some(download) = self.live(&file, turn) else { return };
+        download.in_flight.remove(&chunk);
+        download.bytes_fetched += bytes;
+        if let Err(error) = result {
+            return self.fetch_failed(file, host, Some(chunk), error);
+        }
+        download.helped.extend(host);
+        if !download.held.insert(chunk) {
+            return;
+        }
+        let complete = download.held.is_all();
+        self.tell_gained(file, chunk);
+        if complete {
+            self.finish(file);
+        } else {
+            self.tell_progress(file);
+        }
+    }
+
+    fn fetch_failed(
+        &mut self,
+        file: FileId,
+        host: Option<MemberId>,
+        chunk: Option<u32>,
+        error: FetchError,
+    ) {
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
+        match (error, host) {
+            (FetchError::Bad, Some(host)) => {
+                download.banned.insert(host);
+                download.hosts_of = None;
+                let name = Untrusted::new(&download.name);
+                let from = self.roster.name_of(&host);
+                let what = chunk.map_or("the list of chunks".to_owned(), |c| format!("chunk {c}"));
+                self.complain(Failure::new(
+                    Code::BadChunk,
+                    format!(
+                        "bad chunk: {what} of {name} from {from} is not what was offered; it is \
+                         fetched from others"
+                    ),
+                ));
+                if let (Some((conn, _)), Some(chunk)) = (self.link_of(&host), chunk) {
+                    let message = Message::BadChunk { file, chunk };
+                    self.effect(Effect::Send { conn, message });
+                }
+            }
+            (FetchError::NotHeld, Some(host)) => {
+                // It said otherwise; what it says next counts again.
+                let chunks = download.held.len();
+                if let Some((conn, _)) = self.link_of(&host) {
+                    self.set_hosting(conn, file, chunks, |hosting| match (chunk, hosting) {
+                        (Some(chunk), Some(hosting)) => {
+                            let held = hosting.held.get_or_insert_with(|| Bitmap::all(chunks));
+                            held.remove(chunk);
+                        }
+                        (None, Some(hosting)) => hosting.held = Some(Bitmap::none(chunks)),
+                        (_, None) => {}
+                    });
+                }
+            }
+            (FetchError::Disk(failure), _) => self.fail_download(file, failure),
+            (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
+        }
+    }
+
+    fn set_hosting(
+        &mut self,
+        conn: ConnId,
+        file: FileId,
+        _chunks: u32,
+        change: impl FnOnce(Option<&mut Hosting>),
+    ) {
+        if let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) {
+            change(link.hosting.get_mut(&file));
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    fn tell_progress(&mut self, file: FileId) {
+        let now = self.now;
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
+        let since = now.since(download.told);
+        if since < PROGRESS_MS {
+            return;
+        }
+        let bytes_done = download.bytes_done();
+        let rate = (bytes_done.saturating_sub(download.told_bytes)) * 1000 / since.max(1);
+        download.rate = if download.rate == 0 { rate } else { (download.rate * 3 + rate) / 4 };
+        download.told = now;
+        download.told_bytes = bytes_done;
+        let (file_info, bytes_per_second) = (download.info(file), download.rate);
+        let hosts = self.hosts_in_use(file);
+        self.notify(Notice::DownloadProgress {
+            file: file_info,
+            bytes_done,
+            bytes_per_second,
+            hosts,
+        });
+    }
+
+    fn hosts_in_use(&self, file: FileId) -> usize {
+        let Some(download) = self.swarm.downloads.get(&file) else { return 0 };
+        let hosts: BTreeSet<_> =
+            download.in_flight.values().filter_map(|conn| self.member_of(*conn)).collect();
+        hosts.len()
+    }
+
+    fn finish(&mut self, file: FileId) {
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
+        download.stage = Stage::Finishing;
+        let (turn, name) = (download.turn, download.name.clone());
+        self.effect(Effect::FinishPart { file, turn, name });
+    }
+
+    pub(super) fn part_finished(
+        &mut self,
+        file: FileId,
+        turn: u64,
+        result: Result<PathBuf, Failure>,
+    ) {
+        if self.live(&file, turn).is_none() {
+            return;
+        }
+        let path = match result {
+            Ok(path) => path,
+            Err(failure) => return self.fail_download(file, failure),
+        };
+        let Some(download) = self.swarm.downloads.remove(&file) else { return };
+        self.notify(Notice::DownloadFinished {
+            file: download.info(file),
+            path,
+            bytes_fetched: download.bytes_fetched,
+            took_ms: self.now.since(download.began),
+            hosts: download.helped.len(),
+        });
+        self.sharing.share_all(file);
+        self.tell_hosting(file);
+        for (face, line) in download.commands {
+            self.reply(face, line, "download", Ok(()));
+        }
+    }
+
+    fn fail_download(&mut self, file: FileId, failure: Failure) {
+        let Some(download) = self.swarm.downloads.remove(&file) else { return };
+        self.effect(Effect::DropPart { file, turn: download.turn });
+        if !self.sharing.holds_all(&file) && self.sharing.remove(&file) {
+            self.effect(Effect::Unserve { file });
+            self.tell_hosting(file);
+        }
+        self.notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
+        for (face, line) in download.commands {
+            self.reply(face, line, "download", Err(failure.clone()));
+        }
+    }
+
+    pub(super) fn cancel_download(&mut self, file: FileId) {
+        let failure = Failure::new(
+            Code::Cancelled,
+            "the download was cancelled; what is verified stays for next time",
+        );
+        self.fail_download(file, failure);
+    }
+
+    pub(super) fn drop_downloads(&mut self) {
+        let files: Vec<_> = self.swarm.downloads.keys().copied().collect();
+        for file in files {
+            self.cancel_download(file);
+        }
+        self.swarm.lanes.clear();
+        self.swarm.serving_dials.clear();
+        self.swarm.fetching = 0;
+    }
+
+    // What others hold.
+
+    pub(super) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
+        let most = self.limits().hosted_files_per_member;
+        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let known = link.hosting.get(&file);
+        if known.is_none() && link.hosting.len() >= most {
+            return;
+        }
+        let wants = fetching && !known.is_some_and(|hosting| hosting.fetching);
+        let before = known.and_then(|known| known.held.as_ref()).map_or(0, bitmap_bytes);
+        let held = match held {
+            Held::All => None,
+            Held::Some(bitmap) => {
+                let bytes = link.bitmap_bytes - before + bitmap_bytes(&bitmap);
+                if chunks.is_some_and(|chunks| chunks != bitmap.len()) || bytes > BITMAPS_MAX_BYTES
+                {
+                    return;
+                }
+                Some(bitmap)
+            }
+        };
+        link.bitmap_bytes = link.bitmap_bytes - before + held.as_ref().map_or(0, bitmap_bytes);
+        link.hosting.insert(file, Hosting { held, fetching });
+        if wants && self.sharing.files().contains(&file) {
+            self.mark_link(conn, |link| {
+                link.say_hosting.insert(file);
+            });
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    pub(super) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
+        for chunk in chunks {
+            let new = held.insert(*chunk);
+            let counts =
+                self.swarm.downloads.get_mut(&file).and_then(|download| download.hosts_of.as_mut());
+            if let (true, Some(count)) = (new, counts.and_then(|c| c.get_mut(*chunk as usize))) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    pub(super) fn dropped(&mut self, conn: ConnId, file: FileId) {
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        if let Some(hosting) = link.hosting.remove(&file) {
+            link.bitmap_bytes -= hosting.held.as_ref().map_or(0, bitmap_bytes);
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    pub(super) fn hosts_changed(&mut self, link: &Link) {
+        for file in link.hosting.keys() {
+            if let Some(download) = self.swarm.downloads.get_mut(file) {
+                download.hosts_of = None;
+            }
+        }
+    }
+
+    // Choosing.
+
+    /// Gives every lane with room its next chunk.
+    pub(super) fn schedule(&mut self) {
+        if self.swarm.downloads.is_empty() {
+            return;
+        }
+        let files: Vec<_> = self.swarm.downloads.keys().copied().collect();
+        for file in files {
+            self.schedule_file(file);
+        }
+    }
+
+    fn schedule_file(&mut self, file: FileId) {
+        let Some(download) = self.swarm.downloads.get(&file) else { return };
+        let wants_list = download.stage == Stage::List(None);
+        if !wants_list && download.stage != Stage::Fetching {
+            return;
+        }
+        let hosts: Vec<MemberId> = self
+            .links()
+            .filter(|(_, link)| {
+                !download.banned.contains(&link.member)
+                    && link.hosting.get(&file).is_some_and(|hosting| {
+                        wants_list || hosting.held.as_ref().is_none_or(|held| held.count() > 0)
+                    })
+            })
+            .map(|(_, link)| link.member)
+            .collect();
+        let now = self.now;
+        let hostless = hosts.is_empty();
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            let since = download.hostless_since.take();
+            download.hostless_since = hostless.then(|| since.unwrap_or(now));
+        }
+        for host in &hosts {
+            self.want_lanes(*host);
+        }
+        if wants_list {
+            let lane = hosts.iter().find_map(|host| self.free_lane(host));
+            if let (Some(conn), Some(download)) = (lane, self.swarm.downloads.get_mut(&file)) {
+                download.stage = Stage::List(Some(conn));
+                let turn = download.turn;
+                self.lane_taken(conn);
+                self.effect(Effect::FetchList { file, turn, conn });
+            }
+            return;
+        }
+        // Hosts take turns, so that all of them work before any has a queue.
+        let mut idle = hosts;
+        while !idle.is_empty() && self.swarm.fetching < self.limits().fetch_threads {
+            let mut rest = Vec::new();
+            for host in idle {
+                if self.fetch_one(file, host) {
+                    rest.push(host);
+                }
+            }
+            idle = rest;
+        }
+    }
+
+    /// Asks one host for one chunk; false when there is nothing (more) to ask of it now.
+    fn fetch_one(&mut self, file: FileId, host: MemberId) -> bool {
+        if self.swarm.fetching >= self.limits().fetch_threads {
+            return false;
+        }
+        let Some(conn) = self.free_lane(&host) else { return false };
+        let Some(chunk) = self.rarest(file, host) else { return false };
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return false };
+        download.in_flight.insert(chunk, conn);
+        let turn = download.turn;
+        self.lane_taken(conn);
+        self.effect(Effect::Fetch { file, turn, conn, chunk });
+        true
+    }
+
+    /// The chunk that the fewest hosts have, of those that this host has and we lack; ties are
+    /// broken at random, so that members fetch different chunks and can help each other.
+    fn rarest(&mut self, file: FileId, host: MemberId) -> Option<u32> {
+        self.count_hosts(file);
+        let (_, link) = self.link_of(&host)?;
+        let hosting = link.hosting.get(&file)?;
+        let download = self.swarm.downloads.get(&file)?;
+        let counts = download.hosts_of.as_ref()?;
+        let (mut best, mut ties) = (None, 0u64);
+        let mut rng = self.rng.clone();
+        for (chunk, count) in (0u32..).zip(counts) {
+            if download.held.has(chunk)
+                || download.in_flight.contains_key(&chunk)
+                || !hosting.has(chunk)
+            {
+                continue;
+            }
+            match best {
+                Some((_, fewest)) if *count > fewest => {}
+                Some((_, fewest)) if *count == fewest => {
+                    ties += 1;
+                    if rng.below(ties) == 0 {
+                        best = Some((chunk, *count));
+                    }
+                }
+                _ => {
+                    ties = 1;
+                    best = Some((chunk, *count));
+                }
+            }
+        }
+        self.rng = rng;
+        best.map(|(chunk, _)| chunk)
+    }
+
+    fn count_hosts(&mut self, file: FileId) {
+        let Some(download) = self.swarm.downloads.get(&file) else { return };
+        if download.hosts_of.is_some() {
+            return;
+        }
+        let mut counts = vec![0u16; download.held.len() as usize];
+        for (_, link) in self.links() {
+            let Some(hosting) = link.hosting.get(&file) else { continue };
+            for (chunk, count) in (0u32..).zip(counts.iter_mut()) {
+                *count = count.saturating_add(u16::from(hosting.has(chunk)));
+            }
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = Some(counts);
+        }
+    }
+
+    // Lanes, as the choice sees them; `lanes.rs` opens and admits them.
+
+    fn lane_taken(&mut self, conn: ConnId) {
+        self.swarm.fetching += 1;
+        if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
+            lane.in_flight += 1;
+        }
+    }
+
+    fn lane_freed(&mut self, conn: ConnId) {
+        self.swarm.fetching = self.swarm.fetching.saturating_sub(1);
+        if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+        }
+    }
+
+    // The end of stdin, `transfers`, time.
+
+    /// Fails downloads that had no host for too long since `began`; true while some go on.
+    pub(super) fn fail_hostless(&mut self, began: Millis) -> bool {
+        let no_host_ms = self.limits().no_host_ms;
+        let lost: Vec<_> = self
+            .swarm
+            .downloads
+            .iter()
+            .filter(|(_, download)| {
+                download
+                    .hostless_since
+                    .is_some_and(|since| self.now.since(since.max(began)) >= no_host_ms)
+            })
+            .map(|(file, download)| (*file, Untrusted::new(&download.name)))
+            .collect();
+        for (file, name) in lost {
+            let text = format!(
+                "nobody who has {name} came for {} s; run the same download again to go on",
+                no_host_ms / 1000
+            );
+            self.fail_download(file, Failure::new(Code::NoHost, text));
+        }
+        !self.swarm.downloads.is_empty()
+    }
+
+    pub(super) fn transfers_notice(&self) -> Notice {
+        let mut list: Vec<TransferLine> = self
+            .swarm
+            .downloads
+            .iter()
+            .map(|(file, download)| TransferLine {
+                file: download.info(*file),
+                download: true,
+                bytes_done: download.bytes_done(),
+                bytes_per_second: download.rate,
+                hosts: self.hosts_in_use(*file),
+                to: None,
+            })
+            .collect();
+        for ((member, file), served) in &self.sharing.served {
+            let Some(offered) = self.catalogue.any(file) else { continue };
+            if self.now.since(served.last) < SERVED_SHOWN_MS {
+                let took_ms = served.last.since(served.since).max(1);
+                list.push(TransferLine {
+                    file: offered.info(),
+                    download: false,
+                    bytes_done: served.bytes,
+                    bytes_per_second: served.bytes.saturating_mul(1000) / took_ms,
+                    hosts: 0,
+                    to: Some(self.who(member)),
+                });
+            }
+        }
+        Notice::Transfers { list }
+    }
+
+    pub(super) fn swarm_timers(&mut self) {
+        let files: Vec<_> = self
+            .swarm
+            .downloads
+            .iter()
+            .filter(|(_, download)| download.stage == Stage::Fetching)
+            .filter(|(_, download)| download.bytes_done() > download.told_bytes)
+            .map(|(file, _)| *file)
+            .collect();
+        for file in files {
+            self.tell_progress(file);
+        }
+    }
+
+    pub(super) fn swarm_deadlines(&self, earliest: &mut Earliest) {
+        for download in self.swarm.downloads.values() {
+            if download.stage == Stage::Fetching && download.bytes_done() > download.told_bytes {
+                earliest.at(download.told.plus(PROGRESS_MS));
+            }
+        }
+        self.lane_deadlines(earliest);
+    }
+}
+
+fn bitmap_bytes(bitmap: &Bitmap) -> usize {
+    (bitmap.len() as usize).div_ceil(8)
+}

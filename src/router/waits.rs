@@ -1,0 +1,85 @@
+//! `wait`: what scripts wait for.
+
+use std::collections::VecDeque;
+
+use super::Router;
+use super::command::Wait;
+use super::ids::FaceId;
+use super::notice::{Code, Failure};
+use super::time::Millis;
+
+/// Messages of others that no `wait message` has looked at yet.
+const SEEN_MAX: usize = 4_096;
+
+/// A `wait` that is not satisfied yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) face: FaceId,
+    pub(super) line: u64,
+    pub(super) what: Wait,
+    pub(super) until: Millis,
+}
+
+/// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
+#[derive(Debug, Default)]
+pub(super) struct Seen(VecDeque<String>);
+
+impl Router {
+    /// Somebody else said something.
+    pub(super) fn message_seen(&mut self, text: &str) {
+        let seen = &mut self.catalogue.seen.0;
+        if seen.len() >= SEEN_MAX {
+            seen.pop_front();
+        }
+        seen.push_back(text.to_owned());
+    }
+
+    pub(super) fn check_waits(&mut self) {
+        if self.commands.waits.is_empty() {
+            return;
+        }
+        for waiting in std::mem::take(&mut self.commands.waits) {
+            let satisfied = self.holds(&waiting.what);
+            let timed_out = self.now >= waiting.until;
+            if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
+                self.reply(waiting.face, waiting.line, "wait", Ok(()));
+            } else if timed_out {
+                let text = format!("{} in time", self.what_did_not(&waiting.what));
+                let failure = Failure::new(Code::WaitTimeout, text);
+                self.reply(waiting.face, waiting.line, "wait", Err(failure));
+            } else {
+                self.commands.waits.push(waiting);
+            }
+        }
+    }
+
+    fn holds(&mut self, what: &Wait) -> bool {
+        match what {
+            Wait::Time(_) => false,
+            Wait::Members(count) => self.roster.present_count() >= *count,
+            Wait::File(name) => self.is_offered_by_somebody(name),
+            Wait::Message(text) => {
+                let seen = &mut self.catalogue.seen.0;
+                let found = seen.iter().position(|said| said.contains(text.as_str()));
+                if let Some(index) = found {
+                    seen.drain(..=index);
+                }
+                found.is_some()
+            }
+            Wait::Downloads => self.swarm.is_idle(),
+        }
+    }
+
+    fn what_did_not(&self, what: &Wait) -> String {
+        let escaped = |text: &str| super::text::Untrusted::new(text).line();
+        match what {
+            Wait::Time(_) => "time did not pass".to_owned(),
+            Wait::Members(count) => {
+                format!("{} of {count} others came", self.roster.present_count())
+            }
+            Wait::File(name) => format!("nobody present offered {}", escaped(name)),
+            Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
+            Wait::Downloads => "the downloads did not end".to_owned(),
+        }
+    }
+}

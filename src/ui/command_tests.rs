@@ -1,0 +1,251 @@
+//! Stories about lines.
+
+use super::*;
+use crate::router::text::MESSAGE_MAX_BYTES;
+
+fn command(line: &str) -> Command {
+    match parse(line) {
+        Ok(Input::Command(command)) => command,
+        other => panic!("{line:?} gave {other:?}"),
+    }
+}
+
+fn said(line: &str) -> String {
+    match command(line) {
+        Command::Say { text } => text,
+        other => panic!("{line:?} gave {other:?}"),
+    }
+}
+
+fn code(line: &str) -> Code {
+    parse(line).expect_err(line).code
+}
+
+fn connect_to(host: &str, port: u16, lock: LockWish) -> Command {
+    Command::Connect { host: host.into(), port, lock }
+}
+
+#[test]
+fn the_table_names_every_command_of_the_contract_and_each_parses() {
+    let examples = [
+        "connect alice",
+        "password",
+        "unlock",
+        "send a.txt",
+        "download a.txt",
+        "cancel a.txt",
+        "files",
+        "members",
+        "transfers",
+        "name ana",
+        "say hello",
+        "wait 2",
+        "limit up 5MB/s",
+        "doctor",
+        "verify ana",
+        "browser",
+        "leave",
+        "quit",
+        "help",
+    ];
+    let words: Vec<&str> = COMMANDS.iter().map(|command| command.word).collect();
+    let expected: Vec<&str> = examples.iter().map(|line| split_word(line).0).collect();
+    assert_eq!(words, expected);
+    for (line, row) in examples.iter().zip(COMMANDS) {
+        match parse(line) {
+            Ok(Input::Command(command)) => assert_eq!(command.word(), row.word),
+            Ok(Input::Local(local)) => {
+                assert_eq!(local.word(), row.word);
+                assert_eq!(local.failure().code, Code::UnknownCommand);
+                assert!(local.failure().text.contains("is not in this version yet"));
+            }
+            Ok(Input::Help(None)) => assert_eq!(row.word, "help"),
+            other => panic!("{line} gave {other:?}"),
+        }
+        assert_eq!(parse(&format!("/{line}")), parse(line));
+        assert!(row.form.starts_with(row.word));
+        assert!(help_lines(None).iter().any(|help| help.starts_with(row.form)));
+    }
+    assert_eq!(help_lines(Some("leave")), ["leave: into a fresh room, alone"]);
+}
+
+#[test]
+fn what_does_not_start_with_a_word_of_klatch_is_said_to_the_room() {
+    assert_eq!(said("hello there"), "hello there");
+    assert_eq!(said("Send me the file"), "Send me the file");
+    assert_eq!(said(" connect me"), " connect me");
+    assert_eq!(said("sending now"), "sending now");
+    assert_eq!(said("quit! now!"), "quit! now!");
+    assert_eq!(said("tab\there"), "tab\there");
+    assert_eq!(said("hello\r"), "hello");
+    assert_eq!(said("say quit"), "quit");
+    assert_eq!(said("say  \"quit\" "), "quit");
+    assert_eq!(said("say /etc/hosts"), "/etc/hosts");
+    for empty in ["", "   ", "\t", "\r", " \r"] {
+        assert_eq!(parse(empty), Ok(Input::Empty));
+    }
+}
+
+#[test]
+fn a_slash_always_means_a_command() {
+    assert_eq!(command("/quit"), Command::Quit);
+    for line in ["/nonsense", "/", "/ quit", "/Quit", "//quit", "/usr/bin is full"] {
+        assert_eq!(code(line), Code::UnknownCommand, "{line}");
+    }
+}
+
+#[test]
+fn a_sentence_that_begins_with_a_word_is_not_sent_but_explained() {
+    for line in [
+        "connect me if you can",
+        "connect",
+        "connect alice please",
+        "leave me alone",
+        "quit smoking",
+        "files please",
+        "members only",
+        "transfers are slow",
+        "unlock the door",
+        "wait for me",
+        "wait",
+        "help me please",
+        "send",
+        "send \"\"",
+        "download",
+        "cancel",
+        "name",
+        "say",
+    ] {
+        let failure = parse(line).expect_err(line);
+        assert_eq!(failure.code, Code::Usage, "{line}");
+        let word = split_word(line).0;
+        assert!(failure.text.contains(&format!("say {word} …")), "{}", failure.text);
+        assert!(failure.text.contains(find(word).unwrap().form), "{}", failure.text);
+    }
+}
+
+#[test]
+fn connect_takes_every_form_of_an_address() {
+    for (line, host, port) in [
+        ("connect alice", "alice", 51_692),
+        ("connect alice 5000", "alice", 5_000),
+        ("connect alice:5000", "alice", 5_000),
+        ("connect  192.168.1.5\t51692 ", "192.168.1.5", 51_692),
+        ("connect [::1]:51692", "::1", 51_692),
+        ("connect [::1] 5000", "::1", 5_000),
+        ("connect ::1 51692", "::1", 51_692),
+        ("connect ::1", "::1", 51_692),
+        ("connect locked", "locked", 51_692),
+    ] {
+        assert_eq!(command(line), connect_to(host, port, LockWish::Unknown), "{line}");
+        let locked = format!("{} locked", line.trim_end());
+        assert_eq!(command(&locked), connect_to(host, port, LockWish::Locked), "{locked}");
+    }
+    for line in ["connect alice 0", "connect alice:0", "connect alice 65536", "connect http://a"] {
+        assert_eq!(code(line), Code::BadAddress, "{line}");
+    }
+    assert_eq!(code("connect alice:1 2"), Code::Usage);
+    assert_eq!(connect_argument("alice:1"), Ok(connect_to("alice", 1, LockWish::Unknown)));
+    assert_eq!(connect_argument("::1"), Ok(connect_to("::1", 51_692, LockWish::Unknown)));
+    assert_eq!(connect_argument("alice 1").unwrap_err().code, Code::BadAddress);
+}
+
+#[test]
+fn a_path_is_tried_as_it_stands_and_then_as_a_shell_would_read_it() {
+    let home = || Some("/home/ana".to_owned());
+    assert_eq!(candidates("a b.txt", home()), ["a b.txt"]);
+    assert_eq!(candidates("~/a\\ b.txt", home()), ["~/a\\ b.txt", "/home/ana/a b.txt"]);
+    assert_eq!(candidates("~", home()), ["~", "/home/ana"]);
+    assert_eq!(candidates("~bob/x", home()), ["~bob/x"]);
+    assert_eq!(candidates("~/x", None), ["~/x"]);
+    assert_eq!(candidates("a\\(1\\).txt", home()), ["a\\(1\\).txt", "a(1).txt"]);
+    assert_eq!(candidates("a\\b\\", home()), ["a\\b\\"]);
+    assert_eq!(command("send 'my file.txt' "), Command::Send { paths: vec!["my file.txt".into()] });
+    assert_eq!(command("download \"a\""), Command::Download { wanted: "a".into() });
+    assert_eq!(command("cancel \"a"), Command::Cancel { wanted: "\"a".into() });
+}
+
+#[test]
+fn waiting_has_a_bound_that_only_stands_outside_quotes() {
+    let wait = |line| match command(line) {
+        Command::Wait { what, within_ms } => (what, within_ms),
+        other => panic!("{line} gave {other:?}"),
+    };
+    assert_eq!(wait("wait 2"), (Wait::Time(2_000), 62_000));
+    assert_eq!(wait("wait 0.25"), (Wait::Time(250), 60_250));
+    assert_eq!(wait("wait members 2"), (Wait::Members(2), 60_000));
+    assert_eq!(wait("wait members 2 within 1.5"), (Wait::Members(2), 1_500));
+    assert_eq!(wait("wait downloads within 300"), (Wait::Downloads, 300_000));
+    assert_eq!(wait("wait file a b.txt  within  3"), (Wait::File("a b.txt".into()), 3_000));
+    assert_eq!(wait("wait message \"see you\" within 3"), (Wait::Message("see you".into()), 3_000));
+    let quoted = Wait::Message("come within 5".into());
+    assert_eq!(wait("wait message \"come within 5\""), (quoted.clone(), 60_000));
+    assert_eq!(wait("wait message \"come within 5\" within 7"), (quoted, 7_000));
+    let soon = Wait::Message("come within reach".into());
+    assert_eq!(wait("wait message come within reach"), (soon, 60_000));
+    for line in [
+        "wait members",
+        "wait members two",
+        "wait members -1",
+        "wait 2 members",
+        "wait 1e3",
+        "wait -1",
+        "wait 1.",
+        "wait 99999999999999999999",
+        "wait downloads now",
+        "wait message",
+        "wait file \"\"",
+        "wait message within 5",
+        "wait members 2 within soon",
+        "wait within 5",
+    ] {
+        assert_eq!(code(line), Code::Usage, "{line}");
+    }
+}
+
+#[test]
+fn passwords_names_and_messages_are_held_to_their_rules() {
+    assert_eq!(command("password"), Command::Password { password: None });
+    let long = Command::Password { password: Some(Password::new("correct horse").unwrap()) };
+    assert_eq!(command("password correct horse"), long);
+    assert_eq!(command("password \"correct horse\""), long);
+    assert_eq!(code("password short"), Code::PasswordTooShort);
+    assert_eq!(code("password \"\""), Code::PasswordTooShort);
+    assert_eq!(command("name  Ana Maria "), Command::Name { name: "Ana Maria".into() });
+    assert_eq!(code("name a:b"), Code::Usage);
+    assert_eq!(code("name * ana"), Code::Usage);
+    assert_eq!(said(&"x".repeat(MESSAGE_MAX_BYTES)).len(), MESSAGE_MAX_BYTES);
+    assert_eq!(code(&"x".repeat(MESSAGE_MAX_BYTES + 1)), Code::MessageTooLong);
+    assert_eq!(code(&format!("say {}", "x".repeat(9_000))), Code::MessageTooLong);
+}
+
+#[test]
+fn control_characters_are_refused_wherever_they_stand() {
+    for line in ["a\u{1b}[2J", "send a\u{0}b", "name a\u{7}", "/x\u{9b}", "a\u{2028}b", "a\rb"] {
+        let failure = parse(line).expect_err(line);
+        assert_eq!(failure.code, Code::Usage, "{line:?}");
+        assert!(!failure.text.chars().any(is_control));
+    }
+}
+
+#[test]
+fn an_argument_in_the_wrong_place_is_not_repeated_as_it_may_be_a_password() {
+    let failure = parse("unlock correct-horse").unwrap_err();
+    assert!(!failure.text.contains("correct-horse"));
+    let failure = parse("connect alice 51692 locked correct-horse").unwrap_err();
+    assert!(!failure.text.contains("correct-horse"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_line_makes_the_parser_panic_and_no_error_carries_a_control(
+        word in "(/|connect |wait |send |password |say |within |\\[::1\\]:)?",
+        rest in ".{0,40}",
+    ) {
+        match parse(&format!("{word}{rest}")) {
+            Err(failure) => assert!(!failure.text.chars().any(is_control)),
+            Ok(Input::Command(Command::Say { text })) => check_message(&text).unwrap(),
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Notices for programs: one JSON object per line, `"event"` first.
+//!
+//! [`Event`] mirrors [`Notice`] and is the contract: its order is the order of the fields, and a
+//! kind of notice that is missing from it does not compile. What is not in the contract's table
+//! stands behind `skip_serializing_if` and appears only where it says something.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
+use crate::router::notice::{Failure, FileInfo, FileLine, MemberInfo, Notice, TransferLine, Who};
+use crate::router::text::{Untrusted, is_control, is_format};
+
+/// Grows when a script that relies on the events has to change.
+const SCHEMA: u32 = 1;
+/// 0000-01-01T00:00:00Z and the last millisecond of the year 9999: what RFC 3339 can write.
+const TIME_MS_RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+
+/// The notice as one line of JSON, without a line feed.
+///
+/// Whatever could touch a terminal (controls, invisible and reordering characters) is written as
+/// `\uXXXX`: the same text to a parser, and harmless to look at.
+#[must_use]
+pub fn to_json(notice: &Notice) -> String {
+    let mut json = Vec::new();
+    // Writing to memory, with keys that are all texts, cannot fail.
+    let _ = Event::serialize(notice, &mut serde_json::Serializer::new(&mut json));
+    visible(&String::from_utf8_lossy(&json))
+}
+
+/// RFC 3339 in UTC with milliseconds; a time that it cannot write becomes the nearest that it can.
+#[must_use]
+pub fn rfc3339(time_ms: i64) -> String {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    utc(time_ms).format(format).unwrap_or_default()
+}
+
+/// The moment, held within the years 0 to 9999.
+pub(super) fn utc(time_ms: i64) -> OffsetDateTime {
+    let (first, last) = TIME_MS_RANGE;
+    let nanos = i128::from(time_ms.clamp(first, last)) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Such characters can only stand inside JSON strings, where their escapes mean the same.
+fn visible(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_control(c) || is_format(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[derive(Serialize)]
+#[serde(remote = "Notice", tag = "event", rename_all = "snake_case")]
+enum Event {
+    Started {
+        #[serde(flatten, serialize_with = "write_program")]
+        who: Who,
+        temporary: bool,
+    },
+    Listening {
+        addresses: Vec<String>,
+    },
+    Joined {
+        room: RoomId,
+        #[serde(serialize_with = "write_members")]
+        members: Vec<MemberInfo>,
+        locked: bool,
+    },
+    Left {
+        room: RoomId,
+    },
+    MemberJoined {
+        #[serde(serialize_with = "write_member")]
+        member: MemberInfo,
+    },
+    MemberLeft {
+        #[serde(serialize_with = "write_member")]
+        member: MemberInfo,
+    },
+    NameChanged {
+        #[serde(serialize_with = "write_member")]
+        member: MemberInfo,
+        #[serde(serialize_with = "write_text")]
+        before: Untrusted,
+    },
+    Message {
+        id: EntryId,
+        #[serde(serialize_with = "write_who")]
+        from: Who,
+        #[serde(serialize_with = "write_text")]
+        text: Untrusted,
+        #[serde(rename = "time", serialize_with = "write_time")]
+        time_ms: i64,
+        own: bool,
+        history: bool,
+        order: String,
+        #[serde(skip_serializing_if = "is_true")]
+        known: bool,
+    },
+    Held {
+        id: EntryId,
+        held_by: usize,
+        present: usize,
+    },
+    HashProgress {
+        #[serde(serialize_with = "write_path")]
+        path: PathBuf,
+        bytes_done: u64,
+        size: u64,
+    },
+    FileOffered {
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+        #[serde(serialize_with = "write_who")]
+        from: Who,
+        #[serde(rename = "time", serialize_with = "write_time")]
+        time_ms: i64,
+        own: bool,
+        history: bool,
+    },
+    FileWithdrawn {
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+        #[serde(serialize_with = "write_who")]
+        from: Who,
+        #[serde(rename = "time", serialize_with = "write_time")]
+        time_ms: i64,
+        own: bool,
+        history: bool,
+    },
+    DownloadStarted {
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+    },
+    DownloadProgress {
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+        bytes_done: u64,
+        bytes_per_second: u64,
+        hosts: usize,
+    },
+    DownloadFinished {
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+        #[serde(serialize_with = "write_path")]
+        path: PathBuf,
+        bytes_fetched: u64,
+        #[serde(rename = "seconds", serialize_with = "write_seconds")]
+        took_ms: u64,
+        hosts: usize,
+    },
+    DownloadFailed {
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+        #[serde(flatten, serialize_with = "write_code_and_text")]
+        failure: Failure,
+    },
+    RoomLocked {
+        #[serde(serialize_with = "write_who")]
+        by: Who,
+        #[serde(skip_serializing_if = "is_false")]
+        overruled: bool,
+    },
+    RoomUnlocked {
+        #[serde(serialize_with = "write_who")]
+        by: Who,
+        #[serde(skip_serializing_if = "is_false")]
+        overruled: bool,
+    },
+    PasswordRequired {
+        address: String,
+    },
+    Members {
+        #[serde(serialize_with = "write_member_rows")]
+        list: Vec<MemberInfo>,
+    },
+    Files {
+        #[serde(serialize_with = "write_file_rows")]
+        list: Vec<FileLine>,
+    },
+    Transfers {
+        #[serde(serialize_with = "write_transfer_rows")]
+        list: Vec<TransferLine>,
+    },
+    CommandDone {
+        line: u64,
+        command: &'static str,
+    },
+    #[serde(rename = "notice")]
+    Remark {
+        text: String,
+    },
+    Error {
+        line: Option<u64>,
+        command: Option<&'static str>,
+        #[serde(flatten, serialize_with = "write_code_and_text")]
+        failure: Failure,
+    },
+    Stopped {
+        exit_code: u8,
+    },
+}
+
+#[derive(Serialize)]
+struct ProgramView<'a> {
+    version: &'static str,
+    schema: u32,
+    id: MemberId,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct FailureView<'a> {
+    code: &'static str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct WhoView<'a> {
+    id: MemberId,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct MemberView<'a> {
+    id: MemberId,
+    name: &'a str,
+    address: &'a str,
+}
+
+#[derive(Serialize)]
+struct FileView<'a> {
+    id: FileId,
+    name: &'a str,
+    size: u64,
+}
+
+#[derive(Serialize)]
+struct MemberRow<'a> {
+    #[serde(flatten)]
+    member: MemberView<'a>,
+    linked: bool,
+    own: bool,
+}
+
+#[derive(Serialize)]
+struct FileRow<'a> {
+    file: FileView<'a>,
+    from: Vec<WhoView<'a>>,
+    hosts: usize,
+    own: bool,
+}
+
+#[derive(Serialize)]
+struct TransferRow<'a> {
+    file: FileView<'a>,
+    download: bool,
+    bytes_done: u64,
+    bytes_per_second: u64,
+    hosts: usize,
+    to: Option<WhoView<'a>>,
+}
+
+impl<'a> From<&'a Who> for WhoView<'a> {
+    fn from(who: &'a Who) -> Self {
+        Self { id: who.id, name: who.name.raw() }
+    }
+}
+
+impl<'a> From<&'a MemberInfo> for MemberView<'a> {
+    fn from(member: &'a MemberInfo) -> Self {
+        Self { id: member.who.id, name: member.who.name.raw(), address: &member.address }
+    }
+}
+
+impl<'a> From<&'a FileInfo> for FileView<'a> {
+    fn from(file: &'a FileInfo) -> Self {
+        Self { id: file.id, name: file.name.raw(), size: file.size }
+    }
+}
+
+fn write_program<S: Serializer>(who: &Who, serializer: S) -> Result<S::Ok, S::Error> {
+    let version = env!("CARGO_PKG_VERSION");
+    ProgramView { version, schema: SCHEMA, id: who.id, name: who.name.raw() }.serialize(serializer)
+}
+
+fn write_code_and_text<S: Serializer>(failure: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
+    FailureView { code: failure.code.word(), text: &failure.text }.serialize(serializer)
+}
+
+fn write_who<S: Serializer>(who: &Who, serializer: S) -> Result<S::Ok, S::Error> {
+    WhoView::from(who).serialize(serializer)
+}
+
+fn write_member<S: Serializer>(member: &MemberInfo, serializer: S) -> Result<S::Ok, S::Error> {
+    MemberView::from(member).serialize(serializer)
+}
+
+fn write_members<S: Serializer>(list: &[MemberInfo], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(MemberView::from))
+}
+
+fn write_file<S: Serializer>(file: &FileInfo, serializer: S) -> Result<S::Ok, S::Error> {
+    FileView::from(file).serialize(serializer)
+}
+
+fn write_member_rows<S: Serializer>(list: &[MemberInfo], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|row| MemberRow {
+        member: row.into(),
+        linked: row.linked,
+        own: row.own,
+    }))
+}
+
+fn write_file_rows<S: Serializer>(list: &[FileLine], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|row| FileRow {
+        file: (&row.file).into(),
+        from: row.from.iter().map(WhoView::from).collect(),
+        hosts: row.hosts,
+        own: row.own,
+    }))
+}
+
+fn write_transfer_rows<S: Serializer>(
+    list: &[TransferLine],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|row| TransferRow {
+        file: (&row.file).into(),
+        download: row.download,
+        bytes_done: row.bytes_done,
+        bytes_per_second: row.bytes_per_second,
+        hosts: row.hosts,
+        to: row.to.as_ref().map(WhoView::from),
+    }))
+}
+
+fn write_text<S: Serializer>(text: &Untrusted, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.raw())
+}
+
+/// A path that is no UTF-8 is written with replacement characters rather than not at all.
+fn write_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn write_time<S: Serializer>(time_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time_ms))
+}
+
+fn write_seconds<S: Serializer>(took_ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(*took_ms as f64 / 1_000.0)
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}

@@ -1,0 +1,397 @@
+//! Notices for people: a clear sentence each, and nothing in it that a peer could have forged.
+//!
+//! Three kinds of lines exist: `alice: hello`, system lines that begin with `* `, and `error: …`.
+//! Foreign text enters only escaped, a message's further lines are indented, and a nickname can
+//! begin no line of another kind.
+
+use std::path::Path;
+
+use time::UtcOffset;
+
+use super::json::utc;
+use crate::router::notice::{Failure, FileInfo, FileLine, MemberInfo, Notice, TransferLine, Who};
+use crate::router::text::Untrusted;
+
+/// Members named in one sentence at most; the rest is counted.
+const NAMED_MAX: usize = 8;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Colours, sparingly.
+    pub color: bool,
+    /// `HH:MM` before what carries a time.
+    pub timestamps: bool,
+    /// Show one's own messages as well.
+    pub echo_own: bool,
+    /// Say more: addresses of members, every own address.
+    pub verbose: bool,
+    /// The local offset, for timestamps.
+    pub offset: UtcOffset,
+}
+
+impl Style {
+    /// For pipes and `NO_COLOR`: text alone.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            color: false,
+            timestamps: false,
+            echo_own: false,
+            verbose: false,
+            offset: UtcOffset::UTC,
+        }
+    }
+
+    /// For a terminal, with its local offset.
+    #[must_use]
+    pub fn terminal(offset: UtcOffset) -> Self {
+        Self { color: true, timestamps: true, echo_own: true, verbose: false, offset }
+    }
+
+    fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.color { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
+    }
+
+    fn stamp(&self, time_ms: i64) -> String {
+        let utc = utc(time_ms);
+        // At the very ends of time an offset leads nowhere.
+        let local = utc.checked_to_offset(self.offset).unwrap_or(utc);
+        let stamp = format!("{:02}:{:02}", local.hour(), local.minute());
+        if self.timestamps { self.paint(Paint::Dim, &stamp) + " " } else { String::new() }
+    }
+}
+
+/// Select Graphic Rendition parameters (ECMA-48, 8.3.117).
+#[derive(Clone, Copy)]
+enum Paint {
+    /// Who speaks.
+    Bold = 1,
+    /// What may be skipped: klatch's own lines, history.
+    Dim = 2,
+    /// What went wrong.
+    Red = 31,
+}
+
+/// The notice as one or more lines for people, without the last line feed; `None` for what people
+/// are not told. Only [`Notice::Error`] belongs on stderr: [`error_line`].
+#[must_use]
+pub fn to_lines(notice: &Notice, style: &Style) -> Option<String> {
+    let lines = match notice {
+        Notice::Error { failure, .. } => return Some(error_line(failure, style)),
+        Notice::Message { own: true, .. } if !style.echo_own => return None,
+        Notice::Message { from, text, time_ms, history, known: true, .. } => {
+            return Some(message(from, text, style.stamp(*time_ms), *history, style));
+        }
+        Notice::Message { time_ms, .. }
+        | Notice::FileOffered { time_ms, .. }
+        | Notice::FileWithdrawn { time_ms, .. } => {
+            return Some(style.stamp(*time_ms) + &system_lines(&sentences(notice, style), style));
+        }
+        _ => sentences(notice, style),
+    };
+    (!lines.is_empty()).then(|| system_lines(&lines, style))
+}
+
+/// A failure as the one line that stderr gets, in either mode.
+#[must_use]
+pub fn error_line(failure: &Failure, style: &Style) -> String {
+    style.paint(Paint::Red, &format!("error: {}", safe(&failure.text)))
+}
+
+/// A number of bytes for people: decimal units, one digit after the point.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    if bytes < 1_000 {
+        return format!("{bytes} B");
+    }
+    // Tenths of the unit, rounded: 999,950 bytes are 1.0 MB and not 1000.0 kB.
+    let mut unit: u128 = 1;
+    let mut tenths = u128::MAX;
+    let mut name = "";
+    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        if tenths < 10_000 {
+            break;
+        }
+        unit *= 1_000;
+        tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
+        name = next;
+    }
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
+fn system_lines(lines: &[String], style: &Style) -> String {
+    let marked = lines.iter().map(|line| style.paint(Paint::Dim, &format!("* {line}")));
+    marked.collect::<Vec<_>>().join("\n")
+}
+
+fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &Style) -> String {
+    // A tab moves the cursor, if only by a little.
+    let text = text.block().replace('\t', "    ");
+    if history {
+        stamp + &style.paint(Paint::Dim, &format!("{}: {text}", nick(from)))
+    } else {
+        format!("{stamp}{}: {text}", style.paint(Paint::Bold, &nick(from)))
+    }
+}
+
+/// What klatch says, one sentence per line; nothing for what people need not know.
+fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
+    let one = match notice {
+        Notice::Started { who, temporary } => return started(who, *temporary),
+        Notice::Listening { addresses } => return listening(addresses, style),
+        Notice::Members { list } => return member_rows(list),
+        Notice::Files { list } => return file_rows(list),
+        Notice::Transfers { list } => return transfer_rows(list),
+        Notice::Joined { members, locked, .. } => joined(members, *locked),
+        Notice::Left { .. } => "you left the room".into(),
+        Notice::MemberJoined { member } => {
+            let address = Some(&member.address).filter(|a| style.verbose && !a.is_empty());
+            let from = address.map(|address| format!(" from {}", safe(address)));
+            format!("{} joined{}", nick(&member.who), from.unwrap_or_default())
+        }
+        Notice::MemberLeft { member } => format!("{} left", nick(&member.who)),
+        Notice::NameChanged { member, .. } if member.own => {
+            format!("you are now called {}", nick(&member.who))
+        }
+        Notice::NameChanged { member, before } => {
+            let before = Who { id: member.who.id, name: before.clone() };
+            format!("{} is now called {}", nick(&before), nick(&member.who))
+        }
+        Notice::Message { from, .. } => {
+            format!("{} said something that only a newer klatch can show", nick(from))
+        }
+        Notice::RoomLocked { by, overruled } => {
+            let name = nick(by);
+            let lost = if *overruled { ", at the same time as you: theirs holds" } else { "" };
+            format!("{name} locked the room with a new password{lost}")
+        }
+        Notice::RoomUnlocked { by, overruled } => {
+            let lost = if *overruled { ", at the same time as your change" } else { "" };
+            format!("{} opened the room{lost}: no password is needed", nick(by))
+        }
+        Notice::PasswordRequired { address } if address.is_empty() => {
+            "which password shall the room have? (8 characters or more)".into()
+        }
+        Notice::PasswordRequired { address } => {
+            format!("the room at {} is locked: what is its password?", safe(address))
+        }
+        Notice::Remark { text } => safe(text),
+        _ => return about_file(notice).into_iter().collect(),
+    };
+    vec![one]
+}
+
+fn about_file(notice: &Notice) -> Option<String> {
+    Some(match notice {
+        Notice::HashProgress { path, bytes_done, size } => {
+            let name = path.file_name().map(Path::new).unwrap_or(path);
+            format!("reading {}: {}", path_text(name), percent(*bytes_done, *size))
+        }
+        Notice::FileOffered { file, own: true, .. } => format!("you offer {}", titled(file)),
+        Notice::FileOffered { file, from, .. } => {
+            format!("{} offers {}: download {}", nick(from), titled(file), typed(file))
+        }
+        Notice::FileWithdrawn { file, own: true, .. } => {
+            format!("you withdrew {}", file.name)
+        }
+        Notice::FileWithdrawn { file, from, .. } => {
+            format!("{} withdrew {}", nick(from), file.name)
+        }
+        Notice::DownloadStarted { file } => format!("fetching {}", titled(file)),
+        Notice::DownloadProgress { file, bytes_done, bytes_per_second, hosts } => format!(
+            "{}: {}, {}/s from {}",
+            file.name,
+            percent(*bytes_done, file.size),
+            size(*bytes_per_second),
+            counted(*hosts, "member"),
+        ),
+        Notice::DownloadFinished { path, bytes_fetched: 0, .. } => {
+            format!("saved as {}", path_text(path))
+        }
+        Notice::DownloadFinished { path, bytes_fetched, took_ms, hosts, .. } => format!(
+            "saved as {} ({} in {}.{} s from {})",
+            path_text(path),
+            size(*bytes_fetched),
+            took_ms / 1_000,
+            took_ms % 1_000 / 100,
+            counted(*hosts, "member"),
+        ),
+        Notice::DownloadFailed { file, failure } => {
+            format!("{} was not fetched: {}", file.name, safe(&failure.text))
+        }
+        _ => return None,
+    })
+}
+
+fn started(who: &Who, temporary: bool) -> Vec<String> {
+    let mut lines = vec![format!("you are {}, alone in a new open room", nick(who))];
+    if temporary {
+        lines.push("your identity is a temporary one: it ends with this run".into());
+    }
+    lines
+}
+
+/// The lines that others type; of the ways to reach this computer from itself one is enough.
+fn listening(addresses: &[String], style: &Style) -> Vec<String> {
+    let line = |address: &String, place: &str| {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        format!("{place}: connect {} {}", safe(host), safe(port)).trim_end().to_owned()
+    };
+    let (here, network): (Vec<_>, Vec<_>) = addresses.iter().partition(|a| is_loopback(a));
+    let shown = if style.verbose { here.len() } else { 1 };
+    let network = network.into_iter().map(|address| line(address, "on your network"));
+    let here = here.into_iter().take(shown).map(|address| line(address, "on this computer"));
+    network.chain(here).chain(["type a message, or help".to_owned()]).collect()
+}
+
+fn is_loopback(address: &str) -> bool {
+    address.parse::<std::net::SocketAddr>().is_ok_and(|addr| addr.ip().is_loopback())
+}
+
+fn joined(members: &[MemberInfo], locked: bool) -> String {
+    let kind = if locked { "a locked" } else { "an open" };
+    let others = members.iter().filter(|member| !member.own).map(|member| nick(&member.who));
+    let others: Vec<String> = others.collect();
+    if others.is_empty() {
+        return format!("you are in {kind} room now");
+    }
+    format!("you are in {kind} room with {} now", listed(&others))
+}
+
+fn member_rows(list: &[MemberInfo]) -> Vec<String> {
+    let rows = list.iter().map(|member| {
+        let place = match member {
+            MemberInfo { own: true, .. } => "you".to_owned(),
+            MemberInfo { linked: true, address, .. } => safe(address),
+            MemberInfo { address, .. } if address.is_empty() => "through others".to_owned(),
+            MemberInfo { address, .. } => format!("through others, at {}", safe(address)),
+        };
+        vec![nick(&member.who), place]
+    });
+    let rows: Vec<_> = rows.collect();
+    std::iter::once(format!("{} here:", counted(list.len(), "member")))
+        .chain(table(&rows))
+        .collect()
+}
+
+fn file_rows(list: &[FileLine]) -> Vec<String> {
+    if list.is_empty() {
+        return vec!["no file is offered yet: send <path> offers one".into()];
+    }
+    let rows = list.iter().map(|line| {
+        let from: Vec<String> = line.from.iter().map(nick).collect();
+        let by = if line.own { "you".to_owned() } else { listed(&from) };
+        vec![
+            line.file.name.line(),
+            size(line.file.size),
+            line.file.id.short(),
+            format!("held by {}", line.hosts),
+            format!("from {by}"),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    std::iter::once(format!("{} offered:", counted(list.len(), "file")))
+        .chain(table(&rows))
+        .collect()
+}
+
+fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
+    if list.is_empty() {
+        return vec!["nothing is moving".into()];
+    }
+    let rows = list.iter().map(|line| {
+        let whence = match &line.to {
+            Some(to) if !line.download => format!("to {}", nick(to)),
+            _ => format!("from {}", counted(line.hosts, "member")),
+        };
+        vec![
+            line.file.name.line(),
+            if line.download { "fetching" } else { "serving" }.to_owned(),
+            format!("{} of {}", size(line.bytes_done), size(line.file.size)),
+            format!("{}/s", size(line.bytes_per_second)),
+            whence,
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    std::iter::once(format!("{} moving:", counted(list.len(), "file")))
+        .chain(table(&rows))
+        .collect()
+}
+
+/// Rows in columns, two spaces in; the last column is as wide as it likes.
+fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let row_text = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("  {cell:width$}"));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(row_text).collect()
+}
+
+/// A nickname that can be mistaken for nothing of klatch's, even from a peer that checks no names.
+fn nick(who: &Who) -> String {
+    let name = who.name.line().replace(':', "\\u{3a}");
+    let id: String = who.id.short().chars().take(4).collect();
+    match name.chars().next() {
+        None => format!("·{id}"),
+        Some(c) if c.is_whitespace() || matches!(c, '*' | '/') => {
+            let rest: String = name.chars().skip(1).collect();
+            format!("\\u{{{:x}}}{rest}", c as u32)
+        }
+        // `error: …` is what klatch itself writes.
+        Some(_) if name.trim().eq_ignore_ascii_case("error") => format!("{name}·{id}"),
+        Some(_) => name,
+    }
+}
+
+/// What to type for a file: its name, or its id where the name cannot be typed as it is shown.
+fn typed(file: &FileInfo) -> String {
+    let name = file.name.line();
+    let plain = name == file.name.raw()
+        && name.trim() == name
+        && !name.is_empty()
+        && !name.starts_with(['"', '\'']);
+    if plain { name } else { file.id.short() }
+}
+
+fn titled(file: &FileInfo) -> String {
+    format!("{} ({})", file.name, size(file.size))
+}
+
+fn safe(text: &str) -> String {
+    Untrusted::new(text).line()
+}
+
+fn path_text(path: &Path) -> String {
+    safe(&path.to_string_lossy())
+}
+
+fn percent(done: u64, size: u64) -> String {
+    let percent = (u128::from(done) * 100).checked_div(u128::from(size)).unwrap_or(100);
+    format!("{} %", percent.min(100))
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// `ana, bob and carol`.
+fn listed(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let mut named: Vec<String> = names.iter().take(NAMED_MAX).cloned().collect();
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    match named.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "nobody".into(),
+    }
+}

@@ -1,0 +1,380 @@
+//! Every kind of notice, in both forms, with honest and with hostile texts.
+
+use time::UtcOffset;
+
+use super::*;
+use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
+use crate::router::notice::{Code, Failure, FileInfo, FileLine, MemberInfo, TransferLine, Who};
+use crate::router::text::{Untrusted, is_control, is_format};
+use crate::ui::json::rfc3339;
+
+/// 2026-11-22T14:05:33.123Z.
+const AFTERNOON_MS: i64 = 1_795_356_333_123;
+
+/// The words of the contract, copied from it.
+const CODES: &str = "usage unknown_command bad_address name_not_found unreachable timeout \
+    not_klatch version_mismatch self_connect in_a_room room_locked room_not_locked room_full \
+    wrong_password password_required password_too_short too_many_attempts file_not_found \
+    not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
+    message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
+    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file";
+
+/// The events of the contract that are notices, with their fields, copied from it.
+const EVENTS: &[(&str, &str)] = &[
+    ("started", "version schema id name temporary"),
+    ("listening", "addresses"),
+    ("joined", "room members locked"),
+    ("left", "room"),
+    ("member_joined", "member"),
+    ("member_left", "member"),
+    ("name_changed", "member before"),
+    ("message", "id from text time own history order"),
+    ("held", "id held_by present"),
+    ("hash_progress", "path bytes_done size"),
+    ("file_offered", "file from time own history"),
+    ("file_withdrawn", "file from time own history"),
+    ("download_started", "file"),
+    ("download_progress", "file bytes_done bytes_per_second hosts"),
+    ("download_finished", "file path bytes_fetched seconds hosts"),
+    ("download_failed", "file code text"),
+    ("room_locked", "by"),
+    ("room_unlocked", "by"),
+    ("password_required", "address"),
+    ("members", "list"),
+    ("files", "list"),
+    ("transfers", "list"),
+    ("command_done", "line command"),
+    ("notice", "text"),
+    ("error", "line command code text"),
+    ("stopped", "exit_code"),
+];
+
+fn who(name: &str) -> Who {
+    Who { id: MemberId([0x3f; 32]), name: Untrusted::new(name) }
+}
+
+fn member(name: &str, address: &str) -> MemberInfo {
+    MemberInfo { who: who(name), address: address.into(), linked: true, own: false }
+}
+
+fn file(name: &str) -> FileInfo {
+    FileInfo { id: FileId([0xab; 32]), name: Untrusted::new(name), size: 12_345_678 }
+}
+
+fn message(name: &str, text: &str) -> Notice {
+    Notice::Message {
+        id: EntryId([1; 32]),
+        from: who(name),
+        text: Untrusted::new(text),
+        time_ms: AFTERNOON_MS,
+        own: false,
+        history: false,
+        order: "000a".into(),
+        known: true,
+    }
+}
+
+fn offer(from: &str, name: &str) -> Notice {
+    let (file, from) = (file(name), who(from));
+    Notice::FileOffered { file, from, time_ms: AFTERNOON_MS, own: false, history: false }
+}
+
+/// One notice of every kind, in the order of the contract, with `text` in every field for text.
+fn all(text: &str) -> Vec<Notice> {
+    let failure = Failure::new(Code::NoHost, text);
+    let (room, id, time_ms) = (RoomId([2; 32]), EntryId([1; 32]), AFTERNOON_MS);
+    let (own, history) = (false, false);
+    let row = TransferLine {
+        file: file(text),
+        download: false,
+        bytes_done: 5,
+        bytes_per_second: 5,
+        hosts: 0,
+        to: Some(who(text)),
+    };
+    let files = FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false };
+    vec![
+        Notice::Started { who: who(text), temporary: true },
+        Notice::Listening { addresses: vec![text.into(), "[::1]:51692".into()] },
+        Notice::Joined { room, members: vec![member(text, text)], locked: true },
+        Notice::Left { room },
+        Notice::MemberJoined { member: member(text, text) },
+        Notice::MemberLeft { member: member(text, text) },
+        Notice::NameChanged { member: member(text, text), before: Untrusted::new(text) },
+        message(text, text),
+        Notice::Held { id, held_by: 4, present: 5 },
+        Notice::HashProgress { path: text.into(), bytes_done: 5, size: 10 },
+        offer(text, text),
+        Notice::FileWithdrawn { file: file(text), from: who(text), time_ms, own, history },
+        Notice::DownloadStarted { file: file(text) },
+        Notice::DownloadProgress {
+            file: file(text),
+            bytes_done: 6_000_000,
+            bytes_per_second: 11_200_000,
+            hosts: 3,
+        },
+        Notice::DownloadFinished {
+            file: file(text),
+            path: text.into(),
+            bytes_fetched: 12_345_678,
+            took_ms: 1_250,
+            hosts: 1,
+        },
+        Notice::DownloadFailed { file: file(text), failure: failure.clone() },
+        Notice::RoomLocked { by: who(text), overruled: false },
+        Notice::RoomUnlocked { by: who(text), overruled: false },
+        Notice::PasswordRequired { address: text.into() },
+        Notice::Members { list: vec![member(text, text), member("bob", "")] },
+        Notice::Files { list: vec![files] },
+        Notice::Transfers { list: vec![row] },
+        Notice::CommandDone { line: 7, command: "connect" },
+        Notice::Remark { text: text.into() },
+        Notice::Error { line: None, command: None, failure },
+        Notice::Stopped { exit_code: 1 },
+    ]
+}
+
+fn plain(notice: &Notice) -> String {
+    to_lines(notice, &Style::plain()).unwrap_or_default()
+}
+
+#[test]
+fn the_codes_are_those_of_the_contract() {
+    let words: Vec<&str> = Code::ALL.iter().map(|code| code.word()).collect();
+    assert_eq!(words, CODES.split_whitespace().collect::<Vec<_>>());
+    assert!(Code::ALL.iter().all(|&code| Code::from_word(code.word()) == Some(code)));
+}
+
+#[test]
+fn every_event_has_the_fields_of_the_contract_in_their_order() {
+    let notices = all("ana");
+    assert_eq!(notices.len(), EVENTS.len());
+    for (notice, (event, fields)) in notices.iter().zip(EVENTS) {
+        let json = to_json(notice);
+        assert!(json.starts_with(&format!("{{\"event\":\"{event}\"")), "{json}");
+        let expected: Vec<&str> = ["event"].into_iter().chain(fields.split(' ')).collect();
+        assert_eq!(keys(&json), expected);
+    }
+}
+
+/// The keys of the outer object, in their order; the texts in it have no escapes.
+fn keys(json: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let mut keys = Vec::new();
+    let parts: Vec<&str> = json.split('"').collect();
+    for (place, part) in parts.iter().enumerate() {
+        let is_text = place % 2 == 1;
+        if is_text && depth == 1 && parts[place + 1].starts_with(':') {
+            keys.push(*part);
+        }
+        if !is_text {
+            depth += part.matches(['{', '[']).count();
+            depth -= part.matches(['}', ']']).count();
+        }
+    }
+    keys
+}
+
+#[test]
+fn json_shows_ids_times_and_nested_objects_as_promised() {
+    let id = "3f".repeat(32);
+    let entry = "01".repeat(32);
+    assert_eq!(
+        to_json(&message("ana", "hello\nthere")),
+        format!(
+            "{{\"event\":\"message\",\"id\":\"{entry}\",\"from\":{{\"id\":\"{id}\",\"name\":\
+             \"ana\"}},\"text\":\"hello\\nthere\",\"time\":\"2026-11-22T14:05:33.123Z\",\
+             \"own\":false,\"history\":false,\"order\":\"000a\"}}"
+        )
+    );
+    assert_eq!(
+        to_json(&Notice::MemberJoined { member: member("ana", "10.0.0.1:5") }),
+        format!(
+            "{{\"event\":\"member_joined\",\"member\":{{\"id\":\"{id}\",\"name\":\"ana\",\
+             \"address\":\"10.0.0.1:5\"}}}}"
+        )
+    );
+    let failure = Failure::new(Code::Usage, "no");
+    assert_eq!(
+        to_json(&Notice::Error { line: Some(3), command: Some("connect"), failure }),
+        "{\"event\":\"error\",\"line\":3,\"command\":\"connect\",\"code\":\"usage\",\
+         \"text\":\"no\"}"
+    );
+    let started = to_json(&Notice::Started { who: who("ana"), temporary: false });
+    let start = format!(
+        "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":1,\"id\":\"{id}\",\"name\":\"ana\",\
+         \"temporary\":false}}",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(started, start);
+    assert!(to_json(&all("ana")[14]).contains("\"seconds\":1.25,\"hosts\":1}"));
+}
+
+#[test]
+fn times_of_liars_are_written_all_the_same() {
+    assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+    assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
+    assert_eq!(rfc3339(i64::MAX), "9999-12-31T23:59:59.999Z");
+    for (time_ms, hours) in [(i64::MIN, -12), (i64::MAX, 14)] {
+        let style = Style::terminal(UtcOffset::from_hms(hours, 0, 0).unwrap());
+        let mut notice = message("ana", "hello");
+        if let Notice::Message { time_ms: time, .. } = &mut notice {
+            *time = time_ms;
+        }
+        assert!(to_lines(&notice, &style).unwrap().contains("hello"));
+    }
+}
+
+#[test]
+fn people_read_sentences() {
+    assert_eq!(plain(&message("alice", "hello\nthere")), "alice: hello\n    there");
+    assert_eq!(
+        plain(&offer("alice", "report.pdf")),
+        "* alice offers report.pdf (12.3 MB): download report.pdf"
+    );
+    let started = Notice::Started { who: who("ana"), temporary: false };
+    assert_eq!(plain(&started), "* you are ana, alone in a new open room");
+    let addresses = ["192.168.1.5:51692", "127.0.0.1:51692", "[::1]:51692"].map(String::from);
+    assert_eq!(
+        plain(&Notice::Listening { addresses: addresses.into() }),
+        "* on your network: connect 192.168.1.5 51692\n\
+         * on this computer: connect 127.0.0.1 51692\n\
+         * type a message, or help"
+    );
+    let notices = all("ana");
+    let lines: Vec<String> = notices.iter().map(plain).collect();
+    assert_eq!(lines[2], "* you are in a locked room with ana now");
+    assert_eq!(lines[4], "* ana joined");
+    assert_eq!(lines[13], "* ana: 48 %, 11.2 MB/s from 3 members");
+    assert_eq!(lines[14], "* saved as ana (12.3 MB in 1.2 s from 1 member)");
+    assert_eq!(lines[19], "* 2 members here:\n*   ana  ana\n*   bob");
+    assert_eq!(lines[20], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
+    assert_eq!(lines[24], "error: ana");
+    for silent in [8, 22, 25] {
+        assert_eq!(lines[silent], "", "{:?}", notices[silent]);
+    }
+}
+
+#[test]
+fn a_terminal_shows_times_and_who_speaks_and_a_pipe_no_echo() {
+    let style = Style::terminal(UtcOffset::from_hms(1, 0, 0).unwrap());
+    let mut notice = message("alice", "hello");
+    let shown = to_lines(&notice, &style).unwrap();
+    assert_eq!(shown, "\x1b[2m15:05\x1b[0m \x1b[1malice\x1b[0m: hello");
+    if let Notice::Message { own, .. } = &mut notice {
+        *own = true;
+    }
+    assert!(to_lines(&notice, &style).is_some());
+    assert_eq!(to_lines(&notice, &Style::plain()), None);
+}
+
+#[test]
+fn an_entry_of_a_later_klatch_has_a_placeholder() {
+    let mut notice = message("alice", "");
+    if let Notice::Message { known, .. } = &mut notice {
+        *known = false;
+    }
+    assert_eq!(plain(&notice), "* alice said something that only a newer klatch can show");
+    assert!(to_json(&notice).ends_with("\"known\":false}"));
+}
+
+#[test]
+fn errors_go_to_stderr_in_both_forms() {
+    let failure = Failure::new(Code::Timeout, "no answer");
+    let notice = Notice::Error { line: Some(1), command: Some("connect"), failure };
+    let people = Renderer::new(Format::People(Style::plain())).render(&notice);
+    assert_eq!(people, Output { out: None, err: Some("error: no answer".into()) });
+    let json = Renderer::new(Format::Json).render(&notice);
+    assert!(json.out.unwrap().starts_with("{\"event\":\"error\""));
+    assert_eq!(json.err.unwrap(), "error: no answer");
+}
+
+#[test]
+fn progress_is_told_at_each_tenth_to_people_and_always_to_programs() {
+    let mut people = Renderer::new(Format::People(Style::plain()));
+    let mut json = Renderer::new(Format::Json);
+    let (mut lines, mut events) = (0, 0);
+    for step in 0..=200 {
+        let notice = Notice::DownloadProgress {
+            file: FileInfo { size: 200, ..file("a") },
+            bytes_done: step,
+            bytes_per_second: 1,
+            hosts: 1,
+        };
+        lines += usize::from(people.render(&notice).out.is_some());
+        events += usize::from(json.render(&notice).out.is_some());
+    }
+    assert_eq!((lines, events), (9, 201));
+    assert!(people.progress.tenths_shown.is_empty());
+}
+
+#[test]
+fn sizes_have_decimal_units() {
+    for (bytes, text) in [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (12_345_678, "12.3 MB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (1 << 41, "2.2 TB"),
+        (u64::MAX, "18.4 EB"),
+    ] {
+        assert_eq!(size(bytes), text);
+    }
+}
+
+/// Threat T1: escape sequences of every family, bidirectional and invisible characters, and
+/// attempts to write a line of klatch's.
+#[test]
+fn no_foreign_text_reaches_the_screen_as_anything_but_text() {
+    let hostile = [
+        "\u{1b}[2J\u{1b}[31mred",
+        "\u{9b}2J",
+        "\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{7}",
+        "\u{1b}]52;c;ZXZpbA==\u{7}",
+        "\u{1b}P$q\u{1b}\\",
+        "\u{90}q\u{9c}",
+        "over\rwrite\u{8}\u{7f}",
+        "a\u{202e}fdp.exe\u{2066}\u{200b}\u{feff}\u{e0041}",
+        "a\u{85}b\u{2028}c\u{2029}d\u{0}e\tf",
+        "a\n* eve joined",
+        "* eve joined",
+        " * eve joined",
+        "error: all is lost",
+        "error",
+        "",
+    ];
+    let terminal = Style::terminal(UtcOffset::UTC);
+    for text in hostile {
+        for (notice, honest) in all(text).iter().zip(all("ana")) {
+            let json = to_json(notice);
+            assert!(!json.chars().any(|c| is_control(c) || is_format(c)), "{json:?}");
+            serde_json::from_str::<serde_json::Value>(&json).unwrap();
+
+            let lines = plain(notice);
+            let bad = |c: char| c != '\n' && (is_control(c) || is_format(c));
+            assert!(!lines.chars().any(bad), "{lines:?}");
+            let ours = |text: &str| text.lines().filter(|line| line.starts_with("* ")).count();
+            assert_eq!(ours(&lines), ours(&plain(&honest)), "{lines:?}");
+            let is_error = matches!(notice, Notice::Error { .. });
+            assert_eq!(lines.starts_with("error:"), is_error, "{lines:?}");
+
+            let mut coloured = to_lines(notice, &terminal).unwrap_or_default();
+            for ours in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m"] {
+                coloured = coloured.replace(ours, "");
+            }
+            assert!(!coloured.chars().any(bad), "{coloured:?}");
+        }
+    }
+    let json = to_json(&Notice::Remark { text: hostile[7].into() });
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["text"], hostile[7], "escaped, and the same text all the same");
+}
+
+#[test]
+fn a_name_that_cannot_be_typed_is_offered_by_its_id() {
+    assert!(plain(&offer("eve", "a\u{202e}b")).ends_with(": download abababab"));
+    assert!(plain(&offer("eve", "\"a\"")).ends_with(": download abababab"));
+    assert!(plain(&offer("eve", "a b.txt")).ends_with(": download a b.txt"));
+}
