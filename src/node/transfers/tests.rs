@@ -1,6 +1,7 @@
 //! Alice shares, bob fetches, over real sockets and a real channel.
 
 mod faults;
+mod speed;
 mod whole;
 
 use std::net::{TcpListener, TcpStream};
