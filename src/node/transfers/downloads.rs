@@ -35,9 +35,8 @@ impl Transfers {
     pub(super) fn open_part(&self, opening: Opening) -> Option<Event> {
         let Opening { file, turn, .. } = opening;
         let download = Download { turn, content: None };
-        if let Some(earlier) = self.shared.lock().downloads.insert(file, download) {
-            self.put_away(earlier);
-        }
+        let earlier = self.shared.lock().downloads.insert(file, download);
+        earlier.into_iter().for_each(|earlier| self.put_away(earlier));
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
             let failed = Event::PartOpened { file, turn, result: Err(failures::inside()) };
@@ -98,9 +97,7 @@ impl Transfers {
 
     pub(super) fn drop_part(&self, file: FileId, turn: u64) {
         let dropped = self.shared.lock().take_download(file, turn);
-        if let Some(dropped) = dropped {
-            self.put_away(dropped);
-        }
+        dropped.into_iter().for_each(|dropped| self.put_away(dropped));
     }
 
     /// Ends the interest in a download. Its file is closed elsewhere, for that takes its time.
