@@ -54,7 +54,8 @@ pub fn open(dir: Option<&DataDir>) -> Result<Held, Failure> {
         }
         return Ok(Held::temporary(format!("another klatch uses {}", path.display())));
     };
-    let identity = read_or_make(&path.join(IDENTITY)).map_err(|error| not_writable(path, &error))?;
+    let identity =
+        read_or_make(&path.join(IDENTITY)).map_err(|error| not_writable(path, &error))?;
     Ok(Held { identity, temporary: None, _lock: Some(lock) })
 }
 
