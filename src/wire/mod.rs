@@ -77,7 +77,7 @@ fn encode<T: Serialize>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<(), 
     let written = serde_json::to_writer(&mut *out, value).map_err(|error| WireError::form(&error));
     let bytes = out.len() - before;
     let result = written
-        .and_then(|()| if bytes > max { Err(WireError::TooLong { bytes, max }) } else { Ok(()) });
+        .and_then(|()| (bytes <= max).then_some(()).ok_or(WireError::TooLong { bytes, max }));
     if result.is_err() {
         out.truncate(before);
     }
