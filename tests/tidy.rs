@@ -79,7 +79,8 @@ fn dependencies_point_one_way() {
         for (path, text) in rust_files(dir) {
             for layer in *above {
                 let import = format!("crate::{layer}::");
-                let found: Vec<_> = lines_with(program(&text), &[import.as_str()]).collect();
+                let words = [import.as_str()];
+                let found: Vec<_> = lines_with(program(&text), &words).collect();
                 assert!(found.is_empty(), "{} looks up: {found:?}", path.display());
             }
         }
