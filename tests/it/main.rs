@@ -1,2 +1,4 @@
 //! Real nodes over real sockets.
-fn main() {}
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod hostile;
