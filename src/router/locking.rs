@@ -66,11 +66,11 @@ impl Router {
         from: Option<ConnId>,
     ) {
         if let Some(setter) = record.body.setter {
-            let by = self.who(&setter);
+            let (by, own) = (self.who(&setter), setter == self.my_id);
             self.notify(if record.body.lock.is_some() {
-                Notice::RoomLocked { by, overruled }
+                Notice::RoomLocked { by, own, overruled }
             } else {
-                Notice::RoomUnlocked { by, overruled }
+                Notice::RoomUnlocked { by, own, overruled }
             });
         }
         let locked = record.body.lock.is_some();
