@@ -38,15 +38,26 @@ const SLICE: Duration = Duration::from_millis(50);
 pub fn start(net: &Arc<Net>, id: ConnId, target: Target, role: Role) -> io::Result<()> {
     let shared = Arc::clone(net);
     net.conns.start(id, &net.limits, None, move |conn| {
-        let mut report = Report { net: &shared, conn, failure: None };
-        match dial(&shared, conn, target, role) {
-            Ok(opened) => {
-                std::mem::forget(report);
-                super::run(&shared, conn, opened);
-            }
-            Err(failure) => report.failure = Some(failure),
+        if let Some(opened) = dial_or_report(&shared, conn, target, role) {
+            super::run(&shared, conn, opened);
         }
     })
+}
+
+fn dial_or_report(net: &Net, conn: &Conn, target: Target, role: Role) -> Option<Opened> {
+    let panicked = "the connection failed inside klatch; please report this";
+    let failure = Some(Failure::new(Code::IoError, panicked));
+    let mut report = Report { net, conn, failure };
+    match dial(net, conn, target, role) {
+        Ok(opened) => {
+            report.failure = None;
+            Some(opened)
+        }
+        Err(failure) => {
+            report.failure = Some(failure);
+            None
+        }
+    }
 }
 
 /// Reports a dial that failed, also when its thread panics.
@@ -58,11 +69,10 @@ struct Report<'a> {
 
 impl Drop for Report<'_> {
     fn drop(&mut self) {
-        let failure = self.failure.take().unwrap_or_else(|| {
-            Failure::new(Code::IoError, "the connection failed inside klatch; please report this")
-        });
-        // Without a router there is nobody left to tell.
-        let _ = self.net.inbox.send(Event::DialFailed { conn: self.conn.id, failure });
+        if let Some(failure) = self.failure.take() {
+            // Without a router there is nobody left to tell.
+            let _ = self.net.inbox.send(Event::DialFailed { conn: self.conn.id, failure });
+        }
     }
 }
 

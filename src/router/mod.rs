@@ -8,6 +8,7 @@ pub mod bitmap;
 pub mod command;
 pub mod event;
 pub mod ids;
+pub mod inspect;
 pub mod links;
 pub mod message;
 pub mod notice;

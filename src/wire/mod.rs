@@ -76,8 +76,10 @@ fn encode<T: Serialize>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<(), 
     let before = out.len();
     let written = serde_json::to_writer(&mut *out, value).map_err(|error| WireError::form(&error));
     let bytes = out.len() - before;
-    let result = written
-        .and_then(|()| if bytes > max { Err(WireError::TooLong { bytes, max }) } else { Ok(()) });
+    let result = match written {
+        Ok(()) if bytes > max => Err(WireError::TooLong { bytes, max }),
+        written => written,
+    };
     if result.is_err() {
         out.truncate(before);
     }
