@@ -86,6 +86,10 @@ impl Router {
             }
         }
         self.presence.locked_out_told = false;
+        // Who would not have us under the record before may have us under this one.
+        for member in self.roster.members.values_mut() {
+            member.redial.given_up = false;
+        }
     }
 
     /// A member holds a newer lock record that we cannot follow: say how to come back.
