@@ -277,6 +277,7 @@ impl Router {
             sent_ready: false,
             doubts: None,
             presence: None,
+            early: None,
         };
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Agreeing(Box::new(agreement));
@@ -361,6 +362,9 @@ impl Router {
         {
             agreement.sent_ready = true;
             agreement.our_mark = self.room.lock.mark();
+            if let Some((port, seen)) = agreement.early.take() {
+                self.commit(id, port, seen);
+            }
         }
     }
 
@@ -392,6 +396,7 @@ impl Router {
             Message::Ready { port, seen } if agreement.sent_ready => {
                 self.commit(id, port, plain_ip(seen));
             }
+            Message::Ready { port, seen } => agreement.early = Some((port, plain_ip(seen))),
             Message::Refuse(refusal) => self.refused(id, &refusal),
             _ => self.refuse(id, Why::Protocol),
         }
@@ -449,7 +454,7 @@ impl Router {
         seen: IpAddr,
     ) {
         let burst = self.limits().pushed_entries_burst;
-        let mut link = Link::new(member, run, self.now, burst);
+        let mut link = Link::new(member, run, self.now, burst, self.room.lock.mark());
         link.say_presence = self.present_with_records();
         link.say_presence.remove(&member);
         link.say_presence.remove(&self.my_id);

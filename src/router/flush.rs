@@ -44,13 +44,17 @@ impl Router {
     }
 
     fn flush_lock_and_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let newest = self.room.lock.newest().clone();
+        let (mark, newest) = (self.room.lock.mark(), self.room.lock.newest().clone());
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if let Some(number) = link.pong.take() {
             messages.push(Message::Pong(number));
         }
         if std::mem::take(&mut link.say_record) {
-            messages.push(Message::Record(newest));
+            // Each record is founded on the one before it.
+            let behind = self.room.lock.after(&link.told).filter(|records| !records.is_empty());
+            let records = behind.unwrap_or_else(|| vec![newest]);
+            messages.extend(records.into_iter().map(Message::Record));
+            link.told = mark;
         }
         let mut members = Vec::new();
         while members.len() < RECORDS_AT_ONCE

@@ -33,8 +33,8 @@ impl Router {
 
     /// Makes a change of one's own and tells it to everyone present.
     pub(super) fn change_lock(&mut self, key: RoomKey, lock: Option<Lock>) {
-        let mut members: Vec<MemberId> = self.roster.present().map(|(id, _)| *id).collect();
-        members.push(self.my_id);
+        let mut members = vec![self.my_id];
+        members.extend(self.roster.present().map(|(id, _)| *id));
         members.truncate(LISTED_MAX);
         let record = self.room.lock.change(&self.room.id, &self.me, key, lock, members);
         self.lock_changed(&record, false, None);
@@ -55,6 +55,20 @@ impl Router {
                 false
             }
             Considered::Unfounded => false,
+        }
+    }
+
+    /// A record over a link: one that we cannot follow ends it, for we would never agree.
+    pub(super) fn record_told(
+        &mut self,
+        conn: ConnId,
+        member: MemberId,
+        record: &Arc<SignedRecord>,
+    ) {
+        let higher = record.rank() > self.room.lock.newest().rank();
+        if !self.record_arrived(conn, record) && higher {
+            self.locked_out(member);
+            self.refuse(conn, Why::NotListed);
         }
     }
 

@@ -160,12 +160,21 @@ impl Log {
                     return Placed::Known;
                 }
                 if seq == fork.at {
-                    return self.improve_proof(entry);
+                    let prefix = self.entry_at(&chain, seq - 1).map(|entry| entry.id);
+                    return if entry.body.prev == prefix {
+                        self.improve_proof(entry)
+                    } else {
+                        Placed::Conflict
+                    };
                 }
             }
             if let Some(ours) = self.entry_at(&chain, seq) {
                 if ours.id == entry.id {
                     return Placed::Known;
+                }
+                if ours.body.prev != entry.body.prev {
+                    // The first difference lies further back: both must be seen there.
+                    return Placed::Conflict;
                 }
                 let ours = ours.clone();
                 return self.fork(chain, seq, ours, entry.clone(), limits);

@@ -16,6 +16,9 @@ use super::{Router, is_loopback};
 /// Ports that taught addresses may not name: those of other services.
 const FIRST_TAUGHT_PORT: u16 = 1024;
 
+/// Members that a record lists as out of reach: more would not fit into a message.
+const UNLINKED_MAX: usize = 128;
+
 /// One's own record and what goes into it.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -75,7 +78,7 @@ impl Router {
             version: self.presence.version,
             name: self.config.name.clone(),
             addresses: self.presence.addresses(self.limits().addresses_per_member),
-            unlinked: self.presence.unlinked.clone(),
+            unlinked: self.presence.unlinked.iter().take(UNLINKED_MAX).copied().collect(),
             bye,
         }
     }
@@ -179,7 +182,10 @@ impl Router {
             known.redial.wait_ms = limits.redial_min_ms;
             known.redial.given_up = false;
             known.heard = now;
-            let newer = |known: &Arc<SignedPresence>| known.body.version < record.body.version;
+            // Another run may count from a clock that was set back.
+            let newer = |known: &Arc<SignedPresence>| {
+                known.body.version < record.body.version || known.body.run != record.body.run
+            };
             if known.record.as_ref().is_none_or(newer) {
                 known.record = Some(record.clone());
             }

@@ -28,9 +28,7 @@ impl Router {
             }
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            Message::Record(record) => {
-                self.record_arrived(id, &record);
-            }
+            Message::Record(record) => self.record_told(id, member, &record),
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
@@ -218,8 +216,11 @@ impl Router {
         let most = self.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some(asked) = &mut link.asked else { return };
-        if asked.number != number || asked.received + entries.len() > most {
+        if asked.number != number {
             return;
+        }
+        if asked.received + entries.len() > most {
+            return self.refuse(id, super::message::Why::Protocol);
         }
         asked.received += entries.len();
         let wanted: Vec<_> = asked.chains.iter().map(|wanted| wanted.chain).collect();
