@@ -490,3 +490,7 @@ impl Log {
 fn index(seq: u64) -> usize {
     usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;
