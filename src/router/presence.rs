@@ -141,7 +141,8 @@ impl Router {
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
             return;
         }
-        member.record = Some(record.clone());
+        let before = member.record.replace(record.clone());
+        let listed = before.map_or(Vec::new(), |before| before.body.unlinked.clone());
         member.heard = now;
         member.taught_by = teller;
         // It said something in this room since: it is worth a dial again, whoever passed it on.
@@ -154,6 +155,9 @@ impl Router {
                 link.say_presence.insert(body.member);
             }
         });
+        for other in body.unlinked.iter().filter(|other| !listed.contains(other)) {
+            self.receipts_between(body.member, *other);
+        }
         if body.bye
             && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
         {

@@ -214,6 +214,18 @@ impl Router {
         }
     }
 
+    /// Two members have no link any more: each learns from us what the other already holds of it.
+    pub(super) fn receipts_between(&mut self, a: MemberId, b: MemberId) {
+        for (author, holder) in [(a, b), (b, a)] {
+            let Some((_, link)) = self.link_of(&holder) else { continue };
+            let held = link.theirs.keys().filter(|chain| chain.author == author);
+            let receipts: Vec<_> = held.map(|chain| (holder, *chain)).collect();
+            if let Some((conn, _)) = self.link_of(&author) {
+                self.mark_link(conn, |link| link.say_receipts.extend(receipts));
+            }
+        }
+    }
+
     fn answered(&mut self, id: ConnId, number: u32, entries: &[Arc<SignedEntry>], last: bool) {
         let most = self.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
