@@ -46,6 +46,11 @@ impl Own {
         self.interfaces.first().copied()
     }
 
+    /// Members that count as present and cannot be reached from here.
+    pub(super) fn unlinked(&self) -> &[MemberId] {
+        &self.unlinked
+    }
+
     /// The record is of another room.
     pub(super) fn forget(&mut self) {
         self.record = None;
