@@ -370,8 +370,11 @@ impl Router {
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
         if unlinked != self.presence.unlinked || refresh {
-            self.presence.unlinked = unlinked;
+            let before = std::mem::replace(&mut self.presence.unlinked, unlinked.clone());
             self.renew_presence();
+            for author in unlinked.iter().filter(|author| !before.contains(author)) {
+                self.say_haves_of(author);
+            }
         }
         self.redial_due();
         self.tell_held();

@@ -226,6 +226,19 @@ impl Router {
         }
     }
 
+    /// Everybody is told how far we have the chains of a member that we cannot reach: somebody
+    /// can pass it on.
+    pub(super) fn say_haves_of(&mut self, author: &MemberId) {
+        let chains: Vec<_> = self.room.log.chains_of(author).copied().collect();
+        let due = self.now.plus(1_000);
+        self.mark_links(|link| {
+            if !chains.is_empty() {
+                link.say_haves.extend(chains.iter().copied());
+                link.say_haves_at.get_or_insert(due);
+            }
+        });
+    }
+
     fn answered(&mut self, id: ConnId, number: u32, entries: &[Arc<SignedEntry>], last: bool) {
         let most = self.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
