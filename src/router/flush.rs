@@ -70,6 +70,7 @@ impl Router {
     fn flush_haves(&mut self, id: ConnId, messages: &mut Vec<Message>) {
         let (now, page) = (self.now, self.config.limits.have_page);
         let log = &self.room.log;
+        let unlinked = self.presence.unlinked();
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         for _ in 0..PAGES_AT_ONCE {
             let Some(after) = link.vector else { break };
@@ -86,8 +87,12 @@ impl Router {
             let haves: Vec<Have> = changed
                 .iter()
                 .filter_map(|chain| log.have(chain))
-                // Its own chain is always said: that is the receipt.
-                .filter(|have| have.chain.author == link.member || !known(have))
+                // Its own chain is always said: that is the receipt. So are those of members that
+                // we cannot reach, for it to pass on.
+                .filter(|have| {
+                    let author = have.chain.author;
+                    author == link.member || unlinked.contains(&author) || !known(have)
+                })
                 .collect();
             messages.extend(haves.chunks(page).map(|haves| Message::Have(haves.to_vec())));
             link.say_haves_at = None;

@@ -29,6 +29,7 @@ impl Router {
             Err(Failure::new(Code::Cancelled, "the room was left before it was locked"))
         };
         self.reply(face, line, "password", result);
+        self.run_deferred();
     }
 
     /// Makes a change of one's own and tells it to everyone present.

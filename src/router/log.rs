@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::ids::{EntryId, MemberId};
+use super::ids::{EntryId, LogNonce, MemberId};
 use super::message::{Have, Wanted};
 use super::signed::{Chain, EntryRef, PARENTS_MAX, SignedEntry};
 use crate::crypto::hash::digest;
@@ -103,6 +103,13 @@ impl Log {
     pub(super) fn chains_after(&self, after: Option<Chain>) -> impl Iterator<Item = &Chain> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.chains.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(chain, _)| chain)
+    }
+
+    /// Every chain of an author.
+    pub(super) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
+        let first = Chain { author: *author, nonce: LogNonce([0; 8]) };
+        let last = Chain { author: *author, nonce: LogNonce([0xff; 8]) };
+        self.chains.range(first..=last).map(|(chain, _)| chain)
     }
 
     /// Accepted length of a chain.

@@ -49,6 +49,11 @@ impl Own {
         self.interfaces.first().copied()
     }
 
+    /// Members that count as present and cannot be reached from here.
+    pub(super) fn unlinked(&self) -> &[MemberId] {
+        &self.unlinked
+    }
+
     /// The record is of another room.
     pub(super) fn forget(&mut self) {
         self.record = None;
@@ -144,7 +149,8 @@ impl Router {
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
             return;
         }
-        member.record = Some(record.clone());
+        let before = member.record.replace(record.clone());
+        let listed = before.map_or(Vec::new(), |before| before.body.unlinked.clone());
         member.heard = now;
         member.taught_by = teller;
         // It said something in this room since: it is worth a dial again, whoever passed it on.
@@ -157,6 +163,9 @@ impl Router {
                 link.say_presence.insert(body.member);
             }
         });
+        for other in body.unlinked.iter().filter(|other| !listed.contains(other)) {
+            self.receipts_between(body.member, *other);
+        }
         if body.bye
             && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
         {
@@ -367,8 +376,11 @@ impl Router {
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
         if unlinked != self.presence.unlinked || refresh {
-            self.presence.unlinked = unlinked;
+            let before = std::mem::replace(&mut self.presence.unlinked, unlinked.clone());
             self.renew_presence();
+            for author in unlinked.iter().filter(|author| !before.contains(author)) {
+                self.say_haves_of(author);
+            }
         }
         self.redial_due();
         self.tell_held();

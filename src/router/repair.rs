@@ -212,6 +212,31 @@ impl Router {
         }
     }
 
+    /// Two members have no link any more: each learns from us what the other already holds of it.
+    pub(super) fn receipts_between(&mut self, a: MemberId, b: MemberId) {
+        for (author, holder) in [(a, b), (b, a)] {
+            let Some((_, link)) = self.link_of(&holder) else { continue };
+            let held = link.theirs.keys().filter(|chain| chain.author == author);
+            let receipts: Vec<_> = held.map(|chain| (holder, *chain)).collect();
+            if let Some((conn, _)) = self.link_of(&author) {
+                self.mark_link(conn, |link| link.say_receipts.extend(receipts));
+            }
+        }
+    }
+
+    /// Everybody is told how far we have the chains of a member that we cannot reach: somebody
+    /// can pass it on.
+    pub(super) fn say_haves_of(&mut self, author: &MemberId) {
+        let chains: Vec<_> = self.room.log.chains_of(author).copied().collect();
+        let due = self.now.plus(1_000);
+        self.mark_links(|link| {
+            if !chains.is_empty() {
+                link.say_haves.extend(chains.iter().copied());
+                link.say_haves_at.get_or_insert(due);
+            }
+        });
+    }
+
     fn answered(&mut self, id: ConnId, number: u32, entries: &[Arc<SignedEntry>], last: bool) {
         let most = self.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
