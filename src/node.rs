@@ -28,12 +28,11 @@ use crate::limits::Limits;
 use crate::net::conn::Conns;
 use crate::net::gate::Gate;
 use crate::net::listener::{Listen, Listener};
-use crate::net::stream::Channel;
 use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
 use crate::router::command::Command;
-use crate::router::event::{Closed, Config};
-use crate::router::ids::{ConnId, FaceId, MemberId, RunId};
+use crate::router::event::Config;
+use crate::router::ids::{FaceId, RunId};
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
@@ -170,12 +169,6 @@ impl Drop for Node {
             let _ = self.handle.command(FaceId(u32::MAX), 0, Command::Quit);
             self.join();
         }
-    }
-}
-
-impl Lanes for Transfers {
-    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
-        Transfers::lane(self, conn, member, fetch, channel)
     }
 }
 

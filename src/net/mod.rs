@@ -15,6 +15,7 @@ pub mod interfaces;
 pub mod lane;
 pub mod listener;
 pub mod outbox;
+pub mod places;
 pub mod preamble;
 pub mod serve;
 pub mod session;

@@ -30,8 +30,10 @@ use self::content::{Content, Contents};
 use self::hashing::HashJob;
 use self::pool::{Bounds, Pool};
 use crate::limits::Limits;
+use crate::net::Lanes;
 use crate::net::chunk::FetchLane;
-use crate::net::serve::{Host, Places, Sources, serve};
+use crate::net::places::Places;
+use crate::net::serve::{Host, Sources, serve};
 use crate::net::stream::Channel;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
@@ -91,6 +93,12 @@ impl Lane {
     }
 }
 
+impl Lanes for Transfers {
+    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
+        Self::lane(self, conn, member, fetch, channel)
+    }
+}
+
 /// Forgets a lane when its thread is done with it.
 struct OpenLane<'a> {
     shared: &'a Shared,
@@ -99,9 +107,8 @@ struct OpenLane<'a> {
 
 impl Drop for OpenLane<'_> {
     fn drop(&mut self) {
-        if let Some(lane) = self.shared.lock().lanes.remove(&self.conn) {
-            lane.close();
-        }
+        let lane = self.shared.lock().lanes.remove(&self.conn);
+        lane.iter().for_each(Lane::close);
     }
 }
 
@@ -146,9 +153,8 @@ impl Transfers {
         match effect {
             Effect::Hash { job, paths } => return self.hash(job, paths),
             Effect::CancelHash { job } => {
-                if let Some(job) = self.shared.lock().hash_jobs.remove(&job) {
-                    job.cancel();
-                }
+                let job = self.shared.lock().hash_jobs.remove(&job);
+                job.iter().for_each(|job| job.cancel());
             }
             Effect::Serve { file, job } => {
                 let job = self.shared.lock().hash_jobs.remove(&job);
@@ -182,7 +188,7 @@ impl Transfers {
             return Closed::Gone;
         }
         if fetch {
-            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue));
+            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck));
             let Some(_open) = self.open_lane(conn, Lane::Fetch(Arc::clone(&lane))) else {
                 return Closed::ByUs;
             };

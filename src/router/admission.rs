@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::event::{Closed, Draw, Effect, Outcome, Plan};
+use super::event::{Closed, Effect, Outcome, Plan};
 use super::ids::{ConnId, MemberId};
 use super::links::{
     self, Agreement, Conn, Grounds, Link, Purpose, Stage, Verdict, decide, plain_ip,
@@ -239,13 +239,7 @@ impl Router {
         false
     }
 
-    pub(super) fn identified(
-        &mut self,
-        id: ConnId,
-        member: MemberId,
-        outcome: Outcome,
-        draw: Draw,
-    ) {
+    pub(super) fn identified(&mut self, id: ConnId, member: MemberId, outcome: Outcome) {
         let Some(conn) = self.conns.get(&id) else { return };
         if conn.role != Role::Session {
             return self.lane_identified(id, member);
@@ -278,7 +272,6 @@ impl Router {
         let agreement = Agreement {
             member,
             room,
-            nonce: draw.nonce,
             grounds,
             our_mark: self.room.lock.mark(),
             sent_ready: false,
@@ -443,7 +436,7 @@ impl Router {
 
     fn take_room(&mut self, agreement: &Agreement, record: Arc<SignedRecord>) {
         let lock = LockState::new(record, self.limits().lock_records);
-        self.move_to(agreement.room, lock, agreement.nonce, agreement.member);
+        self.move_to(agreement.room, lock, agreement.member);
     }
 
     fn link_up(

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
-use super::ids::{FileId, LogNonce, MemberId, RoomId, RunId};
+use super::ids::{FileId, MemberId, RoomId, RunId};
 use super::message::{Have, Hello, KeyMark, Wanted, Why};
 use super::signed::{Chain, SignedPresence, SignedRecord};
 use super::time::Millis;
@@ -77,8 +77,6 @@ pub(super) enum Purpose {
 pub(super) struct Agreement {
     pub(super) member: MemberId,
     pub(super) room: RoomId,
-    /// The chain to go on with, if this node moves.
-    pub(super) nonce: LogNonce,
     pub(super) grounds: Grounds,
     /// Our newest record when we began to agree.
     pub(super) our_mark: KeyMark,

@@ -66,11 +66,11 @@ impl Router {
         from: Option<ConnId>,
     ) {
         if let Some(setter) = record.body.setter {
-            let by = self.who(&setter);
+            let (by, own) = (self.who(&setter), setter == self.my_id);
             self.notify(if record.body.lock.is_some() {
-                Notice::RoomLocked { by, overruled }
+                Notice::RoomLocked { by, own, overruled }
             } else {
-                Notice::RoomUnlocked { by, overruled }
+                Notice::RoomUnlocked { by, own, overruled }
             });
         }
         let locked = record.body.lock.is_some();
@@ -86,6 +86,10 @@ impl Router {
             }
         }
         self.presence.locked_out_told = false;
+        // Who would not have us under the record before may have us under this one.
+        for member in self.roster.members.values_mut() {
+            member.redial.given_up = false;
+        }
     }
 
     /// A member holds a newer lock record that we cannot follow: say how to come back.

@@ -110,6 +110,21 @@ impl Log {
         self.chains.get(chain).map_or(0, |state| state.items.len() as u64)
     }
 
+    /// Chains of which anything is held.
+    pub(super) fn chain_count(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// Entries that wait for what they refer to.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Waiting entries as listed under what they wait for.
+    pub(super) fn blocked_count(&self) -> usize {
+        self.blocked.values().map(Vec::len).sum()
+    }
+
     /// Whether a chain is known to be forked.
     pub(super) fn is_forked(&self, chain: &Chain) -> bool {
         self.chains.get(chain).is_some_and(|state| state.fork.is_some())

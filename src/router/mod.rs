@@ -8,6 +8,7 @@ pub mod bitmap;
 pub mod command;
 pub mod event;
 pub mod ids;
+pub mod inspect;
 pub mod links;
 pub mod message;
 pub mod notice;
@@ -172,8 +173,8 @@ impl Router {
             Event::HelloArrived { conn, theirs, same_room } => {
                 self.hello_arrived(conn, &theirs, same_room);
             }
-            Event::Identified { conn, member, outcome, draw } => {
-                self.identified(conn, member, outcome, draw);
+            Event::Identified { conn, member, outcome, .. } => {
+                self.identified(conn, member, outcome);
             }
             Event::Said { conn, message } => self.said(conn, message),
             Event::Congested { conn } => self.congested(conn, true),

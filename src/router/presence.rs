@@ -141,13 +141,11 @@ impl Router {
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
             return;
         }
-        let new_run = member.record.as_ref().is_none_or(|known| known.body.run != body.run);
         member.record = Some(record.clone());
         member.heard = now;
         member.taught_by = teller;
-        if new_run || teller == body.member {
-            member.redial.given_up = false;
-        }
+        // It said something in this room since: it is worth a dial again, whoever passed it on.
+        member.redial.given_up = false;
         let quiet = !member.present;
         self.rename(body.member, &body.name, quiet);
         let unlinked = &body.unlinked;

@@ -267,7 +267,12 @@ impl Router {
     }
 
     /// Into another room, taking along what was said and offered while alone.
-    pub(super) fn move_to(&mut self, id: RoomId, lock: LockState, nonce: LogNonce, via: MemberId) {
+    ///
+    /// The chain keeps its nonce: entries are signed for their room and nobody else has those of
+    /// the room left behind, so it cannot fork; and what was said alone keeps the place in the
+    /// order that faces were told.
+    pub(super) fn move_to(&mut self, id: RoomId, lock: LockState, via: MemberId) {
+        let nonce = self.room.chain.nonce;
         let mut room = Room::with(id, lock, self.my_id, nonce);
         room.spoke = self.room.spoke;
         room.history_from = Some(via);

@@ -124,6 +124,11 @@ impl Roster {
         self.present().count()
     }
 
+    /// Members whose name is remembered.
+    pub(super) fn names_known(&self) -> usize {
+        self.names.len()
+    }
+
     /// Takes note of a name; returns the one before if it is another.
     pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> Option<String> {
         let before = self.names.insert(id, name.to_owned());

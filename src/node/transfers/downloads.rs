@@ -35,9 +35,8 @@ impl Transfers {
     pub(super) fn open_part(&self, opening: Opening) -> Option<Event> {
         let Opening { file, turn, .. } = opening;
         let download = Download { turn, content: None };
-        if let Some(earlier) = self.shared.lock().downloads.insert(file, download) {
-            self.put_away(earlier);
-        }
+        let earlier = self.shared.lock().downloads.insert(file, download);
+        earlier.into_iter().for_each(|earlier| self.put_away(earlier));
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
             let failed = Event::PartOpened { file, turn, result: Err(failures::inside()) };
@@ -98,9 +97,7 @@ impl Transfers {
 
     pub(super) fn drop_part(&self, file: FileId, turn: u64) {
         let dropped = self.shared.lock().take_download(file, turn);
-        if let Some(dropped) = dropped {
-            self.put_away(dropped);
-        }
+        dropped.into_iter().for_each(|dropped| self.put_away(dropped));
     }
 
     /// Ends the interest in a download. Its file is closed elsewhere, for that takes its time.
@@ -190,13 +187,16 @@ impl Shared {
         let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
         let finished = content.part.finish(name, &stamp(now));
         let path = finished.map_err(|error| failures::of_part(&error))?;
-        if let Some(served) = content.served()
-            && let Err(error) = served.finished(path.clone())
-        {
-            tracing::warn!(%error, "a finished download is not served");
-            self.host.sources.remove_this(&file, served);
+        content.retire();
+        if let Some(served) = content.served() {
+            match served.finished(path.clone()) {
+                Ok(()) => self.host.sources.insert_if_absent(file, Arc::clone(served)),
+                Err(error) => {
+                    tracing::warn!(%error, "a finished download is not served");
+                    self.host.sources.remove_this(&file, served);
+                }
+            }
         }
-        content.abandon();
         self.lock().take_download(file, turn);
         Ok(path)
     }

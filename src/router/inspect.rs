@@ -1,0 +1,82 @@
+//! What a simulator, a test or a diagnosis may look at. Nothing here changes what the router does.
+
+use super::Router;
+use super::ids::{ConnId, EntryId, MemberId, RoomId};
+use super::message::KeyMark;
+
+/// The state of a node that others can agree or disagree with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// The room.
+    pub room: RoomId,
+    /// A link was committed in it.
+    pub settled: bool,
+    /// The newest lock record.
+    pub lock: KeyMark,
+    /// Committed links, by member.
+    pub links: Vec<(MemberId, ConnId)>,
+    /// Members that count as present.
+    pub present: Vec<MemberId>,
+    /// Accepted entries in the order that all members agree on.
+    pub entries: Vec<EntryId>,
+}
+
+/// How full a collection is that others can make grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// What is kept.
+    pub what: &'static str,
+    /// How many are kept.
+    pub size: usize,
+    /// How many may be kept.
+    pub bound: usize,
+}
+
+impl Router {
+    /// What this node holds to be so.
+    pub fn inspect(&mut self) -> Inspection {
+        let entries: Vec<_> = self.room.log.entries().cloned().collect();
+        let mut ordered: Vec<_> =
+            entries.iter().map(|entry| (self.room.log.order_of(entry), entry.id)).collect();
+        ordered.sort_unstable();
+        Inspection {
+            room: self.room.id,
+            settled: self.room.settled,
+            lock: self.room.lock.mark(),
+            links: self.links().map(|(conn, link)| (link.member, conn)).collect(),
+            present: self.roster.present().map(|(id, _)| *id).collect(),
+            entries: ordered.into_iter().map(|(_, id)| id).collect(),
+        }
+    }
+
+    /// Every collection that others can make grow, with its bound.
+    #[must_use]
+    pub fn loads(&self) -> Vec<Load> {
+        let limits = self.limits();
+        let load = |what, size, bound| Load { what, size, bound };
+        let mut loads = vec![
+            load("members", self.roster.members.len(), limits.members),
+            load("names", self.roster.names_known(), limits.members + limits.chains),
+            load("links", self.links().count(), limits.peers),
+            load("chains", self.room.log.chain_count(), limits.chains),
+            load("waiting entries", self.room.log.waiting_count(), limits.waiting_entries),
+            load("blocked places", self.room.log.blocked_count(), limits.waiting_entries),
+            load("receipts", self.room.receipts.len(), limits.members),
+            load("history", self.room.history.len(), limits.chains),
+            load("chains asked", self.asked.len(), limits.chains),
+            load("tellers", self.failed_dials.len(), limits.members),
+        ];
+        for (_, link) in self.links() {
+            loads.extend([
+                load("chains of a peer", link.theirs.len(), limits.chains),
+                load("chains behind a peer", link.behind.len(), limits.chains),
+                load("chains probed", link.probes.len(), limits.chains),
+                load("files of a peer", link.hosting.len(), limits.hosted_files_per_member),
+                load("chains to say", link.say_haves.len(), limits.chains),
+                load("presence to say", link.say_presence.len(), limits.members),
+                load("receipts to say", link.say_receipts.len(), limits.peers * limits.chains),
+            ]);
+        }
+        loads
+    }
+}

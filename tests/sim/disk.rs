@@ -1,0 +1,121 @@
+//! A node's virtual disk: which chunks of which file lie on it, with a number for their content.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use klatch::files::merkle;
+use klatch::router::bitmap::Bitmap;
+use klatch::router::event::{Hashed, PartState};
+use klatch::router::ids::{Digest32, FileId};
+
+/// A file, whole or in parts.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// Length in bytes.
+    pub size: u64,
+    /// Content of each chunk; `None`: not here.
+    pub chunks: Vec<Option<u64>>,
+    /// The list of chunk hashes is here.
+    pub list: bool,
+}
+
+/// Everything that survives a crash.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// Files by content.
+    pub files: BTreeMap<FileId, Stored>,
+    /// Files that a person could send, by path: length and a seed of the content.
+    pub local: BTreeMap<String, (u64, u64)>,
+    /// Places of finished downloads.
+    pub saved: BTreeMap<String, FileId>,
+    /// Serve wrong bytes.
+    pub lies: bool,
+    /// Threads of this run: files served whole, and open partial files by their turn.
+    pub serving: BTreeSet<FileId>,
+    /// Open partial files.
+    pub open: BTreeMap<FileId, u64>,
+    /// Finished hash jobs.
+    pub jobs: BTreeMap<u64, FileId>,
+}
+
+/// What a chunk of a file holds.
+pub fn content(file: &FileId, chunk: u32) -> u64 {
+    let head = file.0.iter().take(8).fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    head ^ u64::from(chunk).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Disk {
+    /// The program ends: what lies on the disk stays, what threads did ends.
+    pub fn crash(&mut self) {
+        self.serving.clear();
+        self.open.clear();
+        self.jobs.clear();
+    }
+
+    /// Hashes the first of these paths that exists.
+    pub fn hash(&mut self, job: u64, paths: &[String]) -> Option<Hashed> {
+        let (path, (size, seed)) =
+            paths.iter().find_map(|path| Some((path, *self.local.get(path)?)))?;
+        let mut root = Digest32([7; 32]);
+        root.0[..8].copy_from_slice(&seed.to_be_bytes());
+        if size == 0 {
+            root = Digest32::default();
+        }
+        let file = merkle::file_id(size, &root);
+        let chunks = (0..merkle::chunk_count(size)).map(|c| Some(content(&file, c))).collect();
+        self.files.insert(file, Stored { size, chunks, list: true });
+        self.jobs.insert(job, file);
+        Some(Hashed { path: path.into(), name: path.clone(), file, size, root })
+    }
+
+    /// Opens a partial file.
+    pub fn open_part(&mut self, file: FileId, turn: u64, size: u64, copy: bool) -> PartState {
+        self.open.insert(file, turn);
+        if copy && self.serving.contains(&file) {
+            return PartState::Complete;
+        }
+        let count = merkle::chunk_count(size);
+        let stored = self.files.entry(file).or_insert_with(|| Stored {
+            size,
+            chunks: vec![None; count as usize],
+            list: count <= 1,
+        });
+        if stored.list { PartState::Verified(held(stored)) } else { PartState::NeedsList }
+    }
+
+    /// What is sent when a host is asked for a chunk; `None`: it does not have it or serve it.
+    pub fn chunk(&self, file: &FileId, chunk: u32) -> Option<u64> {
+        if !self.serving.contains(file) && !self.open.contains_key(file) {
+            return None;
+        }
+        let held = self.files.get(file)?.chunks.get(chunk as usize).copied().flatten()?;
+        Some(if self.lies { !held } else { held })
+    }
+
+    /// Whether the list of chunk hashes can be had here.
+    pub fn list(&self, file: &FileId) -> bool {
+        (self.serving.contains(file) || self.open.contains_key(file))
+            && self.files.get(file).is_some_and(|stored| stored.list)
+    }
+
+    /// Verified chunks.
+    pub fn held(&self, file: &FileId) -> Option<Bitmap> {
+        self.files.get(file).map(held)
+    }
+
+    /// Whether every chunk is here and right.
+    pub fn exact(&self, file: &FileId) -> bool {
+        self.files.get(file).is_some_and(|stored| {
+            (0u32..).zip(&stored.chunks).all(|(i, c)| *c == Some(content(file, i)))
+        })
+    }
+}
+
+fn held(stored: &Stored) -> Bitmap {
+    let mut bitmap = Bitmap::none(u32::try_from(stored.chunks.len()).unwrap());
+    for (chunk, held) in (0u32..).zip(&stored.chunks) {
+        if held.is_some() {
+            bitmap.insert(chunk);
+        }
+    }
+    bitmap
+}

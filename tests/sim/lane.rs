@@ -1,0 +1,215 @@
+//! The shell's part in files: hashing, lanes, fetching, putting in place.
+
+use klatch::files::merkle;
+use klatch::router::event::{Closed, Effect, Event, FetchError};
+use klatch::router::ids::{ConnId, FileId};
+use klatch::router::notice::{Code, Failure};
+
+use crate::disk::content;
+use crate::pipe::{End, Parcel, Request};
+use crate::world::{Happening, World};
+
+/// A lane on which nothing comes for so long is given up.
+const LANE_SILENT_MS: u64 = 10_000;
+
+impl World {
+    pub(crate) fn perform_file(&mut self, node: usize, effect: Effect) {
+        let disk = &mut self.nodes[node].disk;
+        match effect {
+            Effect::Hash { job, paths } => {
+                let hashed = disk.hash(job, &paths);
+                let took = 5 + hashed.as_ref().map_or(0, |hashed| hashed.size / 1_000_000);
+                let failure = || Failure::new(Code::FileNotFound, "there is no such file");
+                let result = hashed.ok_or_else(failure);
+                self.done(node, took, Event::Hashed { job, result });
+            }
+            Effect::CancelHash { job } => {
+                disk.jobs.remove(&job);
+            }
+            Effect::Serve { file, job } => {
+                assert_eq!(disk.jobs.remove(&job), Some(file), "a job serves what it hashed");
+                disk.serving.insert(file);
+            }
+            Effect::Unserve { file } => {
+                disk.serving.remove(&file);
+            }
+            Effect::OpenPart { file, turn, size, copy, .. } => {
+                let result = Ok(disk.open_part(file, turn, size, copy));
+                self.done(node, 5, Event::PartOpened { file, turn, result });
+            }
+            Effect::DropPart { file, turn } => {
+                if disk.open.get(&file) == Some(&turn) {
+                    disk.open.remove(&file);
+                }
+            }
+            Effect::FinishPart { file, turn, name } => {
+                assert!(disk.exact(&file), "{} finishes {name} inexactly", self.nodes[node].name);
+                let disk = &mut self.nodes[node].disk;
+                disk.open.remove(&file);
+                disk.serving.insert(file);
+                let path = format!("/downloads/{turn}_{name}");
+                disk.saved.insert(path.clone(), file);
+                let result = Ok(path.into());
+                self.done(node, 10, Event::PartFinished { file, turn, result });
+            }
+            Effect::Recheck { file, .. } => {
+                self.done(node, 20, Event::SourceChecked { file, intact: true });
+            }
+            Effect::FetchList { file, turn, conn } => {
+                let bytes = 32 * 1024;
+                self.request(node, conn, Request { file, turn, chunk: None, bytes });
+            }
+            Effect::Fetch { file, turn, conn, chunk } => {
+                let size = self.nodes[node].disk.files.get(&file).map_or(0, |f| f.size);
+                let range = merkle::chunk_range(size, chunk);
+                let bytes = range.map_or(0, |(_, len)| u64::from(len));
+                self.request(node, conn, Request { file, turn, chunk: Some(chunk), bytes });
+            }
+            other => panic!("nobody performs {other:?}"),
+        }
+    }
+
+    pub(crate) fn start_lane(&mut self, node: usize, conn: ConnId, fetch: bool) {
+        let Some((pipe, end)) = self.end_of(node, conn) else { return };
+        self.pipes[pipe].started[end] = true;
+        self.pipes[pipe].ends[end].admitted = true;
+        if fetch {
+            assert_eq!(self.pipes[pipe].fetcher, None, "both ends of a lane fetch");
+            self.pipes[pipe].fetcher = Some(end);
+        }
+        self.post(pipe, end, Parcel::LaneReady);
+        self.lane_maybe_open(pipe, end);
+    }
+
+    pub(crate) fn lane_maybe_open(&mut self, pipe: usize, end: usize) {
+        let lane = &self.pipes[pipe];
+        if lane.started[end] && lane.ready[end] {
+            let fetches = lane.fetcher == Some(end);
+            let End { node, conn, .. } = lane.ends[end];
+            self.done(node, 0, Event::LaneOpened { conn });
+            if fetches {
+                self.lane_rests(pipe);
+            }
+        }
+    }
+
+    fn lane_rests(&mut self, pipe: usize) {
+        self.pipes[pipe].serial += 1;
+        let serial = self.pipes[pipe].serial;
+        self.after(5_000, Happening::Idle { pipe, serial });
+    }
+
+    pub(crate) fn idle(&mut self, pipe: usize, serial: u64) {
+        if self.pipes[pipe].serial == serial && self.pipes[pipe].queue.is_empty() {
+            self.lane_closes(pipe, &Closed::Gone);
+        }
+    }
+
+    fn lane_closes(&mut self, pipe: usize, how: &Closed) {
+        for end in [0, 1] {
+            let End { node, conn, open, .. } = self.pipes[pipe].ends[end];
+            if open {
+                self.forget_end(pipe, end);
+                self.feed(node, Event::ConnClosed { conn, how: how.clone() });
+            }
+        }
+    }
+
+    fn request(&mut self, node: usize, conn: ConnId, request: Request) {
+        let Some((pipe, end)) = self.end_of(node, conn) else {
+            let failed = request.failed(conn, FetchError::Lane);
+            return self.done(node, 0, failed);
+        };
+        assert_eq!(self.pipes[pipe].fetcher, Some(end), "the serving end of a lane asks");
+        self.pipes[pipe].queue.push_back(request);
+        let queued = self.pipes[pipe].queue.len();
+        let name = &self.nodes[node].name;
+        assert!(queued <= self.nodes[node].limits.lane_queue, "{name} asks too much of a lane");
+        if queued == 1 {
+            self.serve_next(pipe);
+        }
+    }
+
+    fn serve_next(&mut self, pipe: usize) {
+        let Some(bytes) = self.pipes[pipe].queue.front().map(|request| request.bytes) else {
+            return self.lane_rests(pipe);
+        };
+        let [a, b] = &self.pipes[pipe].ends;
+        let (a, b) = (a.node, b.node);
+        let took = 2 * self.latency(a, b) + bytes / self.rate;
+        self.pipes[pipe].serial += 1;
+        let serial = self.pipes[pipe].serial;
+        self.after(took, Happening::Served { pipe, serial });
+    }
+
+    pub(crate) fn served(&mut self, pipe: usize, serial: u64) {
+        let lane = &mut self.pipes[pipe];
+        let (Some(fetcher), true) = (lane.fetcher, lane.serial == serial) else { return };
+        let [End { node: to, conn, .. }, End { node: host, .. }] =
+            [&lane.ends[fetcher], &lane.ends[1 - fetcher]];
+        let (to, host, conn) = (*to, *host, *conn);
+        let (asleep, vanished) =
+            (self.nodes[host].asleep || self.nodes[to].asleep, lane.ends[1 - fetcher].vanished);
+        if self.cuts.contains(&(to.min(host), to.max(host))) || asleep || vanished {
+            let since = *lane.overdue_ms.get_or_insert(self.now_ms);
+            if self.now_ms - since >= LANE_SILENT_MS {
+                self.lane_closes(pipe, &Closed::Silent);
+            } else {
+                self.after(200, Happening::Served { pipe, serial });
+            }
+            return;
+        }
+        lane.overdue_ms = None;
+        let Some(request) = lane.queue.pop_front() else { return };
+        self.serve_next(pipe);
+        self.answer(to, host, conn, &request);
+    }
+
+    fn answer(&mut self, to: usize, host: usize, conn: ConnId, request: &Request) {
+        let Request { file, turn, chunk, bytes } = *request;
+        let Some(chunk) = chunk else {
+            let result = if self.nodes[host].disk.list(&file) {
+                let stored = self.nodes[to].disk.files.get_mut(&file).unwrap();
+                stored.list = true;
+                Ok(self.nodes[to].disk.held(&file).unwrap())
+            } else {
+                Err(FetchError::NotHeld)
+            };
+            return self.feed(to, Event::ListFetched { file, turn, conn, result });
+        };
+        let sent = self.nodes[host].disk.chunk(&file, chunk);
+        let result = match sent {
+            None => Err(FetchError::NotHeld),
+            Some(sent) if sent != content(&file, chunk) => Err(FetchError::Bad),
+            Some(sent) => {
+                self.store(to, file, chunk, sent);
+                Ok(())
+            }
+        };
+        let bytes = if sent.is_some() { bytes } else { 0 };
+        self.feed(to, Event::ChunkFetched { file, turn, conn, chunk, bytes, result });
+        if bytes > 0 {
+            let member = self.id(to);
+            self.feed(host, Event::ChunkServed { member, file, bytes });
+        }
+    }
+
+    fn store(&mut self, node: usize, file: FileId, chunk: u32, sent: u64) {
+        let stored = self.nodes[node].disk.files.get_mut(&file).unwrap();
+        stored.chunks[chunk as usize] = Some(sent);
+    }
+
+    /// A connection ended at one end: if it was a lane, what it still had to bring will not come.
+    pub(crate) fn lane_ends(&mut self, pipe: usize) {
+        let lane = &mut self.pipes[pipe];
+        let queue = std::mem::take(&mut lane.queue);
+        lane.serial += 1;
+        let Some(fetcher) = lane.fetcher else { return };
+        let End { node, conn, run, .. } = lane.ends[fetcher];
+        for request in queue {
+            if self.nodes[node].run == run {
+                self.done(node, 0, request.failed(conn, FetchError::Lane));
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A virtual connection: two ends, an outbox each, and what is on the way between them.
+
+use std::collections::VecDeque;
+
+use klatch::crypto::binding::Role;
+use klatch::router::event::{Event, FetchError, Outcome, Plan};
+use klatch::router::ids::{ConnId, FileId, MemberId, RoomId};
+use klatch::router::message::{Hello, Message, Refusal};
+
+/// Bytes that the network holds for one direction before the sender must wait.
+pub const WINDOW_BYTES: usize = 256 * 1024;
+
+/// Something on the way to the other end.
+#[derive(Debug, Clone)]
+pub enum Parcel {
+    /// The handshake's first record.
+    Hello(Hello, RoomId),
+    /// The peer proved who it is, and what the plan gave.
+    Identified(MemberId, Outcome),
+    /// A control message, and its size in bytes.
+    Message(Message, usize),
+    /// A refusal, then the end.
+    Refused(Refusal),
+    /// The peer said that the lane is ready.
+    LaneReady,
+    /// The end.
+    Fin,
+}
+
+/// A request on a lane.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub file: FileId,
+    pub turn: u64,
+    /// `None`: the list of chunk hashes.
+    pub chunk: Option<u32>,
+    pub bytes: u64,
+}
+
+impl Request {
+    /// The answer when nothing came.
+    pub fn failed(&self, conn: ConnId, error: FetchError) -> Event {
+        let (file, turn) = (self.file, self.turn);
+        match self.chunk {
+            None => Event::ListFetched { file, turn, conn, result: Err(error) },
+            Some(chunk) => {
+                Event::ChunkFetched { file, turn, conn, chunk, bytes: 0, result: Err(error) }
+            }
+        }
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug)]
+pub struct End {
+    pub node: usize,
+    /// Which run of the node's program.
+    pub run: u32,
+    pub conn: ConnId,
+    /// The program still has it.
+    pub open: bool,
+    /// Its machine lost power: nobody answers, not even a kernel.
+    pub vanished: bool,
+    pub hello: Option<(Hello, RoomId)>,
+    /// The peer's Hello, when it came before ours was said.
+    pub early_hello: Option<(Hello, RoomId)>,
+    pub plan: Option<Plan>,
+    pub identified: bool,
+    /// Handshake deadlines ended.
+    pub admitted: bool,
+    pub outbox: VecDeque<(Message, usize)>,
+    pub outbox_bytes: usize,
+    pub congested: bool,
+    /// Closing: what is queued is still sent.
+    pub closing: bool,
+    /// The line is busy with this end's bytes until then.
+    pub busy_until_us: u64,
+    pub pump_armed: bool,
+    pub in_flight_bytes: usize,
+    pub last_arrival_ms: u64,
+    /// Sent by this end, held up by a cut.
+    pub stalled: VecDeque<Parcel>,
+}
+
+impl End {
+    pub fn new(node: usize, run: u32, conn: ConnId) -> Self {
+        Self {
+            node,
+            run,
+            conn,
+            open: true,
+            vanished: false,
+            hello: None,
+            early_hello: None,
+            plan: None,
+            identified: false,
+            admitted: false,
+            outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            congested: false,
+            closing: false,
+            busy_until_us: 0,
+            pump_armed: false,
+            in_flight_bytes: 0,
+            last_arrival_ms: 0,
+            stalled: VecDeque::new(),
+        }
+    }
+}
+
+/// A connection; end 0 dialled.
+#[derive(Debug)]
+pub struct Pipe {
+    pub role: Role,
+    pub ends: [End; 2],
+    /// A lane: which end fetches, who said ready, what is asked.
+    pub fetcher: Option<usize>,
+    pub started: [bool; 2],
+    /// Which end heard that the other is ready.
+    pub ready: [bool; 2],
+    pub queue: VecDeque<Request>,
+    /// Changes with each request, so that old timers are known.
+    pub serial: u64,
+    /// When the request in progress would have been done but for a cut.
+    pub overdue_ms: Option<u64>,
+}
+
+impl Pipe {
+    pub fn new(role: Role, ends: [End; 2]) -> Self {
+        Self {
+            role,
+            ends,
+            fetcher: None,
+            started: [false; 2],
+            ready: [false; 2],
+            queue: VecDeque::new(),
+            serial: 0,
+            overdue_ms: None,
+        }
+    }
+}
+
+/// Bytes of a message on the wire, roughly: JSON with base64.
+pub fn size_of(message: &Message) -> usize {
+    let signed = |bytes: usize| bytes * 4 / 3 + 200;
+    match message {
+        Message::Entry(entry) => signed(entry.bytes.len()),
+        Message::Answer { entries, .. } => {
+            60 + entries.iter().map(|entry| signed(entry.bytes.len())).sum::<usize>()
+        }
+        Message::Have(haves) => 20 + 240 * haves.len(),
+        Message::Ask { chains, .. } => 40 + 140 * chains.len(),
+        Message::Receipt { .. } => 320,
+        Message::Presence(record) => signed(record.bytes.len()),
+        Message::Record(record) => signed(record.bytes.len()) + 80,
+        Message::Hosting { held: klatch::router::message::Held::Some(bitmap), .. } => {
+            140 + (bitmap.len() as usize).div_ceil(8) * 4 / 3
+        }
+        Message::Gained { chunks, .. } => 120 + 7 * chunks.len(),
+        _ => 120,
+    }
+}

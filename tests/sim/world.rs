@@ -1,0 +1,665 @@
+//! The virtual world: programs, disks, a network and one clock, driven by one seed.
+//!
+//! Everything that happens is in one queue, ordered by time and then by when it was thought of.
+//! The world plays the shell of every node: it performs the router's effects, late as real threads
+//! and networks would.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+use klatch::crypto::binding::Role;
+use klatch::crypto::identity::Identity;
+use klatch::crypto::lock::Lock;
+use klatch::crypto::password::Password;
+use klatch::crypto::room_key::RoomKey;
+use klatch::limits::Limits;
+use klatch::router::Router;
+use klatch::router::command::Command;
+use klatch::router::event::{Config, Draw, Effect, Event, Plan, Target};
+use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RecordHash, RoomId, RunId};
+use klatch::router::message::{KeyMark, Message};
+use klatch::router::notice::{Code, Failure, Notice};
+use klatch::router::rng::Rng;
+use klatch::router::signed::{Kind, SignedEntry};
+use klatch::router::time::Millis;
+
+use crate::disk::Disk;
+use crate::pipe::{Parcel, Pipe};
+use crate::trace::Trace;
+
+/// Every node listens here.
+pub const PORT: u16 = 51_692;
+/// The wall clock at the start of the world: 2026-11-22.
+const WALL_MS: i64 = 1_795_300_000_000;
+
+/// What is still to happen.
+#[derive(Debug)]
+pub enum Happening {
+    /// A node's deadline.
+    Tick { node: usize },
+    /// Work of the shell is done.
+    Done { node: usize, run: u32, event: Event },
+    /// A dial reaches its target.
+    Dialled { node: usize, run: u32, conn: ConnId, target: Target, role: Role, tries: u32 },
+    /// The dialer's channel is up.
+    Up { pipe: usize },
+    /// Both plans are known.
+    Handshaken { pipe: usize },
+    /// The handshake takes too long.
+    Overdue { pipe: usize, end: usize },
+    /// Something comes to the other end than `from`.
+    Arrived { pipe: usize, from: usize, parcel: Parcel },
+    /// The line is free again.
+    Pump { pipe: usize, from: usize },
+    /// Closing takes too long.
+    Flushed { pipe: usize, end: usize },
+    /// A chunk or a list came over a lane.
+    Served { pipe: usize, serial: u64 },
+    /// A lane may be idle.
+    Idle { pipe: usize, serial: u64 },
+    /// A suspended machine wakes up.
+    Wakes { node: usize },
+}
+
+struct Due {
+    at_ms: u64,
+    sequence: u64,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        // The heap gives the greatest first.
+        (other.at_ms, other.sequence).cmp(&(self.at_ms, self.sequence))
+    }
+}
+
+/// A message as a face shows it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub order: String,
+    pub text: String,
+    pub own: bool,
+    pub history: bool,
+}
+
+/// What a face of one run knows.
+#[derive(Debug, Default)]
+pub struct View {
+    pub messages: BTreeMap<EntryId, Shown>,
+    /// Own messages that all present members held at some time.
+    pub held: BTreeSet<EntryId>,
+    pub room: Option<RoomId>,
+}
+
+/// A machine with its program.
+pub struct Node {
+    pub name: String,
+    pub key: [u8; 32],
+    pub ip: Ipv4Addr,
+    /// Counts the runs of its program.
+    pub run: u32,
+    pub router: Option<Router>,
+    pub ends: BTreeMap<ConnId, (usize, usize)>,
+    /// Commands of this run by line.
+    pub pending: BTreeMap<u64, Command>,
+    pub replies: BTreeMap<u64, (&'static str, Result<(), Failure>)>,
+    pub notices: Vec<(u64, Notice)>,
+    pub view: View,
+    /// What its person answers when asked for a password.
+    pub answers: VecDeque<Option<&'static str>>,
+    pub disk: Disk,
+    pub exit_code: Option<u8>,
+    /// What this node never sends, though its router says so.
+    pub withholds: Option<fn(&Message) -> bool>,
+    pub limits: Limits,
+    /// Its wall clock is off by so much.
+    pub skew_ms: i64,
+    /// Since the start, a suspended machine's clock stood still for so long.
+    pub lag_ms: u64,
+    pub asleep: bool,
+    next_conn: u64,
+    next_line: u64,
+    tick_at_ms: Option<u64>,
+    due_ms: Option<u64>,
+    spins: u32,
+    events: u64,
+}
+
+/// Everything there is.
+pub struct World {
+    pub now_ms: u64,
+    pub nodes: Vec<Node>,
+    pub pipes: Vec<Pipe>,
+    pub rng: Rng,
+    pub trace: Trace,
+    /// Passwords by the room key of their epoch: what OPAQUE would find out.
+    pub passwords: BTreeMap<[u8; 32], String>,
+    /// Keys of lock records that were seen.
+    pub records: BTreeMap<RecordHash, RoomKey>,
+    /// Pairs that cannot exchange anything.
+    pub cuts: BTreeSet<(usize, usize)>,
+    /// Who cannot dial whom.
+    pub no_dial: BTreeSet<(usize, usize)>,
+    /// Bytes per millisecond of every line.
+    pub rate: u64,
+    pub latency_ms: (u64, u64),
+    latencies: BTreeMap<(usize, usize), u64>,
+    /// Check that everything that a message refers to was shown before it.
+    pub strict: bool,
+    pub entries: HashMap<EntryId, Arc<SignedEntry>>,
+    pub overflows: u64,
+    /// Dials that were given up before they were through.
+    pub(crate) cancelled: BTreeSet<(usize, ConnId)>,
+    queue: BinaryHeap<Due>,
+    sequence: u64,
+}
+
+impl World {
+    /// An empty world.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now_ms: 1_000,
+            nodes: Vec::new(),
+            pipes: Vec::new(),
+            rng: Rng::new(seed ^ 0x6b6c_6174_6368),
+            trace: Trace::default(),
+            passwords: BTreeMap::new(),
+            records: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            no_dial: BTreeSet::new(),
+            rate: 10_000,
+            latency_ms: (1, 40),
+            latencies: BTreeMap::new(),
+            strict: true,
+            entries: HashMap::new(),
+            overflows: 0,
+            cancelled: BTreeSet::new(),
+            queue: BinaryHeap::new(),
+            sequence: 0,
+        }
+    }
+
+    /// A world with these people, each with a running program.
+    pub fn of<const N: usize>(seed: u64, names: [&str; N]) -> (Self, [usize; N]) {
+        let mut world = Self::new(seed);
+        world.trace.print = std::env::var_os("KLATCH_SIM_TRACE").is_some();
+        let nodes = names.map(|name| world.add(name));
+        (world, nodes)
+    }
+
+    /// One more machine with a running program.
+    pub fn add(&mut self, name: &str) -> usize {
+        let key = self.draw_bytes();
+        self.add_with_key(name, key)
+    }
+
+    /// The same with a known identity.
+    pub fn add_with_key(&mut self, name: &str, key: [u8; 32]) -> usize {
+        let index = self.nodes.len();
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            key,
+            ip: Ipv4Addr::from(0x0a00_0001 + u32::try_from(index).unwrap()),
+            run: 0,
+            router: None,
+            ends: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            notices: Vec::new(),
+            view: View::default(),
+            answers: VecDeque::new(),
+            disk: Disk::default(),
+            exit_code: None,
+            withholds: None,
+            limits: Limits::default(),
+            skew_ms: 0,
+            lag_ms: 0,
+            asleep: false,
+            next_conn: 0,
+            next_line: 0,
+            tick_at_ms: None,
+            due_ms: None,
+            spins: 0,
+            events: 0,
+        });
+        self.start(index);
+        index
+    }
+
+    /// Starts the program of a machine.
+    pub fn start(&mut self, node: usize) {
+        let draw = self.draw();
+        self.end_program(node, false);
+        self.start_with(node, draw);
+    }
+
+    /// The same with known secrets: two programs with one chain.
+    pub fn start_with(&mut self, node: usize, draw: Draw) {
+        let run = RunId(self.draw_bytes());
+        let seed = self.rng.next_u64();
+        let n = &mut self.nodes[node];
+        assert!(n.router.is_none(), "{} runs already", n.name);
+        n.run += 1;
+        n.view = View::default();
+        n.pending.clear();
+        n.replies.clear();
+        n.notices.clear();
+        n.exit_code = None;
+        n.lag_ms = 0;
+        let config = Config {
+            name: n.name.clone(),
+            temporary: false,
+            run,
+            wall_at_zero_ms: WALL_MS + n.skew_ms,
+            limits: n.limits.clone(),
+            draw,
+        };
+        n.router = Some(Router::new(config, Identity::from_seed(n.key), seed));
+        let addresses = vec![SocketAddr::new(IpAddr::V4(n.ip), PORT)];
+        let text = format!("{} starts", n.name);
+        self.trace.remark(self.now_ms, &text);
+        self.feed(node, Event::Listening { port: PORT, addresses });
+    }
+
+    /// The program ends at once. Its kernel closes its sockets, unless the machine lost power.
+    pub fn crash(&mut self, node: usize, power: bool) {
+        let text = format!("{} {}", self.nodes[node].name, if power { "dies" } else { "crashes" });
+        self.trace.remark(self.now_ms, &text);
+        self.end_program(node, power);
+    }
+
+    pub(crate) fn end_program(&mut self, node: usize, silent: bool) {
+        let n = &mut self.nodes[node];
+        n.router = None;
+        n.disk.crash();
+        n.tick_at_ms = None;
+        n.due_ms = None;
+        n.asleep = false;
+        n.view = View::default();
+        for (pipe, end) in std::mem::take(&mut n.ends).into_values() {
+            self.pipes[pipe].ends[end].open = false;
+            self.pipes[pipe].ends[end].vanished = silent;
+            self.lane_ends(pipe);
+            if !silent {
+                self.post(pipe, end, Parcel::Fin);
+            }
+        }
+    }
+
+    /// The machine sleeps for so long: nothing runs on it and its clock stands still.
+    pub fn suspend(&mut self, node: usize, ms: u64) {
+        let text = format!("{} sleeps for {ms} ms", self.nodes[node].name);
+        self.trace.remark(self.now_ms, &text);
+        self.nodes[node].asleep = true;
+        self.nodes[node].lag_ms += ms;
+        self.after(ms, Happening::Wakes { node });
+    }
+
+    // Drawing.
+
+    pub fn draw_bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        for byte in &mut bytes {
+            *byte = self.rng.next_u64() as u8;
+        }
+        bytes
+    }
+
+    /// Secrets for an event.
+    pub fn draw(&mut self) -> Draw {
+        Draw {
+            room: RoomId(self.draw_bytes()),
+            key: RoomKey::from_bytes(self.draw_bytes()),
+            nonce: LogNonce(self.draw_bytes()),
+        }
+    }
+
+    // The network's conditions.
+
+    pub fn latency(&mut self, a: usize, b: usize) -> u64 {
+        let pair = (a.min(b), a.max(b));
+        if !self.latencies.contains_key(&pair) {
+            let latency = self.rng.between(self.latency_ms.0, self.latency_ms.1);
+            self.latencies.insert(pair, latency);
+        }
+        self.latencies[&pair] + self.rng.below(3)
+    }
+
+    /// Nothing passes between two machines.
+    pub fn cut(&mut self, a: usize, b: usize) {
+        let text = format!("cut {} {}", self.nodes[a].name, self.nodes[b].name);
+        self.trace.remark(self.now_ms, &text);
+        self.cuts.insert((a.min(b), a.max(b)));
+    }
+
+    /// Everything passes again, what was held up included.
+    pub fn heal(&mut self, a: usize, b: usize) {
+        if self.cuts.remove(&(a.min(b), a.max(b))) {
+            let text = format!("heal {} {}", self.nodes[a].name, self.nodes[b].name);
+            self.trace.remark(self.now_ms, &text);
+            self.release(a, b);
+            self.release(b, a);
+        }
+    }
+
+    /// Cuts everything between two groups.
+    pub fn partition(&mut self, left: &[usize], right: &[usize]) {
+        for a in left {
+            for b in right {
+                self.cut(*a, *b);
+            }
+        }
+    }
+
+    /// Heals every cut.
+    pub fn heal_all(&mut self) {
+        for (a, b) in self.cuts.clone() {
+            self.heal(a, b);
+        }
+    }
+
+    /// Neither can dial the other.
+    pub fn hide(&mut self, a: usize, b: usize) {
+        self.no_dial.insert((a, b));
+        self.no_dial.insert((b, a));
+    }
+
+    pub fn is_cut(&self, a: usize, b: usize) -> bool {
+        self.cuts.contains(&(a.min(b), a.max(b)))
+    }
+
+    // Time.
+
+    pub(crate) fn after(&mut self, ms: u64, what: Happening) {
+        self.at(self.now_ms + ms, what);
+    }
+
+    pub(crate) fn at(&mut self, at_ms: u64, what: Happening) {
+        self.sequence += 1;
+        self.queue.push(Due { at_ms, sequence: self.sequence, what });
+    }
+
+    /// Lets so much time pass.
+    pub fn run(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while self.queue.peek().is_some_and(|due| due.at_ms <= end) {
+            self.step();
+        }
+        self.now_ms = end;
+    }
+
+    /// Lets time pass until something holds, for at most so long; returns whether it holds.
+    pub fn run_until(&mut self, most_ms: u64, mut holds: impl FnMut(&mut World) -> bool) -> bool {
+        let end = self.now_ms + most_ms;
+        loop {
+            if holds(self) {
+                return true;
+            }
+            if self.queue.peek().is_none_or(|due| due.at_ms > end) {
+                self.now_ms = end;
+                return holds(self);
+            }
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let Some(due) = self.queue.pop() else { return };
+        assert!(due.at_ms >= self.now_ms, "the world's clock went backwards");
+        self.now_ms = due.at_ms;
+        match due.what {
+            Happening::Tick { node } => self.tick(node),
+            Happening::Done { node, run, event } => {
+                if self.nodes[node].run == run {
+                    if self.nodes[node].asleep {
+                        self.after(10, Happening::Done { node, run, event });
+                    } else {
+                        self.feed(node, event);
+                    }
+                }
+            }
+            Happening::Wakes { node } => {
+                if self.nodes[node].asleep {
+                    self.nodes[node].asleep = false;
+                    self.feed(node, Event::Woke);
+                    for other in 0..self.nodes.len() {
+                        self.release(other, node);
+                    }
+                }
+            }
+            other => self.network(other),
+        }
+    }
+
+    fn tick(&mut self, node: usize) {
+        let now = self.now_ms;
+        let n = &mut self.nodes[node];
+        if n.tick_at_ms != Some(now) || n.router.is_none() {
+            return;
+        }
+        n.tick_at_ms = None;
+        match n.due_ms {
+            Some(due) if due <= now && !n.asleep => {
+                self.feed(node, Event::Tick);
+                let n = &mut self.nodes[node];
+                n.spins = if n.due_ms.is_some_and(|due| due <= now) { n.spins + 1 } else { 0 };
+                assert!(n.spins < 50, "{} spins at {now}: its deadline stays in the past", n.name);
+            }
+            Some(_) => self.arm(node),
+            None => {}
+        }
+    }
+
+    fn arm(&mut self, node: usize) {
+        let now = self.now_ms;
+        let n = &mut self.nodes[node];
+        let Some(due) = n.due_ms else { return };
+        let at = due.max(now + u64::from(n.asleep) * 10);
+        if n.tick_at_ms.is_none_or(|armed| armed > at) {
+            n.tick_at_ms = Some(at);
+            self.at(at, Happening::Tick { node });
+        }
+    }
+
+    // A node's program.
+
+    /// Gives an event to a node's router and performs what comes of it.
+    pub fn feed(&mut self, node: usize, event: Event) {
+        let n = &mut self.nodes[node];
+        let Some(router) = &mut n.router else { return };
+        let local = Millis(self.now_ms.saturating_sub(n.lag_ms));
+        let effects = router.handle(local, event.clone());
+        n.due_ms = router.next_deadline().map(|due| due.0.saturating_add(n.lag_ms));
+        n.events += 1;
+        if n.events % 101 == 0 {
+            for load in router.loads() {
+                assert!(load.size <= load.bound, "{} of {} is unbounded", n.name, load.what);
+            }
+        }
+        self.trace.handled(self.now_ms, &n.name, &event, &effects);
+        for effect in effects {
+            self.perform(node, effect);
+        }
+        self.arm(node);
+    }
+
+    /// Performs an effect as if the node's router had decided it.
+    pub fn perform(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Dial { conn, target, role } => self.dial(node, conn, target, role),
+            Effect::SendHello { conn, hello, room } => self.say_hello(node, conn, hello, room),
+            Effect::Proceed { conn, plan } => {
+                if let Plan::Prove { keys, .. } = &plan {
+                    let keys = keys.iter().map(|(mark, key)| (mark.hash, key.clone()));
+                    self.records.extend(keys);
+                }
+                if let Plan::Grant { record, .. } = &plan {
+                    self.records.insert(record.hash, record.body.key.clone());
+                }
+                self.proceed(node, conn, plan);
+            }
+            Effect::Send { conn, message } => {
+                if let Message::Record(record) = &message {
+                    self.records.insert(record.hash, record.body.key.clone());
+                }
+                if let Message::Entry(entry) = &message {
+                    self.entries.entry(entry.id).or_insert_with(|| entry.clone());
+                }
+                if !self.nodes[node].withholds.is_some_and(|withholds| withholds(&message)) {
+                    self.send(node, conn, message);
+                }
+            }
+            Effect::Linked { conn, .. } => {
+                if let Some((pipe, end)) = self.end_of(node, conn) {
+                    self.pipes[pipe].ends[end].admitted = true;
+                }
+            }
+            Effect::Refuse { conn, refusal } => {
+                self.shut(node, conn, Parcel::Refused(refusal));
+            }
+            Effect::Close { conn } => self.close(node, conn),
+            Effect::StartLane { conn, fetch, .. } => self.start_lane(node, conn, fetch),
+            Effect::AskPassword { face, line, .. } => {
+                let answer = self.nodes[node].answers.pop_front().flatten();
+                let password = answer.map(|text| Password::new(text).unwrap());
+                self.done(node, 700, Event::PasswordGiven { face, line, password });
+            }
+            Effect::PrepareLock { face, line, room, password } => {
+                let key = RoomKey::from_bytes(self.draw_bytes());
+                self.passwords.insert(*key.as_bytes(), password.expose().to_owned());
+                let took = self.rng.between(100, 400);
+                let lock = lock();
+                self.done(node, took, Event::LockPrepared { face, line, room, lock, key });
+            }
+            Effect::Notify(notice) => self.noticed(node, notice),
+            Effect::Reply { line, command, result, .. } => {
+                let before = self.nodes[node].replies.insert(line, (command, result));
+                assert!(
+                    before.is_none(),
+                    "line {line} of {} answered twice",
+                    self.nodes[node].name
+                );
+            }
+            Effect::Forget => self.nodes[node].view = View::default(),
+            Effect::Stop { exit_code } => {
+                // The shell closes what is left; what was queued is still sent.
+                self.nodes[node].exit_code = Some(exit_code);
+                self.nodes[node].router = None;
+                self.nodes[node].disk.crash();
+                self.nodes[node].due_ms = None;
+            }
+            other => self.perform_file(node, other),
+        }
+    }
+
+    /// The shell of `node` is done with something after `ms`.
+    pub fn done(&mut self, node: usize, ms: u64, event: Event) {
+        let run = self.nodes[node].run;
+        self.after(ms, Happening::Done { node, run, event });
+    }
+
+    fn noticed(&mut self, node: usize, notice: Notice) {
+        let name = self.nodes[node].name.clone();
+        match &notice {
+            Notice::Message { id, text, order, own, history, .. } => {
+                let shown = Shown {
+                    order: order.clone(),
+                    text: text.raw().to_owned(),
+                    own: *own,
+                    history: *history,
+                };
+                if self.strict {
+                    self.check_causes(node, id);
+                }
+                let before = self.nodes[node].view.messages.insert(*id, shown);
+                assert!(before.is_none(), "{name} was shown {text:?} twice");
+            }
+            Notice::Held { id, held_by, present } => {
+                assert!(held_by <= present, "{name}: held by {held_by} of {present}");
+                if held_by == present {
+                    self.nodes[node].view.held.insert(*id);
+                }
+            }
+            Notice::Joined { room, .. } => self.nodes[node].view.room = Some(*room),
+            Notice::Left { .. } => self.nodes[node].view.room = None,
+            _ => {}
+        }
+        let now = self.now_ms;
+        self.nodes[node].notices.push((now, notice));
+    }
+
+    /// What a message refers to was shown before it, unless it was one's own.
+    fn check_causes(&self, node: usize, id: &EntryId) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let me = self.id(node);
+        let body = &entry.body;
+        let causes = body.prev.iter().copied().chain(body.parents.iter().map(|p| p.id));
+        for cause in causes {
+            let Some(before) = self.entries.get(&cause) else { continue };
+            let shown = self.nodes[node].view.messages.contains_key(&cause);
+            if matches!(before.body.kind, Kind::Text(_)) && before.body.chain.author != me {
+                assert!(
+                    shown,
+                    "{} was shown {:?} before {:?}",
+                    self.nodes[node].name, body.kind, before.body.kind
+                );
+            }
+        }
+    }
+
+    // What a person does.
+
+    /// Gives a command; returns its line.
+    pub fn command(&mut self, node: usize, command: Command) -> u64 {
+        self.nodes[node].next_line += 1;
+        let line = self.nodes[node].next_line;
+        self.nodes[node].pending.insert(line, command.clone());
+        let draw = self.draw();
+        self.feed(node, Event::Commanded { face: FaceId(0), line, command, draw });
+        line
+    }
+
+    /// The password that opens the lock of a record.
+    pub fn password_of(&self, mark: &KeyMark) -> Option<String> {
+        self.passwords.get(self.records.get(&mark.hash)?.as_bytes()).cloned()
+    }
+
+    /// The identity of a machine.
+    pub fn id(&self, node: usize) -> MemberId {
+        MemberId(Identity::from_seed(self.nodes[node].key).public())
+    }
+
+    pub(crate) fn end_of(&self, node: usize, conn: ConnId) -> Option<(usize, usize)> {
+        self.nodes[node].ends.get(&conn).copied()
+    }
+
+    pub(crate) fn new_conn(&mut self, node: usize) -> ConnId {
+        self.nodes[node].next_conn += 1;
+        ConnId(self.nodes[node].next_conn)
+    }
+}
+
+/// A failure of a dial.
+pub fn unreachable(code: Code) -> Failure {
+    Failure::new(code, "nobody answers there")
+}
+
+/// A lock that decodes; making real ones is slow on purpose, so all rooms share it.
+pub fn lock() -> Lock {
+    static LOCK: OnceLock<Lock> = OnceLock::new();
+    let make = || Lock::new(&Password::new("a long enough one").unwrap(), &[0; 32]).unwrap();
+    LOCK.get_or_init(make).clone()
+}
