@@ -1,6 +1,8 @@
 //! What the tree must look like, as tests: the invariants of ARCHITECTURE.md that a compiler
 //! does not see.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot read the tree fails.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,8 +123,10 @@ fn nothing_is_left_half_done() {
                 continue;
             }
             let marks = ["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME", "XXX"];
-            let found: Vec<_> =
-                text.lines().filter(|l| marks.iter().any(|m| l.contains(m))).collect();
+            let found: Vec<_> = text
+                .lines()
+                .filter(|l| marks.iter().any(|m| l.contains(m)) && !l.contains("uXXXX"))
+                .collect();
             assert!(found.is_empty(), "{}: {found:?}", path.display());
         }
     }
