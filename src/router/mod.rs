@@ -22,10 +22,12 @@ mod attempts;
 mod catalogue;
 mod commands;
 mod flush;
+mod guesses;
 mod lock;
 mod locking;
 mod log;
 mod presence;
+mod pulse;
 mod repair;
 mod room;
 mod roster;
@@ -65,7 +67,7 @@ pub struct Router {
     reserved: Option<ConnId>,
     next_conn: u64,
     attempts: attempts::Attempts,
-    guesses: admission::Guesses,
+    guesses: guesses::Guesses,
     presence: presence::Own,
     catalogue: catalogue::Catalogue,
     sharing: sharing::Sharing,
@@ -100,7 +102,7 @@ impl Router {
             reserved: None,
             next_conn: 1 << 63,
             attempts: attempts::Attempts::default(),
-            guesses: admission::Guesses::default(),
+            guesses: guesses::Guesses::default(),
             presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
             sharing: sharing::Sharing::default(),
