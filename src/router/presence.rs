@@ -19,6 +19,9 @@ const FIRST_TAUGHT_PORT: u16 = 1024;
 /// Members that a record lists as out of reach: more would not fit into a message.
 const UNLINKED_MAX: usize = 128;
 
+/// Least time between records that outdo those of another run.
+const OUTDO_MS: u64 = 1_000;
+
 /// One's own record and what goes into it.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -30,6 +33,8 @@ pub(super) struct Own {
     unlinked: Vec<MemberId>,
     refreshed: Millis,
     record: Option<Arc<SignedPresence>>,
+    /// Others hold a record of an earlier run of ours with a higher version.
+    outdone: bool,
     /// People were told that their password is not the newest.
     pub(super) locked_out_told: bool,
 }
@@ -76,7 +81,7 @@ impl Own {
 impl Router {
     fn own_body(&mut self, bye: bool) -> Presence {
         let clock = u64::try_from(self.wall_ms()).unwrap_or(0);
-        self.presence.version = clock.max(self.presence.version + 1);
+        self.presence.version = clock.max(self.presence.version.saturating_add(1));
         Presence {
             member: self.my_id,
             run: self.config.run,
@@ -106,6 +111,7 @@ impl Router {
     /// Signs the record anew and tells it to every link.
     pub(super) fn renew_presence(&mut self) {
         self.presence.record = None;
+        self.presence.outdone = false;
         self.presence.refreshed = self.now;
         let room = self.room.id;
         self.sign_presence_for(&room);
@@ -142,6 +148,11 @@ impl Router {
         let body = &record.body;
         let Some(teller) = self.member_of(via) else { return };
         if body.member == self.my_id {
+            // The clock was set back since an earlier run, whose record still counts: outdo it.
+            if body.run != self.config.run && body.version >= self.presence.version {
+                self.presence.version = body.version;
+                self.presence.outdone = true;
+            }
             return;
         }
         let (now, limits) = (self.now, self.config.limits.clone());
@@ -191,12 +202,14 @@ impl Router {
             known.redial.wait_ms = limits.redial_min_ms;
             known.redial.given_up = false;
             known.heard = now;
-            // Another run may count from a clock that was set back.
-            let newer = |known: &Arc<SignedPresence>| {
-                known.body.version < record.body.version || known.body.run != record.body.run
-            };
-            if known.record.as_ref().is_none_or(newer) {
+            let version = known.record.as_ref().map(|known| known.body.version);
+            if version.is_none_or(|version| version < record.body.version) {
                 known.record = Some(record.clone());
+            }
+            if version.is_some_and(|version| version > record.body.version) {
+                self.mark_link(conn, |link| {
+                    link.say_presence.insert(id);
+                });
             }
         }
         self.rename(id, &record.body.name, true);
@@ -375,7 +388,9 @@ impl Router {
             .collect();
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
-        if unlinked != self.presence.unlinked || refresh {
+        // Two programs with one identity would outdo each other: not more often than this.
+        let outdo = self.presence.outdone && self.now >= self.presence.refreshed.plus(OUTDO_MS);
+        if unlinked != self.presence.unlinked || refresh || outdo {
             let before = std::mem::replace(&mut self.presence.unlinked, unlinked.clone());
             self.renew_presence();
             for author in unlinked.iter().filter(|author| !before.contains(author)) {
@@ -414,6 +429,9 @@ impl Router {
         }
         if !self.presence.unlinked.is_empty() {
             earliest.at(self.presence.refreshed.plus(limits.presence_refresh_ms));
+        }
+        if self.presence.outdone {
+            earliest.at(self.presence.refreshed.plus(OUTDO_MS));
         }
         if let Some(unheld) = self.room.unheld.front()
             && self.roster.present().next().is_some()

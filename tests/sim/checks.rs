@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use klatch::router::command::Command;
 use klatch::router::ids::{ConnId, MemberId};
 use klatch::router::inspect::Inspection;
 use klatch::router::notice::{Code, Notice};
@@ -134,8 +133,7 @@ impl World {
 
     fn check_held(&self, node: usize) {
         let view = &self.nodes[node].view;
-        let said: BTreeSet<_> = self.nodes[node].pending.values().filter_map(said).collect();
-        let own = |shown: &Shown| shown.own && said.contains(shown.text.as_str());
+        let own = |shown: &Shown| shown.own && view.said.contains(&shown.text);
         for (id, shown) in view.messages.iter().filter(|(_, shown)| own(shown)) {
             assert!(
                 view.held.contains(id),
@@ -165,12 +163,5 @@ impl World {
         }
         let forked = |notice: &Notice| matches!(notice, Notice::Error { failure, .. } if failure.code == Code::ChainForked);
         assert_eq!(self.count(node, forked), 0, "{} saw a fork", n.name);
-    }
-}
-
-fn said(command: &Command) -> Option<&str> {
-    match command {
-        Command::Say { text } => Some(text),
-        _ => None,
     }
 }

@@ -127,6 +127,10 @@ impl Story {
         let due: Vec<_> = self.restarts.range(..=now).map(|(at, node)| (*at, *node)).collect();
         for (at, node) in due {
             self.restarts.remove(&at);
+            if self.rng.below(4) == 0 {
+                // The clock was set, perhaps back.
+                self.world.nodes[node].skew_ms = self.rng.between(0, 60_000) as i64 - 30_000;
+            }
             self.world.start(node);
             self.outside.insert(node, None);
         }

@@ -102,6 +102,8 @@ pub struct View {
     /// Own messages that all present members held at some time.
     pub held: BTreeSet<EntryId>,
     pub room: Option<RoomId>,
+    /// What was said here since the room was entered.
+    pub said: BTreeSet<String>,
 }
 
 /// A machine with its program.
@@ -626,6 +628,9 @@ impl World {
     pub fn command(&mut self, node: usize, command: Command) -> u64 {
         self.nodes[node].next_line += 1;
         let line = self.nodes[node].next_line;
+        if let Command::Say { text } = &command {
+            self.nodes[node].view.said.insert(text.clone());
+        }
         self.nodes[node].pending.insert(line, command.clone());
         let draw = self.draw();
         self.feed(node, Event::Commanded { face: FaceId(0), line, command, draw });
