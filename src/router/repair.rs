@@ -294,12 +294,12 @@ impl Router {
     /// The next question for a link, if it has something that we lack.
     pub(super) fn next_question(&mut self, id: ConnId) -> Option<Message> {
         let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
-        let missing = self.room.log.missing();
         let page = self.limits().have_page;
         let link = self.conns.get(&id)?.link()?;
         if link.asked.is_some() || link.behind.is_empty() {
             return None;
         }
+        let missing = self.room.log.missing();
         let first = link.behind.intersection(&missing);
         let rest = link.behind.difference(&missing);
         let (mut chains, mut settled) = (Vec::new(), Vec::new());
