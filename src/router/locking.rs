@@ -32,6 +32,12 @@ impl Router {
         self.run_deferred();
     }
 
+    pub(super) fn lock_failed(&mut self, face: FaceId, line: u64, failure: Failure) {
+        self.commands.locking = false;
+        self.reply(face, line, "password", Err(failure));
+        self.run_deferred();
+    }
+
     /// Makes a change of one's own and tells it to everyone present.
     pub(super) fn change_lock(&mut self, key: RoomKey, lock: Option<Lock>) {
         let mut members = vec![self.my_id];

@@ -168,6 +168,7 @@ impl Router {
             Event::LockPrepared { face, line, room, lock, key } => {
                 self.lock_prepared(face, line, room, lock, key);
             }
+            Event::LockFailed { face, line, failure } => self.lock_failed(face, line, failure),
             Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
             Event::ConnOpened { conn, side, role, remote } => {
                 self.conn_opened(conn, side, role, remote);
