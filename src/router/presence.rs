@@ -157,7 +157,13 @@ impl Router {
         }
         let (now, limits) = (self.now, self.config.limits.clone());
         let Some(member) = self.roster.entry(body.member, now, teller, &limits) else { return };
-        if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
+        if let Some(known) = &member.record
+            && known.body.version >= body.version
+        {
+            // Nothing new, but a teller only tells of those whom it holds to be present.
+            if known.body.version == body.version {
+                member.heard = now;
+            }
             return;
         }
         let before = member.record.replace(record.clone());
@@ -364,6 +370,9 @@ impl Router {
             let present = member.present_until(&limits).is_none_or(|until| until > self.now);
             if present != member.present {
                 member.present = present;
+                if member.conn.is_none() && present {
+                    member.without_link = self.now;
+                }
                 changed.push((*id, present));
             }
         }
@@ -379,9 +388,10 @@ impl Router {
         }
         let unlinked: Vec<_> = self
             .roster
-            .present()
+            .members
+            .iter()
             .filter(|(_, member)| {
-                member.conn.is_none()
+                member.missed_until(&limits).is_some_and(|until| self.now < until)
                     && self.now >= member.without_link.plus(limits.unlinked_after_ms)
             })
             .map(|(id, _)| *id)
@@ -416,10 +426,10 @@ impl Router {
                 && let Some(until) = member.present_until(limits)
             {
                 earliest.at(until);
+            }
+            if let Some(until) = member.missed_until(limits).filter(|until| *until > self.now) {
                 let unlinked_at = member.without_link.plus(limits.unlinked_after_ms);
-                if unlinked_at > self.now {
-                    earliest.at(unlinked_at);
-                }
+                earliest.at(if unlinked_at > self.now { unlinked_at } else { until });
             }
             if member.wants_dial() && dials_free {
                 // A teller that taught too much is looked at again from time to time.
