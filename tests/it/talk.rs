@@ -32,12 +32,13 @@ fn joined_comes_once_at_both_ends_and_the_room_is_the_same() {
         peer.quit();
     }
     let joined = json!({"event": "joined", "locked": false});
-    let rooms: Vec<_> = [&alice, &bob, &carol].map(|peer| {
-        let joined = peer.all(joined.clone());
-        assert_eq!(joined.len(), 1, "{}", peer.program.name);
-        joined[0]["room"].clone()
-    })
-    .into();
+    let rooms: Vec<_> = [&alice, &bob, &carol]
+        .map(|peer| {
+            let joined = peer.all(joined.clone());
+            assert_eq!(joined.len(), 1, "{}", peer.program.name);
+            joined[0]["room"].clone()
+        })
+        .into();
     assert!(rooms.iter().all(|room| *room == rooms[0]), "{rooms:?}");
     assert_eq!(alice.all(json!({"event": "left", "room": rooms[0]})).len(), 1);
 }
@@ -136,7 +137,8 @@ fn who_comes_late_hears_what_was_said_before() {
     // Both ends sort the messages alike.
     let order = |peer: &Peer| {
         let said: Vec<_> = peer.all(json!({"event": "message"})).into_iter().cloned().collect();
-        let mut said: Vec<_> = said.iter().map(|m| (m["order"].to_string(), m["id"].to_string())).collect();
+        let mut said: Vec<_> =
+            said.iter().map(|m| (m["order"].to_string(), m["id"].to_string())).collect();
         said.sort();
         said
     };
@@ -233,7 +235,9 @@ fn names_change_and_are_told_apart() {
 
     // Two of one name.
     bob.done("name alice");
-    alice.expect(json!({"event": "name_changed", "member": {"id": bob.id}, "before": "ü".repeat(32)}));
+    alice.expect(
+        json!({"event": "name_changed", "member": {"id": bob.id}, "before": "ü".repeat(32)}),
+    );
     bob.done("which alice am I?");
     let shown = alice.hears("which alice am I?")["from"]["name"].clone();
     assert_eq!(shown, format!("alice·{}", &bob.id[..4]));
@@ -279,7 +283,9 @@ fn two_rooms_with_people_do_not_merge() {
     bob.hears("we too");
     for peer in [&mut alice, &mut bob, &mut dave] {
         peer.quit();
-        assert!(peer.all(json!({"event": "member_joined", "member": {"name": "carol"}})).is_empty());
+        assert!(
+            peer.all(json!({"event": "member_joined", "member": {"name": "carol"}})).is_empty()
+        );
     }
 }
 
@@ -303,7 +309,9 @@ fn two_who_dial_each_other_at_once_meet_once() {
 fn text_arrives_as_it_was_written() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     let long = "ö".repeat(4 * 1024);
-    for text in ["Send me that", " connect is a word", "日本語 🎉 e\u{301}", "a\tb", "\"quoted\"", &long] {
+    for text in
+        ["Send me that", " connect is a word", "日本語 🎉 e\u{301}", "a\tb", "\"quoted\"", &long]
+    {
         alice.done(text);
         bob.hears(text);
     }

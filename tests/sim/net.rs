@@ -292,7 +292,8 @@ impl World {
         let End { node, conn, congested, closing, open, ref outbox, outbox_bytes, .. } =
             self.pipes[pipe].ends[from];
         let limits = &self.nodes[node].limits;
-        let low = outbox.len() < limits.outbox_messages / 4 && outbox_bytes < limits.outbox_bytes / 4;
+        let low =
+            outbox.len() < limits.outbox_messages / 4 && outbox_bytes < limits.outbox_bytes / 4;
         let empty = outbox.is_empty();
         if congested && low && open {
             self.pipes[pipe].ends[from].congested = false;

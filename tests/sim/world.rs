@@ -17,9 +17,7 @@ use klatch::limits::Limits;
 use klatch::router::Router;
 use klatch::router::command::Command;
 use klatch::router::event::{Config, Draw, Effect, Event, Target};
-use klatch::router::ids::{
-    ConnId, EntryId, FaceId, LogNonce, MemberId, RoomId, RunId,
-};
+use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RoomId, RunId};
 use klatch::router::message::Message;
 use klatch::router::notice::{Code, Failure, Notice};
 use klatch::router::rng::Rng;
@@ -529,7 +527,11 @@ impl World {
             Effect::Notify(notice) => self.noticed(node, notice),
             Effect::Reply { line, command, result, .. } => {
                 let before = self.nodes[node].replies.insert(line, (command, result));
-                assert!(before.is_none(), "line {line} of {} answered twice", self.nodes[node].name);
+                assert!(
+                    before.is_none(),
+                    "line {line} of {} answered twice",
+                    self.nodes[node].name
+                );
             }
             Effect::Forget => self.nodes[node].view = View::default(),
             Effect::Stop { exit_code } => {

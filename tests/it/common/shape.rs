@@ -83,7 +83,9 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
         "time" => value.text().is_some_and(is_time),
         "path" => value.text().is_some_and(|path| path.starts_with('/')),
         "code" => value.text().is_some_and(|code| CODES.split(' ').any(|known| known == code)),
-        "own" | "history" | "temporary" | "locked" | "known" | "overruled" => value.is(|value| value.is_boolean()),
+        "own" | "history" | "temporary" | "locked" | "known" | "overruled" => {
+            value.is(|value| value.is_boolean())
+        }
         "line" | "command" if event == "error" => {
             value.is(|value| value.is_null() || value.is_u64() || value.is_string())
         }
