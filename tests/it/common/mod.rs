@@ -3,8 +3,10 @@
 mod content;
 mod peer;
 mod program;
+mod relay;
 pub(crate) mod shape;
 
 pub(crate) use content::{Folder, content, root, same};
-pub(crate) use peer::{Options, Peer, join, room};
+pub(crate) use peer::{Options, Peer, has_joined, join, room};
 pub(crate) use program::{DEADLINE, Program};
+pub(crate) use relay::relay;

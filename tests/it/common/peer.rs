@@ -253,7 +253,7 @@ pub(crate) fn join(newcomer: &mut Peer, member: &mut Peer) {
 }
 
 /// Whether the event says that the member with this id is here now.
-fn has_joined(event: &Value, id: &str) -> bool {
+pub(crate) fn has_joined(event: &Value, id: &str) -> bool {
     let of_list = |list: &Value| list.as_array().unwrap().iter().any(|member| member["id"] == id);
     match event["event"].as_str().unwrap() {
         "joined" => of_list(&event["members"]),
