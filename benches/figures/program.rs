@@ -26,7 +26,8 @@ impl Program {
     /// Starts klatch alone on a free port of loopback, with nothing kept on disk.
     pub(crate) fn start(options: &[&str]) -> Result<Self> {
         let began = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_klatch"))
+        let built = || env!("CARGO_BIN_EXE_klatch").into();
+        let mut child = Command::new(std::env::var_os("KLATCH_BIN").unwrap_or_else(built))
             .args(["--ui", "terminal", "--json", "--ephemeral", "--stay"])
             .args(["--listen", "127.0.0.1:0"])
             .args(options)

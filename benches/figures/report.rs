@@ -33,19 +33,6 @@ impl Report {
         self.push(figure, show(measured), goal, verdict);
     }
 
-    /// A figure with a goal that it should reach or exceed.
-    pub(crate) fn at_least(
-        &mut self,
-        figure: &str,
-        measured: f64,
-        least: f64,
-        show: fn(f64) -> String,
-    ) {
-        let verdict = if measured >= least { "ok" } else { "MISSED" };
-        let goal = format!("at least {}", show(least));
-        self.push(figure, show(measured), goal, verdict);
-    }
-
     /// A figure without a goal, to read the others by.
     pub(crate) fn note(&mut self, figure: &str, measured: String) {
         self.push(figure, measured, String::new(), "");

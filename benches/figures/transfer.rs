@@ -29,13 +29,14 @@ pub(crate) fn transfer(size_mib: u64, report: &mut Report) -> Result<()> {
     let (mut floors, mut klatchs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let (mut hashing, mut peaks) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        warm(folder.path(), size)?;
+        warm(sources.path(), size)?;
         let out = folder.path().join("floor.bin");
         let floor_s = floor::transfer(&source, &out)?;
         remove_checked(&out, size)?;
-        warm(folder.path(), size)?;
+        warm(sources.path(), size)?;
         let klatch = klatch_transfer(&source, folder.path())?;
         remove_checked(&klatch.path, size)?;
+        eprintln!("  floor {floor_s:.2} s, klatch {:.2} s", klatch.transfer_s);
         ratios.push(floor_s / klatch.transfer_s);
         floors.push(floor_s);
         klatchs.push(klatch.transfer_s);
@@ -66,7 +67,7 @@ fn klatch_transfer(source: &Path, folder: &Path) -> Result<Took> {
     let downloads = folder.to_string_lossy();
     let mut bob =
         Program::start(&["--name", "bob", "--downloads", &downloads, "--connect", &address])?;
-    alice.event("member_joined")?;
+    alice.event("joined")?;
     bob.event("joined")?;
     let began = Instant::now();
     alice.tell(&format!("send {}", source.display()))?;
@@ -93,7 +94,8 @@ fn random_file(path: &Path, size: u64) -> Result<()> {
 }
 
 /// A virtual machine hands free memory back to its host, and the next first touch of it is slow:
-/// touching some and freeing it right before a transfer makes all transfers alike.
+/// touching some and freeing it right before a transfer makes all transfers alike. `folder` lies
+/// in memory where it can, so that no disk is busy with it.
 fn warm(folder: &Path, size: u64) -> Result<()> {
     let path = folder.join("warm.bin");
     let mut file = File::create(&path)?;
