@@ -29,6 +29,8 @@ pub(super) const NOBODY: u64 = u64::MAX;
 pub(super) struct Stdin<R> {
     /// Its lines.
     pub(super) lines: LineReader<R>,
+    /// How many of them were read, answers to questions among them.
+    pub(super) number: u64,
     /// A person types, and is asked for passwords on the terminal.
     pub(super) interactive: bool,
     /// Answers password questions, in place of lines.
@@ -66,7 +68,6 @@ impl<R: BufRead> Stdin<R> {
                 return Ended::Node;
             }
         }
-        let mut number = 0;
         loop {
             // While the printer lags, nothing is read, so that no answer is lost.
             self.output.wait_for(self.feed.position().saturating_sub(LAG));
@@ -74,7 +75,8 @@ impl<R: BufRead> Stdin<R> {
                 Ok(Line::End) | Err(_) => return Ended::Stdin,
                 Ok(line) => line,
             };
-            number += 1;
+            self.number += 1;
+            let number = self.number;
             let input = line.into_text().and_then(|text| parse(&text.unwrap_or_default()));
             let given = match input {
                 Ok(Input::Empty) => Ok(()),
@@ -133,6 +135,7 @@ impl<R: BufRead> Stdin<R> {
                 return None;
             }
             self.output.print_after(after, &Notice::PasswordRequired { address });
+            self.number += 1;
             let password = password_from_lines(&mut self.lines);
             return self.heard(line, password);
         }

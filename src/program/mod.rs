@@ -140,6 +140,8 @@ fn attend(node: Node, settings: &Settings, output: &Arc<Output>, first: Vec<Comm
     let lines = LineReader::new(io::BufReader::new(io::stdin()), Limits::default().line_max_bytes);
     let stdin = Stdin {
         lines,
+        // The answer to the question of the start was a line as well.
+        number: u64::from(settings.ui.is_none()),
         interactive: io::stdin().is_terminal() && !settings.json,
         password_file: settings.password_file.clone(),
         handle: node.handle().clone(),
