@@ -1,9 +1,3 @@
-<<<<<<< HEAD
-//! Real nodes over real sockets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
-
-mod hostile;
-=======
 //! Real programs over real sockets: what interface.md promises, seen from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
@@ -13,6 +7,7 @@ mod bad_input;
 mod contract;
 mod downloads;
 mod endings;
+mod hostile;
 mod locks;
 mod nodes;
 mod partition;
@@ -23,4 +18,3 @@ mod strangers;
 mod swarm;
 mod talk;
 mod waiting;
->>>>>>> main

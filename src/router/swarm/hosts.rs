@@ -3,7 +3,7 @@
 use super::{BITMAPS_MAX_BYTES, Router};
 use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
-use crate::router::ids::{ConnId, FileId};
+use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::links::{Hosting, Link};
 use crate::router::message::Held;
 
@@ -23,20 +23,19 @@ impl Router {
             return;
         }
         let wants = fetching && !known.is_some_and(|hosting| hosting.fetching);
-        let before = known.and_then(|known| known.held.as_ref()).map_or(0, bitmap_bytes);
+        let others = link.bitmap_bytes - known.map_or(0, bitmap_bytes);
         let held = match held {
             Held::All => None,
-            Held::Some(bitmap) => {
-                let bytes = link.bitmap_bytes - before + bitmap_bytes(&bitmap);
-                if chunks.is_some_and(|chunks| chunks != bitmap.len()) || bytes > BITMAPS_MAX_BYTES
-                {
-                    return;
-                }
-                Some(bitmap)
-            }
+            Held::Some(bitmap) if chunks.is_some_and(|chunks| chunks != bitmap.len()) => return,
+            Held::Some(bitmap) => Some(bitmap),
         };
-        link.bitmap_bytes = link.bitmap_bytes - before + held.as_ref().map_or(0, bitmap_bytes);
-        link.hosting.insert(file, Hosting { held, fetching });
+        let hosting = Hosting { held, fetching };
+        let bytes = others + bitmap_bytes(&hosting);
+        if bytes > BITMAPS_MAX_BYTES {
+            return;
+        }
+        link.bitmap_bytes = bytes;
+        link.hosting.insert(file, hosting);
         if wants && self.sharing.files().contains(&file) {
             self.mark_link(conn, |link| {
                 link.say_hosting.insert(file);
@@ -63,8 +62,33 @@ impl Router {
     pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId) {
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         if let Some(hosting) = link.hosting.remove(&file) {
-            link.bitmap_bytes -= hosting.held.as_ref().map_or(0, bitmap_bytes);
+            link.bitmap_bytes -= bitmap_bytes(&hosting);
         }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    /// A host lacks a chunk (or the list) of a file of so many chunks although it said otherwise;
+    /// what it says next counts again.
+    pub(super) fn not_held(
+        &mut self,
+        host: &MemberId,
+        file: FileId,
+        chunk: Option<u32>,
+        chunks: u32,
+    ) {
+        let Some((conn, _)) = self.link_of(host) else { return };
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let Some(hosting) = link.hosting.get_mut(&file) else { return };
+        let others = link.bitmap_bytes - bitmap_bytes(hosting);
+        match chunk {
+            Some(chunk) => {
+                hosting.held.get_or_insert_with(|| Bitmap::all(chunks)).remove(chunk);
+            }
+            None => hosting.held = Some(Bitmap::none(chunks)),
+        }
+        link.bitmap_bytes = others + bitmap_bytes(hosting);
         if let Some(download) = self.swarm.downloads.get_mut(&file) {
             download.hosts_of = None;
         }
@@ -79,6 +103,7 @@ impl Router {
     }
 }
 
-fn bitmap_bytes(bitmap: &Bitmap) -> usize {
-    (bitmap.len() as usize).div_ceil(8)
+/// What remembering it costs, in bytes of bitmap.
+fn bitmap_bytes(hosting: &Hosting) -> usize {
+    hosting.held.as_ref().map_or(0, |held| (held.len() as usize).div_ceil(8))
 }

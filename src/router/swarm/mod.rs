@@ -11,7 +11,6 @@ use super::Router;
 use super::bitmap::Bitmap;
 use super::event::{Effect, FetchError, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
-use super::links::Hosting;
 use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
 use super::text::Untrusted;
@@ -285,36 +284,11 @@ impl Router {
                 }
             }
             (FetchError::NotHeld, Some(host)) => {
-                // It said otherwise; what it says next counts again.
                 let chunks = download.held.len();
-                if let Some((conn, _)) = self.link_of(&host) {
-                    self.set_hosting(conn, file, chunks, |hosting| match (chunk, hosting) {
-                        (Some(chunk), Some(hosting)) => {
-                            let held = hosting.held.get_or_insert_with(|| Bitmap::all(chunks));
-                            held.remove(chunk);
-                        }
-                        (None, Some(hosting)) => hosting.held = Some(Bitmap::none(chunks)),
-                        (_, None) => {}
-                    });
-                }
+                self.not_held(&host, file, chunk, chunks);
             }
             (FetchError::Disk(failure), _) => self.fail_download(file, failure),
             (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
-        }
-    }
-
-    fn set_hosting(
-        &mut self,
-        conn: ConnId,
-        file: FileId,
-        _chunks: u32,
-        change: impl FnOnce(Option<&mut Hosting>),
-    ) {
-        if let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) {
-            change(link.hosting.get_mut(&file));
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
         }
     }
 
