@@ -25,8 +25,10 @@ pub(super) enum Placed {
     Waits,
     /// It continues another version of its chain: somebody has a fork of it.
     Conflict,
-    /// It proves a fork, or changes the proof of one; then those that had waited for it.
+    /// It proves a fork; then those that had waited for it.
     Forked(Vec<Arc<SignedEntry>>),
+    /// It is a better proof of a known fork; nothing else changes.
+    Proof,
     /// A bound of this node is reached.
     Refused,
 }
@@ -419,7 +421,7 @@ impl Log {
         }
         fork.proof[1] = entry.clone();
         fork.proof.sort_by_key(|proof| proof.id);
-        Placed::Forked(Vec::new())
+        Placed::Proof
     }
 
     /// Keeps the prefix of a chain, and as proof the two entries of its first forked seq.

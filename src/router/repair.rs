@@ -91,6 +91,10 @@ impl Router {
                 }
                 true
             }
+            Placed::Proof => {
+                self.say_fork(chain);
+                true
+            }
             Placed::Conflict => {
                 self.mark_link(via, |link| {
                     link.probes.entry(chain).or_insert(0);
@@ -102,12 +106,17 @@ impl Router {
         }
     }
 
-    fn forked(&mut self, chain: Chain) {
+    /// The proof of a fork is another: all must come to the same one.
+    fn say_fork(&mut self, chain: Chain) {
         let due = self.now;
         self.mark_links(|link| {
             link.say_haves.insert(chain);
             link.say_haves_at = Some(due);
         });
+    }
+
+    fn forked(&mut self, chain: Chain) {
+        self.say_fork(chain);
         let entries: Vec<_> = self.room.log.entries().cloned().collect();
         self.rebuild_catalogue(&entries);
         let name = self.roster.name_of(&chain.author);
@@ -150,7 +159,8 @@ impl Router {
         }
         let admitting = self.room.history_from == Some(member) && first_vector;
         for have in haves {
-            if admitting && have.chain != self.room.chain {
+            let room_left = self.room.history.len() < self.config.limits.chains;
+            if admitting && room_left && have.chain != self.room.chain {
                 self.room.history.insert(have.chain, have.len);
             }
             self.have_arrived(id, member, have);
@@ -183,10 +193,13 @@ impl Router {
         if have.chain != self.room.chain {
             return;
         }
+        if !self.roster.members.contains_key(&holder) {
+            return;
+        }
         // Nobody can hold more than there is.
         let len = have.len.min(self.room.log.chain_len(&have.chain));
         let held = self.room.receipts.entry(holder).or_default();
-        if len > *held && self.roster.members.contains_key(&holder) {
+        if len > *held {
             *held = len;
             self.tell_held();
         }
