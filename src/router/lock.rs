@@ -9,6 +9,10 @@ use crate::crypto::identity::Identity;
 use crate::crypto::lock::Lock;
 use crate::crypto::room_key::RoomKey;
 
+/// Changes that one may have missed: far more than people make, and so few that nobody can lead
+/// a room to the end of numbers.
+const EPOCHS_MISSED_MAX: u64 = 1 << 20;
+
 /// What became of a record that somebody sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Considered {
@@ -99,6 +103,9 @@ impl LockState {
         }
         if record.rank() <= self.newest.rank() {
             return Considered::Loses;
+        }
+        if record.body.epoch.saturating_sub(self.newest.body.epoch) > EPOCHS_MISSED_MAX {
+            return Considered::Unfounded;
         }
         let listed = record.body.setter.is_some_and(|setter| self.lists(&setter));
         if !listed && !record.follows(&self.newest.body.key) {

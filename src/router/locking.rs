@@ -41,7 +41,10 @@ impl Router {
     /// Makes a change of one's own and tells it to everyone present.
     pub(super) fn change_lock(&mut self, key: RoomKey, lock: Option<Lock>) {
         let mut members = vec![self.my_id];
-        members.extend(self.roster.present().map(|(id, _)| *id));
+        // Links first: whoever is only heard of must not take the place of one who is here.
+        let (linked, heard_of): (Vec<_>, Vec<_>) =
+            self.roster.present().partition(|(_, member)| member.conn.is_some());
+        members.extend(linked.into_iter().chain(heard_of).map(|(id, _)| *id));
         members.truncate(LISTED_MAX);
         let record = self.room.lock.change(&self.room.id, &self.me, key, lock, members);
         self.lock_changed(&record, false, None);

@@ -21,8 +21,12 @@ use crate::crypto::room_key::RoomKey;
 ///
 /// A message of 8 KiB, every character escaped, with all parents fits.
 pub const ENTRY_MAX_BYTES: usize = 20 * 1024;
+/// Longest signed bytes of a presence record; a full one of this version has 10 KiB.
+pub const PRESENCE_MAX_BYTES: usize = 16 * 1024;
 /// Parents that an entry names at most.
 pub const PARENTS_MAX: usize = 8;
+/// Changes that a lock can have: no room comes near it, and one more can always be counted.
+const EPOCHS_MAX: u64 = 1 << 62;
 /// Members that a lock record lists at most.
 pub const LISTED_MAX: usize = 256;
 
@@ -305,13 +309,16 @@ impl SignedPresence {
     /// Verifies, then parses.
     ///
     /// # Errors
-    /// When the bytes are of the wrong form, hold a name that is not allowed, or are not signed by
-    /// the member they name.
+    /// When the bytes are too long, of the wrong form, hold a name that is not allowed, or are not
+    /// signed by the member they name.
     pub fn verify(
         room: &RoomId,
         bytes: &[u8],
         signature: &[u8; 64],
     ) -> Result<Arc<Self>, SignedError> {
+        if bytes.len() > PRESENCE_MAX_BYTES {
+            return Err(SignedError::TooLarge);
+        }
         let mut body: Presence = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
         let message = [PRESENCE, &room.0, bytes].concat();
         if !identity::verify(&body.member.0, &message, signature) {
@@ -410,7 +417,7 @@ impl SignedRecord {
         let form = wire.members.len() <= LISTED_MAX
             && (wire.epoch == 0) == wire.setter.is_none()
             && (wire.epoch > 0 || (lock.is_none() && wire.members.is_empty()))
-            && wire.epoch < u64::MAX;
+            && wire.epoch < EPOCHS_MAX;
         if !form {
             return Err(SignedError::Form);
         }
