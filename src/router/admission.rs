@@ -185,6 +185,10 @@ impl Router {
                 }
                 (self.room.id, Grounds::Granted)
             }
+            // A password opens the room that was asked for; it does not lead into another.
+            Outcome::Joined { room, .. } if self.room.settled && room != self.room.id => {
+                return self.refuse(id, Why::OtherRoom);
+            }
             Outcome::Joined { room, record } => (room, Grounds::Joined { record }),
         };
         let agreement = Agreement {
@@ -442,7 +446,7 @@ impl Router {
             Some(Purpose::Lane(member))
                 if !matches!(conn.stage, Stage::Lane { open: true, .. }) =>
             {
-                self.lane_failed(member, conn.remote);
+                self.lane_failed(member, &conn);
             }
             _ => {
                 if let (Some(member), Some(Why::NotListed)) = (agreed, refusal.map(|r| r.why)) {

@@ -22,6 +22,9 @@ const UNLINKED_MAX: usize = 128;
 /// Least time between records that outdo those of another run.
 const OUTDO_MS: u64 = 1_000;
 
+/// For so long a dial that led nowhere counts against whoever taught the address.
+const TELLER_MS: u64 = 60_000;
+
 /// One's own record and what goes into it.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -156,7 +159,11 @@ impl Router {
             return;
         }
         let (now, limits) = (self.now, self.config.limits.clone());
-        let Some(member) = self.roster.entry(body.member, now, teller, &limits) else { return };
+        let here = self.on_loopback(via);
+        let log = &self.room.log;
+        let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
+        let known = self.roster.entry(body.member, now, teller, (&limits, spoke));
+        let Some(member) = known else { return };
         if let Some(known) = &member.record
             && known.body.version >= body.version
         {
@@ -170,6 +177,7 @@ impl Router {
         let listed = before.map_or(Vec::new(), |before| before.body.unlinked.clone());
         member.heard = now;
         member.taught_by = teller;
+        member.taught_here = here;
         // It said something in this room since: it is worth a dial again, whoever passed it on.
         member.redial.given_up = false;
         let quiet = !member.present;
@@ -201,8 +209,12 @@ impl Router {
         seen: IpAddr,
     ) {
         let (now, limits) = (self.now, self.config.limits.clone());
-        if let Some(known) = self.roster.entry(id, now, id, &limits) {
+        let here = self.on_loopback(conn);
+        let log = &self.room.log;
+        let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
+        if let Some(known) = self.roster.entry(id, now, id, (&limits, spoke)) {
             known.conn = Some(conn);
+            known.taught_here = here;
             known.lost = None;
             known.redial.conn = None;
             known.redial.wait_ms = limits.redial_min_ms;
@@ -290,24 +302,30 @@ impl Router {
                 self.maybe_locked_out(id, how);
             }
             Some(_) => {}
-            None => {
-                let failed = self.failed_dials.entry(teller).or_default();
-                failed.push_back(now);
-                while failed.front().is_some_and(|at| now.since(*at) >= 60_000) {
-                    failed.pop_front();
-                }
-            }
+            None => self.taught_in_vain(teller),
         }
+    }
+
+    /// An address that `teller` taught led nowhere.
+    pub(super) fn taught_in_vain(&mut self, teller: MemberId) {
+        let now = self.now;
+        self.failed_dials.retain(|_, failed| {
+            failed.retain(|at| now.since(*at) < TELLER_MS);
+            !failed.is_empty()
+        });
+        self.failed_dials.entry(teller).or_default().push_back(now);
     }
 
     /// A teller whose taught addresses fail too often is not followed for a while.
     fn teller_tired(&self, teller: &MemberId, subject: &MemberId) -> bool {
         // What a member says of itself over its own link is worth any number of dials.
-        teller != subject
-            && self.failed_dials.get(teller).is_some_and(|failed| {
-                failed.iter().filter(|at| self.now.since(**at) < 60_000).count()
-                    >= self.limits().failed_dials_per_teller_min
-            })
+        teller != subject && self.teaches_in_vain(teller)
+    }
+
+    pub(super) fn teaches_in_vain(&self, teller: &MemberId) -> bool {
+        let recent = |at: &&Millis| self.now.since(**at) < TELLER_MS;
+        let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
+        failed >= self.limits().failed_dials_per_teller_min
     }
 
     fn redial_due(&mut self) {
@@ -328,23 +346,19 @@ impl Router {
                     && member.redial.at <= self.now
                     && !self.teller_tired(&member.taught_by, id)
             })
-            .map(|(id, member)| (*id, member.taught_by))
+            .map(|(id, _)| *id)
             .collect();
-        for (id, teller) in due {
+        for id in due {
             if free == 0 || self.links().count() >= self.limits().peers {
                 return;
             }
-            let teller_local = match self.roster.get(&teller).and_then(|teller| teller.conn) {
-                Some(conn) => self.on_loopback(conn),
-                None => self.links().any(|(conn, _)| self.on_loopback(conn)),
-            };
             let Some(member) = self.roster.members.get_mut(&id) else { continue };
             let Some(record) = &member.record else { continue };
             let next = record.body.addresses.iter().enumerate().skip(member.redial.next_address);
             let usable = next.into_iter().find(|(_, address)| {
                 address.port() >= FIRST_TAUGHT_PORT
                     && !address.ip().is_unspecified()
-                    && (!is_loopback(address.ip()) || teller_local)
+                    && (!is_loopback(address.ip()) || member.taught_here)
             });
             let Some((index, address)) = usable.map(|(index, address)| (index, *address)) else {
                 member.redial.next_address = 0;

@@ -94,6 +94,9 @@ impl Router {
             return;
         }
         link.lane_wanted = Some(now);
+        if self.teaches_in_vain(&member) {
+            return;
+        }
         let open = self
             .conns
             .values()
@@ -178,7 +181,12 @@ impl Router {
     }
 
     /// A dial for a lane failed: the next address is next.
-    pub(in crate::router) fn lane_failed(&mut self, member: MemberId, remote: Option<SocketAddr>) {
+    pub(in crate::router) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
+        if conn.role == Role::LaneServe {
+            // It asked for this dial, and named the address.
+            self.taught_in_vain(member);
+        }
+        let remote = conn.remote;
         let addresses = self.addresses_for_lane(member);
         let Some(lanes) = self.swarm.lanes.get_mut(&member) else { return };
         let gone: Vec<_> =
