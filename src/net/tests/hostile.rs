@@ -397,3 +397,26 @@ fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
     }
     assert_eq!(bob.last(conn), Closed::Silent);
 }
+
+#[test]
+fn r5_a_thread_that_panics_costs_its_own_connection_only() {
+    let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
+    let (session, bobs_session) = linked(&alice, &bob, bob.addr, Role::Session);
+    // Whoever takes the shelf's lock from now on panics: bob's thread of the next lane.
+    let shelf = Arc::clone(&bob.lanes);
+    let poisoned = std::panic::catch_unwind(move || {
+        let _held = shelf.0.lock();
+        panic!("a test of panics");
+    });
+    assert!(poisoned.is_err());
+    let (lane, bobs_lane) = linked(&alice, &bob, bob.addr, Role::LaneServe);
+    alice.order(lane, Order::StartLane { member: bob.member(), fetch: false });
+    bob.order(bobs_lane, Order::StartLane { member: alice.member(), fetch: true });
+    assert_eq!(bob.closed(bobs_lane), Closed::Gone);
+    assert_eq!(alice.closed(lane), Closed::Gone);
+    alice.say(session, Message::Ping(1));
+    assert_eq!(bob.said(bobs_session), Message::Ping(1));
+    bob.say(bobs_session, Message::Pong(1));
+    assert_eq!(alice.said(session), Message::Pong(1));
+    linked(&alice, &bob, bob.addr, Role::Session);
+}

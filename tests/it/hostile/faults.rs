@@ -93,7 +93,8 @@ fn w1_1_000_lying_strangers_cost_little_and_are_gone_in_time() {
             open.push(channel);
         }
         if number % 100 == 99 {
-            assert!(status_of(id, "Threads:") < threads + 70);
+            // One for each connection, and one for its handshake.
+            assert!(status_of(id, "Threads:") <= threads + 2 * 64);
             assert!(status_of(id, "VmRSS:") < memory_kb + 32 * 1024);
         }
     }

@@ -217,7 +217,8 @@ fn w5_replayed_duplicated_and_reordered_records_show_nothing_twice() {
 
 #[test]
 fn w5_what_a_side_said_sent_back_to_it_ends_the_connection() {
-    for reflected in 0..4 {
+    // Hello, what the plan says, identity: nothing is committed before these.
+    for reflected in 0..3 {
         let (alice, mut bob) = (Host::new("alice"), Host::new("bob"));
         let via = relay(alice.addr(), move |_, side, number, record| {
             if side == 0 && number == reflected {

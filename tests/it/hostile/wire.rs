@@ -142,7 +142,7 @@ fn w8_a_member_that_wants_lanes_makes_us_dial_a_handful() {
     let eve = Eve::new();
     let mut session: Session = eve.join_with(alice.addr(), None, vec![trap]);
     let limits = Limits::default();
-    for _ in 0..12 {
+    for _ in 0..18 {
         session.say(&Message::LaneWanted);
         alice.run(Command::Wait { what: Wait::Time(300), within_ms: 5_000 }).unwrap();
     }
