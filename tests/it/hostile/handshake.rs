@@ -155,8 +155,7 @@ fn h3_an_eavesdropper_sees_the_same_whatever_the_password_is() {
         });
         let mut bob = Host::new("bob");
         assert_eq!(bob.connect_with(via, typed).unwrap_err().code, Code::WrongPassword);
-        let heard = heard.lock().unwrap().clone();
-        heard
+        std::mem::take(&mut *heard.lock().unwrap())
     };
     let (short, long) = (transcript("12345678"), transcript(&"a long password ".repeat(8)));
     // Only run ids and keys differ, and those are sealed.

@@ -56,8 +56,10 @@ fn w6_counts_and_numbers_that_cannot_be_end_the_link() {
     let have = json!({"author": id, "nonce": nonce, "len": 1, "head": id});
     let lies = [
         json!({"kind": "hosting", "file": file, "chunks": u32::MAX, "held": "", "fetching": true}),
-        json!({"kind": "hosting", "file": file, "chunks": 1_u64 << 32, "held": "", "fetching": true}),
-        json!({"kind": "hosting", "file": file, "chunks": 131_073, "held": "AA==", "fetching": true}),
+        json!({"kind": "hosting", "file": file, "chunks": 1_u64 << 32, "held": "",
+            "fetching": true}),
+        json!({"kind": "hosting", "file": file, "chunks": 131_073, "held": "AA==",
+            "fetching": true}),
         json!({"kind": "have", "list": vec![have.clone(); 101]}),
         json!({"kind": "have", "list": [{"author": id, "nonce": nonce, "len": -1, "head": id}]}),
         json!({"kind": "have", "list": [{"author": id, "nonce": nonce, "len": 1e30, "head": id}]}),
