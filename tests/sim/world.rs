@@ -256,6 +256,8 @@ impl World {
         let n = &mut self.nodes[node];
         assert!(n.router.is_none(), "{} runs already", n.name);
         n.run += 1;
+        self.cancelled.retain(|(of, _)| *of != node);
+        let n = &mut self.nodes[node];
         n.view = View::default();
         n.pending.clear();
         n.replies.clear();
