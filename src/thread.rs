@@ -50,8 +50,8 @@ where
     })
 }
 
-/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer,
-/// the resolver, the signal handlers'. There is no other.
+/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer
+/// of notices and that of answers, the resolver, the signal handlers'. There is no other.
 ///
 /// # Errors
 /// When the system cannot start another thread.

@@ -157,18 +157,32 @@ fn attend(node: Node, settings: &Settings, output: &Arc<Output>, first: Vec<Comm
         thread::spawn_exempt("stdin", move || read_commands(stdin, first, &handle, stay))
     };
     let signals = signals::watch(quit.clone());
-    for started in [printing, reading, signals] {
+    let (end, ended) = bounded(1);
+    let (last, said) = bounded(1);
+    let answering = {
+        let (output, failures) = (Arc::clone(output), Arc::clone(&failures));
+        thread::spawn_exempt("answers", move || {
+            answer_commands(&face, &output, &failures, (&turns, &awaited));
+            let Ok(node_code) = ended.recv() else { return };
+            let exit_code = u8::max(node_code, failures.any().into());
+            output.wait_ended(LAST_LINES);
+            output.print(&Notice::Stopped { exit_code });
+            // Who waited for it may have gone.
+            let _ = last.send(exit_code);
+        })
+    };
+    for started in [printing, reading, signals, answering] {
         if let Err(error) = started {
             let text = format!("the system starts no thread for klatch: {error}");
             failures.say(output, 0, None, Failure::new(Code::IoError, text));
             quit();
         }
     }
-    answer_commands(&face, output, &failures, (&turns, &awaited));
-    let exit_code = node.wait_stopped().max(u8::from(failures.any()));
-    output.wait_ended(LAST_LINES);
-    output.print(&Notice::Stopped { exit_code });
-    exit_code
+    let node_code = node.wait_stopped();
+    // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
+    // that print, and must not hold up the end.
+    let _ = end.send(node_code);
+    said.recv_timeout(LAST_LINES).unwrap_or_else(|_| node_code.max(failures.any().into()))
 }
 
 fn read_commands<R: io::BufRead>(

@@ -345,9 +345,14 @@ impl Router {
             Grounds::Joined { ref record } if moving => {
                 self.take_room(&agreement, record.clone());
             }
-            Grounds::Joined { ref record } if record.rank() > self.room.lock.newest().rank() => {
+            // Whoever comes back by password takes the lock that the password opened, whatever
+            // its rank: that is what the person asked for. Only a host that lags behind us
+            // learns our record instead.
+            Grounds::Joined { ref record } if !self.room.lock.knows(record) => {
+                let mine = self.room.lock.newest().body.setter == Some(self.my_id);
+                let overruled = mine && self.room.lock.newest().body.epoch >= record.body.epoch;
                 self.room.lock.adopt(record.clone());
-                self.lock_changed(record, false, Some(id));
+                self.lock_changed(record, overruled, Some(id));
             }
             _ => {}
         }

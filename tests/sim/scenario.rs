@@ -305,10 +305,13 @@ impl Story {
         self.world.trace.remark(self.world.now_ms, "all is quiet");
         self.world.run(90_000);
         let groups = self.world.groups();
-        let names = |group: &Vec<usize>| {
-            group.iter().map(|n| self.world.nodes[*n].name.as_str()).collect::<Vec<_>>()
+        let describe = |world: &mut World, group: &Vec<usize>| {
+            let names: Vec<_> = group.iter().map(|n| world.nodes[*n].name.clone()).collect();
+            let first = world.inspect(group[0]);
+            format!("{names:?} in {:?} under {:?}", first.room, first.lock)
         };
-        assert_eq!(groups.len(), 1, "apart: {:?}", groups.iter().map(names).collect::<Vec<_>>());
+        let apart: Vec<_> = groups.iter().map(|group| describe(&mut self.world, group)).collect();
+        assert_eq!(groups.len(), 1, "apart: {apart:#?}");
         self.world.check_room(&groups[0]);
     }
 

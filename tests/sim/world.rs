@@ -6,8 +6,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use data_encoding::BASE64;
 use klatch::crypto::binding::Role;
 use klatch::crypto::identity::Identity;
 use klatch::crypto::lock::Lock;
@@ -255,6 +256,8 @@ impl World {
         let n = &mut self.nodes[node];
         assert!(n.router.is_none(), "{} runs already", n.name);
         n.run += 1;
+        self.cancelled.retain(|(of, _)| *of != node);
+        let n = &mut self.nodes[node];
         n.view = View::default();
         n.pending.clear();
         n.replies.clear();
@@ -662,9 +665,22 @@ pub fn unreachable(code: Code) -> Failure {
     Failure::new(code, "nobody answers there")
 }
 
-/// A lock that decodes; making real ones is slow on purpose, so all rooms share it.
-pub fn lock() -> Lock {
-    static LOCK: OnceLock<Lock> = OnceLock::new();
-    let make = || Lock::new(&Password::new("a long enough one").unwrap(), &[0; 32]).unwrap();
-    LOCK.get_or_init(make).clone()
+/// An OPAQUE setup that somebody drew once.
+const SETUP: &str = "\
+    28BcIw4MsBsJXSSoLDzibW2Ib/Tl1cIKEKpthl0Lil31Xv29sgt+daF3eRvjdTrSK+VF/yG+UaWAJVWeA34Jr5Rt\
+    gkbmRjNsEUxmP6t4ugBxe4hvi3NneWvUsSrscTsP2Jjq3jE1kj/AxHO/y05eoZKg+vHRaG/7dzaaXufC/DQ=\
+";
+
+/// A registration with it.
+const REGISTRATION: &str = "\
+    xkYweK67wodGDhO67cg1/XE9aFMoiyIGEM2CIUKMy1+37G2gPxQNkiNtu3Pjf2otrAiUgVFGqeYfm4cQpdIGj2tL\
+    xWCkBWYL7NR6HD5manUdITob940erbYfVl0mLY9IoJC3YEY+RbOf7lVQ8w1OJj1cCKWa+jN7lPEndiAohUvLftXq\
+    CzLpGThMlm5GBWeZ7oO820Wu5s+JkVgu/IzWOwbLIGeaUP0Q/JQaN8OnHHLceNpJvF5WUpQJVyaGcDhN\
+";
+
+/// A lock that decodes. Real ones are drawn, so that no seed could be replayed, and slow on
+/// purpose: all rooms share this one, and the world knows which password opens which.
+fn lock() -> Lock {
+    let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
+    Lock::from_bytes(&decode(SETUP), &decode(REGISTRATION)).unwrap()
 }
