@@ -94,7 +94,10 @@ fn guard<F: FnOnce()>(work: F) {
 }
 
 /// Lowers the priority of the calling thread: bulk work must not delay chat.
+///
+/// Only Linux has priorities of threads; elsewhere this would slow the whole program down.
 pub fn lower_priority() {
+    #[cfg(target_os = "linux")]
     // A failure leaves the thread at normal priority, which is correct, only less polite.
     let _ = rustix::process::nice(10);
 }

@@ -1,6 +1,8 @@
 //! What the tree must look like, as tests: the invariants of ARCHITECTURE.md that a compiler
 //! does not see.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot read the tree fails.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -92,9 +94,8 @@ fn threads_begin_in_one_module_and_channels_are_bounded() {
     for (path, text) in rust_files("src") {
         let text = program(&text);
         if path != Path::new("src/thread.rs") && !path.ends_with("tests.rs") {
-            let found: Vec<_> = lines_with(text, &["thread::spawn(", "thread::Builder"])
-                .filter(|line| !line.contains("crate::thread::spawn("))
-                .collect();
+            let banned = ["std::thread::spawn", "std::thread::Builder", "use std::thread;"];
+            let found: Vec<_> = lines_with(text, &banned).collect();
             assert!(found.is_empty(), "{}: {found:?}", path.display());
         }
         let found: Vec<_> = lines_with(text, &["unbounded("]).collect();
@@ -122,8 +123,10 @@ fn nothing_is_left_half_done() {
                 continue;
             }
             let marks = ["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME", "XXX"];
-            let found: Vec<_> =
-                text.lines().filter(|l| marks.iter().any(|m| l.contains(m))).collect();
+            let found: Vec<_> = text
+                .lines()
+                .filter(|l| marks.iter().any(|m| l.contains(m)) && !l.contains("uXXXX"))
+                .collect();
             assert!(found.is_empty(), "{}: {found:?}", path.display());
         }
     }

@@ -10,8 +10,10 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::lane::{BATCH_BYTES, DATA_BYTES, HEADER_BYTES, Header, Request, Status};
-use super::serve::{closed_by_recv, closed_by_send};
+use super::lane::{
+    BATCH_BYTES, DATA_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send,
+    violation,
+};
 use super::stream::{Channel, RecvHalf, SendHalf};
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::router::event::{Closed, FetchError};
@@ -21,6 +23,8 @@ use crate::router::event::{Closed, FetchError};
 pub struct FetchLane {
     /// Requests that may be unanswered.
     most: usize,
+    /// A record comes within so long, or the lane ends: a host that drips must not keep threads.
+    patience: Duration,
     sender: Mutex<SendHalf>,
     receiver: Mutex<RecvHalf>,
     turns: Mutex<Turns>,
@@ -44,9 +48,10 @@ struct Turns {
 }
 
 impl FetchLane {
-    /// Begins to fetch over `channel`, with up to `most` requests unanswered.
+    /// Begins to fetch over `channel`, with up to `most` requests unanswered. The lane ends when a
+    /// record that is due takes longer than `patience`.
     #[must_use]
-    pub fn new(channel: Channel, most: usize) -> Self {
+    pub fn new(channel: Channel, most: usize, patience: Duration) -> Self {
         let socket = Arc::clone(channel.socket());
         let (sender, mut receiver) = channel.split();
         receiver.set_read_ahead(BATCH_BYTES);
@@ -54,6 +59,7 @@ impl FetchLane {
         let most = most.max(1);
         Self {
             most,
+            patience,
             sender: Mutex::new(sender),
             receiver: Mutex::new(receiver),
             turns: Mutex::new(turns),
@@ -128,6 +134,17 @@ impl FetchLane {
 
     fn turned(&self, number: u64) -> Option<&Condvar> {
         self.turned.get((number % self.most as u64) as usize)
+    }
+
+    /// The next record; the lane ends if there is none.
+    fn record<'r>(&self, receiver: &'r mut RecvHalf, max: usize) -> Result<&'r [u8], FetchError> {
+        let record = receiver.recv_by(max, Instant::now() + self.patience);
+        record.map_err(|error| self.fail(closed_by_recv(error)))
+    }
+
+    fn fail(&self, closed: Closed) -> FetchError {
+        self.close(closed);
+        FetchError::Lane
     }
 
     /// Lets the next one read.
@@ -210,10 +227,7 @@ impl Answer<'_> {
     pub fn read(&mut self, out: &mut Vec<u8>) -> Result<(), FetchError> {
         out.clear();
         while self.left > 0 && out.len() + DATA_BYTES <= BATCH_BYTES {
-            let record = match self.receiver.recv(RECORD_MAX_PLAIN_BYTES) {
-                Ok(record) => record,
-                Err(error) => return Err(self.lane.fail(closed_by_recv(error))),
-            };
+            let record = self.lane.record(&mut self.receiver, RECORD_MAX_PLAIN_BYTES)?;
             if record.is_empty() {
                 self.ended = true;
                 return Err(FetchError::NotHeld);
@@ -229,10 +243,7 @@ impl Answer<'_> {
     }
 
     fn begin(&mut self, request: &Request) -> Result<(), FetchError> {
-        let header = match self.receiver.recv(HEADER_BYTES) {
-            Ok(record) => Header::from_bytes(record),
-            Err(error) => return Err(self.lane.fail(closed_by_recv(error))),
-        };
+        let header = Header::from_bytes(self.lane.record(&mut self.receiver, HEADER_BYTES)?);
         let Some(header) = header.filter(|header| header.request == *request) else {
             return Err(self.lane.fail(violation("no answer to what was asked")));
         };
@@ -249,19 +260,8 @@ impl Answer<'_> {
     }
 }
 
-impl FetchLane {
-    fn fail(&self, closed: Closed) -> FetchError {
-        self.close(closed);
-        FetchError::Lane
-    }
-}
-
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         if self.ended { self.lane.pass() } else { self.lane.close(Closed::Gone) }
     }
-}
-
-fn violation(what: &str) -> Closed {
-    Closed::Protocol(format!("what came over a data lane is {what}"))
 }

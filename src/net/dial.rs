@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::conn::Conn;
+use super::life::{self, Opened};
 use super::preamble::{self, PreambleError};
-use super::{Conn, Net, Opened, spoken};
+use super::{Net, spoken};
 use crate::crypto::binding::{Role, Side};
 use crate::router::event::{Event, Target};
 use crate::router::ids::ConnId;
@@ -38,9 +40,7 @@ const SLICE: Duration = Duration::from_millis(50);
 pub fn start(net: &Arc<Net>, id: ConnId, target: Target, role: Role) -> io::Result<()> {
     let shared = Arc::clone(net);
     net.conns.start(id, &net.limits, None, move |conn| {
-        if let Some(opened) = dial_or_report(&shared, conn, target, role) {
-            super::run(&shared, conn, opened);
-        }
+        life::run(&shared, conn, || dial_or_report(&shared, conn, target, role));
     })
 }
 

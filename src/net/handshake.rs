@@ -6,9 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::Net;
+use super::conn::Conn;
 use super::outbox::{NoOrder, Order};
 use super::stream::{Channel, RecvError};
-use super::{Conn, Net};
 use crate::crypto::binding::{Binding, Role, Side, identity_message, room_tag};
 use crate::crypto::identity;
 use crate::crypto::noise::HandshakeHash;

@@ -1,6 +1,6 @@
 //! The addresses of this computer under which peers can reach it.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Names of interfaces that lead to virtual machines and containers on this computer.
 const VIRTUAL: &[&str] = &["docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "cni", "flannel"];
@@ -16,8 +16,8 @@ enum Rank {
     Virtual,
 }
 
-/// The addresses under which a listener bound to `bound` can be reached, best first, without
-/// loopback (except when it is bound to that) and link-local ones.
+/// The addresses under which a listener bound to `bound` can be reached, best first: those of the
+/// network without link-local ones, then loopback, for peers on this computer.
 #[must_use]
 pub fn addresses(bound: SocketAddr) -> Vec<SocketAddr> {
     if !bound.ip().is_unspecified() {
@@ -35,7 +35,9 @@ pub fn addresses(bound: SocketAddr) -> Vec<SocketAddr> {
         .collect();
     ranked.sort();
     ranked.dedup();
-    ranked.into_iter().map(|(_, ip)| SocketAddr::new(ip, bound.port())).collect()
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let all = ranked.into_iter().map(|(_, ip)| ip).chain([here]);
+    all.map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
 fn rank(name: &str, ip: IpAddr) -> Option<Rank> {
@@ -72,6 +74,12 @@ mod tests {
         for (name, ip) in [("lo", "127.0.0.1"), ("lo", "::1"), ("eth0", "fe80::1")] {
             assert_eq!(ranked(name, ip), None);
         }
+    }
+
+    #[test]
+    fn whoever_is_on_this_computer_can_come_too() {
+        let all = addresses("0.0.0.0:51692".parse().unwrap());
+        assert_eq!(all.last(), Some(&"127.0.0.1:51692".parse().unwrap()));
     }
 
     #[test]

@@ -32,6 +32,8 @@
 //! before any chunk is asked for. Whoever asks knows the length of every answer from the size of
 //! the file; an answer of another length is a violation that ends the lane.
 
+use super::stream::{RecvError, SendError};
+use crate::router::event::Closed;
 use crate::router::ids::FileId;
 
 /// Bytes of a request.
@@ -158,6 +160,28 @@ impl Header {
         };
         Some(Self { request, status, bytes: u64::from_be_bytes(rest.try_into().ok()?) })
     }
+}
+
+/// How a lane ends with what cannot be received.
+pub(super) fn closed_by_recv(error: RecvError) -> Closed {
+    match error {
+        RecvError::Closed => Closed::Gone,
+        RecvError::TimedOut => Closed::Silent,
+        RecvError::TooLong { .. } | RecvError::BadRecord => Closed::Protocol(error.to_string()),
+    }
+}
+
+/// How a lane ends with what cannot be sent.
+pub(super) fn closed_by_send(error: SendError) -> Closed {
+    match error {
+        SendError::Closed | SendError::TooLong { .. } | SendError::UsedUp => Closed::Gone,
+        SendError::Stuck => Closed::Silent,
+    }
+}
+
+/// How a lane ends over what should not have come.
+pub(super) fn violation(what: &str) -> Closed {
+    Closed::Protocol(format!("what came over a data lane is {what}"))
 }
 
 /// Writes the parts one after another into `out`, which is as long as all of them.

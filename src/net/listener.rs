@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Conn, Net, Opened, preamble, spoken};
+use super::conn::Conn;
+use super::life::{self, Opened};
+use super::{Net, preamble, spoken};
 use crate::crypto::binding::Side;
 use crate::router::notice::{Code, Failure};
 
@@ -106,25 +108,30 @@ fn admit(net: &Arc<Net>, stream: TcpStream, remote: SocketAddr) {
     let shared = Arc::clone(net);
     let id = net.conns.next_accepted();
     let started = net.conns.start(id, &net.limits, Some(permit), move |conn| {
-        accepted(&shared, conn, stream, remote, now);
+        life::run(&shared, conn, || accepted(&shared, conn, stream, remote, now));
     });
     if let Err(error) = started {
         tracing::warn!(%error, "no thread could be started for a connection");
     }
 }
 
-fn accepted(net: &Net, conn: &Conn, stream: TcpStream, remote: SocketAddr, since: Instant) {
+fn accepted(
+    net: &Net,
+    conn: &Conn,
+    stream: TcpStream,
+    remote: SocketAddr,
+    since: Instant,
+) -> Option<Opened> {
     let stream = Arc::new(stream);
     conn.attach(&stream, remote.ip());
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+    stream.set_nodelay(true).ok()?;
     let deadline = since + Duration::from_millis(net.limits.handshake_deadline_ms);
     match preamble::answer(&stream, remote, deadline) {
-        Ok((role, channel, h)) => {
-            super::run(net, conn, Opened { side: Side::Listener, role, channel, h, since });
+        Ok((role, channel, h)) => Some(Opened { side: Side::Listener, role, channel, h, since }),
+        Err(error) => {
+            tracing::debug!(%error, %remote, "a connection came to nothing");
+            None
         }
-        Err(error) => tracing::debug!(%error, %remote, "a connection came to nothing"),
     }
 }
 

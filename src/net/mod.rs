@@ -15,32 +15,30 @@ pub mod interfaces;
 pub mod lane;
 pub mod listener;
 pub mod outbox;
+pub mod places;
 pub mod preamble;
 pub mod serve;
 pub mod session;
 pub mod stream;
 
+mod life;
 mod plan;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::crypto::binding::{Role, Side};
 use crate::crypto::identity::Identity;
-use crate::crypto::noise::HandshakeHash;
 use crate::crypto::random::random;
 use crate::crypto::room_key::RoomKey;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Draw, Event};
 use crate::router::ids::{ConnId, LogNonce, MemberId, RoomId};
-use conn::{Conn, Conns};
+use conn::Conns;
 use gate::Gate;
-use handshake::Handshake;
 use stream::Channel;
 
 /// Where admitted lanes go.
@@ -65,101 +63,6 @@ pub struct Net {
     pub gate: Arc<Gate>,
     /// Where admitted lanes go.
     pub lanes: Arc<dyn Lanes>,
-}
-
-/// A connection whose channel is up.
-struct Opened {
-    side: Side,
-    role: Role,
-    channel: Channel,
-    h: HandshakeHash,
-    since: Instant,
-}
-
-/// Everything from the channel to the end of the connection, on its own thread. The router hears
-/// of its beginning and, exactly once, of its end.
-fn run(net: &Net, conn: &Conn, opened: Opened) {
-    let Opened { side, role, channel, h, since } = opened;
-    let remote = channel.remote();
-    let socket = Arc::clone(channel.socket());
-    let event = Event::ConnOpened { conn: conn.id, side, role, remote };
-    if net.inbox.send(event).is_err() {
-        return;
-    }
-    let report = Report { net, conn };
-    let mut handshake = Handshake::new(net, conn, (side, role), (channel, h), since);
-    match handshake.run() {
-        Ok(admitted) => {
-            let channel = handshake.into_channel();
-            match role {
-                Role::Session => session::run(net, conn, channel, admitted.room),
-                Role::LaneFetch | Role::LaneServe => lane(net, conn, channel),
-            }
-            drop(report);
-        }
-        Err(end) => {
-            let told = handshake.end(end);
-            // First, so that nobody waits for the farewell.
-            drop(report);
-            if told {
-                linger(&socket);
-            }
-        }
-    }
-}
-
-/// Reports the end of a connection, also when its thread panics.
-struct Report<'a> {
-    net: &'a Net,
-    conn: &'a Conn,
-}
-
-impl Drop for Report<'_> {
-    fn drop(&mut self) {
-        let event = Event::ConnClosed { conn: self.conn.id, how: self.conn.cause() };
-        // Without a router there is nobody left to tell.
-        let _ = self.net.inbox.send(event);
-    }
-}
-
-/// Waits for the router's word that the lane is admitted, and for the peer's.
-fn lane(net: &Net, conn: &Conn, mut channel: Channel) {
-    let patience = Duration::from_millis(net.limits.dead_after_ms);
-    match handshake::start_lane(net, conn, &mut channel, Instant::now() + patience) {
-        Ok((member, fetch)) => {
-            conn.note(net.lanes.lane(conn.id, member, fetch, channel));
-        }
-        Err(end) => {
-            if handshake::farewell(net, conn, &mut channel, end) {
-                linger(channel.socket());
-            }
-        }
-    }
-}
-
-/// Lets the peer read the last words: a socket that is closed while bytes of the peer's are
-/// unread is reset, and what was sent last may be lost with it.
-fn linger(socket: &std::net::TcpStream) {
-    use std::io::Read;
-    use std::net::Shutdown;
-    const TIME: Duration = Duration::from_millis(500);
-    const BYTES: usize = 64 * 1024;
-    let deadline = Instant::now() + TIME;
-    let mut left = BYTES;
-    let mut room = [0; 1024];
-    if socket.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    while left > 0 {
-        let time = deadline.saturating_duration_since(Instant::now());
-        if time.is_zero() || socket.set_read_timeout(Some(time)).is_err() {
-            return;
-        }
-        match (&*socket).read(&mut room) {
-            Ok(count) if count > 0 => left = left.saturating_sub(count),
-            _ => return,
-        }
-    }
 }
 
 /// `192.168.1.5 port 51692`: how people name an address.

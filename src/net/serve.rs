@@ -1,28 +1,25 @@
 //! The serving side of a data lane: answers requests in order, out of what is held on this disk.
 //!
 //! One thread per lane reads and sends; nothing is hashed here, for whoever asked verifies. Chunks
-//! are sent a few at a time ([`Places`]), so that each arrives, and can be passed on, soon.
+//! are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on, soon.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
 use super::lane::{
     BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, REQUEST_BYTES, Request, Status, Wanted,
+    closed_by_recv, closed_by_send, violation,
 };
-use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
+use super::places::{Place, Places};
+use super::stream::{Channel, RecvHalf, SendHalf};
 use crate::files::merkle::chunk_range;
 use crate::files::served::Served;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
-
-/// A place that got nothing through for so long is given to who waits.
-const PLACE_STUCK: Duration = Duration::from_secs(2);
-/// Who waited so long for a place is told that the host is busy, and may ask another one.
-const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// What this node serves: its own files, and downloads as far as they have come.
 #[derive(Debug, Default)]
@@ -61,109 +58,6 @@ impl Sources {
         let mut sources = self.lock();
         if sources.get(file).is_some_and(|current| Arc::ptr_eq(current, source)) {
             sources.remove(file);
-        }
-    }
-}
-
-/// A few places for chunks that are on their way, given in the order of asking.
-///
-/// Few at a time, because a chunk that has arrived can be passed on, and four that are under way
-/// can not. A receiver that takes nothing for 2 s loses its place to who waits, and goes on
-/// without.
-#[derive(Debug)]
-pub struct Places {
-    most: usize,
-    state: Mutex<Taken>,
-    freed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    /// Who holds a place, and when something last got through.
-    holders: BTreeMap<u64, Instant>,
-    /// Who waits, first come first.
-    waiting: VecDeque<u64>,
-    next: u64,
-    closed: bool,
-}
-
-/// A place, until it is dropped.
-#[derive(Debug)]
-pub struct Place<'a> {
-    places: &'a Places,
-    number: u64,
-}
-
-impl Places {
-    /// So many places.
-    #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), state: Mutex::default(), freed: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a place; `None` when none came free in time, or after [`Places::close`].
-    #[must_use]
-    pub fn take(&self) -> Option<Place<'_>> {
-        let deadline = Instant::now() + PLACE_WAIT;
-        let mut state = self.lock();
-        let number = state.next;
-        state.next += 1;
-        state.waiting.push_back(number);
-        loop {
-            let now = Instant::now();
-            if state.closed || now >= deadline {
-                state.waiting.retain(|waiting| *waiting != number);
-                // Whoever is first now may have been waiting behind this one only.
-                self.freed.notify_all();
-                return None;
-            }
-            if state.waiting.front() == Some(&number) && state.make_room(self.most, now) {
-                state.waiting.pop_front();
-                state.holders.insert(number, now);
-                self.freed.notify_all();
-                return Some(Place { places: self, number });
-            }
-            let stuck = state.holders.values().min().map(|oldest| *oldest + PLACE_STUCK);
-            let until = stuck.filter(|at| *at > now).unwrap_or(deadline).min(deadline);
-            let waited = self.freed.wait_timeout(state, until - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Gives no more places, and sends away who waits.
-    pub fn close(&self) {
-        self.lock().closed = true;
-        self.freed.notify_all();
-    }
-}
-
-impl Taken {
-    /// Whether there is a free place, taking one from a receiver that is stuck if need be.
-    fn make_room(&mut self, most: usize, now: Instant) -> bool {
-        if self.holders.len() >= most {
-            self.holders.retain(|_, since| now.saturating_duration_since(*since) < PLACE_STUCK);
-        }
-        self.holders.len() < most
-    }
-}
-
-impl Place<'_> {
-    /// Something got through.
-    pub fn progressed(&self) {
-        if let Some(since) = self.places.lock().holders.get_mut(&self.number) {
-            *since = Instant::now();
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if self.places.lock().holders.remove(&self.number).is_some() {
-            self.places.freed.notify_all();
         }
     }
 }
@@ -331,23 +225,4 @@ impl Serving<'_> {
 
 fn request(record: &[u8]) -> Result<Request, Closed> {
     Request::from_bytes(record).ok_or_else(|| violation("no request"))
-}
-
-fn violation(what: &str) -> Closed {
-    Closed::Protocol(format!("what came over a data lane is {what}"))
-}
-
-pub(super) fn closed_by_recv(error: RecvError) -> Closed {
-    match error {
-        RecvError::Closed => Closed::Gone,
-        RecvError::TimedOut => Closed::Silent,
-        RecvError::TooLong { .. } | RecvError::BadRecord => Closed::Protocol(error.to_string()),
-    }
-}
-
-pub(super) fn closed_by_send(error: SendError) -> Closed {
-    match error {
-        SendError::Closed | SendError::TooLong { .. } | SendError::UsedUp => Closed::Gone,
-        SendError::Stuck => Closed::Silent,
-    }
 }

@@ -4,14 +4,14 @@
 //! as back-pressure. The writer takes orders in batches, so that a burst leaves with few system
 //! calls. While nothing moves, neither holds a buffer.
 
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::Net;
+use super::conn::Conn;
 use super::outbox::{Order, Queued};
 use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
-use super::{Conn, Net};
 use crate::router::event::{Closed, Event};
 use crate::router::ids::RoomId;
 use crate::router::message::{Message, Refusal, Why};
@@ -32,7 +32,7 @@ pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
         return conn.note(Closed::Gone);
     }
     let (sender, receiver) = channel.split();
-    thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let (alive, done) = bounded::<()>(0);
         let writer = spawn_scoped(scope, "writer", STACK_SMALL_BYTES, move || {
             let _alive = alive;
@@ -174,7 +174,7 @@ struct ShutOnPanic<'a>(&'a Conn);
 
 impl Drop for ShutOnPanic<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if std::thread::panicking() {
             tracing::error!("a session's writer panicked; the session is closed");
             self.0.shut();
         }

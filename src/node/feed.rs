@@ -5,6 +5,9 @@
 //! everything else lies in a ring, and a reader that fell behind is told how many it missed. One
 //! sequence runs through both, so that each reader sees them in the order in which they came.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,6 +59,8 @@ struct State {
     readers: BTreeMap<u64, Cursor>,
     next_reader: u64,
     keep_history: bool,
+    /// Place in the log where the present room begins.
+    room_from: u64,
     ended: bool,
 }
 
@@ -112,6 +117,7 @@ impl Feed {
             readers: BTreeMap::new(),
             next_reader: 0,
             keep_history: false,
+            room_from: 0,
             ended: false,
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() }) }
@@ -177,7 +183,11 @@ impl State {
         let item = Item { sequence: self.next, notice: notice.map(Arc::new), bytes };
         self.next += 1;
         if of_room {
+            let left = item.notice.is_none();
             self.log.push(item);
+            if left {
+                self.room_from = self.log.end();
+            }
             self.trim_log();
             while self.log.bytes > self.log_max_bytes {
                 self.log.pop();
@@ -198,9 +208,7 @@ impl State {
             None => self.log.end(),
         };
         if self.keep_history {
-            let left = self.log.items.iter().rposition(|item| item.notice.is_none());
-            let since_left = left.map_or(0, |place| place as u64 + 1);
-            keep_from = keep_from.min(self.log.first + since_left);
+            keep_from = keep_from.min(self.room_from);
         }
         while self.log.first < keep_from.min(self.log.end()) {
             self.log.pop();
@@ -314,124 +322,4 @@ fn cost_bytes(notice: &Notice) -> usize {
         _ => 0,
     };
     text + 512
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::router::ids::{EntryId, MemberId};
-    use crate::router::notice::Who;
-    use crate::router::text::Untrusted;
-
-    fn remark(number: usize) -> Notice {
-        Notice::Remark { text: number.to_string() }
-    }
-
-    fn message(number: usize) -> Notice {
-        Notice::Message {
-            id: EntryId([0; 32]),
-            from: Who { id: MemberId([0; 32]), name: Untrusted::new("alice") },
-            text: Untrusted::new(number.to_string()),
-            time_ms: 0,
-            own: false,
-            history: false,
-            order: String::new(),
-            known: true,
-        }
-    }
-
-    fn rest(reader: &mut Reader) -> Vec<Heard> {
-        let next = || {
-            Some(reader.next(Some(Duration::ZERO)))
-                .filter(|heard| !matches!(heard, Heard::Nothing | Heard::Ended))
-        };
-        std::iter::from_fn(next).collect()
-    }
-
-    fn heard(notice: Notice) -> Heard {
-        Heard::Notice(Arc::new(notice))
-    }
-
-    #[test]
-    fn readers_hear_everything_in_order_from_before_they_came() {
-        let feed = Feed::new(8, usize::MAX);
-        feed.push(remark(1));
-        feed.push(message(2));
-        let mut reader = feed.reader();
-        feed.push(remark(3));
-        feed.push(message(4));
-        assert!(reader.position() < feed.position());
-        let expected = [remark(1), message(2), remark(3), message(4)].map(heard);
-        assert_eq!(rest(&mut reader), expected);
-        assert_eq!(reader.position(), feed.position());
-        assert_eq!(reader.next(Some(Duration::ZERO)), Heard::Nothing);
-        feed.end();
-        assert_eq!(reader.next(None), Heard::Ended);
-    }
-
-    #[test]
-    fn a_slow_reader_misses_remarks_and_is_told_but_no_message() {
-        let feed = Feed::new(2, usize::MAX);
-        let mut slow = feed.reader();
-        let mut quick = feed.reader();
-        for number in 0..5 {
-            feed.push(remark(number));
-            feed.push(message(number));
-            assert_eq!(rest(&mut quick).len(), 2);
-        }
-        let mut expected = vec![Heard::Missed(3)];
-        expected.extend((0..3).map(|number| heard(message(number))));
-        expected.extend([remark(3), message(3), remark(4), message(4)].map(heard));
-        assert_eq!(rest(&mut slow), expected);
-    }
-
-    #[test]
-    fn what_everybody_read_is_dropped() {
-        let feed = Feed::new(2, usize::MAX);
-        let (mut first, mut second) = (feed.reader(), feed.reader());
-        (0..100).for_each(|number| feed.push(message(number)));
-        rest(&mut first);
-        assert_eq!(feed.shared.lock().log.items.len(), 100);
-        rest(&mut second);
-        assert_eq!(feed.shared.lock().log.items.len(), 0);
-        feed.push(message(1));
-        drop(second);
-        rest(&mut first);
-        assert_eq!(feed.shared.lock().log.bytes, 0);
-    }
-
-    #[test]
-    fn history_lasts_until_the_room_is_left() {
-        let feed = Feed::new(0, usize::MAX);
-        feed.keep_history();
-        let mut first = feed.reader();
-        feed.push(message(1));
-        assert_eq!(rest(&mut first), [heard(message(1))]);
-        assert_eq!(rest(&mut feed.reader()), [heard(message(1))]);
-        feed.forget();
-        feed.push(message(2));
-        assert_eq!(rest(&mut first), [Heard::Forget, heard(message(2))]);
-        assert_eq!(rest(&mut feed.reader()), [heard(message(2))]);
-    }
-
-    #[test]
-    fn a_reader_that_never_reads_costs_a_bounded_amount() {
-        let feed = Feed::new(2, 10 * cost_bytes(&message(0)));
-        let mut stalled = feed.reader();
-        (0..25).for_each(|number| feed.push(message(number)));
-        let heard_all = rest(&mut stalled);
-        assert_eq!(heard_all.first(), Some(&Heard::Missed(13)));
-        assert_eq!(heard_all.len(), 1 + 12);
-    }
-
-    #[test]
-    fn a_waiting_reader_is_woken() {
-        let feed = Feed::new(2, usize::MAX);
-        let mut reader = feed.reader();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(move || reader.next(None));
-            feed.push(remark(1));
-            assert_eq!(waiting.join().unwrap(), heard(remark(1)));
-        });
-    }
 }

@@ -215,16 +215,14 @@ impl Shell {
         let inbox = self.net.inbox.clone();
         let spare = password.clone();
         let spawned = thread::spawn("lock", STACK_LARGE_BYTES, move || {
-            if let Some(event) = lock_prepared(face, line, room, &password) {
-                // Without a router nobody waits for it.
-                let _ = inbox.send(event);
-            }
+            // Without a router nobody waits for it.
+            let _ = inbox.send(lock_prepared(face, line, room, &password));
         });
         match spawned {
             Ok(thread) => self.work.threads.push(thread),
             Err(error) => {
                 tracing::warn!(%error, "no thread could be started for a new lock");
-                self.work.local.extend(lock_prepared(face, line, room, &spare));
+                self.work.local.push_back(lock_prepared(face, line, room, &spare));
             }
         }
     }
@@ -286,15 +284,15 @@ impl Drop for Shell {
     }
 }
 
-fn lock_prepared(face: FaceId, line: u64, room: RoomId, password: &Password) -> Option<Event> {
+fn lock_prepared(face: FaceId, line: u64, room: RoomId, password: &Password) -> Event {
     match Lock::new(password, &room.0) {
         Ok(lock) => {
             let key = RoomKey::generate();
-            Some(Event::LockPrepared { face, line, room, lock, key })
+            Event::LockPrepared { face, line, room, lock, key }
         }
         Err(error) => {
-            tracing::error!(%error, "a lock could not be made");
-            None
+            let text = format!("no lock could be made from the password: {error}");
+            Event::LockFailed { face, line, failure: Failure::new(Code::IoError, text) }
         }
     }
 }

@@ -32,7 +32,8 @@ use self::pool::{Bounds, Pool};
 use crate::limits::Limits;
 use crate::net::Lanes;
 use crate::net::chunk::FetchLane;
-use crate::net::serve::{Host, Places, Sources, serve};
+use crate::net::places::Places;
+use crate::net::serve::{Host, Sources, serve};
 use crate::net::stream::Channel;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
@@ -187,7 +188,7 @@ impl Transfers {
             return Closed::Gone;
         }
         if fetch {
-            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue));
+            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck));
             let Some(_open) = self.open_lane(conn, Lane::Fetch(Arc::clone(&lane))) else {
                 return Closed::ByUs;
             };

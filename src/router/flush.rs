@@ -44,13 +44,17 @@ impl Router {
     }
 
     fn flush_lock_and_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let newest = self.room.lock.newest().clone();
+        let (mark, newest) = (self.room.lock.mark(), self.room.lock.newest().clone());
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if let Some(number) = link.pong.take() {
             messages.push(Message::Pong(number));
         }
         if std::mem::take(&mut link.say_record) {
-            messages.push(Message::Record(newest));
+            // Each record is founded on the one before it.
+            let behind = self.room.lock.after(&link.told).filter(|records| !records.is_empty());
+            let records = behind.unwrap_or_else(|| vec![newest]);
+            messages.extend(records.into_iter().map(Message::Record));
+            link.told = mark;
         }
         let mut members = Vec::new();
         while members.len() < RECORDS_AT_ONCE
@@ -66,6 +70,7 @@ impl Router {
     fn flush_haves(&mut self, id: ConnId, messages: &mut Vec<Message>) {
         let (now, page) = (self.now, self.config.limits.have_page);
         let log = &self.room.log;
+        let unlinked = self.presence.unlinked();
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         for _ in 0..PAGES_AT_ONCE {
             let Some(after) = link.vector else { break };
@@ -82,8 +87,12 @@ impl Router {
             let haves: Vec<Have> = changed
                 .iter()
                 .filter_map(|chain| log.have(chain))
-                // Its own chain is always said: that is the receipt.
-                .filter(|have| have.chain.author == link.member || !known(have))
+                // Its own chain is always said: that is the receipt. So are those of members that
+                // we cannot reach, for it to pass on.
+                .filter(|have| {
+                    let author = have.chain.author;
+                    author == link.member || unlinked.contains(&author) || !known(have)
+                })
                 .collect();
             messages.extend(haves.chunks(page).map(|haves| Message::Have(haves.to_vec())));
             link.say_haves_at = None;

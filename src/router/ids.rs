@@ -103,7 +103,7 @@ hex_id!(
     32
 );
 hex_id!(
-    /// A lock record: SHA-256 over its bytes.
+    /// A lock record: SHA-256 over label, room and signed bytes.
     RecordHash,
     32
 );

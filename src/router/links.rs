@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
-use super::ids::{FileId, LogNonce, MemberId, RoomId, RunId};
+use super::ids::{FileId, MemberId, RoomId, RunId};
 use super::message::{Have, Hello, KeyMark, Wanted, Why};
 use super::signed::{Chain, SignedPresence, SignedRecord};
 use super::time::Millis;
@@ -77,8 +77,6 @@ pub(super) enum Purpose {
 pub(super) struct Agreement {
     pub(super) member: MemberId,
     pub(super) room: RoomId,
-    /// The chain to go on with, if this node moves.
-    pub(super) nonce: LogNonce,
     pub(super) grounds: Grounds,
     /// Our newest record when we began to agree.
     pub(super) our_mark: KeyMark,
@@ -86,6 +84,8 @@ pub(super) struct Agreement {
     /// An older link of this pair was pinged then.
     pub(super) doubts: Option<Millis>,
     pub(super) presence: Option<Arc<SignedPresence>>,
+    /// The peer was ready before us.
+    pub(super) early: Option<(u16, IpAddr)>,
 }
 
 #[derive(Debug, Clone)]
@@ -185,6 +185,8 @@ pub(super) struct Link {
     pub(super) rtt_ms: u64,
 
     pub(super) say_record: bool,
+    /// The newest record that the peer knows, as far as we told or agreed.
+    pub(super) told: KeyMark,
     pub(super) say_presence: BTreeSet<MemberId>,
     /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
     pub(super) vector: Option<Option<Chain>>,
@@ -219,7 +221,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(member: MemberId, run: RunId, now: Millis, burst: u32) -> Self {
+    pub(super) fn new(
+        member: MemberId,
+        run: RunId,
+        now: Millis,
+        burst: u32,
+        told: KeyMark,
+    ) -> Self {
         Self {
             member,
             run,
@@ -228,6 +236,7 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             say_record: false,
+            told,
             say_presence: BTreeSet::new(),
             vector: Some(None),
             say_haves: BTreeSet::new(),

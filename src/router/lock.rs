@@ -70,6 +70,11 @@ impl LockState {
         self.newest.body.members.contains(member)
     }
 
+    /// Whether a record is one of those that are kept.
+    pub(super) fn knows(&self, record: &SignedRecord) -> bool {
+        self.newest_first().any(|kept| kept.hash == record.hash)
+    }
+
     /// Makes the record of a change by this node. It becomes the newest at once.
     pub(super) fn change(
         &mut self,
@@ -94,7 +99,7 @@ impl LockState {
     /// Takes in a record that a member sent, if it ranks higher and is well founded: made by
     /// somebody who knew our newest key, or whom our newest record lists.
     pub(super) fn consider(&mut self, record: &Arc<SignedRecord>) -> Considered {
-        if self.newest_first().any(|kept| kept.hash == record.hash) {
+        if self.knows(record) {
             return Considered::Known;
         }
         if record.rank() <= self.newest.rank() {

@@ -29,12 +29,19 @@ impl Router {
             Err(Failure::new(Code::Cancelled, "the room was left before it was locked"))
         };
         self.reply(face, line, "password", result);
+        self.run_deferred();
+    }
+
+    pub(super) fn lock_failed(&mut self, face: FaceId, line: u64, failure: Failure) {
+        self.commands.locking = false;
+        self.reply(face, line, "password", Err(failure));
+        self.run_deferred();
     }
 
     /// Makes a change of one's own and tells it to everyone present.
     pub(super) fn change_lock(&mut self, key: RoomKey, lock: Option<Lock>) {
-        let mut members: Vec<MemberId> = self.roster.present().map(|(id, _)| *id).collect();
-        members.push(self.my_id);
+        let mut members = vec![self.my_id];
+        members.extend(self.roster.present().map(|(id, _)| *id));
         members.truncate(LISTED_MAX);
         let record = self.room.lock.change(&self.room.id, &self.me, key, lock, members);
         self.lock_changed(&record, false, None);
@@ -58,6 +65,20 @@ impl Router {
         }
     }
 
+    /// A record over a link: one that we cannot follow ends it, for we would never agree.
+    pub(super) fn record_told(
+        &mut self,
+        conn: ConnId,
+        member: MemberId,
+        record: &Arc<SignedRecord>,
+    ) {
+        let higher = record.rank() > self.room.lock.newest().rank();
+        if !self.record_arrived(conn, record) && higher {
+            self.locked_out(member);
+            self.refuse(conn, Why::NotListed);
+        }
+    }
+
     /// The newest record is another: tell people, tell links, close those it does not list.
     pub(super) fn lock_changed(
         &mut self,
@@ -66,11 +87,11 @@ impl Router {
         from: Option<ConnId>,
     ) {
         if let Some(setter) = record.body.setter {
-            let by = self.who(&setter);
+            let (by, own) = (self.who(&setter), setter == self.my_id);
             self.notify(if record.body.lock.is_some() {
-                Notice::RoomLocked { by, overruled }
+                Notice::RoomLocked { by, own, overruled }
             } else {
-                Notice::RoomUnlocked { by, overruled }
+                Notice::RoomUnlocked { by, own, overruled }
             });
         }
         let locked = record.body.lock.is_some();
@@ -86,6 +107,10 @@ impl Router {
             }
         }
         self.presence.locked_out_told = false;
+        // Who would not have us under the record before may have us under this one.
+        for member in self.roster.members.values_mut() {
+            member.redial.given_up = false;
+        }
     }
 
     /// A member holds a newer lock record that we cannot follow: say how to come back.

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::ids::{EntryId, MemberId};
+use super::ids::{EntryId, LogNonce, MemberId};
 use super::message::{Have, Wanted};
 use super::signed::{Chain, EntryRef, PARENTS_MAX, SignedEntry};
 use crate::crypto::hash::digest;
@@ -105,6 +105,13 @@ impl Log {
         self.chains.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(chain, _)| chain)
     }
 
+    /// Every chain of an author.
+    pub(super) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
+        let first = Chain { author: *author, nonce: LogNonce([0; 8]) };
+        let last = Chain { author: *author, nonce: LogNonce([0xff; 8]) };
+        self.chains.range(first..=last).map(|(chain, _)| chain)
+    }
+
     /// Accepted length of a chain.
     pub(super) fn chain_len(&self, chain: &Chain) -> u64 {
         self.chains.get(chain).map_or(0, |state| state.items.len() as u64)
@@ -160,12 +167,21 @@ impl Log {
                     return Placed::Known;
                 }
                 if seq == fork.at {
-                    return self.improve_proof(entry);
+                    let prefix = self.entry_at(&chain, seq - 1).map(|entry| entry.id);
+                    return if entry.body.prev == prefix {
+                        self.improve_proof(entry)
+                    } else {
+                        Placed::Conflict
+                    };
                 }
             }
             if let Some(ours) = self.entry_at(&chain, seq) {
                 if ours.id == entry.id {
                     return Placed::Known;
+                }
+                if ours.body.prev != entry.body.prev {
+                    // The first difference lies further back: both must be seen there.
+                    return Placed::Conflict;
                 }
                 let ours = ours.clone();
                 return self.fork(chain, seq, ours, entry.clone(), limits);
@@ -481,3 +497,7 @@ impl Log {
 fn index(seq: u64) -> usize {
     usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

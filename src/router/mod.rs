@@ -22,10 +22,12 @@ mod attempts;
 mod catalogue;
 mod commands;
 mod flush;
+mod guesses;
 mod lock;
 mod locking;
 mod log;
 mod presence;
+mod pulse;
 mod repair;
 mod room;
 mod roster;
@@ -65,7 +67,7 @@ pub struct Router {
     reserved: Option<ConnId>,
     next_conn: u64,
     attempts: attempts::Attempts,
-    guesses: admission::Guesses,
+    guesses: guesses::Guesses,
     presence: presence::Own,
     catalogue: catalogue::Catalogue,
     sharing: sharing::Sharing,
@@ -100,7 +102,7 @@ impl Router {
             reserved: None,
             next_conn: 1 << 63,
             attempts: attempts::Attempts::default(),
-            guesses: admission::Guesses::default(),
+            guesses: guesses::Guesses::default(),
             presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
             sharing: sharing::Sharing::default(),
@@ -166,6 +168,7 @@ impl Router {
             Event::LockPrepared { face, line, room, lock, key } => {
                 self.lock_prepared(face, line, room, lock, key);
             }
+            Event::LockFailed { face, line, failure } => self.lock_failed(face, line, failure),
             Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
             Event::ConnOpened { conn, side, role, remote } => {
                 self.conn_opened(conn, side, role, remote);
@@ -173,8 +176,8 @@ impl Router {
             Event::HelloArrived { conn, theirs, same_room } => {
                 self.hello_arrived(conn, &theirs, same_room);
             }
-            Event::Identified { conn, member, outcome, draw } => {
-                self.identified(conn, member, outcome, draw);
+            Event::Identified { conn, member, outcome, .. } => {
+                self.identified(conn, member, outcome);
             }
             Event::Said { conn, message } => self.said(conn, message),
             Event::Congested { conn } => self.congested(conn, true),

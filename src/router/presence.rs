@@ -16,6 +16,12 @@ use super::{Router, is_loopback};
 /// Ports that taught addresses may not name: those of other services.
 const FIRST_TAUGHT_PORT: u16 = 1024;
 
+/// Members that a record lists as out of reach: more would not fit into a message.
+const UNLINKED_MAX: usize = 128;
+
+/// Least time between records that outdo those of another run.
+const OUTDO_MS: u64 = 1_000;
+
 /// One's own record and what goes into it.
 #[derive(Debug, Default)]
 pub(super) struct Own {
@@ -27,6 +33,8 @@ pub(super) struct Own {
     unlinked: Vec<MemberId>,
     refreshed: Millis,
     record: Option<Arc<SignedPresence>>,
+    /// Others hold a record of an earlier run of ours with a higher version.
+    outdone: bool,
     /// People were told that their password is not the newest.
     pub(super) locked_out_told: bool,
 }
@@ -44,6 +52,11 @@ impl Own {
 
     pub(super) fn first_address(&self) -> Option<SocketAddr> {
         self.interfaces.first().copied()
+    }
+
+    /// Members that count as present and cannot be reached from here.
+    pub(super) fn unlinked(&self) -> &[MemberId] {
+        &self.unlinked
     }
 
     /// The record is of another room.
@@ -68,14 +81,14 @@ impl Own {
 impl Router {
     fn own_body(&mut self, bye: bool) -> Presence {
         let clock = u64::try_from(self.wall_ms()).unwrap_or(0);
-        self.presence.version = clock.max(self.presence.version + 1);
+        self.presence.version = clock.max(self.presence.version.saturating_add(1));
         Presence {
             member: self.my_id,
             run: self.config.run,
             version: self.presence.version,
             name: self.config.name.clone(),
             addresses: self.presence.addresses(self.limits().addresses_per_member),
-            unlinked: self.presence.unlinked.clone(),
+            unlinked: self.presence.unlinked.iter().take(UNLINKED_MAX).copied().collect(),
             bye,
         }
     }
@@ -98,6 +111,7 @@ impl Router {
     /// Signs the record anew and tells it to every link.
     pub(super) fn renew_presence(&mut self) {
         self.presence.record = None;
+        self.presence.outdone = false;
         self.presence.refreshed = self.now;
         let room = self.room.id;
         self.sign_presence_for(&room);
@@ -134,20 +148,30 @@ impl Router {
         let body = &record.body;
         let Some(teller) = self.member_of(via) else { return };
         if body.member == self.my_id {
+            // The clock was set back since an earlier run, whose record still counts: outdo it.
+            if body.run != self.config.run && body.version >= self.presence.version {
+                self.presence.version = body.version;
+                self.presence.outdone = true;
+            }
             return;
         }
         let (now, limits) = (self.now, self.config.limits.clone());
         let Some(member) = self.roster.entry(body.member, now, teller, &limits) else { return };
-        if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
+        if let Some(known) = &member.record
+            && known.body.version >= body.version
+        {
+            // Nothing new, but a teller only tells of those whom it holds to be present.
+            if known.body.version == body.version {
+                member.heard = now;
+            }
             return;
         }
-        let new_run = member.record.as_ref().is_none_or(|known| known.body.run != body.run);
-        member.record = Some(record.clone());
+        let before = member.record.replace(record.clone());
+        let listed = before.map_or(Vec::new(), |before| before.body.unlinked.clone());
         member.heard = now;
         member.taught_by = teller;
-        if new_run || teller == body.member {
-            member.redial.given_up = false;
-        }
+        // It said something in this room since: it is worth a dial again, whoever passed it on.
+        member.redial.given_up = false;
         let quiet = !member.present;
         self.rename(body.member, &body.name, quiet);
         let unlinked = &body.unlinked;
@@ -156,6 +180,9 @@ impl Router {
                 link.say_presence.insert(body.member);
             }
         });
+        for other in body.unlinked.iter().filter(|other| !listed.contains(other)) {
+            self.receipts_between(body.member, *other);
+        }
         if body.bye
             && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
         {
@@ -181,9 +208,14 @@ impl Router {
             known.redial.wait_ms = limits.redial_min_ms;
             known.redial.given_up = false;
             known.heard = now;
-            let newer = |known: &Arc<SignedPresence>| known.body.version < record.body.version;
-            if known.record.as_ref().is_none_or(newer) {
+            let version = known.record.as_ref().map(|known| known.body.version);
+            if version.is_none_or(|version| version < record.body.version) {
                 known.record = Some(record.clone());
+            }
+            if version.is_some_and(|version| version > record.body.version) {
+                self.mark_link(conn, |link| {
+                    link.say_presence.insert(id);
+                });
             }
         }
         self.rename(id, &record.body.name, true);
@@ -338,6 +370,9 @@ impl Router {
             let present = member.present_until(&limits).is_none_or(|until| until > self.now);
             if present != member.present {
                 member.present = present;
+                if member.conn.is_none() && present {
+                    member.without_link = self.now;
+                }
                 changed.push((*id, present));
             }
         }
@@ -353,18 +388,24 @@ impl Router {
         }
         let unlinked: Vec<_> = self
             .roster
-            .present()
+            .members
+            .iter()
             .filter(|(_, member)| {
-                member.conn.is_none()
+                member.missed_until(&limits).is_some_and(|until| self.now < until)
                     && self.now >= member.without_link.plus(limits.unlinked_after_ms)
             })
             .map(|(id, _)| *id)
             .collect();
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
-        if unlinked != self.presence.unlinked || refresh {
-            self.presence.unlinked = unlinked;
+        // Two programs with one identity would outdo each other: not more often than this.
+        let outdo = self.presence.outdone && self.now >= self.presence.refreshed.plus(OUTDO_MS);
+        if unlinked != self.presence.unlinked || refresh || outdo {
+            let before = std::mem::replace(&mut self.presence.unlinked, unlinked.clone());
             self.renew_presence();
+            for author in unlinked.iter().filter(|author| !before.contains(author)) {
+                self.say_haves_of(author);
+            }
         }
         self.redial_due();
         self.tell_held();
@@ -385,10 +426,10 @@ impl Router {
                 && let Some(until) = member.present_until(limits)
             {
                 earliest.at(until);
+            }
+            if let Some(until) = member.missed_until(limits).filter(|until| *until > self.now) {
                 let unlinked_at = member.without_link.plus(limits.unlinked_after_ms);
-                if unlinked_at > self.now {
-                    earliest.at(unlinked_at);
-                }
+                earliest.at(if unlinked_at > self.now { unlinked_at } else { until });
             }
             if member.wants_dial() && dials_free {
                 // A teller that taught too much is looked at again from time to time.
@@ -398,6 +439,9 @@ impl Router {
         }
         if !self.presence.unlinked.is_empty() {
             earliest.at(self.presence.refreshed.plus(limits.presence_refresh_ms));
+        }
+        if self.presence.outdone {
+            earliest.at(self.presence.refreshed.plus(OUTDO_MS));
         }
         if let Some(unheld) = self.room.unheld.front()
             && self.roster.present().next().is_some()

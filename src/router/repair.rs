@@ -28,9 +28,7 @@ impl Router {
             }
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            Message::Record(record) => {
-                self.record_arrived(id, &record);
-            }
+            Message::Record(record) => self.record_told(id, member, &record),
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
@@ -214,12 +212,40 @@ impl Router {
         }
     }
 
+    /// Two members have no link any more: each learns from us what the other already holds of it.
+    pub(super) fn receipts_between(&mut self, a: MemberId, b: MemberId) {
+        for (author, holder) in [(a, b), (b, a)] {
+            let Some((_, link)) = self.link_of(&holder) else { continue };
+            let held = link.theirs.keys().filter(|chain| chain.author == author);
+            let receipts: Vec<_> = held.map(|chain| (holder, *chain)).collect();
+            if let Some((conn, _)) = self.link_of(&author) {
+                self.mark_link(conn, |link| link.say_receipts.extend(receipts));
+            }
+        }
+    }
+
+    /// Everybody is told how far we have the chains of a member that we cannot reach: somebody
+    /// can pass it on.
+    pub(super) fn say_haves_of(&mut self, author: &MemberId) {
+        let chains: Vec<_> = self.room.log.chains_of(author).copied().collect();
+        let due = self.now.plus(1_000);
+        self.mark_links(|link| {
+            if !chains.is_empty() {
+                link.say_haves.extend(chains.iter().copied());
+                link.say_haves_at.get_or_insert(due);
+            }
+        });
+    }
+
     fn answered(&mut self, id: ConnId, number: u32, entries: &[Arc<SignedEntry>], last: bool) {
         let most = self.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some(asked) = &mut link.asked else { return };
-        if asked.number != number || asked.received + entries.len() > most {
+        if asked.number != number {
             return;
+        }
+        if asked.received + entries.len() > most {
+            return self.refuse(id, super::message::Why::Protocol);
         }
         asked.received += entries.len();
         let wanted: Vec<_> = asked.chains.iter().map(|wanted| wanted.chain).collect();
@@ -268,12 +294,12 @@ impl Router {
     /// The next question for a link, if it has something that we lack.
     pub(super) fn next_question(&mut self, id: ConnId) -> Option<Message> {
         let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
-        let missing = self.room.log.missing();
         let page = self.limits().have_page;
         let link = self.conns.get(&id)?.link()?;
         if link.asked.is_some() || link.behind.is_empty() {
             return None;
         }
+        let missing = self.room.log.missing();
         let first = link.behind.intersection(&missing);
         let rest = link.behind.difference(&missing);
         let (mut chains, mut settled) = (Vec::new(), Vec::new());

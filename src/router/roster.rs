@@ -75,6 +75,21 @@ impl Member {
         Some(grace.max(by_record))
     }
 
+    /// Until when others are to hear that there is no link with it, so that they pass on what we
+    /// say; `None` while it is linked or gone for good. One that fell silent counts for a while
+    /// although it is not present: it may see us fall silent too, and both have to begin somehow.
+    pub(super) fn missed_until(&self, limits: &Limits) -> Option<Millis> {
+        let present = self.present_until(limits)?;
+        if self.said_bye() {
+            return None;
+        }
+        let missed = match self.lost {
+            Some((at, _)) if !self.redial.given_up => at.plus(limits.presence_ttl_ms),
+            _ => Millis(0),
+        };
+        Some(present.max(missed))
+    }
+
     pub(super) fn wants_dial(&self) -> bool {
         self.conn.is_none()
             && self.redial.conn.is_none()

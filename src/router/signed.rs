@@ -18,7 +18,9 @@ use crate::crypto::lock::Lock;
 use crate::crypto::room_key::RoomKey;
 
 /// Longest signed bytes of an entry. Part of what is *valid*, so it never changes.
-pub const ENTRY_MAX_BYTES: usize = 16 * 1024;
+///
+/// A message of 8 KiB, every character escaped, with all parents fits.
+pub const ENTRY_MAX_BYTES: usize = 20 * 1024;
 /// Parents that an entry names at most.
 pub const PARENTS_MAX: usize = 8;
 /// Members that a lock record lists at most.

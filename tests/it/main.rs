@@ -7,6 +7,7 @@ mod bad_input;
 mod contract;
 mod downloads;
 mod endings;
+mod hostile;
 mod locks;
 mod nodes;
 mod partition;

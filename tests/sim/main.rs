@@ -3,11 +3,13 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::print_stdout)]
 
+mod checks;
 mod disk;
 mod lane;
 mod net;
 mod people;
 mod pipe;
+mod scenario;
 mod trace;
 mod world;
 
@@ -24,4 +26,43 @@ fn two_nodes_chat() {
     assert_eq!(world.texts(alice), world.texts(bob));
     assert_eq!(world.nodes[alice].view.held.len(), 1);
     assert_eq!((world.links(alice), world.links(bob)), (1, 1));
+}
+
+/// Seeds that `cargo test` plays.
+const SEEDS: u64 = 300;
+
+#[test]
+fn seeds_hold() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("KLATCH_SIM_SEED") {
+        scenario::play(seed, std::env::var_os("KLATCH_SIM_QUIET").is_none());
+        return;
+    }
+    let first = number("KLATCH_SIM_FIRST").unwrap_or(1);
+    let count = number("KLATCH_SIM_SEEDS").unwrap_or(SEEDS);
+    let began = std::time::Instant::now();
+    let (mut failing, mut events) = (Vec::new(), 0);
+    // The reasons are printed at the end, together.
+    std::panic::set_hook(Box::new(|_| {}));
+    for seed in first..first + count {
+        match std::panic::catch_unwind(|| scenario::play(seed, false)) {
+            Ok((_, handled)) => events += handled,
+            Err(why) => failing.push((seed, text_of(&*why))),
+        }
+    }
+    let _ = std::panic::take_hook();
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{count} seeds, {events} events in {seconds:.1} s: {:.1} seeds/s",
+        count as f64 / seconds
+    );
+    for (seed, why) in &failing {
+        println!("seed {seed}: {why}\n    replay: KLATCH_SIM_SEED={seed} scripts/sim");
+    }
+    assert!(failing.is_empty(), "{} of {count} seeds fail", failing.len());
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
 }

@@ -221,14 +221,12 @@ impl World {
     }
 
     fn overdue(&mut self, pipe: usize, end: usize) {
-        let End { node, conn, open, admitted, ref plan, .. } = self.pipes[pipe].ends[end];
+        let End { node, conn, open, admitted, patient, ref plan, .. } = self.pipes[pipe].ends[end];
         if !open || admitted {
             return;
         }
-        if plan.as_ref().is_some_and(is_slow) {
-            let limit = HANDSHAKE_MS + PASSWORD_MORE_MS;
-            self.pipes[pipe].ends[end].plan = Some(Plan::Join { password: None });
-            assert!(limit == self.nodes[node].limits.password_deadline_ms);
+        if plan.as_ref().is_some_and(is_slow) && !patient {
+            self.pipes[pipe].ends[end].patient = true;
             return self.after(PASSWORD_MORE_MS, Happening::Overdue { pipe, end });
         }
         self.shut_quietly(node, conn, Parcel::Fin);

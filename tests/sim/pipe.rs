@@ -66,6 +66,8 @@ pub struct End {
     pub early_hello: Option<(Hello, RoomId)>,
     pub plan: Option<Plan>,
     pub identified: bool,
+    /// The longer deadline, of an exchange with a password, holds.
+    pub patient: bool,
     /// Handshake deadlines ended.
     pub admitted: bool,
     pub outbox: VecDeque<(Message, usize)>,
@@ -94,6 +96,7 @@ impl End {
             early_hello: None,
             plan: None,
             identified: false,
+            patient: false,
             admitted: false,
             outbox: VecDeque::new(),
             outbox_bytes: 0,

@@ -6,8 +6,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use data_encoding::BASE64;
 use klatch::crypto::binding::Role;
 use klatch::crypto::identity::Identity;
 use klatch::crypto::lock::Lock;
@@ -16,9 +17,9 @@ use klatch::crypto::room_key::RoomKey;
 use klatch::limits::Limits;
 use klatch::router::Router;
 use klatch::router::command::Command;
-use klatch::router::event::{Config, Draw, Effect, Event, Target};
-use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RoomId, RunId};
-use klatch::router::message::Message;
+use klatch::router::event::{Config, Draw, Effect, Event, Plan, Target};
+use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RecordHash, RoomId, RunId};
+use klatch::router::message::{KeyMark, Message};
 use klatch::router::notice::{Code, Failure, Notice};
 use klatch::router::rng::Rng;
 use klatch::router::signed::{Kind, SignedEntry};
@@ -102,6 +103,8 @@ pub struct View {
     /// Own messages that all present members held at some time.
     pub held: BTreeSet<EntryId>,
     pub room: Option<RoomId>,
+    /// What was said here since the room was entered.
+    pub said: BTreeSet<String>,
 }
 
 /// A machine with its program.
@@ -113,6 +116,8 @@ pub struct Node {
     pub run: u32,
     pub router: Option<Router>,
     pub ends: BTreeMap<ConnId, (usize, usize)>,
+    /// Commands of this run by line.
+    pub pending: BTreeMap<u64, Command>,
     pub replies: BTreeMap<u64, (&'static str, Result<(), Failure>)>,
     pub notices: Vec<(u64, Notice)>,
     pub view: View,
@@ -145,6 +150,8 @@ pub struct World {
     pub trace: Trace,
     /// Passwords by the room key of their epoch: what OPAQUE would find out.
     pub passwords: BTreeMap<[u8; 32], String>,
+    /// Keys of lock records that were seen.
+    pub records: BTreeMap<RecordHash, RoomKey>,
     /// Pairs that cannot exchange anything.
     pub cuts: BTreeSet<(usize, usize)>,
     /// Who cannot dial whom.
@@ -173,6 +180,7 @@ impl World {
             rng: Rng::new(seed ^ 0x6b6c_6174_6368),
             trace: Trace::default(),
             passwords: BTreeMap::new(),
+            records: BTreeMap::new(),
             cuts: BTreeSet::new(),
             no_dial: BTreeSet::new(),
             rate: 10_000,
@@ -211,6 +219,7 @@ impl World {
             run: 0,
             router: None,
             ends: BTreeMap::new(),
+            pending: BTreeMap::new(),
             replies: BTreeMap::new(),
             notices: Vec::new(),
             view: View::default(),
@@ -247,8 +256,12 @@ impl World {
         let n = &mut self.nodes[node];
         assert!(n.router.is_none(), "{} runs already", n.name);
         n.run += 1;
+        self.cancelled.retain(|(of, _)| *of != node);
+        let n = &mut self.nodes[node];
         n.view = View::default();
+        n.pending.clear();
         n.replies.clear();
+        n.notices.clear();
         n.exit_code = None;
         n.lag_ms = 0;
         let config = Config {
@@ -493,8 +506,20 @@ impl World {
         match effect {
             Effect::Dial { conn, target, role } => self.dial(node, conn, target, role),
             Effect::SendHello { conn, hello, room } => self.say_hello(node, conn, hello, room),
-            Effect::Proceed { conn, plan } => self.proceed(node, conn, plan),
+            Effect::Proceed { conn, plan } => {
+                if let Plan::Prove { keys, .. } = &plan {
+                    let keys = keys.iter().map(|(mark, key)| (mark.hash, key.clone()));
+                    self.records.extend(keys);
+                }
+                if let Plan::Grant { record, .. } = &plan {
+                    self.records.insert(record.hash, record.body.key.clone());
+                }
+                self.proceed(node, conn, plan);
+            }
             Effect::Send { conn, message } => {
+                if let Message::Record(record) = &message {
+                    self.records.insert(record.hash, record.body.key.clone());
+                }
                 if let Message::Entry(entry) = &message {
                     self.entries.entry(entry.id).or_insert_with(|| entry.clone());
                 }
@@ -606,9 +631,18 @@ impl World {
     pub fn command(&mut self, node: usize, command: Command) -> u64 {
         self.nodes[node].next_line += 1;
         let line = self.nodes[node].next_line;
+        if let Command::Say { text } = &command {
+            self.nodes[node].view.said.insert(text.clone());
+        }
+        self.nodes[node].pending.insert(line, command.clone());
         let draw = self.draw();
         self.feed(node, Event::Commanded { face: FaceId(0), line, command, draw });
         line
+    }
+
+    /// The password that opens the lock of a record.
+    pub fn password_of(&self, mark: &KeyMark) -> Option<String> {
+        self.passwords.get(self.records.get(&mark.hash)?.as_bytes()).cloned()
     }
 
     /// The identity of a machine.
@@ -631,9 +665,22 @@ pub fn unreachable(code: Code) -> Failure {
     Failure::new(code, "nobody answers there")
 }
 
-/// A lock that decodes; making real ones is slow on purpose, so all rooms share it.
-pub fn lock() -> Lock {
-    static LOCK: OnceLock<Lock> = OnceLock::new();
-    let make = || Lock::new(&Password::new("a long enough one").unwrap(), &[0; 32]).unwrap();
-    LOCK.get_or_init(make).clone()
+/// An OPAQUE setup that somebody drew once.
+const SETUP: &str = "\
+    28BcIw4MsBsJXSSoLDzibW2Ib/Tl1cIKEKpthl0Lil31Xv29sgt+daF3eRvjdTrSK+VF/yG+UaWAJVWeA34Jr5Rt\
+    gkbmRjNsEUxmP6t4ugBxe4hvi3NneWvUsSrscTsP2Jjq3jE1kj/AxHO/y05eoZKg+vHRaG/7dzaaXufC/DQ=\
+";
+
+/// A registration with it.
+const REGISTRATION: &str = "\
+    xkYweK67wodGDhO67cg1/XE9aFMoiyIGEM2CIUKMy1+37G2gPxQNkiNtu3Pjf2otrAiUgVFGqeYfm4cQpdIGj2tL\
+    xWCkBWYL7NR6HD5manUdITob940erbYfVl0mLY9IoJC3YEY+RbOf7lVQ8w1OJj1cCKWa+jN7lPEndiAohUvLftXq\
+    CzLpGThMlm5GBWeZ7oO820Wu5s+JkVgu/IzWOwbLIGeaUP0Q/JQaN8OnHHLceNpJvF5WUpQJVyaGcDhN\
+";
+
+/// A lock that decodes. Real ones are drawn, so that no seed could be replayed, and slow on
+/// purpose: all rooms share this one, and the world knows which password opens which.
+fn lock() -> Lock {
+    let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
+    Lock::from_bytes(&decode(SETUP), &decode(REGISTRATION)).unwrap()
 }

@@ -28,7 +28,7 @@ fn relay(
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
+    let relaying = spawn("relay", STACK_SMALL_BYTES, move || {
         let dialer = listener.accept().unwrap().0;
         let listener = TcpStream::connect(to).unwrap();
         let (from, into, clear) =
@@ -44,6 +44,7 @@ fn relay(
             let _ = from.shutdown(std::net::Shutdown::Both);
         });
     });
+    relaying.unwrap();
     addr
 }
 

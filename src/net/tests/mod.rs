@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::router::event::{Closed, Event, Outcome, Plan, Target};
 use crate::router::ids::{ConnId, MemberId, RecordHash, RoomId, RunId};
 use crate::router::message::{Hello, KeyMark, Message};
+use crate::thread::{STACK_SMALL_BYTES, spawn};
 
 /// Nothing in these tests takes so long, unless something is wrong.
 const SOON: Duration = Duration::from_secs(10);
@@ -70,8 +71,9 @@ impl Peer {
         });
         let (addr, stop) = (listener.addr(), Arc::new(AtomicBool::new(false)));
         let (shared, stopped) = (Arc::clone(&net), Arc::clone(&stop));
-        let listener = std::thread::spawn(move || listener.run(&shared, &stopped));
-        Self { net, events, lanes, addr, stop, listener: Some(listener) }
+        let listener =
+            spawn("listener", STACK_SMALL_BYTES, move || listener.run(&shared, &stopped));
+        Self { net, events, lanes, addr, stop, listener: Some(listener.unwrap()) }
     }
 
     fn member(&self) -> MemberId {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::files::merkle::{FileTree, chunk_range};
@@ -30,7 +30,7 @@ pub(super) struct Content {
     served: OnceLock<Arc<Served>>,
     turn: AtomicU64,
     /// The last field: told when the partial file is closed.
-    _gone: Gone,
+    gone: Gone,
 }
 
 impl Content {
@@ -52,6 +52,12 @@ impl Content {
     /// The router has dropped the download: who works for it stops when convenient.
     pub(super) fn abandon(&self) {
         self.set_turn(NO_TURN);
+    }
+
+    /// The file has its name: whoever downloads it again begins with another.
+    pub(super) fn retire(&self) {
+        self.abandon();
+        self.gone.tell();
     }
 
     /// Takes the list of hashes, and verifies what is claimed while `go_on` says so.
@@ -134,7 +140,7 @@ impl Contents {
         };
         let (part, claimed) = Part::open(folder, &file, size, max_bytes)?;
         let (served, turn) = (OnceLock::new(), AtomicU64::new(NO_TURN));
-        let content = Content { file, size, part, claimed, served, turn, _gone: gone };
+        let content = Content { file, size, part, claimed, served, turn, gone };
         let content = Arc::new(content);
         self.lock().insert(file, Arc::downgrade(&content));
         self.changed.notify_all();
@@ -151,7 +157,7 @@ impl Contents {
             by_file = self.changed.wait(by_file).unwrap_or_else(PoisonError::into_inner);
         }
         by_file.insert(file, Weak::new());
-        Ok(Gone { contents: Arc::clone(self), file })
+        Ok(Gone { contents: Arc::clone(self), file, told: AtomicBool::new(false) })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Weak<Content>>> {
@@ -159,16 +165,26 @@ impl Contents {
     }
 }
 
-/// Dropped when a partial file is closed, or could not be opened.
+/// Makes room for the next opening of a file: at the latest when it is dropped.
 #[derive(Debug)]
 struct Gone {
     contents: Arc<Contents>,
     file: FileId,
+    told: AtomicBool,
+}
+
+impl Gone {
+    fn tell(&self) {
+        // Once: afterwards there may be another one of this file.
+        if !self.told.swap(true, Ordering::AcqRel) {
+            self.contents.lock().remove(&self.file);
+            self.contents.changed.notify_all();
+        }
+    }
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.contents.lock().remove(&self.file);
-        self.contents.changed.notify_all();
+        self.tell();
     }
 }

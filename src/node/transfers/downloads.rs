@@ -187,13 +187,16 @@ impl Shared {
         let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
         let finished = content.part.finish(name, &stamp(now));
         let path = finished.map_err(|error| failures::of_part(&error))?;
-        if let Some(served) = content.served()
-            && let Err(error) = served.finished(path.clone())
-        {
-            tracing::warn!(%error, "a finished download is not served");
-            self.host.sources.remove_this(&file, served);
+        content.retire();
+        if let Some(served) = content.served() {
+            match served.finished(path.clone()) {
+                Ok(()) => self.host.sources.insert_if_absent(file, Arc::clone(served)),
+                Err(error) => {
+                    tracing::warn!(%error, "a finished download is not served");
+                    self.host.sources.remove_this(&file, served);
+                }
+            }
         }
-        content.abandon();
         self.lock().take_download(file, turn);
         Ok(path)
     }

@@ -1,5 +1,7 @@
 //! Downloads: who has what, which chunk to fetch next from whom, and over which lane.
 
+mod choice;
+mod hosts;
 mod lanes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +11,7 @@ use super::Router;
 use super::bitmap::Bitmap;
 use super::event::{Effect, FetchError, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
-use super::links::{Hosting, Link};
-use super::message::{Held, Message};
+use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
 use super::text::Untrusted;
 use super::time::{Earliest, Millis};
@@ -283,36 +284,11 @@ impl Router {
                 }
             }
             (FetchError::NotHeld, Some(host)) => {
-                // It said otherwise; what it says next counts again.
                 let chunks = download.held.len();
-                if let Some((conn, _)) = self.link_of(&host) {
-                    self.set_hosting(conn, file, chunks, |hosting| match (chunk, hosting) {
-                        (Some(chunk), Some(hosting)) => {
-                            let held = hosting.held.get_or_insert_with(|| Bitmap::all(chunks));
-                            held.remove(chunk);
-                        }
-                        (None, Some(hosting)) => hosting.held = Some(Bitmap::none(chunks)),
-                        (_, None) => {}
-                    });
-                }
+                self.not_held(&host, file, chunk, chunks);
             }
             (FetchError::Disk(failure), _) => self.fail_download(file, failure),
             (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
-        }
-    }
-
-    fn set_hosting(
-        &mut self,
-        conn: ConnId,
-        file: FileId,
-        _chunks: u32,
-        change: impl FnOnce(Option<&mut Hosting>),
-    ) {
-        if let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) {
-            change(link.hosting.get_mut(&file));
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
         }
     }
 
@@ -411,200 +387,6 @@ impl Router {
         self.swarm.fetching = 0;
     }
 
-    // What others hold.
-
-    pub(super) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
-        let most = self.limits().hosted_files_per_member;
-        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let known = link.hosting.get(&file);
-        if known.is_none() && link.hosting.len() >= most {
-            return;
-        }
-        let wants = fetching && !known.is_some_and(|hosting| hosting.fetching);
-        let before = known.and_then(|known| known.held.as_ref()).map_or(0, bitmap_bytes);
-        let held = match held {
-            Held::All => None,
-            Held::Some(bitmap) => {
-                let bytes = link.bitmap_bytes - before + bitmap_bytes(&bitmap);
-                if chunks.is_some_and(|chunks| chunks != bitmap.len()) || bytes > BITMAPS_MAX_BYTES
-                {
-                    return;
-                }
-                Some(bitmap)
-            }
-        };
-        link.bitmap_bytes = link.bitmap_bytes - before + held.as_ref().map_or(0, bitmap_bytes);
-        link.hosting.insert(file, Hosting { held, fetching });
-        if wants && self.sharing.files().contains(&file) {
-            self.mark_link(conn, |link| {
-                link.say_hosting.insert(file);
-            });
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
-    }
-
-    pub(super) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
-        for chunk in chunks {
-            let new = held.insert(*chunk);
-            let counts =
-                self.swarm.downloads.get_mut(&file).and_then(|download| download.hosts_of.as_mut());
-            if let (true, Some(count)) = (new, counts.and_then(|c| c.get_mut(*chunk as usize))) {
-                *count = count.saturating_add(1);
-            }
-        }
-    }
-
-    pub(super) fn dropped(&mut self, conn: ConnId, file: FileId) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        if let Some(hosting) = link.hosting.remove(&file) {
-            link.bitmap_bytes -= hosting.held.as_ref().map_or(0, bitmap_bytes);
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
-    }
-
-    pub(super) fn hosts_changed(&mut self, link: &Link) {
-        for file in link.hosting.keys() {
-            if let Some(download) = self.swarm.downloads.get_mut(file) {
-                download.hosts_of = None;
-            }
-        }
-    }
-
-    // Choosing.
-
-    /// Gives every lane with room its next chunk.
-    pub(super) fn schedule(&mut self) {
-        if self.swarm.downloads.is_empty() {
-            return;
-        }
-        let files: Vec<_> = self.swarm.downloads.keys().copied().collect();
-        for file in files {
-            self.schedule_file(file);
-        }
-    }
-
-    fn schedule_file(&mut self, file: FileId) {
-        let Some(download) = self.swarm.downloads.get(&file) else { return };
-        let wants_list = download.stage == Stage::List(None);
-        if !wants_list && download.stage != Stage::Fetching {
-            return;
-        }
-        let hosts: Vec<MemberId> = self
-            .links()
-            .filter(|(_, link)| {
-                !download.banned.contains(&link.member)
-                    && link.hosting.get(&file).is_some_and(|hosting| {
-                        wants_list || hosting.held.as_ref().is_none_or(|held| held.count() > 0)
-                    })
-            })
-            .map(|(_, link)| link.member)
-            .collect();
-        let now = self.now;
-        let hostless = hosts.is_empty();
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            let since = download.hostless_since.take();
-            download.hostless_since = hostless.then(|| since.unwrap_or(now));
-        }
-        for host in &hosts {
-            self.want_lanes(*host);
-        }
-        if wants_list {
-            let lane = hosts.iter().find_map(|host| self.free_lane(host));
-            if let (Some(conn), Some(download)) = (lane, self.swarm.downloads.get_mut(&file)) {
-                download.stage = Stage::List(Some(conn));
-                let turn = download.turn;
-                self.lane_taken(conn);
-                self.effect(Effect::FetchList { file, turn, conn });
-            }
-            return;
-        }
-        // Hosts take turns, so that all of them work before any has a queue.
-        let mut idle = hosts;
-        while !idle.is_empty() && self.swarm.fetching < self.limits().fetch_threads {
-            let mut rest = Vec::new();
-            for host in idle {
-                if self.fetch_one(file, host) {
-                    rest.push(host);
-                }
-            }
-            idle = rest;
-        }
-    }
-
-    /// Asks one host for one chunk; false when there is nothing (more) to ask of it now.
-    fn fetch_one(&mut self, file: FileId, host: MemberId) -> bool {
-        if self.swarm.fetching >= self.limits().fetch_threads {
-            return false;
-        }
-        let Some(conn) = self.free_lane(&host) else { return false };
-        let Some(chunk) = self.rarest(file, host) else { return false };
-        let Some(download) = self.swarm.downloads.get_mut(&file) else { return false };
-        download.in_flight.insert(chunk, conn);
-        let turn = download.turn;
-        self.lane_taken(conn);
-        self.effect(Effect::Fetch { file, turn, conn, chunk });
-        true
-    }
-
-    /// The chunk that the fewest hosts have, of those that this host has and we lack; ties are
-    /// broken at random, so that members fetch different chunks and can help each other.
-    fn rarest(&mut self, file: FileId, host: MemberId) -> Option<u32> {
-        self.count_hosts(file);
-        let (_, link) = self.link_of(&host)?;
-        let hosting = link.hosting.get(&file)?;
-        let download = self.swarm.downloads.get(&file)?;
-        let counts = download.hosts_of.as_ref()?;
-        let (mut best, mut ties) = (None, 0u64);
-        let mut rng = self.rng.clone();
-        for (chunk, count) in (0u32..).zip(counts) {
-            if download.held.has(chunk)
-                || download.in_flight.contains_key(&chunk)
-                || !hosting.has(chunk)
-            {
-                continue;
-            }
-            match best {
-                Some((_, fewest)) if *count > fewest => {}
-                Some((_, fewest)) if *count == fewest => {
-                    ties += 1;
-                    if rng.below(ties) == 0 {
-                        best = Some((chunk, *count));
-                    }
-                }
-                _ => {
-                    ties = 1;
-                    best = Some((chunk, *count));
-                }
-            }
-        }
-        self.rng = rng;
-        best.map(|(chunk, _)| chunk)
-    }
-
-    fn count_hosts(&mut self, file: FileId) {
-        let Some(download) = self.swarm.downloads.get(&file) else { return };
-        if download.hosts_of.is_some() {
-            return;
-        }
-        let mut counts = vec![0u16; download.held.len() as usize];
-        for (_, link) in self.links() {
-            let Some(hosting) = link.hosting.get(&file) else { continue };
-            for (chunk, count) in (0u32..).zip(counts.iter_mut()) {
-                *count = count.saturating_add(u16::from(hosting.has(chunk)));
-            }
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = Some(counts);
-        }
-    }
-
     // Lanes, as the choice sees them; `lanes.rs` opens and admits them.
 
     fn lane_taken(&mut self, conn: ConnId) {
@@ -700,8 +482,4 @@ impl Router {
         }
         self.lane_deadlines(earliest);
     }
-}
-
-fn bitmap_bytes(bitmap: &Bitmap) -> usize {
-    (bitmap.len() as usize).div_ceil(8)
 }

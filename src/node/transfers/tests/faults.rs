@@ -269,9 +269,18 @@ fn a_slow_host_cannot_spoil_what_a_faster_one_has_brought() {
     (0..7).for_each(|_| liar.channel.send(&[0; DATA_BYTES]).unwrap());
     bob.fetch(offer.file, fast.conn, 0);
     assert_eq!(bob.fetched(), (0, CHUNK as u64, Ok(())));
+    let place = bob.finish(offer.file);
+    // The slow thread is still at it when the file is wanted once more.
+    assert_eq!(bob.open(&offer, 2, true), PartState::Complete);
     liar.channel.send(&[0; DATA_BYTES]).unwrap();
     assert_eq!(bob.fetched(), (0, CHUNK as u64, Ok(())));
-    assert_eq!(std::fs::read(bob.finish(offer.file)).unwrap(), bytes(CHUNK));
+    assert_eq!(std::fs::read(place).unwrap(), bytes(CHUNK));
+    bob.perform(Effect::FinishPart { file: offer.file, turn: 2, name: "again".to_owned() });
+    let again = bob.find(|event| match event {
+        Event::PartFinished { turn: 2, result, .. } => Some(result.unwrap()),
+        _ => None,
+    });
+    assert_eq!(std::fs::read(again).unwrap(), bytes(CHUNK));
 }
 
 #[test]
@@ -328,13 +337,25 @@ fn a_full_node_answers_busy_and_a_gone_lane_is_told() {
 
 #[test]
 fn idle_and_silent_lanes_end() {
-    let bob = Node::new(Limits { lane_idle_ms: 50, stuck_link_ms: 300, ..Limits::default() });
+    let bob = Node::new(Limits { lane_idle_ms: 50, ..Limits::default() });
     assert_eq!(Liar::towards(&bob).lane.closed(), Closed::ByUs);
+    let bob = Node::new(Limits { stuck_link_ms: 300, ..Limits::default() });
     let alice = Node::new(Limits::default());
     let offer = alice.offer(&write(alice.dir.path(), "a", &bytes(CHUNK)));
     bob.open(&offer, TURN, false);
     let liar = Liar::towards(&bob);
     bob.fetch(offer.file, liar.lane.conn, 0);
+    assert_eq!(bob.fetched().2, Err(FetchError::Lane));
+    assert_eq!(liar.lane.closed(), Closed::Silent);
+    let mut liar = Liar::towards(&bob);
+    bob.fetch(offer.file, liar.lane.conn, 0);
+    let request = liar.request();
+    liar.send_header(request, Status::Ok, CHUNK as u64);
+    let mut socket = liar.channel.socket().as_ref();
+    // One byte at a time: always something, never a record.
+    while bob.events.is_empty() && socket.write_all(&[0x40]).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::Silent);
     // Somebody who never asks costs a thread only for so long.

@@ -1,0 +1,167 @@
+//! What must hold once the network is whole again and everybody has been quiet for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use klatch::router::ids::{ConnId, MemberId};
+use klatch::router::inspect::Inspection;
+use klatch::router::notice::{Code, Notice};
+
+use crate::world::{Shown, World};
+
+impl World {
+    /// Nodes whose program runs.
+    pub fn running(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].router.is_some()).collect()
+    }
+
+    /// Whether a link between two machines can come about.
+    pub fn can_link(&self, a: usize, b: usize) -> bool {
+        !self.is_cut(a, b) && (!self.no_dial.contains(&(a, b)) || !self.no_dial.contains(&(b, a)))
+    }
+
+    /// Nodes that agree on room and lock and hang together by links, the largest group first.
+    pub fn groups(&mut self) -> Vec<Vec<usize>> {
+        let ids: BTreeMap<MemberId, usize> =
+            self.running().into_iter().map(|node| (self.id(node), node)).collect();
+        let seen: BTreeMap<usize, Inspection> =
+            self.running().into_iter().map(|node| (node, self.inspect(node))).collect();
+        let mut left: BTreeSet<usize> = seen.keys().copied().collect();
+        let mut groups = Vec::new();
+        while let Some(first) = left.pop_first() {
+            let mut group = vec![first];
+            let mut next = 0;
+            while let Some(node) = group.get(next).copied() {
+                next += 1;
+                for (member, _) in &seen[&node].links {
+                    let Some(&peer) = ids.get(member) else { continue };
+                    if seen[&peer].lock == seen[&node].lock && left.remove(&peer) {
+                        group.push(peer);
+                    }
+                }
+            }
+            group.sort_unstable();
+            groups.push((group.len(), seen[&first].lock, group));
+        }
+        groups.sort_by_key(|(size, lock, _)| std::cmp::Reverse((*size, *lock)));
+        groups.into_iter().map(|(_, _, group)| group).collect()
+    }
+
+    /// Checks every promise of a room whose members are these.
+    pub fn check_room(&mut self, members: &[usize]) {
+        let ids: BTreeMap<MemberId, usize> = members.iter().map(|n| (self.id(*n), *n)).collect();
+        let first = *members.first().unwrap();
+        let (entries, texts) = (self.inspect(first).entries, self.texts(first));
+        for &node in members {
+            let name = self.nodes[node].name.clone();
+            let inspection = self.inspect(node);
+            assert_eq!(
+                inspection.entries.len(),
+                entries.len(),
+                "{name} and {} hold different numbers of entries",
+                self.nodes[first].name
+            );
+            assert_eq!(inspection.entries, entries, "{name} holds others or orders otherwise");
+            self.check_texts(node, first, &texts);
+            let present: BTreeSet<_> = inspection.present.iter().copied().collect();
+            let others: BTreeSet<_> =
+                ids.iter().filter(|(_, n)| **n != node).map(|(id, _)| *id).collect();
+            assert_eq!(
+                self.names(&present),
+                self.names(&others),
+                "{name} counts the wrong members as present"
+            );
+            self.check_links(node, members, &ids);
+            self.check_held(node);
+            self.check_commands(node, members);
+        }
+        assert_eq!(self.overflows, 0, "an outbox was full");
+    }
+
+    fn names(&self, ids: &BTreeSet<MemberId>) -> Vec<String> {
+        let name = |id: &MemberId| {
+            (0..self.nodes.len())
+                .find(|node| self.id(*node) == *id)
+                .map_or_else(|| id.short(), |node| self.nodes[node].name.clone())
+        };
+        ids.iter().map(name).collect()
+    }
+
+    fn check_texts(&self, node: usize, first: usize, texts: &[String]) {
+        let (name, first) = (&self.nodes[node].name, &self.nodes[first].name);
+        let mine = self.texts(node);
+        let set: BTreeSet<_> = mine.iter().collect();
+        assert_eq!(set.len(), mine.len(), "{name} was shown a text twice");
+        let theirs: BTreeSet<_> = texts.iter().collect();
+        let lacks: Vec<_> = theirs.difference(&set).collect();
+        let alone: Vec<_> = set.difference(&theirs).collect();
+        assert!(
+            lacks.is_empty() && alone.is_empty(),
+            "{name} lacks {lacks:?} of {first} and has {alone:?} alone"
+        );
+        assert_eq!(mine, texts, "{name} orders messages otherwise than {first}");
+    }
+
+    fn check_links(&mut self, node: usize, members: &[usize], ids: &BTreeMap<MemberId, usize>) {
+        let name = self.nodes[node].name.clone();
+        let links = self.inspect(node).links;
+        let peers: Vec<_> = links.iter().map(|(member, _)| *member).collect();
+        let distinct: BTreeSet<_> = peers.iter().copied().collect();
+        assert_eq!(peers.len(), distinct.len(), "{name} has two links with one member");
+        for &other in members {
+            if other == node || !self.can_link(node, other) {
+                continue;
+            }
+            let id = self.id(other);
+            let conn = links.iter().find(|(member, _)| *member == id).map(|(_, conn)| *conn);
+            let conn =
+                conn.unwrap_or_else(|| panic!("{name} has no link to {}", self.nodes[other].name));
+            let (pipe, end) = self.end_of(node, conn).expect("a link has a connection");
+            let (far, far_conn) = self.far_end(pipe, end);
+            assert_eq!(far, other);
+            let theirs = self.link(other, node);
+            assert_eq!(theirs, Some(far_conn), "both ends of a pair use one link");
+        }
+        for (member, _) in links {
+            assert!(ids.contains_key(&member), "{name} is linked with one who is not here");
+        }
+    }
+
+    fn far_end(&self, pipe: usize, end: usize) -> (usize, ConnId) {
+        let far = &self.pipes[pipe].ends[1 - end];
+        (far.node, far.conn)
+    }
+
+    fn check_held(&self, node: usize) {
+        let view = &self.nodes[node].view;
+        let own = |shown: &Shown| shown.own && view.said.contains(&shown.text);
+        for (id, shown) in view.messages.iter().filter(|(_, shown)| own(shown)) {
+            assert!(
+                view.held.contains(id),
+                "{} never learnt that all hold {:?}",
+                self.nodes[node].name,
+                shown.text
+            );
+        }
+    }
+
+    /// Every command was answered; downloads may wait only while nobody has the file.
+    fn check_commands(&self, node: usize, members: &[usize]) {
+        let n = &self.nodes[node];
+        for line in n.pending.keys().filter(|line| !n.replies.contains_key(*line)) {
+            let command = &n.pending[line];
+            let file = n.disk.open.keys().find(|file| {
+                members.iter().any(|m| {
+                    let disk = &self.nodes[*m].disk;
+                    *m != node
+                        && self.can_link(node, *m)
+                        && disk.serving.contains(*file)
+                        && !disk.lies
+                })
+            });
+            let waits = command.word() == "download" && file.is_none();
+            assert!(waits, "{} never heard of line {line}: {command:?} {file:?}", n.name);
+        }
+        let forked = |notice: &Notice| matches!(notice, Notice::Error { failure, .. } if failure.code == Code::ChainForked);
+        assert_eq!(self.count(node, forked), 0, "{} saw a fork", n.name);
+    }
+}

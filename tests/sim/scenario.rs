@@ -1,0 +1,351 @@
+//! Random stories: people come, talk, send, lock, vanish, return; then all is healed and checked.
+
+use std::collections::BTreeMap;
+
+use klatch::crypto::password::Password;
+use klatch::router::command::{Command, LockWish};
+use klatch::router::rng::Rng;
+
+use crate::world::World;
+
+/// People of a story.
+const NAMES: [&str; 20] = [
+    "alice", "bob", "carol", "dave", "eve", "frank", "grace", "heidi", "ivan", "judy", "karl",
+    "liam", "mallory", "nina", "olga", "peggy", "quinn", "rupert", "sybil", "trent",
+];
+
+const PASSWORDS: [&str; 4] =
+    ["correct horse", "battery staple", "open sesame!", "speak friend and enter"];
+
+/// What a story may hold besides talk.
+#[derive(Debug, Clone, Copy)]
+struct Mood {
+    files: bool,
+    locks: bool,
+    cuts: bool,
+    crashes: bool,
+    hidden: bool,
+}
+
+/// One story.
+struct Story {
+    world: World,
+    rng: Rng,
+    mood: Mood,
+    said: u32,
+    sent: Vec<String>,
+    /// Programs to start again, and when.
+    restarts: BTreeMap<u64, usize>,
+    /// Nodes that want to come (back) into the room, and since when their `connect` runs.
+    outside: BTreeMap<usize, Option<u64>>,
+}
+
+/// Plays the story of a seed and returns the hash of its trace.
+pub fn play(seed: u64, print: bool) -> (u64, u64) {
+    let mut rng = Rng::new(seed);
+    let people = 5 + rng.below(16).min(rng.below(16)).min(rng.below(16)) as usize;
+    let mut world = World::new(seed);
+    world.trace.print = print;
+    let mood = Mood {
+        files: rng.below(2) == 0,
+        locks: rng.below(3) == 0,
+        cuts: rng.below(4) > 0,
+        crashes: rng.below(3) > 0,
+        hidden: rng.below(4) == 0,
+    };
+    world.latency_ms = [(1, 5), (5, 60), (1, 250)][rng.below(3) as usize];
+    world.rate = [500, 10_000, 100_000][rng.below(3) as usize];
+    for name in &NAMES[..people] {
+        let node = world.add(name);
+        // Clocks of people's machines differ.
+        world.nodes[node].skew_ms = world.rng.between(0, 20_000) as i64 - 10_000;
+    }
+    let mut story = Story {
+        world,
+        rng,
+        mood,
+        said: 0,
+        sent: Vec::new(),
+        restarts: BTreeMap::new(),
+        outside: (1..people).map(|node| (node, None)).collect(),
+    };
+    story.hide();
+    story.tell();
+    story.settle();
+    (story.world.trace.hash(), story.world.trace.events)
+}
+
+impl Story {
+    fn hide(&mut self) {
+        let people = self.world.nodes.len();
+        if !self.mood.hidden {
+            return;
+        }
+        for a in 0..people {
+            for b in a + 1..people {
+                match self.rng.below(20) {
+                    0 => self.world.hide(a, b),
+                    1 => {
+                        self.world.no_dial.insert((a, b));
+                    }
+                    2 => {
+                        self.world.no_dial.insert((b, a));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        let end = self.world.now_ms + self.rng.between(20_000, 50_000);
+        while self.world.now_ms < end {
+            let wait = self.rng.between(10, 900);
+            self.world.run(wait);
+            self.restart_due();
+            self.come_in();
+            self.act();
+        }
+    }
+
+    fn pick(&mut self) -> usize {
+        self.rng.below(self.world.nodes.len() as u64) as usize
+    }
+
+    /// Somebody whose program runs.
+    fn somebody(&mut self) -> usize {
+        let running: Vec<_> =
+            self.world.running().into_iter().filter(|n| !self.world.nodes[*n].asleep).collect();
+        match running.len() {
+            0 => usize::MAX,
+            len => running[self.rng.below(len as u64) as usize],
+        }
+    }
+
+    fn restart_due(&mut self) {
+        let now = self.world.now_ms;
+        let due: Vec<_> = self.restarts.range(..=now).map(|(at, node)| (*at, *node)).collect();
+        for (at, node) in due {
+            self.restarts.remove(&at);
+            if self.rng.below(4) == 0 {
+                // The clock was set, perhaps back.
+                self.world.nodes[node].skew_ms = self.rng.between(0, 60_000) as i64 - 30_000;
+            }
+            self.world.start(node);
+            self.outside.insert(node, None);
+        }
+    }
+
+    /// People who are outside connect to somebody inside, again and again.
+    fn come_in(&mut self) {
+        for (node, line) in self.outside.clone() {
+            if self.world.nodes[node].router.is_none() {
+                continue;
+            }
+            match line.map(|line| self.world.result(node, line)) {
+                None | Some(Some(Err(_))) => {
+                    if self.rng.below(3) > 0 {
+                        continue;
+                    }
+                    let inside: Vec<_> = self
+                        .world
+                        .running()
+                        .into_iter()
+                        .filter(|n| !self.outside.contains_key(n))
+                        .collect();
+                    if inside.is_empty() {
+                        self.outside.remove(&node);
+                        continue;
+                    }
+                    let to = inside[self.rng.below(inside.len() as u64) as usize];
+                    self.guess_passwords(node);
+                    let line = self.world.connect(node, to);
+                    self.outside.insert(node, Some(line));
+                }
+                Some(Some(Ok(()))) => {
+                    self.outside.remove(&node);
+                }
+                Some(None) => {}
+            }
+        }
+    }
+
+    fn guess_passwords(&mut self, node: usize) {
+        let answers = &mut self.world.nodes[node].answers;
+        answers.clear();
+        answers.push_back(Some(PASSWORDS[self.rng.below(4) as usize]));
+    }
+
+    fn act(&mut self) {
+        let node = self.somebody();
+        if node == usize::MAX {
+            return;
+        }
+        let other = self.pick();
+        match self.rng.below(100) {
+            0..50 => {
+                self.said += 1;
+                let text = format!("{} says {}", self.world.nodes[node].name, self.said);
+                self.world.say(node, &text);
+            }
+            50..60 if self.mood.files => self.share(node),
+            60..76 if self.mood.cuts => self.disturb(node, other),
+            76..84 if self.mood.crashes => self.vanish(node),
+            84..88 if self.mood.locks => self.change_lock(node),
+            88..90 => {
+                self.said += 1;
+                let name = format!("{}{}", &self.world.nodes[node].name, self.said);
+                self.world.command(node, Command::Name { name });
+            }
+            90..93 if other != node && self.world.nodes[other].router.is_some() => {
+                self.guess_passwords(node);
+                self.world.connect(node, other);
+            }
+            93..94 => {
+                self.world.command(node, Command::Members);
+            }
+            _ => {}
+        }
+    }
+
+    fn share(&mut self, node: usize) {
+        match self.rng.below(8) {
+            0..3 => {
+                self.said += 1;
+                let name = format!("file{}", self.said);
+                let size = [0, 1_000, 300_000, 3_000_000, 40_000_000][self.rng.below(5) as usize];
+                self.world.send_file(node, &name, size);
+                self.sent.push(name);
+            }
+            3..7 if !self.sent.is_empty() => {
+                let name = self.sent[self.rng.below(self.sent.len() as u64) as usize].clone();
+                self.world.download(node, &name);
+            }
+            7 if !self.sent.is_empty() => {
+                let name = self.sent[self.rng.below(self.sent.len() as u64) as usize].clone();
+                self.world.command(node, Command::Cancel { wanted: name });
+            }
+            _ => {}
+        }
+    }
+
+    fn disturb(&mut self, node: usize, other: usize) {
+        let people = self.world.nodes.len();
+        match self.rng.below(12) {
+            0..3 if node != other => self.world.cut(node, other),
+            3..6 => {
+                let cuts: Vec<_> = self.world.cuts.iter().copied().collect();
+                if !cuts.is_empty() {
+                    let (a, b) = cuts[self.rng.below(cuts.len() as u64) as usize];
+                    self.world.heal(a, b);
+                }
+            }
+            6..8 if node != other => self.world.reset(node, other),
+            8 => {
+                let (left, right): (Vec<_>, Vec<_>) =
+                    (0..people).partition(|_| self.rng.below(2) == 0);
+                self.world.partition(&left, &right);
+            }
+            9..11 => self.world.heal_all(),
+            11 => {
+                let ms = self.rng.between(500, 30_000);
+                self.world.suspend(node, ms);
+            }
+            _ => {}
+        }
+    }
+
+    fn vanish(&mut self, node: usize) {
+        let back = self.world.now_ms + self.rng.between(100, 20_000);
+        match self.rng.below(5) {
+            0 | 1 => {
+                let power = self.rng.below(2) == 0;
+                self.world.crash(node, power);
+                self.restarts.insert(back, node);
+            }
+            2 => {
+                self.world.command(node, Command::Quit);
+                self.restarts.insert(back, node);
+            }
+            3 => {
+                self.world.command(node, Command::Leave);
+                self.outside.insert(node, None);
+            }
+            _ => {}
+        }
+        self.outside.remove(&node).filter(|_| self.world.nodes[node].router.is_none());
+        if self.world.nodes[node].router.is_some() && self.world.nodes[node].view.room.is_none() {
+            self.outside.insert(node, None);
+        }
+    }
+
+    fn change_lock(&mut self, node: usize) {
+        if self.rng.below(3) == 0 {
+            self.world.command(node, Command::Unlock);
+        } else {
+            let password = PASSWORDS[self.rng.below(4) as usize];
+            self.world.lock(node, password);
+        }
+    }
+
+    /// Heals everything, brings everybody into one room, lets it be quiet, and checks.
+    fn settle(&mut self) {
+        self.world.trace.remark(self.world.now_ms, "all is healed");
+        self.world.heal_all();
+        for (_, node) in std::mem::take(&mut self.restarts) {
+            self.world.start(node);
+        }
+        self.world.run(45_000);
+        for _ in 0..6 {
+            if !self.gather() {
+                break;
+            }
+            self.world.run(20_000);
+        }
+        self.world.trace.remark(self.world.now_ms, "all is quiet");
+        self.world.run(90_000);
+        let groups = self.world.groups();
+        let describe = |world: &mut World, group: &Vec<usize>| {
+            let names: Vec<_> = group.iter().map(|n| world.nodes[*n].name.clone()).collect();
+            let first = world.inspect(group[0]);
+            format!("{names:?} in {:?} under {:?}", first.room, first.lock)
+        };
+        let apart: Vec<_> = groups.iter().map(|group| describe(&mut self.world, group)).collect();
+        assert_eq!(groups.len(), 1, "apart: {apart:#?}");
+        self.world.check_room(&groups[0]);
+    }
+
+    /// Whoever is not where most are goes there; false when all are there.
+    fn gather(&mut self) -> bool {
+        let groups = self.world.groups();
+        let Some((main, rest)) = groups.split_first() else { return false };
+        if rest.is_empty() {
+            return false;
+        }
+        let (to, rest) = (main.clone(), rest.concat());
+        let home = self.world.inspect(to[0]);
+        for node in rest {
+            let there = self.world.inspect(node);
+            let host = to.iter().copied().find(|host| !self.world.no_dial.contains(&(node, *host)));
+            let Some(host) = host else { continue };
+            let password = self.world.password_of(&home.lock);
+            // Who cannot check why the room is open leaves first.
+            let same = there.room == home.room && (home.lock.locked || home.lock == there.lock);
+            if !same && (there.settled || there.lock.locked) {
+                self.world.command(node, Command::Leave);
+            }
+            let wish = match password {
+                Some(password) if there.lock != home.lock => {
+                    LockWish::Password(Password::new(&password).unwrap())
+                }
+                _ => LockWish::Unknown,
+            };
+            let line = self.world.connect_as(node, host, wish);
+            let result = self.world.finish(node, line);
+            let name = &self.world.nodes[node].name;
+            let text = format!("{name} comes to {}: {result:?}", self.world.nodes[host].name);
+            self.world.trace.remark(self.world.now_ms, &text);
+        }
+        true
+    }
+}
