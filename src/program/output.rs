@@ -90,6 +90,7 @@ impl Output {
     /// Prints what `reader` brings until nothing more comes. `closed` is called once when stdout
     /// is gone. The last notice of all is left to the caller, who knows the exit code.
     pub(super) fn run(&self, mut reader: Reader, closed: impl Fn()) {
+        let mut told_closed = false;
         loop {
             let heard = match reader.next(Some(Duration::ZERO)) {
                 Heard::Nothing => {
@@ -99,7 +100,6 @@ impl Output {
                 heard => heard,
             };
             let mut state = self.lock();
-            let before = state.broken;
             match heard {
                 Heard::Notice(notice) if matches!(*notice, Notice::Stopped { .. }) => {}
                 Heard::Notice(notice) => state.print(&notice),
@@ -115,10 +115,10 @@ impl Output {
             }
             state.position = reader.position();
             let ended = state.ended;
-            let broke = state.broken && !before;
+            let broken = state.broken;
             drop(state);
             self.passed.notify_all();
-            if broke {
+            if broken && !std::mem::replace(&mut told_closed, true) {
                 closed();
             }
             if ended {

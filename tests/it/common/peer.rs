@@ -27,7 +27,8 @@ impl Options {
     pub(crate) fn bare(name: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = Program::command();
-        command.args(["--json", "--name", name, "--downloads"]).arg(home.path());
+        // Without another order downloads go to the current directory.
+        command.args(["--json", "--name", name]).current_dir(home.path());
         command.env("HOME", home.path()).env("XDG_DATA_HOME", home.path().join("data"));
         Self { name: name.to_owned(), command, home }
     }
@@ -46,6 +47,7 @@ impl Options {
     pub(crate) fn within(mut self, wrapper: &[&str]) -> Self {
         let (first, rest) = wrapper.split_first().unwrap();
         let mut command = Command::new(first);
+        command.current_dir(self.home.path());
         command.args(rest).arg(self.command.get_program()).args(self.command.get_args());
         for (variable, value) in self.command.get_envs() {
             match value {
@@ -118,6 +120,13 @@ impl Peer {
     /// Types a line and does not wait; returns its number.
     pub(crate) fn say(&mut self, line: &str) -> u64 {
         self.program.type_line(line);
+        self.lines_typed += 1;
+        self.lines_typed
+    }
+
+    /// The same with bytes, line feed included, that are perhaps no text.
+    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) -> u64 {
+        self.program.type_bytes(bytes);
         self.lines_typed += 1;
         self.lines_typed
     }
@@ -224,8 +233,12 @@ impl Peer {
 
     /// `quit`, with everything well.
     pub(crate) fn quit(&mut self) {
+        self.quit_with(0);
+    }
+
+    pub(crate) fn quit_with(&mut self, exit_code: i32) {
         self.say("quit");
-        assert_eq!(self.ended(), 0, "{}", self.program.name);
+        assert_eq!(self.ended(), exit_code, "{}", self.program.name);
     }
 }
 
