@@ -32,6 +32,8 @@ use crate::thread::{self, STACK_LARGE_BYTES};
 
 /// The loop looks at the clocks at least so often, to notice that the machine slept.
 const LOOK: Duration = Duration::from_secs(2);
+/// Local events in a row before the inbox has its turn.
+const LOCALS: usize = 16;
 /// So often the addresses of this computer are looked up: networks come and go.
 const INTERFACES: Duration = Duration::from_secs(10);
 
@@ -65,6 +67,8 @@ pub(super) struct Work {
     ending: VecDeque<(Instant, ConnId)>,
     /// Threads that make locks.
     threads: Vec<JoinHandle<()>>,
+    /// Local events handled since the inbox was looked at.
+    locals: usize,
     /// The last event was a tick.
     ticked: bool,
     /// Addresses last told to the router, and when they were looked up.
@@ -86,9 +90,17 @@ impl Shell {
     /// The next event; `None` when there is none yet and it is time to look at the clocks.
     fn next_event(&mut self) -> Option<Event> {
         self.look_after_things();
+        // Local events and the inbox take turns, so that neither can starve the other.
+        let inbox_first = self.work.locals >= LOCALS;
+        self.work.locals = if inbox_first { 0 } else { self.work.locals + 1 };
+        let waiting = |shell: &Self| shell.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok());
+        if inbox_first && let Some(event) = waiting(&self) {
+            return Some(event);
+        }
         if let Some(event) = self.work.local.pop_front() {
             return Some(event);
         }
+        self.work.locals = 0;
         let now = Instant::now();
         let due = self.router.next_deadline().map(|due| self.clock.instant(due));
         // Ticks and events take turns, so that neither can starve the other.

@@ -149,7 +149,7 @@ fn a_file_reaches_everybody() {
     alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
     for other in &mut others {
         other.wait(Wait::File("report.pdf".into()));
-        other.run(Command::Download { wanted: "report.pdf".into() }).unwrap();
+        other.run(Command::Download { wanted: "report.pdf".into(), patient: true }).unwrap();
         let done = other.hears(|notice| matches!(notice, Notice::DownloadFinished { .. }));
         let Notice::DownloadFinished { path, .. } = &*done else { unreachable!() };
         assert!(std::fs::read(path).unwrap() == bytes);

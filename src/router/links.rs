@@ -126,6 +126,8 @@ pub(super) struct Conn {
     pub(super) my_hello: Option<(Hello, RoomId)>,
     pub(super) their_run: Option<RunId>,
     pub(super) with_password: bool,
+    /// Our newest lock record when the plan was made.
+    pub(super) planned: Option<KeyMark>,
     pub(super) stage: Stage,
 }
 
@@ -216,6 +218,10 @@ pub(super) struct Link {
     pub(super) hosting: BTreeMap<FileId, Hosting>,
     pub(super) bitmap_bytes: usize,
     pub(super) lane_wanted: Option<Millis>,
+    /// When the peer last called a chunk of ours bad.
+    pub(super) blamed: Option<Millis>,
+    /// Its answers bring nothing that we can take: nothing is asked of it before then.
+    pub(super) rests_until: Millis,
     /// Rate of its chunks, bytes per second, smoothed.
     pub(super) rate: u64,
 }
@@ -257,6 +263,8 @@ impl Link {
             hosting: BTreeMap::new(),
             bitmap_bytes: 0,
             lane_wanted: None,
+            blamed: None,
+            rests_until: Millis(0),
             rate: 0,
         }
     }

@@ -114,7 +114,7 @@ commands! {
     "send" => |rest| with_text(rest, |path| Command::Send { paths: candidates(path, home()) });
 
     "download <filename or id>", "fetch a file from everyone who has it",
-    "download" => |rest| with_text(rest, |text| Command::Download { wanted: text.to_owned() });
+    "download" => |rest| with_text(rest, |text| Command::Download { wanted: text.to_owned(), patient: false });
 
     "cancel <filename or id>", "stop a download, or take an own offer back",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });

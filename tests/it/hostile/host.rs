@@ -130,7 +130,7 @@ impl Host {
     }
 
     pub(super) fn download(&mut self, wanted: &str) -> Result<(), Failure> {
-        self.run(Command::Download { wanted: wanted.into() })
+        self.run(Command::Download { wanted: wanted.into(), patient: true })
     }
 
     /// The next notice from which `pick` takes something.
