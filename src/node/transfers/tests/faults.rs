@@ -358,6 +358,16 @@ fn idle_and_silent_lanes_end() {
     }
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::Silent);
+    // One byte in a record at a time: always a record, never a chunk.
+    let mut liar = Liar::towards(&bob);
+    bob.fetch(offer.file, liar.lane.conn, 0);
+    let request = liar.request();
+    liar.send_header(request, Status::Ok, CHUNK as u64);
+    while bob.events.is_empty() && liar.channel.send(&[7]).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(bob.fetched().2, Err(FetchError::Lane));
+    assert_eq!(liar.lane.closed(), Closed::Silent);
     // Somebody who never asks costs a thread only for so long.
     assert_eq!(Asker::of(&bob).lane.closed(), Closed::Silent);
 }
