@@ -326,8 +326,11 @@ fn a_full_node_answers_busy_and_a_gone_lane_is_told() {
     liar.request();
     let busy =
         Event::ChunkFetched { file, turn, conn, chunk, bytes: 0, result: Err(FetchError::Busy) };
+    // One is under way and one waits for its thread; there is no place for a third.
+    assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), None);
     assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), Some(busy));
     bob.transfers.close_lane(conn);
+    assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::ByUs);
     let gone =
