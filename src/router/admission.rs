@@ -435,7 +435,11 @@ impl Router {
         self.room.settled = true;
         self.link_up(id, member, run, &record, port, seen);
         // Who came by password may still hold another record than the one who let it in.
-        self.mark_link(id, |link| link.say_record = with_password && !moving);
+        let mark = (!with_password).then(|| self.room.lock.mark());
+        self.mark_link(id, |link| {
+            link.say_record = with_password && !moving;
+            link.record_said = mark;
+        });
         self.run_deferred();
     }
 

@@ -44,13 +44,17 @@ impl Router {
     }
 
     fn flush_lock_and_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let newest = self.room.lock.newest().clone();
+        let lock = &self.room.lock;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if let Some(number) = link.pong.take() {
             messages.push(Message::Pong(number));
         }
         if std::mem::take(&mut link.say_record) {
-            messages.push(Message::Record(newest));
+            // All that came since, for each is founded on the one before.
+            let said = link.record_said.replace(lock.mark());
+            let since = said.and_then(|said| lock.after(&said)).filter(|since| !since.is_empty());
+            let records = since.unwrap_or_else(|| vec![lock.newest().clone()]);
+            messages.extend(records.into_iter().map(Message::Record));
         }
         let mut members = Vec::new();
         while members.len() < RECORDS_AT_ONCE

@@ -183,6 +183,8 @@ pub(super) struct Link {
     pub(super) rtt_ms: u64,
 
     pub(super) say_record: bool,
+    /// The newest record of which the peer knows that we have it.
+    pub(super) record_said: Option<KeyMark>,
     pub(super) say_presence: BTreeSet<MemberId>,
     /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
     pub(super) vector: Option<Option<Chain>>,
@@ -226,6 +228,7 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             say_record: false,
+            record_said: None,
             say_presence: BTreeSet::new(),
             vector: Some(None),
             say_haves: BTreeSet::new(),

@@ -59,6 +59,15 @@ impl Router {
         }
     }
 
+    /// A linked member says what its newest record is. One that we cannot follow parts us.
+    pub(super) fn record_told(&mut self, id: ConnId, from: MemberId, record: &Arc<SignedRecord>) {
+        let follows = self.record_arrived(id, record);
+        if !follows && record.rank() > self.room.lock.newest().rank() {
+            self.locked_out(from);
+            self.refuse(id, Why::NotListed);
+        }
+    }
+
     /// The newest record is another: tell people, tell links, close those it does not list.
     pub(super) fn lock_changed(
         &mut self,

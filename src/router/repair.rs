@@ -28,9 +28,7 @@ impl Router {
             }
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            Message::Record(record) => {
-                self.record_arrived(id, &record);
-            }
+            Message::Record(record) => self.record_told(id, member, &record),
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
