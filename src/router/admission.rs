@@ -275,6 +275,7 @@ impl Router {
             grounds,
             our_mark: self.room.lock.mark(),
             sent_ready: false,
+            their_ready: None,
             doubts: None,
             presence: None,
         };
@@ -331,9 +332,10 @@ impl Router {
         let Some(conn) = self.conns.get(&id) else { return };
         let Stage::Agreeing(agreement) = &conn.stage else { return };
         let (member, room) = (agreement.member, agreement.room);
-        if agreement.sent_ready {
+        if agreement.sent_ready || agreement.doubts.is_some() {
             return;
         }
+        let their_ready = agreement.their_ready;
         let mut records = Vec::new();
         if let Grounds::Member { common, newest } = &agreement.grounds {
             let ours = self.room.lock.mark();
@@ -361,6 +363,9 @@ impl Router {
         {
             agreement.sent_ready = true;
             agreement.our_mark = self.room.lock.mark();
+        }
+        if let Some((port, seen)) = their_ready {
+            self.commit(id, port, seen);
         }
     }
 
@@ -391,6 +396,10 @@ impl Router {
             }
             Message::Ready { port, seen } if agreement.sent_ready => {
                 self.commit(id, port, plain_ip(seen));
+            }
+            // We still wait for an older link of this pair to answer, or not to.
+            Message::Ready { port, seen } if agreement.doubts.is_some() => {
+                agreement.their_ready = Some((port, plain_ip(seen)));
             }
             Message::Refuse(refusal) => self.refused(id, &refusal),
             _ => self.refuse(id, Why::Protocol),

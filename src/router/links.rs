@@ -81,6 +81,8 @@ pub(super) struct Agreement {
     /// Our newest record when we began to agree.
     pub(super) our_mark: KeyMark,
     pub(super) sent_ready: bool,
+    /// The peer was ready before us: its port, and our address as it sees it.
+    pub(super) their_ready: Option<(u16, IpAddr)>,
     /// An older link of this pair was pinged then.
     pub(super) doubts: Option<Millis>,
     pub(super) presence: Option<Arc<SignedPresence>>,
