@@ -164,6 +164,8 @@ pub struct World {
     pub strict: bool,
     pub entries: HashMap<EntryId, Arc<SignedEntry>>,
     pub overflows: u64,
+    /// Dials of each node so far.
+    pub dials: BTreeMap<usize, u64>,
     /// Dials that were given up before they were through.
     pub(crate) cancelled: BTreeSet<(usize, ConnId)>,
     queue: BinaryHeap<Due>,
@@ -189,6 +191,7 @@ impl World {
             strict: true,
             entries: HashMap::new(),
             overflows: 0,
+            dials: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             queue: BinaryHeap::new(),
             sequence: 0,
