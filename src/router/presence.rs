@@ -16,6 +16,8 @@ use super::{Router, is_loopback};
 /// Ports that taught addresses may not name: those of other services.
 const FIRST_TAUGHT_PORT: u16 = 1024;
 
+/// Members listed as unlinked at most: a record with them fits into one message.
+const UNLINKED_MAX: usize = 256;
 /// Least time between records that outdo those of another run.
 const OUTDO_MS: u64 = 1_000;
 
@@ -383,7 +385,7 @@ impl Router {
                 self.notify(Notice::MemberLeft { member });
             }
         }
-        let unlinked: Vec<_> = self
+        let mut unlinked: Vec<_> = self
             .roster
             .members
             .iter()
@@ -391,8 +393,12 @@ impl Router {
                 member.missed_until(&limits).is_some_and(|until| self.now < until)
                     && self.now >= member.without_link.plus(limits.unlinked_after_ms)
             })
-            .map(|(id, _)| *id)
+            .map(|(id, member)| (member.lost.is_none(), *id))
             .collect();
+        // Those that we once were linked with come first, should there be too many.
+        unlinked.sort_unstable();
+        unlinked.truncate(UNLINKED_MAX);
+        let unlinked: Vec<_> = unlinked.into_iter().map(|(_, id)| id).collect();
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
         // Two programs with one identity would outdo each other: not more often than this.
