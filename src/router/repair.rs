@@ -150,7 +150,8 @@ impl Router {
         }
         let admitting = self.room.history_from == Some(member) && first_vector;
         for have in haves {
-            if admitting && have.chain != self.room.chain {
+            let known = self.room.history.len();
+            if admitting && have.chain != self.room.chain && known < self.limits().chains {
                 self.room.history.insert(have.chain, have.len);
             }
             self.have_arrived(id, member, have);
@@ -185,8 +186,11 @@ impl Router {
         }
         // Nobody can hold more than there is.
         let len = have.len.min(self.room.log.chain_len(&have.chain));
+        if !self.roster.members.contains_key(&holder) {
+            return;
+        }
         let held = self.room.receipts.entry(holder).or_default();
-        if len > *held && self.roster.members.contains_key(&holder) {
+        if len > *held {
             *held = len;
             self.tell_held();
         }

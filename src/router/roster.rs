@@ -127,6 +127,7 @@ impl Roster {
                 .min_by_key(|(_, member)| member.heard)
                 .map(|(id, _)| *id)?;
             self.members.remove(&absent);
+            self.forget_name(&absent);
         }
         Some(self.members.entry(id).or_insert_with(|| Member::new(now, taught_by, limits)))
     }
@@ -146,18 +147,24 @@ impl Roster {
 
     /// Takes note of a name; returns the one before if it is another.
     pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> Option<String> {
-        let before = self.names.insert(id, name.to_owned());
-        if before.as_deref() == Some(name) {
+        if self.names.get(&id).is_some_and(|before| before == name) {
             return None;
         }
-        if let Some(bearers) = before.as_ref().and_then(|before| self.bearers.get_mut(before)) {
-            bearers.remove(&id);
-            if bearers.is_empty() {
-                self.bearers.remove(before.as_deref().unwrap_or_default());
-            }
-        }
+        let before = self.forget_name(&id);
+        self.names.insert(id, name.to_owned());
         self.bearers.entry(name.to_owned()).or_default().insert(id);
         before
+    }
+
+    fn forget_name(&mut self, id: &MemberId) -> Option<String> {
+        let name = self.names.remove(id)?;
+        if let Some(bearers) = self.bearers.get_mut(&name) {
+            bearers.remove(id);
+            if bearers.is_empty() {
+                self.bearers.remove(&name);
+            }
+        }
+        Some(name)
     }
 
     /// The name to show: told apart by four digits where two bear it; the id where none is known.
@@ -169,7 +176,7 @@ impl Roster {
         Untrusted::new(if shared { format!("{name}·{digits}") } else { name.clone() })
     }
 
-    /// The members whom a nickname means.
+    /// Another room: nobody is known.
     pub(super) fn forget_all(&mut self) {
         self.members.clear();
         self.names.clear();
