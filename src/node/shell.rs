@@ -94,7 +94,7 @@ impl Shell {
         let inbox_first = self.work.locals >= LOCALS;
         self.work.locals = if inbox_first { 0 } else { self.work.locals + 1 };
         let waiting = |shell: &Self| shell.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok());
-        if inbox_first && let Some(event) = waiting(&self) {
+        if inbox_first && let Some(event) = waiting(self) {
             return Some(event);
         }
         if let Some(event) = self.work.local.pop_front() {

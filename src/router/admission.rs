@@ -256,7 +256,7 @@ impl Router {
         let Some(conn) = self.conns.get(&id) else { return };
         let Stage::Agreeing(agreement) = &conn.stage else { return };
         let (member, room) = (agreement.member, agreement.room);
-        if agreement.sent_ready {
+        if agreement.sent_ready || agreement.doubts.is_some() {
             return;
         }
         if self.grant_is_stale(id) {
@@ -383,7 +383,11 @@ impl Router {
         self.room.settled = true;
         self.link_up(id, member, run, &record, port, seen);
         // Who came by password may still hold another record than the one who let it in.
-        self.mark_link(id, |link| link.say_record = with_password && !moving);
+        let mark = (!with_password).then(|| self.room.lock.mark());
+        self.mark_link(id, |link| {
+            link.say_record = with_password && !moving;
+            link.record_said = mark;
+        });
         self.run_deferred();
     }
 
@@ -402,7 +406,7 @@ impl Router {
         seen: IpAddr,
     ) {
         let burst = self.limits().pushed_entries_burst;
-        let mut link = Link::new(member, run, self.now, burst, self.room.lock.mark());
+        let mut link = Link::new(member, run, self.now, burst);
         link.say_presence = self.present_with_records();
         link.say_presence.remove(&member);
         link.say_presence.remove(&self.my_id);

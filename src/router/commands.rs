@@ -224,8 +224,9 @@ impl Router {
         self.stopping = true;
     }
 
-    /// Says at once how far we have every chain, so that authors know what arrived.
-    fn acknowledge(&mut self) {
+    /// Says at once what is still to be said: how far we have every chain, so that authors know
+    /// what arrived, and our last change of the lock.
+    pub(super) fn acknowledge(&mut self) {
         self.mark_links(|link| link.say_haves_at = None);
         self.flush_links();
     }

@@ -81,6 +81,7 @@ pub(super) struct Agreement {
     /// Our newest record when we began to agree.
     pub(super) our_mark: KeyMark,
     pub(super) sent_ready: bool,
+    /// The peer was ready before us: its port, and our address as it sees it.
     /// An older link of this pair was pinged then.
     pub(super) doubts: Option<Millis>,
     pub(super) presence: Option<Arc<SignedPresence>>,
@@ -187,8 +188,8 @@ pub(super) struct Link {
     pub(super) rtt_ms: u64,
 
     pub(super) say_record: bool,
-    /// The newest record that the peer knows, as far as we told or agreed.
-    pub(super) told: KeyMark,
+    /// The newest record of which the peer knows that we have it.
+    pub(super) record_said: Option<KeyMark>,
     pub(super) say_presence: BTreeSet<MemberId>,
     /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
     pub(super) vector: Option<Option<Chain>>,
@@ -227,13 +228,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(
-        member: MemberId,
-        run: RunId,
-        now: Millis,
-        burst: u32,
-        told: KeyMark,
-    ) -> Self {
+    pub(super) fn new(member: MemberId, run: RunId, now: Millis, burst: u32) -> Self {
         Self {
             member,
             run,
@@ -242,7 +237,7 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             say_record: false,
-            told,
+            record_said: None,
             say_presence: BTreeSet::new(),
             vector: Some(None),
             say_haves: BTreeSet::new(),

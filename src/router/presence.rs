@@ -415,7 +415,7 @@ impl Router {
                 self.notify(Notice::MemberLeft { member });
             }
         }
-        let unlinked: Vec<_> = self
+        let mut unlinked: Vec<_> = self
             .roster
             .members
             .iter()
@@ -423,8 +423,12 @@ impl Router {
                 member.missed_until(&limits).is_some_and(|until| self.now < until)
                     && self.now >= member.without_link.plus(limits.unlinked_after_ms)
             })
-            .map(|(id, _)| *id)
+            .map(|(id, member)| (member.lost.is_none(), *id))
             .collect();
+        // Those that we once were linked with come first, should there be too many.
+        unlinked.sort_unstable();
+        unlinked.truncate(UNLINKED_MAX);
+        let unlinked: Vec<_> = unlinked.into_iter().map(|(_, id)| id).collect();
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
         // Two programs with one identity would outdo each other: not more often than this.

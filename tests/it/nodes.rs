@@ -99,7 +99,7 @@ fn reply(face: &Face) -> Result<(), Failure> {
 }
 
 fn download(wanted: &str) -> Command {
-    Command::Download { wanted: wanted.to_owned() }
+    Command::Download { wanted: wanted.to_owned(), patient: true }
 }
 
 fn sparse(folder: &Folder, bytes: u64) -> String {

@@ -315,6 +315,17 @@ impl Story {
         self.world.check_room(&groups[0]);
     }
 
+    /// Somebody inside an open room connects to one who cannot dial anybody there.
+    fn fetch_in(&mut self, inside: &[usize], node: usize) {
+        let host = inside.iter().find(|host| !self.world.no_dial.contains(&(**host, node)));
+        if let Some(&host) = host {
+            self.world.command(node, Command::Leave);
+            self.world.run(3_000);
+            let line = self.world.connect(host, node);
+            let _ = self.world.finish(host, line);
+        }
+    }
+
     /// Whoever is not where most are goes there; false when all are there.
     fn gather(&mut self) -> bool {
         let groups = self.world.groups();
@@ -327,7 +338,10 @@ impl Story {
         for node in rest {
             let there = self.world.inspect(node);
             let host = to.iter().copied().find(|host| !self.world.no_dial.contains(&(node, *host)));
-            let Some(host) = host else { continue };
+            let Some(host) = host else {
+                self.fetch_in(&to, node);
+                continue;
+            };
             let password = self.world.password_of(&home.lock);
             // Who cannot check why the room is open leaves first.
             let same = there.room == home.room && (home.lock.locked || home.lock == there.lock);
