@@ -229,8 +229,8 @@ impl Router {
         conn: ConnId,
         result: Result<Bitmap, FetchError>,
     ) {
-        self.lane_freed(conn, result.as_ref().err());
         let host = self.member_of(conn);
+        self.lane_freed(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
         match result {
             Ok(held) => self.begin_fetching(file, held),
@@ -250,8 +250,8 @@ impl Router {
         bytes: u64,
         result: Result<(), FetchError>,
     ) {
-        self.lane_freed(conn, result.as_ref().err());
         let host = self.member_of(conn);
+        self.lane_freed(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
         // A lane that ended gave its chunks to others before its threads say so.
         if download.in_flight.get(&chunk) == Some(&conn) {
@@ -418,12 +418,17 @@ impl Router {
         self.swarm.fetching = self.swarm.fetching.saturating_sub(1);
         if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
-            match error {
-                // Its end is on its way here; until then it must not be chosen again.
-                Some(FetchError::Lane) => lane.open = false,
-                Some(FetchError::Busy) => lane.rests_until = rest,
-                _ => {}
+            if error == Some(&FetchError::Busy) {
+                lane.rests_until = rest;
             }
+        }
+        // It must not be chosen again, however long the news of its end takes.
+        if error == Some(&FetchError::Lane)
+            && let Some(member) = self.member_of(conn)
+            && self.conns.remove(&conn).is_some()
+        {
+            self.effect(Effect::Close { conn });
+            self.lane_down(conn, member);
         }
     }
 
