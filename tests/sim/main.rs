@@ -8,10 +8,12 @@ mod disk;
 mod lane;
 mod links;
 mod locks;
+mod logs;
 mod net;
 mod people;
 mod pipe;
 mod scenario;
+mod swarms;
 mod trace;
 mod world;
 
