@@ -25,6 +25,10 @@ struct Mood {
     cuts: bool,
     crashes: bool,
     hidden: bool,
+    /// All come at once, to anybody.
+    eager: bool,
+    /// One serves wrong bytes.
+    liar: bool,
 }
 
 /// One story.
@@ -52,6 +56,8 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
         cuts: rng.below(4) > 0,
         crashes: rng.below(3) > 0,
         hidden: rng.below(4) == 0,
+        eager: rng.below(5) == 0,
+        liar: rng.below(5) == 0,
     };
     world.latency_ms = [(1, 5), (5, 60), (1, 250)][rng.below(3) as usize];
     world.rate = [500, 10_000, 100_000][rng.below(3) as usize];
@@ -70,6 +76,7 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
         outside: (1..people).map(|node| (node, None)).collect(),
     };
     story.hide();
+    story.begin();
     story.tell();
     story.settle();
     (story.world.trace.hash(), story.world.trace.events)
@@ -93,6 +100,23 @@ impl Story {
                     }
                     _ => {}
                 }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let people = self.world.nodes.len();
+        if self.mood.liar {
+            let liar = self.pick();
+            self.world.nodes[liar].disk.lies = true;
+        }
+        if self.mood.eager {
+            for node in 0..people {
+                let to = self.pick();
+                let line = self.world.connect(node, to);
+                self.outside.insert(node, Some(line));
+                let wait = self.rng.below(50);
+                self.world.run(wait);
             }
         }
     }
