@@ -54,6 +54,8 @@ pub(super) struct Shell {
 /// The listener, as the shell sees it.
 pub(super) struct Door {
     pub(super) addr: SocketAddr,
+    /// Tell addresses of virtual interfaces too.
+    pub(super) with_virtual: bool,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) thread: Option<JoinHandle<()>>,
 }
@@ -141,7 +143,7 @@ impl Shell {
     }
 
     fn look_at_interfaces(&mut self, now: Instant) {
-        let addresses = interfaces::addresses(self.door.addr);
+        let addresses = interfaces::addresses(self.door.addr, self.door.with_virtual);
         let known = self.work.addresses.replace((addresses.clone(), now));
         if known.is_none_or(|(known, _)| known != addresses) {
             let port = self.door.addr.port();

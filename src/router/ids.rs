@@ -108,7 +108,7 @@ hex_id!(
     32
 );
 hex_id!(
-    /// Tells an author's chains apart: drawn at start, at `leave` and on moving to another room.
+    /// Tells an author's chains apart: drawn at start and at `leave`.
     LogNonce,
     8
 );

@@ -37,6 +37,7 @@ impl Someone {
             limits,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
+            virtual_interfaces: false,
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());

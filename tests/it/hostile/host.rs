@@ -48,6 +48,7 @@ impl Host {
             limits,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads,
+            virtual_interfaces: false,
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
