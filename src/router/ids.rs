@@ -93,7 +93,7 @@ hex_id!(
     16
 );
 hex_id!(
-    /// An entry of the room's log: SHA-256 over label, room and signed bytes, without the signature.
+    /// An entry of the room's log: SHA-256 over label, room and signed bytes, not the signature.
     EntryId,
     32
 );
