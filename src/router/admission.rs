@@ -177,8 +177,9 @@ impl Router {
         if moves_me {
             self.reserved = Some(id);
         }
+        let granting = matches!(plan, Plan::Grant { .. }).then(|| self.room.lock.mark());
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Planned;
+            conn.stage = Stage::Planned { granting };
         }
         self.effect(Effect::Proceed { conn: id, plan });
     }
@@ -245,6 +246,10 @@ impl Router {
             return self.lane_identified(id, member);
         }
         let remote = conn.remote;
+        let granted = match conn.stage {
+            Stage::Planned { granting } => granting,
+            _ => None,
+        };
         if matches!(&conn.purpose, Some(Purpose::Redial(expected)) if *expected != member) {
             return self.refuse(id, Why::Unexpected);
         }
@@ -264,6 +269,10 @@ impl Router {
             Outcome::Granted => {
                 if let (Some(remote), true) = (remote, conn.with_password) {
                     self.guesses.succeeded(id, remote.ip());
+                }
+                if granted != Some(self.room.lock.mark()) {
+                    // What was granted is not what holds now.
+                    return self.refuse(id, Why::Busy);
                 }
                 (self.room.id, Grounds::Granted)
             }
@@ -362,7 +371,9 @@ impl Router {
             self.conns.get_mut(&id).map(|conn| &mut conn.stage)
         {
             agreement.sent_ready = true;
-            agreement.our_mark = self.room.lock.mark();
+            if matches!(agreement.grounds, Grounds::Member { .. }) {
+                agreement.our_mark = self.room.lock.mark();
+            }
         }
         if let Some((port, seen)) = their_ready {
             self.commit(id, port, seen);
@@ -415,8 +426,10 @@ impl Router {
             return self.refuse(id, Why::Protocol);
         };
         let moving = agreement.room != self.room.id;
-        let changed = self.room.lock.mark() != agreement.our_mark;
-        if (moving && self.reserved != Some(id)) || (changed && !with_password) {
+        // A newcomer's own lock does not matter: it takes the one that it was let in with.
+        let joined = matches!(agreement.grounds, Grounds::Joined { .. });
+        let changed = self.room.lock.mark() != agreement.our_mark && !joined;
+        if (moving && self.reserved != Some(id)) || changed {
             return self.refuse(id, Why::Busy);
         }
         match agreement.grounds {

@@ -105,8 +105,8 @@ pub(super) enum Grounds {
 pub(super) enum Stage {
     /// Dialled, or its Hello is under way.
     Opening,
-    /// A plan is being carried out.
-    Planned,
+    /// A plan is being carried out; the newest record, if it is to be granted.
+    Planned { granting: Option<KeyMark> },
     /// The peer is known.
     Agreeing(Box<Agreement>),
     /// A session of the room.

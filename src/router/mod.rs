@@ -313,7 +313,7 @@ impl Router {
             Stage::Agreeing(agreement) => Some(agreement.member),
             Stage::Linked(link) => Some(link.member),
             Stage::Lane { member, .. } => Some(*member),
-            Stage::Opening | Stage::Planned => None,
+            Stage::Opening | Stage::Planned { .. } => None,
         }
     }
 

@@ -118,7 +118,7 @@ impl Router {
             return self.refuse(id, Why::NoSession);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Planned;
+            conn.stage = Stage::Planned { granting: None };
         }
         let mut keys = self.room.lock.keys();
         keys.truncate(1);
