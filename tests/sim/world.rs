@@ -156,6 +156,8 @@ pub struct World {
     pub cuts: BTreeSet<(usize, usize)>,
     /// Who cannot dial whom.
     pub no_dial: BTreeSet<(usize, usize)>,
+    /// Bounds of machines to come.
+    pub limits: Limits,
     /// Bytes per millisecond of every line.
     pub rate: u64,
     pub latency_ms: (u64, u64),
@@ -185,6 +187,7 @@ impl World {
             records: BTreeMap::new(),
             cuts: BTreeSet::new(),
             no_dial: BTreeSet::new(),
+            limits: Limits::default(),
             rate: 10_000,
             latency_ms: (1, 40),
             latencies: BTreeMap::new(),
@@ -230,7 +233,7 @@ impl World {
             disk: Disk::default(),
             exit_code: None,
             withholds: None,
-            limits: Limits::default(),
+            limits: self.limits.clone(),
             skew_ms: 0,
             lag_ms: 0,
             asleep: false,
@@ -492,7 +495,7 @@ impl World {
         let effects = router.handle(local, event.clone());
         n.due_ms = router.next_deadline().map(|due| due.0.saturating_add(n.lag_ms));
         n.events += 1;
-        if n.events % 101 == 0 {
+        if n.events.is_multiple_of(101) {
             for load in router.loads() {
                 assert!(load.size <= load.bound, "{} of {} is unbounded", n.name, load.what);
             }
