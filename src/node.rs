@@ -60,6 +60,8 @@ pub struct NodeConfig {
     pub listen: Listen,
     /// Folder for downloads.
     pub downloads: PathBuf,
+    /// Tell addresses of virtual machines' and containers' interfaces too.
+    pub virtual_interfaces: bool,
 }
 
 /// A running node. Dropping it makes it leave and waits until it has.
@@ -79,7 +81,15 @@ impl Node {
     /// # Errors
     /// A [`Failure`] when the port cannot be bound or no thread started.
     pub fn start(config: NodeConfig) -> Result<Self, Failure> {
-        let NodeConfig { name, identity, temporary, limits, listen, downloads } = config;
+        let NodeConfig {
+            name,
+            identity,
+            temporary,
+            limits,
+            listen,
+            downloads,
+            virtual_interfaces: with_virtual,
+        } = config;
         let listener = Listener::bind(listen)?;
         let addr = listener.addr();
         let clock = Clock::start();
@@ -115,7 +125,7 @@ impl Node {
             feed: feed.clone(),
             faces: Arc::clone(&faces),
             transfers,
-            door: Door { addr, stop: Arc::clone(&stop), thread: None },
+            door: Door { addr, with_virtual, stop: Arc::clone(&stop), thread: None },
             exit_code: Arc::clone(&exit_code),
             work: Work::default(),
         };

@@ -18,12 +18,16 @@ use super::stream::{Channel, RecvHalf, SendHalf};
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::router::event::{Closed, FetchError};
 
+/// A host that sends slower is given up, after the lane's patience: others may have the chunk.
+const LEAST_BYTES_PER_S: u32 = 16 * 1024;
+
 /// A lane over which this side asks. Shared by the threads that ask.
 #[derive(Debug)]
 pub struct FetchLane {
     /// Requests that may be unanswered.
     most: usize,
-    /// A record comes within so long, or the lane ends: a host that drips must not keep threads.
+    /// The first record comes within so long, and each that follows earns time for the next, or
+    /// the lane ends: a host that drips must not keep a chunk and a thread.
     patience: Duration,
     sender: Mutex<SendHalf>,
     receiver: Mutex<RecvHalf>,
@@ -136,10 +140,18 @@ impl FetchLane {
         self.turned.get((number % self.most as u64) as usize)
     }
 
-    /// The next record; the lane ends if there is none.
-    fn record<'r>(&self, receiver: &'r mut RecvHalf, max: usize) -> Result<&'r [u8], FetchError> {
-        let record = receiver.recv_by(max, Instant::now() + self.patience);
-        record.map_err(|error| self.fail(closed_by_recv(error)))
+    /// The next record; the lane ends if it is not there when it is `due`.
+    fn record<'r>(
+        &self,
+        receiver: &'r mut RecvHalf,
+        due: &mut Instant,
+        max: usize,
+    ) -> Result<&'r [u8], FetchError> {
+        let record = receiver.recv_by(max, *due);
+        let record = record.map_err(|error| self.fail(closed_by_recv(error)))?;
+        let earned = Duration::from_secs(1) * record.len() as u32 / LEAST_BYTES_PER_S;
+        *due = (*due + earned).min(Instant::now() + self.patience);
+        Ok(record)
     }
 
     fn fail(&self, closed: Closed) -> FetchError {
@@ -189,7 +201,8 @@ impl<'a> Ticket<'a> {
         drop(turns);
         self.waited = true;
         let receiver = lane.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut answer = Answer { lane, receiver, left: bytes, ended: false };
+        let due = Instant::now() + lane.patience;
+        let mut answer = Answer { lane, receiver, due, left: bytes, ended: false };
         answer.begin(&self.request)?;
         Ok(answer)
     }
@@ -208,6 +221,8 @@ impl Drop for Ticket<'_> {
 pub struct Answer<'a> {
     lane: &'a FetchLane,
     receiver: MutexGuard<'a, RecvHalf>,
+    /// When the next record must be there.
+    due: Instant,
     left: u64,
     ended: bool,
 }
@@ -227,7 +242,8 @@ impl Answer<'_> {
     pub fn read(&mut self, out: &mut Vec<u8>) -> Result<(), FetchError> {
         out.clear();
         while self.left > 0 && out.len() + DATA_BYTES <= BATCH_BYTES {
-            let record = self.lane.record(&mut self.receiver, RECORD_MAX_PLAIN_BYTES)?;
+            let receiver = &mut *self.receiver;
+            let record = self.lane.record(receiver, &mut self.due, RECORD_MAX_PLAIN_BYTES)?;
             if record.is_empty() {
                 self.ended = true;
                 return Err(FetchError::NotHeld);
@@ -243,7 +259,8 @@ impl Answer<'_> {
     }
 
     fn begin(&mut self, request: &Request) -> Result<(), FetchError> {
-        let header = Header::from_bytes(self.lane.record(&mut self.receiver, HEADER_BYTES)?);
+        let record = self.lane.record(&mut self.receiver, &mut self.due, HEADER_BYTES)?;
+        let header = Header::from_bytes(record);
         let Some(header) = header.filter(|header| header.request == *request) else {
             return Err(self.lane.fail(violation("no answer to what was asked")));
         };

@@ -17,9 +17,10 @@ enum Rank {
 }
 
 /// The addresses under which a listener bound to `bound` can be reached, best first: those of the
-/// network without link-local ones, then loopback, for peers on this computer.
+/// network without link-local ones, then loopback, for peers on this computer. Interfaces of
+/// virtual machines and containers count only `with_virtual`.
 #[must_use]
-pub fn addresses(bound: SocketAddr) -> Vec<SocketAddr> {
+pub fn addresses(bound: SocketAddr, with_virtual: bool) -> Vec<SocketAddr> {
     if !bound.ip().is_unspecified() {
         return vec![SocketAddr::new(bound.ip().to_canonical(), bound.port())];
     }
@@ -33,6 +34,7 @@ pub fn addresses(bound: SocketAddr) -> Vec<SocketAddr> {
         .filter(|interface| interface.is_oper_up() && reachable(&interface.ip()))
         .filter_map(|interface| Some((rank(&interface.name, interface.ip())?, interface.ip())))
         .collect();
+    ranked.retain(|(rank, _)| with_virtual || *rank != Rank::Virtual);
     ranked.sort();
     ranked.dedup();
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -78,13 +80,13 @@ mod tests {
 
     #[test]
     fn whoever_is_on_this_computer_can_come_too() {
-        let all = addresses("0.0.0.0:51692".parse().unwrap());
+        let all = addresses("0.0.0.0:51692".parse().unwrap(), false);
         assert_eq!(all.last(), Some(&"127.0.0.1:51692".parse().unwrap()));
     }
 
     #[test]
     fn a_bound_address_is_the_only_one() {
         let bound = "127.0.0.1:51692".parse().unwrap();
-        assert_eq!(addresses(bound), [bound]);
+        assert_eq!(addresses(bound, false), [bound]);
     }
 }

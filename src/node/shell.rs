@@ -32,6 +32,8 @@ use crate::thread::{self, STACK_LARGE_BYTES};
 
 /// The loop looks at the clocks at least so often, to notice that the machine slept.
 const LOOK: Duration = Duration::from_secs(2);
+/// Local events in a row before the inbox has its turn.
+const LOCALS: usize = 16;
 /// So often the addresses of this computer are looked up: networks come and go.
 const INTERFACES: Duration = Duration::from_secs(10);
 
@@ -52,6 +54,8 @@ pub(super) struct Shell {
 /// The listener, as the shell sees it.
 pub(super) struct Door {
     pub(super) addr: SocketAddr,
+    /// Tell addresses of virtual interfaces too.
+    pub(super) with_virtual: bool,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) thread: Option<JoinHandle<()>>,
 }
@@ -65,6 +69,8 @@ pub(super) struct Work {
     ending: VecDeque<(Instant, ConnId)>,
     /// Threads that make locks.
     threads: Vec<JoinHandle<()>>,
+    /// Local events handled since the inbox was looked at.
+    locals: usize,
     /// The last event was a tick.
     ticked: bool,
     /// Addresses last told to the router, and when they were looked up.
@@ -86,9 +92,17 @@ impl Shell {
     /// The next event; `None` when there is none yet and it is time to look at the clocks.
     fn next_event(&mut self) -> Option<Event> {
         self.look_after_things();
+        // Local events and the inbox take turns, so that neither can starve the other.
+        let inbox_first = self.work.locals >= LOCALS;
+        self.work.locals = if inbox_first { 0 } else { self.work.locals + 1 };
+        let waiting = |shell: &Self| shell.inbox.as_ref().and_then(|inbox| inbox.try_recv().ok());
+        if inbox_first && let Some(event) = waiting(self) {
+            return Some(event);
+        }
         if let Some(event) = self.work.local.pop_front() {
             return Some(event);
         }
+        self.work.locals = 0;
         let now = Instant::now();
         let due = self.router.next_deadline().map(|due| self.clock.instant(due));
         // Ticks and events take turns, so that neither can starve the other.
@@ -129,7 +143,7 @@ impl Shell {
     }
 
     fn look_at_interfaces(&mut self, now: Instant) {
-        let addresses = interfaces::addresses(self.door.addr);
+        let addresses = interfaces::addresses(self.door.addr, self.door.with_virtual);
         let known = self.work.addresses.replace((addresses.clone(), now));
         if known.is_none_or(|(known, _)| known != addresses) {
             let port = self.door.addr.port();

@@ -28,6 +28,7 @@ impl Someone {
             limits: Limits::default(),
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
+            virtual_interfaces: false,
         };
         let node = Node::start(config).unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
@@ -149,7 +150,7 @@ fn a_file_reaches_everybody() {
     alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
     for other in &mut others {
         other.wait(Wait::File("report.pdf".into()));
-        other.run(Command::Download { wanted: "report.pdf".into() }).unwrap();
+        other.run(Command::Download { wanted: "report.pdf".into(), patient: true }).unwrap();
         let done = other.hears(|notice| matches!(notice, Notice::DownloadFinished { .. }));
         let Notice::DownloadFinished { path, .. } = &*done else { unreachable!() };
         assert!(std::fs::read(path).unwrap() == bytes);

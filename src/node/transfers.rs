@@ -128,7 +128,9 @@ impl Transfers {
     pub fn new(inbox: Sender<Event>, limits: Arc<Limits>, downloads: PathBuf) -> Self {
         let pool =
             |name, threads, waiting, stack_bytes| Bounds { name, threads, waiting, stack_bytes };
-        let fetching = pool("fetch", limits.fetch_threads, 0, STACK_SMALL_BYTES);
+        // A thread reports its chunk before it is free for the next, which may be here by then.
+        let threads = limits.fetch_threads;
+        let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
         let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
         let shared = Shared {
             host: Host { sources, places, inbox, limits },

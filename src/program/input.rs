@@ -80,7 +80,10 @@ impl<R: BufRead> Stdin<R> {
             let input = line.into_text().and_then(|text| parse(&text.unwrap_or_default()));
             let given = match input {
                 Ok(Input::Empty) => Ok(()),
-                Ok(Input::Command(command)) => {
+                Ok(Input::Command(mut command)) => {
+                    if let Command::Download { patient, .. } = &mut command {
+                        *patient = self.interactive;
+                    }
                     let wait = !self.interactive || asks_passwords(&command);
                     self.give(number, command, !wait)
                 }

@@ -98,6 +98,7 @@ fn start(options: Options, output: &Arc<Output>) -> Result<u8, (u8, Failure)> {
         limits,
         listen: listen(&settings.listen),
         downloads: settings.downloads.clone(),
+        virtual_interfaces: settings.verbose,
     })
     .map_err(could_not)?;
     Ok(attend(node, &settings, output, first))

@@ -19,18 +19,22 @@ const TERMINATED: i32 = 143;
 /// When a handler cannot be installed.
 pub(super) fn watch(leave: impl Fn() + Clone + Send + 'static) -> io::Result<()> {
     static LEAVING: AtomicBool = AtomicBool::new(false);
-    let first = |leave: &dyn Fn(), second: i32| {
+    let first = |leave: Box<dyn Fn() + Send>, second: i32| {
         if LEAVING.swap(true, Ordering::SeqCst) {
             std::process::exit(second);
         }
-        leave();
+        // The router may be busy; the next signal must find this thread free.
+        if thread::spawn_exempt("leaving", leave).is_err() {
+            std::process::exit(second);
+        }
     };
     let on_interrupt = leave.clone();
-    ctrlc::set_handler(move || first(&on_interrupt, INTERRUPTED)).map_err(io::Error::other)?;
+    ctrlc::set_handler(move || first(Box::new(on_interrupt.clone()), INTERRUPTED))
+        .map_err(io::Error::other)?;
     let mut signals = Signals::new([SIGTERM])?;
     thread::spawn_exempt("signals", move || {
         for _ in signals.forever() {
-            first(&leave, TERMINATED);
+            first(Box::new(leave.clone()), TERMINATED);
         }
     })
 }

@@ -29,6 +29,7 @@ impl Router {
             my_hello: None,
             their_run: None,
             with_password: false,
+            planned: None,
             stage: Stage::Opening,
         });
         opened.remote = Some(remote);
@@ -97,6 +98,7 @@ impl Router {
         }
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Planned;
+            conn.planned = Some(self.room.lock.mark());
         }
         self.effect(Effect::Proceed { conn: id, plan });
     }
@@ -254,8 +256,11 @@ impl Router {
         let Some(conn) = self.conns.get(&id) else { return };
         let Stage::Agreeing(agreement) = &conn.stage else { return };
         let (member, room) = (agreement.member, agreement.room);
-        if agreement.sent_ready {
+        if agreement.sent_ready || agreement.doubts.is_some() {
             return;
+        }
+        if self.grant_is_stale(id) {
+            return self.refuse(id, Why::Busy);
         }
         let mut records = Vec::new();
         if let Grounds::Member { common, newest } = &agreement.grounds {
@@ -324,6 +329,15 @@ impl Router {
         }
     }
 
+    /// The lock changed since somebody was let in under it: an open door that was locked
+    /// meanwhile, or a password that is no longer the one.
+    fn grant_is_stale(&self, id: ConnId) -> bool {
+        let Some(conn) = self.conns.get(&id) else { return true };
+        let granted =
+            matches!(&conn.stage, Stage::Agreeing(a) if matches!(a.grounds, Grounds::Granted));
+        granted && conn.planned != Some(self.room.lock.mark())
+    }
+
     fn commit(&mut self, id: ConnId, port: u16, seen: IpAddr) {
         let Some(conn) = self.conns.get(&id) else { return };
         let Stage::Agreeing(agreement) = &conn.stage else { return };
@@ -332,6 +346,13 @@ impl Router {
         let (Some(run), Some(record)) = (conn.their_run, agreement.presence.clone()) else {
             return self.refuse(id, Why::Protocol);
         };
+        if self.grant_is_stale(id) {
+            return self.refuse(id, Why::Busy);
+        }
+        let full = self.links().count() >= self.limits().peers;
+        if full && self.link_of(&member).is_none() {
+            return self.refuse(id, Why::Full);
+        }
         let moving = agreement.room != self.room.id;
         let changed = self.room.lock.mark() != agreement.our_mark;
         if (moving && self.reserved != Some(id)) || (changed && !with_password) {
@@ -362,7 +383,11 @@ impl Router {
         self.room.settled = true;
         self.link_up(id, member, run, &record, port, seen);
         // Who came by password may still hold another record than the one who let it in.
-        self.mark_link(id, |link| link.say_record = with_password && !moving);
+        let mark = (!with_password).then(|| self.room.lock.mark());
+        self.mark_link(id, |link| {
+            link.say_record = with_password && !moving;
+            link.record_said = mark;
+        });
         self.run_deferred();
     }
 
@@ -381,7 +406,7 @@ impl Router {
         seen: IpAddr,
     ) {
         let burst = self.limits().pushed_entries_burst;
-        let mut link = Link::new(member, run, self.now, burst, self.room.lock.mark());
+        let mut link = Link::new(member, run, self.now, burst);
         link.say_presence = self.present_with_records();
         link.say_presence.remove(&member);
         link.say_presence.remove(&self.my_id);
@@ -427,7 +452,11 @@ impl Router {
         let Some(conn) = self.conns.remove(&id) else { return };
         self.dirty.remove(&id);
         self.guesses.end(id);
+        let asked = self.asked.len();
         self.asked.retain(|_, (conn, _)| *conn != id);
+        if self.asked.len() < asked {
+            self.mark_links(|_| {}); // Others may be asked now.
+        }
         if self.reserved == Some(id) {
             self.reserved = None;
             self.run_deferred();

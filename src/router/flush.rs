@@ -46,17 +46,17 @@ impl Router {
     }
 
     fn flush_lock_and_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let (mark, newest) = (self.room.lock.mark(), self.room.lock.newest().clone());
+        let lock = &self.room.lock;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if let Some(number) = link.pong.take() {
             messages.push(Message::Pong(number));
         }
         if std::mem::take(&mut link.say_record) {
-            // Each record is founded on the one before it.
-            let behind = self.room.lock.after(&link.told).filter(|records| !records.is_empty());
-            let records = behind.unwrap_or_else(|| vec![newest]);
+            // All that came since, for each is founded on the one before.
+            let said = link.record_said.replace(lock.mark());
+            let since = said.and_then(|said| lock.after(&said)).filter(|since| !since.is_empty());
+            let records = since.unwrap_or_else(|| vec![lock.newest().clone()]);
             messages.extend(records.into_iter().map(Message::Record));
-            link.told = mark;
         }
         let (mut count, mut bytes) = (0, 0);
         while count < RECORDS_AT_ONCE && bytes < RECORDS_AT_ONCE_BYTES {

@@ -81,6 +81,7 @@ pub(super) struct Agreement {
     /// Our newest record when we began to agree.
     pub(super) our_mark: KeyMark,
     pub(super) sent_ready: bool,
+    /// The peer was ready before us: its port, and our address as it sees it.
     /// An older link of this pair was pinged then.
     pub(super) doubts: Option<Millis>,
     pub(super) presence: Option<Arc<SignedPresence>>,
@@ -126,6 +127,8 @@ pub(super) struct Conn {
     pub(super) my_hello: Option<(Hello, RoomId)>,
     pub(super) their_run: Option<RunId>,
     pub(super) with_password: bool,
+    /// Our newest lock record when the plan was made.
+    pub(super) planned: Option<KeyMark>,
     pub(super) stage: Stage,
 }
 
@@ -185,8 +188,8 @@ pub(super) struct Link {
     pub(super) rtt_ms: u64,
 
     pub(super) say_record: bool,
-    /// The newest record that the peer knows, as far as we told or agreed.
-    pub(super) told: KeyMark,
+    /// The newest record of which the peer knows that we have it.
+    pub(super) record_said: Option<KeyMark>,
     pub(super) say_presence: BTreeSet<MemberId>,
     /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
     pub(super) vector: Option<Option<Chain>>,
@@ -216,18 +219,16 @@ pub(super) struct Link {
     pub(super) hosting: BTreeMap<FileId, Hosting>,
     pub(super) bitmap_bytes: usize,
     pub(super) lane_wanted: Option<Millis>,
+    /// When the peer last called a chunk of ours bad.
+    pub(super) blamed: Option<Millis>,
+    /// Its answers bring nothing that we can take: nothing is asked of it before then.
+    pub(super) rests_until: Millis,
     /// Rate of its chunks, bytes per second, smoothed.
     pub(super) rate: u64,
 }
 
 impl Link {
-    pub(super) fn new(
-        member: MemberId,
-        run: RunId,
-        now: Millis,
-        burst: u32,
-        told: KeyMark,
-    ) -> Self {
+    pub(super) fn new(member: MemberId, run: RunId, now: Millis, burst: u32) -> Self {
         Self {
             member,
             run,
@@ -236,7 +237,7 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             say_record: false,
-            told,
+            record_said: None,
             say_presence: BTreeSet::new(),
             vector: Some(None),
             say_haves: BTreeSet::new(),
@@ -257,6 +258,8 @@ impl Link {
             hosting: BTreeMap::new(),
             bitmap_bytes: 0,
             lane_wanted: None,
+            blamed: None,
+            rests_until: Millis(0),
             rate: 0,
         }
     }

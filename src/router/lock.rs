@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ids::{MemberId, RoomId};
+use super::ids::{MemberId, RecordHash, RoomId};
 use super::message::KeyMark;
 use super::signed::{Record, SignedRecord};
 use crate::crypto::identity::Identity;
@@ -32,11 +32,13 @@ pub(super) struct LockState {
     kept: usize,
     newest: Arc<SignedRecord>,
     older: Vec<Arc<SignedRecord>>,
+    /// Higher ones that this node left for a lower one, by password: it does not go back to them.
+    left: Vec<RecordHash>,
 }
 
 impl LockState {
     pub(super) fn new(newest: Arc<SignedRecord>, kept: usize) -> Self {
-        Self { kept, newest, older: Vec::new() }
+        Self { kept, newest, older: Vec::new(), left: Vec::new() }
     }
 
     pub(super) fn newest(&self) -> &Arc<SignedRecord> {
@@ -109,7 +111,8 @@ impl LockState {
         if record.rank() <= self.newest.rank() {
             return Considered::Loses;
         }
-        if record.body.epoch.saturating_sub(self.newest.body.epoch) > EPOCHS_MISSED_MAX {
+        let missed = record.body.epoch.saturating_sub(self.newest.body.epoch);
+        if missed > EPOCHS_MISSED_MAX || self.left.contains(&record.hash) {
             return Considered::Unfounded;
         }
         let listed = record.body.setter.is_some_and(|setter| self.lists(&setter));
@@ -123,6 +126,11 @@ impl LockState {
 
     /// Takes in the record that an admission by password brought: it needs no other ground.
     pub(super) fn adopt(&mut self, record: Arc<SignedRecord>) {
+        let higher = |kept: &&Arc<SignedRecord>| kept.rank() > record.rank();
+        let left: Vec<_> = self.newest_first().filter(higher).map(|kept| kept.hash).collect();
+        self.left.extend(left);
+        let surplus = self.left.len().saturating_sub(4 * self.kept);
+        self.left.drain(..surplus);
         self.replace(record);
     }
 

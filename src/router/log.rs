@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ids::{EntryId, LogNonce, MemberId};
 use super::message::{Have, Wanted};
-use super::signed::{Chain, EntryRef, PARENTS_MAX, SignedEntry};
+use super::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
 use crate::crypto::hash::digest;
 use crate::limits::Limits;
 
@@ -297,7 +297,9 @@ impl Log {
 
     fn author_is_full(&self, theirs: &Have, limits: &Limits) -> bool {
         let used = self.bytes_by_author.get(&theirs.chain.author).copied().unwrap_or(0);
-        used >= limits.log_bytes_per_author || self.bytes >= limits.log_bytes
+        // So much may be needed for the next entry: what would not fit is not asked for.
+        let next = 2 * ENTRY_MAX_BYTES + 256;
+        used + next > limits.log_bytes_per_author || self.bytes + next > limits.log_bytes
     }
 
     fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
@@ -314,6 +316,10 @@ impl Log {
     fn fit(&self, entry: &SignedEntry) -> Fit {
         let body = &entry.body;
         let len = self.chain_len(&body.chain);
+        let fork = self.chains.get(&body.chain).and_then(|state| state.fork.as_ref());
+        if fork.is_some_and(|fork| body.seq >= fork.at) {
+            return Fit::Never;
+        }
         if body.seq > len + 1 {
             return Fit::Lacks(body.chain, body.seq - 1);
         }
@@ -458,6 +464,10 @@ impl Log {
             self.wake(chain, seq, &mut accepted, limits);
         }
         self.waiting.retain(|(of, seq, _), _| *of != chain || *seq < at);
+        self.blocked.retain(|_, keys| {
+            keys.retain(|key| self.waiting.contains_key(key));
+            !keys.is_empty()
+        });
         Placed::Forked(accepted)
     }
 

@@ -293,6 +293,7 @@ impl Router {
                 my_hello: None,
                 their_run: None,
                 with_password: false,
+                planned: None,
                 stage: Stage::Opening,
             },
         );
@@ -333,7 +334,7 @@ impl Router {
         let heard = Millis(self.now.0.saturating_sub(dead - after));
         for conn in self.conns.values_mut() {
             if let Some(link) = conn.link_mut() {
-                link.heard = link.heard.max(heard);
+                link.heard = heard;
                 link.pinged = None;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::event::{Closed, Effect, Target};
 use super::ids::{ConnId, MemberId, RoomId};
-use super::links::{Link, Purpose, plain_ip};
+use super::links::{Conn, Link, Purpose, plain_ip};
 use super::message::{Message, Refusal, Why};
 use super::notice::Notice;
 use super::signed::{Presence, SignedPresence};
@@ -286,14 +286,24 @@ impl Router {
         let teller = member.taught_by;
         member.redial.conn = None;
         let addresses = member.record.as_ref().map_or(0, |record| record.body.addresses.len());
-        if member.redial.next_address < addresses && refusal.is_none() {
+        let why = refusal.map(|refusal| refusal.why);
+        // Somebody else may live at one address; the member may still be at the next.
+        let elsewhere = matches!(
+            why,
+            None | Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected)
+        );
+        if elsewhere && member.redial.next_address < addresses {
             member.redial.at = now;
+            if why.is_none() && teller != id {
+                self.taught_in_vain(teller);
+            }
+            return;
         } else {
             member.redial.next_address = 0;
             member.redial.at = now.plus(member.redial.wait_ms + jitter);
             member.redial.wait_ms = (member.redial.wait_ms * 2).min(max);
         }
-        match refusal.map(|refusal| refusal.why) {
+        match why {
             Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected) => {
                 member.redial.given_up = true;
             }
@@ -302,7 +312,8 @@ impl Router {
                 self.maybe_locked_out(id, how);
             }
             Some(_) => {}
-            None => self.taught_in_vain(teller),
+            None if teller != id => self.taught_in_vain(teller),
+            None => {}
         }
     }
 
@@ -328,15 +339,19 @@ impl Router {
         failed >= self.limits().failed_dials_per_teller_min
     }
 
+    /// Redials that may begin now.
+    fn free_redials(&self) -> usize {
+        if self.links().count() >= self.limits().peers {
+            return 0;
+        }
+        let redial = |conn: &&Conn| {
+            conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
+        };
+        self.limits().dials.saturating_sub(self.conns.values().filter(redial).count())
+    }
+
     fn redial_due(&mut self) {
-        let in_flight = self
-            .conns
-            .values()
-            .filter(|conn| {
-                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
-            })
-            .count();
-        let mut free = self.limits().dials.saturating_sub(in_flight);
+        let mut free = self.free_redials();
         let due: Vec<_> = self
             .roster
             .members
@@ -349,7 +364,7 @@ impl Router {
             .map(|(id, _)| *id)
             .collect();
         for id in due {
-            if free == 0 || self.links().count() >= self.limits().peers {
+            if free == 0 {
                 return;
             }
             let Some(member) = self.roster.members.get_mut(&id) else { continue };
@@ -400,7 +415,7 @@ impl Router {
                 self.notify(Notice::MemberLeft { member });
             }
         }
-        let unlinked: Vec<_> = self
+        let mut unlinked: Vec<_> = self
             .roster
             .members
             .iter()
@@ -408,8 +423,12 @@ impl Router {
                 member.missed_until(&limits).is_some_and(|until| self.now < until)
                     && self.now >= member.without_link.plus(limits.unlinked_after_ms)
             })
-            .map(|(id, _)| *id)
+            .map(|(id, member)| (member.lost.is_none(), *id))
             .collect();
+        // Those that we once were linked with come first, should there be too many.
+        unlinked.sort_unstable();
+        unlinked.truncate(UNLINKED_MAX);
+        let unlinked: Vec<_> = unlinked.into_iter().map(|(_, id)| id).collect();
         let refresh = !unlinked.is_empty()
             && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
         // Two programs with one identity would outdo each other: not more often than this.
@@ -427,14 +446,7 @@ impl Router {
 
     pub(super) fn presence_deadlines(&self, earliest: &mut Earliest) {
         let limits = self.limits();
-        let dials_free = self
-            .conns
-            .values()
-            .filter(|conn| {
-                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
-            })
-            .count()
-            < limits.dials;
+        let dials_free = self.free_redials() > 0;
         for (id, member) in &self.roster.members {
             if member.present
                 && let Some(until) = member.present_until(limits)

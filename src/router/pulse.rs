@@ -5,6 +5,7 @@ use super::Router;
 use super::event::{Closed, Effect};
 use super::links::{Conn, Link, Stage};
 use super::message::Why;
+use super::repair::ANSWER_MS;
 use super::time::{Earliest, Millis};
 
 impl Router {
@@ -45,7 +46,7 @@ impl Router {
                     } else if pinged.is_none() && self.now >= heard.plus(limits.ping_after_idle_ms)
                     {
                         self.ping(id);
-                    } else if link_due(link).is_some_and(|at| at <= self.now) {
+                    } else if link_due(link, self.now).is_some_and(|at| at <= self.now) {
                         self.dirty.insert(id);
                     }
                 }
@@ -72,7 +73,7 @@ impl Router {
                     }));
                     if let Some(at) = link.congested {
                         earliest.at(at.plus(limits.stuck_link_ms));
-                    } else if let Some(at) = link_due(link) {
+                    } else if let Some(at) = link_due(link, self.now) {
                         earliest.at(at.max(self.now));
                     }
                 }
@@ -92,7 +93,7 @@ impl Router {
 }
 
 /// When a link has something to say without any event.
-fn link_due(link: &Link) -> Option<Millis> {
+fn link_due(link: &Link, now: Millis) -> Option<Millis> {
     let mut earliest = Earliest::default();
     if !link.say_haves.is_empty()
         && let Some(at) = link.say_haves_at
@@ -107,8 +108,10 @@ fn link_due(link: &Link) -> Option<Millis> {
     if link.vector.is_some() || !link.say_hosting.is_empty() || !link.say_presence.is_empty() {
         earliest.at(Millis(0));
     }
-    if let Some(asked) = link.asked.as_ref().filter(|asked| !asked.expired) {
-        earliest.at(asked.until);
+    if let Some(asked) = &link.asked {
+        earliest.at(if asked.expired { asked.until.plus(ANSWER_MS) } else { asked.until });
+    } else if !link.behind.is_empty() && link.rests_until > now {
+        earliest.at(link.rests_until);
     }
     earliest.0
 }

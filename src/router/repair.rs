@@ -9,6 +9,9 @@ use super::message::{Have, Message, Wanted};
 use super::signed::{Chain, SignedEntry};
 use super::time::Millis;
 
+/// An answer that takes longer than this will not come.
+pub(super) const ANSWER_MS: u64 = 30_000;
+
 impl Router {
     /// A message of any connection.
     pub(super) fn said(&mut self, id: ConnId, message: Message) {
@@ -33,7 +36,7 @@ impl Router {
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
             Message::LaneWanted => self.lane_wanted(id),
-            Message::BadChunk { file, chunk } => self.bad_chunk_told(file, chunk),
+            Message::BadChunk { file, chunk } => self.bad_chunk_told(id, file, chunk),
             Message::Refuse(refusal) => self.refused(id, &refusal),
             Message::Ready { .. } => {}
         }
@@ -284,6 +287,7 @@ impl Router {
     fn answer_ended(&mut self, id: ConnId) {
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some(asked) = link.asked.take() else { return };
+        let mut any = false;
         for wanted in &asked.chains {
             self.asked.remove(&wanted.chain);
             let Some(have) = link.theirs.get(&wanted.chain) else { continue };
@@ -295,13 +299,18 @@ impl Router {
                 (Some(Ok(from)), Some(probe)) => from > wanted.from || *probe > wanted.from,
                 (Some(Ok(from)), None) => from > wanted.from,
             };
+            any |= progress;
             if progress {
                 link.behind.insert(wanted.chain);
             } else if asked.received == 0 || lacks.is_none() {
                 link.behind.remove(&wanted.chain);
             }
         }
-        self.dirty.insert(id);
+        if !any {
+            // What it sent could not be taken, for want of room or of parents: not at once again.
+            link.rests_until = self.now.plus(self.config.limits.ask_timeout_ms);
+        }
+        self.mark_links(|_| {});
     }
 
     /// The next question for a link, if it has something that we lack.
@@ -309,7 +318,7 @@ impl Router {
         let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
         let page = self.limits().have_page;
         let link = self.conns.get(&id)?.link()?;
-        if link.asked.is_some() || link.behind.is_empty() {
+        if link.asked.is_some() || link.behind.is_empty() || now < link.rests_until {
             return None;
         }
         let missing = self.room.log.missing();
@@ -366,10 +375,12 @@ impl Router {
         let now = self.now;
         let mut freed = false;
         for conn in self.conns.values_mut() {
-            let Some(asked) = conn.link_mut().and_then(|link| link.asked.as_mut()) else {
-                continue;
-            };
-            if now >= asked.until && !asked.expired {
+            let Some(link) = conn.link_mut() else { continue };
+            let Some(asked) = link.asked.as_mut() else { continue };
+            if asked.expired && now >= asked.until.plus(ANSWER_MS) {
+                link.asked = None; // Its answer is lost: ask anew.
+                freed = true;
+            } else if now >= asked.until && !asked.expired {
                 asked.expired = true;
                 for wanted in &asked.chains {
                     freed |= self.asked.remove(&wanted.chain).is_some();

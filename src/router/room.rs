@@ -302,6 +302,7 @@ impl Router {
     /// Alone into a fresh room; the old one is told.
     pub(super) fn leave(&mut self, draw: &Draw) {
         let (old, announced) = (self.room.id, self.room.announced);
+        self.acknowledge();
         self.say_bye();
         self.drop_all_conns();
         self.drop_downloads();

@@ -153,10 +153,10 @@ impl Roster {
 
     /// Takes note of a name; returns the one before if it is another.
     pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> Option<String> {
-        let before = self.names.insert(id, name.to_owned());
-        if before.as_deref() == Some(name) {
+        if self.names.get(&id).is_some_and(|before| before == name) {
             return None;
         }
+        let before = self.names.insert(id, name.to_owned());
         if let Some(before) = &before {
             self.unbear(&id, before);
         }
@@ -188,7 +188,7 @@ impl Roster {
         Untrusted::new(if shared { format!("{name}·{digits}") } else { name.clone() })
     }
 
-    /// The members whom a nickname means.
+    /// Another room: nobody is known.
     pub(super) fn forget_all(&mut self) {
         self.members.clear();
         self.names.clear();

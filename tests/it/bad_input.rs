@@ -102,7 +102,7 @@ fn what_cannot_be_sent_says_why() {
     std::os::unix::fs::symlink(folder.path("nowhere"), folder.path("dangling")).unwrap();
     alice.refused(&format!("send {}", at("dangling")), "file_not_found");
     folder.file("secret.txt", b"mine");
-    fs::set_permissions(folder.path("secret.txt"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path("secret.txt"), fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read everything on a disk, but not what the kernel only lets it write.
     let unreadable =
         if root() { "/proc/sys/vm/compact_memory".to_owned() } else { at("secret.txt") };

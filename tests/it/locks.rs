@@ -243,7 +243,7 @@ fn of_two_changes_at_once_one_holds_for_all() {
     bob.ended_well(second);
     // Links keep the order: what is said now comes after the changes.
     for (speaker, listener) in [(0, 1), (1, 0), (0, 1)] {
-        let mut both = [&mut alice, &mut bob];
+        let both = [&mut alice, &mut bob];
         let text = format!("turn of {speaker} for {listener}");
         both[speaker].done(&text);
         both[listener].hears(&text);

@@ -20,6 +20,7 @@ impl World {
     // Dialling.
 
     pub(crate) fn dial(&mut self, node: usize, conn: ConnId, target: Target, role: Role) {
+        *self.dials.entry(node).or_default() += 1;
         let to = self.listener_at(&target);
         let latency = to.map_or(5, |to| self.latency(node, to));
         let run = self.nodes[node].run;

@@ -25,6 +25,10 @@ struct Mood {
     cuts: bool,
     crashes: bool,
     hidden: bool,
+    /// All come at once, to anybody.
+    eager: bool,
+    /// One serves wrong bytes.
+    liar: bool,
 }
 
 /// One story.
@@ -52,6 +56,8 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
         cuts: rng.below(4) > 0,
         crashes: rng.below(3) > 0,
         hidden: rng.below(4) == 0,
+        eager: rng.below(5) == 0,
+        liar: rng.below(5) == 0,
     };
     world.latency_ms = [(1, 5), (5, 60), (1, 250)][rng.below(3) as usize];
     world.rate = [500, 10_000, 100_000][rng.below(3) as usize];
@@ -70,6 +76,7 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
         outside: (1..people).map(|node| (node, None)).collect(),
     };
     story.hide();
+    story.begin();
     story.tell();
     story.settle();
     (story.world.trace.hash(), story.world.trace.events)
@@ -93,6 +100,23 @@ impl Story {
                     }
                     _ => {}
                 }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let people = self.world.nodes.len();
+        if self.mood.liar {
+            let liar = self.pick();
+            self.world.nodes[liar].disk.lies = true;
+        }
+        if self.mood.eager {
+            for node in 0..people {
+                let to = self.pick();
+                let line = self.world.connect(node, to);
+                self.outside.insert(node, Some(line));
+                let wait = self.rng.below(50);
+                self.world.run(wait);
             }
         }
     }
@@ -315,6 +339,17 @@ impl Story {
         self.world.check_room(&groups[0]);
     }
 
+    /// Somebody inside an open room connects to one who cannot dial anybody there.
+    fn fetch_in(&mut self, inside: &[usize], node: usize) {
+        let host = inside.iter().find(|host| !self.world.no_dial.contains(&(**host, node)));
+        if let Some(&host) = host {
+            self.world.command(node, Command::Leave);
+            self.world.run(3_000);
+            let line = self.world.connect(host, node);
+            let _ = self.world.finish(host, line);
+        }
+    }
+
     /// Whoever is not where most are goes there; false when all are there.
     fn gather(&mut self) -> bool {
         let groups = self.world.groups();
@@ -327,7 +362,10 @@ impl Story {
         for node in rest {
             let there = self.world.inspect(node);
             let host = to.iter().copied().find(|host| !self.world.no_dial.contains(&(node, *host)));
-            let Some(host) = host else { continue };
+            let Some(host) = host else {
+                self.fetch_in(&to, node);
+                continue;
+            };
             let password = self.world.password_of(&home.lock);
             // Who cannot check why the room is open leaves first.
             let same = there.room == home.room && (home.lock.locked || home.lock == there.lock);

@@ -36,6 +36,7 @@ const WALL_MS: i64 = 1_795_300_000_000;
 
 /// What is still to happen.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Most of them are events.
 pub enum Happening {
     /// A node's deadline.
     Tick { node: usize },
@@ -164,6 +165,8 @@ pub struct World {
     pub strict: bool,
     pub entries: HashMap<EntryId, Arc<SignedEntry>>,
     pub overflows: u64,
+    /// Dials of each node so far.
+    pub dials: BTreeMap<usize, u64>,
     /// Dials that were given up before they were through.
     pub(crate) cancelled: BTreeSet<(usize, ConnId)>,
     queue: BinaryHeap<Due>,
@@ -189,6 +192,7 @@ impl World {
             strict: true,
             entries: HashMap::new(),
             overflows: 0,
+            dials: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             queue: BinaryHeap::new(),
             sequence: 0,
@@ -489,7 +493,7 @@ impl World {
         let effects = router.handle(local, event.clone());
         n.due_ms = router.next_deadline().map(|due| due.0.saturating_add(n.lag_ms));
         n.events += 1;
-        if n.events % 101 == 0 {
+        if n.events.is_multiple_of(101) {
             for load in router.loads() {
                 assert!(load.size <= load.bound, "{} of {} is unbounded", n.name, load.what);
             }

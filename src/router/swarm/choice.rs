@@ -27,7 +27,8 @@ impl Router {
             .filter(|(_, link)| {
                 !download.banned.contains(&link.member)
                     && link.hosting.get(&file).is_some_and(|hosting| {
-                        wants_list || hosting.held.as_ref().is_none_or(|held| held.count() > 0)
+                        wants_list
+                            || hosting.held.as_ref().is_none_or(|h| h.adds_to(&download.held))
                     })
             })
             .map(|(_, link)| link.member)

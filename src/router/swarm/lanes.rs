@@ -23,7 +23,7 @@ impl Router {
         lanes
             .fetching
             .iter()
-            .filter(|(_, lane)| lane.open && lane.in_flight < most)
+            .filter(|(_, lane)| lane.open && lane.in_flight < most && lane.rests_until <= self.now)
             .min_by_key(|(_, lane)| lane.in_flight)
             .map(|(conn, _)| *conn)
     }
@@ -175,7 +175,7 @@ impl Router {
         let (member, fetch) = (*member, *fetch);
         if fetch {
             let lanes = self.swarm.lanes.entry(member).or_default();
-            lanes.fetching.insert(id, Lane { open: true, in_flight: 0 });
+            lanes.fetching.insert(id, Lane { open: true, ..Lane::default() });
             lanes.next_address = 0;
         }
     }
@@ -191,6 +191,9 @@ impl Router {
         let Some(lanes) = self.swarm.lanes.get_mut(&member) else { return };
         let gone: Vec<_> =
             lanes.fetching.keys().filter(|conn| !self.conns.contains_key(conn)).copied().collect();
+        if gone.is_empty() {
+            return; // It was one to serve over.
+        }
         for conn in &gone {
             lanes.fetching.remove(conn);
         }
@@ -238,6 +241,9 @@ impl Router {
                 self.link_of(host).is_some_and(|(_, link)| link.hosting.contains_key(file))
             };
             let wanted = self.swarm.downloads.keys().any(hosts);
+            for lane in lanes.fetching.values().filter(|lane| lane.rests_until > self.now) {
+                earliest.at(lane.rests_until);
+            }
             if wanted
                 && lanes.fetching.len() < self.limits().lanes_per_pair
                 && lanes.retry_at > self.now

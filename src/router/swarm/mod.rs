@@ -17,6 +17,8 @@ use super::text::Untrusted;
 use super::time::{Earliest, Millis};
 use crate::files::merkle;
 
+/// A lane for which no thread was free is left alone for so long.
+const LANE_REST_MS: u64 = 50;
 /// Progress is told so often while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 /// A transfer is shown as running for so long after its last chunk was served.
@@ -55,6 +57,8 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
+    /// Whoever asked for it goes on with other things: it may wait for a host.
+    patient: bool,
 }
 
 impl Download {
@@ -73,6 +77,8 @@ impl Download {
 struct Lane {
     open: bool,
     in_flight: usize,
+    /// No thread could be had for it: nothing is asked of it before then.
+    rests_until: Millis,
 }
 
 /// How lanes to one host are doing.
@@ -103,8 +109,13 @@ impl Swarm {
         self.downloads.is_empty()
     }
 
+    /// The download that a person means; `None` if there is none or more than one.
     pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
-        let by_name = self.downloads.iter().find(|(_, download)| download.name == wanted);
+        let mut named = self.downloads.iter().filter(|(_, download)| download.name == wanted);
+        let by_name = named.next();
+        if named.next().is_some() {
+            return None;
+        }
         let prefix = || {
             let digits = wanted.to_ascii_lowercase();
             let mut fits = self
@@ -123,7 +134,7 @@ impl Swarm {
 }
 
 impl Router {
-    pub(super) fn download(&mut self, face: FaceId, line: u64, wanted: &str) {
+    pub(super) fn download(&mut self, face: FaceId, line: u64, wanted: &str, patient: bool) {
         let offered = match self.find_file(wanted, false) {
             Ok(offered) => offered,
             Err(failure) => return self.reply(face, line, "download", Err(failure)),
@@ -135,6 +146,7 @@ impl Router {
         }
         if let Some(download) = self.swarm.downloads.get_mut(&offered.file) {
             download.commands.push((face, line));
+            download.patient &= patient;
             return;
         }
         if self.swarm.downloads.len() >= self.limits().downloads {
@@ -161,6 +173,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
+            patient,
         };
         self.notify(Notice::DownloadStarted { file: download.info(file) });
         let (size, root) = (download.size, download.root);
@@ -198,6 +211,8 @@ impl Router {
         }
         download.stage = Stage::Fetching;
         download.held = held.clone();
+        // What lay on disk did not come now.
+        download.told_bytes = download.bytes_done();
         if download.held.is_all() {
             return self.finish(file);
         }
@@ -214,8 +229,8 @@ impl Router {
         conn: ConnId,
         result: Result<Bitmap, FetchError>,
     ) {
-        self.lane_freed(conn);
         let host = self.member_of(conn);
+        self.lane_freed(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
         match result {
             Ok(held) => self.begin_fetching(file, held),
@@ -235,10 +250,13 @@ impl Router {
         bytes: u64,
         result: Result<(), FetchError>,
     ) {
-        self.lane_freed(conn);
         let host = self.member_of(conn);
+        self.lane_freed(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
-        download.in_flight.remove(&chunk);
+        // A lane that ended gave its chunks to others before its threads say so.
+        if download.in_flight.get(&chunk) == Some(&conn) {
+            download.in_flight.remove(&chunk);
+        }
         download.bytes_fetched += bytes;
         if let Err(error) = result {
             return self.fetch_failed(file, host, Some(chunk), error);
@@ -384,7 +402,6 @@ impl Router {
         }
         self.swarm.lanes.clear();
         self.swarm.serving_dials.clear();
-        self.swarm.fetching = 0;
     }
 
     // Lanes, as the choice sees them; `lanes.rs` opens and admits them.
@@ -396,26 +413,39 @@ impl Router {
         }
     }
 
-    fn lane_freed(&mut self, conn: ConnId) {
+    fn lane_freed(&mut self, conn: ConnId, error: Option<&FetchError>) {
+        let rest = self.now.plus(LANE_REST_MS);
         self.swarm.fetching = self.swarm.fetching.saturating_sub(1);
         if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
+            if error == Some(&FetchError::Busy) {
+                lane.rests_until = rest;
+            }
+        }
+        // It must not be chosen again, however long the news of its end takes.
+        if error == Some(&FetchError::Lane)
+            && let Some(member) = self.member_of(conn)
+            && self.conns.remove(&conn).is_some()
+        {
+            self.effect(Effect::Close { conn });
+            self.lane_down(conn, member);
         }
     }
 
     // The end of stdin, `transfers`, time.
 
-    /// Fails downloads that had no host for too long since `began`; true while some go on.
-    pub(super) fn fail_hostless(&mut self, began: Millis) -> bool {
+    /// Fails downloads that had no host for too long, if somebody waits for them: a command of a
+    /// pipe or, since `ending`, the end of stdin. True while some go on.
+    pub(super) fn fail_hostless(&mut self, ending: Option<Millis>) -> bool {
         let no_host_ms = self.limits().no_host_ms;
         let lost: Vec<_> = self
             .swarm
             .downloads
             .iter()
             .filter(|(_, download)| {
-                download
-                    .hostless_since
-                    .is_some_and(|since| self.now.since(since.max(began)) >= no_host_ms)
+                let from = if download.patient { ending } else { Some(Millis(0)) };
+                let since = download.hostless_since.zip(from).map(|(a, b)| a.max(b));
+                since.is_some_and(|since| self.now.since(since) >= no_host_ms)
             })
             .map(|(file, download)| (*file, Untrusted::new(&download.name)))
             .collect();
@@ -461,6 +491,7 @@ impl Router {
     }
 
     pub(super) fn swarm_timers(&mut self) {
+        self.fail_hostless(None);
         let files: Vec<_> = self
             .swarm
             .downloads
@@ -478,6 +509,9 @@ impl Router {
         for download in self.swarm.downloads.values() {
             if download.stage == Stage::Fetching && download.bytes_done() > download.told_bytes {
                 earliest.at(download.told.plus(PROGRESS_MS));
+            }
+            if let (Some(since), false) = (download.hostless_since, download.patient) {
+                earliest.at(since.plus(self.limits().no_host_ms));
             }
         }
         self.lane_deadlines(earliest);

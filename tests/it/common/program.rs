@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// No test waits longer for anything that it expects.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(45);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running `klatch`; killed when dropped, and its whole output shown if the test failed.
 pub(crate) struct Program {

@@ -48,6 +48,11 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
     data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file";
 
+/// The names of all events.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    EVENTS.iter().map(|(name, ..)| *name)
+}
+
 /// Asserts that a line is one event of the table, with its fields in their order, each of its
 /// kind.
 pub(crate) fn check(line: &str) {

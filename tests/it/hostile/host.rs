@@ -48,6 +48,7 @@ impl Host {
             limits,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads,
+            virtual_interfaces: false,
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
@@ -130,7 +131,7 @@ impl Host {
     }
 
     pub(super) fn download(&mut self, wanted: &str) -> Result<(), Failure> {
-        self.run(Command::Download { wanted: wanted.into() })
+        self.run(Command::Download { wanted: wanted.into(), patient: true })
     }
 
     /// The next notice from which `pick` takes something.

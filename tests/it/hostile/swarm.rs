@@ -38,7 +38,7 @@ fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     spoil(&path, bytes.len());
     bob.hears_offer("report.pdf");
     // Only eve has it: nothing that she sends is kept.
-    let line = bob.give(Command::Download { wanted: "report.pdf".into() });
+    let line = bob.give(Command::Download { wanted: "report.pdf".into(), patient: true });
     let told = bob.hears_failure(Code::BadChunk);
     assert!(told.contains("eve") && told.contains("report.pdf"), "{told}");
     assert!(bob.saved().is_empty());
@@ -61,7 +61,7 @@ fn harmed(harm: impl Fn(&Path)) {
     carol.send("a.bin", &bytes);
     bob.hears_offer("a.bin");
     bob.hears_offer("a.bin");
-    let line = bob.give(Command::Download { wanted: "a.bin".into() });
+    let line = bob.give(Command::Download { wanted: "a.bin".into(), patient: true });
     bob.hears("the beginning", |notice| {
         matches!(notice, Notice::DownloadStarted { .. }).then_some(())
     });
@@ -80,7 +80,7 @@ fn harmed(harm: impl Fn(&Path)) {
     bob.run(Command::Leave).unwrap();
     dave.connect(alice.addr()).unwrap();
     if let Ok(()) = dave.run(Command::Wait { what: Wait::File("a.bin".into()), within_ms: 1_500 }) {
-        let line = dave.give(Command::Download { wanted: "a.bin".into() });
+        let line = dave.give(Command::Download { wanted: "a.bin".into(), patient: true });
         alice.hears_failure(Code::HostChangedFile);
         dave.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
         let failure = dave.outcome(line).unwrap_err();
@@ -253,7 +253,7 @@ fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
     let held = Held::All;
     session.say(&Message::Hosting { file: file_id(size, &root), held, fetching: false });
     session.settle();
-    let line = alice.give(Command::Download { wanted: "huge".into() });
+    let line = alice.give(Command::Download { wanted: "huge".into(), patient: true });
     alice.hears("the beginning", |notice| {
         matches!(notice, Notice::DownloadStarted { .. }).then_some(())
     });

@@ -326,8 +326,11 @@ fn a_full_node_answers_busy_and_a_gone_lane_is_told() {
     liar.request();
     let busy =
         Event::ChunkFetched { file, turn, conn, chunk, bytes: 0, result: Err(FetchError::Busy) };
+    // One is under way and one waits for its thread; there is no place for a third.
+    assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), None);
     assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), Some(busy));
     bob.transfers.close_lane(conn);
+    assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::ByUs);
     let gone =
@@ -354,6 +357,16 @@ fn idle_and_silent_lanes_end() {
     let mut socket = liar.channel.socket().as_ref();
     // One byte at a time: always something, never a record.
     while bob.events.is_empty() && socket.write_all(&[0x40]).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(bob.fetched().2, Err(FetchError::Lane));
+    assert_eq!(liar.lane.closed(), Closed::Silent);
+    // One byte in a record at a time: always a record, never a chunk.
+    let mut liar = Liar::towards(&bob);
+    bob.fetch(offer.file, liar.lane.conn, 0);
+    let request = liar.request();
+    liar.send_header(request, Status::Ok, CHUNK as u64);
+    while bob.events.is_empty() && liar.channel.send(&[7]).is_ok() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
