@@ -63,10 +63,12 @@ where
     Ok(())
 }
 
-/// Starts a thread that ends before `scope` does.
+/// Starts a thread that ends before `scope` does. Out of line, so that starting it does not
+/// deepen the stack of whoever then waits for it.
 ///
 /// # Errors
 /// When the system cannot start another thread.
+#[inline(never)]
 pub fn spawn_scoped<'scope, 'env, F, T>(
     scope: &'scope Scope<'scope, 'env>,
     name: &str,
@@ -88,9 +90,16 @@ where
 /// learns it from the drop of what it owned.
 fn guard<F: FnOnce()>(work: F) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        let name = std::thread::current().name().unwrap_or("unnamed").to_owned();
-        tracing::error!(thread = name, "a thread panicked; what it served is closed");
+        report_panic();
     }
+}
+
+/// Out of line: what it needs of the stack would otherwise belong to every thread.
+#[cold]
+#[inline(never)]
+fn report_panic() {
+    let name = std::thread::current().name().unwrap_or("unnamed").to_owned();
+    tracing::error!(thread = name, "a thread panicked; what it served is closed");
 }
 
 /// Lowers the priority of the calling thread: bulk work must not delay chat.

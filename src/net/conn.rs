@@ -227,6 +227,8 @@ struct Leaving {
 }
 
 impl Drop for Leaving {
+    // Out of line, so that no idle connection pays for it.
+    #[inline(never)]
     fn drop(&mut self) {
         let mut table = lock(&self.conns.table);
         let entry = table.open.remove(&self.id);

@@ -54,6 +54,7 @@ pub(super) fn run(net: &Net, conn: &Conn, open: impl FnOnce() -> Option<Opened> 
 /// the stack is of another size matters: the system keeps stacks for the next thread, and a
 /// session's would be given the one that a handshake used. Without another thread `work` runs
 /// here. `None` if it panicked.
+#[inline(never)]
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     let mut work = Some(work);
     let done = std::thread::scope(|scope| {
@@ -99,6 +100,8 @@ struct Report<'a> {
 }
 
 impl Drop for Report<'_> {
+    // Out of line: an event on the stack would cost every idle link its size.
+    #[inline(never)]
     fn drop(&mut self) {
         let event = Event::ConnClosed { conn: self.conn.id, how: self.conn.cause() };
         // Without a router there is nobody left to tell.
@@ -106,7 +109,9 @@ impl Drop for Report<'_> {
     }
 }
 
-/// Waits for the router's word that the lane is admitted, and for the peer's.
+/// Waits for the router's word that the lane is admitted, and for the peer's. Out of line, because
+/// an idle session would otherwise pay for what only lanes need of the stack.
+#[inline(never)]
 fn lane(net: &Net, conn: &Conn, mut channel: Channel) {
     let patience = Duration::from_millis(net.limits.dead_after_ms);
     match handshake::start_lane(net, conn, &mut channel, Instant::now() + patience) {

@@ -47,7 +47,8 @@ pub enum Order {
 }
 
 impl Order {
-    fn is_last(&self) -> bool {
+    /// Whether the connection ends with it.
+    pub(super) fn is_last(&self) -> bool {
         matches!(self, Self::Refuse(_) | Self::Close)
     }
 

@@ -3,7 +3,11 @@
 //! The reader decodes and verifies, and blocks while the router is busy, which reaches the peer
 //! as back-pressure. The writer takes orders in batches, so that a burst leaves with few system
 //! calls. While nothing moves, neither holds a buffer.
+//!
+//! An idle session keeps the pages of both stacks that were ever touched. So what happens seldom
+//! is a function out of line, and large values are not copied in the two loops.
 
+use std::io;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -22,6 +26,8 @@ use crate::wire::message::{decode, encode};
 pub const FAREWELL: Duration = Duration::from_millis(500);
 /// Sealed bytes that are gathered for one write.
 const WRITE_BYTES: usize = 64 * 1024;
+/// Room for most messages before they are sealed, so that encoding them allocates nothing.
+const PLAIN_BYTES: usize = 1024;
 
 /// Runs the session until it ends; why is noted in `conn`.
 pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
@@ -46,20 +52,24 @@ pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
                 // Its panic was logged where panics are, and the guard closed the connection.
                 let _ = writer.join();
             }
-            Err(error) => {
-                tracing::warn!(%error, "no thread could be started for a session");
-                conn.note(Closed::ByUs);
-            }
+            Err(error) => no_writer(conn, &error),
         }
     });
+}
+
+#[cold]
+#[inline(never)]
+fn no_writer(conn: &Conn, error: &io::Error) {
+    tracing::warn!(%error, "no thread could be started for a session");
+    conn.note(Closed::ByUs);
 }
 
 /// How reading ended.
 enum End {
     /// There is nobody to tell.
     Gone(Closed),
-    /// The peer is told, if it still reads.
-    Tell(Closed, Order),
+    /// The peer is told why, if it still reads; with nothing to say, what is queued still leaves.
+    Tell(Closed, Option<Refusal>),
 }
 
 fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
@@ -79,7 +89,7 @@ fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
             Ok(None) => {}
             Ok(Some(message)) => {
                 if net.inbox.send(Event::Said { conn: conn.id, message }).is_err() {
-                    return End::Tell(Closed::ByUs, Order::Close);
+                    return End::Tell(Closed::ByUs, None);
                 }
             }
             Err(error) => return broken(error.to_string()),
@@ -87,19 +97,22 @@ fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
     }
 }
 
+#[cold]
 fn broken(what: String) -> End {
-    End::Tell(Closed::Protocol(what), Order::Refuse(Refusal::of(Why::Protocol)))
+    End::Tell(Closed::Protocol(what), Some(Refusal::of(Why::Protocol)))
 }
 
 /// Ends the writer: at once if there is nobody to write to, else when the last words have left.
+#[inline(never)]
 fn leave(conn: &Conn, end: End, done: &Receiver<()>) {
     match end {
         End::Gone(cause) => {
             conn.note(cause);
             conn.outbox.end();
         }
-        End::Tell(cause, last) => {
+        End::Tell(cause, refusal) => {
             conn.note(cause);
+            let last = refusal.map_or(Order::Close, Order::Refuse);
             if conn.outbox.push(last) != Queued::Full {
                 // The writer ends by dropping its end: an error is what is waited for.
                 let _ = done.recv_timeout(FAREWELL);
@@ -125,8 +138,8 @@ fn write(net: &Net, conn: &Conn, mut sender: SendHalf) {
                 return conn.shut();
             }
         }
-        if conn.outbox.written() && net.inbox.send(Event::Drained { conn: conn.id }).is_err() {
-            continue;
+        if conn.outbox.written() {
+            drained(net, conn);
         }
         if conn.outbox.is_empty() {
             batch = Vec::new();
@@ -135,29 +148,29 @@ fn write(net: &Net, conn: &Conn, mut sender: SendHalf) {
     }
 }
 
+#[inline(never)]
+fn drained(net: &Net, conn: &Conn) {
+    // Without a router there is nobody to tell; the outbox ends the writer.
+    let _ = net.inbox.send(Event::Drained { conn: conn.id });
+}
+
 /// Writes what is ordered; true when that was the last.
 fn write_batch(
     net: &Net,
     batch: &mut Vec<Order>,
     sender: &mut SendHalf,
 ) -> Result<bool, SendError> {
-    let mut plain = Vec::new();
+    let mut plain = Vec::with_capacity(PLAIN_BYTES);
     for order in batch.drain(..) {
-        let (message, last) = match order {
-            Order::Send(message) => (Some(message), false),
-            Order::Refuse(refusal) => (Some(Message::Refuse(refusal)), true),
-            Order::Close => (None, true),
+        // By reference: a copy of a message on the stack would cost every idle link its size.
+        match &order {
+            Order::Send(message) => queue(net, message, &mut plain, sender)?,
+            Order::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
+            Order::Close => {}
             // Steps of a handshake that is over.
             Order::SendHello { .. } | Order::Proceed(_) | Order::StartLane { .. } => continue,
-        };
-        if let Some(message) = message {
-            plain.clear();
-            match encode(&message, &net.limits, &mut plain) {
-                Ok(()) => sender.queue(&plain)?,
-                // The router composes shorter ones; repair makes up for one that is lost.
-                Err(error) => tracing::error!(%error, "a message was not sent"),
-            }
         }
+        let last = order.is_last();
         if last || sender.queued_bytes() >= WRITE_BYTES {
             sender.flush()?;
         }
@@ -169,14 +182,45 @@ fn write_batch(
     Ok(false)
 }
 
+fn queue(
+    net: &Net,
+    message: &Message,
+    plain: &mut Vec<u8>,
+    sender: &mut SendHalf,
+) -> Result<(), SendError> {
+    plain.clear();
+    match encode(message, &net.limits, plain) {
+        Ok(()) => sender.queue(plain)?,
+        // The router composes shorter ones; repair makes up for one that is lost.
+        Err(error) => tracing::error!(%error, "a message was not sent"),
+    }
+    Ok(())
+}
+
+#[cold]
+fn refuse(
+    net: &Net,
+    refusal: &Refusal,
+    plain: &mut Vec<u8>,
+    sender: &mut SendHalf,
+) -> Result<(), SendError> {
+    queue(net, &Message::Refuse(refusal.clone()), plain, sender)
+}
+
 /// A writer that panics must not leave its reader waiting.
 struct ShutOnPanic<'a>(&'a Conn);
 
 impl Drop for ShutOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("a session's writer panicked; the session is closed");
-            self.0.shut();
+            writer_panicked(self.0);
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn writer_panicked(conn: &Conn) {
+    tracing::error!("a session's writer panicked; the session is closed");
+    conn.shut();
 }

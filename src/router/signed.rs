@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordHash, RoomId, RunId};
@@ -210,7 +211,7 @@ impl SignedEntry {
         }
         // The author's key is inside the bytes, so they are parsed before the signature is
         // checked, and nothing of them is used unless it fits.
-        let wire: WireEntry = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let wire: WireEntry = parse(bytes)?;
         let id = entry_id(room, bytes);
         let message = [ENTRY_SIGNATURE, &id.0].concat();
         if !identity::verify(&wire.chain.author.0, &message, signature) {
@@ -227,6 +228,7 @@ impl SignedEntry {
     }
 }
 
+#[inline(never)]
 fn body_of(wire: WireEntry) -> Option<EntryBody> {
     let parents_fit = wire.parents.len() <= PARENTS_MAX
         && wire.parents.iter().all(|parent| parent.seq > 0 && parent.chain != wire.chain);
@@ -319,7 +321,7 @@ impl SignedPresence {
         if bytes.len() > PRESENCE_MAX_BYTES {
             return Err(SignedError::TooLarge);
         }
-        let mut body: Presence = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let mut body: Presence = parse(bytes)?;
         let message = [PRESENCE, &room.0, bytes].concat();
         if !identity::verify(&body.member.0, &message, signature) {
             return Err(SignedError::Signature);
@@ -403,7 +405,7 @@ impl SignedRecord {
         signature: &[u8; 64],
         mac: &[u8; 32],
     ) -> Result<Arc<Self>, SignedError> {
-        let wire: WireRecord = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let wire: WireRecord = parse(bytes)?;
         let lock = match (wire.setup, wire.registration) {
             (None, None) => None,
             (Some(setup), Some(registration)) => {
@@ -464,6 +466,13 @@ fn record_bytes(body: &Record) -> Box<[u8]> {
 
 fn record_hash(room: &RoomId, bytes: &[u8]) -> RecordHash {
     RecordHash(digest(&[RECORD, &room.0, bytes]))
+}
+
+/// Out of line, as [`body_of`] is: a signature is checked between the two, on a stack that every
+/// link has, and what parsing needs of it would come on top.
+#[inline(never)]
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SignedError> {
+    serde_json::from_slice(bytes).map_err(|_| SignedError::Form)
 }
 
 fn to_bytes<T: Serialize>(value: &T) -> Box<[u8]> {
