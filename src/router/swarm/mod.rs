@@ -285,15 +285,9 @@ impl Router {
             (FetchError::NotHeld, Some(host)) => {
                 // It said otherwise; what it says next counts again.
                 let chunks = download.held.len();
+                download.hosts_of = None;
                 if let Some((conn, _)) = self.link_of(&host) {
-                    self.set_hosting(conn, file, chunks, |hosting| match (chunk, hosting) {
-                        (Some(chunk), Some(hosting)) => {
-                            let held = hosting.held.get_or_insert_with(|| Bitmap::all(chunks));
-                            held.remove(chunk);
-                        }
-                        (None, Some(hosting)) => hosting.held = Some(Bitmap::none(chunks)),
-                        (_, None) => {}
-                    });
+                    self.held_less(conn, file, chunk, chunks);
                 }
             }
             (FetchError::Disk(failure), _) => self.fail_download(file, failure),
@@ -301,19 +295,19 @@ impl Router {
         }
     }
 
-    fn set_hosting(
-        &mut self,
-        conn: ConnId,
-        file: FileId,
-        _chunks: u32,
-        change: impl FnOnce(Option<&mut Hosting>),
-    ) {
-        if let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) {
-            change(link.hosting.get_mut(&file));
+    /// A peer does not hold this chunk (or the list: then nothing), whatever it said.
+    fn held_less(&mut self, conn: ConnId, file: FileId, chunk: Option<u32>, chunks: u32) {
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let Some(hosting) = link.hosting.get_mut(&file) else { return };
+        let before = hosting.held.as_ref().map_or(0, bitmap_bytes);
+        match chunk {
+            Some(chunk) => {
+                hosting.held.get_or_insert_with(|| Bitmap::all(chunks)).remove(chunk);
+            }
+            None => hosting.held = Some(Bitmap::none(chunks)),
         }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
+        let after = hosting.held.as_ref().map_or(0, bitmap_bytes);
+        link.bitmap_bytes = link.bitmap_bytes - before + after;
     }
 
     fn tell_progress(&mut self, file: FileId) {
