@@ -14,6 +14,7 @@ pub mod files;
 pub mod limits;
 pub mod net;
 pub mod node;
+pub mod program;
 pub mod router;
 pub mod thread;
 pub mod ui;

@@ -107,8 +107,6 @@ pub struct Limits {
     pub serving_chunks: usize,
     /// An idle lane closes after so long.
     pub lane_idle_ms: u64,
-    /// A lane is admitted for so long after its session ended.
-    pub lane_grace_ms: u64,
     /// Chunks of a file at most (2 TiB in chunks of 16 MiB).
     pub file_chunks: u32,
     /// Longest file that can be offered or fetched, in bytes.
@@ -181,7 +179,6 @@ impl Default for Limits {
             lane_queue: 16,
             serving_chunks: 4,
             lane_idle_ms: 5_000,
-            lane_grace_ms: 10_000,
             file_chunks: 131_072,
             file_bytes: 1 << 41,
             hosted_files_per_member: 4_096,

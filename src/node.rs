@@ -1,1 +1,187 @@
-//! Stub.
+//! A node: the router, the shell that performs its effects, and everything that the shell owns.
+//!
+//! Nothing is global, so that several nodes can run in one process.
+
+mod clock;
+mod faces;
+mod feed;
+mod shell;
+#[cfg(test)]
+mod tests;
+pub mod transfers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::bounded;
+
+pub use faces::{Answer, Face, Handle, Stopped};
+pub use feed::{Feed, Heard, Reader};
+
+use crate::crypto::identity::Identity;
+use crate::crypto::random::random;
+use crate::limits::Limits;
+use crate::net::conn::Conns;
+use crate::net::gate::Gate;
+use crate::net::listener::{Listen, Listener};
+use crate::net::{Lanes, Net, draw};
+use crate::router::Router;
+use crate::router::command::Command;
+use crate::router::event::Config;
+use crate::router::ids::{FaceId, RunId};
+use crate::router::notice::{Code, Failure};
+use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
+use clock::Clock;
+use faces::Faces;
+use shell::{Door, Shell, Work};
+use transfers::Transfers;
+
+/// Name of the thread that accepts.
+const LISTENER: &str = "listener";
+/// What the program ends with when its router failed: as if a command had.
+const FAILED: u8 = 1;
+
+/// What a node is started with.
+#[derive(Debug)]
+pub struct NodeConfig {
+    /// Nickname.
+    pub name: String,
+    /// Who it is.
+    pub identity: Identity,
+    /// The identity is for this run only.
+    pub temporary: bool,
+    /// Bounds.
+    pub limits: Limits,
+    /// Where peers reach it.
+    pub listen: Listen,
+    /// Folder for downloads.
+    pub downloads: PathBuf,
+    /// Tell addresses of virtual machines' and containers' interfaces too.
+    pub virtual_interfaces: bool,
+}
+
+/// A running node. Dropping it makes it leave and waits until it has.
+#[derive(Debug)]
+pub struct Node {
+    handle: Handle,
+    feed: Feed,
+    addr: SocketAddr,
+    exit_code: Arc<AtomicU8>,
+    router: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Binds the port and starts the threads. What happens from the first moment on can be read
+    /// from [`Node::feed`].
+    ///
+    /// # Errors
+    /// A [`Failure`] when the port cannot be bound or no thread started.
+    pub fn start(config: NodeConfig) -> Result<Self, Failure> {
+        let NodeConfig {
+            name,
+            identity,
+            temporary,
+            limits,
+            listen,
+            downloads,
+            virtual_interfaces: with_virtual,
+        } = config;
+        let listener = Listener::bind(listen)?;
+        let addr = listener.addr();
+        let clock = Clock::start();
+        let router = Config {
+            name,
+            temporary,
+            run: RunId(random()),
+            wall_at_zero_ms: clock.wall_at_zero_ms(),
+            limits: limits.clone(),
+            draw: draw(),
+        };
+        let router = Router::new(router, identity.clone(), u64::from_be_bytes(random()));
+        let limits = Arc::new(limits);
+        let (inbox, events) = bounded(limits.inbox_events);
+        let transfers = Arc::new(Transfers::new(inbox.clone(), Arc::clone(&limits), downloads));
+        let net = Arc::new(Net {
+            limits: Arc::clone(&limits),
+            identity: Arc::new(identity),
+            inbox: inbox.clone(),
+            conns: Arc::new(Conns::default()),
+            gate: Gate::new(&limits, Instant::now()),
+            lanes: Arc::clone(&transfers) as Arc<dyn Lanes>,
+        });
+        let feed = Feed::new(limits.notice_ring, limits.log_bytes);
+        let faces = Arc::new(Faces::default());
+        let exit_code = Arc::new(AtomicU8::new(FAILED));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut shell = Shell {
+            router,
+            clock,
+            net: Arc::clone(&net),
+            inbox: Some(events),
+            feed: feed.clone(),
+            faces: Arc::clone(&faces),
+            transfers,
+            door: Door { addr, with_virtual, stop: Arc::clone(&stop), thread: None },
+            exit_code: Arc::clone(&exit_code),
+            work: Work::default(),
+        };
+        // Should the second thread fail to start, the shell is dropped and ends the first.
+        let accepting = thread::spawn(LISTENER, STACK_SMALL_BYTES, move || {
+            listener.run(&net, &stop);
+        });
+        shell.door.thread = Some(accepting.map_err(|error| no_thread(&error))?);
+        let router = thread::spawn("router", STACK_LARGE_BYTES, move || shell.run());
+        let router = Some(router.map_err(|error| no_thread(&error))?);
+        Ok(Self { handle: Handle::new(inbox, faces), feed, addr, exit_code, router })
+    }
+
+    /// Where it takes commands.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What it tells.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The bound address; unspecified when it listens on all interfaces.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Waits until the node has ended, all its threads with it; gives the program's exit code.
+    #[must_use]
+    pub fn wait_stopped(mut self) -> u8 {
+        self.join();
+        self.exit_code.load(Ordering::SeqCst)
+    }
+
+    fn join(&mut self) {
+        if let Some(router) = self.router.take() {
+            // A panic was logged by the thread's guard, and the exit code says so.
+            let _ = router.join();
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if self.router.is_some() {
+            // A node that has ended already need not be told.
+            let _ = self.handle.command(FaceId(u32::MAX), 0, Command::Quit);
+            self.join();
+        }
+    }
+}
+
+fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new(Code::IoError, format!("the system starts no thread for klatch: {error}"))
+}

@@ -50,8 +50,8 @@ where
     })
 }
 
-/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer,
-/// the resolver, the signal handlers'. There is no other.
+/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer
+/// of notices and that of answers, the resolver, the signal handlers'. There is no other.
 ///
 /// # Errors
 /// When the system cannot start another thread.
@@ -63,10 +63,12 @@ where
     Ok(())
 }
 
-/// Starts a thread that ends before `scope` does.
+/// Starts a thread that ends before `scope` does. Out of line, so that starting it does not
+/// deepen the stack of whoever then waits for it.
 ///
 /// # Errors
 /// When the system cannot start another thread.
+#[inline(never)]
 pub fn spawn_scoped<'scope, 'env, F, T>(
     scope: &'scope Scope<'scope, 'env>,
     name: &str,
@@ -88,13 +90,23 @@ where
 /// learns it from the drop of what it owned.
 fn guard<F: FnOnce()>(work: F) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
-        let name = std::thread::current().name().unwrap_or("unnamed").to_owned();
-        tracing::error!(thread = name, "a thread panicked; what it served is closed");
+        report_panic();
     }
 }
 
+/// Out of line: what it needs of the stack would otherwise belong to every thread.
+#[cold]
+#[inline(never)]
+fn report_panic() {
+    let name = std::thread::current().name().unwrap_or("unnamed").to_owned();
+    tracing::error!(thread = name, "a thread panicked; what it served is closed");
+}
+
 /// Lowers the priority of the calling thread: bulk work must not delay chat.
+///
+/// Only Linux has priorities of threads; elsewhere this would slow the whole program down.
 pub fn lower_priority() {
+    #[cfg(target_os = "linux")]
     // A failure leaves the thread at normal priority, which is correct, only less polite.
     let _ = rustix::process::nice(10);
 }

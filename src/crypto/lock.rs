@@ -68,11 +68,12 @@ pub enum LockError {
 /// What members keep of a room's password: enough to check it, and to guess at it offline, so it
 /// goes to members only. Any member can admit with it.
 ///
-/// Wiped when dropped, never printed.
+/// Wiped when dropped, never printed. In boxes, because moving it must leave no copy behind, and
+/// because events that may carry one are many.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Lock {
-    setup: Zeroizing<[u8; SETUP_BYTES]>,
-    registration: Zeroizing<[u8; REGISTRATION_BYTES]>,
+    setup: Box<Zeroizing<[u8; SETUP_BYTES]>>,
+    registration: Box<Zeroizing<[u8; REGISTRATION_BYTES]>>,
 }
 
 impl Lock {
@@ -89,8 +90,8 @@ impl Lock {
         let finish = start.state.finish(&mut SystemRandom, password, answer, parameters)?;
         let registration = ServerRegistration::finish(finish.message);
         Ok(Self {
-            setup: secret(setup.serialize())?,
-            registration: secret(registration.serialize())?,
+            setup: Box::new(secret(setup.serialize())?),
+            registration: Box::new(secret(registration.serialize())?),
         })
     }
 
@@ -99,9 +100,11 @@ impl Lock {
     /// # Errors
     /// [`LockError::Damaged`] if they have another length or are no valid keys.
     pub fn from_bytes(setup: &[u8], registration: &[u8]) -> Result<Self, LockError> {
+        let setup = setup.try_into().map_err(|_| LockError::Damaged)?;
+        let registration = registration.try_into().map_err(|_| LockError::Damaged)?;
         let lock = Self {
-            setup: Zeroizing::new(setup.try_into().map_err(|_| LockError::Damaged)?),
-            registration: Zeroizing::new(registration.try_into().map_err(|_| LockError::Damaged)?),
+            setup: Box::new(Zeroizing::new(setup)),
+            registration: Box::new(Zeroizing::new(registration)),
         };
         lock.parse()?;
         Ok(lock)
@@ -120,8 +123,8 @@ impl Lock {
     }
 
     fn parse(&self) -> Result<(ServerSetup<Suite>, ServerRegistration<Suite>), LockError> {
-        let setup = ServerSetup::deserialize(&*self.setup);
-        let registration = ServerRegistration::deserialize(&*self.registration);
+        let setup = ServerSetup::deserialize(self.setup());
+        let registration = ServerRegistration::deserialize(self.registration());
         setup.and_then(|setup| Ok((setup, registration?))).map_err(|_| LockError::Damaged)
     }
 }

@@ -1,1 +1,78 @@
 //! Blocking threads around sockets.
+//!
+//! One thread per connection: it shakes hands under one absolute deadline, asking the router at
+//! each turn, and then becomes what its Hello declared: the reader of a session or the end of a
+//! lane. Nothing is decided here: threads report events and carry out orders.
+//!
+//! Absent: any state of the room, any knowledge of other connections.
+
+pub mod chunk;
+pub mod conn;
+pub mod dial;
+pub mod gate;
+pub mod handshake;
+pub mod interfaces;
+pub mod lane;
+pub mod listener;
+pub mod outbox;
+pub mod places;
+pub mod preamble;
+pub mod serve;
+pub mod session;
+pub mod stream;
+
+mod life;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use crate::crypto::identity::Identity;
+use crate::crypto::random::random;
+use crate::crypto::room_key::RoomKey;
+use crate::limits::Limits;
+use crate::router::event::{Closed, Draw, Event};
+use crate::router::ids::{ConnId, LogNonce, MemberId, RoomId};
+use conn::Conns;
+use gate::Gate;
+use stream::Channel;
+
+/// Where admitted lanes go.
+pub trait Lanes: Send + Sync {
+    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`) lets
+    /// others ask for chunks over it. Reports [`Event::LaneOpened`] when it is ready for that, and
+    /// returns how it ended.
+    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed;
+}
+
+/// What all connections of a node share.
+pub struct Net {
+    /// The bounds.
+    pub limits: Arc<Limits>,
+    /// Who this node is.
+    pub identity: Arc<Identity>,
+    /// The router's inbox. Threads of connections may block on it, never the other way round.
+    pub inbox: Sender<Event>,
+    /// The connections.
+    pub conns: Arc<Conns>,
+    /// Who may knock.
+    pub gate: Arc<Gate>,
+    /// Where admitted lanes go.
+    pub lanes: Arc<dyn Lanes>,
+}
+
+/// `192.168.1.5 port 51692`: how people name an address.
+#[must_use]
+pub fn spoken(addr: SocketAddr) -> String {
+    format!("{} port {}", addr.ip().to_canonical(), addr.port())
+}
+
+/// Fresh secrets for an event that may need them.
+#[must_use]
+pub fn draw() -> Draw {
+    Draw { room: RoomId(random()), key: RoomKey::generate(), nonce: LogNonce(random()) }
+}

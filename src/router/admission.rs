@@ -1,99 +1,17 @@
 //! From a channel to a link: Hellos, the verdict, the reservation, the agreement, the commit.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::event::{Closed, Effect, Outcome, Plan};
 use super::ids::{ConnId, MemberId};
-use super::links::{
-    self, Agreement, Conn, Grounds, Link, Purpose, Stage, Verdict, decide, plain_ip,
-};
+use super::links::{Agreement, Conn, Grounds, Link, Purpose, Stage, Verdict, decide, plain_ip};
 use super::lock::LockState;
 use super::message::{Hello, Message, Refusal, Why};
 use super::notice::Notice;
 use super::signed::{SignedPresence, SignedRecord};
-use super::time::{Earliest, Millis};
 use super::{Router, is_loopback};
 use crate::crypto::binding::{Role, Side};
-use crate::limits::Limits;
-
-/// Password exchanges with this node that did not succeed (yet).
-#[derive(Debug, Default)]
-pub(super) struct Guesses {
-    by_addr: BTreeMap<IpAddr, VecDeque<Millis>>,
-    all: VecDeque<Millis>,
-    under_way: BTreeSet<ConnId>,
-}
-
-impl Guesses {
-    /// Counts an attempt that begins, or says how long to wait.
-    fn begin(&mut self, conn: ConnId, ip: IpAddr, now: Millis, limits: &Limits) -> Result<(), u64> {
-        const HOUR_MS: u64 = 3_600_000;
-        let drop_old = |times: &mut VecDeque<Millis>, window_ms: u64| {
-            while times.front().is_some_and(|at| now.since(*at) >= window_ms) {
-                times.pop_front();
-            }
-        };
-        self.by_addr.retain(|_, times| {
-            drop_old(times, limits.password_window_ms);
-            !times.is_empty()
-        });
-        drop_old(&mut self.all, HOUR_MS);
-        if self.under_way.len() >= limits.password_exchanges {
-            return Err(1_000);
-        }
-        let wait = |times: &VecDeque<Millis>, window_ms: u64| {
-            times.front().map_or(0, |at| window_ms.saturating_sub(now.since(*at)))
-        };
-        let key = source_of(ip);
-        if !is_own_loopback(ip) {
-            if let Some(times) = self.by_addr.get(&key)
-                && times.len() >= limits.password_attempts_per_addr
-            {
-                return Err(wait(times, limits.password_window_ms));
-            }
-            if self.all.len() >= limits.password_attempts_per_hour {
-                return Err(wait(&self.all, HOUR_MS));
-            }
-            self.by_addr.entry(key).or_default().push_back(now);
-            self.all.push_back(now);
-        }
-        self.under_way.insert(conn);
-        Ok(())
-    }
-
-    fn end(&mut self, conn: ConnId) {
-        self.under_way.remove(&conn);
-    }
-
-    /// The password was right: the attempt does not count.
-    fn succeeded(&mut self, conn: ConnId, ip: IpAddr) {
-        self.under_way.remove(&conn);
-        if !is_own_loopback(ip) {
-            if let Some(times) = self.by_addr.get_mut(&source_of(ip)) {
-                times.pop_back();
-            }
-            self.all.pop_back();
-        }
-    }
-}
-
-/// Addresses are counted one by one in IPv4 and by /64 in IPv6.
-#[must_use]
-pub(crate) fn source_of(ip: IpAddr) -> IpAddr {
-    match plain_ip(ip) {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 64)).into()),
-    }
-}
-
-/// 127.0.0.1 and ::1 are this computer's own; other 127/8 addresses count as strangers.
-#[must_use]
-pub(crate) fn is_own_loopback(ip: IpAddr) -> bool {
-    matches!(plain_ip(ip), IpAddr::V4(core::net::Ipv4Addr::LOCALHOST))
-        || ip == IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)
-}
 
 impl Router {
     pub(super) fn guesses_end(&mut self, conn: ConnId) {
@@ -111,6 +29,7 @@ impl Router {
             my_hello: None,
             their_run: None,
             with_password: false,
+            planned: None,
             stage: Stage::Opening,
         });
         opened.remote = Some(remote);
@@ -177,9 +96,9 @@ impl Router {
         if moves_me {
             self.reserved = Some(id);
         }
-        let granting = matches!(plan, Plan::Grant { .. }).then(|| self.room.lock.mark());
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Planned { granting };
+            conn.stage = Stage::Planned;
+            conn.planned = Some(self.room.lock.mark());
         }
         self.effect(Effect::Proceed { conn: id, plan });
     }
@@ -246,10 +165,6 @@ impl Router {
             return self.lane_identified(id, member);
         }
         let remote = conn.remote;
-        let granted = match conn.stage {
-            Stage::Planned { granting } => granting,
-            _ => None,
-        };
         if matches!(&conn.purpose, Some(Purpose::Redial(expected)) if *expected != member) {
             return self.refuse(id, Why::Unexpected);
         }
@@ -270,11 +185,11 @@ impl Router {
                 if let (Some(remote), true) = (remote, conn.with_password) {
                     self.guesses.succeeded(id, remote.ip());
                 }
-                if granted != Some(self.room.lock.mark()) {
-                    // What was granted is not what holds now.
-                    return self.refuse(id, Why::Busy);
-                }
                 (self.room.id, Grounds::Granted)
+            }
+            // A password opens the room that was asked for; it does not lead into another.
+            Outcome::Joined { room, .. } if self.room.settled && room != self.room.id => {
+                return self.refuse(id, Why::OtherRoom);
             }
             Outcome::Joined { room, record } => (room, Grounds::Joined { record }),
         };
@@ -284,9 +199,9 @@ impl Router {
             grounds,
             our_mark: self.room.lock.mark(),
             sent_ready: false,
-            their_ready: None,
             doubts: None,
             presence: None,
+            early: None,
         };
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Agreeing(Box::new(agreement));
@@ -337,14 +252,16 @@ impl Router {
     }
 
     /// Says what the peer lacks of lock records, and that we are ready, once we agree.
-    fn agree(&mut self, id: ConnId) {
+    pub(super) fn agree(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(&id) else { return };
         let Stage::Agreeing(agreement) = &conn.stage else { return };
         let (member, room) = (agreement.member, agreement.room);
         if agreement.sent_ready || agreement.doubts.is_some() {
             return;
         }
-        let their_ready = agreement.their_ready;
+        if self.grant_is_stale(id) {
+            return self.refuse(id, Why::Busy);
+        }
         let mut records = Vec::new();
         if let Grounds::Member { common, newest } = &agreement.grounds {
             let ours = self.room.lock.mark();
@@ -371,12 +288,10 @@ impl Router {
             self.conns.get_mut(&id).map(|conn| &mut conn.stage)
         {
             agreement.sent_ready = true;
-            if matches!(agreement.grounds, Grounds::Member { .. }) {
-                agreement.our_mark = self.room.lock.mark();
+            agreement.our_mark = self.room.lock.mark();
+            if let Some((port, seen)) = agreement.early.take() {
+                self.commit(id, port, seen);
             }
-        }
-        if let Some((port, seen)) = their_ready {
-            self.commit(id, port, seen);
         }
     }
 
@@ -408,13 +323,19 @@ impl Router {
             Message::Ready { port, seen } if agreement.sent_ready => {
                 self.commit(id, port, plain_ip(seen));
             }
-            // We still wait for an older link of this pair to answer, or not to.
-            Message::Ready { port, seen } if agreement.doubts.is_some() => {
-                agreement.their_ready = Some((port, plain_ip(seen)));
-            }
+            Message::Ready { port, seen } => agreement.early = Some((port, plain_ip(seen))),
             Message::Refuse(refusal) => self.refused(id, &refusal),
             _ => self.refuse(id, Why::Protocol),
         }
+    }
+
+    /// The lock changed since somebody was let in under it: an open door that was locked
+    /// meanwhile, or a password that is no longer the one.
+    fn grant_is_stale(&self, id: ConnId) -> bool {
+        let Some(conn) = self.conns.get(&id) else { return true };
+        let granted =
+            matches!(&conn.stage, Stage::Agreeing(a) if matches!(a.grounds, Grounds::Granted));
+        granted && conn.planned != Some(self.room.lock.mark())
     }
 
     fn commit(&mut self, id: ConnId, port: u16, seen: IpAddr) {
@@ -425,11 +346,16 @@ impl Router {
         let (Some(run), Some(record)) = (conn.their_run, agreement.presence.clone()) else {
             return self.refuse(id, Why::Protocol);
         };
+        if self.grant_is_stale(id) {
+            return self.refuse(id, Why::Busy);
+        }
+        let full = self.links().count() >= self.limits().peers;
+        if full && self.link_of(&member).is_none() {
+            return self.refuse(id, Why::Full);
+        }
         let moving = agreement.room != self.room.id;
-        // A newcomer's own lock does not matter: it takes the one that it was let in with.
-        let joined = matches!(agreement.grounds, Grounds::Joined { .. });
-        let changed = self.room.lock.mark() != agreement.our_mark && !joined;
-        if (moving && self.reserved != Some(id)) || changed {
+        let changed = self.room.lock.mark() != agreement.our_mark;
+        if (moving && self.reserved != Some(id)) || (changed && !with_password) {
             return self.refuse(id, Why::Busy);
         }
         match agreement.grounds {
@@ -526,7 +452,11 @@ impl Router {
         let Some(conn) = self.conns.remove(&id) else { return };
         self.dirty.remove(&id);
         self.guesses.end(id);
+        let asked = self.asked.len();
         self.asked.retain(|_, (conn, _)| *conn != id);
+        if self.asked.len() < asked {
+            self.mark_links(|_| {}); // Others may be asked now.
+        }
         if self.reserved == Some(id) {
             self.reserved = None;
             self.run_deferred();
@@ -550,7 +480,7 @@ impl Router {
             Some(Purpose::Lane(member))
                 if !matches!(conn.stage, Stage::Lane { open: true, .. }) =>
             {
-                self.lane_failed(member, conn.remote);
+                self.lane_failed(member, &conn);
             }
             _ => {
                 if let (Some(member), Some(Why::NotListed)) = (agreed, refusal.map(|r| r.why)) {
@@ -566,112 +496,8 @@ impl Router {
         }
     }
 
-    /// Handshakes that take too long after the peer is known, pings, and silence.
-    pub(super) fn link_timers(&mut self) {
-        let ids: Vec<_> = self.conns.keys().copied().collect();
-        for id in ids {
-            let Some(conn) = self.conns.get(&id) else { continue };
-            match &conn.stage {
-                Stage::Agreeing(agreement) => {
-                    let doubted = agreement.doubts;
-                    let member = agreement.member;
-                    if self.now >= self.admit_by(conn) {
-                        self.refuse(id, Why::Busy);
-                    } else if doubted
-                        .is_some_and(|at| self.now >= at.plus(self.limits().duplicate_ping_ms))
-                    {
-                        if let Some((older, _)) = self.link_of(&member) {
-                            self.effect(Effect::Close { conn: older });
-                            self.forget_conn(older, Closed::Silent, None);
-                        }
-                        if let Some(Stage::Agreeing(agreement)) =
-                            self.conns.get_mut(&id).map(|conn| &mut conn.stage)
-                        {
-                            agreement.doubts = None;
-                        }
-                        self.agree(id);
-                    }
-                }
-                Stage::Linked(link) => {
-                    let (heard, pinged, congested) = (link.heard, link.pinged, link.congested);
-                    let limits = self.limits();
-                    if self.now >= heard.plus(limits.dead_after_ms)
-                        || congested.is_some_and(|at| self.now >= at.plus(limits.stuck_link_ms))
-                    {
-                        self.effect(Effect::Close { conn: id });
-                        self.forget_conn(id, Closed::Silent, None);
-                    } else if pinged.is_none() && self.now >= heard.plus(limits.ping_after_idle_ms)
-                    {
-                        self.ping(id);
-                    } else if link_due(link).is_some_and(|at| at <= self.now) {
-                        self.dirty.insert(id);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) fn link_deadlines(&self, earliest: &mut Earliest) {
-        let limits = self.limits();
-        for conn in self.conns.values() {
-            match &conn.stage {
-                Stage::Agreeing(agreement) => {
-                    earliest.at(self.admit_by(conn));
-                    if let Some(at) = agreement.doubts {
-                        earliest.at(at.plus(limits.duplicate_ping_ms));
-                    }
-                }
-                Stage::Linked(link) => {
-                    earliest.at(link.heard.plus(if link.pinged.is_some() {
-                        limits.dead_after_ms
-                    } else {
-                        limits.ping_after_idle_ms
-                    }));
-                    if let Some(at) = link.congested {
-                        earliest.at(at.plus(limits.stuck_link_ms));
-                    } else if let Some(at) = link_due(link) {
-                        earliest.at(at.max(self.now));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn admit_by(&self, conn: &Conn) -> Millis {
-        let limits = self.limits();
-        conn.began.plus(if conn.with_password {
-            limits.password_deadline_ms
-        } else {
-            limits.handshake_deadline_ms
-        })
-    }
-
     /// Loopback may be taught by whoever is on loopback itself.
     pub(super) fn on_loopback(&self, conn: ConnId) -> bool {
         self.conns.get(&conn).and_then(|conn| conn.remote).is_some_and(|r| is_loopback(r.ip()))
     }
-}
-
-/// When a link has something to say without any event.
-fn link_due(link: &links::Link) -> Option<Millis> {
-    let mut earliest = Earliest::default();
-    if !link.say_haves.is_empty()
-        && let Some(at) = link.say_haves_at
-    {
-        earliest.at(at);
-    }
-    if !link.say_gained.is_empty()
-        && let Some(at) = link.say_gained_at
-    {
-        earliest.at(at);
-    }
-    if link.vector.is_some() || !link.say_hosting.is_empty() || !link.say_presence.is_empty() {
-        earliest.at(Millis(0));
-    }
-    if let Some(asked) = link.asked.as_ref().filter(|asked| !asked.expired) {
-        earliest.at(asked.until);
-    }
-    earliest.0
 }

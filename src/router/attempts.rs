@@ -153,7 +153,7 @@ impl Router {
         match dialled.purpose {
             Some(Purpose::Attempt(id)) => self.end_attempt(id, Err(failure)),
             Some(Purpose::Redial(member)) => self.redial_failed(member, &Closed::Gone, None),
-            Some(Purpose::Lane(member)) => self.lane_failed(member, dialled.remote),
+            Some(Purpose::Lane(member)) => self.lane_failed(member, &dialled),
             None => {}
         }
     }

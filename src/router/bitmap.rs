@@ -82,6 +82,13 @@ impl Bitmap {
         true
     }
 
+    /// Whether some chunk is held here and not in `other`.
+    #[must_use]
+    pub fn adds_to(&self, other: &Self) -> bool {
+        let theirs = other.words.iter().copied().chain(std::iter::repeat(0));
+        self.words.iter().zip(theirs).any(|(ours, theirs)| ours & !theirs != 0)
+    }
+
     /// The chunks held, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len).filter(|&chunk| self.has(chunk))

@@ -37,6 +37,8 @@ pub enum Command {
     Download {
         /// Exact name or a prefix of 8 or more hex digits of the id.
         wanted: String,
+        /// Wait for a host as long as it takes; otherwise a minute without one ends it.
+        patient: bool,
     },
     /// Stop a download or withdraw one's own offer.
     Cancel {

@@ -46,7 +46,7 @@ pub(super) struct Pending {
     deferred: VecDeque<Deferred>,
     /// A lock is being prepared.
     pub(super) locking: bool,
-    asking_password: Option<(FaceId, u64)>,
+    asking_password: Option<(FaceId, u64, Draw)>,
     pub(super) waits: Vec<Waiting>,
     ending: Option<Ending>,
     /// Some command failed.
@@ -79,13 +79,19 @@ impl Router {
                 self.prepare_lock(face, line, password);
             }
             Command::Password { password: None } => {
-                self.commands.asking_password = Some((face, line));
+                let before = self.commands.asking_password.replace((face, line, draw));
+                if let Some((face, line, _)) = before {
+                    let failure = Failure::new(Code::Cancelled, "another password command came");
+                    self.reply(face, line, word, Err(failure));
+                }
                 let address = String::new();
                 self.effect(Effect::AskPassword { face, line, address, again: false });
             }
             Command::Unlock => self.unlock(face, line, draw.key),
             Command::Send { paths } => self.send(face, line, paths),
-            Command::Download { wanted } => self.download(face, line, &wanted),
+            Command::Download { wanted, patient } => {
+                self.download(face, line, &wanted, patient);
+            }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
             Command::Files => self.answer(face, line, word, Self::files_notice),
             Command::Members => self.answer(face, line, word, Self::members_notice),
@@ -130,18 +136,12 @@ impl Router {
     }
 
     pub(super) fn password_given(&mut self, face: FaceId, line: u64, password: Option<Password>) {
-        if self.commands.asking_password == Some((face, line)) {
-            self.commands.asking_password = None;
+        let asked = self.commands.asking_password.take_if(|(f, l, _)| (*f, *l) == (face, line));
+        if let Some((_, _, draw)) = asked {
             match password {
-                Some(password) => {
-                    if self.reserved.is_some() {
-                        let failure = Failure::new(
-                            Code::Timeout,
-                            "another connection is moving this node just now: try again",
-                        );
-                        return self.reply(face, line, "password", Err(failure));
-                    }
-                    self.prepare_lock(face, line, password);
+                // It waits for a move to end, as if it had come with its password.
+                password @ Some(_) => {
+                    self.commanded(face, line, Command::Password { password }, draw);
                 }
                 None => {
                     let failure = Failure::new(
@@ -242,7 +242,7 @@ impl Router {
             || !self.commands.waits.is_empty()
             || self.commands.locking
             || self.sharing.is_hashing();
-        let fetching = self.fail_hostless(began);
+        let fetching = self.fail_hostless(Some(began));
         let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };
         let waited = since.map_or(0, |since| self.now.since(since));
         let unheld = self.room.ever_met && self.has_unheld() && waited < HELD_MS;

@@ -73,6 +73,16 @@ pub enum Event {
         key: RoomKey,
     },
 
+    /// [`Effect::PrepareLock`] failed.
+    LockFailed {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// Why.
+        failure: Failure,
+    },
+
     /// A dial failed before the peer's Hello.
     DialFailed {
         /// The dial.

@@ -12,6 +12,8 @@ use super::signed::SignedEntry;
 const PAGES_AT_ONCE: usize = 4;
 /// Presence records said to one link per event.
 const RECORDS_AT_ONCE: usize = 128;
+/// Their signed bytes: others choose how long records are, and an outbox takes them at once.
+const RECORDS_AT_ONCE_BYTES: usize = 64 * 1024;
 /// Signed bytes in one message of an answer: base64 and JSON fit into 32 KiB with them.
 const ANSWER_PART_BYTES: usize = 20 * 1024;
 /// What an entry of an answer costs beside its bytes.
@@ -56,14 +58,15 @@ impl Router {
             let records = since.unwrap_or_else(|| vec![lock.newest().clone()]);
             messages.extend(records.into_iter().map(Message::Record));
         }
-        let mut members = Vec::new();
-        while members.len() < RECORDS_AT_ONCE
-            && let Some(member) = link.say_presence.pop_first()
-        {
-            members.push(member);
-        }
-        for member in members {
-            messages.extend(self.record_of(&member).map(Message::Presence));
+        let (mut count, mut bytes) = (0, 0);
+        while count < RECORDS_AT_ONCE && bytes < RECORDS_AT_ONCE_BYTES {
+            let link = self.conns.get_mut(&id).and_then(|conn| conn.link_mut());
+            let Some(member) = link.and_then(|link| link.say_presence.pop_first()) else { break };
+            if let Some(record) = self.record_of(&member) {
+                count += 1;
+                bytes += record.bytes.len();
+                messages.push(Message::Presence(record));
+            }
         }
     }
 

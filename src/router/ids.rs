@@ -93,7 +93,7 @@ hex_id!(
     16
 );
 hex_id!(
-    /// An entry of the room's log: SHA-256 over label, room and signed bytes, without the signature.
+    /// An entry of the room's log: SHA-256 over label, room and signed bytes, not the signature.
     EntryId,
     32
 );
@@ -103,12 +103,12 @@ hex_id!(
     32
 );
 hex_id!(
-    /// A lock record: SHA-256 over its bytes.
+    /// A lock record: SHA-256 over label, room and signed bytes.
     RecordHash,
     32
 );
 hex_id!(
-    /// Tells an author's chains apart: drawn at start, at `leave` and on moving to another room.
+    /// Tells an author's chains apart: drawn at start and at `leave`.
     LogNonce,
     8
 );

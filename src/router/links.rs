@@ -82,10 +82,11 @@ pub(super) struct Agreement {
     pub(super) our_mark: KeyMark,
     pub(super) sent_ready: bool,
     /// The peer was ready before us: its port, and our address as it sees it.
-    pub(super) their_ready: Option<(u16, IpAddr)>,
     /// An older link of this pair was pinged then.
     pub(super) doubts: Option<Millis>,
     pub(super) presence: Option<Arc<SignedPresence>>,
+    /// The peer was ready before us.
+    pub(super) early: Option<(u16, IpAddr)>,
 }
 
 #[derive(Debug, Clone)]
@@ -105,8 +106,8 @@ pub(super) enum Grounds {
 pub(super) enum Stage {
     /// Dialled, or its Hello is under way.
     Opening,
-    /// A plan is being carried out; the newest record, if it is to be granted.
-    Planned { granting: Option<KeyMark> },
+    /// A plan is being carried out.
+    Planned,
     /// The peer is known.
     Agreeing(Box<Agreement>),
     /// A session of the room.
@@ -126,6 +127,8 @@ pub(super) struct Conn {
     pub(super) my_hello: Option<(Hello, RoomId)>,
     pub(super) their_run: Option<RunId>,
     pub(super) with_password: bool,
+    /// Our newest lock record when the plan was made.
+    pub(super) planned: Option<KeyMark>,
     pub(super) stage: Stage,
 }
 
@@ -216,6 +219,10 @@ pub(super) struct Link {
     pub(super) hosting: BTreeMap<FileId, Hosting>,
     pub(super) bitmap_bytes: usize,
     pub(super) lane_wanted: Option<Millis>,
+    /// When the peer last called a chunk of ours bad.
+    pub(super) blamed: Option<Millis>,
+    /// Its answers bring nothing that we can take: nothing is asked of it before then.
+    pub(super) rests_until: Millis,
     /// Rate of its chunks, bytes per second, smoothed.
     pub(super) rate: u64,
 }
@@ -251,6 +258,8 @@ impl Link {
             hosting: BTreeMap::new(),
             bitmap_bytes: 0,
             lane_wanted: None,
+            blamed: None,
+            rests_until: Millis(0),
             rate: 0,
         }
     }

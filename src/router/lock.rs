@@ -9,6 +9,10 @@ use crate::crypto::identity::Identity;
 use crate::crypto::lock::Lock;
 use crate::crypto::room_key::RoomKey;
 
+/// Changes that one may have missed: far more than people make, and so few that nobody can lead
+/// a room to the end of numbers.
+const EPOCHS_MISSED_MAX: u64 = 1 << 20;
+
 /// What became of a record that somebody sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Considered {
@@ -107,7 +111,8 @@ impl LockState {
         if record.rank() <= self.newest.rank() {
             return Considered::Loses;
         }
-        if self.left.contains(&record.hash) {
+        let missed = record.body.epoch.saturating_sub(self.newest.body.epoch);
+        if missed > EPOCHS_MISSED_MAX || self.left.contains(&record.hash) {
             return Considered::Unfounded;
         }
         let listed = record.body.setter.is_some_and(|setter| self.lists(&setter));

@@ -32,10 +32,19 @@ impl Router {
         self.run_deferred();
     }
 
+    pub(super) fn lock_failed(&mut self, face: FaceId, line: u64, failure: Failure) {
+        self.commands.locking = false;
+        self.reply(face, line, "password", Err(failure));
+        self.run_deferred();
+    }
+
     /// Makes a change of one's own and tells it to everyone present.
     pub(super) fn change_lock(&mut self, key: RoomKey, lock: Option<Lock>) {
-        let mut members: Vec<MemberId> = self.roster.present().map(|(id, _)| *id).collect();
-        members.push(self.my_id);
+        let mut members = vec![self.my_id];
+        // Links first: whoever is only heard of must not take the place of one who is here.
+        let (linked, heard_of): (Vec<_>, Vec<_>) =
+            self.roster.present().partition(|(_, member)| member.conn.is_some());
+        members.extend(linked.into_iter().chain(heard_of).map(|(id, _)| *id));
         members.truncate(LISTED_MAX);
         let record = self.room.lock.change(&self.room.id, &self.me, key, lock, members);
         self.lock_changed(&record, false, None);
@@ -59,12 +68,17 @@ impl Router {
         }
     }
 
-    /// A linked member says what its newest record is. One that we cannot follow parts us.
-    pub(super) fn record_told(&mut self, id: ConnId, from: MemberId, record: &Arc<SignedRecord>) {
-        let follows = self.record_arrived(id, record);
-        if !follows && record.rank() > self.room.lock.newest().rank() {
-            self.locked_out(from);
-            self.refuse(id, Why::NotListed);
+    /// A record over a link: one that we cannot follow ends it, for we would never agree.
+    pub(super) fn record_told(
+        &mut self,
+        conn: ConnId,
+        member: MemberId,
+        record: &Arc<SignedRecord>,
+    ) {
+        let higher = record.rank() > self.room.lock.newest().rank();
+        if !self.record_arrived(conn, record) && higher {
+            self.locked_out(member);
+            self.refuse(conn, Why::NotListed);
         }
     }
 
@@ -76,11 +90,11 @@ impl Router {
         from: Option<ConnId>,
     ) {
         if let Some(setter) = record.body.setter {
-            let by = self.who(&setter);
+            let (by, own) = (self.who(&setter), setter == self.my_id);
             self.notify(if record.body.lock.is_some() {
-                Notice::RoomLocked { by, overruled }
+                Notice::RoomLocked { by, own, overruled }
             } else {
-                Notice::RoomUnlocked { by, overruled }
+                Notice::RoomUnlocked { by, own, overruled }
             });
         }
         let locked = record.body.lock.is_some();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ids::{EntryId, LogNonce, MemberId};
 use super::message::{Have, Wanted};
-use super::signed::{Chain, EntryRef, PARENTS_MAX, SignedEntry};
+use super::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
 use crate::crypto::hash::digest;
 use crate::limits::Limits;
 
@@ -25,8 +25,10 @@ pub(super) enum Placed {
     Waits,
     /// It continues another version of its chain: somebody has a fork of it.
     Conflict,
-    /// It proves a fork, or changes the proof of one; then those that had waited for it.
+    /// It proves a fork; then those that had waited for it.
     Forked(Vec<Arc<SignedEntry>>),
+    /// It is a better proof of a known fork; nothing else changes.
+    Proof,
     /// A bound of this node is reached.
     Refused,
 }
@@ -167,12 +169,21 @@ impl Log {
                     return Placed::Known;
                 }
                 if seq == fork.at {
-                    return self.improve_proof(entry);
+                    let prefix = self.entry_at(&chain, seq - 1).map(|entry| entry.id);
+                    return if entry.body.prev == prefix {
+                        self.improve_proof(entry)
+                    } else {
+                        Placed::Conflict
+                    };
                 }
             }
             if let Some(ours) = self.entry_at(&chain, seq) {
                 if ours.id == entry.id {
                     return Placed::Known;
+                }
+                if ours.body.prev != entry.body.prev {
+                    // The first difference lies further back: both must be seen there.
+                    return Placed::Conflict;
                 }
                 let ours = ours.clone();
                 return self.fork(chain, seq, ours, entry.clone(), limits);
@@ -286,7 +297,9 @@ impl Log {
 
     fn author_is_full(&self, theirs: &Have, limits: &Limits) -> bool {
         let used = self.bytes_by_author.get(&theirs.chain.author).copied().unwrap_or(0);
-        used >= limits.log_bytes_per_author || self.bytes >= limits.log_bytes
+        // So much may be needed for the next entry: what would not fit is not asked for.
+        let next = 2 * ENTRY_MAX_BYTES + 256;
+        used + next > limits.log_bytes_per_author || self.bytes + next > limits.log_bytes
     }
 
     fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
@@ -303,6 +316,10 @@ impl Log {
     fn fit(&self, entry: &SignedEntry) -> Fit {
         let body = &entry.body;
         let len = self.chain_len(&body.chain);
+        let fork = self.chains.get(&body.chain).and_then(|state| state.fork.as_ref());
+        if fork.is_some_and(|fork| body.seq >= fork.at) {
+            return Fit::Never;
+        }
         if body.seq > len + 1 {
             return Fit::Lacks(body.chain, body.seq - 1);
         }
@@ -410,7 +427,7 @@ impl Log {
         }
         fork.proof[1] = entry.clone();
         fork.proof.sort_by_key(|proof| proof.id);
-        Placed::Forked(Vec::new())
+        Placed::Proof
     }
 
     /// Keeps the prefix of a chain, and as proof the two entries of its first forked seq.
@@ -447,6 +464,10 @@ impl Log {
             self.wake(chain, seq, &mut accepted, limits);
         }
         self.waiting.retain(|(of, seq, _), _| *of != chain || *seq < at);
+        self.blocked.retain(|_, keys| {
+            keys.retain(|key| self.waiting.contains_key(key));
+            !keys.is_empty()
+        });
         Placed::Forked(accepted)
     }
 
@@ -488,3 +509,7 @@ impl Log {
 fn index(seq: u64) -> usize {
     usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -22,10 +22,12 @@ mod attempts;
 mod catalogue;
 mod commands;
 mod flush;
+mod guesses;
 mod lock;
 mod locking;
 mod log;
 mod presence;
+mod pulse;
 mod repair;
 mod room;
 mod roster;
@@ -65,7 +67,7 @@ pub struct Router {
     reserved: Option<ConnId>,
     next_conn: u64,
     attempts: attempts::Attempts,
-    guesses: admission::Guesses,
+    guesses: guesses::Guesses,
     presence: presence::Own,
     catalogue: catalogue::Catalogue,
     sharing: sharing::Sharing,
@@ -100,7 +102,7 @@ impl Router {
             reserved: None,
             next_conn: 1 << 63,
             attempts: attempts::Attempts::default(),
-            guesses: admission::Guesses::default(),
+            guesses: guesses::Guesses::default(),
             presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
             sharing: sharing::Sharing::default(),
@@ -166,6 +168,7 @@ impl Router {
             Event::LockPrepared { face, line, room, lock, key } => {
                 self.lock_prepared(face, line, room, lock, key);
             }
+            Event::LockFailed { face, line, failure } => self.lock_failed(face, line, failure),
             Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
             Event::ConnOpened { conn, side, role, remote } => {
                 self.conn_opened(conn, side, role, remote);
@@ -290,6 +293,7 @@ impl Router {
                 my_hello: None,
                 their_run: None,
                 with_password: false,
+                planned: None,
                 stage: Stage::Opening,
             },
         );
@@ -313,7 +317,7 @@ impl Router {
             Stage::Agreeing(agreement) => Some(agreement.member),
             Stage::Linked(link) => Some(link.member),
             Stage::Lane { member, .. } => Some(*member),
-            Stage::Opening | Stage::Planned { .. } => None,
+            Stage::Opening | Stage::Planned => None,
         }
     }
 
@@ -330,7 +334,7 @@ impl Router {
         let heard = Millis(self.now.0.saturating_sub(dead - after));
         for conn in self.conns.values_mut() {
             if let Some(link) = conn.link_mut() {
-                link.heard = link.heard.max(heard);
+                link.heard = heard;
                 link.pinged = None;
             }
         }

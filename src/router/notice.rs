@@ -299,8 +299,10 @@ pub enum Notice {
     },
     /// The room was locked, or its password changed.
     RoomLocked {
-        /// By whom; `None` when the setter is not known here.
+        /// By whom.
         by: Who,
+        /// By this node.
+        own: bool,
         /// This node's own change lost against it: the setter's password holds.
         overruled: bool,
     },
@@ -308,6 +310,8 @@ pub enum Notice {
     RoomUnlocked {
         /// By whom.
         by: Who,
+        /// By this node.
+        own: bool,
         /// This node's own change lost against it.
         overruled: bool,
     },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::event::{Closed, Effect, Target};
 use super::ids::{ConnId, MemberId, RoomId};
-use super::links::{Link, Purpose, plain_ip};
+use super::links::{Conn, Link, Purpose, plain_ip};
 use super::message::{Message, Refusal, Why};
 use super::notice::Notice;
 use super::signed::{Presence, SignedPresence};
@@ -16,10 +16,14 @@ use super::{Router, is_loopback};
 /// Ports that taught addresses may not name: those of other services.
 const FIRST_TAUGHT_PORT: u16 = 1024;
 
-/// Members listed as unlinked at most: a record with them fits into one message.
-const UNLINKED_MAX: usize = 256;
+/// Members that a record lists as out of reach: more would not fit into a message.
+const UNLINKED_MAX: usize = 128;
+
 /// Least time between records that outdo those of another run.
 const OUTDO_MS: u64 = 1_000;
+
+/// For so long a dial that led nowhere counts against whoever taught the address.
+const TELLER_MS: u64 = 60_000;
 
 /// One's own record and what goes into it.
 #[derive(Debug, Default)]
@@ -87,7 +91,7 @@ impl Router {
             version: self.presence.version,
             name: self.config.name.clone(),
             addresses: self.presence.addresses(self.limits().addresses_per_member),
-            unlinked: self.presence.unlinked.clone(),
+            unlinked: self.presence.unlinked.iter().take(UNLINKED_MAX).copied().collect(),
             bye,
         }
     }
@@ -155,7 +159,11 @@ impl Router {
             return;
         }
         let (now, limits) = (self.now, self.config.limits.clone());
-        let Some(member) = self.roster.entry(body.member, now, teller, &limits) else { return };
+        let here = self.on_loopback(via);
+        let log = &self.room.log;
+        let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
+        let known = self.roster.entry(body.member, now, teller, (&limits, spoke));
+        let Some(member) = known else { return };
         if let Some(known) = &member.record
             && known.body.version >= body.version
         {
@@ -169,6 +177,7 @@ impl Router {
         let listed = before.map_or(Vec::new(), |before| before.body.unlinked.clone());
         member.heard = now;
         member.taught_by = teller;
+        member.taught_here = here;
         // It said something in this room since: it is worth a dial again, whoever passed it on.
         member.redial.given_up = false;
         let quiet = !member.present;
@@ -200,8 +209,12 @@ impl Router {
         seen: IpAddr,
     ) {
         let (now, limits) = (self.now, self.config.limits.clone());
-        if let Some(known) = self.roster.entry(id, now, id, &limits) {
+        let here = self.on_loopback(conn);
+        let log = &self.room.log;
+        let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
+        if let Some(known) = self.roster.entry(id, now, id, (&limits, spoke)) {
             known.conn = Some(conn);
+            known.taught_here = here;
             known.lost = None;
             known.redial.conn = None;
             known.redial.wait_ms = limits.redial_min_ms;
@@ -273,14 +286,24 @@ impl Router {
         let teller = member.taught_by;
         member.redial.conn = None;
         let addresses = member.record.as_ref().map_or(0, |record| record.body.addresses.len());
-        if member.redial.next_address < addresses && refusal.is_none() {
+        let why = refusal.map(|refusal| refusal.why);
+        // Somebody else may live at one address; the member may still be at the next.
+        let elsewhere = matches!(
+            why,
+            None | Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected)
+        );
+        if elsewhere && member.redial.next_address < addresses {
             member.redial.at = now;
+            if why.is_none() && teller != id {
+                self.taught_in_vain(teller);
+            }
+            return;
         } else {
             member.redial.next_address = 0;
             member.redial.at = now.plus(member.redial.wait_ms + jitter);
             member.redial.wait_ms = (member.redial.wait_ms * 2).min(max);
         }
-        match refusal.map(|refusal| refusal.why) {
+        match why {
             Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected) => {
                 member.redial.given_up = true;
             }
@@ -289,35 +312,46 @@ impl Router {
                 self.maybe_locked_out(id, how);
             }
             Some(_) => {}
-            None => {
-                let failed = self.failed_dials.entry(teller).or_default();
-                failed.push_back(now);
-                while failed.front().is_some_and(|at| now.since(*at) >= 60_000) {
-                    failed.pop_front();
-                }
-            }
+            None if teller != id => self.taught_in_vain(teller),
+            None => {}
         }
+    }
+
+    /// An address that `teller` taught led nowhere.
+    pub(super) fn taught_in_vain(&mut self, teller: MemberId) {
+        let now = self.now;
+        self.failed_dials.retain(|_, failed| {
+            failed.retain(|at| now.since(*at) < TELLER_MS);
+            !failed.is_empty()
+        });
+        self.failed_dials.entry(teller).or_default().push_back(now);
     }
 
     /// A teller whose taught addresses fail too often is not followed for a while.
     fn teller_tired(&self, teller: &MemberId, subject: &MemberId) -> bool {
         // What a member says of itself over its own link is worth any number of dials.
-        teller != subject
-            && self.failed_dials.get(teller).is_some_and(|failed| {
-                failed.iter().filter(|at| self.now.since(**at) < 60_000).count()
-                    >= self.limits().failed_dials_per_teller_min
-            })
+        teller != subject && self.teaches_in_vain(teller)
+    }
+
+    pub(super) fn teaches_in_vain(&self, teller: &MemberId) -> bool {
+        let recent = |at: &&Millis| self.now.since(**at) < TELLER_MS;
+        let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
+        failed >= self.limits().failed_dials_per_teller_min
+    }
+
+    /// Redials that may begin now.
+    fn free_redials(&self) -> usize {
+        if self.links().count() >= self.limits().peers {
+            return 0;
+        }
+        let redial = |conn: &&Conn| {
+            conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
+        };
+        self.limits().dials.saturating_sub(self.conns.values().filter(redial).count())
     }
 
     fn redial_due(&mut self) {
-        let in_flight = self
-            .conns
-            .values()
-            .filter(|conn| {
-                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
-            })
-            .count();
-        let mut free = self.limits().dials.saturating_sub(in_flight);
+        let mut free = self.free_redials();
         let due: Vec<_> = self
             .roster
             .members
@@ -327,23 +361,19 @@ impl Router {
                     && member.redial.at <= self.now
                     && !self.teller_tired(&member.taught_by, id)
             })
-            .map(|(id, member)| (*id, member.taught_by))
+            .map(|(id, _)| *id)
             .collect();
-        for (id, teller) in due {
-            if free == 0 || self.links().count() >= self.limits().peers {
+        for id in due {
+            if free == 0 {
                 return;
             }
-            let teller_local = match self.roster.get(&teller).and_then(|teller| teller.conn) {
-                Some(conn) => self.on_loopback(conn),
-                None => self.links().any(|(conn, _)| self.on_loopback(conn)),
-            };
             let Some(member) = self.roster.members.get_mut(&id) else { continue };
             let Some(record) = &member.record else { continue };
             let next = record.body.addresses.iter().enumerate().skip(member.redial.next_address);
             let usable = next.into_iter().find(|(_, address)| {
                 address.port() >= FIRST_TAUGHT_PORT
                     && !address.ip().is_unspecified()
-                    && (!is_loopback(address.ip()) || teller_local)
+                    && (!is_loopback(address.ip()) || member.taught_here)
             });
             let Some((index, address)) = usable.map(|(index, address)| (index, *address)) else {
                 member.redial.next_address = 0;
@@ -416,14 +446,7 @@ impl Router {
 
     pub(super) fn presence_deadlines(&self, earliest: &mut Earliest) {
         let limits = self.limits();
-        let dials_free = self
-            .conns
-            .values()
-            .filter(|conn| {
-                conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
-            })
-            .count()
-            < limits.dials;
+        let dials_free = self.free_redials() > 0;
         for (id, member) in &self.roster.members {
             if member.present
                 && let Some(until) = member.present_until(limits)

@@ -9,6 +9,9 @@ use super::message::{Have, Message, Wanted};
 use super::signed::{Chain, SignedEntry};
 use super::time::Millis;
 
+/// An answer that takes longer than this will not come.
+pub(super) const ANSWER_MS: u64 = 30_000;
+
 impl Router {
     /// A message of any connection.
     pub(super) fn said(&mut self, id: ConnId, message: Message) {
@@ -33,7 +36,7 @@ impl Router {
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
             Message::LaneWanted => self.lane_wanted(id),
-            Message::BadChunk { file, chunk } => self.bad_chunk_told(file, chunk),
+            Message::BadChunk { file, chunk } => self.bad_chunk_told(id, file, chunk),
             Message::Refuse(refusal) => self.refused(id, &refusal),
             Message::Ready { .. } => {}
         }
@@ -91,6 +94,10 @@ impl Router {
                 }
                 true
             }
+            Placed::Proof => {
+                self.say_fork(chain);
+                true
+            }
             Placed::Conflict => {
                 self.mark_link(via, |link| {
                     link.probes.entry(chain).or_insert(0);
@@ -102,12 +109,17 @@ impl Router {
         }
     }
 
-    fn forked(&mut self, chain: Chain) {
+    /// The proof of a fork is another: all must come to the same one.
+    fn say_fork(&mut self, chain: Chain) {
         let due = self.now;
         self.mark_links(|link| {
             link.say_haves.insert(chain);
             link.say_haves_at = Some(due);
         });
+    }
+
+    fn forked(&mut self, chain: Chain) {
+        self.say_fork(chain);
         let entries: Vec<_> = self.room.log.entries().cloned().collect();
         self.rebuild_catalogue(&entries);
         let name = self.roster.name_of(&chain.author);
@@ -150,8 +162,8 @@ impl Router {
         }
         let admitting = self.room.history_from == Some(member) && first_vector;
         for have in haves {
-            let known = self.room.history.len();
-            if admitting && have.chain != self.room.chain && known < self.limits().chains {
+            let room_left = self.room.history.len() < self.config.limits.chains;
+            if admitting && room_left && have.chain != self.room.chain {
                 self.room.history.insert(have.chain, have.len);
             }
             self.have_arrived(id, member, have);
@@ -184,11 +196,11 @@ impl Router {
         if have.chain != self.room.chain {
             return;
         }
-        // Nobody can hold more than there is.
-        let len = have.len.min(self.room.log.chain_len(&have.chain));
         if !self.roster.members.contains_key(&holder) {
             return;
         }
+        // Nobody can hold more than there is.
+        let len = have.len.min(self.room.log.chain_len(&have.chain));
         let held = self.room.receipts.entry(holder).or_default();
         if len > *held {
             *held = len;
@@ -245,8 +257,11 @@ impl Router {
         let most = self.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some(asked) = &mut link.asked else { return };
-        if asked.number != number || asked.received + entries.len() > most {
+        if asked.number != number {
             return;
+        }
+        if asked.received + entries.len() > most {
+            return self.refuse(id, super::message::Why::Protocol);
         }
         asked.received += entries.len();
         let wanted: Vec<_> = asked.chains.iter().map(|wanted| wanted.chain).collect();
@@ -272,6 +287,7 @@ impl Router {
     fn answer_ended(&mut self, id: ConnId) {
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some(asked) = link.asked.take() else { return };
+        let mut any = false;
         for wanted in &asked.chains {
             self.asked.remove(&wanted.chain);
             let Some(have) = link.theirs.get(&wanted.chain) else { continue };
@@ -283,24 +299,29 @@ impl Router {
                 (Some(Ok(from)), Some(probe)) => from > wanted.from || *probe > wanted.from,
                 (Some(Ok(from)), None) => from > wanted.from,
             };
+            any |= progress;
             if progress {
                 link.behind.insert(wanted.chain);
             } else if asked.received == 0 || lacks.is_none() {
                 link.behind.remove(&wanted.chain);
             }
         }
-        self.dirty.insert(id);
+        if !any {
+            // What it sent could not be taken, for want of room or of parents: not at once again.
+            link.rests_until = self.now.plus(self.config.limits.ask_timeout_ms);
+        }
+        self.mark_links(|_| {});
     }
 
     /// The next question for a link, if it has something that we lack.
     pub(super) fn next_question(&mut self, id: ConnId) -> Option<Message> {
         let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
-        let missing = self.room.log.missing();
         let page = self.limits().have_page;
         let link = self.conns.get(&id)?.link()?;
-        if link.asked.is_some() || link.behind.is_empty() {
+        if link.asked.is_some() || link.behind.is_empty() || now < link.rests_until {
             return None;
         }
+        let missing = self.room.log.missing();
         let first = link.behind.intersection(&missing);
         let rest = link.behind.difference(&missing);
         let (mut chains, mut settled) = (Vec::new(), Vec::new());
@@ -354,10 +375,12 @@ impl Router {
         let now = self.now;
         let mut freed = false;
         for conn in self.conns.values_mut() {
-            let Some(asked) = conn.link_mut().and_then(|link| link.asked.as_mut()) else {
-                continue;
-            };
-            if now >= asked.until && !asked.expired {
+            let Some(link) = conn.link_mut() else { continue };
+            let Some(asked) = link.asked.as_mut() else { continue };
+            if asked.expired && now >= asked.until.plus(ANSWER_MS) {
+                link.asked = None; // Its answer is lost: ask anew.
+                freed = true;
+            } else if now >= asked.until && !asked.expired {
                 asked.expired = true;
                 for wanted in &asked.chains {
                     freed |= self.asked.remove(&wanted.chain).is_some();

@@ -9,7 +9,7 @@ use super::ids::{EntryId, LogNonce, MemberId, RoomId};
 use super::lock::LockState;
 use super::log::{Log, Order, Placed};
 use super::notice::{Code, Failure, MemberInfo, Notice};
-use super::signed::{Chain, EntryBody, Kind, Offer, SignedEntry, SignedRecord};
+use super::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry, SignedRecord};
 use super::text::Untrusted;
 use super::time::Millis;
 
@@ -105,6 +105,12 @@ impl Router {
         let time_ms = shown.map_or_else(|| self.wall_ms(), |(_, time_ms)| time_ms);
         let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
         let entry = SignedEntry::sign(&self.room.id, &self.me, body);
+        if entry.bytes.len() > ENTRY_MAX_BYTES {
+            return Err(Failure::new(
+                Code::MessageTooLong,
+                "too long to be said: send it as a file",
+            ));
+        }
         if let Some((first, _)) = shown {
             self.room.aliases.insert(entry.id, first);
         }

@@ -26,6 +26,8 @@ pub(super) struct Member {
     pub(super) record: Option<Arc<SignedPresence>>,
     pub(super) heard: Millis,
     pub(super) taught_by: MemberId,
+    /// Taught from this very computer, so that its loopback addresses mean something here.
+    pub(super) taught_here: bool,
     pub(super) conn: Option<ConnId>,
     /// When the last link was lost, and whether its socket closed (not just silence).
     pub(super) lost: Option<(Millis, bool)>,
@@ -40,6 +42,7 @@ impl Member {
             record: None,
             heard: now,
             taught_by,
+            taught_here: false,
             conn: None,
             lost: None,
             present: false,
@@ -112,12 +115,13 @@ impl Roster {
     }
 
     /// The member, newly known if need be; `None` when too many are known and all are present.
+    /// Whoever is forgotten for it keeps its name only if it `spoke`.
     pub(super) fn entry(
         &mut self,
         id: MemberId,
         now: Millis,
         taught_by: MemberId,
-        limits: &Limits,
+        (limits, spoke): (&Limits, impl Fn(&MemberId) -> bool),
     ) -> Option<&mut Member> {
         if !self.members.contains_key(&id) && self.members.len() >= limits.members {
             let absent = self
@@ -127,7 +131,9 @@ impl Roster {
                 .min_by_key(|(_, member)| member.heard)
                 .map(|(id, _)| *id)?;
             self.members.remove(&absent);
-            self.forget_name(&absent);
+            if !spoke(&absent) {
+                self.forget_name(&absent);
+            }
         }
         Some(self.members.entry(id).or_insert_with(|| Member::new(now, taught_by, limits)))
     }
@@ -150,21 +156,27 @@ impl Roster {
         if self.names.get(&id).is_some_and(|before| before == name) {
             return None;
         }
-        let before = self.forget_name(&id);
-        self.names.insert(id, name.to_owned());
+        let before = self.names.insert(id, name.to_owned());
+        if let Some(before) = &before {
+            self.unbear(&id, before);
+        }
         self.bearers.entry(name.to_owned()).or_default().insert(id);
         before
     }
 
-    fn forget_name(&mut self, id: &MemberId) -> Option<String> {
-        let name = self.names.remove(id)?;
-        if let Some(bearers) = self.bearers.get_mut(&name) {
+    fn forget_name(&mut self, id: &MemberId) {
+        if let Some(name) = self.names.remove(id) {
+            self.unbear(id, &name);
+        }
+    }
+
+    fn unbear(&mut self, id: &MemberId, name: &str) {
+        if let Some(bearers) = self.bearers.get_mut(name) {
             bearers.remove(id);
             if bearers.is_empty() {
-                self.bearers.remove(&name);
+                self.bearers.remove(name);
             }
         }
-        Some(name)
     }
 
     /// The name to show: told apart by four digits where two bear it; the id where none is known.

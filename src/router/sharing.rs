@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use super::Router;
 use super::bitmap::Bitmap;
 use super::event::{Effect, Hashed};
-use super::ids::{FaceId, FileId, MemberId};
+use super::ids::{ConnId, FaceId, FileId, MemberId};
 use super::message::{Held, Message};
 use super::notice::{Code, Failure, Notice};
 use super::signed::{Kind, Offer};
 use super::text::Untrusted;
 use super::time::Millis;
+
+/// A peer may call a chunk bad once in so long.
+const BLAME_MS: u64 = 10_000;
 
 /// A file that is being hashed.
 #[derive(Debug)]
@@ -203,7 +206,15 @@ impl Router {
         }
     }
 
-    pub(super) fn bad_chunk_told(&mut self, file: FileId, chunk: u32) {
+    /// A peer says that a chunk of ours does not fit. Looking costs a read of it, so a peer is
+    /// believed that often and no oftener.
+    pub(super) fn bad_chunk_told(&mut self, conn: ConnId, file: FileId, chunk: u32) {
+        let now = self.now;
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        if link.blamed.is_some_and(|at| now < at.plus(BLAME_MS)) {
+            return;
+        }
+        link.blamed = Some(now);
         if self.sharing.shares.contains_key(&file) {
             self.effect(Effect::Recheck { file, chunk });
         }

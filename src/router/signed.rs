@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordHash, RoomId, RunId};
@@ -18,9 +19,15 @@ use crate::crypto::lock::Lock;
 use crate::crypto::room_key::RoomKey;
 
 /// Longest signed bytes of an entry. Part of what is *valid*, so it never changes.
-pub const ENTRY_MAX_BYTES: usize = 16 * 1024;
+///
+/// A message of 8 KiB, every character escaped, with all parents fits.
+pub const ENTRY_MAX_BYTES: usize = 20 * 1024;
+/// Longest signed bytes of a presence record; a full one of this version has 10 KiB.
+pub const PRESENCE_MAX_BYTES: usize = 16 * 1024;
 /// Parents that an entry names at most.
 pub const PARENTS_MAX: usize = 8;
+/// Changes that a lock can have: no room comes near it, and one more can always be counted.
+const EPOCHS_MAX: u64 = 1 << 62;
 /// Members that a lock record lists at most.
 pub const LISTED_MAX: usize = 256;
 
@@ -204,7 +211,7 @@ impl SignedEntry {
         }
         // The author's key is inside the bytes, so they are parsed before the signature is
         // checked, and nothing of them is used unless it fits.
-        let wire: WireEntry = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let wire: WireEntry = parse(bytes)?;
         let id = entry_id(room, bytes);
         let message = [ENTRY_SIGNATURE, &id.0].concat();
         if !identity::verify(&wire.chain.author.0, &message, signature) {
@@ -221,6 +228,7 @@ impl SignedEntry {
     }
 }
 
+#[inline(never)]
 fn body_of(wire: WireEntry) -> Option<EntryBody> {
     let parents_fit = wire.parents.len() <= PARENTS_MAX
         && wire.parents.iter().all(|parent| parent.seq > 0 && parent.chain != wire.chain);
@@ -303,14 +311,17 @@ impl SignedPresence {
     /// Verifies, then parses.
     ///
     /// # Errors
-    /// When the bytes are of the wrong form, hold a name that is not allowed, or are not signed by
-    /// the member they name.
+    /// When the bytes are too long, of the wrong form, hold a name that is not allowed, or are not
+    /// signed by the member they name.
     pub fn verify(
         room: &RoomId,
         bytes: &[u8],
         signature: &[u8; 64],
     ) -> Result<Arc<Self>, SignedError> {
-        let mut body: Presence = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        if bytes.len() > PRESENCE_MAX_BYTES {
+            return Err(SignedError::TooLarge);
+        }
+        let mut body: Presence = parse(bytes)?;
         let message = [PRESENCE, &room.0, bytes].concat();
         if !identity::verify(&body.member.0, &message, signature) {
             return Err(SignedError::Signature);
@@ -394,7 +405,7 @@ impl SignedRecord {
         signature: &[u8; 64],
         mac: &[u8; 32],
     ) -> Result<Arc<Self>, SignedError> {
-        let wire: WireRecord = serde_json::from_slice(bytes).map_err(|_| SignedError::Form)?;
+        let wire: WireRecord = parse(bytes)?;
         let lock = match (wire.setup, wire.registration) {
             (None, None) => None,
             (Some(setup), Some(registration)) => {
@@ -408,7 +419,7 @@ impl SignedRecord {
         let form = wire.members.len() <= LISTED_MAX
             && (wire.epoch == 0) == wire.setter.is_none()
             && (wire.epoch > 0 || (lock.is_none() && wire.members.is_empty()))
-            && wire.epoch < u64::MAX;
+            && wire.epoch < EPOCHS_MAX;
         if !form {
             return Err(SignedError::Form);
         }
@@ -455,6 +466,13 @@ fn record_bytes(body: &Record) -> Box<[u8]> {
 
 fn record_hash(room: &RoomId, bytes: &[u8]) -> RecordHash {
     RecordHash(digest(&[RECORD, &room.0, bytes]))
+}
+
+/// Out of line, as [`body_of`] is: a signature is checked between the two, on a stack that every
+/// link has, and what parsing needs of it would come on top.
+#[inline(never)]
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SignedError> {
+    serde_json::from_slice(bytes).map_err(|_| SignedError::Form)
 }
 
 fn to_bytes<T: Serialize>(value: &T) -> Box<[u8]> {

@@ -82,7 +82,7 @@ pub fn is_control(c: char) -> bool {
 }
 
 /// Characters that hide or reorder text: bidirectional marks, zero-width and other invisible
-/// format characters (Unicode general category Cf and its look-alikes), tags and private noncharacters.
+/// format characters (Unicode general category Cf and its look-alikes), tags, noncharacters.
 #[must_use]
 pub fn is_format(c: char) -> bool {
     matches!(c,

@@ -114,7 +114,7 @@ commands! {
     "send" => |rest| with_text(rest, |path| Command::Send { paths: candidates(path, home()) });
 
     "download <filename or id>", "fetch a file from everyone who has it",
-    "download" => |rest| with_text(rest, |text| Command::Download { wanted: text.to_owned() });
+    "download" => |rest| with_text(rest, download);
 
     "cancel <filename or id>", "stop a download, or take an own offer back",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
@@ -256,6 +256,11 @@ fn some(rest: &str) -> Result<&str, Misfit> {
 
 fn alone(rest: &str, command: Command) -> Result<Input, Misfit> {
     if rest.is_empty() { Ok(Input::Command(command)) } else { Err(Misfit::Form) }
+}
+
+/// A download that fails without a host: whoever goes on typing meanwhile sets it to be patient.
+fn download(wanted: &str) -> Command {
+    Command::Download { wanted: wanted.to_owned(), patient: false }
 }
 
 fn with_text(rest: &str, command: impl FnOnce(&str) -> Command) -> Result<Input, Misfit> {

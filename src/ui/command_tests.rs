@@ -161,7 +161,7 @@ fn a_path_is_tried_as_it_stands_and_then_as_a_shell_would_read_it() {
     assert_eq!(candidates("a\\(1\\).txt", home()), ["a\\(1\\).txt", "a(1).txt"]);
     assert_eq!(candidates("a\\b\\", home()), ["a\\b\\"]);
     assert_eq!(command("send 'my file.txt' "), Command::Send { paths: vec!["my file.txt".into()] });
-    assert_eq!(command("download \"a\""), Command::Download { wanted: "a".into() });
+    assert_eq!(command("download \"a\""), Command::Download { wanted: "a".into(), patient: false });
     assert_eq!(command("cancel \"a"), Command::Cancel { wanted: "\"a".into() });
 }
 

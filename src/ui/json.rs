@@ -170,12 +170,16 @@ enum Event {
     RoomLocked {
         #[serde(serialize_with = "write_who")]
         by: Who,
+        #[serde(skip_serializing)]
+        own: bool,
         #[serde(skip_serializing_if = "is_false")]
         overruled: bool,
     },
     RoomUnlocked {
         #[serde(serialize_with = "write_who")]
         by: Who,
+        #[serde(skip_serializing)]
+        own: bool,
         #[serde(skip_serializing_if = "is_false")]
         overruled: bool,
     },

@@ -161,14 +161,15 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::Message { from, .. } => {
             format!("{} said something that only a newer klatch can show", nick(from))
         }
-        Notice::RoomLocked { by, overruled } => {
-            let name = nick(by);
+        Notice::RoomLocked { by, own, overruled } => {
+            let name = if *own { "you".to_owned() } else { nick(by) };
             let lost = if *overruled { ", at the same time as you: theirs holds" } else { "" };
             format!("{name} locked the room with a new password{lost}")
         }
-        Notice::RoomUnlocked { by, overruled } => {
+        Notice::RoomUnlocked { by, own, overruled } => {
+            let name = if *own { "you".to_owned() } else { nick(by) };
             let lost = if *overruled { ", at the same time as your change" } else { "" };
-            format!("{} opened the room{lost}: no password is needed", nick(by))
+            format!("{name} opened the room{lost}: no password is needed")
         }
         Notice::PasswordRequired { address } if address.is_empty() => {
             "which password shall the room have? (8 characters or more)".into()

@@ -1,2 +1,20 @@
-//! Real nodes over real sockets.
-fn main() {}
+//! Real programs over real sockets: what interface.md promises, seen from outside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod common;
+
+mod bad_input;
+mod contract;
+mod downloads;
+mod endings;
+mod hostile;
+mod locks;
+mod nodes;
+mod partition;
+mod people;
+mod places;
+mod starting;
+mod strangers;
+mod swarm;
+mod talk;
+mod waiting;

@@ -161,7 +161,10 @@ impl World {
             let waits = command.word() == "download" && file.is_none();
             assert!(waits, "{} never heard of line {line}: {command:?} {file:?}", n.name);
         }
-        let forked = |notice: &Notice| matches!(notice, Notice::Error { failure, .. } if failure.code == Code::ChainForked);
+        let forked = |notice: &Notice| match notice {
+            Notice::Error { failure, .. } => failure.code == Code::ChainForked,
+            _ => false,
+        };
         assert_eq!(self.count(node, forked), 0, "{} saw a fork", n.name);
     }
 }

@@ -12,10 +12,10 @@ use klatch::router::signed::{Chain, EntryBody, EntryRef, Kind, SignedEntry};
 use crate::world::World;
 
 fn forks_told(world: &World, node: usize) -> usize {
-    world.count(
-        node,
-        |notice| matches!(notice, Notice::Error { failure, .. } if failure.code == Code::ChainForked),
-    )
+    world.count(node, |notice| match notice {
+        Notice::Error { failure, .. } => failure.code == Code::ChainForked,
+        _ => false,
+    })
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl World {
 
     /// Fetches a file.
     pub fn download(&mut self, node: usize, name: &str) -> u64 {
-        self.command(node, Command::Download { wanted: name.to_owned() })
+        self.command(node, Command::Download { wanted: name.to_owned(), patient: true })
     }
 
     /// Whether a command ended well; `None`: it has not ended.

@@ -23,7 +23,7 @@ impl Router {
         lanes
             .fetching
             .iter()
-            .filter(|(_, lane)| lane.open && lane.in_flight < most)
+            .filter(|(_, lane)| lane.open && lane.in_flight < most && lane.rests_until <= self.now)
             .min_by_key(|(_, lane)| lane.in_flight)
             .map(|(conn, _)| *conn)
     }
@@ -94,6 +94,9 @@ impl Router {
             return;
         }
         link.lane_wanted = Some(now);
+        if self.teaches_in_vain(&member) {
+            return;
+        }
         let open = self
             .conns
             .values()
@@ -118,7 +121,7 @@ impl Router {
             return self.refuse(id, Why::NoSession);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Planned { granting: None };
+            conn.stage = Stage::Planned;
         }
         let mut keys = self.room.lock.keys();
         keys.truncate(1);
@@ -172,17 +175,25 @@ impl Router {
         let (member, fetch) = (*member, *fetch);
         if fetch {
             let lanes = self.swarm.lanes.entry(member).or_default();
-            lanes.fetching.insert(id, Lane { open: true, in_flight: 0 });
+            lanes.fetching.insert(id, Lane { open: true, ..Lane::default() });
             lanes.next_address = 0;
         }
     }
 
     /// A dial for a lane failed: the next address is next.
-    pub(in crate::router) fn lane_failed(&mut self, member: MemberId, remote: Option<SocketAddr>) {
+    pub(in crate::router) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
+        if conn.role == Role::LaneServe {
+            // It asked for this dial, and named the address.
+            self.taught_in_vain(member);
+        }
+        let remote = conn.remote;
         let addresses = self.addresses_for_lane(member);
         let Some(lanes) = self.swarm.lanes.get_mut(&member) else { return };
         let gone: Vec<_> =
             lanes.fetching.keys().filter(|conn| !self.conns.contains_key(conn)).copied().collect();
+        if gone.is_empty() {
+            return; // It was one to serve over.
+        }
         for conn in &gone {
             lanes.fetching.remove(conn);
         }
@@ -230,6 +241,9 @@ impl Router {
                 self.link_of(host).is_some_and(|(_, link)| link.hosting.contains_key(file))
             };
             let wanted = self.swarm.downloads.keys().any(hosts);
+            for lane in lanes.fetching.values().filter(|lane| lane.rests_until > self.now) {
+                earliest.at(lane.rests_until);
+            }
             if wanted
                 && lanes.fetching.len() < self.limits().lanes_per_pair
                 && lanes.retry_at > self.now

@@ -1,5 +1,7 @@
 //! Downloads: who has what, which chunk to fetch next from whom, and over which lane.
 
+mod choice;
+mod hosts;
 mod lanes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +11,14 @@ use super::Router;
 use super::bitmap::Bitmap;
 use super::event::{Effect, FetchError, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
-use super::links::{Hosting, Link};
-use super::message::{Held, Message};
+use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
 use super::text::Untrusted;
 use super::time::{Earliest, Millis};
 use crate::files::merkle;
 
+/// A lane for which no thread was free is left alone for so long.
+const LANE_REST_MS: u64 = 50;
 /// Progress is told so often while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 /// A transfer is shown as running for so long after its last chunk was served.
@@ -54,6 +57,8 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
+    /// Whoever asked for it goes on with other things: it may wait for a host.
+    patient: bool,
 }
 
 impl Download {
@@ -72,6 +77,8 @@ impl Download {
 struct Lane {
     open: bool,
     in_flight: usize,
+    /// No thread could be had for it: nothing is asked of it before then.
+    rests_until: Millis,
 }
 
 /// How lanes to one host are doing.
@@ -102,8 +109,13 @@ impl Swarm {
         self.downloads.is_empty()
     }
 
+    /// The download that a person means; `None` if there is none or more than one.
     pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
-        let by_name = self.downloads.iter().find(|(_, download)| download.name == wanted);
+        let mut named = self.downloads.iter().filter(|(_, download)| download.name == wanted);
+        let by_name = named.next();
+        if named.next().is_some() {
+            return None;
+        }
         let prefix = || {
             let digits = wanted.to_ascii_lowercase();
             let mut fits = self
@@ -122,7 +134,7 @@ impl Swarm {
 }
 
 impl Router {
-    pub(super) fn download(&mut self, face: FaceId, line: u64, wanted: &str) {
+    pub(super) fn download(&mut self, face: FaceId, line: u64, wanted: &str, patient: bool) {
         let offered = match self.find_file(wanted, false) {
             Ok(offered) => offered,
             Err(failure) => return self.reply(face, line, "download", Err(failure)),
@@ -134,6 +146,7 @@ impl Router {
         }
         if let Some(download) = self.swarm.downloads.get_mut(&offered.file) {
             download.commands.push((face, line));
+            download.patient &= patient;
             return;
         }
         if self.swarm.downloads.len() >= self.limits().downloads {
@@ -160,6 +173,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
+            patient,
         };
         self.notify(Notice::DownloadStarted { file: download.info(file) });
         let (size, root) = (download.size, download.root);
@@ -197,6 +211,8 @@ impl Router {
         }
         download.stage = Stage::Fetching;
         download.held = held.clone();
+        // What lay on disk did not come now.
+        download.told_bytes = download.bytes_done();
         if download.held.is_all() {
             return self.finish(file);
         }
@@ -213,8 +229,8 @@ impl Router {
         conn: ConnId,
         result: Result<Bitmap, FetchError>,
     ) {
-        self.lane_freed(conn);
         let host = self.member_of(conn);
+        self.lane_freed(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
         match result {
             Ok(held) => self.begin_fetching(file, held),
@@ -234,10 +250,13 @@ impl Router {
         bytes: u64,
         result: Result<(), FetchError>,
     ) {
-        self.lane_freed(conn);
         let host = self.member_of(conn);
+        self.lane_freed(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
-        download.in_flight.remove(&chunk);
+        // A lane that ended gave its chunks to others before its threads say so.
+        if download.in_flight.get(&chunk) == Some(&conn) {
+            download.in_flight.remove(&chunk);
+        }
         download.bytes_fetched += bytes;
         if let Err(error) = result {
             return self.fetch_failed(file, host, Some(chunk), error);
@@ -283,31 +302,12 @@ impl Router {
                 }
             }
             (FetchError::NotHeld, Some(host)) => {
-                // It said otherwise; what it says next counts again.
                 let chunks = download.held.len();
-                download.hosts_of = None;
-                if let Some((conn, _)) = self.link_of(&host) {
-                    self.held_less(conn, file, chunk, chunks);
-                }
+                self.not_held(&host, file, chunk, chunks);
             }
             (FetchError::Disk(failure), _) => self.fail_download(file, failure),
             (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
         }
-    }
-
-    /// A peer does not hold this chunk (or the list: then nothing), whatever it said.
-    fn held_less(&mut self, conn: ConnId, file: FileId, chunk: Option<u32>, chunks: u32) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let Some(hosting) = link.hosting.get_mut(&file) else { return };
-        let before = hosting.held.as_ref().map_or(0, bitmap_bytes);
-        match chunk {
-            Some(chunk) => {
-                hosting.held.get_or_insert_with(|| Bitmap::all(chunks)).remove(chunk);
-            }
-            None => hosting.held = Some(Bitmap::none(chunks)),
-        }
-        let after = hosting.held.as_ref().map_or(0, bitmap_bytes);
-        link.bitmap_bytes = link.bitmap_bytes - before + after;
     }
 
     fn tell_progress(&mut self, file: FileId) {
@@ -402,201 +402,6 @@ impl Router {
         }
         self.swarm.lanes.clear();
         self.swarm.serving_dials.clear();
-        self.swarm.fetching = 0;
-    }
-
-    // What others hold.
-
-    pub(super) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
-        let most = self.limits().hosted_files_per_member;
-        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let known = link.hosting.get(&file);
-        if known.is_none() && link.hosting.len() >= most {
-            return;
-        }
-        let wants = fetching && !known.is_some_and(|hosting| hosting.fetching);
-        let before = known.and_then(|known| known.held.as_ref()).map_or(0, bitmap_bytes);
-        let held = match held {
-            Held::All => None,
-            Held::Some(bitmap) => {
-                let bytes = link.bitmap_bytes - before + bitmap_bytes(&bitmap);
-                if chunks.is_some_and(|chunks| chunks != bitmap.len()) || bytes > BITMAPS_MAX_BYTES
-                {
-                    return;
-                }
-                Some(bitmap)
-            }
-        };
-        link.bitmap_bytes = link.bitmap_bytes - before + held.as_ref().map_or(0, bitmap_bytes);
-        link.hosting.insert(file, Hosting { held, fetching });
-        if wants && self.sharing.files().contains(&file) {
-            self.mark_link(conn, |link| {
-                link.say_hosting.insert(file);
-            });
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
-    }
-
-    pub(super) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
-        for chunk in chunks {
-            let new = held.insert(*chunk);
-            let counts =
-                self.swarm.downloads.get_mut(&file).and_then(|download| download.hosts_of.as_mut());
-            if let (true, Some(count)) = (new, counts.and_then(|c| c.get_mut(*chunk as usize))) {
-                *count = count.saturating_add(1);
-            }
-        }
-    }
-
-    pub(super) fn dropped(&mut self, conn: ConnId, file: FileId) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        if let Some(hosting) = link.hosting.remove(&file) {
-            link.bitmap_bytes -= hosting.held.as_ref().map_or(0, bitmap_bytes);
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
-    }
-
-    pub(super) fn hosts_changed(&mut self, link: &Link) {
-        for file in link.hosting.keys() {
-            if let Some(download) = self.swarm.downloads.get_mut(file) {
-                download.hosts_of = None;
-            }
-        }
-    }
-
-    // Choosing.
-
-    /// Gives every lane with room its next chunk.
-    pub(super) fn schedule(&mut self) {
-        if self.swarm.downloads.is_empty() {
-            return;
-        }
-        let files: Vec<_> = self.swarm.downloads.keys().copied().collect();
-        for file in files {
-            self.schedule_file(file);
-        }
-    }
-
-    fn schedule_file(&mut self, file: FileId) {
-        let Some(download) = self.swarm.downloads.get(&file) else { return };
-        let wants_list = download.stage == Stage::List(None);
-        if !wants_list && download.stage != Stage::Fetching {
-            return;
-        }
-        let hosts: Vec<MemberId> = self
-            .links()
-            .filter(|(_, link)| {
-                !download.banned.contains(&link.member)
-                    && link.hosting.get(&file).is_some_and(|hosting| {
-                        wants_list || hosting.held.as_ref().is_none_or(|held| held.count() > 0)
-                    })
-            })
-            .map(|(_, link)| link.member)
-            .collect();
-        let now = self.now;
-        let hostless = hosts.is_empty();
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            let since = download.hostless_since.take();
-            download.hostless_since = hostless.then(|| since.unwrap_or(now));
-        }
-        for host in &hosts {
-            self.want_lanes(*host);
-        }
-        if wants_list {
-            let lane = hosts.iter().find_map(|host| self.free_lane(host));
-            if let (Some(conn), Some(download)) = (lane, self.swarm.downloads.get_mut(&file)) {
-                download.stage = Stage::List(Some(conn));
-                let turn = download.turn;
-                self.lane_taken(conn);
-                self.effect(Effect::FetchList { file, turn, conn });
-            }
-            return;
-        }
-        // Hosts take turns, so that all of them work before any has a queue.
-        let mut idle = hosts;
-        while !idle.is_empty() && self.swarm.fetching < self.limits().fetch_threads {
-            let mut rest = Vec::new();
-            for host in idle {
-                if self.fetch_one(file, host) {
-                    rest.push(host);
-                }
-            }
-            idle = rest;
-        }
-    }
-
-    /// Asks one host for one chunk; false when there is nothing (more) to ask of it now.
-    fn fetch_one(&mut self, file: FileId, host: MemberId) -> bool {
-        if self.swarm.fetching >= self.limits().fetch_threads {
-            return false;
-        }
-        let Some(conn) = self.free_lane(&host) else { return false };
-        let Some(chunk) = self.rarest(file, host) else { return false };
-        let Some(download) = self.swarm.downloads.get_mut(&file) else { return false };
-        download.in_flight.insert(chunk, conn);
-        let turn = download.turn;
-        self.lane_taken(conn);
-        self.effect(Effect::Fetch { file, turn, conn, chunk });
-        true
-    }
-
-    /// The chunk that the fewest hosts have, of those that this host has and we lack; ties are
-    /// broken at random, so that members fetch different chunks and can help each other.
-    fn rarest(&mut self, file: FileId, host: MemberId) -> Option<u32> {
-        self.count_hosts(file);
-        let (_, link) = self.link_of(&host)?;
-        let hosting = link.hosting.get(&file)?;
-        let download = self.swarm.downloads.get(&file)?;
-        let counts = download.hosts_of.as_ref()?;
-        let (mut best, mut ties) = (None, 0u64);
-        let mut rng = self.rng.clone();
-        for (chunk, count) in (0u32..).zip(counts) {
-            if download.held.has(chunk)
-                || download.in_flight.contains_key(&chunk)
-                || !hosting.has(chunk)
-            {
-                continue;
-            }
-            match best {
-                Some((_, fewest)) if *count > fewest => {}
-                Some((_, fewest)) if *count == fewest => {
-                    ties += 1;
-                    if rng.below(ties) == 0 {
-                        best = Some((chunk, *count));
-                    }
-                }
-                _ => {
-                    ties = 1;
-                    best = Some((chunk, *count));
-                }
-            }
-        }
-        self.rng = rng;
-        best.map(|(chunk, _)| chunk)
-    }
-
-    fn count_hosts(&mut self, file: FileId) {
-        let Some(download) = self.swarm.downloads.get(&file) else { return };
-        if download.hosts_of.is_some() {
-            return;
-        }
-        let mut counts = vec![0u16; download.held.len() as usize];
-        for (_, link) in self.links() {
-            let Some(hosting) = link.hosting.get(&file) else { continue };
-            for (chunk, count) in (0u32..).zip(counts.iter_mut()) {
-                *count = count.saturating_add(u16::from(hosting.has(chunk)));
-            }
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = Some(counts);
-        }
     }
 
     // Lanes, as the choice sees them; `lanes.rs` opens and admits them.
@@ -608,26 +413,39 @@ impl Router {
         }
     }
 
-    fn lane_freed(&mut self, conn: ConnId) {
+    fn lane_freed(&mut self, conn: ConnId, error: Option<&FetchError>) {
+        let rest = self.now.plus(LANE_REST_MS);
         self.swarm.fetching = self.swarm.fetching.saturating_sub(1);
         if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
+            if error == Some(&FetchError::Busy) {
+                lane.rests_until = rest;
+            }
+        }
+        // It must not be chosen again, however long the news of its end takes.
+        if error == Some(&FetchError::Lane)
+            && let Some(member) = self.member_of(conn)
+            && self.conns.remove(&conn).is_some()
+        {
+            self.effect(Effect::Close { conn });
+            self.lane_down(conn, member);
         }
     }
 
     // The end of stdin, `transfers`, time.
 
-    /// Fails downloads that had no host for too long since `began`; true while some go on.
-    pub(super) fn fail_hostless(&mut self, began: Millis) -> bool {
+    /// Fails downloads that had no host for too long, if somebody waits for them: a command of a
+    /// pipe or, since `ending`, the end of stdin. True while some go on.
+    pub(super) fn fail_hostless(&mut self, ending: Option<Millis>) -> bool {
         let no_host_ms = self.limits().no_host_ms;
         let lost: Vec<_> = self
             .swarm
             .downloads
             .iter()
             .filter(|(_, download)| {
-                download
-                    .hostless_since
-                    .is_some_and(|since| self.now.since(since.max(began)) >= no_host_ms)
+                let from = if download.patient { ending } else { Some(Millis(0)) };
+                let since = download.hostless_since.zip(from).map(|(a, b)| a.max(b));
+                since.is_some_and(|since| self.now.since(since) >= no_host_ms)
             })
             .map(|(file, download)| (*file, Untrusted::new(&download.name)))
             .collect();
@@ -673,6 +491,7 @@ impl Router {
     }
 
     pub(super) fn swarm_timers(&mut self) {
+        self.fail_hostless(None);
         let files: Vec<_> = self
             .swarm
             .downloads
@@ -691,11 +510,10 @@ impl Router {
             if download.stage == Stage::Fetching && download.bytes_done() > download.told_bytes {
                 earliest.at(download.told.plus(PROGRESS_MS));
             }
+            if let (Some(since), false) = (download.hostless_since, download.patient) {
+                earliest.at(since.plus(self.limits().no_host_ms));
+            }
         }
         self.lane_deadlines(earliest);
     }
-}
-
-fn bitmap_bytes(bitmap: &Bitmap) -> usize {
-    (bitmap.len() as usize).div_ceil(8)
 }

@@ -1,0 +1,115 @@
+//! Nodes in this process, as the bench uses them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use klatch::crypto::identity::Identity;
+use klatch::limits::Limits;
+use klatch::net::listener::Listen;
+use klatch::node::{Answer, Face, Heard, Node, NodeConfig, Reader};
+use klatch::router::command::{Command, LockWish, Wait};
+use klatch::router::notice::Notice;
+
+/// Nothing here takes so long, unless something is wrong.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A node with a face that the bench plays.
+pub(crate) struct Someone {
+    node: Node,
+    face: Face,
+    reader: Reader,
+    lines: u64,
+}
+
+impl Someone {
+    /// A node on loopback.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        Self::with(name, Limits::default())
+    }
+
+    /// One that links with whom it connects to and with nobody else: it has no room for others
+    /// on its roster. A hundred of them around one node cost a hundred links, not five thousand.
+    pub(crate) fn satellite(name: &str) -> Result<Self> {
+        Self::with(name, Limits { members: 1, ..Limits::default() })
+    }
+
+    fn with(name: &str, limits: Limits) -> Result<Self> {
+        let config = NodeConfig {
+            name: name.into(),
+            identity: Identity::generate(),
+            temporary: true,
+            limits,
+            listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
+            downloads: std::env::temp_dir(),
+            virtual_interfaces: false,
+        };
+        let node = Node::start(config).map_err(|failure| anyhow!(failure.text))?;
+        let (face, reader) = (node.handle().face(), node.feed().reader());
+        Ok(Self { node, face, reader, lines: 0 })
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.node.addr()
+    }
+
+    /// Links with a node, or joins its room.
+    pub(crate) fn connect(&mut self, addr: SocketAddr) -> Result<()> {
+        let lock = LockWish::Unknown;
+        self.run(Command::Connect { host: addr.ip().to_string(), port: addr.port(), lock })
+    }
+
+    /// Waits until so many others are present.
+    pub(crate) fn wait_members(&mut self, others: usize) -> Result<()> {
+        self.run(Command::Wait { what: Wait::Members(others), within_ms: 60_000 })
+    }
+
+    /// Says a text; does not wait for the reply.
+    pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        self.lines += 1;
+        // Replies nobody waits for must not fill the face's queue.
+        while self.face.answers.try_recv().is_ok() {}
+        Ok(self.node.handle().command(
+            self.face.id,
+            self.lines,
+            Command::Say { text: text.into() },
+        )?)
+    }
+
+    fn run(&mut self, command: Command) -> Result<()> {
+        self.lines += 1;
+        self.node.handle().command(self.face.id, self.lines, command)?;
+        loop {
+            match self.face.answers.recv_timeout(2 * SOON)? {
+                Answer::Reply { line, result, .. } if line == self.lines => {
+                    return result.map_err(|failure| anyhow!(failure.text));
+                }
+                Answer::Reply { .. } => {}
+                Answer::AskPassword { .. } => bail!("a password is asked for"),
+            }
+        }
+    }
+
+    /// Reads notices up to the first that is wanted.
+    pub(crate) fn hears(&mut self, wanted: impl Fn(&Notice) -> bool) -> Result<Arc<Notice>> {
+        loop {
+            match self.reader.next(Some(SOON)) {
+                Heard::Notice(notice) if wanted(&notice) => return Ok(notice),
+                Heard::Nothing | Heard::Ended => bail!("nothing was heard in time"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads notices up to the message of another member.
+    pub(crate) fn hears_message(&mut self) -> Result<()> {
+        self.hears(|notice| matches!(notice, Notice::Message { own: false, .. })).map(drop)
+    }
+
+    /// Reads what there is, so that it is not found later.
+    pub(crate) fn catch_up(&mut self) {
+        while !matches!(self.reader.next(Some(Duration::ZERO)), Heard::Nothing | Heard::Ended) {}
+    }
+}

@@ -1,0 +1,121 @@
+//! klatch as a program: started, told commands, listened to, and weighed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Nothing here takes so long, unless something is wrong.
+const SOON: Duration = Duration::from_secs(120);
+/// Events that may wait to be read.
+const EVENTS: usize = 4_096;
+
+/// A running klatch that speaks JSON. It is ended when dropped.
+pub(crate) struct Program {
+    child: Child,
+    stdin: ChildStdin,
+    events: Receiver<(Instant, Value)>,
+    /// When it was started.
+    pub(crate) began: Instant,
+}
+
+impl Program {
+    /// Starts klatch alone on a free port of loopback, with nothing kept on disk.
+    pub(crate) fn start(options: &[&str]) -> Result<Self> {
+        let began = Instant::now();
+        let built = || env!("CARGO_BIN_EXE_klatch").into();
+        let mut child = Command::new(std::env::var_os("KLATCH_BIN").unwrap_or_else(built))
+            .args(["--ui", "terminal", "--json", "--ephemeral", "--stay"])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting klatch")?;
+        let stdin = child.stdin.take().context("klatch has no stdin")?;
+        let stdout = child.stdout.take().context("klatch has no stdout")?;
+        let (send, events) = sync_channel(EVENTS);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let at = Instant::now();
+                let event = serde_json::from_str(&line).unwrap_or(Value::Null);
+                if send.send((at, event)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { child, stdin, events, began })
+    }
+
+    /// Gives a line of stdin.
+    pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
+        writeln!(self.stdin, "{line}").with_context(|| format!("telling klatch {line:?}"))
+    }
+
+    /// Waits for an event of this name; gives it and when it was printed.
+    pub(crate) fn event(&self, name: &str) -> Result<(Instant, Value)> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (at, event) =
+                self.events.recv_timeout(left).with_context(|| format!("no event {name:?}"))?;
+            match event.get("event").and_then(Value::as_str) {
+                Some(found) if found == name => return Ok((at, event)),
+                Some("error" | "download_failed") => bail!("klatch says {event}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// `address:port` under which it listens.
+    pub(crate) fn address(&self) -> Result<String> {
+        let (_, event) = self.event("listening")?;
+        let first = event.pointer("/addresses/0").and_then(Value::as_str);
+        Ok(first.context("klatch names no address")?.to_owned())
+    }
+
+    /// Bytes of memory that are resident now.
+    pub(crate) fn resident_bytes(&self) -> Result<f64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// Bytes of memory that were resident at most.
+    pub(crate) fn peak_bytes(&self) -> Result<f64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.context("no such field in /proc")?.parse::<f64>()? * 1024.0)
+    }
+
+    /// Time that its threads have spent on a CPU.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let mut spent_ns = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let schedstat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let on_cpu = schedstat.split_whitespace().next().context("schedstat is empty")?;
+            spent_ns += on_cpu.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(spent_ns))
+    }
+
+    /// Threads that it has.
+    pub(crate) fn threads(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // What is already gone need not be ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

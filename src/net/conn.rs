@@ -1,0 +1,248 @@
+//! The connections of a node as the shell and their threads share them.
+//!
+//! Invariants: every connection that the router was told of ends with exactly one event, however
+//! its thread ends; what closed it first is what is reported; a thread that ended waits in the
+//! table to be joined, which never blocks the shell.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::gate::{Gate, Permit};
+use super::outbox::Outbox;
+use crate::limits::Limits;
+use crate::router::event::Closed;
+use crate::router::ids::ConnId;
+use crate::thread;
+
+/// Connections that were dialled have numbers from here on, drawn by the router.
+const DIALLED: u64 = 1 << 63;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// Its number.
+    pub id: ConnId,
+    /// What the router wants of it.
+    pub outbox: Outbox,
+    socket: Mutex<Socket>,
+    cause: OnceLock<Closed>,
+    permit: Mutex<Option<Permit>>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    /// A dial goes on.
+    None,
+    Open(Arc<TcpStream>, IpAddr),
+    Shut,
+}
+
+impl Conn {
+    fn new(id: ConnId, limits: &Limits, permit: Option<Permit>) -> Self {
+        Self {
+            id,
+            outbox: Outbox::new(limits),
+            socket: Mutex::new(Socket::None),
+            cause: OnceLock::new(),
+            permit: Mutex::new(permit),
+        }
+    }
+
+    /// Registers the socket, so that [`Conn::shut`] reaches it; at once, if that came first.
+    pub fn attach(&self, stream: &Arc<TcpStream>, remote: IpAddr) {
+        let mut socket = lock(&self.socket);
+        match *socket {
+            Socket::Shut => shut(stream),
+            Socket::None | Socket::Open(..) => *socket = Socket::Open(Arc::clone(stream), remote),
+        }
+    }
+
+    /// Notes why the connection ends, unless something else ended it before.
+    pub fn note(&self, cause: Closed) {
+        // The first cause wins.
+        let _ = self.cause.set(cause);
+    }
+
+    /// Why the connection ended; a closed socket if nothing better is known.
+    #[must_use]
+    pub fn cause(&self) -> Closed {
+        self.cause.get().cloned().unwrap_or(Closed::Gone)
+    }
+
+    /// Wakes every thread of the connection with a socket that is closed in both directions.
+    pub fn shut(&self) {
+        let socket = std::mem::replace(&mut *lock(&self.socket), Socket::Shut);
+        if let Socket::Open(stream, _) = socket {
+            shut(&stream);
+        }
+    }
+
+    /// Whether [`Conn::shut`] was called.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        matches!(*lock(&self.socket), Socket::Shut)
+    }
+
+    /// The connection is admitted: it no longer counts as pending, and `gate` favours its
+    /// address as long as it lasts.
+    pub fn admit(&self, gate: &Arc<Gate>) {
+        if let Socket::Open(_, remote) = *lock(&self.socket) {
+            // What it had before is given back.
+            *lock(&self.permit) = Some(gate.admitted(remote));
+        }
+    }
+}
+
+fn shut(stream: &TcpStream) {
+    // A socket that is already closed is what was wanted.
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// The table of connections.
+#[derive(Debug, Default)]
+pub struct Conns {
+    table: Mutex<Table>,
+    accepted: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: BTreeMap<ConnId, Entry>,
+    ended: Vec<JoinHandle<()>>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    conn: Arc<Conn>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Conns {
+    /// A number for a connection that was accepted.
+    pub fn next_accepted(&self) -> ConnId {
+        ConnId(self.accepted.fetch_add(1, Ordering::Relaxed) % DIALLED)
+    }
+
+    /// Registers a connection and starts its thread, which does `work` and is out of the table
+    /// when that ends.
+    ///
+    /// # Errors
+    /// When the system cannot start another thread or the table is closed: `work` was dropped.
+    pub fn start<F>(
+        self: &Arc<Self>,
+        id: ConnId,
+        limits: &Limits,
+        permit: Option<Permit>,
+        work: F,
+    ) -> io::Result<()>
+    where
+        F: FnOnce(&Arc<Conn>) + Send + 'static,
+    {
+        let conn = Arc::new(Conn::new(id, limits, permit));
+        let entry = Entry { conn: Arc::clone(&conn), thread: None };
+        {
+            let mut table = lock(&self.table);
+            if table.closed {
+                return Err(io::Error::other("klatch is ending"));
+            }
+            table.open.insert(id, entry);
+        }
+        let leaving = Leaving { conns: Arc::clone(self), id };
+        let name = format!("conn {:x}", id.0 % DIALLED);
+        let thread = thread::spawn(&name, thread::STACK_SMALL_BYTES, move || {
+            let _leaving = leaving;
+            work(&conn);
+        })?;
+        self.keep(id, thread);
+        Ok(())
+    }
+
+    /// The handle goes where the thread is: it may have ended already.
+    fn keep(&self, id: ConnId, thread: JoinHandle<()>) {
+        let mut table = lock(&self.table);
+        match table.open.get_mut(&id) {
+            Some(entry) => entry.thread = Some(thread),
+            None => table.ended.push(thread),
+        }
+    }
+
+    /// A connection, unless it has ended.
+    #[must_use]
+    pub fn get(&self, id: ConnId) -> Option<Arc<Conn>> {
+        lock(&self.table).open.get(&id).map(|entry| Arc::clone(&entry.conn))
+    }
+
+    /// All connections that have not ended.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Conn>> {
+        lock(&self.table).open.values().map(|entry| Arc::clone(&entry.conn)).collect()
+    }
+
+    /// Joins the threads that have ended; never waits.
+    pub fn reap(&self) {
+        let mut table = lock(&self.table);
+        let (finished, running): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut table.ended).into_iter().partition(JoinHandle::is_finished);
+        table.ended = running;
+        drop(table);
+        for thread in finished {
+            // A panic was logged by the thread's guard and reported by its connection's.
+            let _ = thread.join();
+        }
+    }
+
+    /// Takes no more connections.
+    pub fn close(&self) {
+        lock(&self.table).closed = true;
+    }
+
+    /// Waits until every connection has ended and its thread is joined; false if some were left
+    /// at `deadline`.
+    pub fn join(&self, deadline: Instant) -> bool {
+        loop {
+            self.reap();
+            let table = lock(&self.table);
+            if table.open.is_empty() && table.ended.is_empty() {
+                return true;
+            }
+            drop(table);
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Takes a connection out of the table when its thread ends, even by a panic.
+struct Leaving {
+    conns: Arc<Conns>,
+    id: ConnId,
+}
+
+impl Drop for Leaving {
+    // Out of line, so that no idle connection pays for it.
+    #[inline(never)]
+    fn drop(&mut self) {
+        let mut table = lock(&self.conns.table);
+        let entry = table.open.remove(&self.id);
+        if let Some(entry) = entry {
+            table.ended.extend(entry.thread);
+            drop(table);
+            entry.conn.outbox.end();
+            entry.conn.shut();
+            // At once, though the shell may still hold the connection for a moment.
+            lock(&entry.conn.permit).take();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,308 @@
+//! Dialling: from what a person typed, or a member taught, to a channel.
+//!
+//! Names are looked up on a thread of their own, because nothing can interrupt that. All addresses
+//! of a name are tried, each a little after the one before (RFC 8305, "Happy Eyeballs"), within
+//! one time; closing the connection or ending the program interrupts it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::conn::Conn;
+use super::life::{self, Opened};
+use super::preamble::{self, PreambleError};
+use super::{Net, spoken};
+use crate::crypto::binding::{Role, Side};
+use crate::router::event::{Event, Target};
+use crate::router::ids::ConnId;
+use crate::router::notice::{Code, Failure};
+use crate::router::text::Untrusted;
+use crate::thread;
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// The next address gets its turn after so long (RFC 8305, 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// First and longest pause between two looks at the sockets that are connecting.
+const LOOK_MIN: Duration = Duration::from_micros(200);
+const LOOK_MAX: Duration = Duration::from_millis(20);
+/// So often a dial that waits for a name looks whether it is still wanted.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Starts a dial. It ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
+///
+/// # Errors
+/// When the system cannot start another thread: then nothing is reported.
+pub fn start(net: &Arc<Net>, id: ConnId, target: Target, role: Role) -> io::Result<()> {
+    let shared = Arc::clone(net);
+    net.conns.start(id, &net.limits, None, move |conn| {
+        life::run(&shared, conn, || dial_or_report(&shared, conn, target, role));
+    })
+}
+
+fn dial_or_report(net: &Net, conn: &Conn, target: Target, role: Role) -> Option<Opened> {
+    let panicked = "the connection failed inside klatch; please report this";
+    let failure = Some(Failure::new(Code::IoError, panicked));
+    let mut report = Report { net, conn, failure };
+    match dial(net, conn, target, role) {
+        Ok(opened) => {
+            report.failure = None;
+            Some(opened)
+        }
+        Err(failure) => {
+            report.failure = Some(failure);
+            None
+        }
+    }
+}
+
+/// Reports a dial that failed, also when its thread panics.
+struct Report<'a> {
+    net: &'a Net,
+    conn: &'a Conn,
+    failure: Option<Failure>,
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        if let Some(failure) = self.failure.take() {
+            // Without a router there is nobody left to tell.
+            let _ = self.net.inbox.send(Event::DialFailed { conn: self.conn.id, failure });
+        }
+    }
+}
+
+fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Failure> {
+    let time = Duration::from_millis(net.limits.connect_timeout_ms);
+    let deadline = Instant::now() + time;
+    let (addrs, name) = match target {
+        Target::Addr(addr) => (vec![addr], spoken(addr)),
+        Target::Host { host, port } => match host.parse::<IpAddr>() {
+            Ok(ip) => (vec![SocketAddr::new(ip, port)], spoken(SocketAddr::new(ip, port))),
+            Err(_) => {
+                let name = format!("{} port {port}", Untrusted::new(host.as_str()).line());
+                (resolve(conn, host, port, deadline)?, name)
+            }
+        },
+    };
+    let (stream, remote) =
+        connect(conn, &addrs, deadline).map_err(|missed| missed.failure(&name, time))?;
+    let since = Instant::now();
+    let stream = Arc::new(stream);
+    conn.attach(&stream, remote.ip());
+    let patience = Duration::from_millis(net.limits.handshake_deadline_ms);
+    let channel = preamble::dial(&stream, remote, role, since + patience);
+    let (channel, h) = channel.map_err(|error| no_channel(error, conn, &name, patience))?;
+    Ok(Opened { side: Side::Dialer, role, channel, h, since })
+}
+
+/// Whether the router or the end of the program wants the dial to end.
+fn is_unwanted(conn: &Conn) -> bool {
+    conn.is_shut() || conn.outbox.is_ending()
+}
+
+fn resolve(
+    conn: &Conn,
+    host: String,
+    port: u16,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let name = Untrusted::new(host.as_str()).line();
+    let (answer, answered) = bounded(1);
+    let started = thread::spawn_exempt("resolver", move || {
+        let addrs = (host.as_str(), port).to_socket_addrs();
+        let addrs = addrs.map(|addrs| addrs.take(ADDRESSES_MAX).collect::<Vec<_>>());
+        // The dial may have ended meanwhile.
+        let _ = answer.send(addrs);
+    });
+    started.map_err(|error| Failure::new(Code::IoError, format!("no thread to dial: {error}")))?;
+    loop {
+        match answered.recv_timeout(SLICE) {
+            Ok(Ok(addrs)) if !addrs.is_empty() => return Ok(addrs),
+            Err(RecvTimeoutError::Timeout) if is_unwanted(conn) => return Err(cancelled(&name)),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+            Err(RecvTimeoutError::Timeout) => {
+                let text = format!(
+                    "no answer to the question for the address of {name}: \
+                    is this computer online?"
+                );
+                return Err(Failure::new(Code::Timeout, text));
+            }
+            _ => {
+                let text = format!("no address is known for {name}: is the name spelt right?");
+                return Err(Failure::new(Code::NameNotFound, text));
+            }
+        }
+    }
+}
+
+/// Why no address could be connected to.
+enum Missed {
+    Cancelled,
+    TimedOut,
+    Failed(io::Error),
+}
+
+impl Missed {
+    fn failure(self, name: &str, time: Duration) -> Failure {
+        let error = match self {
+            Self::Cancelled => return cancelled(name),
+            Self::TimedOut => return timed_out(name, time),
+            Self::Failed(error) => error,
+        };
+        let (code, why) = match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                (Code::Unreachable, "the connection was refused: is klatch running there?")
+            }
+            io::ErrorKind::TimedOut => return timed_out(name, time),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+                (Code::Unreachable, "there is no way to that network: is this computer online?")
+            }
+            io::ErrorKind::HostUnreachable => {
+                (Code::Unreachable, "there is no way to that computer: is it on, and online?")
+            }
+            _ => {
+                let text = format!("nobody answers at {name}: {error}");
+                return Failure::new(Code::Unreachable, text);
+            }
+        };
+        Failure::new(code, format!("nobody answers at {name}: {why}"))
+    }
+}
+
+fn cancelled(name: &str) -> Failure {
+    Failure::new(Code::Cancelled, format!("the connection to {name} is no longer wanted"))
+}
+
+fn timed_out(name: &str, time: Duration) -> Failure {
+    let seconds = time.as_secs_f32();
+    let text = format!(
+        "no answer from {name} in {seconds} s: is klatch running there, and does its firewall \
+         allow this port?"
+    );
+    Failure::new(Code::Timeout, text)
+}
+
+/// Connects to the first of `addrs` that answers.
+fn connect(
+    conn: &Conn,
+    addrs: &[SocketAddr],
+    deadline: Instant,
+) -> Result<(TcpStream, SocketAddr), Missed> {
+    let mut waiting = addrs.iter().copied();
+    let mut trying: Vec<(Socket, SocketAddr)> = Vec::new();
+    let mut last_error = io::Error::from(io::ErrorKind::HostUnreachable);
+    let mut next_at = Instant::now();
+    let mut pause = LOOK_MIN;
+    loop {
+        let now = Instant::now();
+        if trying.is_empty() || now >= next_at {
+            match waiting.next().map(|addr| (begin(addr), addr)) {
+                Some((Ok(socket), addr)) => trying.push((socket, addr)),
+                Some((Err(error), _)) => last_error = error,
+                None if trying.is_empty() => return Err(Missed::Failed(last_error)),
+                None => {}
+            }
+            (next_at, pause) = (now + STAGGER, LOOK_MIN);
+        }
+        let mut connected = None;
+        trying.retain(|(socket, addr)| match look(socket, *addr) {
+            Ok(true) => {
+                connected = connected.or(Some(*addr));
+                true
+            }
+            Ok(false) => true,
+            Err(error) => {
+                last_error = error;
+                false
+            }
+        });
+        let found = trying.iter().position(|(_, addr)| Some(*addr) == connected);
+        if let Some((socket, addr)) = found.map(|at| trying.swap_remove(at)) {
+            return finish(socket).map(|stream| (stream, addr)).map_err(Missed::Failed);
+        }
+        if is_unwanted(conn) {
+            return Err(Missed::Cancelled);
+        }
+        if now >= deadline {
+            return Err(Missed::TimedOut);
+        }
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(LOOK_MAX);
+    }
+}
+
+/// Begins to connect without waiting.
+fn begin(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&addr.into()) {
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
+    error.raw_os_error() == Some(in_progress) || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether the socket is connected by now.
+fn look(socket: &Socket, addr: SocketAddr) -> io::Result<bool> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    if socket.peer_addr().is_err() {
+        return Ok(false);
+    }
+    // A socket that dials a free port of its own computer can meet itself (RFC 9293, 3.5).
+    let own = socket.local_addr()?.as_socket();
+    if own == Some(addr) {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(true)
+}
+
+fn finish(socket: Socket) -> io::Result<TcpStream> {
+    socket.set_nonblocking(false)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}
+
+fn no_channel(error: PreambleError, conn: &Conn, name: &str, patience: Duration) -> Failure {
+    let seconds = patience.as_secs_f32();
+    match error {
+        PreambleError::Closed if is_unwanted(conn) => cancelled(name),
+        PreambleError::Closed => Failure::new(
+            Code::NotKlatch,
+            format!("{name} closed the connection without a word: is it klatch that runs there?"),
+        ),
+        PreambleError::TimedOut => Failure::new(
+            Code::Timeout,
+            format!(
+                "{name} took the connection but said nothing for {seconds} s: is it klatch that \
+                 runs there?"
+            ),
+        ),
+        PreambleError::NotKlatch | PreambleError::Noise(_) => Failure::new(
+            Code::NotKlatch,
+            format!("what answers at {name} is not klatch: is the port right?"),
+        ),
+        PreambleError::Version(theirs) => Failure::new(
+            Code::VersionMismatch,
+            format!(
+                "{name} speaks version {theirs} of klatch's protocol and this program version \
+                 {}: update the older one",
+                preamble::MAJOR
+            ),
+        ),
+        PreambleError::Busy => Failure::new(
+            Code::TooManyAttempts,
+            format!("{name} has too many connections under way: try again in a second"),
+        ),
+    }
+}

@@ -1,0 +1,283 @@
+//! From the channel to an identified peer, under one absolute deadline.
+//!
+//! Both sides send Hello at once, ask their routers for the verdict, carry out the plan that it
+//! names (the `plan` module), and show who they are, the dialer first. The router decides, this
+//! thread speaks; whatever happens, there is one way out, which says what the peer is told.
+
+use std::time::{Duration, Instant};
+
+use super::Net;
+use super::conn::Conn;
+use super::outbox::{NoOrder, Order};
+use super::stream::{Channel, RecvError};
+use crate::crypto::binding::{Binding, Role, Side, identity_message, room_tag};
+use crate::crypto::identity;
+use crate::crypto::noise::HandshakeHash;
+use crate::router::event::{Closed, Event, Plan};
+use crate::router::ids::{MemberId, RoomId};
+use crate::router::message::{Hello, Refusal, Why};
+use crate::wire::WireError;
+use crate::wire::opening::{MINOR, Opening};
+
+/// So often a thread that waits for the peer looks whether the router wants it to end.
+const SLICE: Duration = Duration::from_millis(200);
+/// What is sent here fits into any socket's buffer; a write that blocks for so long never ends.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How a connection ends before it is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer is told why.
+    Tell(Refusal, Closed),
+    /// Without a word.
+    Quiet(Closed),
+}
+
+impl End {
+    /// This side refuses, and its router has to hear why.
+    pub(super) fn refuse(why: Why) -> Self {
+        Self::Tell(Refusal::of(why), Closed::Refused(Refusal::of(why)))
+    }
+
+    /// The peer broke the protocol.
+    pub(super) fn protocol(what: impl Into<String>) -> Self {
+        Self::Tell(Refusal::of(Why::Protocol), Closed::Protocol(what.into()))
+    }
+
+    pub(super) fn out_of_turn() -> Self {
+        WireError::OutOfTurn.into()
+    }
+
+    /// The router wants something else than the next step.
+    fn ordered(order: Order) -> Self {
+        match order {
+            Order::Refuse(refusal) => Self::Tell(refusal, Closed::ByUs),
+            _ => Self::Quiet(Closed::ByUs),
+        }
+    }
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        Self::protocol(error.to_string())
+    }
+}
+
+impl From<RecvError> for End {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Closed => Self::Quiet(Closed::Gone),
+            RecvError::TimedOut => Self::Quiet(Closed::Silent),
+            RecvError::TooLong { .. } | RecvError::BadRecord => Self::protocol(error.to_string()),
+        }
+    }
+}
+
+/// Who is at the other end, and in which room the link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Admitted {
+    pub(super) member: MemberId,
+    pub(super) room: RoomId,
+}
+
+/// A handshake under way.
+pub(super) struct Handshake<'a> {
+    pub(super) net: &'a Net,
+    conn: &'a Conn,
+    /// What this side makes.
+    pub(super) binding: Binding,
+    channel: Channel,
+    since: Instant,
+    deadline: Instant,
+}
+
+impl<'a> Handshake<'a> {
+    pub(super) fn new(
+        net: &'a Net,
+        conn: &'a Conn,
+        (side, role): (Side, Role),
+        (channel, h): (Channel, HandshakeHash),
+        since: Instant,
+    ) -> Self {
+        let deadline = since + Duration::from_millis(net.limits.handshake_deadline_ms);
+        let binding = Binding { side, role, h };
+        Self { net, conn, binding, channel, since, deadline }
+    }
+
+    pub(super) fn into_channel(self) -> Channel {
+        self.channel
+    }
+
+    /// Carries the handshake out.
+    pub(super) fn run(&mut self) -> Result<Admitted, End> {
+        // A socket that cannot be set is gone; the next call says so.
+        let _ = self.channel.socket().set_write_timeout(Some(WRITE_TIMEOUT));
+        let (theirs, same_room) = self.exchange_hellos()?;
+        self.tell(Event::HelloArrived { conn: self.conn.id, theirs, same_room })?;
+        let plan = match self.order()? {
+            Order::Proceed(plan) => plan,
+            other => return Err(End::ordered(other)),
+        };
+        if takes_a_password(&plan) {
+            let time = Duration::from_millis(self.net.limits.password_deadline_ms);
+            self.deadline = self.since + time;
+        }
+        let (outcome, room) = self.carry_out(plan)?;
+        let member = self.exchange_identities(&room)?;
+        let draw = super::draw();
+        self.tell(Event::Identified { conn: self.conn.id, member, outcome, draw })?;
+        Ok(Admitted { member, room })
+    }
+
+    /// Says goodbye; true if there is something for the peer to read.
+    pub(super) fn end(&mut self, end: End) -> bool {
+        farewell(self.net, self.conn, &mut self.channel, end)
+    }
+
+    fn exchange_hellos(&mut self) -> Result<(Hello, bool), End> {
+        let (hello, room) = match self.order()? {
+            Order::SendHello { hello, room } => (hello, room),
+            other => return Err(End::ordered(other)),
+        };
+        let tag = room_tag(&self.binding, &room.0);
+        self.send(&Opening::Hello { minor: MINOR, hello, tag })?;
+        match self.recv(self.net.limits.handshake_record_max_bytes)? {
+            Opening::Hello { hello, tag, .. } => {
+                let same_room = tag == room_tag(&self.binding.other_side(), &room.0);
+                Ok((hello, same_room))
+            }
+            _ => Err(End::out_of_turn()),
+        }
+    }
+
+    /// The dialer first: whoever dials a stranger shows itself before it learns who that is, and
+    /// whoever is dialled shows itself to members only.
+    fn exchange_identities(&mut self, room: &RoomId) -> Result<MemberId, End> {
+        if self.binding.side == Side::Dialer {
+            self.show_identity(room)?;
+            self.check_identity(room)
+        } else {
+            let member = self.check_identity(room)?;
+            self.show_identity(room)?;
+            Ok(member)
+        }
+    }
+
+    fn show_identity(&mut self, room: &RoomId) -> Result<(), End> {
+        let identity = &self.net.identity;
+        let signature = identity.sign(&identity_message(&self.binding, &room.0));
+        self.send(&Opening::Identity { member: MemberId(identity.public()), signature })
+    }
+
+    fn check_identity(&mut self, room: &RoomId) -> Result<MemberId, End> {
+        match self.recv(self.net.limits.handshake_record_max_bytes)? {
+            Opening::Identity { member, signature } => {
+                let message = identity_message(&self.binding.other_side(), &room.0);
+                if identity::verify(&member.0, &message, &signature) {
+                    Ok(member)
+                } else {
+                    Err(End::protocol("the peer is not who it says it is"))
+                }
+            }
+            _ => Err(End::out_of_turn()),
+        }
+    }
+
+    fn tell(&self, event: Event) -> Result<(), End> {
+        self.net.inbox.send(event).map_err(|_| End::Quiet(Closed::ByUs))
+    }
+
+    fn order(&self) -> Result<Order, End> {
+        order(self.conn, self.deadline)
+    }
+
+    pub(super) fn send(&mut self, opening: &Opening) -> Result<(), End> {
+        send(self.net, &mut self.channel, opening)
+    }
+
+    /// The peer's next record, of at most `max` bytes.
+    pub(super) fn recv(&mut self, max: usize) -> Result<Opening, End> {
+        recv(self.net, self.conn, &mut self.channel, max, self.deadline)
+    }
+}
+
+fn takes_a_password(plan: &Plan) -> bool {
+    match plan {
+        Plan::Grant { record, .. } => record.body.lock.is_some(),
+        Plan::Join { password } => password.is_some(),
+        Plan::Prove { .. } | Plan::Merge { .. } => false,
+    }
+}
+
+/// Waits until the router admits the lane, says so, and waits for the same from the peer.
+/// Gives whom the lane is with, and whether this side asks.
+pub(super) fn start_lane(
+    net: &Net,
+    conn: &Conn,
+    channel: &mut Channel,
+    deadline: Instant,
+) -> Result<(MemberId, bool), End> {
+    let started = match order(conn, deadline)? {
+        Order::StartLane { member, fetch } => (member, fetch),
+        other => return Err(End::ordered(other)),
+    };
+    send(net, channel, &Opening::Ready)?;
+    match recv(net, conn, channel, net.limits.handshake_record_max_bytes, deadline)? {
+        Opening::Ready => Ok(started),
+        _ => Err(End::out_of_turn()),
+    }
+}
+
+/// Notes why the connection ends and tells the peer; true if it was told anything.
+pub(super) fn farewell(net: &Net, conn: &Conn, channel: &mut Channel, end: End) -> bool {
+    match end {
+        End::Tell(refusal, cause) => {
+            conn.note(cause);
+            send(net, channel, &Opening::Refuse(refusal)).is_ok()
+        }
+        End::Quiet(cause) => {
+            conn.note(cause);
+            false
+        }
+    }
+}
+
+fn order(conn: &Conn, deadline: Instant) -> Result<Order, End> {
+    conn.outbox.next(deadline).map_err(|error| match error {
+        NoOrder::TimedOut => End::Tell(Refusal::of(Why::Busy), Closed::Silent),
+        NoOrder::Ended => End::Quiet(Closed::ByUs),
+    })
+}
+
+fn send(net: &Net, channel: &mut Channel, opening: &Opening) -> Result<(), End> {
+    let bytes = opening.encode(&net.limits)?;
+    channel.send(&bytes).map_err(|_| End::Quiet(Closed::Gone))
+}
+
+/// The peer's next record. A refusal ends the connection, and so does the router while nothing
+/// comes.
+fn recv(
+    net: &Net,
+    conn: &Conn,
+    channel: &mut Channel,
+    max: usize,
+    deadline: Instant,
+) -> Result<Opening, End> {
+    loop {
+        let now = Instant::now();
+        match channel.recv_by(max, deadline.min(now + SLICE)) {
+            Ok(plain) => {
+                return match Opening::decode(plain, &net.limits)? {
+                    Opening::Refuse(refusal) => Err(End::Quiet(Closed::Refused(refusal))),
+                    opening => Ok(opening),
+                };
+            }
+            Err(RecvError::TimedOut) if now < deadline => {
+                if conn.outbox.is_ending() {
+                    return Err(order(conn, now).map_or_else(|end| end, End::ordered));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The life of a connection on its own thread, from the first byte to the last.
+
+use std::io::Read;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::conn::Conn;
+use super::handshake::{self, Handshake};
+use super::stream::Channel;
+use super::{Net, session};
+use crate::crypto::binding::{Role, Side};
+use crate::crypto::noise::HandshakeHash;
+use crate::router::event::Event;
+use crate::router::ids::RoomId;
+use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
+
+/// How long, and for how many bytes of the peer's, a connection that said its last word waits for
+/// the peer to read it.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// A connection whose channel is up.
+pub(super) struct Opened {
+    pub(super) side: Side,
+    pub(super) role: Role,
+    pub(super) channel: Channel,
+    pub(super) h: HandshakeHash,
+    pub(super) since: Instant,
+}
+
+/// A connection whose peer is known.
+struct Introduced<'a> {
+    report: Report<'a>,
+    role: Role,
+    channel: Channel,
+    room: RoomId,
+}
+
+/// Everything that a connection does, `open` first. The router hears of a channel and, exactly
+/// once, of its end.
+pub(super) fn run(net: &Net, conn: &Conn, open: impl FnOnce() -> Option<Opened> + Send) {
+    let introduced = on_deep_stack(|| introduce(net, conn, open()?));
+    let Some(Introduced { report, role, channel, room }) = introduced.flatten() else { return };
+    match role {
+        Role::Session => session::run(net, conn, channel, room),
+        Role::LaneFetch | Role::LaneServe => lane(net, conn, channel),
+    }
+    drop(report);
+}
+
+/// Runs `work` on a thread that ends with it. Handshakes compute, and what they touch of a stack
+/// would stay in memory for as long as the connection lasts, three times what it needs then. That
+/// the stack is of another size matters: the system keeps stacks for the next thread, and a
+/// session's would be given the one that a handshake used. Without another thread `work` runs
+/// here. `None` if it panicked.
+#[inline(never)]
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    let mut work = Some(work);
+    let done = std::thread::scope(|scope| {
+        let run = || work.take().map(|work| work());
+        let thread = spawn_scoped(scope, "handshake", STACK_LARGE_BYTES, run);
+        thread.map(|thread| thread.join().ok().flatten())
+    });
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no thread could be started for a handshake");
+        work.take().map(|work| work())
+    })
+}
+
+/// The handshake, and its end if it comes to nothing.
+fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introduced<'a>> {
+    let Opened { side, role, channel, h, since } = opened;
+    let remote = channel.remote();
+    let socket = Arc::clone(channel.socket());
+    net.inbox.send(Event::ConnOpened { conn: conn.id, side, role, remote }).ok()?;
+    let report = Report { net, conn };
+    let mut handshake = Handshake::new(net, conn, (side, role), (channel, h), since);
+    match handshake.run() {
+        Ok(admitted) => {
+            let channel = handshake.into_channel();
+            Some(Introduced { report, role, channel, room: admitted.room })
+        }
+        Err(end) => {
+            let told = handshake.end(end);
+            // First, so that nobody waits for the farewell.
+            drop(report);
+            if told {
+                linger(&socket);
+            }
+            None
+        }
+    }
+}
+
+/// Reports the end of a connection, also when its thread panics.
+struct Report<'a> {
+    net: &'a Net,
+    conn: &'a Conn,
+}
+
+impl Drop for Report<'_> {
+    // Out of line: an event on the stack would cost every idle link its size.
+    #[inline(never)]
+    fn drop(&mut self) {
+        let event = Event::ConnClosed { conn: self.conn.id, how: self.conn.cause() };
+        // Without a router there is nobody left to tell.
+        let _ = self.net.inbox.send(event);
+    }
+}
+
+/// Waits for the router's word that the lane is admitted, and for the peer's. Out of line, because
+/// an idle session would otherwise pay for what only lanes need of the stack.
+#[inline(never)]
+fn lane(net: &Net, conn: &Conn, mut channel: Channel) {
+    let patience = Duration::from_millis(net.limits.dead_after_ms);
+    match handshake::start_lane(net, conn, &mut channel, Instant::now() + patience) {
+        Ok((member, fetch)) => {
+            conn.note(net.lanes.lane(conn.id, member, fetch, channel));
+        }
+        Err(end) => {
+            if handshake::farewell(net, conn, &mut channel, end) {
+                linger(channel.socket());
+            }
+        }
+    }
+}
+
+/// Lets the peer read the last words: a socket that is closed while bytes of the peer's are
+/// unread is reset, and what was sent last may be lost with it.
+fn linger(mut socket: &TcpStream) {
+    let deadline = Instant::now() + LINGER;
+    let mut left = LINGER_BYTES;
+    let mut room = [0; 1024];
+    if socket.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    while left > 0 {
+        let time = deadline.saturating_duration_since(Instant::now());
+        if time.is_zero() || socket.set_read_timeout(Some(time)).is_err() {
+            return;
+        }
+        match socket.read(&mut room) {
+            Ok(count) if count > 0 => left = left.saturating_sub(count),
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A few places for chunks that are on their way, given in the order of asking.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A place that got nothing through for so long is given to who waits.
+const PLACE_STUCK: Duration = Duration::from_secs(2);
+/// Who waited so long for a place is told that the host is busy, and may ask another one.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+
+/// The places of a node.
+///
+/// Few at a time, because a chunk that has arrived can be passed on, and four that are under way
+/// can not. A receiver that takes nothing for 2 s loses its place to who waits, and goes on
+/// without.
+#[derive(Debug)]
+pub struct Places {
+    most: usize,
+    stuck: Duration,
+    patience: Duration,
+    state: Mutex<Taken>,
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// Who holds a place, and when something last got through.
+    holders: BTreeMap<u64, Instant>,
+    /// Who waits, first come first.
+    waiting: VecDeque<u64>,
+    next: u64,
+    closed: bool,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub struct Place<'a> {
+    places: &'a Places,
+    number: u64,
+}
+
+impl Places {
+    /// So many places.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self::with_times(most, PLACE_STUCK, PLACE_WAIT)
+    }
+
+    fn with_times(most: usize, stuck: Duration, patience: Duration) -> Self {
+        let (state, freed) = (Mutex::default(), Condvar::new());
+        Self { most: most.max(1), stuck, patience, state, freed }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place; `None` when none came free in time, or after [`Places::close`].
+    #[must_use]
+    pub fn take(&self) -> Option<Place<'_>> {
+        let deadline = Instant::now() + self.patience;
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.waiting.push_back(number);
+        loop {
+            let now = Instant::now();
+            if state.closed || now >= deadline {
+                state.waiting.retain(|waiting| *waiting != number);
+                // Whoever is first now may have been waiting behind this one only.
+                self.freed.notify_all();
+                return None;
+            }
+            if state.waiting.front() == Some(&number) && state.make_room(self.most, now, self.stuck)
+            {
+                state.waiting.pop_front();
+                state.holders.insert(number, now);
+                self.freed.notify_all();
+                return Some(Place { places: self, number });
+            }
+            let stuck = state.holders.values().min().map(|oldest| *oldest + self.stuck);
+            let until = stuck.filter(|at| *at > now).unwrap_or(deadline).min(deadline);
+            let waited = self.freed.wait_timeout(state, until - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives no more places, and sends away who waits.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.freed.notify_all();
+    }
+}
+
+impl Taken {
+    /// Whether there is a free place, taking one from a receiver that is stuck if need be.
+    fn make_room(&mut self, most: usize, now: Instant, stuck: Duration) -> bool {
+        if self.holders.len() >= most {
+            self.holders.retain(|_, since| now.saturating_duration_since(*since) < stuck);
+        }
+        self.holders.len() < most
+    }
+}
+
+impl Place<'_> {
+    /// Something got through.
+    pub fn progressed(&self) {
+        if let Some(since) = self.places.lock().holders.get_mut(&self.number) {
+            *since = Instant::now();
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.places.lock().holders.remove(&self.number).is_some() {
+            self.places.freed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::unbounded;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn places_are_given_in_the_order_of_asking() {
+        let places = Places::with_times(1, LONG, LONG);
+        let (told, order) = unbounded();
+        std::thread::scope(|scope| {
+            let first = places.take().unwrap();
+            for number in 0..5 {
+                let (told, places) = (told.clone(), &places);
+                scope.spawn(move || {
+                    let _place = places.take().unwrap();
+                    told.send(number).unwrap();
+                });
+                while places.lock().waiting.len() <= number {
+                    std::thread::yield_now();
+                }
+            }
+            drop(first);
+        });
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_receiver_that_takes_nothing_loses_its_place_to_who_waits() {
+        let places = Places::with_times(1, Duration::from_millis(50), LONG);
+        let stuck = places.take().unwrap();
+        let next = places.take().unwrap();
+        // It goes on without a place, and takes none from others by that.
+        stuck.progressed();
+        drop(stuck);
+        assert_eq!(places.lock().holders.len(), 1);
+        drop(next);
+        assert_eq!(places.lock().holders.len(), 0);
+    }
+
+    #[test]
+    fn who_waits_too_long_is_sent_away_and_nobody_waits_for_a_closed_one() {
+        let places = Places::with_times(1, LONG, Duration::from_millis(50));
+        let held = places.take().unwrap();
+        assert!(places.take().is_none());
+        drop(held);
+        assert!(places.take().is_some());
+        places.close();
+        assert!(places.take().is_none());
+        assert!(places.lock().waiting.is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! The first bytes of a connection: in clear, then the Noise handshake.
+//!
+//! The dialer sends eight bytes (magic, major version, role) and Noise's `e`; the listener answers
+//! its own eight and `e, ee`. The dialer's eight bytes are the prologue of the Noise handshake, so
+//! that nobody in the middle can change them unnoticed. Whoever is no klatch of this version gets
+//! at most the listener's eight bytes, and is not read further.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use thiserror::Error;
+
+use super::stream::Channel;
+use crate::crypto::binding::Role;
+use crate::crypto::noise::{
+    DIALER_MESSAGE_BYTES, Handshake, HandshakeHash, LISTENER_MESSAGE_BYTES, NoiseError,
+};
+
+/// What every klatch of every version says first.
+pub const MAGIC: [u8; 6] = *b"KLATCH";
+/// The version of the protocol that this program speaks; others are refused.
+pub const MAJOR: u8 = 1;
+
+/// In place of a role: the listener has no place for another connection just now.
+const BUSY: u8 = 0xff;
+/// In place of a role: the listener does not know the dialer's.
+const NO_ROLE: u8 = 0;
+const CLEAR_BYTES: usize = 8;
+
+/// Why there is no channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PreambleError {
+    /// The connection was closed.
+    #[error("the connection was closed before the first word")]
+    Closed,
+    /// Not everything came in time.
+    #[error("the peer did not say its first word in time")]
+    TimedOut,
+    /// The peer is something else.
+    #[error("the peer does not speak klatch's protocol")]
+    NotKlatch,
+    /// The peer speaks another version.
+    #[error("the peer speaks version {0} of klatch's protocol, not {MAJOR}")]
+    Version(u8),
+    /// The listener has no place just now.
+    #[error("the peer has too many connections under way")]
+    Busy,
+    /// The encrypted channel failed.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+}
+
+/// The dialer's side.
+///
+/// # Errors
+/// [`PreambleError`].
+pub fn dial(
+    socket: &Arc<TcpStream>,
+    remote: SocketAddr,
+    role: Role,
+    deadline: Instant,
+) -> Result<(Channel, HandshakeHash), PreambleError> {
+    let clear = clear_bytes(role.byte());
+    let mut noise = Handshake::dialer(&clear)?;
+    let mut first = [0; CLEAR_BYTES + DIALER_MESSAGE_BYTES];
+    let (head, body) = first.split_at_mut(CLEAR_BYTES);
+    head.copy_from_slice(&clear);
+    noise.write(body)?;
+    write(socket, &first)?;
+
+    let (theirs, answer_role) = read_clear(socket, deadline)?;
+    match answer_role {
+        _ if theirs != MAJOR => return Err(PreambleError::Version(theirs)),
+        BUSY => return Err(PreambleError::Busy),
+        same if same == role.byte() => {}
+        _ => return Err(PreambleError::NotKlatch),
+    }
+    let mut message = [0; LISTENER_MESSAGE_BYTES];
+    read(socket, &mut message, deadline)?;
+    noise.read(&message)?;
+    let (sealer, opener, h) = noise.finish()?;
+    Ok((Channel::new(Arc::clone(socket), sealer, opener, remote), h))
+}
+
+/// The listener's side.
+///
+/// # Errors
+/// [`PreambleError`]; a klatch of another version was told this one's.
+pub fn answer(
+    socket: &Arc<TcpStream>,
+    remote: SocketAddr,
+    deadline: Instant,
+) -> Result<(Role, Channel, HandshakeHash), PreambleError> {
+    let (theirs, role) = read_clear(socket, deadline)?;
+    let Some(role) = Role::from_byte(role).filter(|_| theirs == MAJOR) else {
+        write(socket, &clear_bytes(NO_ROLE))?;
+        return Err(if theirs == MAJOR {
+            PreambleError::NotKlatch
+        } else {
+            PreambleError::Version(theirs)
+        });
+    };
+    let clear = clear_bytes(role.byte());
+    let mut noise = Handshake::listener(&clear)?;
+    let mut message = [0; DIALER_MESSAGE_BYTES];
+    read(socket, &mut message, deadline)?;
+    noise.read(&message)?;
+    let mut answer = [0; CLEAR_BYTES + LISTENER_MESSAGE_BYTES];
+    let (head, body) = answer.split_at_mut(CLEAR_BYTES);
+    head.copy_from_slice(&clear);
+    noise.write(body)?;
+    write(socket, &answer)?;
+    let (sealer, opener, h) = noise.finish()?;
+    Ok((role, Channel::new(Arc::clone(socket), sealer, opener, remote), h))
+}
+
+/// Tells a dialer that there is no place for it just now; never blocks, as eight bytes always
+/// fit into the buffer of a new socket.
+pub fn turn_away(mut socket: &TcpStream) {
+    // A dialer that is already gone need not be told.
+    let _ = socket.set_nonblocking(true);
+    let _ = socket.write(&clear_bytes(BUSY));
+}
+
+fn clear_bytes(role: u8) -> [u8; CLEAR_BYTES] {
+    let [k, l, a, t, c, h] = MAGIC;
+    [k, l, a, t, c, h, MAJOR, role]
+}
+
+/// The peer's major version and role byte.
+fn read_clear(socket: &TcpStream, deadline: Instant) -> Result<(u8, u8), PreambleError> {
+    let mut clear = [0; CLEAR_BYTES];
+    read(socket, &mut clear, deadline)?;
+    match clear {
+        [magic @ .., major, role] if magic == MAGIC => Ok((major, role)),
+        _ => Err(PreambleError::NotKlatch),
+    }
+}
+
+/// Fills `room` by `deadline`, however slowly the bytes drip.
+fn read(
+    mut socket: &TcpStream,
+    mut room: &mut [u8],
+    deadline: Instant,
+) -> Result<(), PreambleError> {
+    while !room.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(PreambleError::TimedOut);
+        }
+        socket.set_read_timeout(Some(left)).map_err(|_| PreambleError::Closed)?;
+        match socket.read(room) {
+            Ok(0) => return Err(PreambleError::Closed),
+            Ok(count) => room = room.get_mut(count..).unwrap_or_default(),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
+                _ => return Err(PreambleError::Closed),
+            },
+        }
+    }
+    Ok(())
+}
+
+fn write(mut socket: &TcpStream, bytes: &[u8]) -> Result<(), PreambleError> {
+    socket.write_all(bytes).map_err(|_| PreambleError::Closed)
+}

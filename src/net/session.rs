@@ -1,0 +1,226 @@
+//! A session: the connection's thread reads, one scoped thread writes.
+//!
+//! The reader decodes and verifies, and blocks while the router is busy, which reaches the peer
+//! as back-pressure. The writer takes orders in batches, so that a burst leaves with few system
+//! calls. While nothing moves, neither holds a buffer.
+//!
+//! An idle session keeps the pages of both stacks that were ever touched. So what happens seldom
+//! is a function out of line, and large values are not copied in the two loops.
+
+use std::io;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::Net;
+use super::conn::Conn;
+use super::outbox::{Order, Queued};
+use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
+use crate::router::event::{Closed, Event};
+use crate::router::ids::RoomId;
+use crate::router::message::{Message, Refusal, Why};
+use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
+use crate::wire::message::{decode, encode};
+
+/// Last words have so long to leave.
+pub const FAREWELL: Duration = Duration::from_millis(500);
+/// Sealed bytes that are gathered for one write.
+const WRITE_BYTES: usize = 64 * 1024;
+/// Room for most messages before they are sealed, so that encoding them allocates nothing.
+const PLAIN_BYTES: usize = 1024;
+
+/// Runs the session until it ends; why is noted in `conn`.
+pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
+    // The router pings and gives up long before; this is for a router that does not.
+    let silence = Duration::from_millis(2 * net.limits.dead_after_ms);
+    let stuck = Duration::from_millis(net.limits.stuck_link_ms);
+    if channel.set_timeouts(silence, stuck).is_err() {
+        return conn.note(Closed::Gone);
+    }
+    let (sender, receiver) = channel.split();
+    std::thread::scope(|scope| {
+        let (alive, done) = bounded::<()>(0);
+        let writer = spawn_scoped(scope, "writer", STACK_SMALL_BYTES, move || {
+            let _alive = alive;
+            let _guard = ShutOnPanic(conn);
+            write(net, conn, sender);
+        });
+        match writer {
+            Ok(writer) => {
+                let end = read(net, conn, receiver, &room);
+                leave(conn, end, &done);
+                // Its panic was logged where panics are, and the guard closed the connection.
+                let _ = writer.join();
+            }
+            Err(error) => no_writer(conn, &error),
+        }
+    });
+}
+
+#[cold]
+#[inline(never)]
+fn no_writer(conn: &Conn, error: &io::Error) {
+    tracing::warn!(%error, "no thread could be started for a session");
+    conn.note(Closed::ByUs);
+}
+
+/// How reading ended.
+enum End {
+    /// There is nobody to tell.
+    Gone(Closed),
+    /// The peer is told why, if it still reads; with nothing to say, what is queued still leaves.
+    Tell(Closed, Option<Refusal>),
+}
+
+fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
+    receiver.set_lean(true);
+    loop {
+        let plain = match receiver.recv(net.limits.message_max_bytes) {
+            Ok(plain) => plain,
+            Err(RecvError::Closed) => return End::Gone(Closed::Gone),
+            Err(RecvError::TimedOut) => return End::Gone(Closed::Silent),
+            Err(error) => return broken(error.to_string()),
+        };
+        if conn.outbox.is_ending() {
+            // What the peer said before it learnt that we leave.
+            continue;
+        }
+        match decode(plain, room, &net.limits) {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                if net.inbox.send(Event::Said { conn: conn.id, message }).is_err() {
+                    return End::Tell(Closed::ByUs, None);
+                }
+            }
+            Err(error) => return broken(error.to_string()),
+        }
+    }
+}
+
+#[cold]
+fn broken(what: String) -> End {
+    End::Tell(Closed::Protocol(what), Some(Refusal::of(Why::Protocol)))
+}
+
+/// Ends the writer: at once if there is nobody to write to, else when the last words have left.
+#[inline(never)]
+fn leave(conn: &Conn, end: End, done: &Receiver<()>) {
+    match end {
+        End::Gone(cause) => {
+            conn.note(cause);
+            conn.outbox.end();
+        }
+        End::Tell(cause, refusal) => {
+            conn.note(cause);
+            let last = refusal.map_or(Order::Close, Order::Refuse);
+            if conn.outbox.push(last) != Queued::Full {
+                // The writer ends by dropping its end: an error is what is waited for.
+                let _ = done.recv_timeout(FAREWELL);
+            }
+        }
+    }
+    conn.outbox.end();
+    conn.shut();
+}
+
+fn write(net: &Net, conn: &Conn, mut sender: SendHalf) {
+    let mut batch = Vec::new();
+    while conn.outbox.take(&mut batch).is_ok() {
+        match write_batch(net, &mut batch, &mut sender) {
+            Ok(false) => {}
+            Ok(true) => {
+                conn.note(Closed::ByUs);
+                return sender.finish();
+            }
+            Err(error) => {
+                let stuck = error == SendError::Stuck;
+                conn.note(if stuck { Closed::Silent } else { Closed::Gone });
+                return conn.shut();
+            }
+        }
+        if conn.outbox.written() {
+            drained(net, conn);
+        }
+        if conn.outbox.is_empty() {
+            batch = Vec::new();
+            sender.release();
+        }
+    }
+}
+
+#[inline(never)]
+fn drained(net: &Net, conn: &Conn) {
+    // Without a router there is nobody to tell; the outbox ends the writer.
+    let _ = net.inbox.send(Event::Drained { conn: conn.id });
+}
+
+/// Writes what is ordered; true when that was the last.
+fn write_batch(
+    net: &Net,
+    batch: &mut Vec<Order>,
+    sender: &mut SendHalf,
+) -> Result<bool, SendError> {
+    let mut plain = Vec::with_capacity(PLAIN_BYTES);
+    for order in batch.drain(..) {
+        // By reference: a copy of a message on the stack would cost every idle link its size.
+        match &order {
+            Order::Send(message) => queue(net, message, &mut plain, sender)?,
+            Order::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
+            Order::Close => {}
+            // Steps of a handshake that is over.
+            Order::SendHello { .. } | Order::Proceed(_) | Order::StartLane { .. } => continue,
+        }
+        let last = order.is_last();
+        if last || sender.queued_bytes() >= WRITE_BYTES {
+            sender.flush()?;
+        }
+        if last {
+            return Ok(true);
+        }
+    }
+    sender.flush()?;
+    Ok(false)
+}
+
+fn queue(
+    net: &Net,
+    message: &Message,
+    plain: &mut Vec<u8>,
+    sender: &mut SendHalf,
+) -> Result<(), SendError> {
+    plain.clear();
+    match encode(message, &net.limits, plain) {
+        Ok(()) => sender.queue(plain)?,
+        // The router composes shorter ones; repair makes up for one that is lost.
+        Err(error) => tracing::error!(%error, "a message was not sent"),
+    }
+    Ok(())
+}
+
+#[cold]
+fn refuse(
+    net: &Net,
+    refusal: &Refusal,
+    plain: &mut Vec<u8>,
+    sender: &mut SendHalf,
+) -> Result<(), SendError> {
+    queue(net, &Message::Refuse(refusal.clone()), plain, sender)
+}
+
+/// A writer that panics must not leave its reader waiting.
+struct ShutOnPanic<'a>(&'a Conn);
+
+impl Drop for ShutOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            writer_panicked(self.0);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn writer_panicked(conn: &Conn) {
+    tracing::error!("a session's writer panicked; the session is closed");
+    conn.shut();
+}

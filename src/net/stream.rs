@@ -1,0 +1,382 @@
+//! The channel of one connection: sealed records over a TCP socket.
+//!
+//! A record is the length of its ciphertext (two bytes, big-endian), then the ciphertext. A
+//! [`Channel`] is split into halves for two threads; both share one file descriptor, so whoever
+//! shuts the socket down wakes both.
+//!
+//! Invariants: a length is checked against the limit of its stage before anything is allocated
+//! for it; a half that failed is not used again; buffers can be given back while nothing moves.
+//! Absent is any knowledge of what the records say.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::crypto::noise::{Opener, RECORD_MAX_PLAIN_BYTES, Sealer, TAG_BYTES};
+
+/// Bytes in front of a record: the length of its ciphertext.
+const LENGTH_BYTES: usize = 2;
+/// Bytes that a receiving half asks the socket for when nothing says that more are under way.
+const READ_AHEAD_BYTES: usize = 4 * 1024;
+
+/// Why nothing was received.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecvError {
+    /// The peer or this side closed the connection, or it broke.
+    #[error("the connection was closed")]
+    Closed,
+    /// Nothing, or not enough, came in time. What came is kept: receiving can go on.
+    #[error("nothing came from the peer in time")]
+    TimedOut,
+    /// The peer announced a record longer than this stage allows.
+    #[error("the peer announced a record of {bytes} bytes; {max} are allowed here")]
+    TooLong {
+        /// What the record would carry, in bytes.
+        bytes: usize,
+        /// What it may carry, in bytes.
+        max: usize,
+    },
+    /// The record is not the next one that the peer sealed.
+    #[error("a record from the peer was altered, repeated or left out")]
+    BadRecord,
+}
+
+/// Why nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The connection is closed or broken.
+    #[error("the connection was closed")]
+    Closed,
+    /// The peer took nothing for as long as the socket's write timeout.
+    #[error("the peer takes nothing")]
+    Stuck,
+    /// One record cannot carry so much. Nothing was sealed: sending can go on.
+    #[error("{bytes} bytes do not fit into one record; at most {RECORD_MAX_PLAIN_BYTES} do")]
+    TooLong {
+        /// How many bytes there were.
+        bytes: usize,
+    },
+    /// The channel has used up its record numbers.
+    #[error("the channel is used up; connect again")]
+    UsedUp,
+}
+
+/// Both directions of an encrypted connection.
+#[derive(Debug)]
+pub struct Channel {
+    sender: SendHalf,
+    receiver: RecvHalf,
+    remote: SocketAddr,
+}
+
+impl Channel {
+    /// The channel whose handshake ended on `socket`; `remote` is the peer's address, unmapped.
+    #[must_use]
+    pub fn new(socket: Arc<TcpStream>, sealer: Sealer, opener: Opener, remote: SocketAddr) -> Self {
+        let sender = SendHalf { socket: Arc::clone(&socket), sealer, sealed: Vec::new(), used: 0 };
+        let receiver = RecvHalf {
+            socket,
+            opener,
+            sealed: Vec::new(),
+            filled: 0..0,
+            plain: Vec::new(),
+            read_ahead: READ_AHEAD_BYTES,
+            lean: false,
+        };
+        Self { sender, receiver, remote }
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// The socket, for its timeouts and for shutting it down.
+    #[must_use]
+    pub fn socket(&self) -> &Arc<TcpStream> {
+        &self.sender.socket
+    }
+
+    /// [`SendHalf::send`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send(&mut self, plain: &[u8]) -> Result<(), SendError> {
+        self.sender.send(plain)
+    }
+
+    /// [`RecvHalf::recv`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recv(&mut self, max: usize) -> Result<&[u8], RecvError> {
+        self.receiver.recv(max)
+    }
+
+    /// [`RecvHalf::recv_by`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recv_by(&mut self, max: usize, deadline: Instant) -> Result<&[u8], RecvError> {
+        self.receiver.recv_by(max, deadline)
+    }
+
+    /// Sets how long one read and one write of the socket may block.
+    ///
+    /// # Errors
+    /// When the system refuses, for instance because the socket is gone.
+    pub fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
+        self.socket().set_read_timeout(Some(read))?;
+        self.socket().set_write_timeout(Some(write))
+    }
+
+    /// The two directions, each for a thread of its own.
+    #[must_use]
+    pub fn split(self) -> (SendHalf, RecvHalf) {
+        (self.sender, self.receiver)
+    }
+}
+
+/// The sending direction.
+#[derive(Debug)]
+pub struct SendHalf {
+    socket: Arc<TcpStream>,
+    sealer: Sealer,
+    /// Sealed records, the first `used` bytes of it; the rest is room.
+    sealed: Vec<u8>,
+    used: usize,
+}
+
+impl SendHalf {
+    /// Sends one record, and what was queued before it, with one write.
+    ///
+    /// # Errors
+    /// [`SendError`]; but for [`SendError::TooLong`] the channel is at its end.
+    pub fn send(&mut self, plain: &[u8]) -> Result<(), SendError> {
+        self.queue(plain)?;
+        self.flush()
+    }
+
+    /// Seals a record for the next [`SendHalf::flush`], so that several leave with one write.
+    ///
+    /// # Errors
+    /// [`SendError::TooLong`] and [`SendError::UsedUp`].
+    pub fn queue(&mut self, plain: &[u8]) -> Result<(), SendError> {
+        let too_long = SendError::TooLong { bytes: plain.len() };
+        if plain.len() > RECORD_MAX_PLAIN_BYTES {
+            return Err(too_long);
+        }
+        let length = plain.len() + TAG_BYTES;
+        let needed = self.used + LENGTH_BYTES + length;
+        if self.sealed.len() < needed {
+            self.sealed.resize(needed, 0);
+        }
+        let room = self
+            .sealed
+            .get_mut(self.used..needed)
+            .and_then(|room| room.split_first_chunk_mut::<LENGTH_BYTES>());
+        let (head, body) = room.ok_or(SendError::UsedUp)?;
+        *head = u16::try_from(length).map_err(|_| too_long)?.to_be_bytes();
+        self.sealer.seal(plain, body).map_err(|_| SendError::UsedUp)?;
+        self.used = needed;
+        Ok(())
+    }
+
+    /// Bytes that wait for [`SendHalf::flush`].
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.used
+    }
+
+    /// Writes what is queued: one system call unless the socket's buffer is full.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], and [`SendError::Stuck`] when nothing at all was taken for one
+    /// write timeout.
+    pub fn flush(&mut self) -> Result<(), SendError> {
+        let mut rest = self.sealed.get(..self.used).unwrap_or_default();
+        while !rest.is_empty() {
+            match (&*self.socket).write(rest) {
+                Ok(0) => return Err(SendError::Closed),
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(SendError::Stuck),
+                Err(_) => return Err(SendError::Closed),
+            }
+        }
+        self.used = 0;
+        Ok(())
+    }
+
+    /// Gives the buffer back while nothing is queued.
+    pub fn release(&mut self) {
+        if self.used == 0 {
+            self.sealed = Vec::new();
+        }
+    }
+
+    /// Tells the peer that nothing more comes; receiving goes on.
+    pub fn finish(&mut self) {
+        // A socket that is already gone needs no farewell.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// The socket, for its timeouts and for shutting it down.
+    #[must_use]
+    pub fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket
+    }
+}
+
+/// The receiving direction.
+#[derive(Debug)]
+pub struct RecvHalf {
+    socket: Arc<TcpStream>,
+    opener: Opener,
+    /// Bytes from the socket; those of `filled` are not opened yet.
+    sealed: Vec<u8>,
+    filled: Range<usize>,
+    plain: Vec<u8>,
+    read_ahead: usize,
+    lean: bool,
+}
+
+impl RecvHalf {
+    /// The next record, of at most `max` bytes; waits as long as the socket's read timeout for
+    /// each part of it. The bytes stay until the next call.
+    ///
+    /// # Errors
+    /// [`RecvError`]; after [`RecvError::TimedOut`] one may go on.
+    pub fn recv(&mut self, max: usize) -> Result<&[u8], RecvError> {
+        self.recv_within(max, None)
+    }
+
+    /// The next record, of at most `max` bytes, if all of it is there at `deadline`, however it
+    /// drips. Changes the socket's read timeout.
+    ///
+    /// # Errors
+    /// [`RecvError`]; after [`RecvError::TimedOut`] one may go on.
+    pub fn recv_by(&mut self, max: usize, deadline: Instant) -> Result<&[u8], RecvError> {
+        self.recv_within(max, Some(deadline))
+    }
+
+    /// Asks the socket for up to `bytes` at once: few for control messages, many for bulk.
+    pub fn set_read_ahead(&mut self, bytes: usize) {
+        self.read_ahead = bytes;
+    }
+
+    /// Whether to give all buffers back before waiting for the peer: a link that says nothing
+    /// then costs no buffer, and one that talks costs one more system call a burst.
+    pub fn set_lean(&mut self, lean: bool) {
+        self.lean = lean;
+    }
+
+    /// Gives back the buffers that hold nothing.
+    pub fn release(&mut self) {
+        self.plain = Vec::new();
+        if self.filled.is_empty() {
+            self.sealed = Vec::new();
+            self.filled = 0..0;
+        }
+    }
+
+    /// The socket, for its timeouts and for shutting it down.
+    #[must_use]
+    pub fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket
+    }
+
+    fn recv_within(&mut self, max: usize, deadline: Option<Instant>) -> Result<&[u8], RecvError> {
+        let body = self.next_record(max, deadline)?;
+        let end = body.end;
+        let sealed = self.sealed.get(body).ok_or(RecvError::BadRecord)?;
+        let needed = sealed.len().saturating_sub(TAG_BYTES);
+        if self.plain.len() < needed {
+            self.plain.resize(needed, 0);
+        }
+        let opened = self.opener.open(sealed, &mut self.plain);
+        let length = opened.map_err(|_| RecvError::BadRecord)?;
+        self.filled.start = end;
+        self.plain.get(..length).ok_or(RecvError::BadRecord)
+    }
+
+    /// Where in `sealed` the ciphertext of the next record lies, once all of it is there.
+    fn next_record(
+        &mut self,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Range<usize>, RecvError> {
+        self.fill(LENGTH_BYTES, deadline)?;
+        let head = self.sealed.get(self.filled.clone()).and_then(<[u8]>::first_chunk);
+        let length = usize::from(u16::from_be_bytes(*head.ok_or(RecvError::BadRecord)?));
+        let bytes = length.checked_sub(TAG_BYTES).ok_or(RecvError::BadRecord)?;
+        if bytes > max {
+            return Err(RecvError::TooLong { bytes, max });
+        }
+        self.fill(LENGTH_BYTES + length, deadline)?;
+        let start = self.filled.start + LENGTH_BYTES;
+        Ok(start..start + length)
+    }
+
+    /// Reads until `needed` bytes wait to be opened.
+    fn fill(&mut self, needed: usize, deadline: Option<Instant>) -> Result<(), RecvError> {
+        while self.filled.len() < needed {
+            if self.filled.is_empty() {
+                self.filled = 0..0;
+                if self.lean {
+                    self.release();
+                    self.read(deadline, |socket, _| socket.peek(&mut [0]))?;
+                }
+            }
+            self.make_room(needed);
+            let count = self.read(deadline, |mut socket, room| socket.read(room))?;
+            self.filled.end += count;
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self, needed: usize) {
+        if self.filled.start + needed <= self.sealed.len() {
+            return;
+        }
+        self.sealed.copy_within(self.filled.clone(), 0);
+        self.filled = 0..self.filled.len();
+        let wanted = needed.max(self.read_ahead);
+        if self.sealed.len() < wanted {
+            self.sealed.resize(wanted, 0);
+        }
+    }
+
+    /// One call of the system into the free room, repeated only when a signal interrupted it.
+    fn read(
+        &mut self,
+        deadline: Option<Instant>,
+        call: impl Fn(&TcpStream, &mut [u8]) -> io::Result<usize>,
+    ) -> Result<usize, RecvError> {
+        loop {
+            if let Some(deadline) = deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(RecvError::TimedOut);
+                }
+                self.socket.set_read_timeout(Some(left)).map_err(|_| RecvError::Closed)?;
+            }
+            let room = self.sealed.get_mut(self.filled.end..).unwrap_or_default();
+            match call(&self.socket, room) {
+                Ok(0) => return Err(RecvError::Closed),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(RecvError::TimedOut),
+                Err(_) => return Err(RecvError::Closed),
+            }
+        }
+    }
+}
+
+/// Whether a blocking call ran into the socket's timeout (the system names it in two ways).
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,422 @@
+//! Somebody in the middle, somebody who lies, somebody who withholds.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::crypto::binding::{Binding, Side, identity_message, key_proof};
+use crate::crypto::noise::HandshakeHash;
+use crate::net::preamble;
+use crate::router::ids::FileId;
+use crate::router::message::{Refusal, Why};
+use crate::wire::opening::{MINOR, Opening, Proven};
+
+/// What a relay does with a record.
+enum Do {
+    /// Passes these on in its place.
+    Pass(Vec<Vec<u8>>),
+    /// Closes the connection in both directions.
+    Cut,
+}
+
+/// Passes one connection on to `to`, record by record; `tamper` sees those in the direction
+/// `from_dialer`, numbered from 0.
+fn relay(
+    to: SocketAddr,
+    from_dialer: bool,
+    mut tamper: impl FnMut(usize, Vec<u8>) -> Do + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let relaying = spawn("relay", STACK_SMALL_BYTES, move || {
+        let dialer = listener.accept().unwrap().0;
+        let listener = TcpStream::connect(to).unwrap();
+        let (from, into, clear) =
+            if from_dialer { (&dialer, &listener, 40) } else { (&listener, &dialer, 56) };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _ = std::io::copy(&mut &*into, &mut &*from);
+                let _ = from.shutdown(std::net::Shutdown::Write);
+            });
+            pass(from, into, clear, &mut tamper);
+            // What is cut is cut for both; an end that came by itself is passed on.
+            let _ = into.shutdown(std::net::Shutdown::Both);
+            let _ = from.shutdown(std::net::Shutdown::Both);
+        });
+    });
+    relaying.unwrap();
+    addr
+}
+
+fn pass(
+    mut from: &TcpStream,
+    mut into: &TcpStream,
+    clear: usize,
+    tamper: &mut impl FnMut(usize, Vec<u8>) -> Do,
+) {
+    let mut head = vec![0; clear];
+    if from.read_exact(&mut head).is_err() || into.write_all(&head).is_err() {
+        return;
+    }
+    for number in 0.. {
+        let mut record = vec![0; 2];
+        if from.read_exact(&mut record).is_err() {
+            return;
+        }
+        let length = usize::from(u16::from_be_bytes([record[0], record[1]]));
+        record.resize(2 + length, 0);
+        if from.read_exact(&mut record[2..]).is_err() {
+            return;
+        }
+        match tamper(number, record) {
+            Do::Pass(records) => {
+                if into.write_all(&records.concat()).is_err() {
+                    return;
+                }
+            }
+            Do::Cut => return,
+        }
+    }
+}
+
+/// Records of each side's handshake by proof: Hello, keys, identity.
+const HANDSHAKE_RECORDS: usize = 3;
+
+#[test]
+fn w4_a_connection_cut_between_any_two_records_ends_for_both() {
+    for from_dialer in [true, false] {
+        for cut in 0..=HANDSHAKE_RECORDS {
+            let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
+            let via = relay(bob.addr, from_dialer, move |number, record| {
+                if number < cut { Do::Pass(vec![record]) } else { Do::Cut }
+            });
+            let ours = alice.dial(via, Role::Session);
+            assert_eq!(alice.opened(), ours);
+            let theirs = bob.opened();
+            let (a, b) = std::thread::scope(|scope| {
+                let played = scope.spawn(|| bob.play(theirs, ROOM, prove(0..1)).1);
+                let a = alice.play(ours, ROOM, prove(0..1)).1;
+                if a.is_ok() {
+                    // In the session: the next record is cut off.
+                    (0..4).for_each(|number| alice.say(ours, Message::Ping(number)));
+                }
+                (a, played.join().unwrap())
+            });
+            let receiver = if from_dialer { &b } else { &a };
+            assert_eq!(receiver.is_ok(), cut == HANDSHAKE_RECORDS, "{from_dialer} {cut}");
+            if b.is_ok() {
+                bob.say(theirs, Message::Ping(9));
+            }
+            for (peer, conn, played) in [(&alice, ours, a), (&bob, theirs, b)] {
+                let how = played.map_or_else(|how| how, |_| peer.last(conn));
+                assert_eq!(how, Closed::Gone, "{from_dialer} {cut}");
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// How the connection ended, whatever was said before.
+    fn last(&self, conn: ConnId) -> Closed {
+        loop {
+            match self.event() {
+                Event::ConnClosed { conn: closed, how } if closed == conn => return how,
+                Event::Said { .. } | Event::Identified { .. } | Event::Drained { .. } => {}
+                other => panic!("not closed: {other:?}"),
+            }
+        }
+    }
+}
+
+/// Alice says 0, 1, 2, 3 through a relay that begins to tamper with the record of 1.
+fn bob_hears_through(tamper: impl FnMut(usize, Vec<u8>) -> Do + Send + 'static) -> Vec<Message> {
+    let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
+    let via = relay(bob.addr, true, tamper);
+    let (ours, theirs) = linked(&alice, &bob, via, Role::Session);
+    (0..4).for_each(|number| alice.say(ours, Message::Ping(number)));
+    let mut heard = Vec::new();
+    let how = loop {
+        match bob.event() {
+            Event::Said { message, .. } => heard.push(message),
+            Event::ConnClosed { conn, how } if conn == theirs => break how,
+            other => panic!("unexpected: {other:?}"),
+        }
+    };
+    assert!(matches!(how, Closed::Protocol(_)), "{how:?}");
+    assert!(matches!(alice.last(ours), Closed::Gone | Closed::ByUs));
+    heard
+}
+
+const TAMPERED: usize = HANDSHAKE_RECORDS + 1;
+
+#[test]
+fn w5_a_record_that_comes_twice_closes_the_session() {
+    let heard = bob_hears_through(|number, record| match number {
+        TAMPERED => Do::Pass(vec![record.clone(), record]),
+        _ => Do::Pass(vec![record]),
+    });
+    assert_eq!(heard, [Message::Ping(0), Message::Ping(1)]);
+}
+
+#[test]
+fn w5_an_old_record_closes_the_session() {
+    let mut old = Vec::new();
+    let heard = bob_hears_through(move |number, record| {
+        if number == TAMPERED - 1 {
+            old = record.clone();
+        }
+        Do::Pass(vec![if number == TAMPERED { old.clone() } else { record }])
+    });
+    assert_eq!(heard, [Message::Ping(0)]);
+}
+
+#[test]
+fn w5_records_out_of_order_close_the_session() {
+    let mut held = Vec::new();
+    let heard = bob_hears_through(move |number, record| match number {
+        TAMPERED => {
+            held = record;
+            Do::Pass(Vec::new())
+        }
+        _ if number == TAMPERED + 1 => Do::Pass(vec![record, held.clone()]),
+        _ => Do::Pass(vec![record]),
+    });
+    assert_eq!(heard, [Message::Ping(0)]);
+}
+
+#[test]
+fn w5_an_altered_record_closes_the_session() {
+    let heard = bob_hears_through(|number, mut record| {
+        if number == TAMPERED {
+            *record.last_mut().unwrap() ^= 1;
+        }
+        Do::Pass(vec![record])
+    });
+    assert_eq!(heard, [Message::Ping(0)]);
+}
+
+/// Eve: an end of a connection that says what the test wants.
+struct Eve {
+    channel: Channel,
+    binding: Binding,
+}
+
+impl Eve {
+    fn dials(addr: SocketAddr) -> Self {
+        let socket = Arc::new(TcpStream::connect(addr).unwrap());
+        let made = preamble::dial(&socket, addr, Role::Session, Instant::now() + SOON);
+        Self::of(made.unwrap(), Side::Dialer)
+    }
+
+    /// Is dialled by alice, as the connection with this number.
+    fn dialled_by(alice: &Peer) -> (Self, ConnId) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let conn = alice.dial(listener.local_addr().unwrap(), Role::Session);
+        let (socket, remote) = listener.accept().unwrap();
+        let made = preamble::answer(&Arc::new(socket), remote, Instant::now() + SOON);
+        let (_, channel, h) = made.unwrap();
+        assert_eq!(alice.opened(), conn);
+        (Self::of((channel, h), Side::Listener), conn)
+    }
+
+    fn of((channel, h): (Channel, HandshakeHash), side: Side) -> Self {
+        channel.set_timeouts(SOON, SOON).unwrap();
+        Self { channel, binding: Binding { side, role: Role::Session, h } }
+    }
+
+    fn says(&mut self, opening: &Opening) {
+        self.channel.send(&opening.encode(&Limits::default()).unwrap()).unwrap();
+    }
+
+    fn hears(&mut self) -> Opening {
+        let limits = Limits::default();
+        let plain = self.channel.recv(limits.message_max_bytes).unwrap();
+        Opening::decode(plain, &limits).unwrap()
+    }
+
+    fn says_hello(&mut self) {
+        self.says(&Opening::Hello { minor: MINOR, hello: hello(), tag: [0; 32] });
+        assert!(matches!(self.hears(), Opening::Hello { .. }));
+    }
+
+    /// Says what alice said.
+    fn echoes(&mut self) {
+        let heard = self.hears();
+        self.says(&heard);
+    }
+
+    /// Exchanges proofs as a member would: eve knows the room's key.
+    fn proves(&mut self) {
+        let (mark, key) = keys(0..1).remove(0);
+        let proof = key_proof(&self.binding, &key, mark.epoch, &mark.hash.0);
+        self.says(&Opening::Keys(vec![Proven { mark, proof }]));
+        assert!(matches!(self.hears(), Opening::Keys(_)));
+    }
+}
+
+/// Eve plays while alice or bob goes through a handshake by proof.
+fn against(peer: &Peer, conn: ConnId, eve: impl FnOnce() + Send) -> Result<Outcome, Closed> {
+    std::thread::scope(|scope| {
+        scope.spawn(eve);
+        peer.play(conn, ROOM, prove(0..1)).1
+    })
+}
+
+#[test]
+fn w5_ones_own_proof_sent_back_proves_nothing() {
+    let alice = Peer::new(patient());
+    let (mut eve, conn) = Eve::dialled_by(&alice);
+    let played = against(&alice, conn, || {
+        eve.says_hello();
+        eve.echoes();
+        assert_eq!(eve.hears(), Opening::Refuse(Refusal::of(Why::NoKey)));
+    });
+    assert_eq!(played, Err(Closed::Refused(Refusal::of(Why::NoKey))));
+}
+
+#[test]
+fn h6_ones_own_identity_sent_back_is_refused() {
+    let alice = Peer::new(patient());
+    let (mut eve, conn) = Eve::dialled_by(&alice);
+    let played = against(&alice, conn, || {
+        eve.says_hello();
+        eve.proves();
+        eve.echoes();
+    });
+    assert!(matches!(played, Err(Closed::Protocol(_))), "{played:?}");
+}
+
+#[test]
+fn h6_an_identity_shown_in_another_connection_is_refused() {
+    let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
+    let (mut with_bob, conn_of_bob) = Eve::dialled_by(&bob);
+    let mut bobs = None;
+    let _ = against(&bob, conn_of_bob, || {
+        with_bob.says_hello();
+        with_bob.proves();
+        bobs = Some(with_bob.hears());
+        let mine = Identity::generate();
+        let signature = mine.sign(&identity_message(&with_bob.binding, &ROOM.0));
+        with_bob.says(&Opening::Identity { member: MemberId(mine.public()), signature });
+    });
+    // Eve dials alice, so that both signatures are a dialer's.
+    let mut eve = Eve::dials(alice.addr);
+    let conn = alice.opened();
+    let played = against(&alice, conn, || {
+        eve.says_hello();
+        eve.proves();
+        eve.says(&bobs.unwrap());
+    });
+    assert!(matches!(played, Err(Closed::Protocol(_))), "{played:?}");
+}
+
+#[test]
+fn h5_nothing_follows_the_first_password_message_when_the_room_answers_open() {
+    use crate::crypto::password::Password;
+    use crate::router::signed::SignedRecord;
+    let alice = Peer::new(patient());
+    let (mut eve, conn) = Eve::dialled_by(&alice);
+    let join = Plan::Join { password: Some(Password::new("correct horse").unwrap()) };
+    let played = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eve.says_hello();
+            assert!(matches!(eve.hears(), Opening::Password { step: 1, .. }));
+            let record = SignedRecord::first(&ROOM, RoomKey::from_bytes([1; 32]));
+            eve.says(&Opening::Grant { room: ROOM, record });
+            assert!(eve.channel.recv(4_096).is_err());
+        });
+        alice.play(conn, ROOM, join).1
+    });
+    assert_eq!(played, Err(Closed::Refused(Refusal::of(Why::NotLocked))));
+}
+
+#[test]
+fn w1_a_length_above_the_stages_limit_is_refused_at_once() {
+    let bob = Peer::new(patient());
+    let eve = Eve::dials(bob.addr);
+    let conn = bob.opened();
+    bob.order(conn, Order::SendHello { hello: hello(), room: ROOM });
+    (&mut &**eve.channel.socket()).write_all(&(4_096u16 + 17).to_be_bytes()).unwrap();
+    let how = bob.closed(conn);
+    assert!(matches!(&how, Closed::Protocol(text) if text.contains("4097")), "{how:?}");
+}
+
+#[test]
+fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
+    let limits =
+        Limits { handshake_deadline_ms: 500, handshake_burst: 10_000, ..Limits::default() };
+    let places = limits.pending_conns;
+    let bob = Peer::new(limits);
+    let mut open = Vec::new();
+    let (mut let_in, mut turned_away) = (0, 0);
+    for _ in 0..1_000 {
+        let socket = Arc::new(TcpStream::connect(bob.addr).unwrap());
+        match preamble::dial(&socket, bob.addr, Role::Session, Instant::now() + SOON) {
+            Ok((channel, _)) => {
+                let _ = (&mut &**channel.socket()).write_all(&4_000u16.to_be_bytes());
+                open.push(channel);
+                let_in += 1;
+            }
+            Err(_) => turned_away += 1,
+        }
+        assert!(bob.net.conns.all().len() < places);
+        while let Ok(event) = bob.events.try_recv() {
+            if let Event::ConnOpened { conn, .. } = event {
+                bob.order(conn, Order::SendHello { hello: hello(), room: ROOM });
+            }
+        }
+    }
+    assert!(let_in >= places - 1 && turned_away > 0, "{let_in} {turned_away}");
+    let deadline = Instant::now() + Duration::from_millis(1_500);
+    while !bob.net.conns.all().is_empty() {
+        let _ = bob.events.try_recv();
+        assert!(Instant::now() < deadline, "connections are left");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
+    let bob = Peer::new(Limits { stuck_link_ms: 300, ..patient() });
+    let mut eve = Eve::dials(bob.addr);
+    let conn = bob.opened();
+    let played = against(&bob, conn, || {
+        eve.says_hello();
+        eve.proves();
+        let mine = Identity::generate();
+        let signature = mine.sign(&identity_message(&eve.binding, &ROOM.0));
+        eve.says(&Opening::Identity { member: MemberId(mine.public()), signature });
+    });
+    assert!(played.is_ok());
+    let gained = Message::Gained { file: FileId([1; 32]), chunks: vec![100_000; 4_096] };
+    let deadline = Instant::now() + SOON;
+    while let Some(link) = bob.net.conns.get(conn) {
+        link.outbox.push(Order::Send(gained.clone()));
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    assert_eq!(bob.last(conn), Closed::Silent);
+}
+
+#[test]
+fn r5_a_thread_that_panics_costs_its_own_connection_only() {
+    let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
+    let (session, bobs_session) = linked(&alice, &bob, bob.addr, Role::Session);
+    // Whoever takes the shelf's lock from now on panics: bob's thread of the next lane.
+    let shelf = Arc::clone(&bob.lanes);
+    let poisoned = std::panic::catch_unwind(move || {
+        let _held = shelf.0.lock();
+        panic!("a test of panics");
+    });
+    assert!(poisoned.is_err());
+    let (lane, bobs_lane) = linked(&alice, &bob, bob.addr, Role::LaneServe);
+    alice.order(lane, Order::StartLane { member: bob.member(), fetch: false });
+    bob.order(bobs_lane, Order::StartLane { member: alice.member(), fetch: true });
+    assert_eq!(bob.closed(bobs_lane), Closed::Gone);
+    assert_eq!(alice.closed(lane), Closed::Gone);
+    alice.say(session, Message::Ping(1));
+    assert_eq!(bob.said(bobs_session), Message::Ping(1));
+    bob.say(bobs_session, Message::Pong(1));
+    assert_eq!(alice.said(session), Message::Pong(1));
+    linked(&alice, &bob, bob.addr, Role::Session);
+}

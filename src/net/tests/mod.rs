@@ -1,0 +1,194 @@
+//! Two nodes over real sockets, their routers played by the test.
+
+mod handshake;
+mod hostile;
+mod knocking;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::conn::Conns;
+use super::gate::Gate;
+use super::listener::{Listen, Listener, wake};
+use super::outbox::Order;
+use super::stream::Channel;
+use super::{Lanes, Net, dial};
+use crate::crypto::binding::Role;
+use crate::crypto::identity::Identity;
+use crate::crypto::room_key::RoomKey;
+use crate::limits::Limits;
+use crate::router::event::{Closed, Event, Outcome, Plan, Target};
+use crate::router::ids::{ConnId, MemberId, RecordHash, RoomId, RunId};
+use crate::router::message::{Hello, KeyMark, Message};
+use crate::thread::{STACK_SMALL_BYTES, spawn};
+
+/// Nothing in these tests takes so long, unless something is wrong.
+const SOON: Duration = Duration::from_secs(10);
+
+fn patient() -> Limits {
+    Limits { handshake_deadline_ms: 10_000, ..Limits::default() }
+}
+
+/// Keeps every lane it is given, for the test to use.
+#[derive(Default)]
+struct Shelf(Mutex<Vec<(ConnId, MemberId, bool, Channel)>>);
+
+impl Lanes for Shelf {
+    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
+        self.0.lock().unwrap().push((conn, member, fetch, channel));
+        Closed::Gone
+    }
+}
+
+/// A node whose router is the test.
+struct Peer {
+    net: Arc<Net>,
+    events: Receiver<Event>,
+    lanes: Arc<Shelf>,
+    addr: SocketAddr,
+    stop: Arc<AtomicBool>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Peer {
+    fn new(limits: Limits) -> Self {
+        let ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let listener = Listener::bind(Listen { ip, port: Some(0) }).unwrap();
+        let (inbox, events) = bounded(limits.inbox_events);
+        let lanes = Arc::new(Shelf::default());
+        let net = Arc::new(Net {
+            gate: Gate::new(&limits, Instant::now()),
+            limits: Arc::new(limits),
+            identity: Arc::new(Identity::generate()),
+            inbox,
+            conns: Arc::new(Conns::default()),
+            lanes: Arc::clone(&lanes) as Arc<dyn Lanes>,
+        });
+        let (addr, stop) = (listener.addr(), Arc::new(AtomicBool::new(false)));
+        let (shared, stopped) = (Arc::clone(&net), Arc::clone(&stop));
+        let listener =
+            spawn("listener", STACK_SMALL_BYTES, move || listener.run(&shared, &stopped));
+        Self { net, events, lanes, addr, stop, listener: Some(listener.unwrap()) }
+    }
+
+    fn member(&self) -> MemberId {
+        MemberId(self.net.identity.public())
+    }
+
+    fn dial(&self, addr: SocketAddr, role: Role) -> ConnId {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+        let conn = ConnId(NEXT.fetch_add(1, Ordering::Relaxed));
+        dial::start(&self.net, conn, Target::Addr(addr), role).unwrap();
+        conn
+    }
+
+    fn event(&self) -> Event {
+        self.events.recv_timeout(SOON).unwrap()
+    }
+
+    fn opened(&self) -> ConnId {
+        match self.event() {
+            Event::ConnOpened { conn, .. } => conn,
+            other => panic!("not opened: {other:?}"),
+        }
+    }
+
+    fn closed(&self, conn: ConnId) -> Closed {
+        match self.event() {
+            Event::ConnClosed { conn: closed, how } if closed == conn => how,
+            other => panic!("not closed: {other:?}"),
+        }
+    }
+
+    fn said(&self, conn: ConnId) -> Message {
+        match self.event() {
+            Event::Said { conn: from, message } if from == conn => message,
+            other => panic!("nothing said: {other:?}"),
+        }
+    }
+
+    fn order(&self, conn: ConnId, order: Order) {
+        if let Some(conn) = self.net.conns.get(conn) {
+            conn.outbox.push(order);
+        }
+    }
+
+    fn say(&self, conn: ConnId, message: Message) {
+        self.order(conn, Order::Send(message));
+    }
+
+    /// Answers `ConnOpened` and `HelloArrived`; gives what came of the plan, and whether the tags
+    /// said that both are in one room.
+    fn play(&self, conn: ConnId, room: RoomId, plan: Plan) -> (bool, Result<Outcome, Closed>) {
+        self.order(conn, Order::SendHello { hello: hello(), room });
+        let same_room = match self.event() {
+            Event::HelloArrived { same_room, .. } => same_room,
+            Event::ConnClosed { how, .. } => return (false, Err(how)),
+            other => panic!("no hello: {other:?}"),
+        };
+        self.order(conn, Order::Proceed(plan));
+        match self.event() {
+            Event::Identified { outcome, .. } => (same_room, Ok(outcome)),
+            Event::ConnClosed { how, .. } => (same_room, Err(how)),
+            other => panic!("not identified: {other:?}"),
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.net.conns.close();
+        self.net.conns.all().iter().for_each(|conn| {
+            conn.outbox.end();
+            conn.shut();
+        });
+        wake(self.addr);
+        let _ = self.listener.take().unwrap().join();
+        if !std::thread::panicking() {
+            assert!(self.net.conns.join(Instant::now() + SOON), "threads are left");
+        }
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        run: RunId([1; 16]),
+        settled: true,
+        locked: false,
+        joining: false,
+        moves: true,
+        password: false,
+    }
+}
+
+const ROOM: RoomId = RoomId([7; 32]);
+
+fn keys(range: std::ops::Range<u64>) -> Vec<(KeyMark, RoomKey)> {
+    let key = |epoch: u64| {
+        let mark = KeyMark { epoch, locked: false, hash: RecordHash([epoch as u8; 32]) };
+        (mark, RoomKey::from_bytes([epoch as u8; 32]))
+    };
+    range.rev().map(key).collect()
+}
+
+fn prove(range: std::ops::Range<u64>) -> Plan {
+    Plan::Prove { room: ROOM, keys: keys(range) }
+}
+
+/// Links alice (dialling) and bob by a proof; gives each one's end.
+fn linked(alice: &Peer, bob: &Peer, via: SocketAddr, role: Role) -> (ConnId, ConnId) {
+    alice.dial(via, role);
+    let (ours, theirs) = (alice.opened(), bob.opened());
+    std::thread::scope(|scope| {
+        let played = scope.spawn(|| bob.play(theirs, ROOM, prove(0..1)));
+        alice.play(ours, ROOM, prove(0..1)).1.unwrap();
+        played.join().unwrap().1.unwrap();
+    });
+    (ours, theirs)
+}

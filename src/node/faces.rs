@@ -1,0 +1,152 @@
+//! How faces (the terminal, browser tabs) talk with a node: commands in, answers out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use thiserror::Error;
+
+use crate::crypto::password::Password;
+use crate::net::draw;
+use crate::router::command::Command;
+use crate::router::event::Event;
+use crate::router::ids::FaceId;
+use crate::router::notice::Failure;
+
+/// Answers that may wait for a face; one that leaves more unread is cut off.
+const ANSWERS_MAX: usize = 1_024;
+
+/// The node has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("klatch is ending")]
+pub struct Stopped;
+
+/// What one face is told, and no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A command ended.
+    Reply {
+        /// The line that gave it.
+        line: u64,
+        /// Its word.
+        command: &'static str,
+        /// How.
+        result: Result<(), Failure>,
+        /// The feed's position when it ended: what came before it belongs in front of it.
+        after: u64,
+    },
+    /// A password is needed; [`Handle::password`] gives it.
+    AskPassword {
+        /// The line of the command that needs it.
+        line: u64,
+        /// `host:port` of the locked room; empty for a new password of one's own room.
+        address: String,
+        /// The last one was wrong.
+        again: bool,
+        /// The feed's position when it was asked.
+        after: u64,
+    },
+}
+
+/// Where a node takes commands; clones are handles to the same node.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inbox: Sender<Event>,
+    faces: Arc<Faces>,
+}
+
+impl Handle {
+    pub(super) fn new(inbox: Sender<Event>, faces: Arc<Faces>) -> Self {
+        Self { inbox, faces }
+    }
+
+    /// A new face. The first is the terminal's, number 0.
+    #[must_use]
+    pub fn face(&self) -> Face {
+        let (send, answers) = bounded(ANSWERS_MAX);
+        let mut state = self.faces.lock();
+        let id = FaceId(state.next);
+        state.next = state.next.wrapping_add(1);
+        if !state.ended {
+            state.open.insert(id, send);
+        }
+        Face { id, answers, faces: Arc::clone(&self.faces) }
+    }
+
+    /// Gives a command, numbered by the face; it is answered by one [`Answer::Reply`]. Waits
+    /// while the router is busy.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn command(&self, face: FaceId, line: u64, command: Command) -> Result<(), Stopped> {
+        self.send(Event::Commanded { face, line, command, draw: draw() })
+    }
+
+    /// Answers [`Answer::AskPassword`]; `None` gives up.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn password(
+        &self,
+        face: FaceId,
+        line: u64,
+        password: Option<Password>,
+    ) -> Result<(), Stopped> {
+        self.send(Event::PasswordGiven { face, line, password })
+    }
+
+    fn send(&self, event: Event) -> Result<(), Stopped> {
+        self.inbox.send(event).map_err(|_| Stopped)
+    }
+}
+
+/// One face; it is forgotten when dropped.
+#[derive(Debug)]
+pub struct Face {
+    /// Its number.
+    pub id: FaceId,
+    /// What it is told; disconnected when the node has ended, or the face read too slowly.
+    pub answers: Receiver<Answer>,
+    faces: Arc<Faces>,
+}
+
+impl Drop for Face {
+    fn drop(&mut self) {
+        self.faces.lock().open.remove(&self.id);
+    }
+}
+
+/// All faces, as the shell sees them.
+#[derive(Debug, Default)]
+pub(super) struct Faces {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: BTreeMap<FaceId, Sender<Answer>>,
+    next: u32,
+    ended: bool,
+}
+
+impl Faces {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Never blocks.
+    pub(super) fn answer(&self, face: FaceId, answer: Answer) {
+        let mut state = self.lock();
+        let lost = state.open.get(&face).is_some_and(|answers| answers.try_send(answer).is_err());
+        if lost {
+            state.open.remove(&face);
+        }
+    }
+
+    /// Nothing more will be answered.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.open.clear();
+    }
+}

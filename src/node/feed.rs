@@ -1,0 +1,325 @@
+//! Notices on their way to the faces: written by the router's thread, which never waits, and
+//! pulled by readers, each at its own pace.
+//!
+//! What the room said (messages, offers, withdrawals) is kept until every reader has passed it;
+//! everything else lies in a ring, and a reader that fell behind is told how many it missed. One
+//! sequence runs through both, so that each reader sees them in the order in which they came.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::router::notice::Notice;
+
+/// What a reader gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A notice.
+    Notice(Arc<Notice>),
+    /// The room was left: what it said is history.
+    Forget,
+    /// So many notices were lost, because this reader was too slow for them.
+    Missed(u64),
+    /// Nothing came in time.
+    Nothing,
+    /// Nothing more will come.
+    Ended,
+}
+
+/// The notices of one node; clones are handles to the same feed.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+/// A reader's place in both parts, counted in notices since the beginning.
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    log: u64,
+    ring: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Part,
+    ring: Part,
+    ring_max: usize,
+    log_max_bytes: usize,
+    /// Number of the next notice.
+    next: u64,
+    readers: BTreeMap<u64, Cursor>,
+    next_reader: u64,
+    keep_history: bool,
+    /// Place in the log where the present room begins.
+    room_from: u64,
+    ended: bool,
+}
+
+/// A queue whose places are numbered since the beginning.
+#[derive(Debug, Default)]
+struct Part {
+    items: VecDeque<Item>,
+    /// Number of the first item.
+    first: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Item {
+    sequence: u64,
+    /// `None`: the room was left.
+    notice: Option<Arc<Notice>>,
+    bytes: usize,
+}
+
+impl Part {
+    fn end(&self) -> u64 {
+        self.first + self.items.len() as u64
+    }
+
+    fn get(&self, place: u64) -> Option<&Item> {
+        self.items.get(usize::try_from(place.checked_sub(self.first)?).ok()?)
+    }
+
+    fn push(&mut self, item: Item) {
+        self.bytes += item.bytes;
+        self.items.push_back(item);
+    }
+
+    fn pop(&mut self) {
+        if let Some(item) = self.items.pop_front() {
+            self.bytes -= item.bytes;
+            self.first += 1;
+        }
+    }
+}
+
+impl Feed {
+    /// An empty feed with room for `ring` notices that are not the room's, and for `log_bytes`
+    /// of what the room said towards readers that do not read.
+    #[must_use]
+    pub fn new(ring: usize, log_bytes: usize) -> Self {
+        let state = State {
+            log: Part::default(),
+            ring: Part::default(),
+            ring_max: ring,
+            log_max_bytes: log_bytes,
+            next: 0,
+            readers: BTreeMap::new(),
+            next_reader: 0,
+            keep_history: false,
+            room_from: 0,
+            ended: false,
+        };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() }) }
+    }
+
+    /// Adds a notice; never blocks.
+    pub fn push(&self, notice: Notice) {
+        let mut state = self.shared.lock();
+        let of_room = is_of_room(&notice);
+        state.add(Some(notice), of_room);
+        drop(state);
+        self.shared.wake.notify_all();
+    }
+
+    /// The room was left: readers are told when they come to this place, and history ends here.
+    pub fn forget(&self) {
+        let mut state = self.shared.lock();
+        state.add(None, true);
+        drop(state);
+        self.shared.wake.notify_all();
+    }
+
+    /// From now on what the room says is kept until it is left, for readers that come later.
+    pub fn keep_history(&self) {
+        self.shared.lock().keep_history = true;
+    }
+
+    /// A reader that begins with the oldest notice that is kept: before the first reader nothing
+    /// is dropped but for want of room.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        let mut state = self.shared.lock();
+        let id = state.next_reader;
+        state.next_reader += 1;
+        let cursor = Cursor { log: state.log.first, ring: state.ring.first };
+        state.readers.insert(id, cursor);
+        Reader { feed: self.clone(), id }
+    }
+
+    /// How many notices there have been: a reader has passed what came before this moment when
+    /// its [`Reader::position`] is not below this.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.shared.lock().next
+    }
+
+    /// No more notices: readers end when they have read what is there.
+    pub fn end(&self) {
+        self.shared.lock().ended = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, notice: Option<Notice>, of_room: bool) {
+        let bytes = notice.as_ref().map_or(0, cost_bytes);
+        let item = Item { sequence: self.next, notice: notice.map(Arc::new), bytes };
+        self.next += 1;
+        if of_room {
+            let left = item.notice.is_none();
+            self.log.push(item);
+            if left {
+                self.room_from = self.log.end();
+            }
+            self.trim_log();
+            while self.log.bytes > self.log_max_bytes {
+                self.log.pop();
+            }
+        } else {
+            self.ring.push(item);
+            if self.ring.items.len() > self.ring_max {
+                self.ring.pop();
+            }
+        }
+    }
+
+    /// Drops what nobody will read any more.
+    fn trim_log(&mut self) {
+        let mut keep_from = match self.readers.values().map(|cursor| cursor.log).min() {
+            Some(slowest) => slowest,
+            None if self.next_reader == 0 => return,
+            None => self.log.end(),
+        };
+        if self.keep_history {
+            keep_from = keep_from.min(self.room_from);
+        }
+        while self.log.first < keep_from.min(self.log.end()) {
+            self.log.pop();
+        }
+    }
+
+    /// What comes next for a reader, whose cursor moves on; `None` if there is nothing.
+    fn pull(&mut self, id: u64) -> Option<Heard> {
+        let cursor = *self.readers.get(&id)?;
+        let behind = Cursor {
+            log: self.log.first.saturating_sub(cursor.log),
+            ring: self.ring.first.saturating_sub(cursor.ring),
+        };
+        let mut moved = Cursor { log: cursor.log + behind.log, ring: cursor.ring + behind.ring };
+        let heard = if behind.log + behind.ring > 0 {
+            Heard::Missed(behind.log + behind.ring)
+        } else {
+            let (said, other) = (self.log.get(cursor.log), self.ring.get(cursor.ring));
+            let item = match (said, other) {
+                (Some(said), Some(other)) if other.sequence < said.sequence => other,
+                (Some(said), _) => said,
+                (None, other) => other?,
+            };
+            let of_room = said.is_some_and(|said| said.sequence == item.sequence);
+            *(if of_room { &mut moved.log } else { &mut moved.ring }) += 1;
+            item.notice.clone().map_or(Heard::Forget, Heard::Notice)
+        };
+        self.readers.insert(id, moved);
+        if moved.log > cursor.log {
+            self.trim_log();
+        }
+        Some(heard)
+    }
+
+    /// Number of the next notice for a reader.
+    fn position(&self, id: u64) -> u64 {
+        let next = |part: &Part, place| part.get(place).map(|item| item.sequence);
+        let cursor = self.readers.get(&id);
+        let waiting = cursor.and_then(|cursor| {
+            let both = [next(&self.log, cursor.log), next(&self.ring, cursor.ring)];
+            both.into_iter().flatten().min()
+        });
+        waiting.unwrap_or(self.next)
+    }
+}
+
+/// One face's place in the feed.
+#[derive(Debug)]
+pub struct Reader {
+    feed: Feed,
+    id: u64,
+}
+
+impl Reader {
+    /// The next notice; waits for it for `patience`, or for ever if `None`.
+    pub fn next(&mut self, patience: Option<Duration>) -> Heard {
+        let shared = &self.feed.shared;
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        let mut state = shared.lock();
+        loop {
+            if let Some(heard) = state.pull(self.id) {
+                return heard;
+            }
+            if state.ended {
+                return Heard::Ended;
+            }
+            state = match deadline {
+                None => shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Heard::Nothing;
+                    }
+                    let waited = shared.wake.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// How far it has read: the number of the next notice for it, see [`Feed::position`].
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.feed.shared.lock().position(self.id)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.feed.shared.lock();
+        state.readers.remove(&self.id);
+        state.trim_log();
+    }
+}
+
+/// What members said, which nobody may miss.
+fn is_of_room(notice: &Notice) -> bool {
+    matches!(
+        notice,
+        Notice::Message { .. } | Notice::FileOffered { .. } | Notice::FileWithdrawn { .. }
+    )
+}
+
+/// Bytes that keeping a notice of the room costs, roughly.
+fn cost_bytes(notice: &Notice) -> usize {
+    let text = match notice {
+        Notice::Message { text, .. } => text.raw().len(),
+        Notice::FileOffered { file, .. } | Notice::FileWithdrawn { file, .. } => {
+            file.name.raw().len()
+        }
+        _ => 0,
+    };
+    text + 512
+}

@@ -1,0 +1,116 @@
+use super::*;
+use crate::router::ids::{EntryId, MemberId};
+use crate::router::notice::Who;
+use crate::router::text::Untrusted;
+
+fn remark(number: usize) -> Notice {
+    Notice::Remark { text: number.to_string() }
+}
+
+fn message(number: usize) -> Notice {
+    Notice::Message {
+        id: EntryId([0; 32]),
+        from: Who { id: MemberId([0; 32]), name: Untrusted::new("alice") },
+        text: Untrusted::new(number.to_string()),
+        time_ms: 0,
+        own: false,
+        history: false,
+        order: String::new(),
+        known: true,
+    }
+}
+
+fn rest(reader: &mut Reader) -> Vec<Heard> {
+    let next = || {
+        Some(reader.next(Some(Duration::ZERO)))
+            .filter(|heard| !matches!(heard, Heard::Nothing | Heard::Ended))
+    };
+    std::iter::from_fn(next).collect()
+}
+
+fn heard(notice: Notice) -> Heard {
+    Heard::Notice(Arc::new(notice))
+}
+
+#[test]
+fn readers_hear_everything_in_order_from_before_they_came() {
+    let feed = Feed::new(8, usize::MAX);
+    feed.push(remark(1));
+    feed.push(message(2));
+    let mut reader = feed.reader();
+    feed.push(remark(3));
+    feed.push(message(4));
+    assert!(reader.position() < feed.position());
+    let expected = [remark(1), message(2), remark(3), message(4)].map(heard);
+    assert_eq!(rest(&mut reader), expected);
+    assert_eq!(reader.position(), feed.position());
+    assert_eq!(reader.next(Some(Duration::ZERO)), Heard::Nothing);
+    feed.end();
+    assert_eq!(reader.next(None), Heard::Ended);
+}
+
+#[test]
+fn a_slow_reader_misses_remarks_and_is_told_but_no_message() {
+    let feed = Feed::new(2, usize::MAX);
+    let mut slow = feed.reader();
+    let mut quick = feed.reader();
+    for number in 0..5 {
+        feed.push(remark(number));
+        feed.push(message(number));
+        assert_eq!(rest(&mut quick).len(), 2);
+    }
+    let mut expected = vec![Heard::Missed(3)];
+    expected.extend((0..3).map(|number| heard(message(number))));
+    expected.extend([remark(3), message(3), remark(4), message(4)].map(heard));
+    assert_eq!(rest(&mut slow), expected);
+}
+
+#[test]
+fn what_everybody_read_is_dropped() {
+    let feed = Feed::new(2, usize::MAX);
+    let (mut first, mut second) = (feed.reader(), feed.reader());
+    (0..100).for_each(|number| feed.push(message(number)));
+    rest(&mut first);
+    assert_eq!(feed.shared.lock().log.items.len(), 100);
+    rest(&mut second);
+    assert_eq!(feed.shared.lock().log.items.len(), 0);
+    feed.push(message(1));
+    drop(second);
+    rest(&mut first);
+    assert_eq!(feed.shared.lock().log.bytes, 0);
+}
+
+#[test]
+fn history_lasts_until_the_room_is_left() {
+    let feed = Feed::new(0, usize::MAX);
+    feed.keep_history();
+    let mut first = feed.reader();
+    feed.push(message(1));
+    assert_eq!(rest(&mut first), [heard(message(1))]);
+    assert_eq!(rest(&mut feed.reader()), [heard(message(1))]);
+    feed.forget();
+    feed.push(message(2));
+    assert_eq!(rest(&mut first), [Heard::Forget, heard(message(2))]);
+    assert_eq!(rest(&mut feed.reader()), [heard(message(2))]);
+}
+
+#[test]
+fn a_reader_that_never_reads_costs_a_bounded_amount() {
+    let feed = Feed::new(2, 10 * cost_bytes(&message(100)));
+    let mut stalled = feed.reader();
+    (100..125).for_each(|number| feed.push(message(number)));
+    let mut expected = vec![Heard::Missed(15)];
+    expected.extend((115..125).map(|number| heard(message(number))));
+    assert_eq!(rest(&mut stalled), expected);
+}
+
+#[test]
+fn a_waiting_reader_is_woken() {
+    let feed = Feed::new(2, usize::MAX);
+    let mut reader = feed.reader();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || reader.next(None));
+        feed.push(remark(1));
+        assert_eq!(waiting.join().unwrap(), heard(remark(1)));
+    });
+}

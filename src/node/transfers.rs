@@ -1,0 +1,248 @@
+//! The bulk side of a node: performs the router's effects on files and lanes, on threads of its
+//! own, and answers with events.
+//!
+//! - Nothing here blocks the router thread: [`Transfers::perform`] takes short locks and hands the
+//!   work over. What cannot even begin is answered by the event that it returns.
+//! - No lock is held while an event is sent, so the router may be slow to take it.
+//! - Bulk bytes stay here; the router sees numbers.
+
+mod content;
+mod downloads;
+mod failures;
+mod fetching;
+mod hashing;
+mod owed;
+mod own;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use self::content::{Content, Contents};
+use self::hashing::HashJob;
+use self::pool::{Bounds, Pool};
+use crate::limits::Limits;
+use crate::net::Lanes;
+use crate::net::chunk::FetchLane;
+use crate::net::places::Places;
+use crate::net::serve::{Host, Sources, serve};
+use crate::net::stream::Channel;
+use crate::router::event::{Closed, Effect, Event};
+use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority};
+
+/// Files hashed at once; each takes all cores, and a short one need not wait for a long one.
+const HASH_THREADS: usize = 2;
+/// Threads for opening, verifying, finishing and rechecking files.
+const DISK_THREADS: usize = 4;
+/// Jobs that wait for one of those: more than all downloads and own offers ask for at a time.
+const WAITING_JOBS: usize = 4_096;
+
+/// All transfers of a node.
+pub struct Transfers {
+    shared: Arc<Shared>,
+    fetching: Pool<Vec<u8>>,
+    hashing: Pool<()>,
+    disk: Pool<()>,
+}
+
+/// What the threads share.
+struct Shared {
+    host: Host,
+    contents: Arc<Contents>,
+    folder: PathBuf,
+    state: Mutex<State>,
+    stopping: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: BTreeMap<ConnId, Lane>,
+    downloads: BTreeMap<FileId, Download>,
+    hash_jobs: BTreeMap<u64, Arc<HashJob>>,
+}
+
+/// What the router calls a download.
+struct Download {
+    turn: u64,
+    /// None until its partial file is open.
+    content: Option<Arc<Content>>,
+}
+
+#[derive(Clone)]
+enum Lane {
+    Fetch(Arc<FetchLane>),
+    Serve(Arc<TcpStream>),
+}
+
+impl Lane {
+    fn close(&self) {
+        match self {
+            Self::Fetch(lane) => lane.close(Closed::ByUs),
+            // A socket that is gone already needs no shutting down.
+            Self::Serve(socket) => drop(socket.shutdown(Shutdown::Both)),
+        }
+    }
+}
+
+impl Lanes for Transfers {
+    fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
+        Self::lane(self, conn, member, fetch, channel)
+    }
+}
+
+/// Forgets a lane when its thread is done with it.
+struct OpenLane<'a> {
+    shared: &'a Shared,
+    conn: ConnId,
+}
+
+impl Drop for OpenLane<'_> {
+    fn drop(&mut self) {
+        let lane = self.shared.lock().lanes.remove(&self.conn);
+        lane.iter().for_each(Lane::close);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+impl Transfers {
+    /// Transfers that report to `inbox` and save into `downloads`.
+    #[must_use]
+    pub fn new(inbox: Sender<Event>, limits: Arc<Limits>, downloads: PathBuf) -> Self {
+        let pool =
+            |name, threads, waiting, stack_bytes| Bounds { name, threads, waiting, stack_bytes };
+        // A thread reports its chunk before it is free for the next, which may be here by then.
+        let threads = limits.fetch_threads;
+        let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
+        let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
+        let shared = Shared {
+            host: Host { sources, places, inbox, limits },
+            contents: Arc::default(),
+            folder: downloads,
+            state: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        };
+        Self {
+            shared: Arc::new(shared),
+            fetching: Pool::new(fetching),
+            hashing: Pool::new(pool("hash", HASH_THREADS, WAITING_JOBS, STACK_LARGE_BYTES)),
+            disk: Pool::new(pool("disk", DISK_THREADS, WAITING_JOBS, STACK_SMALL_BYTES)),
+        }
+    }
+
+    /// Begins an effect on files or lanes; others are ignored. Never blocks. An event that it
+    /// returns is the answer, to be handled next: the router's own thread cannot wait for its
+    /// inbox.
+    #[must_use]
+    pub fn perform(&self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Hash { job, paths } => return self.hash(job, paths),
+            Effect::CancelHash { job } => {
+                let job = self.shared.lock().hash_jobs.remove(&job);
+                job.iter().for_each(|job| job.cancel());
+            }
+            Effect::Serve { file, job } => {
+                let job = self.shared.lock().hash_jobs.remove(&job);
+                if let Some(served) = job.as_ref().and_then(|job| job.served()) {
+                    self.shared.host.sources.insert(file, Arc::clone(served));
+                }
+            }
+            Effect::Unserve { file } => self.shared.host.sources.remove(&file),
+            Effect::OpenPart { file, turn, size, root, copy } => {
+                return self.open_part(downloads::Opening { file, turn, size, root, copy });
+            }
+            Effect::FetchList { file, turn, conn } => return self.fetch_list(file, turn, conn),
+            Effect::Fetch { file, turn, conn, chunk } => {
+                return self.fetch(file, turn, conn, chunk);
+            }
+            Effect::FinishPart { file, turn, name } => return self.finish_part(file, turn, name),
+            Effect::DropPart { file, turn } => self.drop_part(file, turn),
+            Effect::Recheck { file, chunk } => self.recheck(file, chunk),
+            _ => {}
+        }
+        None
+    }
+
+    /// Runs a lane that is open on the calling thread, the connection's own, until it has ended;
+    /// says how. `fetch`: this side asks.
+    #[must_use]
+    pub fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
+        let host = &self.shared.host;
+        let stuck = Duration::from_millis(host.limits.stuck_link_ms);
+        if channel.set_timeouts(stuck, stuck).is_err() {
+            return Closed::Gone;
+        }
+        if fetch {
+            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck));
+            let Some(_open) = self.open_lane(conn, Lane::Fetch(Arc::clone(&lane))) else {
+                return Closed::ByUs;
+            };
+            return lane.watch(Duration::from_millis(host.limits.lane_idle_ms));
+        }
+        lower_priority();
+        match self.open_lane(conn, Lane::Serve(Arc::clone(channel.socket()))) {
+            Some(_open) => serve(channel, member, host),
+            None => Closed::ByUs,
+        }
+    }
+
+    /// Counts a lane in and tells the router; `None` when there are too many, or no more to come.
+    fn open_lane(&self, conn: ConnId, lane: Lane) -> Option<OpenLane<'_>> {
+        let host = &self.shared.host;
+        {
+            let mut state = self.shared.lock();
+            let serves = |lane: &Lane| matches!(lane, Lane::Serve(_));
+            let serving = state.lanes.values().filter(|lane| serves(lane)).count();
+            let full = serves(&lane) && serving >= host.limits.serve_threads;
+            if full || self.shared.is_stopping() {
+                return None;
+            }
+            state.lanes.insert(conn, lane);
+        }
+        let open = OpenLane { shared: &self.shared, conn };
+        host.inbox.send(Event::LaneOpened { conn }).ok()?;
+        Some(open)
+    }
+
+    /// Ends a lane; its thread returns from [`Transfers::lane`] soon.
+    pub fn close_lane(&self, conn: ConnId) {
+        let lane = self.shared.lock().lanes.get(&conn).cloned();
+        lane.iter().for_each(Lane::close);
+    }
+
+    /// Ends everything soon: lanes, hashing, what waits. Partial files keep what is verified.
+    pub fn shutdown(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.host.places.close();
+        let state = std::mem::take(&mut *self.shared.lock());
+        state.lanes.values().for_each(Lane::close);
+        state.hash_jobs.values().for_each(|job| job.cancel());
+        self.fetching.stop();
+        self.hashing.stop();
+        self.disk.stop();
+    }
+
+    /// Waits for all threads of its own to end; false when some still run at `deadline`. Those of
+    /// the lanes belong to the connections.
+    pub fn join(&self, deadline: Instant) -> bool {
+        let ended = [self.fetching.join(deadline), self.hashing.join(deadline)];
+        self.disk.join(deadline) && ended == [true, true]
+    }
+}

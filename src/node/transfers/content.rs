@@ -1,0 +1,190 @@
+//! The downloads in progress, as far as they concern this disk.
+//!
+//! A partial file is held by one [`Content`], however often its download is begun and dropped:
+//! chunk threads of an earlier opening may still have it when the next one comes, and then share
+//! it. What was verified for one opening is verified for the next.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use crate::files::merkle::{FileTree, chunk_range};
+use crate::files::part::{Part, PartError};
+use crate::files::served::Served;
+use crate::net::lane::BATCH_BYTES;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::FileId;
+
+/// No opening of the router's, which counts them up.
+const NO_TURN: u64 = u64::MAX;
+
+/// A partial file and what is known of it.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) file: FileId,
+    pub(super) size: u64,
+    pub(super) part: Part,
+    /// What an earlier run said that it had.
+    claimed: Bitmap,
+    served: OnceLock<Arc<Served>>,
+    turn: AtomicU64,
+    /// The last field: told when the partial file is closed.
+    gone: Gone,
+}
+
+impl Content {
+    /// The verified chunks and the list of hashes, once that is known.
+    pub(super) fn served(&self) -> Option<&Arc<Served>> {
+        self.served.get()
+    }
+
+    /// Whether `turn` is still the opening that the router is interested in.
+    pub(super) fn is_for(&self, turn: u64) -> bool {
+        self.turn.load(Ordering::Acquire) == turn
+    }
+
+    /// The router is interested in this opening from here on.
+    pub(super) fn set_turn(&self, turn: u64) {
+        self.turn.store(turn, Ordering::Release);
+    }
+
+    /// The router has dropped the download: who works for it stops when convenient.
+    pub(super) fn abandon(&self) {
+        self.set_turn(NO_TURN);
+    }
+
+    /// The file has its name: whoever downloads it again begins with another.
+    pub(super) fn retire(&self) {
+        self.abandon();
+        self.gone.tell();
+    }
+
+    /// Takes the list of hashes, and verifies what is claimed while `go_on` says so.
+    pub(super) fn adopt(
+        &self,
+        tree: FileTree,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<&Arc<Served>, PartError> {
+        let served = match self.served.get() {
+            Some(served) => served,
+            None => {
+                let file = self.part.file()?;
+                self.served.get_or_init(|| Arc::new(Served::partial(tree, file)))
+            }
+        };
+        for chunk in self.claimed.iter().take_while(|_| go_on()) {
+            let expected = served.tree().chunk(chunk).filter(|_| !served.holds(chunk));
+            if let Some(expected) = expected
+                && self.part.verify_claimed(chunk, expected)?
+            {
+                served.set_held(chunk);
+            }
+        }
+        Ok(served)
+    }
+
+    /// Copies what is missing from another source of the same content, and verifies it on the
+    /// way. What the source cannot give is left to be fetched.
+    pub(super) fn copy_from(
+        &self,
+        source: &Served,
+        served: &Served,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), PartError> {
+        let mut buffer = vec![0; BATCH_BYTES];
+        for (chunk, expected) in (0..).zip(served.tree().chunks()) {
+            if !go_on() {
+                return Err(PartError::Cancelled);
+            }
+            let Some((mut offset, bytes)) = chunk_range(self.size, chunk) else { break };
+            let Some(mut writer) = self.part.writer(chunk) else { continue };
+            let end = offset + u64::from(bytes);
+            while offset < end {
+                let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+                let piece = buffer.get_mut(..left.min(BATCH_BYTES)).unwrap_or_default();
+                if source.read_at(offset, piece).is_err() {
+                    return Ok(());
+                }
+                writer.write(piece)?;
+                offset += piece.len() as u64;
+            }
+            if !writer.finish(expected)? {
+                return Ok(());
+            }
+            served.set_held(chunk);
+        }
+        Ok(())
+    }
+}
+
+/// Every partial file that this program has open.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    by_file: Mutex<BTreeMap<FileId, Weak<Content>>>,
+    changed: Condvar,
+}
+
+impl Contents {
+    /// The open partial file of `file`, or the one in `folder`, opened now. Waits while another
+    /// thread opens or closes it.
+    pub(super) fn obtain(
+        self: &Arc<Self>,
+        folder: &Path,
+        (file, size): (FileId, u64),
+        max_bytes: u64,
+    ) -> Result<Arc<Content>, PartError> {
+        let gone = match self.reserve(file) {
+            Ok(gone) => gone,
+            Err(open) => return Ok(open),
+        };
+        let (part, claimed) = Part::open(folder, &file, size, max_bytes)?;
+        let (served, turn) = (OnceLock::new(), AtomicU64::new(NO_TURN));
+        let content = Content { file, size, part, claimed, served, turn, gone };
+        let content = Arc::new(content);
+        self.lock().insert(file, Arc::downgrade(&content));
+        self.changed.notify_all();
+        Ok(content)
+    }
+
+    /// The right to open `file`, or what is open already.
+    fn reserve(self: &Arc<Self>, file: FileId) -> Result<Gone, Arc<Content>> {
+        let mut by_file = self.lock();
+        while let Some(known) = by_file.get(&file) {
+            if let Some(open) = known.upgrade() {
+                return Err(open);
+            }
+            by_file = self.changed.wait(by_file).unwrap_or_else(PoisonError::into_inner);
+        }
+        by_file.insert(file, Weak::new());
+        Ok(Gone { contents: Arc::clone(self), file, told: AtomicBool::new(false) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Weak<Content>>> {
+        self.by_file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes room for the next opening of a file: at the latest when it is dropped.
+#[derive(Debug)]
+struct Gone {
+    contents: Arc<Contents>,
+    file: FileId,
+    told: AtomicBool,
+}
+
+impl Gone {
+    fn tell(&self) {
+        // Once: afterwards there may be another one of this file.
+        if !self.told.swap(true, Ordering::AcqRel) {
+            self.contents.lock().remove(&self.file);
+            self.contents.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}

@@ -1,0 +1,213 @@
+//! Downloads: opening the partial file, fetching into it, and giving it its name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::content::Content;
+use super::owed::Owed;
+use super::{Download, Lane, Shared, Transfers, failures, fetching};
+use crate::files::merkle::{FileTree, chunk_count};
+use crate::files::names::stamp;
+use crate::files::served::Served;
+use crate::net::chunk::FetchLane;
+use crate::router::event::{Event, FetchError, PartState};
+use crate::router::ids::{ConnId, Digest32, FileId};
+use crate::router::notice::{Code, Failure};
+
+/// [`crate::router::event::Effect::OpenPart`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) file: FileId,
+    pub(super) turn: u64,
+    pub(super) size: u64,
+    pub(super) root: Digest32,
+    pub(super) copy: bool,
+}
+
+/// There are too many jobs for the disk: no node gets here within its limits.
+fn too_much() -> Failure {
+    Failure::new(Code::IoError, "too much is being done on this disk; try again later")
+}
+
+impl Transfers {
+    pub(super) fn open_part(&self, opening: Opening) -> Option<Event> {
+        let Opening { file, turn, .. } = opening;
+        let download = Download { turn, content: None };
+        let earlier = self.shared.lock().downloads.insert(file, download);
+        earlier.into_iter().for_each(|earlier| self.put_away(earlier));
+        let shared = Arc::clone(&self.shared);
+        let submitted = self.disk.submit(move |()| {
+            let failed = Event::PartOpened { file, turn, result: Err(failures::inside()) };
+            let owed = Owed::new(&shared.host.inbox, failed);
+            let result = shared.open_part(&opening);
+            owed.pay(Event::PartOpened { file, turn, result });
+        });
+        submitted.err().map(|_| Event::PartOpened { file, turn, result: Err(too_much()) })
+    }
+
+    pub(super) fn fetch_list(&self, file: FileId, turn: u64, conn: ConnId) -> Option<Event> {
+        let answer = move |result| Event::ListFetched { file, turn, conn, result };
+        let (content, lane) = match self.shared.fetchable(file, turn, conn) {
+            Ok(fetchable) => fetchable,
+            Err(error) => return Some(answer(Err(error))),
+        };
+        let shared = Arc::clone(&self.shared);
+        let submitted = self.fetching.submit(move |buffer| {
+            let owed = Owed::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
+            let result = fetching::list(&content, &lane, buffer)
+                .and_then(|tree| shared.adopt(&content, turn, tree).map_err(FetchError::Disk))
+                .map(|served| served.held());
+            owed.pay(answer(result));
+        });
+        submitted.err().map(|_| answer(Err(FetchError::Busy)))
+    }
+
+    pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, chunk: u32) -> Option<Event> {
+        let answer =
+            move |bytes, result| Event::ChunkFetched { file, turn, conn, chunk, bytes, result };
+        let (content, lane) = match self.shared.fetchable(file, turn, conn) {
+            Ok(fetchable) => fetchable,
+            Err(error) => return Some(answer(0, Err(error))),
+        };
+        let shared = Arc::clone(&self.shared);
+        let submitted = self.fetching.submit(move |buffer| {
+            let owed = Owed::new(&shared.host.inbox, answer(0, Err(FetchError::Lane)));
+            match content.served() {
+                Some(served) if content.is_for(turn) => {
+                    let fetched = fetching::chunk(&content, served, &lane, chunk, buffer);
+                    owed.pay(answer(fetched.bytes, fetched.result));
+                }
+                _ => owed.pay(answer(0, Err(fetching::not_open()))),
+            }
+        });
+        submitted.err().map(|_| answer(0, Err(FetchError::Busy)))
+    }
+
+    pub(super) fn finish_part(&self, file: FileId, turn: u64, name: String) -> Option<Event> {
+        let answer = move |result| Event::PartFinished { file, turn, result };
+        let shared = Arc::clone(&self.shared);
+        let submitted = self.disk.submit(move |()| {
+            let owed = Owed::new(&shared.host.inbox, answer(Err(failures::inside())));
+            owed.pay(answer(shared.finish_part(file, turn, &name)));
+        });
+        submitted.err().map(|_| answer(Err(too_much())))
+    }
+
+    pub(super) fn drop_part(&self, file: FileId, turn: u64) {
+        let dropped = self.shared.lock().take_download(file, turn);
+        dropped.into_iter().for_each(|dropped| self.put_away(dropped));
+    }
+
+    /// Ends the interest in a download. Its file is closed elsewhere, for that takes its time.
+    fn put_away(&self, download: Download) {
+        let Some(content) = download.content else { return };
+        content.abandon();
+        if let Some(served) = content.served() {
+            self.shared.host.sources.remove_this(&content.file, served);
+        }
+        // If there is no room for the job the file is closed here: late beats never.
+        let _ = self.disk.submit(move |()| drop(content));
+    }
+}
+
+impl super::State {
+    fn take_download(&mut self, file: FileId, turn: u64) -> Option<Download> {
+        let current = self.downloads.get(&file).is_some_and(|download| download.turn == turn);
+        if current { self.downloads.remove(&file) } else { None }
+    }
+
+    fn content(&self, file: FileId, turn: u64) -> Option<Arc<Content>> {
+        let download = self.downloads.get(&file).filter(|download| download.turn == turn)?;
+        download.content.clone()
+    }
+}
+
+impl Shared {
+    fn fetchable(
+        &self,
+        file: FileId,
+        turn: u64,
+        conn: ConnId,
+    ) -> Result<(Arc<Content>, Arc<FetchLane>), FetchError> {
+        let state = self.lock();
+        let content = state.content(file, turn).ok_or_else(fetching::not_open)?;
+        match state.lanes.get(&conn) {
+            Some(Lane::Fetch(lane)) => Ok((content, Arc::clone(lane))),
+            _ => Err(FetchError::Lane),
+        }
+    }
+
+    fn open_part(&self, opening: &Opening) -> Result<PartState, Failure> {
+        let Opening { file, turn, size, .. } = *opening;
+        let max_bytes = self.host.limits.file_bytes;
+        let opened = self.contents.obtain(&self.folder, (file, size), max_bytes);
+        let content = opened.map_err(|error| failures::of_part(&error))?;
+        {
+            let mut state = self.lock();
+            let current = state.downloads.get_mut(&file).filter(|current| current.turn == turn);
+            let Some(current) = current else { return Ok(PartState::NeedsList) };
+            content.set_turn(turn);
+            current.content = Some(Arc::clone(&content));
+        }
+        let source = self.host.sources.get(&file);
+        let known = match content.served() {
+            Some(served) => Some(served.tree().clone()),
+            None => short_tree(opening).or_else(|| Some(source.as_ref()?.tree().clone())),
+        };
+        let Some(tree) = known else { return Ok(PartState::NeedsList) };
+        let served = self.adopt(&content, turn, tree)?;
+        let source = source.filter(|source| opening.copy && !Arc::ptr_eq(source, &served));
+        if let Some(source) = source.filter(|source| source.unchanged()) {
+            let go_on = || content.is_for(turn) && !self.is_stopping();
+            let copied = content.copy_from(&source, &served, &go_on);
+            copied.map_err(|error| failures::of_part(&error))?;
+            if content.part.is_complete() {
+                return Ok(PartState::Complete);
+            }
+        }
+        Ok(PartState::Verified(served.held()))
+    }
+
+    /// Takes the list of hashes for a download: from here on it is served as far as it has come.
+    fn adopt(&self, content: &Content, turn: u64, tree: FileTree) -> Result<Arc<Served>, Failure> {
+        let go_on = || content.is_for(turn) && !self.is_stopping();
+        let adopted = content.adopt(tree, &go_on);
+        let served = Arc::clone(adopted.map_err(|error| failures::of_part(&error))?);
+        if go_on() {
+            self.host.sources.insert_if_absent(content.file, Arc::clone(&served));
+        }
+        Ok(served)
+    }
+
+    fn finish_part(&self, file: FileId, turn: u64, name: &str) -> Result<PathBuf, Failure> {
+        let content = self.lock().content(file, turn).ok_or_else(failures::inside)?;
+        // Without a time zone the time is that of Greenwich.
+        let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
+        let finished = content.part.finish(name, &stamp(now));
+        let path = finished.map_err(|error| failures::of_part(&error))?;
+        content.retire();
+        if let Some(served) = content.served() {
+            match served.finished(path.clone()) {
+                Ok(()) => self.host.sources.insert_if_absent(file, Arc::clone(served)),
+                Err(error) => {
+                    tracing::warn!(%error, "a finished download is not served");
+                    self.host.sources.remove_this(&file, served);
+                }
+            }
+        }
+        self.lock().take_download(file, turn);
+        Ok(path)
+    }
+}
+
+/// The list of a file that needs none: a chunk of its own is its root, an empty one has nothing.
+fn short_tree(opening: &Opening) -> Option<FileTree> {
+    let hashes = match chunk_count(opening.size) {
+        0 => Vec::new(),
+        1 => vec![opening.root],
+        _ => return None,
+    };
+    FileTree::verified(&opening.file, opening.size, hashes)
+}

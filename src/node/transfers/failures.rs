@@ -1,0 +1,42 @@
+//! What the files on this disk did not allow, in the codes of the contract.
+
+use crate::files::hash::HashError;
+use crate::files::part::PartError;
+use crate::files::source::SendError;
+use crate::router::notice::{Code, Failure};
+
+/// Why a file cannot be offered.
+pub(super) fn of_send(error: &SendError) -> Failure {
+    let code = match error {
+        SendError::NotFound { .. } => Code::FileNotFound,
+        SendError::Folder { .. } | SendError::NotAFile { .. } => Code::NotAFile,
+        SendError::Permission { .. } => Code::PermissionDenied,
+        SendError::TooLarge { .. } | SendError::Io { .. } => Code::IoError,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// Why a file could not be hashed.
+pub(super) fn of_hash(error: &HashError) -> Failure {
+    let code = match error {
+        HashError::Cancelled => Code::Cancelled,
+        HashError::Changed | HashError::Read(_) => Code::IoError,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// Why a download cannot go on.
+pub(super) fn of_part(error: &PartError) -> Failure {
+    let code = match error {
+        PartError::DiskFull { .. } => Code::DiskFull,
+        PartError::Permission { .. } | PartError::ReadOnly { .. } => Code::PermissionDenied,
+        PartError::Cancelled => Code::Cancelled,
+        _ => Code::IoError,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// A mistake of the program: a panic in the work that this is the answer to.
+pub(super) fn inside() -> Failure {
+    Failure::new(Code::IoError, "klatch failed inside; please report this")
+}

@@ -1,0 +1,91 @@
+//! Hashing files of the user's own, so that they can be offered.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::failures;
+use crate::files::hash::hash_file;
+use crate::files::names::offer_name;
+use crate::files::served::Served;
+use crate::files::source::{SendError, open};
+use crate::router::event::{Event, Hashed};
+use crate::router::notice::{Code, Failure};
+
+/// Progress is told at most so often.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// A file that is being hashed, or was and waits to be served.
+#[derive(Debug, Default)]
+pub(super) struct HashJob {
+    cancelled: AtomicBool,
+    served: OnceLock<Arc<Served>>,
+}
+
+impl HashJob {
+    /// Ends the work soon.
+    pub(super) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// The hashed file, ready to be served.
+    pub(super) fn served(&self) -> Option<&Arc<Served>> {
+        self.served.get()
+    }
+
+    /// Hashes the first of `paths` that exists, on all cores, and tells `inbox` how far it is.
+    pub(super) fn run(
+        &self,
+        job: u64,
+        paths: &[String],
+        max_bytes: u64,
+        inbox: &Sender<Event>,
+    ) -> Result<Hashed, Failure> {
+        let (path, file, stamp) = open_first(paths, max_bytes)?;
+        let told = Mutex::new(Instant::now());
+        let progress = |bytes_done| {
+            // Who finds it locked has nothing newer to tell.
+            if let Ok(mut told) = told.try_lock()
+                && told.elapsed() >= PROGRESS
+            {
+                *told = Instant::now();
+                let (path, size) = (path.clone(), stamp.len);
+                // Without a router nobody wants to know.
+                let _ = inbox.send(Event::HashProgressed { job, path, bytes_done, size });
+            }
+        };
+        let threads = available_parallelism().map_or(1, |cores| cores.get());
+        let tree = hash_file(&file, stamp.len, threads, &progress, &self.cancelled)
+            .map_err(|error| failures::of_hash(&error))?;
+        let name = offer_name(&path);
+        let (id, size, root) = (tree.id(), tree.len(), *tree.root());
+        let served = Arc::new(Served::complete(tree, file, path.clone(), stamp));
+        self.served.get_or_init(|| served);
+        Ok(Hashed { path, name, file: id, size, root })
+    }
+}
+
+fn open_first(
+    paths: &[String],
+    max_bytes: u64,
+) -> Result<(PathBuf, std::fs::File, crate::files::source::Stamp), Failure> {
+    let nothing = Failure::new(Code::FileNotFound, "cannot send a file: no path was given");
+    let mut failure = nothing;
+    for (index, path) in paths.iter().enumerate() {
+        let path = std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_owned());
+        match open(&path, max_bytes) {
+            Ok((file, stamp)) => return Ok((path, file, stamp)),
+            // What was typed is what the user knows; further candidates are our reading of it.
+            Err(error @ SendError::NotFound { .. }) if index == 0 => {
+                failure = failures::of_send(&error);
+            }
+            Err(SendError::NotFound { .. }) => {}
+            Err(error) => return Err(failures::of_send(&error)),
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,33 @@
+//! Answers that the router waits for.
+
+use crossbeam_channel::Sender;
+
+use crate::router::event::Event;
+
+/// An event that the router waits for. It is sent however the work ends: a panic in it sends
+/// what was given at the beginning.
+pub(super) struct Owed<'a> {
+    inbox: &'a Sender<Event>,
+    otherwise: Option<Event>,
+}
+
+impl<'a> Owed<'a> {
+    /// Owes `inbox` an event; `otherwise` is the one that says that the work failed.
+    pub(super) fn new(inbox: &'a Sender<Event>, otherwise: Event) -> Self {
+        Self { inbox, otherwise: Some(otherwise) }
+    }
+
+    /// Pays.
+    pub(super) fn pay(mut self, event: Event) {
+        self.otherwise = Some(event);
+    }
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        if let Some(event) = self.otherwise.take() {
+            // Without a router nobody waits.
+            let _ = self.inbox.send(event);
+        }
+    }
+}

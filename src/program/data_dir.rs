@@ -1,0 +1,164 @@
+//! The data directory: whose identity this is, and that only one program uses it at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+
+use crate::config::DataDir;
+use crate::crypto::identity::Identity;
+use crate::router::notice::{Code, Failure};
+
+/// The seed of the identity, as 64 hex digits and a line feed.
+const IDENTITY: &str = "identity";
+/// Held with a lock while a program runs.
+const LOCK: &str = "lock";
+
+/// An identity for this run, and what holds the directory for it.
+#[derive(Debug)]
+pub struct Held {
+    /// The identity.
+    pub identity: Identity,
+    /// It ends with this run, for this reason.
+    pub temporary: Option<String>,
+    /// Released when dropped; `None` for a temporary identity.
+    _lock: Option<File>,
+}
+
+impl Held {
+    fn temporary(reason: impl Into<String>) -> Self {
+        Self { identity: Identity::generate(), temporary: Some(reason.into()), _lock: None }
+    }
+}
+
+/// Opens the data directory, making it and an identity if need be; `None` is `--ephemeral`.
+///
+/// A default directory that another klatch uses gives a temporary identity; one that a person
+/// chose is an error then.
+///
+/// # Errors
+/// `data_dir_in_use` and `data_dir_not_writable`, with the path and what to do.
+pub fn open(dir: Option<&DataDir>) -> Result<Held, Failure> {
+    let Some(dir) = dir else { return Ok(Held::temporary("--ephemeral")) };
+    let path = &dir.path;
+    let lock = lock(path).map_err(|error| not_writable(path, &error))?;
+    let Some(lock) = lock else {
+        if dir.chosen {
+            let text = format!(
+                "another klatch uses the data directory {}: end it, or choose another --data-dir",
+                path.display()
+            );
+            return Err(Failure::new(Code::DataDirInUse, text));
+        }
+        return Ok(Held::temporary(format!("another klatch uses {}", path.display())));
+    };
+    let identity =
+        read_or_make(&path.join(IDENTITY)).map_err(|error| not_writable(path, &error))?;
+    Ok(Held { identity, temporary: None, _lock: Some(lock) })
+}
+
+fn not_writable(path: &Path, error: &io::Error) -> Failure {
+    let text = format!(
+        "cannot use the data directory {}: {error}; choose another --data-dir, or --ephemeral",
+        path.display()
+    );
+    Failure::new(Code::DataDirNotWritable, text)
+}
+
+/// `None` when another program holds it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn read_or_make(path: &Path) -> io::Result<Identity> {
+    match File::open(path) {
+        Ok(file) => read(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(file: File) -> io::Result<Identity> {
+    let mut text = String::new();
+    file.take(128).read_to_string(&mut text)?;
+    let digits = text.trim_end();
+    let mut seed = [0; 32];
+    let whole = digits.len() == 64
+        && HEXLOWER.decode_mut(digits.as_bytes(), &mut seed).is_ok_and(|n| n == seed.len());
+    if !whole {
+        let text = format!("its file \"{IDENTITY}\" is damaged: remove it for a new identity");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(Identity::from_seed(seed))
+}
+
+/// Writes a new identity so that it is there whole or not at all.
+fn make(path: &Path) -> io::Result<Identity> {
+    let identity = Identity::generate();
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".identity-").tempfile_in(dir)?;
+    writeln!(file, "{}", HEXLOWER.encode(&identity.seed()))?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    fs::File::open(dir)?.sync_all()?;
+    Ok(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn at(path: &Path, chosen: bool) -> DataDir {
+        DataDir { path: path.to_owned(), chosen }
+    }
+
+    #[test]
+    fn an_identity_is_made_once_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = at(&home.path().join("a/klatch"), true);
+        let first = open(Some(&dir)).unwrap();
+        let mode = fs::metadata(dir.path.join(IDENTITY)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let public = first.identity.public();
+        drop(first);
+        assert_eq!(open(Some(&dir)).unwrap().identity.public(), public);
+    }
+
+    #[test]
+    fn a_second_program_is_refused_or_gets_a_temporary_identity() {
+        let home = tempfile::tempdir().unwrap();
+        let first = open(Some(&at(home.path(), true))).unwrap();
+        let refused = open(Some(&at(home.path(), true))).unwrap_err();
+        assert_eq!(refused.code, Code::DataDirInUse);
+        let second = open(Some(&at(home.path(), false))).unwrap();
+        assert!(second.temporary.is_some());
+        assert_ne!(second.identity.public(), first.identity.public());
+    }
+
+    #[test]
+    fn a_damaged_identity_and_a_file_in_the_way_are_said_clearly() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(IDENTITY), "abc").unwrap();
+        let failure = open(Some(&at(home.path(), true))).unwrap_err();
+        assert_eq!(failure.code, Code::DataDirNotWritable);
+        assert!(failure.text.contains("damaged"), "{}", failure.text);
+        let file = home.path().join("file");
+        fs::write(&file, "").unwrap();
+        let failure = open(Some(&at(&file.join("dir"), true))).unwrap_err();
+        assert_eq!(failure.code, Code::DataDirNotWritable);
+    }
+}

@@ -1,0 +1,171 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::crypto::identity::Identity;
+use crate::limits::Limits;
+use crate::router::ids::{LogNonce, RoomId};
+use crate::router::signed::{EntryBody, Kind};
+
+const ROOM: RoomId = RoomId([7; 32]);
+
+struct Author {
+    me: Identity,
+    chain: Chain,
+}
+
+impl Author {
+    fn new(seed: u8) -> Self {
+        let me = Identity::from_seed([seed; 32]);
+        let chain = Chain { author: MemberId(me.public()), nonce: LogNonce([seed; 8]) };
+        Self { me, chain }
+    }
+
+    fn says(
+        &self,
+        text: &str,
+        prev: Option<&Arc<SignedEntry>>,
+        parents: &[&Arc<SignedEntry>],
+    ) -> Arc<SignedEntry> {
+        let body = EntryBody {
+            chain: self.chain,
+            seq: prev.map_or(1, |prev| prev.body.seq + 1),
+            prev: prev.map(|prev| prev.id),
+            parents: parents.iter().map(|parent| refer(parent)).collect(),
+            time_ms: 0,
+            kind: Kind::Text(text.into()),
+        };
+        SignedEntry::sign(&ROOM, &self.me, body)
+    }
+}
+
+fn refer(entry: &SignedEntry) -> EntryRef {
+    EntryRef { chain: entry.body.chain, seq: entry.body.seq, id: entry.id }
+}
+
+fn log_of(entries: &[&Arc<SignedEntry>]) -> Log {
+    let mut log = Log::new();
+    for entry in entries {
+        log.place(entry, &Limits::default());
+    }
+    log
+}
+
+/// Asks `from` whatever `log` lacks of a chain until neither side has news, as links do.
+fn repair(log: &mut Log, from: &Log, chain: Chain) {
+    let limits = Limits::default();
+    let mut probe = None;
+    for _ in 0..10 {
+        let Some(have) = from.have(&chain) else { return };
+        let behind = match log.lacks(&have, &limits) {
+            None => return,
+            Some(Ok(behind)) => probe.unwrap_or(behind).min(behind),
+            Some(Err(())) => probe.unwrap_or(0),
+        };
+        for entry in from.answer(&[Wanted { chain, from: behind }], &limits) {
+            if log.place(&entry, &limits) == Placed::Conflict {
+                probe = Some(0);
+            }
+        }
+    }
+}
+
+fn texts(log: &mut Log) -> Vec<(Order, EntryId)> {
+    let entries: Vec<_> = log.entries().cloned().collect();
+    let mut texts: Vec<_> = entries.iter().map(|e| (log.order_of(e), e.id)).collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn whatever_the_order_of_arrival_the_order_of_entries_is_one() {
+    let (alice, bob) = (Author::new(1), Author::new(2));
+    let a1 = alice.says("hello", None, &[]);
+    let b1 = bob.says("hi", None, &[&a1]);
+    let a2 = alice.says("how are you?", Some(&a1), &[&b1]);
+    let mut one = log_of(&[&a1, &b1, &a2]);
+    let mut other = log_of(&[&a2, &b1, &a1]);
+    assert_eq!(texts(&mut one), texts(&mut other));
+    let order: Vec<_> = texts(&mut one).into_iter().map(|(_, id)| id).collect();
+    assert_eq!(order, [a1.id, b1.id, a2.id]);
+    assert_eq!(other.place(&a2, &Limits::default()), Placed::Known);
+}
+
+#[test]
+fn a_forked_chain_keeps_its_prefix_on_all_sides() {
+    let eve = Author::new(3);
+    let e1 = eve.says("one", None, &[]);
+    let (a2, b2) = (eve.says("to alice", Some(&e1), &[]), eve.says("to bob", Some(&e1), &[]));
+    let a3 = eve.says("more to alice", Some(&a2), &[]);
+    let mut alice = log_of(&[&e1, &a2, &a3]);
+    let mut bob = log_of(&[&e1, &b2]);
+    repair(&mut bob, &alice, eve.chain);
+    repair(&mut alice, &bob, eve.chain);
+    assert_eq!(texts(&mut alice), texts(&mut bob));
+    assert_eq!(texts(&mut alice).len(), 1);
+    assert!(alice.is_forked(&eve.chain) && bob.is_forked(&eve.chain));
+    assert_eq!(alice.have(&eve.chain), bob.have(&eve.chain));
+    assert_eq!(alice.place(&a3, &Limits::default()), Placed::Known);
+}
+
+#[test]
+fn a_fork_is_found_at_its_first_difference_even_if_that_was_withheld() {
+    let eve = Author::new(3);
+    let e1 = eve.says("one", None, &[]);
+    let (a2, b2) = (eve.says("two", Some(&e1), &[]), eve.says("zwei", Some(&e1), &[]));
+    let (a3, b3) = (eve.says("three", Some(&a2), &[]), eve.says("drei", Some(&b2), &[]));
+    let mut alice = log_of(&[&e1, &a2, &a3]);
+    let mut bob = log_of(&[&e1, &b2, &b3]);
+    // Eve shows each the other's third entry, and withholds the second.
+    assert_eq!(alice.place(&b3, &Limits::default()), Placed::Conflict);
+    assert_eq!(bob.place(&a3, &Limits::default()), Placed::Conflict);
+    repair(&mut alice, &bob, eve.chain);
+    repair(&mut bob, &alice, eve.chain);
+    assert_eq!(texts(&mut alice), texts(&mut bob));
+    assert_eq!(texts(&mut alice).len(), 1);
+}
+
+#[test]
+fn what_refers_to_a_fork_is_not_held_up_by_it() {
+    let (eve, bob) = (Author::new(3), Author::new(2));
+    let e1 = eve.says("one", None, &[]);
+    let f1 = eve.says("eins", None, &[]);
+    let f2 = eve.says("zwei", Some(&f1), &[]);
+    let b1 = bob.says("I saw the other one", None, &[&f2]);
+    let mut log = log_of(&[&e1, &b1]);
+    assert_eq!(log.chain_len(&bob.chain), 0);
+    let Placed::Forked(woken) = log.place(&f1, &Limits::default()) else { panic!("no fork") };
+    assert_eq!(woken.len(), 1);
+    assert_eq!(log.chain_len(&bob.chain), 1);
+    assert_eq!(texts(&mut log).len(), 1);
+}
+
+#[test]
+fn poison_waits_within_bounds_and_others_flow() {
+    let limits = Limits { waiting_entries: 8, ..Limits::default() };
+    let (eve, bob) = (Author::new(3), Author::new(2));
+    let never = Author::new(9).says("nobody has this", None, &[]);
+    let mut log = Log::new();
+    let mut prev = None;
+    for _ in 0..100 {
+        let entry = eve.says("waits for ever", prev.as_ref(), &[&never]);
+        log.place(&entry, &limits);
+        prev = Some(entry);
+    }
+    assert!(log.waiting_count() <= 8);
+    let b1 = bob.says("hello", None, &[]);
+    assert_eq!(log.place(&b1, &limits), Placed::Accepted(vec![b1.clone()]));
+}
+
+#[test]
+fn nothing_is_asked_that_would_be_refused() {
+    let limits = Limits { chains: 1, ..Limits::default() };
+    let (alice, bob) = (Author::new(1), Author::new(2));
+    let a1 = alice.says("hello", None, &[]);
+    let mut log = Log::new();
+    log.place(&a1, &limits);
+    let theirs = Have { chain: bob.chain, len: 1 << 60, head: EntryId([1; 32]), forked: false };
+    assert_eq!(log.lacks(&theirs, &limits), None);
+    assert_eq!(log.lacks(&theirs, &Limits::default()), Some(Ok(0)));
+    let more = Have { chain: alice.chain, len: 5, ..theirs };
+    assert_eq!(log.lacks(&more, &limits), Some(Ok(1)));
+}

@@ -1,0 +1,117 @@
+//! The clock of connections: agreements that take too long, pings, silence, and what is due to be
+//! said.
+
+use super::Router;
+use super::event::{Closed, Effect};
+use super::links::{Conn, Link, Stage};
+use super::message::Why;
+use super::repair::ANSWER_MS;
+use super::time::{Earliest, Millis};
+
+impl Router {
+    /// Handshakes that take too long after the peer is known, pings, and silence.
+    pub(super) fn link_timers(&mut self) {
+        let ids: Vec<_> = self.conns.keys().copied().collect();
+        for id in ids {
+            let Some(conn) = self.conns.get(&id) else { continue };
+            match &conn.stage {
+                Stage::Agreeing(agreement) => {
+                    let doubted = agreement.doubts;
+                    let member = agreement.member;
+                    if self.now >= self.admit_by(conn) {
+                        self.refuse(id, Why::Busy);
+                    } else if doubted
+                        .is_some_and(|at| self.now >= at.plus(self.limits().duplicate_ping_ms))
+                    {
+                        if let Some((older, _)) = self.link_of(&member) {
+                            self.effect(Effect::Close { conn: older });
+                            self.forget_conn(older, Closed::Silent, None);
+                        }
+                        if let Some(Stage::Agreeing(agreement)) =
+                            self.conns.get_mut(&id).map(|conn| &mut conn.stage)
+                        {
+                            agreement.doubts = None;
+                        }
+                        self.agree(id);
+                    }
+                }
+                Stage::Linked(link) => {
+                    let (heard, pinged, congested) = (link.heard, link.pinged, link.congested);
+                    let limits = self.limits();
+                    if self.now >= heard.plus(limits.dead_after_ms)
+                        || congested.is_some_and(|at| self.now >= at.plus(limits.stuck_link_ms))
+                    {
+                        self.effect(Effect::Close { conn: id });
+                        self.forget_conn(id, Closed::Silent, None);
+                    } else if pinged.is_none() && self.now >= heard.plus(limits.ping_after_idle_ms)
+                    {
+                        self.ping(id);
+                    } else if link_due(link, self.now).is_some_and(|at| at <= self.now) {
+                        self.dirty.insert(id);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn link_deadlines(&self, earliest: &mut Earliest) {
+        let limits = self.limits();
+        for conn in self.conns.values() {
+            match &conn.stage {
+                Stage::Agreeing(agreement) => {
+                    earliest.at(self.admit_by(conn));
+                    if let Some(at) = agreement.doubts {
+                        earliest.at(at.plus(limits.duplicate_ping_ms));
+                    }
+                }
+                Stage::Linked(link) => {
+                    earliest.at(link.heard.plus(if link.pinged.is_some() {
+                        limits.dead_after_ms
+                    } else {
+                        limits.ping_after_idle_ms
+                    }));
+                    if let Some(at) = link.congested {
+                        earliest.at(at.plus(limits.stuck_link_ms));
+                    } else if let Some(at) = link_due(link, self.now) {
+                        earliest.at(at.max(self.now));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn admit_by(&self, conn: &Conn) -> Millis {
+        let limits = self.limits();
+        conn.began.plus(if conn.with_password {
+            limits.password_deadline_ms
+        } else {
+            limits.handshake_deadline_ms
+        })
+    }
+}
+
+/// When a link has something to say without any event.
+fn link_due(link: &Link, now: Millis) -> Option<Millis> {
+    let mut earliest = Earliest::default();
+    if !link.say_haves.is_empty()
+        && let Some(at) = link.say_haves_at
+    {
+        earliest.at(at);
+    }
+    if !link.say_gained.is_empty()
+        && let Some(at) = link.say_gained_at
+    {
+        earliest.at(at);
+    }
+    if link.vector.is_some() || !link.say_hosting.is_empty() || !link.say_presence.is_empty() {
+        earliest.at(Millis(0));
+    }
+    if let Some(asked) = &link.asked {
+        earliest.at(if asked.expired { asked.until.plus(ANSWER_MS) } else { asked.until });
+    } else if !link.behind.is_empty() && link.rests_until > now {
+        earliest.at(link.rests_until);
+    }
+    earliest.0
+}

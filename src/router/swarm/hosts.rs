@@ -1,0 +1,109 @@
+//! What others hold, as they say.
+
+use super::{BITMAPS_MAX_BYTES, Router};
+use crate::files::merkle;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::links::{Hosting, Link};
+use crate::router::message::Held;
+
+impl Router {
+    pub(in crate::router) fn hosting(
+        &mut self,
+        conn: ConnId,
+        file: FileId,
+        held: Held,
+        fetching: bool,
+    ) {
+        let most = self.limits().hosted_files_per_member;
+        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let known = link.hosting.get(&file);
+        if known.is_none() && link.hosting.len() >= most {
+            return;
+        }
+        let wants = fetching && !known.is_some_and(|hosting| hosting.fetching);
+        let others = link.bitmap_bytes - known.map_or(0, bitmap_bytes);
+        let held = match held {
+            Held::All => None,
+            Held::Some(bitmap) if chunks.is_some_and(|chunks| chunks != bitmap.len()) => return,
+            Held::Some(bitmap) => Some(bitmap),
+        };
+        let hosting = Hosting { held, fetching };
+        let bytes = others + bitmap_bytes(&hosting);
+        if bytes > BITMAPS_MAX_BYTES {
+            return;
+        }
+        link.bitmap_bytes = bytes;
+        link.hosting.insert(file, hosting);
+        if wants && self.sharing.files().contains(&file) {
+            self.mark_link(conn, |link| {
+                link.say_hosting.insert(file);
+            });
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    pub(in crate::router) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
+        for chunk in chunks {
+            let new = held.insert(*chunk);
+            let counts =
+                self.swarm.downloads.get_mut(&file).and_then(|download| download.hosts_of.as_mut());
+            if let (true, Some(count)) = (new, counts.and_then(|c| c.get_mut(*chunk as usize))) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId) {
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        if let Some(hosting) = link.hosting.remove(&file) {
+            link.bitmap_bytes -= bitmap_bytes(&hosting);
+        }
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    /// A host lacks a chunk (or the list) of a file of so many chunks although it said otherwise;
+    /// what it says next counts again.
+    pub(super) fn not_held(
+        &mut self,
+        host: &MemberId,
+        file: FileId,
+        chunk: Option<u32>,
+        chunks: u32,
+    ) {
+        let Some((conn, _)) = self.link_of(host) else { return };
+        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let Some(hosting) = link.hosting.get_mut(&file) else { return };
+        let others = link.bitmap_bytes - bitmap_bytes(hosting);
+        match chunk {
+            Some(chunk) => {
+                hosting.held.get_or_insert_with(|| Bitmap::all(chunks)).remove(chunk);
+            }
+            None => hosting.held = Some(Bitmap::none(chunks)),
+        }
+        link.bitmap_bytes = others + bitmap_bytes(hosting);
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.hosts_of = None;
+        }
+    }
+
+    pub(in crate::router) fn hosts_changed(&mut self, link: &Link) {
+        for file in link.hosting.keys() {
+            if let Some(download) = self.swarm.downloads.get_mut(file) {
+                download.hosts_of = None;
+            }
+        }
+    }
+}
+
+/// What remembering it costs, in bytes of bitmap.
+fn bitmap_bytes(hosting: &Hosting) -> usize {
+    hosting.held.as_ref().map_or(0, |held| (held.len() as usize).div_ceil(8))
+}

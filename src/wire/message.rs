@@ -1,0 +1,290 @@
+//! What linked nodes say to each other.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::{Blob, Signature};
+use super::{WireError, WireRefusal, at_most, encode as encode_json};
+use crate::limits::Limits;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RoomId};
+use crate::router::message::{Have, Held, Message, Wanted};
+use crate::router::signed::{Chain, SignedEntry, SignedPresence, SignedRecord};
+
+/// New chunks in one message at most.
+pub const GAINED_MAX: usize = 4_096;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Wire<'a> {
+    Ready {
+        port: u16,
+        seen: IpAddr,
+    },
+    Refuse(WireRefusal<'a>),
+    Record {
+        bytes: Blob<'a>,
+        signature: Signature,
+        mac: Digest32,
+    },
+    Presence(WireSigned<'a>),
+    Entry(WireSigned<'a>),
+    Have {
+        list: Vec<WireHave>,
+    },
+    Receipt {
+        holder: MemberId,
+        have: WireHave,
+    },
+    Ask {
+        number: u32,
+        chains: Vec<WireWanted>,
+    },
+    Answer {
+        number: u32,
+        entries: Vec<WireSigned<'a>>,
+        last: bool,
+    },
+    Ping {
+        number: u32,
+    },
+    Pong {
+        number: u32,
+    },
+    Hosting {
+        file: FileId,
+        /// Chunks of the file, and which of them are held; absent when all are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chunks: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<Blob<'a>>,
+        fetching: bool,
+    },
+    Gained {
+        file: FileId,
+        chunks: Vec<u32>,
+    },
+    Dropped {
+        file: FileId,
+    },
+    LaneWanted,
+    BadChunk {
+        file: FileId,
+        chunk: u32,
+    },
+    /// Something that a later version says.
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSigned<'a> {
+    bytes: Blob<'a>,
+    signature: Signature,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireHave {
+    author: MemberId,
+    nonce: LogNonce,
+    len: u64,
+    head: EntryId,
+    #[serde(default)]
+    forked: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireWanted {
+    author: MemberId,
+    nonce: LogNonce,
+    from: u64,
+}
+
+/// Appends the bytes of `message` to `out`; on an error `out` stays as it was.
+///
+/// # Errors
+/// [`WireError::TooLong`] above `limits.message_max_bytes`: whoever composes messages keeps them
+/// shorter, so this is a mistake of ours.
+pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(), WireError> {
+    // The only part that a wire form does not borrow.
+    let bitmap = match message {
+        Message::Hosting { held: Held::Some(bitmap), .. } => bitmap.to_bytes(),
+        _ => Vec::new(),
+    };
+    encode_json(&to_wire(message, &bitmap), limits.message_max_bytes, out)
+}
+
+/// Reads a message said in `room`; `None` is one of a kind that this version does not know.
+/// Signatures are verified.
+///
+/// # Errors
+/// [`WireError`]: a form that does not fit, too many elements, a signature that does not hold.
+pub fn decode(plain: &[u8], room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
+    let wire = serde_json::from_slice(plain).map_err(|error| WireError::form(&error))?;
+    from_wire(wire, room, limits)
+}
+
+/// About how many bytes `message` will have, without encoding it: for the budget of an outbox.
+#[must_use]
+pub fn size_hint(message: &Message) -> usize {
+    const OVERHEAD: usize = 128;
+    let signed = |bytes: &[u8]| bytes.len() / 3 * 4 + OVERHEAD;
+    match message {
+        Message::Record(record) => signed(&record.bytes) + OVERHEAD,
+        Message::Presence(presence) => signed(&presence.bytes),
+        Message::Entry(entry) => signed(&entry.bytes),
+        Message::Answer { entries, .. } => {
+            entries.iter().map(|entry| signed(&entry.bytes)).sum::<usize>() + OVERHEAD
+        }
+        Message::Have(list) => 2 * OVERHEAD * list.len(),
+        Message::Ask { chains, .. } => OVERHEAD * (chains.len() + 1),
+        Message::Hosting { held: Held::Some(bitmap), .. } => bitmap.len() as usize / 6 + OVERHEAD,
+        Message::Gained { chunks, .. } => 8 * chunks.len() + OVERHEAD,
+        _ => 2 * OVERHEAD,
+    }
+}
+
+fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
+    match message {
+        Message::Ready { port, seen } => Wire::Ready { port: *port, seen: *seen },
+        Message::Refuse(refusal) => Wire::Refuse(refusal.into()),
+        Message::Record(record) => Wire::Record {
+            bytes: Blob::of(&record.bytes),
+            signature: Signature(record.signature),
+            mac: Digest32(record.mac),
+        },
+        Message::Presence(signed) => {
+            Wire::Presence(WireSigned::of(&signed.bytes, &signed.signature))
+        }
+        Message::Entry(signed) => Wire::Entry(WireSigned::of(&signed.bytes, &signed.signature)),
+        Message::Have(list) => Wire::Have { list: list.iter().map(WireHave::from).collect() },
+        Message::Receipt { holder, have } => Wire::Receipt { holder: *holder, have: have.into() },
+        Message::Ask { number, chains } => {
+            Wire::Ask { number: *number, chains: chains.iter().map(WireWanted::from).collect() }
+        }
+        Message::Answer { number, entries, last } => Wire::Answer {
+            number: *number,
+            entries: entries.iter().map(|e| WireSigned::of(&e.bytes, &e.signature)).collect(),
+            last: *last,
+        },
+        Message::Ping(number) => Wire::Ping { number: *number },
+        Message::Pong(number) => Wire::Pong { number: *number },
+        Message::Hosting { file, held, fetching } => {
+            let (chunks, held) = match held {
+                Held::All => (None, None),
+                Held::Some(chunks) => (Some(chunks.len()), Some(Blob::of(bitmap))),
+            };
+            Wire::Hosting { file: *file, chunks, held, fetching: *fetching }
+        }
+        Message::Gained { file, chunks } => Wire::Gained { file: *file, chunks: chunks.clone() },
+        Message::Dropped(file) => Wire::Dropped { file: *file },
+        Message::LaneWanted => Wire::LaneWanted,
+        Message::BadChunk { file, chunk } => Wire::BadChunk { file: *file, chunk: *chunk },
+    }
+}
+
+fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
+    Ok(Some(match wire {
+        Wire::Ready { port, seen } => Message::Ready { port, seen: seen.to_canonical() },
+        Wire::Refuse(refusal) => Message::Refuse(refusal.into()),
+        Wire::Record { bytes, signature, mac } => {
+            Message::Record(SignedRecord::verify(room, &bytes.0, &signature.0, &mac.0)?)
+        }
+        Wire::Presence(signed) => Message::Presence(presence(&signed, room, limits)?),
+        Wire::Entry(signed) => Message::Entry(signed.entry(room)?),
+        Wire::Have { list } => {
+            at_most("chains", list.len(), limits.have_page)?;
+            Message::Have(list.into_iter().map(Have::from).collect())
+        }
+        Wire::Receipt { holder, have } => Message::Receipt { holder, have: have.into() },
+        Wire::Ask { number, chains } => {
+            at_most("chains", chains.len(), limits.have_page)?;
+            Message::Ask { number, chains: chains.into_iter().map(Wanted::from).collect() }
+        }
+        Wire::Answer { number, entries, last } => {
+            at_most("entries", entries.len(), limits.answer_entries)?;
+            let entries = entries.iter().map(|signed| signed.entry(room));
+            Message::Answer { number, entries: entries.collect::<Result<_, _>>()?, last }
+        }
+        Wire::Ping { number } => Message::Ping(number),
+        Wire::Pong { number } => Message::Pong(number),
+        Wire::Hosting { file, chunks, held, fetching } => {
+            Message::Hosting { file, held: held_of(chunks, held, limits)?, fetching }
+        }
+        Wire::Gained { file, chunks } => {
+            at_most("chunks", chunks.len(), GAINED_MAX)?;
+            Message::Gained { file, chunks }
+        }
+        Wire::Dropped { file } => Message::Dropped(file),
+        Wire::LaneWanted => Message::LaneWanted,
+        Wire::BadChunk { file, chunk } => Message::BadChunk { file, chunk },
+        Wire::Unknown => return Ok(None),
+    }))
+}
+
+fn presence(
+    signed: &WireSigned<'_>,
+    room: &RoomId,
+    limits: &Limits,
+) -> Result<Arc<SignedPresence>, WireError> {
+    let presence = SignedPresence::verify(room, &signed.bytes.0, &signed.signature.0)?;
+    at_most("addresses", presence.body.addresses.len(), limits.addresses_per_member)?;
+    at_most("members", presence.body.unlinked.len(), limits.members)?;
+    Ok(presence)
+}
+
+/// What is held of a file, its number of chunks checked before a bitmap is made of it.
+fn held_of(
+    chunks: Option<u32>,
+    held: Option<Blob<'_>>,
+    limits: &Limits,
+) -> Result<Held, WireError> {
+    match (chunks, held) {
+        (None, None) => Ok(Held::All),
+        (Some(chunks), Some(held)) if chunks <= limits.file_chunks => {
+            let bitmap = Bitmap::from_bytes(chunks, &held.0);
+            bitmap.map(Held::Some).ok_or(WireError::Impossible("bitmap"))
+        }
+        _ => Err(WireError::Impossible("number of chunks")),
+    }
+}
+
+impl<'a> WireSigned<'a> {
+    fn of(bytes: &'a [u8], signature: &[u8; 64]) -> Self {
+        Self { bytes: Blob::of(bytes), signature: Signature(*signature) }
+    }
+
+    fn entry(&self, room: &RoomId) -> Result<Arc<SignedEntry>, WireError> {
+        Ok(SignedEntry::verify(room, &self.bytes.0, &self.signature.0)?)
+    }
+}
+
+impl From<&Have> for WireHave {
+    fn from(have: &Have) -> Self {
+        let Have { chain: Chain { author, nonce }, len, head, forked } = *have;
+        Self { author, nonce, len, head, forked }
+    }
+}
+
+impl From<WireHave> for Have {
+    fn from(wire: WireHave) -> Self {
+        let WireHave { author, nonce, len, head, forked } = wire;
+        Self { chain: Chain { author, nonce }, len, head, forked }
+    }
+}
+
+impl From<&Wanted> for WireWanted {
+    fn from(wanted: &Wanted) -> Self {
+        let Wanted { chain: Chain { author, nonce }, from } = *wanted;
+        Self { author, nonce, from }
+    }
+}
+
+impl From<WireWanted> for Wanted {
+    fn from(wire: WireWanted) -> Self {
+        let WireWanted { author, nonce, from } = wire;
+        Self { chain: Chain { author, nonce }, from }
+    }
+}

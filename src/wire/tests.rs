@@ -1,0 +1,259 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::message::{GAINED_MAX, decode, encode, size_hint};
+use super::opening::{MINOR, Opening, Proven};
+use super::*;
+use crate::crypto::identity::Identity;
+use crate::crypto::room_key::RoomKey;
+use crate::limits::Limits;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::{EntryId, FileId, LogNonce, MemberId, RecordHash, RoomId, RunId};
+use crate::router::message::{Have, Held, Hello, KeyMark, Message, Wanted};
+use crate::router::signed::{
+    Chain, EntryBody, Kind, Presence, Record, SignedEntry, SignedPresence, SignedRecord,
+};
+
+const ROOM: RoomId = RoomId([7; 32]);
+
+fn alice() -> Identity {
+    Identity::from_seed([1; 32])
+}
+
+fn chain() -> Chain {
+    Chain { author: MemberId(alice().public()), nonce: LogNonce([2; 8]) }
+}
+
+fn entry(text: &str) -> std::sync::Arc<SignedEntry> {
+    let body = EntryBody {
+        chain: chain(),
+        seq: 1,
+        prev: None,
+        parents: Vec::new(),
+        time_ms: 0,
+        kind: Kind::Text(text.into()),
+    };
+    SignedEntry::sign(&ROOM, &alice(), body)
+}
+
+fn presence(addresses: usize, unlinked: usize) -> std::sync::Arc<SignedPresence> {
+    let body = Presence {
+        member: MemberId(alice().public()),
+        run: RunId([3; 16]),
+        version: 1,
+        name: "alice".into(),
+        addresses: vec!["[fd00::1]:51692".parse().unwrap(); addresses],
+        unlinked: vec![MemberId([9; 32]); unlinked],
+        bye: false,
+    };
+    SignedPresence::sign(&ROOM, &alice(), body)
+}
+
+fn record() -> std::sync::Arc<SignedRecord> {
+    let me = MemberId(alice().public());
+    let body = Record {
+        epoch: 1,
+        key: RoomKey::from_bytes([5; 32]),
+        lock: None,
+        members: vec![me],
+        setter: Some(me),
+    };
+    SignedRecord::sign(&ROOM, &alice(), &RoomKey::from_bytes([4; 32]), body)
+}
+
+fn have() -> Have {
+    Have { chain: chain(), len: u64::MAX, head: EntryId([8; 32]), forked: true }
+}
+
+fn refusal() -> Refusal {
+    Refusal { why: Why::TooManyAttempts, wait_ms: Some(250), port: Some(51692) }
+}
+
+fn messages() -> Vec<Message> {
+    let file = FileId([6; 32]);
+    let mut some = Bitmap::none(131_072);
+    some.insert(131_071);
+    vec![
+        Message::Ready { port: 51692, seen: IpAddr::V4(Ipv4Addr::LOCALHOST) },
+        Message::Refuse(refusal()),
+        Message::Record(record()),
+        Message::Presence(presence(4, 3)),
+        Message::Entry(entry("hello")),
+        Message::Have(vec![have(); 100]),
+        Message::Receipt { holder: MemberId([1; 32]), have: have() },
+        Message::Ask { number: 7, chains: vec![Wanted { chain: chain(), from: 3 }; 100] },
+        Message::Answer { number: 7, entries: vec![entry("a"), entry("b")], last: true },
+        Message::Ping(1),
+        Message::Pong(u32::MAX),
+        Message::Hosting { file, held: Held::All, fetching: false },
+        Message::Hosting { file, held: Held::Some(some), fetching: true },
+        Message::Hosting { file, held: Held::Some(Bitmap::none(0)), fetching: true },
+        Message::Gained { file, chunks: vec![131_071; GAINED_MAX] },
+        Message::Dropped(file),
+        Message::LaneWanted,
+        Message::BadChunk { file, chunk: 5 },
+    ]
+}
+
+fn openings() -> Vec<Opening> {
+    let hello = Hello {
+        run: RunId([1; 16]),
+        settled: true,
+        locked: false,
+        joining: true,
+        moves: false,
+        password: true,
+    };
+    let mark = KeyMark { epoch: 3, locked: true, hash: RecordHash([1; 32]) };
+    vec![
+        Opening::Hello { minor: MINOR, hello, tag: [4; 32] },
+        Opening::Refuse(refusal()),
+        Opening::Keys(vec![Proven { mark, proof: [9; 32] }; 16]),
+        Opening::Room { room: ROOM, key: RoomKey::from_bytes([1; 32]) },
+        Opening::Password { step: 1, bytes: vec![1; 96] },
+        Opening::Password { step: 2, bytes: vec![2; 320] },
+        Opening::Password { step: 3, bytes: vec![3; 64] },
+        Opening::Grant { room: ROOM, record: record() },
+        Opening::Identity { member: MemberId([1; 32]), signature: [7; 64] },
+        Opening::Ready,
+    ]
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(message, &Limits::default(), &mut out).unwrap();
+    out
+}
+
+fn decoded(json: &serde_json::Value) -> Result<Option<Message>, WireError> {
+    decode(json.to_string().as_bytes(), &ROOM, &Limits::default())
+}
+
+#[test]
+fn every_message_is_read_back_and_its_size_foretold() {
+    for message in messages() {
+        let bytes = encoded(&message);
+        assert_eq!(decode(&bytes, &ROOM, &Limits::default()), Ok(Some(message.clone())));
+        let hint = size_hint(&message);
+        assert!(hint + 256 > bytes.len() && hint < 2 * bytes.len() + 256, "{message:?}: {hint}");
+    }
+}
+
+#[test]
+fn every_opening_is_read_back_and_fits_before_admission() {
+    let limits = Limits::default();
+    for opening in openings() {
+        let bytes = opening.encode(&limits).unwrap();
+        assert_eq!(Opening::decode(&bytes, &limits), Ok(opening));
+        assert!(bytes.len() <= limits.handshake_record_max_bytes);
+    }
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_unknown_kinds_skipped() {
+    let known = json!({"kind": "ping", "number": 1, "mood": {"a": [1, 2]}});
+    assert_eq!(decoded(&known), Ok(Some(Message::Ping(1))));
+    assert_eq!(decoded(&json!({"kind": "dance", "number": [1]})), Ok(None));
+    assert!(Opening::decode(br#"{"kind":"dance"}"#, &Limits::default()).is_err());
+}
+
+#[test]
+fn w6_counts_that_lie_are_refused_before_anything_is_made_of_them() {
+    let file = FileId([6; 32]).to_string();
+    for chunks in [131_073u64, (1 << 32) - 1, 1 << 32, u64::MAX] {
+        let hosting = json!({"kind": "hosting", "file": file, "chunks": chunks, "held": "AAAA",
+            "fetching": true});
+        assert!(decoded(&hosting).is_err());
+    }
+    let short = json!({"kind": "hosting", "file": file, "chunks": 131_072, "held": "AAAA",
+        "fetching": true});
+    assert_eq!(decoded(&short), Err(WireError::Impossible("bitmap")));
+    let without = json!({"kind": "hosting", "file": file, "chunks": 8, "fetching": true});
+    assert!(decoded(&without).is_err());
+    let gained = json!({"kind": "gained", "file": file, "chunks": vec![1; GAINED_MAX + 1]});
+    assert!(matches!(decoded(&gained), Err(WireError::TooMany { .. })));
+    let number = json!({"kind": "ping", "number": 1u64 << 32});
+    assert!(decoded(&number).is_err());
+}
+
+#[test]
+fn pages_are_held_to_the_limits() {
+    let tight = Limits {
+        have_page: 1,
+        answer_entries: 1,
+        addresses_per_member: 1,
+        members: 1,
+        lock_records: 1,
+        ..Limits::default()
+    };
+    let too_many = [
+        Message::Have(vec![have(); 2]),
+        Message::Ask { number: 1, chains: vec![Wanted { chain: chain(), from: 0 }; 2] },
+        Message::Answer { number: 1, entries: vec![entry("a"); 2], last: true },
+        Message::Presence(presence(2, 0)),
+        Message::Presence(presence(1, 2)),
+    ];
+    for message in too_many {
+        let read = decode(&encoded(&message), &ROOM, &tight);
+        assert!(matches!(read, Err(WireError::TooMany { count: 2, max: 1, .. })), "{message:?}");
+    }
+    let mark = KeyMark { epoch: 3, locked: true, hash: RecordHash([1; 32]) };
+    let keys = Opening::Keys(vec![Proven { mark, proof: [9; 32] }; 2]);
+    assert!(Opening::decode(&keys.encode(&tight).unwrap(), &tight).is_err());
+}
+
+#[test]
+fn what_was_signed_for_another_room_or_altered_is_refused() {
+    let signed =
+        [Message::Entry(entry("a")), Message::Presence(presence(0, 0)), Message::Record(record())];
+    for message in signed {
+        let other = RoomId([8; 32]);
+        let read = decode(&encoded(&message), &other, &Limits::default());
+        assert_eq!(read, Err(WireError::Signed(SignedError::Signature)));
+    }
+}
+
+#[test]
+fn an_oversized_message_is_an_error_and_leaves_the_buffer_alone() {
+    let message = Message::Entry(entry(&"x".repeat(8_000)));
+    let tight = Limits { message_max_bytes: 4_096, ..Limits::default() };
+    let mut out = b"before".to_vec();
+    assert!(matches!(encode(&message, &tight, &mut out), Err(WireError::TooLong { .. })));
+    assert_eq!(out, b"before");
+}
+
+#[test]
+fn errors_quote_nothing_of_the_peer() {
+    for bad in ["{\"kind\":\"ping\",\"number\":\"\\u001b[2J\"}", "\u{1b}[2J", "[\"ready\"]"] {
+        let text = decode(bad.as_bytes(), &ROOM, &Limits::default()).unwrap_err().to_string();
+        assert!(text.starts_with("a message has the wrong form at byte "), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+        let _ = decode(&bytes, &ROOM, &Limits::default());
+        let _ = Opening::decode(&bytes, &Limits::default());
+    }
+
+    #[test]
+    fn altered_messages_never_panic(
+        which in 0usize..28,
+        at in any::<prop::sample::Index>(),
+        with in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
+        let limits = Limits::default();
+        let mut bytes = match messages().get(which) {
+            Some(message) => encoded(message),
+            None => openings()[which - messages().len()].encode(&limits).unwrap(),
+        };
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = with }
+        let _ = decode(&bytes, &ROOM, &limits);
+        let _ = Opening::decode(&bytes, &limits);
+    }
+}

@@ -1,0 +1,101 @@
+//! The contract of `--json`: that every event keeps to the table is checked wherever a test hears
+//! one ([`crate::common::shape`]); here a session brings every kind about.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::common::{Folder, Options, Peer, join, shape};
+
+#[test]
+fn a_session_shows_every_event() {
+    let folder = Folder::new();
+    let large = folder.path("large.img");
+    std::fs::File::create(&large).unwrap().set_len(768 << 20).unwrap();
+    let mut alice = Peer::start("alice");
+    let mut bob = Peer::start("bob");
+    alice.done("is anybody there?");
+    join(&mut bob, &mut alice);
+    bob.done("name robert");
+    alice.expect(json!({"event": "name_changed", "before": "bob"}));
+    alice.done(&format!("send {}", large.display()));
+    bob.done("wait file large.img");
+    bob.done("download large.img");
+    for command in ["members", "files", "transfers", "help", "help connect"] {
+        bob.say(command);
+    }
+    bob.refused("download nothing", "no_such_offer");
+    alice.done("cancel large.img");
+    bob.expect(json!({"event": "file_withdrawn"}));
+    let number = alice.say("password");
+    alice.say("a password to lock with");
+    alice.ended_well(number);
+    bob.expect(json!({"event": "room_locked"}));
+    let mut carol = Peer::start("carol");
+    let number = carol.say(&format!("connect {}", bob.address));
+    carol.say("a password to lock with");
+    carol.ended_well(number);
+    bob.expect(json!({"event": "member_joined", "member": {"name": "carol"}}));
+    bob.done("unlock");
+    alice.expect(json!({"event": "room_unlocked"}));
+    carol.quit();
+    bob.expect(json!({"event": "member_left"}));
+    // A download that fails: its folder is gone.
+    let mut dave = Options::new("dave").args(["--downloads", "/nowhere/at/all"]).start();
+    join(&mut dave, &mut alice);
+    alice.done(&format!("send {}", folder.file("small.txt", b"small")));
+    dave.done("wait file small.txt");
+    dave.say("download small.txt");
+    dave.expect(json!({"event": "download_failed"}));
+    assert_eq!(dave.end(), 1);
+    bob.done("leave");
+    alice.quit();
+    assert_eq!(bob.end(), 1);
+
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for peer in [&alice, &bob, &carol, &dave] {
+        let events = peer.all(json!({}));
+        seen.extend(events.iter().map(|event| event["event"].as_str().unwrap().to_owned()));
+        assert_eq!(events[0]["event"], "started", "it comes first");
+        assert_eq!(peer.all(json!({"event": "stopped"})).len(), 1);
+        assert_eq!(events.last().unwrap()["event"], "stopped", "it comes last");
+    }
+    let missing: Vec<_> = shape::names().filter(|name| !seen.contains(*name)).collect();
+    // The bridge has tests of its own.
+    assert_eq!(missing, ["bridge"]);
+}
+
+#[test]
+fn every_command_says_when_it_is_done_and_with_which_line() {
+    let [mut alice, mut bob] = crate::common::room(["alice", "bob"]);
+    let folder = Folder::new();
+    let send = format!("send {}", folder.file("a.txt", b"a"));
+    let mut number = alice.say("");
+    for (line, command) in [
+        ("hello", "say"),
+        ("say hello", "say"),
+        ("/members", "members"),
+        ("members", "members"),
+        ("files", "files"),
+        ("transfers", "transfers"),
+        ("wait 0", "wait"),
+        ("name alicia", "name"),
+        (&send, "send"),
+        ("cancel a.txt", "cancel"),
+        ("password a password of mine", "password"),
+        ("unlock", "unlock"),
+        (&format!("connect {}", bob.address), "connect"),
+        ("leave", "leave"),
+    ] {
+        let given = alice.say(line);
+        number += 1;
+        assert_eq!(given, number);
+        alice.expect(json!({"event": "command_done", "line": given, "command": command}));
+    }
+    for line in &alice.program.lines {
+        let secret = line.contains("a password of mine");
+        assert!(!secret, "the arguments are never repeated: {line}");
+    }
+    bob.quit();
+    alice.quit();
+}

@@ -1,0 +1,330 @@
+//! What a member could make another remember, compute or send: each of these was possible once.
+//!
+//! The router stands alone here, without sockets, so that a flood takes seconds and what it keeps
+//! can be counted.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use klatch::crypto::binding::{Role, Side};
+use klatch::crypto::identity::Identity;
+use klatch::crypto::random::random;
+use klatch::crypto::room_key::RoomKey;
+use klatch::limits::Limits;
+use klatch::router::Router;
+use klatch::router::command::Command;
+use klatch::router::event::{Config, Draw, Effect, Event, Outcome};
+use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RoomId, RunId};
+use klatch::router::message::{Have, Hello, Message};
+use klatch::router::notice::{Code, Notice};
+use klatch::router::signed::{Chain, Kind, Presence, Record, SignedPresence, SignedRecord};
+use klatch::router::time::Millis;
+use klatch::wire::message::encode;
+
+use super::eve::{Eve, LAST_ROOM, Writer};
+
+fn draw() -> Draw {
+    Draw { room: RoomId(random()), key: RoomKey::generate(), nonce: LogNonce(random()) }
+}
+
+/// Alice's router, played by the test.
+struct Alice {
+    router: Router,
+    now: u64,
+    room: RoomId,
+    key: RoomKey,
+    conns: u64,
+}
+
+impl Alice {
+    fn new() -> Self {
+        let draw = Draw { room: RoomId([1; 32]), ..draw() };
+        let (room, key) = (draw.room, draw.key.clone());
+        let config = Config {
+            name: "alice".into(),
+            temporary: true,
+            run: RunId(random()),
+            wall_at_zero_ms: 1_700_000_000_000,
+            limits: Limits::default(),
+            draw,
+        };
+        let router = Router::new(config, Identity::generate(), 7);
+        let mut alice = Self { router, now: 0, room, key, conns: 0 };
+        let addresses = vec![SocketAddr::from(([192, 0, 2, 1], 51_692))];
+        alice.event(Event::Listening { port: 51_692, addresses });
+        alice
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Effect> {
+        self.router.handle(Millis(self.now), event)
+    }
+
+    /// Somebody who joins as a newcomer does, and all that alice says meanwhile.
+    fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
+        self.links(eve, LAST_ROOM)
+    }
+
+    /// The same; of the first who comes, alice takes the room if it sorts before her own.
+    fn links(&mut self, eve: &Eve, room: RoomId) -> (ConnId, Vec<Effect>) {
+        self.room = self.room.min(room);
+        self.conns += 1;
+        let conn = ConnId(self.conns);
+        let remote = SocketAddr::from(([192, 0, 2, 66], 4_000));
+        let (side, role) = (Side::Listener, Role::Session);
+        self.event(Event::ConnOpened { conn, side, role, remote });
+        let theirs = Hello { ..eve.hello() };
+        self.event(Event::HelloArrived { conn, theirs, same_room: false });
+        let outcome = if self.conns == 1 {
+            Outcome::Merged { room, key: RoomKey::generate() }
+        } else {
+            Outcome::Granted
+        };
+        let member = eve.id();
+        let said = self.event(Event::Identified { conn, member, outcome, draw: draw() });
+        let mut all = said;
+        all.extend(self.hears(conn, Message::Presence(eve.presence(&self.room, 1, vec![]))));
+        let seen = Ipv4Addr::new(192, 0, 2, 1).into();
+        all.extend(self.hears(conn, Message::Ready { port: 1, seen }));
+        let linked = all.iter().any(|effect| matches!(effect, Effect::Linked { .. }));
+        assert!(linked, "{all:?}");
+        (conn, all)
+    }
+
+    fn hears(&mut self, conn: ConnId, message: Message) -> Vec<Effect> {
+        self.event(Event::Said { conn, message })
+    }
+
+    /// Time passes, with all that is due in it.
+    fn waits(&mut self, ms: u64) -> Vec<Effect> {
+        let until = self.now + ms;
+        let mut all = Vec::new();
+        while let Some(due) = self.router.next_deadline().filter(|due| due.0 <= until) {
+            self.now = self.now.max(due.0);
+            all.extend(self.event(Event::Tick));
+            self.now += 1;
+        }
+        self.now = until;
+        all
+    }
+
+    #[track_caller]
+    fn assert_bounded(&self) {
+        for load in self.router.loads() {
+            assert!(load.size <= load.bound, "{load:?}");
+        }
+    }
+}
+
+fn presence(room: &RoomId, version: u64, bye: bool, unlinked: Vec<MemberId>) -> Message {
+    let identity = Identity::generate();
+    let body = Presence {
+        member: MemberId(identity.public()),
+        run: RunId([3; 16]),
+        version,
+        name: format!("ghost {version}"),
+        addresses: Vec::new(),
+        unlinked,
+        bye,
+    };
+    Message::Presence(SignedPresence::sign(room, &identity, body))
+}
+
+/// Each message that alice sends is one that fits into a record.
+fn assert_sendable(effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::Send { message, .. } = effect {
+            let mut plain = Vec::new();
+            assert_eq!(encode(message, &Limits::default(), &mut plain), Ok(()));
+        }
+    }
+}
+
+/// Bytes that one event makes alice queue towards one connection.
+fn queued(effects: &[Effect], to: ConnId) -> usize {
+    let to = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { conn, message } if *conn == to => Some(message),
+        _ => None,
+    });
+    to.map(klatch::wire::message::size_hint).sum()
+}
+
+#[test]
+fn ghosts_that_say_goodbye_are_forgotten() {
+    let mut alice = Alice::new();
+    let (conn, _) = alice.joins(&Eve::new());
+    let (room, limits) = (alice.room, Limits::default());
+    for version in 0..(limits.members + limits.chains + 1_000) as u64 {
+        alice.hears(conn, presence(&room, version, true, Vec::new()));
+    }
+    alice.assert_bounded();
+    // And those that come and go slowly.
+    for round in 0..6 {
+        for version in 0..limits.members as u64 {
+            alice.hears(conn, presence(&room, version + round, false, Vec::new()));
+        }
+        alice.waits(limits.presence_ttl_ms + 1);
+        alice.hears(conn, Message::Pong(0));
+    }
+    alice.assert_bounded();
+}
+
+#[test]
+fn a_room_full_of_ghosts_can_still_be_joined() {
+    let mut alice = Alice::new();
+    let (conn, _) = alice.joins(&Eve::new());
+    let room = alice.room;
+    for version in 0..900 {
+        alice.hears(conn, presence(&room, version, false, Vec::new()));
+    }
+    // Alice cannot reach any of them, and says so to others.
+    let effects = alice.waits(2 * Limits::default().unlinked_after_ms);
+    assert_sendable(&effects);
+    let (_, effects) = alice.joins(&Eve::new());
+    assert_sendable(&effects);
+}
+
+#[test]
+fn long_presence_records_do_not_burst_the_outbox_of_a_newcomer() {
+    let mut alice = Alice::new();
+    let (conn, _) = alice.joins(&Eve::new());
+    let (room, limits) = (alice.room, Limits::default());
+    for version in 0..300 {
+        let unlinked = (0..240).map(|n| MemberId([n; 32])).collect();
+        alice.hears(conn, presence(&room, version, false, unlinked));
+    }
+    let (bob, effects) = alice.joins(&Eve::new());
+    // More than half a full outbox in one event leaves no time to say that it is half full.
+    assert!(queued(&effects, bob) < limits.outbox_bytes / 2, "{}", queued(&effects, bob));
+    let after = alice.waits(200);
+    let told = |effects: &[Effect]| {
+        effects.iter().filter(|effect| {
+            matches!(effect, Effect::Send { conn, message: Message::Presence(_) } if *conn == bob)
+        }).count()
+    };
+    assert!(told(&effects) + told(&after) >= 300, "{}", told(&effects) + told(&after));
+}
+
+#[test]
+fn receipts_of_nobody_are_not_kept() {
+    let mut alice = Alice::new();
+    let (conn, _) = alice.joins(&Eve::new());
+    alice.event(Event::Commanded {
+        face: FaceId(0),
+        line: 1,
+        command: Command::Say { text: "hello".into() },
+        draw: draw(),
+    });
+    let effects = alice.waits(2_000);
+    let own = effects.iter().find_map(|effect| match effect {
+        Effect::Send { message: Message::Have(list), .. } => list.first().copied(),
+        _ => None,
+    });
+    let have = own.expect("alice says what she has");
+    for _ in 0..20_000 {
+        alice.hears(conn, Message::Receipt { holder: MemberId(random()), have });
+    }
+    alice.assert_bounded();
+}
+
+#[test]
+fn an_endless_history_is_not_kept() {
+    let mut alice = Alice::new();
+    let (conn, _) = alice.links(&Eve::new(), RoomId([0; 32]));
+    let claim = || Have {
+        chain: Chain { author: MemberId(random()), nonce: LogNonce([1; 8]) },
+        len: 1 << 60,
+        head: EntryId([7; 32]),
+        forked: false,
+    };
+    for _ in 0..100 {
+        alice.hears(conn, Message::Have((0..100).map(|_| claim()).collect()));
+    }
+    alice.assert_bounded();
+}
+
+/// How long the slowest of these takes, and all of them.
+fn timed(alice: &mut Alice, conn: ConnId, messages: Vec<Message>) -> Duration {
+    let began = Instant::now();
+    for message in messages {
+        alice.hears(conn, message);
+        alice.now += 25;
+    }
+    began.elapsed()
+}
+
+/// Alice with a log of 20,000 texts.
+fn with_history() -> (Alice, ConnId) {
+    let mut alice = Alice::new();
+    let eve = Eve::new();
+    let (conn, _) = alice.joins(&eve);
+    let mut writer = Writer::new(Identity::generate(), alice.room);
+    for _ in 0..20_000 {
+        let entry = writer.write(Kind::Text("words".into()));
+        alice.hears(conn, Message::Entry(entry));
+        alice.now += 25;
+    }
+    (alice, conn)
+}
+
+/// A fork is proved by the two smallest ids: eve brings ever smaller ones.
+#[test]
+fn better_proofs_of_a_fork_are_taken_quietly() {
+    let (mut alice, conn) = with_history();
+    let fork = Writer::new(Identity::generate(), alice.room);
+    let mut versions: Vec<_> =
+        (0..1_000).map(|n| fork.draft(1, Vec::new(), Kind::Text(format!("version {n}")))).collect();
+    versions.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    let mut complaints = 0;
+    let began = Instant::now();
+    for version in versions {
+        let effects = alice.hears(conn, Message::Entry(version));
+        alice.now += 25;
+        complaints += effects.iter().filter(|effect| matches!(effect,
+            Effect::Notify(Notice::Error { failure, .. }) if failure.code == Code::ChainForked
+        )).count();
+    }
+    assert_eq!(complaints, 1, "people are told of a fork once");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+/// Entries that wait for what never comes must not make those that come cost more.
+#[test]
+fn entries_that_wait_do_not_slow_down_the_others() {
+    let mut alice = Alice::new();
+    let (conn, _) = alice.joins(&Eve::new());
+    let limits = Limits::default();
+    for _ in 0..limits.waiting_entries {
+        let waiting = Writer::new(Identity::generate(), alice.room);
+        let entry = waiting.draft(9, Vec::new(), Kind::Unknown);
+        alice.hears(conn, Message::Entry(entry));
+        alice.now += 25;
+    }
+    let others: Vec<_> = (0..60).map(|_| alice.joins(&Eve::new()).0).collect();
+    let mut writer = Writer::new(Identity::generate(), alice.room);
+    let texts: Vec<_> = (0..200).map(|_| writer.text("words")).collect();
+    let took = timed(&mut alice, others[0], texts);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    alice.assert_bounded();
+}
+
+/// The number of a lock's change can be raised by every member; it must not come to its end.
+#[test]
+fn an_epoch_near_the_end_of_numbers_is_refused() {
+    let mut alice = Alice::new();
+    let eve = Eve::new();
+    let (conn, _) = alice.joins(&eve);
+    let record = |epoch| {
+        let setter = Some(eve.id());
+        let body =
+            Record { epoch, key: RoomKey::generate(), lock: None, members: vec![eve.id()], setter };
+        SignedRecord::sign(&alice.room, &eve.identity, &alice.key, body)
+    };
+    let (jump, far) = (record(1), record(u64::MAX - 1));
+    alice.hears(conn, Message::Record(far));
+    assert_eq!(alice.router.inspect().lock.epoch, 0);
+    // Whoever says such a thing is let go.
+    let (conn, _) = alice.joins(&eve);
+    alice.hears(conn, Message::Record(Arc::clone(&jump)));
+    assert_eq!(alice.router.inspect().lock.hash, jump.hash);
+}

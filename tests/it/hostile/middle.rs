@@ -1,0 +1,265 @@
+//! Eve in the middle: relays that split, cut, repeat and reflect.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use klatch::router::command::Command;
+
+use super::host::{Host, content};
+
+/// Bytes of the dialer and of the listener before their first record: clear and Noise's.
+const CLEAR: [usize; 2] = [8 + 32, 8 + 48];
+
+/// What becomes of a record.
+enum Do {
+    /// These pass in its place.
+    Pass(Vec<Vec<u8>>),
+    /// These go back to where it came from.
+    Return(Vec<u8>),
+    /// Both directions end.
+    Cut,
+}
+
+/// Relays every connection to `to`. `tamper` sees each record of connection 0, 1, … with the side
+/// that it comes from (0 dialer, 1 listener) and its number from that side.
+fn relay(
+    to: SocketAddr,
+    tamper: impl Fn(usize, usize, usize, Vec<u8>) -> Do + Send + Sync + 'static,
+) -> SocketAddr {
+    let ear = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = ear.local_addr().unwrap();
+    let tamper = Arc::new(tamper);
+    std::thread::spawn(move || {
+        for (number, dialer) in ear.incoming().map_while(Result::ok).enumerate() {
+            let Ok(listener) = TcpStream::connect(to) else { return };
+            let ends = [dialer, listener].map(Arc::new);
+            for side in [0, 1] {
+                ends[side].set_nodelay(true).unwrap();
+                let (ends, tamper) = (ends.clone(), Arc::clone(&tamper));
+                std::thread::spawn(move || {
+                    let pass = |record, body| tamper(number, side, record, body);
+                    pass_records(&ends[side], &ends[1 - side], CLEAR[side], pass);
+                    ends.iter().for_each(|end| drop(end.shutdown(Shutdown::Both)));
+                });
+            }
+        }
+    });
+    addr
+}
+
+fn pass_records(
+    mut from: &TcpStream,
+    mut into: &TcpStream,
+    clear: usize,
+    tamper: impl Fn(usize, Vec<u8>) -> Do,
+) {
+    let mut head = vec![0; clear];
+    if from.read_exact(&mut head).is_err() || into.write_all(&head).is_err() {
+        return;
+    }
+    for number in 0.. {
+        let mut record = vec![0; 2];
+        if from.read_exact(&mut record).is_err() {
+            return;
+        }
+        let length = usize::from(u16::from_be_bytes([record[0], record[1]]));
+        record.resize(2 + length, 0);
+        if from.read_exact(&mut record[2..]).is_err() {
+            return;
+        }
+        let passed = match tamper(number, record) {
+            Do::Pass(records) => into.write_all(&records.concat()),
+            Do::Return(record) => from.write_all(&record),
+            Do::Cut => return,
+        };
+        if passed.is_err() {
+            return;
+        }
+    }
+}
+
+/// Relays every connection byte by byte.
+fn splitter(to: SocketAddr) -> SocketAddr {
+    let ear = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = ear.local_addr().unwrap();
+    let split = |from: Arc<TcpStream>, into: Arc<TcpStream>| {
+        let mut room = [0; 4096];
+        while let Ok(count @ 1..) = (&*from).read(&mut room) {
+            if room[..count].iter().any(|byte| (&*into).write_all(&[*byte]).is_err()) {
+                break;
+            }
+        }
+        let _ = into.shutdown(Shutdown::Both);
+    };
+    std::thread::spawn(move || {
+        for dialer in ear.incoming().map_while(Result::ok) {
+            let Ok(listener) = TcpStream::connect(to) else { return };
+            let ends = [dialer, listener].map(Arc::new);
+            ends.iter().for_each(|end| end.set_nodelay(true).unwrap());
+            for [from, into] in [ends.clone(), [ends[1].clone(), ends[0].clone()]] {
+                std::thread::spawn(move || split(from, into));
+            }
+        }
+    });
+    addr
+}
+
+#[test]
+fn w2_a_relay_that_splits_at_every_offset_changes_nothing() {
+    let (mut alice, mut bob) = (Host::locked("alice", "correct horse"), Host::new("bob"));
+    alice.say("before");
+    let bytes = content(2, 100_000);
+    alice.send("report.pdf", &bytes);
+    bob.connect_with(splitter(alice.addr()), "correct horse").unwrap();
+    bob.hears_text("before");
+    bob.say("from bob");
+    alice.hears_text("from bob");
+    bob.download("report.pdf").unwrap();
+    assert!(bob.saved()[0].1 == bytes);
+}
+
+/// A newcomer's connection is cut behind `cut` records of one side; then it connects undisturbed.
+fn cut_and_come_again(password: Option<&str>, side: usize, cut: usize) {
+    let mut alice = match password {
+        Some(password) => Host::locked("alice", password),
+        None => Host::new("alice"),
+    };
+    let mut bob = Host::new("bob");
+    let via = relay(alice.addr(), move |_, from, number, record| {
+        if from == side && number >= cut { Do::Cut } else { Do::Pass(vec![record]) }
+    });
+    let connect = |bob: &mut Host, to| match password {
+        Some(password) => bob.connect_with(to, password),
+        None => bob.connect(to),
+    };
+    let first = connect(&mut bob, via);
+    // Hello, what the plan says, and the identity of each side come before anything is committed.
+    if cut < 3 {
+        assert!(first.is_err(), "complete behind {cut} records of side {side}");
+    }
+    let again = connect(&mut bob, alice.addr());
+    assert_eq!(again, Ok(()), "{password:?} {side} {cut}");
+    bob.say("here I am");
+    alice.hears_text("here I am");
+    assert_eq!((alice.linked(), bob.linked()), (1, 1));
+}
+
+#[test]
+fn w4_a_handshake_cut_at_any_record_changes_nothing() {
+    for side in [0, 1] {
+        for cut in 0..7 {
+            cut_and_come_again(None, side, cut);
+        }
+        for cut in 0..8 {
+            cut_and_come_again(Some("correct horse"), side, cut);
+        }
+    }
+}
+
+/// Bob is linked through a relay that does something with records of the first connection, then
+/// hears what alice says: everything, once, over a link that is not the first.
+fn heard_once_through(what: &str, tamper: impl Fn(usize, Vec<u8>) -> Do + Send + Sync + 'static) {
+    let (mut alice, mut bob) = (Host::new("alice"), Host::new("bob"));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&connections);
+    let via = relay(alice.addr(), move |connection, side, number, record| {
+        seen.fetch_max(connection + 1, Ordering::SeqCst);
+        // Behind the handshake and the first have-vectors.
+        match (connection, side) {
+            (0, 1) if number >= 8 => tamper(number, record),
+            _ => Do::Pass(vec![record]),
+        }
+    });
+    bob.connect(via).unwrap();
+    for number in 0..12 {
+        alice.say(&format!("line {number}"));
+    }
+    bob.hears_text("line 11");
+    alice.say("the end");
+    bob.say("mine");
+    alice.hears_text("mine");
+    assert_eq!(bob.run(Command::Members), Ok(()));
+    assert_eq!(bob.linked(), 1, "{what}");
+    let repeated =
+        bob.rest().iter().filter(|notice| format!("{notice:?}").contains("line ")).count();
+    assert_eq!(repeated, 0, "{what}");
+}
+
+#[test]
+fn w5_replayed_duplicated_and_reordered_records_show_nothing_twice() {
+    heard_once_through("duplicated", |_, record| Do::Pass(vec![record.clone(), record]));
+    let old = std::sync::Mutex::new(Vec::new());
+    heard_once_through("replayed", move |number, record| {
+        let mut old = old.lock().unwrap();
+        if number == 9 {
+            *old = record.clone();
+        }
+        Do::Pass(vec![if number == 11 { old.clone() } else { record }])
+    });
+    let held = std::sync::Mutex::new(Vec::new());
+    heard_once_through("reordered", move |number, record| {
+        let mut held = held.lock().unwrap();
+        match number % 2 {
+            0 => {
+                *held = record;
+                Do::Pass(Vec::new())
+            }
+            _ => Do::Pass(vec![record, std::mem::take(&mut held)]),
+        }
+    });
+    heard_once_through("altered", |_, mut record| {
+        *record.last_mut().unwrap() ^= 1;
+        Do::Pass(vec![record])
+    });
+}
+
+#[test]
+fn w5_what_a_side_said_sent_back_to_it_ends_the_connection() {
+    // Hello, what the plan says, identity: nothing is committed before these.
+    for reflected in 0..3 {
+        let (alice, mut bob) = (Host::new("alice"), Host::new("bob"));
+        let via = relay(alice.addr(), move |_, side, number, record| {
+            if side == 0 && number == reflected {
+                Do::Return(record)
+            } else {
+                Do::Pass(vec![record])
+            }
+        });
+        assert!(bob.connect(via).is_err(), "{reflected}");
+        assert_eq!(bob.linked(), 0);
+        drop(alice);
+    }
+}
+
+#[test]
+fn w7_a_node_never_links_with_itself() {
+    let mut alice = Host::new("alice");
+    let addr = alice.addr();
+    let failure = alice.connect(addr).unwrap_err();
+    assert_eq!(failure.code.word(), "self_connect");
+    let via = splitter(alice.addr());
+    assert_eq!(alice.connect(via).unwrap_err().code.word(), "self_connect");
+    assert_eq!(alice.linked(), 0);
+}
+
+#[test]
+fn w7_two_that_connect_at_once_have_exactly_one_link() {
+    for _ in 0..8 {
+        let (mut alice, mut bob) = (Host::new("alice"), Host::new("bob"));
+        let (to_alice, to_bob) = (alice.addr(), bob.addr());
+        std::thread::scope(|scope| {
+            let dialling = scope.spawn(|| alice.connect(to_bob));
+            assert_eq!(bob.connect(to_alice), Ok(()));
+            assert_eq!(dialling.join().unwrap(), Ok(()));
+        });
+        alice.say("one");
+        bob.hears_text("one");
+        for (host, other) in [(&mut alice, "bob"), (&mut bob, "alice")] {
+            let members = host.members();
+            let others: Vec<_> = members.iter().filter(|member| !member.own).collect();
+            assert!(matches!(&others[..], [one] if one.linked && one.who.name.raw() == other));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Eve against real nodes: what must hold whatever she says, sends or withholds.
+//!
+//! Eve speaks the real protocol ([`eve::Eve`]); her victims are whole nodes in this process
+//! ([`host::Host`]) or the program itself. Every threat that is promised to be met has a test
+//! whose name begins with its number; those not found here are units of the part that meets them:
+//!
+//! | threat | here | units elsewhere |
+//! |---|---|---|
+//! | W1 lying lengths | `w1_…`: members, 1,000 strangers | `net::tests::hostile::w1_…` |
+//! | W2 a relay that splits everywhere | `w2_…` | |
+//! | W4 cut at each record | `w4_…`: whole nodes | `net::tests::hostile::w4_…`; lanes: [1] |
+//! | W5 replays, reflections | `w5_…`: whole nodes | `net::tests::hostile::w5_…` |
+//! | W6 counts of 2^32 | `w6_…` | `wire::tests::w6_…` |
+//! | W7 connecting to oneself, at once | `w7_…` | |
+//! | W8 a teller of 10,000 addresses | `w8_…` | |
+//! | H3 guessing | `h3_…` | `crypto::lock::tests` |
+//! | H5 "open" instead of locked | `h5_…` | `h5_…` in `net::tests` |
+//! | H6 moved identities and proofs | `h6_…` | `net::tests::hostile::h6_…`, `crypto::binding` |
+//! | H10 other protocols | | `net::tests::knocking::h10_…` |
+//! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
+//! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
+//! | S1 bad bytes | `s1_…` | [2] |
+//! | S8 the source changes | `s8_…` | [3] |
+//! | S9 names | `s9_…`: end to end | `files::names`: 2,000 names |
+//! | S11 like names | `s11_…` | |
+//! | S12 8 EiB | `s12_…` | |
+//! | T1 control bytes | `t1_…` | `router::text`, `ui::notice` |
+//! | L3 replays, clocks, numbers | `l3_…` | `crypto::identity` |
+//! | L4 claims of 2^60 | `l4_…` | |
+//! | L5 poison | `l5_…` | `router::log` |
+//!
+//! Of `node::transfers::tests::faults`:
+//! [1] `a_lane_that_is_cut_at_any_record_never_gives_a_chunk`,
+//! [2] `one_wrong_byte_costs_one_chunk`,
+//! [3] `an_edited_truncated_or_swapped_file_is_not_served`.
+//!
+//! `floods` holds attacks on what a member can make another member remember, compute or send.
+
+mod eve;
+mod faults;
+mod floods;
+mod handshake;
+mod host;
+mod log;
+mod middle;
+mod output;
+mod program;
+mod swarm;
+mod wire;

@@ -1,0 +1,269 @@
+//! Hosts that lie, files that change, names and sizes that cannot be.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path};
+
+use klatch::files::merkle::{chunk_bytes, file_id};
+use klatch::router::command::{Command, Wait};
+use klatch::router::ids::Digest32;
+use klatch::router::message::{Held, Message};
+use klatch::router::notice::{Code, Notice};
+use klatch::router::signed::{Kind, Offer};
+use klatch::router::text::{is_control, is_format};
+
+use super::eve::Eve;
+use super::host::{Host, content};
+
+/// Alters a byte in every chunk of a file so that neither length nor time tells.
+fn spoil(path: &Path, len: usize) {
+    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    for at in (1_000..len as u64).step_by(chunk_bytes(len as u64) as usize) {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    }
+    file.set_modified(modified).unwrap();
+}
+
+#[test]
+fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
+    let (mut alice, mut bob, mut eve) = (Host::new("alice"), Host::new("bob"), Host::new("eve"));
+    eve.connect(alice.addr()).unwrap();
+    bob.connect(alice.addr()).unwrap();
+    bob.run(Command::Wait { what: Wait::Members(2), within_ms: 20_000 }).unwrap();
+    let bytes = content(1, 6 << 20);
+    let path = eve.send("report.pdf", &bytes);
+    spoil(&path, bytes.len());
+    bob.hears_offer("report.pdf");
+    // Only eve has it: nothing that she sends is kept.
+    let line = bob.give(Command::Download { wanted: "report.pdf".into(), patient: true });
+    let told = bob.hears_failure(Code::BadChunk);
+    assert!(told.contains("eve") && told.contains("report.pdf"), "{told}");
+    assert!(bob.saved().is_empty());
+    alice.send("report.pdf", &bytes);
+    assert_eq!(bob.outcome(line), Ok(()));
+    assert!(bob.saved()[0].1 == bytes);
+    // Eve looked at her copy again, and offers it no more.
+    eve.hears_failure(Code::HostChangedFile);
+}
+
+/// Alice's file is harmed while bob fetches it from her and from carol.
+fn harmed(harm: impl Fn(&Path)) {
+    let (mut alice, mut bob, mut carol) =
+        (Host::new("alice"), Host::new("bob"), Host::new("carol"));
+    carol.connect(alice.addr()).unwrap();
+    bob.connect(alice.addr()).unwrap();
+    bob.run(Command::Wait { what: Wait::Members(2), within_ms: 20_000 }).unwrap();
+    let bytes = content(8, 24 << 20);
+    let path = alice.send("a.bin", &bytes);
+    carol.send("a.bin", &bytes);
+    bob.hears_offer("a.bin");
+    bob.hears_offer("a.bin");
+    let line = bob.give(Command::Download { wanted: "a.bin".into(), patient: true });
+    bob.hears("the beginning", |notice| {
+        matches!(notice, Notice::DownloadStarted { .. }).then_some(())
+    });
+    harm(&path);
+    assert_eq!(bob.outcome(line), Ok(()));
+    assert!(bob.saved()[0].1 == bytes);
+    let accused = bob.rest().iter().any(|notice| match &**notice {
+        Notice::Error { failure, .. } => failure.code == Code::BadChunk,
+        _ => false,
+    });
+    assert!(!accused, "an honest host was called a liar");
+
+    // Whoever asks next finds the offer withdrawn, if bob did not.
+    let mut dave = Host::new("dave");
+    carol.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
+    bob.run(Command::Leave).unwrap();
+    dave.connect(alice.addr()).unwrap();
+    if let Ok(()) = dave.run(Command::Wait { what: Wait::File("a.bin".into()), within_ms: 1_500 }) {
+        let line = dave.give(Command::Download { wanted: "a.bin".into(), patient: true });
+        alice.hears_failure(Code::HostChangedFile);
+        dave.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
+        let failure = dave.outcome(line).unwrap_err();
+        assert_eq!(failure.code, Code::Cancelled);
+    } else {
+        alice.hears_failure(Code::HostChangedFile);
+    }
+    assert!(dave.saved().is_empty());
+}
+
+#[test]
+fn s8_a_source_that_is_edited_while_it_is_fetched_harms_nobody() {
+    harmed(|path| {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        (0..24).for_each(|at| file.write_all_at(&[0; 512], at << 20).unwrap());
+    });
+}
+
+#[test]
+fn s8_a_source_that_is_truncated_while_it_is_fetched_harms_nobody() {
+    harmed(|path| OpenOptions::new().write(true).open(path).unwrap().set_len(9).unwrap());
+}
+
+#[test]
+fn s8_a_source_that_becomes_a_link_while_it_is_fetched_harms_nobody() {
+    harmed(|path| {
+        std::fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+    });
+}
+
+fn hostile_names() -> Vec<String> {
+    let roots =
+        ["", "../", "/", "C:\\", "..\\..\\", "./", "a/../../", "~/", "file:///", "\u{202e}"];
+    let cores = [
+        "",
+        ".",
+        "..",
+        "x",
+        ".bashrc",
+        "-rf",
+        "CON",
+        "nul.txt",
+        "COM¹",
+        "a:stream",
+        "x\n* eve left",
+        "\u{1b}[2Jx",
+        "x\u{9b}31m",
+        "nul\0byte",
+        "$(reboot)",
+        "a;b|c&d",
+        "*.*",
+        "trail. . ",
+        "e\u{301}",
+        "\u{202e}fdp.exe",
+        "<b>",
+        "\"q\"",
+        "%2e%2e%2f",
+        "..%c0%af",
+        "x\ry",
+    ];
+    let mut names: Vec<String> = roots
+        .iter()
+        .flat_map(|root| cores.iter().map(move |core| format!("{root}{core}")))
+        .collect();
+    names.extend(["a", "é", "漢", "😀"].map(|unit| unit.repeat(250)));
+    names.extend(["é", "😀"].map(|unit| format!("{}.jpeg", unit.repeat(200))));
+    names.push("x/".repeat(500));
+    names.push("../".repeat(300) + "etc/passwd");
+    names
+}
+
+/// Each name comes over the wire as an offer of the empty file, which needs no host.
+#[test]
+fn s9_hostile_names_land_in_the_folder_as_one_plain_component() {
+    let mut alice = Host::new("alice");
+    let mut session = Eve::new().join(alice.addr());
+    let names = hostile_names();
+    let mut writer = session.chain();
+    for name in &names {
+        let (size, root) = (0, Digest32::default());
+        let entry = writer.write(Kind::Offer(Offer { name: name.clone(), size, root }));
+        session.say(&Message::Entry(entry));
+    }
+    session.settle();
+    for name in &names {
+        assert_eq!(alice.download(name), Ok(()), "{name:?}");
+    }
+    let saved = alice.saved();
+    assert_eq!(saved.len(), names.len());
+    for (name, bytes) in &saved {
+        assert!(bytes.is_empty());
+        let parts: Vec<_> = Path::new(name).components().collect();
+        assert!(matches!(parts[..], [Component::Normal(_)]), "{name:?}");
+        let clean = |c: char| !is_control(c) && !is_format(c) && !"/\\:<>\"|?*".contains(c);
+        assert!(name.chars().all(clean), "{name:?}");
+        // `[datetime]_` and what is left of the name.
+        assert!(name.len() > 20 && name.len() < 255, "{name:?}");
+    }
+    let around = std::fs::read_dir(alice.folder.path()).unwrap().count();
+    assert_eq!(around, 1, "something lies beside the folder");
+}
+
+#[test]
+fn s11_one_name_for_two_files_is_told_and_like_names_replace_nothing() {
+    let (mut alice, mut bob) = Host::pair();
+    let mut carol = Host::new("carol");
+    carol.connect(alice.addr()).unwrap();
+    bob.run(Command::Wait { what: Wait::Members(2), within_ms: 20_000 }).unwrap();
+    let (one, two) = (content(1, 1_000), content(2, 300_000));
+    alice.send("report.txt", &one);
+    carol.send("report.txt", &two);
+    bob.hears_offer("report.txt");
+    bob.hears_offer("report.txt");
+    let failure = bob.download("report.txt").unwrap_err();
+    assert_eq!(failure.code, Code::AmbiguousName);
+    assert!(failure.text.contains("alice") && failure.text.contains("carol"), "{}", failure.text);
+    bob.run(Command::Files).unwrap();
+    let ids = bob.hears("files", |notice| match notice {
+        Notice::Files { list } => Some(list.iter().map(|f| f.file.id).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(ids.len(), 2);
+    for id in ids {
+        assert_eq!(bob.download(&id.to_string()), Ok(()));
+    }
+    // Equal but for case, and but for normalisation.
+    let like = ["Plan.txt", "plan.txt", "PLAN.TXT", "pl\u{e4}n.txt", "pla\u{308}n.txt"];
+    for (seed, name) in like.iter().enumerate() {
+        alice.send(name, &content(10 + seed as u64, 500 + seed));
+        bob.hears_offer(name);
+        assert_eq!(bob.download(name), Ok(()), "{name:?}");
+    }
+    let saved: Vec<_> = bob.saved().into_iter().map(|(_, bytes)| bytes).collect();
+    let mut expected = vec![one, two];
+    expected.extend((0..like.len()).map(|seed| content(10 + seed as u64, 500 + seed)));
+    assert_eq!(saved.len(), expected.len());
+    assert!(expected.iter().all(|bytes| saved.contains(bytes)));
+}
+
+#[test]
+fn s12_an_offer_of_8_eib_allocates_nothing_and_is_refused_clearly() {
+    let (mut alice, mut bob) = Host::pair();
+    let mut session = Eve::new().join(alice.addr());
+    let mut writer = session.chain();
+    for size in [1 << 63, u64::MAX, (1 << 41) + 1] {
+        let (name, root) = (format!("huge {size}"), Digest32([7; 32]));
+        let entry = writer.write(Kind::Offer(Offer { name: name.clone(), size, root }));
+        session.say(&Message::Entry(entry));
+        let file = file_id(size, &root);
+        session.say(&Message::Hosting { file, held: Held::All, fetching: false });
+        session.settle();
+        let failure = alice.download(&name).unwrap_err();
+        assert!(failure.text.contains(&name) && failure.text.contains("2 TiB"), "{failure:?}");
+    }
+    alice.run(Command::Files).unwrap();
+    assert_eq!(std::fs::read_dir(alice.downloads()).unwrap().count(), 0);
+    alice.say("unharmed");
+    bob.hears_text("unharmed");
+}
+
+/// The longest file that may be: nothing is set aside for it before there is anything to write.
+#[test]
+fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
+    let mut alice = Host::new("alice");
+    let mut session = Eve::new().join(alice.addr());
+    let (size, root) = (1 << 41, Digest32([7; 32]));
+    let entry = session.chain().write(Kind::Offer(Offer { name: "huge".into(), size, root }));
+    session.say(&Message::Entry(entry));
+    let held = Held::All;
+    session.say(&Message::Hosting { file: file_id(size, &root), held, fetching: false });
+    session.settle();
+    let line = alice.give(Command::Download { wanted: "huge".into(), patient: true });
+    alice.hears("the beginning", |notice| {
+        matches!(notice, Notice::DownloadStarted { .. }).then_some(())
+    });
+    session.settle();
+    alice.run(Command::Cancel { wanted: "huge".into() }).unwrap();
+    let failure = alice.outcome(line).unwrap_err();
+    assert!(matches!(failure.code, Code::Cancelled | Code::DiskFull), "{failure:?}");
+    let blocks = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::os::unix::fs::MetadataExt::blocks(&entry.unwrap().metadata().unwrap())
+    };
+    let taken: u64 = std::fs::read_dir(alice.downloads()).unwrap().map(blocks).sum();
+    assert!(taken < 2_048, "{taken} blocks");
+}

@@ -1,0 +1,190 @@
+//! Places that klatch may not use: folders, disks, ports.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::common::{Folder, Options, Peer, content, join, root, same};
+
+#[test]
+fn the_identity_outlives_the_program() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data").display().to_string();
+    let identity = || {
+        let mut peer = kept("ana", &dir).start();
+        let started = peer.all(json!({"event": "started", "temporary": false}));
+        assert_eq!(started.len(), 1);
+        peer.quit();
+        peer.id.clone()
+    };
+    assert_eq!(identity(), identity());
+    let mut ephemeral = Peer::start("ana");
+    assert_eq!(ephemeral.all(json!({"event": "started", "temporary": true})).len(), 1);
+    ephemeral.quit();
+}
+
+/// A peer with a data directory.
+fn kept(name: &str, dir: &str) -> Options {
+    Options::bare(name).args(["--ui", "terminal", "--listen", "127.0.0.1:0", "--data-dir", dir])
+}
+
+/// It does not start, for this reason.
+fn refused(options: Options, code: &str) -> String {
+    let mut peer = options.launch();
+    assert_eq!(peer.ended(), 3);
+    let error = peer.expect(json!({"event": "error", "code": code, "line": null, "command": null}));
+    assert!(peer.all(json!({"event": "started"})).is_empty());
+    let text = error["text"].as_str().unwrap().to_owned();
+    assert_eq!(peer.program.stderr, format!("error: {text}\n"));
+    text
+}
+
+#[test]
+fn a_chosen_data_directory_serves_one_program() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().display().to_string();
+    let mut first = kept("ana", &dir).start();
+    let text = refused(kept("bob", &dir), "data_dir_in_use");
+    assert!(text.contains(&dir), "{text}");
+    // The same when the environment chooses.
+    let by_environment = Options::bare("bob")
+        .args(["--ui", "terminal", "--listen", "127.0.0.1:0"])
+        .env("KLATCH_DATA_DIR", home.path());
+    refused(by_environment, "data_dir_in_use");
+    first.quit();
+    kept("bob", &dir).start().quit();
+}
+
+#[test]
+fn the_default_data_directory_gives_way_to_a_temporary_identity() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |name| {
+        Options::bare(name)
+            .args(["--ui", "terminal", "--listen", "127.0.0.1:0"])
+            .env("XDG_DATA_HOME", home.path())
+            .start()
+    };
+    let (mut ana, mut bob) = (start("ana"), start("bob"));
+    assert_eq!(ana.all(json!({"event": "started", "temporary": false})).len(), 1);
+    assert_eq!(bob.all(json!({"event": "started", "temporary": true})).len(), 1);
+    join(&mut bob, &mut ana);
+    bob.done("two of us on one machine");
+    ana.hears("two of us on one machine");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_is_said() {
+    let folder = Folder::new();
+    let file = folder.file("in the way", b"");
+    let text = refused(kept("ana", &file), "data_dir_not_writable");
+    assert!(text.contains("in the way") && text.contains("--ephemeral"), "{text}");
+    refused(kept("ana", &format!("{file}/below")), "data_dir_not_writable");
+    // Nobody can make a folder here, not even root.
+    refused(kept("ana", "/proc/klatch"), "data_dir_not_writable");
+}
+
+#[test]
+fn a_port_in_use_is_not_replaced() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let options = Options::bare("ana").args(["--ui", "terminal", "--ephemeral", "--listen", &addr]);
+    let text = refused(options, "port_in_use");
+    assert!(text.contains(&taken.local_addr().unwrap().port().to_string()), "{text}");
+    let options =
+        Options::bare("ana").args(["--ui", "terminal", "--ephemeral", "--listen", "192.0.2.99:9"]);
+    refused(options, "bad_address");
+}
+
+#[test]
+fn downloads_need_a_folder_that_can_be_written() {
+    let mut alice = Peer::start("alice");
+    let folder = Folder::new();
+    alice.done(&format!("send {}", folder.file("x.txt", b"some text")));
+    let missing = folder.path("no such folder").display().to_string();
+    let mut places = vec![(missing, "io_error")];
+    if root() {
+        // No permission is denied to root, but here nobody makes files.
+        places.push(("/proc".to_owned(), "io_error"));
+    } else {
+        fs::create_dir(folder.path("closed")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+        fs::set_permissions(folder.path("closed"), mode).unwrap();
+        places.push((folder.path("closed").display().to_string(), "permission_denied"));
+    }
+    for (place, code) in places {
+        let mut bob = Options::new("bob").args(["--downloads", &place]).start();
+        join(&mut bob, &mut alice);
+        bob.done("wait file x.txt");
+        let number = bob.say("download x.txt");
+        let failed = bob.expect(json!({"event": "download_failed"}));
+        let text = bob.expect_that("the error", |event| event["line"] == number)["text"].clone();
+        assert_eq!(failed["text"], text);
+        assert_ne!(failed["code"], "disk_full");
+        let expected = [code, "permission_denied", "file_not_found"];
+        assert!(expected.iter().any(|code| failed["code"] == *code), "{place}: {failed}");
+        assert!(text.as_str().unwrap().contains(&place), "{text}");
+        bob.done("talking still works");
+        alice.hears("talking still works");
+        assert_eq!(bob.end(), 1);
+    }
+}
+
+#[test]
+fn a_full_disk_ends_a_download_which_goes_on_when_there_is_room() {
+    let Some(small) = SmallDisk::mount() else { return };
+    let place = small.0.path();
+    let filler = place.join("filler");
+    fs::write(&filler, content(1, 3 << 20)).unwrap();
+    let mut alice = Peer::start("alice");
+    let folder = Folder::new();
+    let bytes = content(3, 3 << 20);
+    alice.done(&format!("send {}", folder.file("large.bin", &bytes)));
+    let mut bob = Options::new("bob").args(["--downloads", place.to_str().unwrap()]).start();
+    join(&mut bob, &mut alice);
+    bob.done("wait file large.bin");
+    let text = bob.refused("download large.bin", "disk_full");
+    assert!(text.contains("full") && text.contains("make room"), "{text}");
+    bob.expect(json!({"event": "download_failed", "code": "disk_full"}));
+    bob.done("talking still works");
+    alice.hears("talking still works");
+    assert_eq!(visible(place), ["filler"], "half a file is no file");
+    fs::remove_file(filler).unwrap();
+    bob.done("download large.bin");
+    let finished = bob.expect(json!({"event": "download_finished"}));
+    assert!(same(finished["path"].as_str().unwrap().as_ref(), &bytes));
+    assert_eq!(visible(place).len(), 1);
+    assert_eq!(bob.end(), 1);
+    assert_eq!(fs::read_dir(place).unwrap().count(), 1, "nothing is left over");
+}
+
+fn visible(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
+}
+
+/// A disk of 4 MiB, unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None`, and a line that says so, where this is not allowed.
+    fn mount() -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(place.path());
+        if mounted.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(place));
+        }
+        eprintln!("skipped: a small disk can be mounted by root alone");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a program that fails late may still hold a file there.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}

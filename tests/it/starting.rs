@@ -1,0 +1,100 @@
+//! The question of the start, and what is said first.
+
+use serde_json::json;
+
+use crate::common::{Options, Program};
+
+const QUESTION: &str = "Use the browser interface? [y/N]";
+const REST: [&str; 3] = ["--ephemeral", "--listen", "127.0.0.1:0"];
+
+#[test]
+fn the_first_line_of_a_pipe_is_the_answer() {
+    for answer in ["n", "no", "", "N", "No"] {
+        let mut program = Program::run("asked", REST);
+        program.type_line(answer);
+        program.type_line("members");
+        assert_eq!(program.end(), 0, "{answer:?}");
+        assert_eq!(program.lines[0], QUESTION, "it comes first, on a line of its own");
+        assert!(program.lines.iter().any(|line| line.contains("1 member here")), "{answer:?}");
+        assert!(program.stderr.is_empty(), "{}", program.stderr);
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_told_of_the_option() {
+    for input in [&b""[..], b"connect 127.0.0.1\n", b"maybe\n", b"\xff\n"] {
+        let mut program = Program::run("asked", REST);
+        program.type_bytes(input);
+        assert_eq!(program.end(), 2, "{input:?}");
+        assert_eq!(program.lines, [QUESTION], "nothing was started");
+        assert!(program.stderr.contains("--ui"), "{}", program.stderr);
+    }
+}
+
+#[test]
+fn with_json_the_question_is_on_stderr() {
+    let mut peer = Options::bare("ana").args(REST).launch();
+    peer.say("n");
+    let started = peer.expect(json!({"event": "started", "name": "ana", "temporary": true}));
+    assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
+    assert!(started["schema"].is_u64());
+    // The answer was the first line.
+    peer.done("members");
+    assert_eq!(peer.end(), 0);
+    assert_eq!(peer.place(json!({"event": "started"})), 0);
+    assert_eq!(peer.place(json!({"event": "listening"})), 1);
+    assert_eq!(peer.program.stderr.lines().collect::<Vec<_>>(), [QUESTION]);
+}
+
+#[test]
+fn it_says_where_one_stands() {
+    let mut program =
+        Program::run("ana", [&REST[..], &["--ui", "terminal", "--name", "ana"]].concat());
+    assert_eq!(program.end(), 0);
+    assert_eq!(program.lines[0], "* you are ana, alone in a new open room");
+    let here = program.expect_line("on this computer: connect 127.0.0.1 ");
+    let port = here.rsplit_once(' ').unwrap().1;
+    assert!(port.parse::<u16>().is_ok_and(|port| port != 0), "{here}");
+    assert_eq!(program.lines.last().unwrap(), "* type a message, or help");
+}
+
+#[test]
+fn the_login_name_is_the_nickname() {
+    let mut program = Program::spawn(
+        "login",
+        Program::command().env("USER", "grace").args(REST).args(["--ui", "terminal"]),
+    );
+    assert_eq!(program.end(), 0);
+    assert!(program.lines[0].contains("you are grace,"), "{:?}", program.lines);
+}
+
+#[test]
+fn two_people_on_one_machine_need_no_options() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |name: &str| {
+        let mut command = Program::command();
+        command.env("HOME", home.path()).env("XDG_DATA_HOME", home.path().join("data"));
+        Program::spawn(name, command.env("USER", name).current_dir(home.path()))
+    };
+    let connect_line = |program: &mut Program| {
+        let line = program.expect_line("on this computer: connect ");
+        line.split_once(": ").unwrap().1.to_owned()
+    };
+    let mut ana = start("ana");
+    ana.type_line("n");
+    let of_ana = connect_line(&mut ana);
+    let mut bob = start("bob");
+    bob.type_line("n");
+    // The port and the data directory are taken, and both are replaced.
+    let of_bob = connect_line(&mut bob);
+    assert_ne!(of_ana, of_bob);
+    assert!(bob.lines.iter().any(|line| line.contains("temporary")), "{:?}", bob.lines);
+    assert!(!ana.lines.iter().any(|line| line.contains("temporary")), "{:?}", ana.lines);
+    bob.type_line(&of_ana);
+    bob.type_line("hello ana");
+    ana.expect_line("bob: hello ana");
+    assert_eq!(bob.end(), 0);
+    ana.expect_line("* bob left");
+    assert_eq!(ana.end(), 0);
+    assert!(home.path().join("data/klatch/identity").exists());
+}

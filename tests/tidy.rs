@@ -1,0 +1,152 @@
+//! What the tree must look like, as tests: the invariants of ARCHITECTURE.md that a compiler
+//! does not see.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that cannot read the tree fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(dir: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(dir)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust files below {dir}");
+    found
+}
+
+/// The part of a file that is compiled into the program: before its tests.
+fn program(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+fn lines_with<'a>(text: &'a str, words: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .filter(move |line| words.iter().any(|word| line.contains(word)))
+}
+
+#[test]
+fn the_core_is_pure() {
+    let banned = [
+        "std::net",
+        "std::fs",
+        "std::thread",
+        "std::io",
+        "std::time",
+        "Instant",
+        "SystemTime",
+        "crossbeam",
+        "getrandom",
+        "random::",
+        "HashMap",
+        "HashSet",
+        "crate::net",
+        "crate::node",
+        "crate::wire",
+        "crate::ui",
+        "crate::thread",
+    ];
+    for (path, text) in rust_files("src/router") {
+        let found: Vec<_> = lines_with(program(&text), &banned).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let layers: &[(&str, &[&str])] = &[
+        ("src/crypto", &["router", "wire", "net", "files", "ui", "node", "program"]),
+        ("src/router", &["wire", "net", "ui", "node", "program"]),
+        ("src/wire", &["net", "files", "ui", "node", "program"]),
+        ("src/net", &["ui", "program"]),
+        ("src/files", &["wire", "net", "ui", "node", "program"]),
+        ("src/ui", &["wire", "net", "node", "program"]),
+        ("src/node", &["ui", "program"]),
+    ];
+    for (dir, above) in layers {
+        for (path, text) in rust_files(dir) {
+            for layer in *above {
+                let import = format!("crate::{layer}::");
+                let words = [import.as_str()];
+                let found: Vec<_> = lines_with(program(&text), &words).collect();
+                assert!(found.is_empty(), "{} looks up: {found:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_begin_in_one_module_and_channels_are_bounded() {
+    for (path, text) in rust_files("src") {
+        let text = program(&text);
+        if path != Path::new("src/thread.rs") && !path.ends_with("tests.rs") {
+            let banned = ["std::thread::spawn", "std::thread::Builder", "use std::thread;"];
+            let found: Vec<_> = lines_with(text, &banned).collect();
+            assert!(found.is_empty(), "{}: {found:?}", path.display());
+        }
+        let found: Vec<_> = lines_with(text, &["unbounded("]).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+}
+
+#[test]
+fn files_are_short_and_lines_fit() {
+    for dir in ["src", "tests"] {
+        for (path, text) in rust_files(dir) {
+            let lines = text.lines().count();
+            assert!(lines <= 600, "{} has {lines} lines", path.display());
+            let long = text.lines().find(|line| line.chars().count() > 100);
+            assert!(long.is_none(), "{}: {long:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    for dir in ["src", "tests"] {
+        for (path, text) in rust_files(dir) {
+            if path == Path::new("tests/tidy.rs") {
+                continue;
+            }
+            let marks = ["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME", "XXX"];
+            let found: Vec<_> = text
+                .lines()
+                .filter(|l| marks.iter().any(|m| l.contains(m)) && !l.contains("uXXXX"))
+                .collect();
+            assert!(found.is_empty(), "{}: {found:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_async_runtime_and_no_openssl() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    for name in ["tokio", "async-std", "smol", "hyper", "reqwest", "openssl-sys"] {
+        assert!(!lock.contains(&format!("name = \"{name}\"\n")), "{name} is in Cargo.lock");
+    }
+}
+
+#[test]
+fn tests_wait_for_events_and_never_for_time() {
+    for (path, text) in rust_files("tests") {
+        if path == Path::new("tests/tidy.rs") {
+            continue;
+        }
+        let found: Vec<_> = lines_with(&text, &["sleep("]).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+}
