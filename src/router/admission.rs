@@ -417,6 +417,7 @@ impl Router {
         self.dirty.insert(id);
         self.effect(Effect::Linked { conn: id, member });
         self.presence_linked(id, member, record, port, seen);
+        self.receipts_for(member);
         let info = self.member_info(&member);
         let newly = self
             .roster

@@ -211,13 +211,7 @@ impl Router {
     /// The author of a chain that the holder cannot reach learns through us that it arrived.
     fn pass_on_receipt(&mut self, holder: MemberId, have: &Have) {
         let author = have.chain.author;
-        let lists = |of: &MemberId, whom: &MemberId| {
-            self.roster
-                .get(of)
-                .and_then(|member| member.record.as_ref())
-                .is_some_and(|record| record.body.unlinked.contains(whom))
-        };
-        if !lists(&holder, &author) && !lists(&author, &holder) {
+        if !self.have_no_link(&holder, &author) {
             return;
         }
         if let Some((conn, _)) = self.link_of(&author) {
@@ -225,6 +219,29 @@ impl Router {
             self.mark_link(conn, |link| {
                 link.say_receipts.insert((holder, chain));
             });
+        }
+    }
+
+    /// Whether one of two members says that it cannot reach the other.
+    fn have_no_link(&self, a: &MemberId, b: &MemberId) -> bool {
+        let lists = |of: &MemberId, whom: &MemberId| {
+            self.roster
+                .get(of)
+                .and_then(|member| member.record.as_ref())
+                .is_some_and(|record| record.body.unlinked.contains(whom))
+        };
+        lists(a, b) || lists(b, a)
+    }
+
+    /// A member that has just linked with us learns what those hold of it that it cannot reach.
+    pub(super) fn receipts_for(&mut self, author: MemberId) {
+        let holders: Vec<_> = self
+            .links()
+            .map(|(_, link)| link.member)
+            .filter(|holder| self.have_no_link(holder, &author))
+            .collect();
+        for holder in holders {
+            self.receipts_between(author, holder);
         }
     }
 
