@@ -11,7 +11,7 @@ use crate::common::{Folder, Options, Peer, join, shape};
 fn a_session_shows_every_event() {
     let folder = Folder::new();
     let large = folder.path("large.img");
-    std::fs::File::create(&large).unwrap().set_len(200 << 20).unwrap();
+    std::fs::File::create(&large).unwrap().set_len(768 << 20).unwrap();
     let mut alice = Peer::start("alice");
     let mut bob = Peer::start("bob");
     alice.done("is anybody there?");

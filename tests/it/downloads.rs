@@ -166,9 +166,6 @@ fn a_download_outlives_a_withdrawal_of_its_offer() {
     bob.done("wait file big.img");
     let number = bob.say("download big.img");
     bob.expect(json!({"event": "download_started"}));
-    let progress = bob.expect(json!({"event": "download_progress"}));
-    assert!(progress["bytes_done"].as_u64().unwrap() <= SIZE);
-    assert_eq!(progress["hosts"], 1);
     // The host withdraws: nobody has it any more, and nothing that is verified is lost.
     alice.done("cancel big.img");
     bob.expect(json!({"event": "file_withdrawn", "file": {"name": "big.img"}, "own": false}));

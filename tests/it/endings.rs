@@ -51,7 +51,7 @@ fn the_end_of_stdin_waits_until_members_hold_what_was_said() {
 
 #[test]
 fn the_end_of_stdin_waits_for_who_fetches_from_here_alone() {
-    const SIZE: u64 = 256 << 20;
+    const SIZE: u64 = 512 << 20;
     let [mut alice, mut bob] = room(["alice", "bob"]);
     let folder = Folder::new();
     let path = folder.path("last copy.img");
@@ -59,7 +59,12 @@ fn the_end_of_stdin_waits_for_who_fetches_from_here_alone() {
     alice.done(&format!("send {}", path.display()));
     bob.done("wait file last copy.img");
     let number = bob.say("download last copy.img");
-    bob.expect(json!({"event": "download_progress"}));
+    // Only what alice knows of can she wait for.
+    while {
+        alice.done("wait 0.02");
+        alice.done("transfers");
+        alice.expect(json!({"event": "transfers"}))["list"] == json!([])
+    } {}
     alice.program.close_stdin();
     bob.ended_well(number);
     assert_eq!(alice.ended(), 0);

@@ -111,7 +111,7 @@ fn sparse(folder: &Folder, bytes: u64) -> String {
 
 #[test]
 fn a_cancelled_download_keeps_what_is_verified() {
-    const SIZE: u64 = 512 << 20;
+    const SIZE: u64 = 1 << 30;
     let (mut alice, mut bob) = (Someone::new("alice"), Someone::new("bob"));
     bob.connect(&alice);
     let folder = Folder::new();

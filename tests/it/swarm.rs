@@ -89,7 +89,8 @@ fn chat_goes_on_while_a_large_file_moves_in_little_memory() {
     alice.done(&format!("send {}", path.display()));
     bob.done("wait file disk.img");
     let number = bob.say("download disk.img");
-    bob.expect(json!({"event": "download_progress"}));
+    let progress = bob.expect(json!({"event": "download_progress", "hosts": 1}));
+    assert!(progress["bytes_done"].as_u64().unwrap() <= SIZE);
     alice.done("transfers");
     let moving = alice.expect(json!({"event": "transfers"}));
     let row = &moving["list"][0];

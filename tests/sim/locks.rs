@@ -270,3 +270,25 @@ fn commands_given_while_a_lock_is_prepared_wait_for_it() {
     assert_eq!(locks_seen(&world, bob), 3);
     assert_eq!(world.inspect(bob).lock.epoch, 4);
 }
+
+#[test]
+fn a_lock_set_while_a_newcomer_is_admitted_holds_for_it() {
+    for delay in (0..1_200).step_by(25) {
+        let (mut world, [alice, bob, carol]) = World::of(11, ["alice", "bob", "carol"]);
+        world.latency_ms = (60, 90);
+        world.join(alice, bob);
+        world.run(2_000);
+        let line = world.connect(carol, bob);
+        world.run(delay);
+        world.lock(alice, FIRST);
+        let result = world.finish(carol, line);
+        world.run(20_000);
+        let lock = world.inspect(alice).lock;
+        assert!(lock.locked);
+        for node in [alice, bob] {
+            if world.link(node, carol).is_some() {
+                assert_eq!(world.inspect(carol).lock, lock, "delay {delay}: {result:?}");
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@
 
 mod checks;
 mod disk;
+mod effects;
 mod lane;
 mod links;
 mod locks;
@@ -15,6 +16,7 @@ mod pipe;
 mod scenario;
 mod swarms;
 mod trace;
+mod weather;
 mod world;
 
 /// Seeds that `cargo test` plays.

@@ -12,12 +12,12 @@ use data_encoding::BASE64;
 use klatch::crypto::binding::Role;
 use klatch::crypto::identity::Identity;
 use klatch::crypto::lock::Lock;
-use klatch::crypto::password::Password;
+
 use klatch::crypto::room_key::RoomKey;
 use klatch::limits::Limits;
 use klatch::router::Router;
 use klatch::router::command::Command;
-use klatch::router::event::{Config, Draw, Effect, Event, Plan, Target};
+use klatch::router::event::{Config, Draw, Event, Target};
 use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RecordHash, RoomId, RunId};
 use klatch::router::message::{KeyMark, Message};
 use klatch::router::notice::{Code, Failure, Notice};
@@ -137,7 +137,7 @@ pub struct Node {
     next_conn: u64,
     next_line: u64,
     tick_at_ms: Option<u64>,
-    due_ms: Option<u64>,
+    pub(crate) due_ms: Option<u64>,
     spins: u32,
     events: u64,
 }
@@ -157,10 +157,12 @@ pub struct World {
     pub cuts: BTreeSet<(usize, usize)>,
     /// Who cannot dial whom.
     pub no_dial: BTreeSet<(usize, usize)>,
+    /// Bounds of machines to come.
+    pub limits: Limits,
     /// Bytes per millisecond of every line.
     pub rate: u64,
     pub latency_ms: (u64, u64),
-    latencies: BTreeMap<(usize, usize), u64>,
+    pub(crate) latencies: BTreeMap<(usize, usize), u64>,
     /// Check that everything that a message refers to was shown before it.
     pub strict: bool,
     pub entries: HashMap<EntryId, Arc<SignedEntry>>,
@@ -186,6 +188,7 @@ impl World {
             records: BTreeMap::new(),
             cuts: BTreeSet::new(),
             no_dial: BTreeSet::new(),
+            limits: Limits::default(),
             rate: 10_000,
             latency_ms: (1, 40),
             latencies: BTreeMap::new(),
@@ -231,7 +234,7 @@ impl World {
             disk: Disk::default(),
             exit_code: None,
             withholds: None,
-            limits: Limits::default(),
+            limits: self.limits.clone(),
             skew_ms: 0,
             lag_ms: 0,
             asleep: false,
@@ -334,60 +337,6 @@ impl World {
             key: RoomKey::from_bytes(self.draw_bytes()),
             nonce: LogNonce(self.draw_bytes()),
         }
-    }
-
-    // The network's conditions.
-
-    pub fn latency(&mut self, a: usize, b: usize) -> u64 {
-        let pair = (a.min(b), a.max(b));
-        if !self.latencies.contains_key(&pair) {
-            let latency = self.rng.between(self.latency_ms.0, self.latency_ms.1);
-            self.latencies.insert(pair, latency);
-        }
-        self.latencies[&pair] + self.rng.below(3)
-    }
-
-    /// Nothing passes between two machines.
-    pub fn cut(&mut self, a: usize, b: usize) {
-        let text = format!("cut {} {}", self.nodes[a].name, self.nodes[b].name);
-        self.trace.remark(self.now_ms, &text);
-        self.cuts.insert((a.min(b), a.max(b)));
-    }
-
-    /// Everything passes again, what was held up included.
-    pub fn heal(&mut self, a: usize, b: usize) {
-        if self.cuts.remove(&(a.min(b), a.max(b))) {
-            let text = format!("heal {} {}", self.nodes[a].name, self.nodes[b].name);
-            self.trace.remark(self.now_ms, &text);
-            self.release(a, b);
-            self.release(b, a);
-        }
-    }
-
-    /// Cuts everything between two groups.
-    pub fn partition(&mut self, left: &[usize], right: &[usize]) {
-        for a in left {
-            for b in right {
-                self.cut(*a, *b);
-            }
-        }
-    }
-
-    /// Heals every cut.
-    pub fn heal_all(&mut self) {
-        for (a, b) in self.cuts.clone() {
-            self.heal(a, b);
-        }
-    }
-
-    /// Neither can dial the other.
-    pub fn hide(&mut self, a: usize, b: usize) {
-        self.no_dial.insert((a, b));
-        self.no_dial.insert((b, a));
-    }
-
-    pub fn is_cut(&self, a: usize, b: usize) -> bool {
-        self.cuts.contains(&(a.min(b), a.max(b)))
     }
 
     // Time.
@@ -505,82 +454,13 @@ impl World {
         self.arm(node);
     }
 
-    /// Performs an effect as if the node's router had decided it.
-    pub fn perform(&mut self, node: usize, effect: Effect) {
-        match effect {
-            Effect::Dial { conn, target, role } => self.dial(node, conn, target, role),
-            Effect::SendHello { conn, hello, room } => self.say_hello(node, conn, hello, room),
-            Effect::Proceed { conn, plan } => {
-                if let Plan::Prove { keys, .. } = &plan {
-                    let keys = keys.iter().map(|(mark, key)| (mark.hash, key.clone()));
-                    self.records.extend(keys);
-                }
-                if let Plan::Grant { record, .. } = &plan {
-                    self.records.insert(record.hash, record.body.key.clone());
-                }
-                self.proceed(node, conn, plan);
-            }
-            Effect::Send { conn, message } => {
-                if let Message::Record(record) = &message {
-                    self.records.insert(record.hash, record.body.key.clone());
-                }
-                if let Message::Entry(entry) = &message {
-                    self.entries.entry(entry.id).or_insert_with(|| entry.clone());
-                }
-                if !self.nodes[node].withholds.is_some_and(|withholds| withholds(&message)) {
-                    self.send(node, conn, message);
-                }
-            }
-            Effect::Linked { conn, .. } => {
-                if let Some((pipe, end)) = self.end_of(node, conn) {
-                    self.pipes[pipe].ends[end].admitted = true;
-                }
-            }
-            Effect::Refuse { conn, refusal } => {
-                self.shut(node, conn, Parcel::Refused(refusal));
-            }
-            Effect::Close { conn } => self.close(node, conn),
-            Effect::StartLane { conn, fetch, .. } => self.start_lane(node, conn, fetch),
-            Effect::AskPassword { face, line, .. } => {
-                let answer = self.nodes[node].answers.pop_front().flatten();
-                let password = answer.map(|text| Password::new(text).unwrap());
-                self.done(node, 700, Event::PasswordGiven { face, line, password });
-            }
-            Effect::PrepareLock { face, line, room, password } => {
-                let key = RoomKey::from_bytes(self.draw_bytes());
-                self.passwords.insert(*key.as_bytes(), password.expose().to_owned());
-                let took = self.rng.between(100, 400);
-                let lock = lock();
-                self.done(node, took, Event::LockPrepared { face, line, room, lock, key });
-            }
-            Effect::Notify(notice) => self.noticed(node, notice),
-            Effect::Reply { line, command, result, .. } => {
-                let before = self.nodes[node].replies.insert(line, (command, result));
-                assert!(
-                    before.is_none(),
-                    "line {line} of {} answered twice",
-                    self.nodes[node].name
-                );
-            }
-            Effect::Forget => self.nodes[node].view = View::default(),
-            Effect::Stop { exit_code } => {
-                // The shell closes what is left; what was queued is still sent.
-                self.nodes[node].exit_code = Some(exit_code);
-                self.nodes[node].router = None;
-                self.nodes[node].disk.crash();
-                self.nodes[node].due_ms = None;
-            }
-            other => self.perform_file(node, other),
-        }
-    }
-
     /// The shell of `node` is done with something after `ms`.
     pub fn done(&mut self, node: usize, ms: u64, event: Event) {
         let run = self.nodes[node].run;
         self.after(ms, Happening::Done { node, run, event });
     }
 
-    fn noticed(&mut self, node: usize, notice: Notice) {
+    pub(crate) fn noticed(&mut self, node: usize, notice: Notice) {
         let name = self.nodes[node].name.clone();
         match &notice {
             Notice::Message { id, text, order, own, history, .. } => {
@@ -684,7 +564,7 @@ const REGISTRATION: &str = "\
 
 /// A lock that decodes. Real ones are drawn, so that no seed could be replayed, and slow on
 /// purpose: all rooms share this one, and the world knows which password opens which.
-fn lock() -> Lock {
+pub(crate) fn lock() -> Lock {
     let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
     Lock::from_bytes(&decode(SETUP), &decode(REGISTRATION)).unwrap()
 }
