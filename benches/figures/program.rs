@@ -95,7 +95,12 @@ impl Program {
         Ok(number.context("no such field in /proc")?.parse::<f64>()? * 1024.0)
     }
 
-    /// Time that its threads have spent on a CPU.
+    /// Seconds of CPU that it has used, threads that ended included, to a hundredth.
+    pub(crate) fn cpu_s(&self) -> Result<f64> {
+        cpu_s(&format!("/proc/{}/stat", self.child.id()), OWN_TIME)
+    }
+
+    /// Time that its threads have spent on a CPU, to the nanosecond; those that ended are missing.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let mut spent_ns = 0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -110,6 +115,28 @@ impl Program {
     pub(crate) fn threads(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
     }
+}
+
+/// Seconds of CPU that the ended children of this process have used.
+pub(crate) fn cpu_of_children_s() -> Result<f64> {
+    cpu_s("/proc/self/stat", CHILDRENS_TIME)
+}
+
+/// Fields of `/proc/PID/stat` behind the program's name: user and system time (proc(5), 14 to 17).
+const OWN_TIME: [usize; 2] = [11, 12];
+const CHILDRENS_TIME: [usize; 2] = [13, 14];
+/// Their unit, the same on every Linux.
+const TICKS_PER_S: f64 = 100.0;
+
+fn cpu_s(path: &str, fields: [usize; 2]) -> Result<f64> {
+    let stat = std::fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+    let (_, rest) = stat.rsplit_once(") ").context("no name in /proc")?;
+    let numbers: Vec<&str> = rest.split_whitespace().collect();
+    let mut ticks = 0.0;
+    for field in fields {
+        ticks += numbers.get(field).context("no such field in /proc")?.parse::<f64>()?;
+    }
+    Ok(ticks / TICKS_PER_S)
 }
 
 impl Drop for Program {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::floor;
-use crate::program::Program;
+use crate::program::{Program, cpu_of_children_s};
 use crate::report::{Report, median, mib};
 
 /// Rounds in which the floor and klatch take turns.
@@ -28,10 +28,13 @@ pub(crate) fn transfer(size_mib: u64, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (mut floors, mut klatchs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let (mut hashing, mut peaks) = (Vec::new(), Vec::new());
+    let (mut floor_cpus, mut klatch_cpus) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         warm(sources.path(), size)?;
         let out = folder.path().join("floor.bin");
+        let before_s = cpu_of_children_s()?;
         let floor_s = floor::transfer(&source, &out)?;
+        floor_cpus.push(cpu_of_children_s()? - before_s);
         remove_checked(&out, size)?;
         warm(sources.path(), size)?;
         let klatch = klatch_transfer(&source, folder.path())?;
@@ -42,11 +45,15 @@ pub(crate) fn transfer(size_mib: u64, report: &mut Report) -> Result<()> {
         klatchs.push(klatch.transfer_s);
         hashing.push(klatch.offer_s);
         peaks.push(klatch.peak_bytes);
+        klatch_cpus.push(klatch.cpu_s);
     }
     let speed = |seconds: f64| format!("{:.0} MB/s", size as f64 / seconds / 1e6);
     report.note(&format!("floor, {size_mib} MiB"), speed(median(floors)));
     report.note(&format!("klatch, {size_mib} MiB"), speed(median(klatchs)));
     report.note("klatch / floor", format!("{:.2} x", median(ratios)));
+    let cpu = |seconds: f64| format!("{seconds:.2} s");
+    report.note("floor, CPU of both sides", cpu(median(floor_cpus)));
+    report.note("klatch, CPU of both sides", cpu(median(klatch_cpus)));
     report.note("hashing before the offer", speed(median(hashing)));
     report.note("receiver's peak, resident", mib(median(peaks)));
     Ok(())
@@ -57,6 +64,7 @@ struct Took {
     offer_s: f64,
     transfer_s: f64,
     peak_bytes: f64,
+    cpu_s: f64,
     path: PathBuf,
 }
 
@@ -73,6 +81,7 @@ fn klatch_transfer(source: &Path, folder: &Path) -> Result<Took> {
     alice.tell(&format!("send {}", source.display()))?;
     let (offered, event) = bob.event("file_offered")?;
     let name = event.pointer("/file/name").and_then(|name| name.as_str());
+    let cpu_before_s = alice.cpu_s()? + bob.cpu_s()?;
     let began_transfer = Instant::now();
     bob.tell(&format!("download {}", name.context("the offer has no name")?))?;
     let (finished, event) = bob.event("download_finished")?;
@@ -80,6 +89,7 @@ fn klatch_transfer(source: &Path, folder: &Path) -> Result<Took> {
     Ok(Took {
         offer_s: offered.saturating_duration_since(began).as_secs_f64(),
         transfer_s: finished.saturating_duration_since(began_transfer).as_secs_f64(),
+        cpu_s: alice.cpu_s()? + bob.cpu_s()? - cpu_before_s,
         peak_bytes: bob.peak_bytes()?,
         path: path.into(),
     })
