@@ -20,6 +20,11 @@ use anyhow::{Context, Result, bail};
 
 use report::Report;
 
+/// The program's own heap, so that what is timed in this process costs what it costs there.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// A figure's name on the command line, and what measures it.
 type Figure = (&'static str, fn(&Options, &mut Report) -> Result<()>);
 
