@@ -145,7 +145,7 @@ impl<R: BufRead> Stdin<R> {
         let prompt = match (own_room, again) {
             (true, _) => "New password (empty: make one up): ".to_owned(),
             (false, false) => format!("Password of the room at {address}: "),
-            (false, true) => "That is not the password. Again: ".to_owned(),
+            (false, true) => "That is not the password. Again (empty: give up): ".to_owned(),
         };
         self.output.wait_for(after);
         match password_from_terminal(&prompt) {
