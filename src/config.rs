@@ -147,6 +147,8 @@ pub struct Settings {
     pub password_file: Option<PathBuf>,
     /// Say more.
     pub verbose: bool,
+    /// A message that calls this person by name rings the terminal's bell.
+    pub bell: bool,
 }
 
 impl Options {
@@ -210,6 +212,7 @@ impl Options {
             stay: self.stay,
             password_file: self.password_file,
             verbose: self.verbose,
+            bell: false,
         })
     }
 }

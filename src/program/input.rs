@@ -1,21 +1,24 @@
 //! Commands from stdin, one line at a time: from a person, who goes on typing, or from a pipe,
 //! where each command ends before the next line is read.
 
+use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, select};
 
 use super::failures::Failures;
+use super::live::{LiveInput, Typed};
 use super::output::Output;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
 use crate::router::command::Command;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
-use crate::ui::command::{Input, help_lines, parse, read_password};
+use crate::router::text::Untrusted;
+use crate::ui::command::{Input, help_lines, message, parse, read_password, secret_part};
 use crate::ui::line_reader::{Line, LineReader};
 use crate::ui::terminal::{password_from_file, password_from_lines, password_from_terminal};
 
@@ -25,10 +28,18 @@ const LAG: u64 = 512;
 /// No command is waited for.
 pub(super) const NOBODY: u64 = u64::MAX;
 
+/// Where lines come from.
+pub(super) enum Source<R> {
+    /// A pipe, or a terminal that edits its lines itself.
+    Stream(LineReader<R>),
+    /// A live terminal, and pasted lines that wait for their turn.
+    Live(Box<LiveInput>, VecDeque<String>),
+}
+
 /// Stdin as a face of the node.
 pub(super) struct Stdin<R> {
     /// Its lines.
-    pub(super) lines: LineReader<R>,
+    pub(super) source: Source<R>,
     /// How many of them were read, answers to questions among them.
     pub(super) number: u64,
     /// A person types, and is asked for passwords on the terminal.
@@ -41,6 +52,8 @@ pub(super) struct Stdin<R> {
     pub(super) face: FaceId,
     /// Answers to the command that is waited for.
     pub(super) answers: Receiver<Answer>,
+    /// Ctrl-C while a command is waited for.
+    pub(super) interrupts: Receiver<()>,
     /// The line of that command, or [`NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
     /// What the node tells, for its position.
@@ -71,84 +84,137 @@ impl<R: BufRead> Stdin<R> {
         loop {
             // While the printer lags, nothing is read, so that no answer is lost.
             self.output.wait_for(self.feed.position().saturating_sub(LAG));
-            let line = match self.lines.next_line() {
-                Ok(Line::End) | Err(_) => return Ended::Stdin,
-                Ok(line) => line,
-            };
-            self.number += 1;
-            let number = self.number;
-            let input = line.into_text().and_then(|text| parse(&text.unwrap_or_default()));
-            let given = match input {
-                Ok(Input::Empty) => Ok(()),
-                Ok(Input::Command(mut command)) => {
-                    if let Command::Download { patient, .. } = &mut command {
-                        *patient = self.interactive;
-                    }
-                    let wait = !self.interactive || asks_passwords(&command);
-                    self.give(number, command, !wait)
-                }
-                Ok(Input::Help(topic)) => {
-                    for text in help_lines(topic.as_deref()) {
-                        self.output.print(&Notice::Remark { text });
-                    }
-                    Ok(())
-                }
-                Ok(Input::Local(local)) => {
-                    self.failures.say(&self.output, number, Some(local.word()), local.failure());
-                    Ok(())
-                }
-                Err(failure) => {
-                    self.failures.say(&self.output, number, None, failure);
-                    Ok(())
-                }
-            };
-            if given.is_err() {
+            let Some(input) = self.next_input() else { return Ended::Stdin };
+            if self.take(input).is_err() {
                 return Ended::Node;
             }
         }
     }
 
+    /// The next line and what it means; `None` when there will be no more.
+    fn next_input(&mut self) -> Option<Result<Input, Failure>> {
+        let input = match &mut self.source {
+            Source::Stream(lines) => match lines.next_line() {
+                Ok(Line::End) | Err(_) => return None,
+                Ok(line) => line.into_text().and_then(|text| parse(&text.unwrap_or_default())),
+            },
+            Source::Live(live, waiting) => {
+                let line = match waiting.pop_front() {
+                    Some(line) => line,
+                    None => match live.next() {
+                        Typed::Lines(lines) => {
+                            waiting.extend(lines);
+                            waiting.pop_front().unwrap_or_default()
+                        }
+                        Typed::Message(text) => {
+                            live.remember(&text, false);
+                            self.number += 1;
+                            return Some(message(&text));
+                        }
+                        Typed::End => return None,
+                    },
+                };
+                let input = parse(&line);
+                note_line(live, &self.output, &line, &input);
+                input
+            }
+        };
+        self.number += 1;
+        Some(input)
+    }
+
+    /// Does what a line says.
+    fn take(&mut self, input: Result<Input, Failure>) -> Result<(), Stopped> {
+        let number = self.number;
+        match input {
+            Ok(Input::Empty) => {}
+            Ok(Input::Command(mut command)) => {
+                if let Command::Download { patient, .. } = &mut command {
+                    *patient = self.interactive;
+                }
+                let wait = !self.interactive || asks_something(&command);
+                self.give(number, command, !wait)?;
+            }
+            Ok(Input::Help(topic)) => {
+                for text in help_lines(topic.as_deref()) {
+                    self.output.print(&Notice::Remark { text });
+                }
+            }
+            Ok(Input::Local(local)) => {
+                self.failures.say(&self.output, number, Some(local.word()), local.failure());
+            }
+            Err(failure) => self.failures.say(&self.output, number, None, failure),
+        }
+        Ok(())
+    }
+
     /// Gives a command and, unless a person goes on typing, waits until it ends.
     fn give(&mut self, line: u64, command: Command, go_on: bool) -> Result<(), Stopped> {
+        let word = command.word();
+        // An interrupt of an earlier command means nothing to this one.
+        let _ = self.interrupts.try_recv();
         self.awaited.store(if go_on { NOBODY } else { line }, Ordering::SeqCst);
         self.handle.command(self.face, line, command)?;
         if go_on {
             return Ok(());
         }
         loop {
-            match self.answers.recv().map_err(|_| Stopped)? {
-                Answer::Reply { .. } => return Ok(()),
+            let answer = select! {
+                recv(self.answers) -> answer => answer.map_err(|_| Stopped)?,
+                recv(self.interrupts) -> _ => {
+                    self.awaited.store(NOBODY, Ordering::SeqCst);
+                    let text = format!("{word} goes on by itself");
+                    self.output.print(&Notice::Remark { text });
+                    return Ok(());
+                }
+            };
+            match answer {
+                // An answer to a command that was waited for until Ctrl-C came.
+                Answer::Reply { line: of, .. } if of != line => {}
+                Answer::Reply { .. } => {
+                    self.awaited.store(NOBODY, Ordering::SeqCst);
+                    return Ok(());
+                }
                 Answer::AskPassword { line: of, address, again, after } => {
-                    let password = self.ask(of, address, again, after);
+                    let password = self.ask(of, &address, again, after);
                     self.handle.password(self.face, of, password)?;
                 }
             }
         }
     }
 
-    fn ask(&mut self, line: u64, address: String, again: bool, after: u64) -> Option<Password> {
+    fn ask(&mut self, line: u64, address: &str, again: bool, after: u64) -> Option<Password> {
         self.output.wait_for(after);
         let own_room = address.is_empty();
         if let Some(file) = &self.password_file {
             // The same file would give the same wrong password.
             return if again { None } else { self.heard(line, password_from_file(file)) };
         }
-        if !self.interactive {
-            if again {
-                return None;
-            }
-            self.output.print_after(after, &Notice::PasswordRequired { address });
-            self.number += 1;
-            let password = password_from_lines(&mut self.lines);
-            return self.heard(line, password);
-        }
         let prompt = match (own_room, again) {
             (true, _) => "New password (empty: make one up): ".to_owned(),
-            (false, false) => format!("Password of the room at {address}: "),
+            (false, false) => format!("Password of the room at {}: ", Untrusted::new(address)),
             (false, true) => "That is not the password. Again (empty: give up): ".to_owned(),
         };
-        self.output.wait_for(after);
-        match password_from_terminal(&prompt) {
+        let answer = match &mut self.source {
+            Source::Live(live, waiting) => {
+                // What was pasted behind the command is no answer to a question.
+                waiting.clear();
+                match live.ask_hidden(&prompt) {
+                    Some(text) => read_password(&text),
+                    None => Err(Failure::new(Code::Cancelled, "no password was given")),
+                }
+            }
+            Source::Stream(_) if self.interactive => password_from_terminal(&prompt),
+            Source::Stream(_) if again => return None,
+            Source::Stream(lines) => {
+                let address = address.to_owned();
+                self.output.print_after(after, &Notice::PasswordRequired { address });
+                self.number += 1;
+                let password = password_from_lines(lines);
+                return self.heard(line, password);
+            }
+        };
+        match answer {
             Err(failure) if own_room && failure.code == Code::PasswordTooShort => {
                 self.suggest_or_complain(line, failure)
             }
@@ -173,7 +239,24 @@ impl<R: BufRead> Stdin<R> {
     }
 }
 
-/// Whether a command may ask for a password, which a person then types instead of a line.
-fn asks_passwords(command: &Command) -> bool {
+/// A line that was typed at a live terminal: commands are shown again, without their secrets, and
+/// messages by the notice that they were said; all but secrets are remembered.
+fn note_line(live: &mut LiveInput, output: &Output, line: &str, input: &Result<Input, Failure>) {
+    let is_message = matches!(input, Ok(Input::Command(Command::Say { .. })));
+    match secret_part(line) {
+        Some((open, _)) => output.echo(&format!("> {}•••", Untrusted::new(open))),
+        None => {
+            if !is_message && !line.trim().is_empty() {
+                output.echo(&format!("> {}", Untrusted::new(line)));
+            }
+            if !line.trim().is_empty() {
+                live.remember(line, input.is_ok() && !is_message);
+            }
+        }
+    }
+}
+
+/// Whether a command may ask something, which a person then answers instead of typing a line.
+fn asks_something(command: &Command) -> bool {
     matches!(command, Command::Connect { .. } | Command::Password { .. } | Command::Quit)
 }

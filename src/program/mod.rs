@@ -1,44 +1,34 @@
 //! The program: options, identity, the node, and its terminal face.
 
+mod attend;
 pub mod data_dir;
 mod failures;
 mod input;
+pub mod live;
+mod log;
 mod output;
 mod signals;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
 use time::UtcOffset;
 
 use crate::config::{ListenAt, Options, Settings, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
-use crate::node::{Answer, Face, Handle, Node, NodeConfig};
-use crate::router::command::Command;
+use crate::node::{Node, NodeConfig};
 use crate::router::notice::{Code, Failure, Notice};
-use crate::thread;
 use crate::ui::command::connect_argument;
-use crate::ui::line_reader::LineReader;
 use crate::ui::notice::{Format, Style};
 use crate::ui::terminal::ask_ui;
-use failures::Failures;
-use input::{Ended, NOBODY, Stdin};
 use output::Output;
 
 /// Exit code of wrong usage.
 const WRONG_USAGE: u8 = 2;
 /// Exit code when the program could not start.
 const COULD_NOT_START: u8 = 3;
-/// How long the end waits for a slow reader of stdout.
-const LAST_LINES: Duration = Duration::from_secs(2);
-/// Answers on their way to stdin: it waits for one at a time.
-const TURNS: usize = 16;
-
 /// Runs klatch with these arguments (the program's name first) and returns its exit code.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -52,8 +42,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let json = options.json;
-    let output = Output::new(if json { Format::Json } else { Format::People(style(&options)) });
-    match start(options, &output) {
+    let style = style(&options);
+    let output = Output::new(if json { Format::Json } else { Format::People(style) });
+    match start(options, &output, style) {
         Ok(code) => code,
         Err((code, failure)) => {
             output.print(&failures::error(0, None, failure));
@@ -76,9 +67,8 @@ fn style(options: &Options) -> Style {
     Style { verbose: options.verbose, ..style }
 }
 
-fn start(options: Options, output: &Arc<Output>) -> Result<u8, (u8, Failure)> {
+fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8, Failure)> {
     let settings = options.resolve().map_err(|failure| (COULD_NOT_START, failure))?;
-    log_to_stderr(settings.verbose);
     let usage = |failure| (WRONG_USAGE, failure);
     let mut first = Vec::new();
     for address in &settings.connect {
@@ -101,7 +91,7 @@ fn start(options: Options, output: &Arc<Output>) -> Result<u8, (u8, Failure)> {
         virtual_interfaces: settings.verbose,
     })
     .map_err(could_not)?;
-    Ok(attend(node, &settings, output, first))
+    Ok(attend::attend(node, &settings, output, first, style))
 }
 
 fn choose_ui(settings: &Settings) -> Result<UiChoice, Failure> {
@@ -118,127 +108,4 @@ fn choose_ui(settings: &Settings) -> Result<UiChoice, Failure> {
 
 fn listen(at: &ListenAt) -> Listen {
     Listen { ip: at.addr, port: at.explicit.then_some(at.port) }
-}
-
-/// Serves the terminal until the node has ended; gives the exit code.
-fn attend(node: Node, settings: &Settings, output: &Arc<Output>, first: Vec<Command>) -> u8 {
-    let failures = Arc::new(Failures::default());
-    let face = node.handle().face();
-    let reader = node.feed().reader();
-    let quit = {
-        let (handle, face) = (node.handle().clone(), face.id);
-        move || {
-            // A node that has ended already need not be told.
-            let _ = handle.command(face, 0, Command::Quit);
-        }
-    };
-    let printing = {
-        let (output, quit) = (Arc::clone(output), quit.clone());
-        thread::spawn_exempt("printer", move || output.run(reader, quit))
-    };
-    let (turns, answers) = bounded(TURNS);
-    let awaited = Arc::new(AtomicU64::new(NOBODY));
-    let lines = LineReader::new(io::BufReader::new(io::stdin()), Limits::default().line_max_bytes);
-    let stdin = Stdin {
-        lines,
-        // The answer to the question of the start was a line as well.
-        number: u64::from(settings.ui.is_none()),
-        interactive: io::stdin().is_terminal() && !settings.json,
-        password_file: settings.password_file.clone(),
-        handle: node.handle().clone(),
-        face: face.id,
-        answers,
-        awaited: Arc::clone(&awaited),
-        feed: node.feed().clone(),
-        output: Arc::clone(output),
-        failures: Arc::clone(&failures),
-    };
-    let reading = {
-        let (handle, stay) = (node.handle().clone(), settings.stay);
-        thread::spawn_exempt("stdin", move || read_commands(stdin, first, &handle, stay))
-    };
-    let signals = signals::watch(quit.clone());
-    let (end, ended) = bounded(1);
-    let (last, said) = bounded(1);
-    let answering = {
-        let (output, failures) = (Arc::clone(output), Arc::clone(&failures));
-        thread::spawn_exempt("answers", move || {
-            answer_commands(&face, &output, &failures, (&turns, &awaited));
-            let Ok(node_code) = ended.recv() else { return };
-            let exit_code = u8::max(node_code, failures.any().into());
-            output.wait_ended(LAST_LINES);
-            output.print(&Notice::Stopped { exit_code });
-            // Who waited for it may have gone.
-            let _ = last.send(exit_code);
-        })
-    };
-    for started in [printing, reading, signals, answering] {
-        if let Err(error) = started {
-            let text = format!("the system starts no thread for klatch: {error}");
-            failures.say(output, 0, None, Failure::new(Code::IoError, text));
-            quit();
-        }
-    }
-    let node_code = node.wait_stopped();
-    // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
-    // that print, and must not hold up the end.
-    let _ = end.send(node_code);
-    said.recv_timeout(LAST_LINES).unwrap_or_else(|_| node_code.max(failures.any().into()))
-}
-
-fn read_commands<R: io::BufRead>(
-    mut stdin: Stdin<R>,
-    first: Vec<Command>,
-    handle: &Handle,
-    stay: bool,
-) {
-    let (face, interactive) = (stdin.face, stdin.interactive);
-    if stdin.run(first) == Ended::Node || stay {
-        return;
-    }
-    let last = if interactive { Command::Quit } else { Command::EndOfInput };
-    // A node that has ended already need not be told.
-    let _ = handle.command(face, 0, last);
-}
-
-/// Prints how commands ended, and passes the news on to stdin, until the node has ended.
-fn answer_commands(
-    face: &Face,
-    output: &Output,
-    failures: &Failures,
-    (turns, awaited): (&Sender<Answer>, &AtomicU64),
-) {
-    while let Ok(answer) = face.answers.recv() {
-        if let Answer::Reply { line, command, result, after } = &answer {
-            let command = (*command != Command::EndOfInput.word()).then_some(*command);
-            match (result, command) {
-                (Err(failure), _) => {
-                    failures.note();
-                    output.print_after(*after, &failures::error(*line, command, failure.clone()));
-                }
-                (Ok(()), Some(command)) if *line > 0 => {
-                    output.print_after(*after, &Notice::CommandDone { line: *line, command });
-                }
-                (Ok(()), _) => {}
-            }
-        }
-        let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer;
-        if *line == awaited.load(Ordering::SeqCst) {
-            // If stdin has ended, nobody waits.
-            let _ = turns.send(answer);
-        }
-    }
-}
-
-fn log_to_stderr(verbose: bool) {
-    use tracing_subscriber::filter::LevelFilter;
-    let level = if verbose { LevelFilter::INFO } else { LevelFilter::ERROR };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false);
-    // A second call in one process changes nothing.
-    let _ = log.try_init();
 }

@@ -1,12 +1,13 @@
 //! What the program prints: notices as they come, answers where they belong among them.
 
-use std::io::{self, BufWriter, Stderr, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::live::LiveOutput;
 use crate::node::{Heard, Reader};
 use crate::router::notice::Notice;
-use crate::ui::notice::{Format, Renderer};
+use crate::ui::notice::{Format, Renderer, Style, error_line};
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
 #[derive(Debug)]
@@ -17,9 +18,7 @@ pub(super) struct Output {
 
 #[derive(Debug)]
 struct State {
-    renderer: Renderer,
-    out: BufWriter<Stdout>,
-    err: Stderr,
+    sink: Sink,
     /// How far the printer is in the feed.
     position: u64,
     /// Nobody reads stdout any more.
@@ -27,19 +26,53 @@ struct State {
     ended: bool,
 }
 
+/// Where it goes.
+#[derive(Debug)]
+enum Sink {
+    /// Line after line to stdout, errors to stderr.
+    Streams { renderer: Renderer, out: BufWriter<Stdout>, err: Stderr },
+    /// Above a line being typed.
+    Live(Box<LiveOutput>),
+}
+
 impl Output {
     /// Prints in this format on stdout and stderr.
     #[must_use]
     pub(super) fn new(format: Format) -> Arc<Self> {
         let state = State {
-            renderer: Renderer::new(format),
-            out: BufWriter::new(io::stdout()),
-            err: io::stderr(),
+            sink: Sink::Streams {
+                renderer: Renderer::new(format),
+                out: BufWriter::new(io::stdout()),
+                err: io::stderr(),
+            },
             position: 0,
             broken: false,
             ended: false,
         };
         Arc::new(Self { state: Mutex::new(state), passed: Condvar::new() })
+    }
+
+    /// From now on prints on a live terminal.
+    pub(super) fn go_live(&self, live: LiveOutput) {
+        let mut state = self.lock();
+        state.flush();
+        state.sink = Sink::Live(Box::new(live));
+    }
+
+    /// Nothing is typed any more: what follows are the last lines.
+    pub(super) fn close(&self) {
+        if let Sink::Live(live) = &self.lock().sink {
+            live.close();
+        }
+    }
+
+    /// Shows a line that was typed as it is to be seen from now on; only a live terminal does.
+    pub(super) fn echo(&self, line: &str) {
+        let mut state = self.lock();
+        if let Sink::Live(live) = &mut state.sink {
+            live.echo(line);
+            state.flush();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,8 +127,12 @@ impl Output {
         loop {
             let heard = match reader.next(Some(Duration::ZERO)) {
                 Heard::Nothing => {
-                    self.lock().flush();
-                    reader.next(None)
+                    let patience = {
+                        let mut state = self.lock();
+                        state.flush();
+                        state.patience()
+                    };
+                    reader.next(patience)
                 }
                 heard => heard,
             };
@@ -130,24 +167,56 @@ impl Output {
 
 impl State {
     fn print(&mut self, notice: &Notice) {
-        let output = self.renderer.render(notice);
-        if let Some(lines) = output.out
-            && !self.broken
-            && writeln!(self.out, "{lines}").is_err()
-        {
-            self.broken = true;
-        }
-        if let Some(line) = output.err {
-            // What came before belongs in front of it, should both go to one screen.
-            self.flush();
-            // Where errors cannot be written there is nobody to tell.
-            let _ = writeln!(self.err, "{line}");
+        match &mut self.sink {
+            Sink::Streams { renderer, out, err } => {
+                let output = renderer.render(notice);
+                if let Some(lines) = output.out
+                    && !self.broken
+                    && writeln!(out, "{lines}").is_err()
+                {
+                    self.broken = true;
+                }
+                if let Some(line) = output.err {
+                    // What came before belongs in front of it, should both go to one screen.
+                    if !self.broken && out.flush().is_err() {
+                        self.broken = true;
+                    }
+                    // Where errors cannot be written there is nobody to tell.
+                    let _ = writeln!(err, "{line}");
+                }
+            }
+            Sink::Live(live) => {
+                if live.hear(notice, now_ms()) {
+                    self.flush();
+                }
+                if let Notice::Error { failure, .. } = notice
+                    && !io::stderr().is_terminal()
+                {
+                    let _ = writeln!(io::stderr(), "{}", error_line(failure, &Style::plain()));
+                }
+            }
         }
     }
 
     fn flush(&mut self) {
-        if !self.broken && self.out.flush().is_err() {
-            self.broken = true;
-        }
+        let flushed = match &mut self.sink {
+            Sink::Streams { out, .. } if !self.broken => out.flush(),
+            Sink::Live(live) if !self.broken => live.flush(now_ms()),
+            _ => Ok(()),
+        };
+        self.broken |= flushed.is_err();
     }
+
+    /// How long nothing need be heard.
+    fn patience(&self) -> Option<Duration> {
+        let Sink::Live(live) = &self.sink else { return None };
+        let left_ms = live.due_ms()?.saturating_sub(now_ms());
+        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

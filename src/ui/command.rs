@@ -199,6 +199,14 @@ pub fn connect_argument(text: &str) -> Result<Command, Failure> {
     Ok(Command::Connect { host, port: port.unwrap_or(DEFAULT_PORT), lock: LockWish::Unknown })
 }
 
+/// A text that is a message whatever it begins with; line breaks are allowed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn message(text: &str) -> Result<Input, Failure> {
+    say(text)
+}
+
 /// What `help` prints: every command, or the one that is named; one line per element.
 #[must_use]
 pub fn help_lines(topic: Option<&str>) -> Vec<String> {
@@ -216,6 +224,16 @@ pub fn help_lines(topic: Option<&str>) -> Vec<String> {
     }
     lines.push("anything else is a message to the room; a leading / always means a command".into());
     lines
+}
+
+/// Where a line holds a password: what stands before it, and the password with all that follows.
+#[must_use]
+pub fn secret_part(line: &str) -> Option<(&str, &str)> {
+    let body = line.strip_prefix('/').unwrap_or(line);
+    let rest = body.strip_prefix("password")?;
+    let secret = rest.trim_start_matches([' ', '\t']);
+    let is_word = secret.len() < rest.len() && !secret.is_empty();
+    is_word.then(|| line.split_at(line.len() - secret.len()))
 }
 
 /// The text for an error message: escaped, and cut when it is long.

@@ -6,72 +6,13 @@
 
 use std::path::Path;
 
-use time::UtcOffset;
-
-use super::json::utc;
-use crate::router::notice::{Failure, FileInfo, FileLine, MemberInfo, Notice, TransferLine, Who};
+use super::paint::{Paint, Style};
+use super::tables;
+use crate::router::notice::{Failure, FileInfo, MemberInfo, Notice, Who};
 use crate::router::text::Untrusted;
 
 /// Members named in one sentence at most; the rest is counted.
 const NAMED_MAX: usize = 8;
-
-/// How lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Colours, sparingly.
-    pub color: bool,
-    /// `HH:MM` before what carries a time.
-    pub timestamps: bool,
-    /// Show one's own messages as well.
-    pub echo_own: bool,
-    /// Say more: addresses of members, every own address.
-    pub verbose: bool,
-    /// The local offset, for timestamps.
-    pub offset: UtcOffset,
-}
-
-impl Style {
-    /// For pipes and `NO_COLOR`: text alone.
-    #[must_use]
-    pub fn plain() -> Self {
-        Self {
-            color: false,
-            timestamps: false,
-            echo_own: false,
-            verbose: false,
-            offset: UtcOffset::UTC,
-        }
-    }
-
-    /// For a terminal, with its local offset.
-    #[must_use]
-    pub fn terminal(offset: UtcOffset) -> Self {
-        Self { color: true, timestamps: true, echo_own: true, verbose: false, offset }
-    }
-
-    fn paint(&self, paint: Paint, text: &str) -> String {
-        if self.color { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_owned() }
-    }
-
-    fn stamp(&self, time_ms: i64) -> String {
-        let utc = utc(time_ms);
-        // At the very ends of time an offset leads nowhere.
-        let local = utc.checked_to_offset(self.offset).unwrap_or(utc);
-        let stamp = format!("{:02}:{:02}", local.hour(), local.minute());
-        if self.timestamps { self.paint(Paint::Dim, &stamp) + " " } else { String::new() }
-    }
-}
-
-/// Select Graphic Rendition parameters (ECMA-48, 8.3.117).
-#[derive(Clone, Copy)]
-enum Paint {
-    /// Who speaks.
-    Bold = 1,
-    /// What may be skipped: klatch's own lines, history.
-    Dim = 2,
-    /// What went wrong.
-    Red = 31,
-}
 
 /// The notice as one or more lines for people, without the last line feed; `None` for what people
 /// are not told. Only [`Notice::Error`] belongs on stderr: [`error_line`].
@@ -86,17 +27,20 @@ pub fn to_lines(notice: &Notice, style: &Style) -> Option<String> {
         Notice::Message { time_ms, .. }
         | Notice::FileOffered { time_ms, .. }
         | Notice::FileWithdrawn { time_ms, .. } => {
-            return Some(style.stamp(*time_ms) + &system_lines(&sentences(notice, style), style));
+            return Some(
+                style.stamp(*time_ms)
+                    + &system_lines(&sentences(notice, style), meaning(notice), style),
+            );
         }
         _ => sentences(notice, style),
     };
-    (!lines.is_empty()).then(|| system_lines(&lines, style))
+    (!lines.is_empty()).then(|| system_lines(&lines, meaning(notice), style))
 }
 
 /// A failure as the one line that stderr gets, in either mode.
 #[must_use]
 pub fn error_line(failure: &Failure, style: &Style) -> String {
-    style.paint(Paint::Red, &format!("error: {}", safe(&failure.text)))
+    style.paint(Paint::Error, &format!("error: {}", safe(&failure.text)))
 }
 
 /// A number of bytes for people: decimal units, one digit after the point.
@@ -120,9 +64,20 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
-fn system_lines(lines: &[String], style: &Style) -> String {
-    let marked = lines.iter().map(|line| style.paint(Paint::Dim, &format!("* {line}")));
+fn system_lines(lines: &[String], paint: Paint, style: &Style) -> String {
+    let marked = lines.iter().map(|line| style.paint(paint, &format!("* {line}")));
     marked.collect::<Vec<_>>().join("\n")
+}
+
+/// What a line of klatch's means.
+fn meaning(notice: &Notice) -> Paint {
+    match notice {
+        Notice::FileOffered { own: false, history: false, .. } => Paint::Offer,
+        Notice::DownloadFinished { .. } => Paint::Good,
+        Notice::DownloadFailed { .. } => Paint::Error,
+        Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. } => Paint::Warning,
+        _ => Paint::Dim,
+    }
 }
 
 fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &Style) -> String {
@@ -131,7 +86,7 @@ fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &S
     if history {
         stamp + &style.paint(Paint::Dim, &format!("{}: {text}", nick(from)))
     } else {
-        format!("{stamp}{}: {text}", style.paint(Paint::Bold, &nick(from)))
+        format!("{stamp}{}: {text}", style.paint(Paint::Member(from.id), &nick(from)))
     }
 }
 
@@ -140,9 +95,9 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
     let one = match notice {
         Notice::Started { who, temporary } => return started(who, *temporary),
         Notice::Listening { addresses } => return listening(addresses, style),
-        Notice::Members { list } => return member_rows(list),
-        Notice::Files { list } => return file_rows(list),
-        Notice::Transfers { list } => return transfer_rows(list),
+        Notice::Members { list } => return tables::member_rows(list),
+        Notice::Files { list } => return tables::file_rows(list),
+        Notice::Transfers { list } => return tables::transfer_rows(list),
         Notice::Joined { members, locked, .. } => joined(members, *locked),
         Notice::Left { .. } => "you left the room".into(),
         Notice::MemberJoined { member } => {
@@ -261,82 +216,8 @@ fn joined(members: &[MemberInfo], locked: bool) -> String {
     format!("you are in {kind} room with {} now", listed(&others))
 }
 
-fn member_rows(list: &[MemberInfo]) -> Vec<String> {
-    let rows = list.iter().map(|member| {
-        let place = match member {
-            MemberInfo { own: true, .. } => "you".to_owned(),
-            MemberInfo { linked: true, address, .. } => safe(address),
-            MemberInfo { address, .. } if address.is_empty() => "through others".to_owned(),
-            MemberInfo { address, .. } => format!("through others, at {}", safe(address)),
-        };
-        vec![nick(&member.who), place]
-    });
-    let rows: Vec<_> = rows.collect();
-    std::iter::once(format!("{} here:", counted(list.len(), "member")))
-        .chain(table(&rows))
-        .collect()
-}
-
-fn file_rows(list: &[FileLine]) -> Vec<String> {
-    if list.is_empty() {
-        return vec!["no file is offered yet: send <path> offers one".into()];
-    }
-    let rows = list.iter().map(|line| {
-        let from: Vec<String> = line.from.iter().map(nick).collect();
-        let by = if line.own { "you".to_owned() } else { listed(&from) };
-        vec![
-            line.file.name.line(),
-            size(line.file.size),
-            line.file.id.short(),
-            format!("held by {}", line.hosts),
-            format!("from {by}"),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
-    std::iter::once(format!("{} offered:", counted(list.len(), "file")))
-        .chain(table(&rows))
-        .collect()
-}
-
-fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
-    if list.is_empty() {
-        return vec!["nothing is moving".into()];
-    }
-    let rows = list.iter().map(|line| {
-        let whence = match &line.to {
-            Some(to) if !line.download => format!("to {}", nick(to)),
-            _ => format!("from {}", counted(line.hosts, "member")),
-        };
-        vec![
-            line.file.name.line(),
-            if line.download { "fetching" } else { "serving" }.to_owned(),
-            format!("{} of {}", size(line.bytes_done), size(line.file.size)),
-            format!("{}/s", size(line.bytes_per_second)),
-            whence,
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
-    std::iter::once(format!("{} moving:", counted(list.len(), "file")))
-        .chain(table(&rows))
-        .collect()
-}
-
-/// Rows in columns, two spaces in; the last column is as wide as it likes.
-fn table(rows: &[Vec<String>]) -> Vec<String> {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
-    let row_text = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("  {cell:width$}"));
-        cells.collect::<String>().trim_end().to_owned()
-    };
-    rows.iter().map(row_text).collect()
-}
-
 /// A nickname that can be mistaken for nothing of klatch's, even from a peer that checks no names.
-fn nick(who: &Who) -> String {
+pub(super) fn nick(who: &Who) -> String {
     let name = who.name.line().replace(':', "\\u{3a}");
     let id: String = who.id.short().chars().take(4).collect();
     match name.chars().next() {
@@ -352,7 +233,7 @@ fn nick(who: &Who) -> String {
 }
 
 /// What to type for a file: its name, or its id where the name cannot be typed as it is shown.
-fn typed(file: &FileInfo) -> String {
+pub(super) fn typed(file: &FileInfo) -> String {
     let name = file.name.line();
     let plain = name == file.name.raw()
         && name.trim() == name
@@ -361,30 +242,30 @@ fn typed(file: &FileInfo) -> String {
     if plain { name } else { file.id.short() }
 }
 
-fn titled(file: &FileInfo) -> String {
+pub(super) fn titled(file: &FileInfo) -> String {
     format!("{} ({})", file.name, size(file.size))
 }
 
-fn safe(text: &str) -> String {
+pub(super) fn safe(text: &str) -> String {
     Untrusted::new(text).line()
 }
 
-fn path_text(path: &Path) -> String {
+pub(super) fn path_text(path: &Path) -> String {
     safe(&path.to_string_lossy())
 }
 
-fn percent(done: u64, size: u64) -> String {
+pub(super) fn percent(done: u64, size: u64) -> String {
     let percent = (u128::from(done) * 100).checked_div(u128::from(size)).unwrap_or(100);
     format!("{} %", percent.min(100))
 }
 
-fn counted(number: usize, noun: &str) -> String {
+pub(super) fn counted(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
 
 /// `ana, bob and carol`.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMED_MAX);
     let mut named: Vec<String> = names.iter().take(NAMED_MAX).cloned().collect();
     if more > 0 {

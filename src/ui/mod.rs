@@ -6,7 +6,12 @@
 pub mod address;
 pub mod command;
 pub mod json;
+pub mod known;
 pub mod line_reader;
 pub mod lines;
+pub mod live;
 pub mod notice;
+pub mod paint;
+mod tables;
 pub mod terminal;
+pub mod width;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 pub use super::json::to_json;
-pub use super::lines::{Style, error_line, size, to_lines};
+pub use super::lines::{error_line, size, to_lines};
+pub use super::paint::Style;
 use crate::router::notice::Notice;
 
 /// Files whose progress is followed at once; beyond them progress is silent.

@@ -1,0 +1,246 @@
+//! Serving the terminal: the threads that print, read and answer, until the node has ended.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::failures::{self, Failures};
+use super::input::{Ended, NOBODY, Source, Stdin};
+use super::live::{self, Tty};
+use super::output::{Output, now_ms};
+use super::{log, signals};
+use crate::config::Settings;
+use crate::limits::Limits;
+use crate::node::{Answer, Face, Handle, Node};
+use crate::router::command::Command;
+use crate::router::notice::{Code, Failure, Notice};
+use crate::thread;
+use crate::ui::line_reader::LineReader;
+use crate::ui::live::LiveView;
+use crate::ui::notice::Style;
+
+/// How long the end waits for a slow reader of stdout.
+const LAST_LINES: Duration = Duration::from_secs(2);
+/// Answers on their way to stdin: it waits for one at a time.
+const TURNS: usize = 16;
+
+type StdinSource = Source<io::BufReader<io::Stdin>>;
+
+/// Serves the terminal until the node has ended; gives the exit code.
+pub(super) fn attend(
+    node: Node,
+    settings: &Settings,
+    output: &Arc<Output>,
+    first: Vec<Command>,
+    style: Style,
+) -> u8 {
+    let (source, tty) = source(settings, output, style);
+    let failures = Arc::new(Failures::default());
+    let face = node.handle().face();
+    let quit = {
+        let (handle, face) = (node.handle().clone(), face.id);
+        move || {
+            // A node that has ended already need not be told.
+            let _ = handle.command(face, 0, Command::Quit);
+        }
+    };
+    let (turns, answers) = bounded(TURNS);
+    let (interrupt, interrupts) = bounded(1);
+    let awaited = Arc::new(AtomicU64::new(NOBODY));
+    let stdin = Stdin {
+        interactive: is_interactive(settings),
+        source,
+        // The answer to the question of the start was a line as well.
+        number: u64::from(settings.ui.is_none()),
+        password_file: settings.password_file.clone(),
+        handle: node.handle().clone(),
+        face: face.id,
+        answers,
+        interrupts,
+        awaited: Arc::clone(&awaited),
+        feed: node.feed().clone(),
+        output: Arc::clone(output),
+        failures: Arc::clone(&failures),
+    };
+    let reader = node.feed().reader();
+    let printing = {
+        let (output, quit) = (Arc::clone(output), quit.clone());
+        thread::spawn_exempt("printer", move || output.run(reader, quit))
+    };
+    let reading = {
+        let (handle, stay, quit) = (node.handle().clone(), settings.stay, quit.clone());
+        thread::spawn_exempt("stdin", move || {
+            let _quit = QuitOnPanic(quit);
+            read_commands(stdin, first, &handle, stay);
+        })
+    };
+    let signals = {
+        let awaited = Arc::clone(&awaited);
+        let interrupt = tty.clone().map(|_| interrupt);
+        let taken = move || is_taken(interrupt.as_ref(), &awaited);
+        let restore = tty.clone();
+        let last = move || restore.iter().for_each(Tty::restore);
+        signals::watch(quit.clone(), taken, last)
+    };
+    let (end, ended) = bounded(1);
+    let (last, said) = bounded(1);
+    let answering = {
+        let answers = Answering {
+            output: Arc::clone(output),
+            failures: Arc::clone(&failures),
+            handle: node.handle().clone(),
+            turns,
+            awaited,
+        };
+        thread::spawn_exempt("answers", move || {
+            answers.run(&face);
+            answers.finish(&ended, &last);
+        })
+    };
+    for started in [printing, reading, signals, answering] {
+        if let Err(error) = started {
+            let text = format!("the system starts no thread for klatch: {error}");
+            failures.say(output, 0, None, Failure::new(Code::IoError, text));
+            quit();
+        }
+    }
+    let node_code = node.wait_stopped();
+    // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
+    // that print, and must not hold up the end.
+    let _ = end.send(node_code);
+    let code = said.recv_timeout(LAST_LINES);
+    if let Some(tty) = tty {
+        tty.restore();
+    }
+    code.unwrap_or_else(|_| node_code.max(failures.any().into()))
+}
+
+/// Whether a person types.
+fn is_interactive(settings: &Settings) -> bool {
+    io::stdin().is_terminal() && !settings.json
+}
+
+/// A live terminal where there is one and colours are welcome; otherwise plain lines.
+fn source(settings: &Settings, output: &Output, style: Style) -> (StdinSource, Option<Tty>) {
+    if is_interactive(settings) && style.timestamps && Tty::is_there() {
+        let style = Style { echo_own: true, ..style };
+        let view = LiveView::new(style, settings.bell, now_ms());
+        let data_dir = settings.data_dir.as_ref().map(|dir| dir.path.as_path());
+        let opened = Tty::take().and_then(|tty| {
+            let (shows, reads) = live::open(view, style.color, data_dir)?;
+            Ok((tty, shows, reads))
+        });
+        match opened {
+            Ok((tty, shows, reads)) => {
+                let writer = shows.log();
+                log::begin(settings.verbose, move || writer.clone());
+                live::report_panics(tty.clone(), shows.log());
+                output.go_live(shows);
+                return (Source::Live(Box::new(reads), Default::default()), Some(tty));
+            }
+            Err(error) => {
+                let text = format!("lines cannot be edited on this terminal: {error}");
+                output.print(&Notice::Remark { text });
+            }
+        }
+    }
+    log::to_stderr(settings.verbose);
+    let lines = LineReader::new(io::BufReader::new(io::stdin()), Limits::default().line_max_bytes);
+    (Source::Stream(lines), None)
+}
+
+/// Ctrl-C at a live terminal while a command is waited for ends only the waiting.
+fn is_taken(interrupt: Option<&Sender<()>>, awaited: &AtomicU64) -> bool {
+    let waiting = awaited.load(Ordering::SeqCst) != NOBODY;
+    waiting && interrupt.is_some_and(|interrupt| interrupt.try_send(()).is_ok())
+}
+
+/// A panic of the thread that reads must not leave a klatch that nobody can talk to.
+struct QuitOnPanic<Q: Fn()>(Q);
+
+impl<Q: Fn()> Drop for QuitOnPanic<Q> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)();
+        }
+    }
+}
+
+fn read_commands<R: io::BufRead>(
+    mut stdin: Stdin<R>,
+    first: Vec<Command>,
+    handle: &Handle,
+    stay: bool,
+) {
+    let (face, interactive) = (stdin.face, stdin.interactive);
+    let live = matches!(stdin.source, Source::Live(..));
+    // At a live terminal there is a key for leaving, whatever the options say.
+    if stdin.run(first) == Ended::Node || stay && !live {
+        return;
+    }
+    let last = if interactive { Command::Quit } else { Command::EndOfInput };
+    // A node that has ended already need not be told.
+    let _ = handle.command(face, 0, last);
+}
+
+/// What prints how commands ended, and passes the news on to stdin.
+struct Answering {
+    output: Arc<Output>,
+    failures: Arc<Failures>,
+    handle: Handle,
+    turns: Sender<Answer>,
+    awaited: Arc<AtomicU64>,
+}
+
+impl Answering {
+    /// Until the node has ended.
+    fn run(&self, face: &Face) {
+        while let Ok(answer) = face.answers.recv() {
+            if let Answer::Reply { line, command, result, after } = &answer {
+                self.print_reply(*line, command, result, *after);
+            }
+            let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer;
+            if *line == self.awaited.load(Ordering::SeqCst) {
+                // If stdin has ended, nobody waits.
+                let _ = self.turns.send(answer);
+            } else if let Answer::AskPassword { line, .. } = answer {
+                // Nobody waits for this command any more, so nobody is asked.
+                let _ = self.handle.password(face.id, line, None);
+            }
+        }
+    }
+
+    fn print_reply(
+        &self,
+        line: u64,
+        command: &'static str,
+        result: &Result<(), Failure>,
+        after: u64,
+    ) {
+        let command = (command != Command::EndOfInput.word()).then_some(command);
+        match (result, command) {
+            (Err(failure), _) => {
+                self.failures.note();
+                let error = failures::error(line, command, failure.clone());
+                self.output.print_after(after, &error);
+            }
+            (Ok(()), Some(command)) if line > 0 => {
+                self.output.print_after(after, &Notice::CommandDone { line, command });
+            }
+            (Ok(()), _) => {}
+        }
+    }
+
+    fn finish(&self, ended: &Receiver<u8>, last: &Sender<u8>) {
+        let Ok(node_code) = ended.recv() else { return };
+        let exit_code = u8::max(node_code, self.failures.any().into());
+        self.output.wait_ended(LAST_LINES);
+        self.output.print(&Notice::Stopped { exit_code });
+        self.output.close();
+        // Who waited for it may have gone.
+        let _ = last.send(exit_code);
+    }
+}

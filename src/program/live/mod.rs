@@ -1,0 +1,257 @@
+//! The live terminal: a line being typed, and everything else above it.
+//!
+//! Three threads take part. The printer (see [`super::output`]) turns notices into rows; the stdin
+//! thread runs the editor and is the only one that writes while a line is typed; and because the
+//! editor's external printer can block, a thread of its own wakes the editor through it.
+
+mod editor;
+mod history;
+mod screen;
+mod tty;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustyline::ExternalPrinter;
+
+use crate::router::notice::Notice;
+use crate::router::text::Untrusted;
+use crate::thread;
+use crate::ui::known::Known;
+use crate::ui::live::{LiveView, Piece};
+use editor::{LineEditor, Read};
+use history::History;
+use screen::Screen;
+pub use tty::Tty;
+
+/// What wakes the editor: rows up and down again, so that it draws its prompt anew and changes
+/// nothing by itself.
+const WAKE: &str = "\x1b[A\n";
+
+/// The half of a live terminal that shows.
+#[derive(Debug)]
+pub struct LiveOutput {
+    view: LiveView,
+    screen: Arc<Screen>,
+    known: Arc<Mutex<Known>>,
+    batch: Vec<Piece>,
+    batch_bytes: usize,
+}
+
+/// The half that reads.
+pub struct LiveInput {
+    editor: LineEditor,
+    history: History,
+    screen: Arc<Screen>,
+    /// Ctrl-C was the last thing that was typed.
+    interrupted: bool,
+}
+
+/// What a person typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// A line, or several that were pasted and shall count as typed one by one.
+    Lines(Vec<String>),
+    /// Pasted lines that are one message.
+    Message(String),
+    /// Nothing more will come.
+    End,
+}
+
+/// Rows that are gathered before they are shown: enough for one screen, and soon drawn.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// A live terminal on stdin and stdout, and the thread that wakes its editor.
+///
+/// # Errors
+/// When there is none, or no thread can be started.
+pub fn open(
+    view: LiveView,
+    color: bool,
+    data_dir: Option<&Path>,
+) -> io::Result<(LiveOutput, LiveInput)> {
+    let (screen, wakes) = Screen::new();
+    let screen = Arc::new(screen);
+    let known = Arc::new(Mutex::new(Known::default()));
+    let history = History::open(data_dir);
+    let made = LineEditor::new(Arc::clone(&screen), Arc::clone(&known), &history, color);
+    let (editor, mut printer) = made.map_err(io::Error::other)?;
+    thread::spawn_exempt("waker", move || {
+        for () in wakes {
+            if printer.print(WAKE.to_owned()).is_err() {
+                return;
+            }
+        }
+    })?;
+    let output =
+        LiveOutput { view, screen: Arc::clone(&screen), known, batch: Vec::new(), batch_bytes: 0 };
+    Ok((output, LiveInput { editor, history, screen, interrupted: false }))
+}
+
+/// Columns of the terminal.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.map_or(80, |size| if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
+}
+
+/// Panics are told above the line being typed; one that takes the program or its editor with it
+/// finds the terminal as it was.
+pub(super) fn report_panics(tty: Tty, log: Log) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        let text = Untrusted::new(format!("klatch has a bug: thread {name}: {panic}")).line();
+        if matches!(name, "main" | "stdin") {
+            log.0.close();
+            tty.restore();
+        }
+        log.0.log(&format!("* {text}"));
+    }));
+}
+
+impl LiveOutput {
+    /// Takes a notice in; whether enough is gathered to be shown.
+    pub(super) fn hear(&mut self, notice: &Notice, now_ms: i64) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).hear(notice);
+        let pieces = self.view.hear(notice, now_ms);
+        self.gather(pieces)
+    }
+
+    fn gather(&mut self, pieces: Vec<Piece>) -> bool {
+        for piece in pieces {
+            self.batch_bytes += match &piece {
+                Piece::Rows(rows) | Piece::Tail(_, rows) | Piece::Remark(_, rows) => rows.len(),
+                Piece::Bell => 1,
+            };
+            self.batch.push(piece);
+        }
+        self.batch_bytes >= BATCH_BYTES
+    }
+
+    /// When time alone has something to show.
+    pub(super) fn due_ms(&self) -> Option<i64> {
+        self.view.due_ms()
+    }
+
+    /// Shows what is gathered and what is due.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub(super) fn flush(&mut self, now_ms: i64) -> io::Result<()> {
+        self.view.resize(columns());
+        let pieces = self.view.tick(now_ms);
+        self.gather(pieces);
+        self.batch_bytes = 0;
+        self.screen.show(std::mem::take(&mut self.batch), Some(self.view.block()))
+    }
+
+    /// Shows a command that was given.
+    pub(super) fn echo(&mut self, line: &str) {
+        let pieces = self.view.aside(line);
+        // It is shown with what follows from it.
+        self.gather(pieces);
+    }
+
+    /// Where a log goes that would otherwise be written across the line being typed.
+    pub(super) fn log(&self) -> Log {
+        Log(Arc::clone(&self.screen))
+    }
+
+    /// The last rows: nothing is edited any more.
+    pub(super) fn close(&self) {
+        self.screen.close();
+    }
+}
+
+/// Writes whole lines of a log above the line being typed.
+#[derive(Debug, Clone)]
+pub(super) struct Log(Arc<Screen>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.log(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl LiveInput {
+    /// What the person types next.
+    pub(super) fn next(&mut self) -> Typed {
+        loop {
+            let before = std::mem::take(&mut self.interrupted);
+            match self.editor.read() {
+                Read::Line(line) if line.trim_end_matches('\n').contains('\n') => {
+                    if let Some(typed) = self.pasted(&line) {
+                        return typed;
+                    }
+                }
+                Read::Line(line) => return Typed::Lines(vec![line.trim_end_matches('\n').into()]),
+                Read::Interrupted { typed: false } if before => return Typed::End,
+                Read::Interrupted { typed } => {
+                    self.interrupted = true;
+                    if !typed {
+                        self.remark("* Ctrl-C once more leaves");
+                    }
+                }
+                Read::End => return Typed::End,
+            }
+        }
+    }
+
+    /// A question to which `y` or `yes` means yes.
+    pub(super) fn confirm(&mut self, question: &str) -> bool {
+        let answer = self.editor.ask(&format!("{question} [y/N] "));
+        let yes = |line: &String| matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
+        matches!(&answer, Read::Line(line) if yes(line))
+    }
+
+    /// Asks for something secret; `None` when the person gives up.
+    pub(super) fn ask_hidden(&mut self, question: &str) -> Option<String> {
+        match self.editor.ask_hidden(question) {
+            Read::Line(line) => Some(line.trim_end_matches('\n').to_owned()),
+            Read::Interrupted { .. } | Read::End => None,
+        }
+    }
+
+    /// Remembers a line; `command` ones for later runs as well.
+    pub(super) fn remember(&mut self, line: &str, command: bool) {
+        self.editor.remember(line, history::host_of(line));
+        if command {
+            self.history.append(line);
+        }
+    }
+
+    fn remark(&self, row: &str) {
+        // A terminal that is gone shows itself at the next line.
+        let _ = self.screen.show(vec![Piece::Rows(row.to_owned())], None);
+    }
+
+    /// Several lines at once may be a mistake, and cannot be taken back.
+    fn pasted(&mut self, text: &str) -> Option<Typed> {
+        let text = text.trim_matches('\n');
+        let lines: Vec<String> =
+            text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        if lines.len() < 2 {
+            return Some(Typed::Lines(lines));
+        }
+        let question = format!(
+            "send these {} lines? y: line by line, o: as one message, anything else: not ",
+            lines.len()
+        );
+        let Read::Line(answer) = self.editor.ask(&question) else { return None };
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Some(Typed::Lines(lines)),
+            "o" | "one" => Some(Typed::Message(text.to_owned())),
+            _ => {
+                self.editor.remember(text, None);
+                self.remark("* nothing was sent: the arrow up brings the lines back");
+                None
+            }
+        }
+    }
+}

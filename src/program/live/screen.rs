@@ -1,0 +1,231 @@
+//! What stands above the line being typed: the one place that writes to a live terminal.
+//!
+//! While the editor runs, nobody but the editor's thread writes: whatever is to be shown waits
+//! here, and [`Screen::redraw`] gives it to the editor as part of its prompt, so that every row
+//! appears in one write above the line being typed, in order, and never through it. While the
+//! editor does not run, rows are written at once.
+//!
+//! The last own message (the tail) and the transfers (the block) are redrawn in place as long as
+//! nothing else was printed below them; a tail becomes an ordinary row then.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::router::ids::EntryId;
+use crate::ui::live::Piece;
+
+/// Bytes that wait for the editor at most; then whoever prints waits for it.
+const PENDING_MAX_BYTES: usize = 64 * 1024;
+
+/// The screen, shared by the printer and the editor.
+#[derive(Debug)]
+pub(super) struct Screen {
+    state: Mutex<State>,
+    drawn: Condvar,
+    wake: Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    editing: bool,
+    closed: bool,
+    /// Whole rows, each with its line feed.
+    pending: String,
+    tail: Option<(EntryId, String)>,
+    block: Vec<String>,
+    /// The tail and the block are not on the screen as they are here.
+    stale: bool,
+    /// Rows of both right above the prompt.
+    live_rows: usize,
+}
+
+impl Screen {
+    /// A screen without an editor, and where it is to be woken from.
+    pub(super) fn new() -> (Self, Receiver<()>) {
+        let (wake, wakes) = bounded(1);
+        (Self { state: Mutex::default(), drawn: Condvar::new(), wake }, wakes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows pieces, in order, and the transfers as they stand.
+    ///
+    /// # Errors
+    /// When the terminal takes nothing any more.
+    pub(super) fn show(&self, pieces: Vec<Piece>, block: Option<Vec<String>>) -> io::Result<()> {
+        let mut state = self.lock();
+        while state.editing && state.pending.len() >= PENDING_MAX_BYTES {
+            state = self.drawn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        for piece in pieces {
+            state.take(piece);
+        }
+        if let Some(block) = block.filter(|block| *block != state.block) {
+            state.block = block;
+            state.stale = true;
+        }
+        if state.editing {
+            if state.stale || !state.pending.is_empty() {
+                // One that is on its way already will do.
+                let _ = self.wake.try_send(());
+            }
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut state.pending);
+        write_out(&rows)
+    }
+
+    /// Shows a row of the log, unless too much waits already: whoever logs must not wait.
+    pub(super) fn log(&self, row: &str) {
+        let mut state = self.lock();
+        if state.pending.len() >= PENDING_MAX_BYTES {
+            return;
+        }
+        state.take(Piece::Rows(row.to_owned()));
+        if state.editing {
+            let _ = self.wake.try_send(());
+        } else {
+            let rows = std::mem::take(&mut state.pending);
+            // Where rows cannot be written there is nobody to tell.
+            let _ = write_out(&rows);
+        }
+    }
+
+    /// The editor starts.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        state.editing = true;
+        state.stale = true;
+        state.live_rows = 0;
+    }
+
+    /// What the editor shall write in front of its prompt, whose first row it has just cleared.
+    pub(super) fn redraw(&self) -> String {
+        let mut state = self.lock();
+        if !state.editing || (state.pending.is_empty() && !state.stale) {
+            return String::new();
+        }
+        let mut out = up_and_clear(state.live_rows);
+        out += &std::mem::take(&mut state.pending);
+        state.live_rows = 0;
+        let State { tail, block, .. } = &*state;
+        let rows: Vec<&str> = tail
+            .iter()
+            .flat_map(|(_, rows)| rows.lines())
+            .chain(block.iter().map(String::as_str))
+            .collect();
+        for row in &rows {
+            out += row;
+            out.push('\n');
+        }
+        state.live_rows = rows.len();
+        state.stale = false;
+        drop(state);
+        self.drawn.notify_all();
+        out
+    }
+
+    /// Something else was written below the tail and the block: they stay where they are.
+    pub(super) fn detach(&self) {
+        let mut state = self.lock();
+        state.live_rows = 0;
+    }
+
+    /// The editor ended with the cursor `rows` rows below its prompt's first: takes away what it
+    /// wrote, and shows what waited.
+    ///
+    /// # Errors
+    /// When the terminal takes nothing any more.
+    pub(super) fn end(&self, rows: usize) -> io::Result<()> {
+        let mut state = self.lock();
+        state.editing = false;
+        let mut out = up_and_clear(rows + state.live_rows);
+        state.live_rows = 0;
+        out += &std::mem::take(&mut state.pending);
+        let written = write_out(&out);
+        drop(state);
+        self.drawn.notify_all();
+        written
+    }
+
+    /// The program ends: whatever waits is shown, below a line that may still be in the editor.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        state.closed = true;
+        let mut out = String::new();
+        if std::mem::take(&mut state.editing) {
+            out += "\n\x1b[J";
+        }
+        if let Some((_, rows)) = state.tail.take().filter(|_| state.live_rows == 0) {
+            out = out + &rows + "\n";
+        }
+        out += &std::mem::take(&mut state.pending);
+        // A terminal that is gone needs no last words.
+        let _ = write_out(&out);
+        drop(state);
+        self.drawn.notify_all();
+    }
+}
+
+impl State {
+    fn take(&mut self, piece: Piece) {
+        match piece {
+            Piece::Rows(rows) => {
+                self.commit_tail();
+                self.pending += &rows;
+                self.pending.push('\n');
+            }
+            Piece::Tail(id, rows) => {
+                self.commit_tail();
+                if self.closed {
+                    self.pending += &rows;
+                    self.pending.push('\n');
+                } else {
+                    self.tail = Some((id, rows));
+                    self.stale = true;
+                }
+            }
+            Piece::Remark(id, rows) => {
+                if let Some(tail) = self.tail.as_mut().filter(|tail| tail.0 == id) {
+                    tail.1 = rows;
+                    self.stale = true;
+                }
+            }
+            Piece::Bell => self.pending.push('\x07'),
+        }
+    }
+
+    fn commit_tail(&mut self) {
+        if let Some((_, rows)) = self.tail.take() {
+            self.pending += &rows;
+            self.pending.push('\n');
+            self.stale = true;
+        }
+    }
+}
+
+fn up_and_clear(rows: usize) -> String {
+    let mut out = String::new();
+    if rows > 0 {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "\x1b[{rows}A\r\x1b[J");
+    }
+    out
+}
+
+fn write_out(text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}

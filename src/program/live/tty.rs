@@ -1,0 +1,64 @@
+//! The terminal's modes: nothing typed between two lines is echoed, and everything is as it was
+//! when klatch ends, however it ends.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// What takes back modes that an editor may have left on: bracketed paste, synchronised updates,
+/// a hidden cursor, colours.
+const RESET: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
+
+/// The terminal on stdin; dropping the last handle restores it.
+#[derive(Debug, Clone)]
+pub struct Tty(Arc<Saved>);
+
+#[derive(Debug)]
+struct Saved(Mutex<Option<Termios>>);
+
+impl Tty {
+    /// Whether a line can be edited here: both streams are terminals that can move a cursor.
+    #[must_use]
+    pub fn is_there() -> bool {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+    }
+
+    /// Turns the echo off until [`Tty::restore`]. Keys go on to raise signals while no line is
+    /// edited.
+    ///
+    /// # Errors
+    /// When stdin is no terminal.
+    pub fn take() -> io::Result<Self> {
+        let saved = tcgetattr(io::stdin())?;
+        let mut quiet = saved.clone();
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
+        // Enter stays what the editor takes it for.
+        quiet.input_modes.remove(InputModes::ICRNL);
+        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
+        Ok(Self(Arc::new(Saved(Mutex::new(Some(saved))))))
+    }
+
+    /// Puts everything back; once.
+    pub fn restore(&self) {
+        self.0.restore();
+    }
+}
+
+impl Saved {
+    fn restore(&self) {
+        let saved = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(saved) = saved else { return };
+        // A terminal that is gone cannot be put back.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &saved);
+        let _ = rustix::io::write(io::stdout(), RESET);
+        let _ = io::stdout().flush();
+    }
+}
+
+impl Drop for Saved {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}

@@ -1,0 +1,282 @@
+//! What a person can be spared to type: commands, nicknames (recent speakers first), offered
+//! files, paths and hosts used before.
+
+use super::command::COMMANDS;
+use super::lines::{nick, typed};
+use crate::router::ids::{FileId, MemberId};
+use crate::router::notice::{MemberInfo, Notice};
+use crate::router::text::{Untrusted, is_control, is_format};
+
+/// Names and offers that are remembered.
+const KNOWN_MAX: usize = 1_024;
+/// Candidates of one completion.
+const CANDIDATES_MAX: usize = 512;
+
+/// What the room has that can be named.
+#[derive(Debug, Default)]
+pub struct Known {
+    me: Option<MemberId>,
+    /// Members present, who spoke last first.
+    members: Vec<(MemberId, String)>,
+    offers: Vec<(FileId, String)>,
+}
+
+/// Something that a word can become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What the list shows; harmless.
+    pub shown: String,
+    /// What takes the word's place.
+    pub replacement: String,
+}
+
+/// What lies outside the room.
+pub trait Places {
+    /// Names in a folder (as typed: may begin with `~`), and whether each is a folder itself.
+    fn folder(&self, path: &str) -> Vec<(String, bool)>;
+    /// Arguments of earlier `connect` commands, newest first.
+    fn hosts(&self) -> Vec<String>;
+}
+
+impl Known {
+    /// Takes note of who is here and what is offered.
+    pub fn hear(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Started { who, .. } => self.me = Some(who.id),
+            Notice::Joined { members, .. } => members.iter().for_each(|m| self.meet(m)),
+            Notice::MemberJoined { member } | Notice::NameChanged { member, .. } => {
+                self.meet(member);
+            }
+            Notice::MemberLeft { member } => self.members.retain(|(id, _)| *id != member.who.id),
+            Notice::Message { from, history: false, .. } => {
+                if let Some(at) = self.members.iter().position(|(id, _)| *id == from.id) {
+                    let speaker = self.members.remove(at);
+                    self.members.insert(0, speaker);
+                }
+            }
+            Notice::FileOffered { file, .. } => {
+                self.offers.retain(|(id, _)| *id != file.id);
+                self.offers.insert(0, (file.id, typed(file)));
+                self.offers.truncate(KNOWN_MAX);
+            }
+            Notice::FileWithdrawn { file, .. } => self.offers.retain(|(id, _)| *id != file.id),
+            Notice::Left { .. } => {
+                self.members.clear();
+                self.offers.clear();
+            }
+            _ => {}
+        }
+    }
+
+    fn meet(&mut self, member: &MemberInfo) {
+        if member.own || self.me == Some(member.who.id) {
+            return;
+        }
+        let name = nick(&member.who);
+        let is_room = self.members.len() < KNOWN_MAX;
+        match self.members.iter_mut().find(|(id, _)| *id == member.who.id) {
+            Some(known) => known.1 = name,
+            None if is_room => self.members.push((member.who.id, name)),
+            None => {}
+        }
+    }
+
+    /// What the text before the cursor can become: from which byte on it is replaced, and by what.
+    #[must_use]
+    pub fn complete(&self, head: &str, places: &impl Places) -> (usize, Vec<Candidate>) {
+        let (start, mut candidates) = self.candidates(head, places);
+        candidates.truncate(CANDIDATES_MAX);
+        (start, candidates)
+    }
+
+    fn candidates(&self, head: &str, places: &impl Places) -> (usize, Vec<Candidate>) {
+        let after_slash = usize::from(head.starts_with('/'));
+        let body = head.get(after_slash..).unwrap_or_default();
+        let Some((word, rest)) = body.split_once(' ') else {
+            let mut found = commands(body, " ");
+            if after_slash == 0 {
+                found.extend(self.names(body, ": "));
+            }
+            return (after_slash, found);
+        };
+        let rest = rest.trim_start();
+        let start = head.len() - rest.len();
+        let found = match word {
+            "send" => paths(rest, places),
+            "download" | "cancel" => {
+                let offers = self.offers.iter().map(|(_, name)| name.clone());
+                starting_with(offers, rest, "")
+            }
+            "connect" => starting_with(places.hosts(), rest, ""),
+            "verify" => self.names(rest, ""),
+            "help" => commands(rest, ""),
+            "limit" => starting_with(["up", "down"].map(String::from), rest, " "),
+            "wait" => {
+                let words = ["members", "file", "message", "downloads"].map(String::from);
+                starting_with(words, rest, " ")
+            }
+            _ => {
+                let last = rest.rfind(' ').map_or(0, |at| at + 1);
+                let prefix = rest.get(last..).unwrap_or_default();
+                let bare = prefix.strip_prefix('@').unwrap_or(prefix);
+                return (head.len() - bare.len(), self.names(bare, " "));
+            }
+        };
+        (start, found)
+    }
+
+    fn names(&self, prefix: &str, behind: &str) -> Vec<Candidate> {
+        starting_with(self.members.iter().map(|(_, name)| name.clone()), prefix, behind)
+    }
+}
+
+fn commands(prefix: &str, behind: &str) -> Vec<Candidate> {
+    starting_with(COMMANDS.iter().map(|command| command.word.to_owned()), prefix, behind)
+}
+
+/// Upper and lower case are one to a person in a hurry.
+fn starting_with(
+    words: impl IntoIterator<Item = String>,
+    prefix: &str,
+    behind: &str,
+) -> Vec<Candidate> {
+    let prefix = prefix.to_lowercase();
+    let found = words.into_iter().filter(|word| word.to_lowercase().starts_with(&prefix));
+    found
+        .map(|word| Candidate {
+            shown: Untrusted::new(word.as_str()).line(),
+            replacement: word + behind,
+        })
+        .collect()
+}
+
+/// Names with spaces are quoted, which `send` understands.
+fn paths(typed: &str, places: &impl Places) -> Vec<Candidate> {
+    let quote = typed.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let plain = match quote {
+        Some(quote) => typed.trim_start_matches(quote).to_owned(),
+        None => typed.replace("\\ ", " "),
+    };
+    let folder_ends = plain.rfind('/').map_or(0, |at| at + 1);
+    let (folder, prefix) = plain.split_at(folder_ends);
+    let mut found: Vec<_> = places
+        .folder(folder)
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(prefix))
+        .filter(|(name, _)| prefix.starts_with('.') || !name.starts_with('.'))
+        .filter(|(name, _)| !name.chars().any(|c| is_control(c) || is_format(c)))
+        .collect();
+    found.sort();
+    let candidate = |(name, is_folder): (String, bool)| {
+        let slash = if is_folder { "/" } else { "" };
+        let path = format!("{folder}{name}{slash}");
+        let quoted = quote.is_some() || path.contains([' ', '\\', '"', '\'']);
+        let quote = quote.unwrap_or('"');
+        let replacement = match (quoted, is_folder) {
+            (false, _) => path,
+            (true, true) => format!("{quote}{path}"),
+            (true, false) => format!("{quote}{path}{quote}"),
+        };
+        Candidate { shown: format!("{name}{slash}"), replacement }
+    };
+    found.into_iter().map(candidate).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::ids::EntryId;
+    use crate::router::notice::{FileInfo, Who};
+
+    struct Disk;
+
+    impl Places for Disk {
+        fn folder(&self, path: &str) -> Vec<(String, bool)> {
+            let names: &[(&str, bool)] = match path {
+                "" => &[("my files", true), ("notes.txt", false), (".hidden", false)],
+                "my files/" => &[("a b.pdf", false), ("a\u{1b}[2J", false)],
+                "~/" => &[("music", true)],
+                _ => &[],
+            };
+            names.iter().map(|(name, folder)| ((*name).to_owned(), *folder)).collect()
+        }
+
+        fn hosts(&self) -> Vec<String> {
+            vec!["alice.example 5000".into(), "10.0.0.1".into()]
+        }
+    }
+
+    fn who(id: u8, name: &str) -> Who {
+        Who { id: MemberId([id; 32]), name: Untrusted::new(name) }
+    }
+
+    fn room() -> Known {
+        let mut known = Known::default();
+        known.hear(&Notice::Started { who: who(0, "me"), temporary: false });
+        for (id, name) in [(1, "bob"), (2, "Bea"), (3, "carol"), (0, "me")] {
+            let member = MemberInfo {
+                who: who(id, name),
+                address: String::new(),
+                linked: true,
+                own: id == 0,
+            };
+            known.hear(&Notice::MemberJoined { member });
+        }
+        for (id, name) in [(1, "report.pdf"), (2, "my report.pdf"), (3, "a\u{202e}b")] {
+            known.hear(&Notice::FileOffered {
+                file: FileInfo { id: FileId([id; 32]), name: Untrusted::new(name), size: 1 },
+                from: who(1, "bob"),
+                time_ms: 0,
+                own: false,
+                history: false,
+            });
+        }
+        known
+    }
+
+    fn completed(known: &Known, head: &str) -> Vec<String> {
+        let (start, found) = known.complete(head, &Disk);
+        found.into_iter().map(|c| head[..start].to_owned() + &c.replacement).collect()
+    }
+
+    #[test]
+    fn words_become_what_they_can() {
+        let mut known = room();
+        for (head, lines) in [
+            ("dow", &["download "][..]),
+            ("/wa", &["/wait "]),
+            ("b", &["browser ", "bob: ", "Bea: "]),
+            ("hello c", &["hello carol "]),
+            ("hello @c", &["hello @carol "]),
+            ("download rep", &["download report.pdf"]),
+            ("download my", &["download my report.pdf"]),
+            ("download 03", &["download 03030303"]),
+            ("send no", &["send notes.txt"]),
+            ("send m", &["send \"my files/"]),
+            ("send \"my files/", &["send \"my files/a b.pdf\""]),
+            ("send my\\ files/a", &["send \"my files/a b.pdf\""]),
+            ("send ~/", &["send ~/music/"]),
+            ("send .", &["send .hidden"]),
+            ("connect 1", &["connect 10.0.0.1"]),
+            ("verify be", &["verify Bea"]),
+            ("help verify", &["help verify"]),
+            ("limit d", &["limit down "]),
+            ("nothing of this", &[]),
+        ] {
+            assert_eq!(completed(&known, head), lines, "{head}");
+        }
+        known.hear(&Notice::Message {
+            id: EntryId([0; 32]),
+            from: who(2, "Bea"),
+            text: Untrusted::new("hi"),
+            time_ms: 0,
+            own: false,
+            history: false,
+            order: String::new(),
+            known: true,
+        });
+        assert_eq!(completed(&known, "ok b"), ["ok Bea ", "ok bob "], "who spoke last is first");
+        known.hear(&Notice::Left { room: crate::router::ids::RoomId([0; 32]) });
+        assert!(completed(&known, "download ").is_empty());
+    }
+}

@@ -1,0 +1,295 @@
+//! What a person at a live terminal sees: rows that stay, the last own message with what is known
+//! of its delivery, and a block of transfers that is redrawn in place.
+//!
+//! Everything here is a value: notices and the time go in, [`Piece`]s come out.
+
+mod moving;
+mod noise;
+
+use std::collections::VecDeque;
+
+use time::Date;
+
+use super::lines::{self, nick};
+use super::paint::{Paint, Style};
+use super::width::{INDENT, fit, wrap};
+use crate::router::ids::{EntryId, MemberId};
+use crate::router::notice::{Notice, Who};
+use crate::router::text::Untrusted;
+use moving::Moving;
+use noise::Noise;
+
+/// Own messages whose delivery is followed.
+const FOLLOWED_MAX: usize = 64;
+/// Columns of an own message that are repeated when its delivery is spoken of.
+const QUOTED_COLUMNS: usize = 30;
+
+/// Something for the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Rows that stay, without their last line feed.
+    Rows(String),
+    /// Rows of an own message, which may change until something is shown below them.
+    Tail(EntryId, String),
+    /// How the rows of that message read now, if they can still change.
+    Remark(EntryId, String),
+    /// Somebody calls this person by name.
+    Bell,
+}
+
+/// What the terminal shows, and how.
+#[derive(Debug)]
+pub struct LiveView {
+    style: Style,
+    bell: bool,
+    columns: usize,
+    me: Option<MemberId>,
+    my_name: String,
+    /// The day of the last row with a time.
+    day: Date,
+    followed: VecDeque<Followed>,
+    moving: Moving,
+    noise: Noise,
+}
+
+/// An own message on its way.
+#[derive(Debug)]
+struct Followed {
+    id: EntryId,
+    rows: String,
+    quote: String,
+    /// Somebody present did not hold it in time, and that was said.
+    complained: bool,
+    /// Nothing was shown below it.
+    last: bool,
+}
+
+impl LiveView {
+    /// A view that has shown nothing; `now_ms` tells which day it is, `bell` whether a mention
+    /// rings.
+    #[must_use]
+    pub fn new(style: Style, bell: bool, now_ms: i64) -> Self {
+        Self {
+            day: style.day(now_ms),
+            style,
+            bell,
+            columns: 80,
+            me: None,
+            my_name: String::new(),
+            followed: VecDeque::new(),
+            moving: Moving::default(),
+            noise: Noise::default(),
+        }
+    }
+
+    /// The terminal is so wide now.
+    pub fn resize(&mut self, columns: usize) {
+        self.columns = columns;
+    }
+
+    /// What to show for a notice.
+    pub fn hear(&mut self, notice: &Notice, now_ms: i64) -> Vec<Piece> {
+        self.note_own_name(notice);
+        self.moving.hear(notice);
+        let mut pieces = Vec::new();
+        match notice {
+            Notice::Held { id, held_by, present } => {
+                self.held(id, *held_by, *present, &mut pieces);
+            }
+            Notice::MemberJoined { member } | Notice::MemberLeft { member } => {
+                let joined = matches!(notice, Notice::MemberJoined { .. });
+                if self.noise.admit(&member.who, joined, now_ms) {
+                    self.rows(lines::to_lines(notice, &self.style), &mut pieces);
+                }
+            }
+            Notice::DownloadStarted { .. }
+            | Notice::DownloadProgress { .. }
+            | Notice::HashProgress { .. }
+            | Notice::CommandDone { .. } => {}
+            Notice::Message { id, from, text, time_ms, own, history, known: true, .. } => {
+                self.new_day(*time_ms, &mut pieces);
+                let mine = *own && !*history;
+                let rows = self.message(from, text, *time_ms, mine, *history);
+                if mine {
+                    self.follow(*id, text, rows, &mut pieces);
+                } else {
+                    let called = !history && !own && self.is_called(text);
+                    self.rows(Some(rows), &mut pieces);
+                    if called && self.bell {
+                        pieces.push(Piece::Bell);
+                    }
+                }
+            }
+            _ => {
+                if let Notice::FileOffered { time_ms, .. } | Notice::FileWithdrawn { time_ms, .. } =
+                    notice
+                {
+                    self.new_day(*time_ms, &mut pieces);
+                }
+                self.rows(lines::to_lines(notice, &self.style), &mut pieces);
+            }
+        }
+        pieces
+    }
+
+    /// When [`LiveView::tick`] has something to say if nothing is heard, in milliseconds since
+    /// 1970.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<i64> {
+        self.noise.due_ms()
+    }
+
+    /// What time alone brings.
+    pub fn tick(&mut self, now_ms: i64) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let summary = self.noise.summary(now_ms).map(|text| format!("* {text}"));
+        self.rows(summary.map(|text| self.style.paint(Paint::Dim, &text)), &mut pieces);
+        pieces
+    }
+
+    /// A line of klatch's own that is no notice, such as a command that was just given.
+    pub fn aside(&mut self, text: &str) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        self.rows(Some(self.style.paint(Paint::Dim, text)), &mut pieces);
+        pieces
+    }
+
+    /// The transfers, a row each.
+    #[must_use]
+    pub fn block(&self) -> Vec<String> {
+        let rows = self.moving.rows().into_iter();
+        // The last column stays free: some terminals break the line when it is filled.
+        let columns = self.columns.saturating_sub(1);
+        rows.map(|row| self.style.paint(Paint::Good, &fit(&row, columns))).collect()
+    }
+
+    fn rows(&mut self, rows: Option<String>, pieces: &mut Vec<Piece>) {
+        if let Some(rows) = rows.filter(|rows| !rows.is_empty()) {
+            pieces.push(Piece::Rows(wrap(&rows, self.columns)));
+            self.followed.iter_mut().for_each(|followed| followed.last = false);
+        }
+    }
+
+    fn new_day(&mut self, time_ms: i64, pieces: &mut Vec<Piece>) {
+        let day = self.style.day(time_ms);
+        if day != self.day {
+            self.day = day;
+            let text = format!("* {}, {} {} {}", day.weekday(), day.day(), day.month(), day.year());
+            self.rows(Some(self.style.paint(Paint::Dim, &text)), pieces);
+        }
+    }
+
+    fn message(
+        &self,
+        from: &Who,
+        text: &Untrusted,
+        time_ms: i64,
+        mine: bool,
+        history: bool,
+    ) -> String {
+        let style = &self.style;
+        let text = text.block().replace('\t', INDENT);
+        let stamp = style.stamp(time_ms);
+        if history {
+            return stamp + &style.paint(Paint::Dim, &format!("{}: {text}", nick(from)));
+        }
+        if mine {
+            return format!("{stamp}{}: {text}", style.paint(Paint::Own, &nick(from)));
+        }
+        let name = style.paint(Paint::Member(from.id), &nick(from));
+        let mut out = format!("{stamp}{name}: ");
+        let mut rest = text.as_str();
+        while let Some((at, length)) = find_name(rest, &self.my_name) {
+            let (before, found) = rest.split_at(at);
+            let (name, after) = found.split_at(length);
+            out += before;
+            out += &style.paint(Paint::Mention, name);
+            rest = after;
+        }
+        out + rest
+    }
+
+    fn is_called(&self, text: &Untrusted) -> bool {
+        find_name(&text.block(), &self.my_name).is_some()
+    }
+
+    fn note_own_name(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Started { who, .. } => {
+                self.me = Some(who.id);
+                self.my_name = who.name.line();
+            }
+            Notice::NameChanged { member, .. } if member.own => {
+                self.my_name = member.who.name.line();
+            }
+            _ => {}
+        }
+    }
+
+    fn follow(&mut self, id: EntryId, text: &Untrusted, rows: String, pieces: &mut Vec<Piece>) {
+        self.followed.iter_mut().for_each(|followed| followed.last = false);
+        if self.followed.len() >= FOLLOWED_MAX {
+            self.followed.pop_front();
+        }
+        let quote = fit(&text.line(), QUOTED_COLUMNS);
+        pieces.push(Piece::Tail(id, wrap(&rows, self.columns)));
+        self.followed.push_back(Followed { id, rows, quote, complained: false, last: true });
+    }
+
+    fn held(&mut self, id: &EntryId, held_by: usize, present: usize, pieces: &mut Vec<Piece>) {
+        let Some(at) = self.followed.iter().position(|followed| followed.id == *id) else { return };
+        let all = held_by >= present;
+        let Some(followed) = self.followed.get_mut(at) else { return };
+        let mark = if all { "✓".to_owned() } else { format!("(held by {held_by} of {present})") };
+        let (last, quote) = (followed.last, followed.quote.clone());
+        let complained = std::mem::replace(&mut followed.complained, !all);
+        if last {
+            let marked = format!("{} {}", followed.rows, self.style.paint(Paint::Dim, &mark));
+            pieces.push(Piece::Remark(*id, wrap(&marked, self.columns)));
+        } else if all && complained {
+            let text = format!("* all {present} hold now: {quote}");
+            self.rows(Some(self.style.paint(Paint::Dim, &text)), pieces);
+        } else if !all && !complained {
+            let text = format!("* held by {held_by} of {present}: {quote}");
+            self.rows(Some(self.style.paint(Paint::Warning, &text)), pieces);
+        }
+        if all {
+            self.followed.remove(at);
+        }
+    }
+}
+
+/// Where a name stands as a word of its own in a text, whatever its case.
+fn find_name(text: &str, name: &str) -> Option<(usize, usize)> {
+    if name.is_empty() {
+        return None;
+    }
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut before = None;
+    for (at, c) in text.char_indices() {
+        let rest = text.get(at..).unwrap_or_default();
+        if !before.is_some_and(is_word)
+            && let Some(length) = starts_with_name(rest, name)
+            && !rest.get(length..).and_then(|after| after.chars().next()).is_some_and(is_word)
+        {
+            return Some((at, length));
+        }
+        before = Some(c);
+    }
+    None
+}
+
+/// The length of the name at the start of the text.
+fn starts_with_name(text: &str, name: &str) -> Option<usize> {
+    let mut rest = text.chars();
+    for wanted in name.chars() {
+        let found = rest.next()?;
+        if found != wanted && !found.to_lowercase().eq(wanted.to_lowercase()) {
+            return None;
+        }
+    }
+    Some(text.len() - rest.as_str().len())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! Downloads and files being read, a row each, as they stand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::router::notice::Notice;
+use crate::ui::lines::{counted, path_text, percent, size};
+
+/// Rows that are shown; what else moves is counted.
+const ROWS_MAX: usize = 4;
+/// Transfers that are followed.
+const FOLLOWED_MAX: usize = 256;
+/// Cells of a bar.
+const BAR_CELLS: u64 = 16;
+
+/// What moves.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    rows: BTreeMap<String, String>,
+}
+
+impl Moving {
+    pub(super) fn hear(&mut self, notice: &Notice) {
+        match notice {
+            Notice::DownloadStarted { file } => {
+                let row = format!("⇣ {}: looking for members that have it", file.name);
+                self.put(file.id.to_string(), row);
+            }
+            Notice::DownloadProgress { file, bytes_done, bytes_per_second, hosts } => {
+                let left = time_left(file.size.saturating_sub(*bytes_done), *bytes_per_second);
+                let row = format!(
+                    "⇣ {} {} {} of {}, {}/s{left} from {}",
+                    file.name,
+                    bar(*bytes_done, file.size),
+                    percent(*bytes_done, file.size),
+                    size(file.size),
+                    size(*bytes_per_second),
+                    counted(*hosts, "member"),
+                );
+                self.put(file.id.to_string(), row);
+            }
+            Notice::DownloadFinished { file, .. } | Notice::DownloadFailed { file, .. } => {
+                self.rows.remove(&file.id.to_string());
+            }
+            Notice::HashProgress { path, bytes_done, size: of } => {
+                let key = path.to_string_lossy().into_owned();
+                if bytes_done >= of {
+                    self.rows.remove(&key);
+                } else {
+                    let name = path_text(path.file_name().map_or(path.as_path(), Path::new));
+                    let done = percent(*bytes_done, *of);
+                    let row = format!("⇡ {name} {} {done} read", bar(*bytes_done, *of));
+                    self.put(key, row);
+                }
+            }
+            // What belonged to a room that was left fails or is read no more.
+            Notice::Left { .. } => self.rows.clear(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn rows(&self) -> Vec<String> {
+        let mut rows: Vec<_> = self.rows.values().take(ROWS_MAX).cloned().collect();
+        let more = self.rows.len().saturating_sub(ROWS_MAX);
+        if more > 0 {
+            rows.push(format!("  and {more} more: transfers shows all"));
+        }
+        rows
+    }
+
+    fn put(&mut self, key: String, row: String) {
+        if self.rows.len() < FOLLOWED_MAX || self.rows.contains_key(&key) {
+            self.rows.insert(key, row);
+        }
+    }
+}
+
+/// `━━━━╌╌╌╌`.
+pub(crate) fn bar(done: u64, of: u64) -> String {
+    let full = (u128::from(done) * u128::from(BAR_CELLS)).checked_div(u128::from(of));
+    let full = full.unwrap_or(u128::from(BAR_CELLS)).min(u128::from(BAR_CELLS)) as usize;
+    format!("{}{}", "━".repeat(full), "╌".repeat(BAR_CELLS as usize - full))
+}
+
+/// `, 12 s left`, where that can be said.
+pub(crate) fn time_left(bytes: u64, bytes_per_second: u64) -> String {
+    match bytes.checked_div(bytes_per_second) {
+        None => String::new(),
+        Some(seconds) if seconds < 60 => format!(", {} s left", seconds + 1),
+        Some(seconds) if seconds < 6_000 => format!(", {} min left", seconds.div_ceil(60)),
+        Some(seconds) => format!(", {} h left", seconds.div_ceil(3_600)),
+    }
+}

@@ -1,0 +1,164 @@
+//! A terminal without a terminal: notices in, pieces out.
+
+use time::UtcOffset;
+
+use super::*;
+use crate::router::ids::FileId;
+use crate::router::notice::{FileInfo, MemberInfo};
+use crate::ui::width::width;
+
+const NOON_MS: i64 = 1_795_348_800_000;
+
+fn who(id: u8, name: &str) -> Who {
+    Who { id: MemberId([id; 32]), name: Untrusted::new(name) }
+}
+
+fn member(id: u8, name: &str) -> MemberInfo {
+    MemberInfo { who: who(id, name), address: String::new(), linked: true, own: false }
+}
+
+fn said(id: u8, name: &str, text: &str, own: bool) -> Notice {
+    Notice::Message {
+        id: EntryId([id; 32]),
+        from: who(id, name),
+        text: Untrusted::new(text),
+        time_ms: NOON_MS,
+        own,
+        history: false,
+        order: String::new(),
+        known: true,
+    }
+}
+
+fn ana() -> LiveView {
+    let style = Style { color: false, ..Style::terminal(UtcOffset::UTC) };
+    let mut view = LiveView::new(style, true, NOON_MS);
+    view.hear(&Notice::Started { who: who(1, "ana"), temporary: false }, NOON_MS);
+    view
+}
+
+fn rows(pieces: &[Piece]) -> Vec<&str> {
+    let rows = pieces.iter().map(|piece| match piece {
+        Piece::Rows(rows) | Piece::Tail(_, rows) | Piece::Remark(_, rows) => rows.as_str(),
+        Piece::Bell => "BELL",
+    });
+    rows.collect()
+}
+
+#[test]
+fn an_own_message_says_who_holds_it() {
+    let mut view = ana();
+    let id = EntryId([1; 32]);
+    let pieces = view.hear(&said(1, "ana", "hello", true), NOON_MS);
+    assert_eq!(pieces, [Piece::Tail(id, "12:00 ana: hello".into())]);
+    let held = |held_by, present| Notice::Held { id, held_by, present };
+    let pieces = view.hear(&held(1, 2), NOON_MS);
+    assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello (held by 1 of 2)".into())]);
+    let pieces = view.hear(&held(2, 2), NOON_MS);
+    assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello ✓".into())]);
+    assert_eq!(view.hear(&held(2, 2), NOON_MS), [], "it is known by now");
+
+    // With other rows below it, only what went wrong is worth a row.
+    view.hear(&said(1, "ana", "hello again", true), NOON_MS);
+    view.hear(&said(2, "bob", "hi", false), NOON_MS);
+    assert_eq!(rows(&view.hear(&held(1, 2), NOON_MS)), ["* held by 1 of 2: hello again"]);
+    assert!(view.hear(&held(1, 2), NOON_MS).is_empty());
+    assert_eq!(rows(&view.hear(&held(2, 2), NOON_MS)), ["* all 2 hold now: hello again"]);
+    view.hear(&said(1, "ana", "and again", true), NOON_MS);
+    view.hear(&said(2, "bob", "hi", false), NOON_MS);
+    assert!(view.hear(&held(2, 2), NOON_MS).is_empty());
+}
+
+#[test]
+fn ones_name_rings_as_a_word_only() {
+    let mut view = ana();
+    for (text, rings) in [
+        ("ana?", true),
+        ("hello Ana, hello", true),
+        ("@ANA", true),
+        ("banana", false),
+        ("anaconda", false),
+        ("", false),
+    ] {
+        let pieces = view.hear(&said(2, "bob", text, false), NOON_MS);
+        assert_eq!(pieces.contains(&Piece::Bell), rings, "{text}");
+    }
+    let coloured = Style::terminal(UtcOffset::UTC);
+    let mut view = LiveView::new(coloured, false, NOON_MS);
+    view.hear(&Notice::Started { who: who(1, "ana"), temporary: false }, NOON_MS);
+    let pieces = view.hear(&said(2, "bob", "so, Ana and banana", false), NOON_MS);
+    let [Piece::Rows(shown)] = pieces.as_slice() else { panic!("{pieces:?}") };
+    assert!(shown.ends_with("so, \x1b[1;33mAna\x1b[0m and banana"), "{shown:?}");
+}
+
+#[test]
+fn a_crowd_is_one_sentence() {
+    let mut view = ana();
+    let mut shown = Vec::new();
+    for guest in 0..20_u8 {
+        let notice = Notice::MemberJoined { member: member(guest, &format!("guest{guest}")) };
+        shown.extend(view.hear(&notice, NOON_MS));
+    }
+    assert_eq!(shown.len(), 4);
+    view.hear(&Notice::MemberLeft { member: member(9, "guest9") }, NOON_MS);
+    let due = view.due_ms().unwrap();
+    assert!(view.tick(due - 1).is_empty());
+    let pieces = view.tick(due);
+    let summary = "* guest4, guest5, guest6, guest7, guest8, guest9, guest10, guest11 and 8 more \n    \
+                   joined; guest9 left";
+    assert_eq!(rows(&pieces), [summary]);
+    assert_eq!(view.due_ms(), None);
+}
+
+#[test]
+fn a_new_day_is_announced_once() {
+    let mut view = ana();
+    let tomorrow = NOON_MS + 24 * 3_600_000;
+    let mut notice = said(2, "bob", "good morning", false);
+    if let Notice::Message { time_ms, .. } = &mut notice {
+        *time_ms = tomorrow;
+    }
+    let pieces = view.hear(&notice, tomorrow);
+    assert_eq!(rows(&pieces), ["* Monday, 23 November 2026", "12:00 bob: good morning"]);
+    assert_eq!(rows(&view.hear(&notice, tomorrow)), ["12:00 bob: good morning"]);
+}
+
+#[test]
+fn transfers_have_a_row_each_while_they_move() {
+    let mut view = ana();
+    view.resize(60);
+    let file = |id: u8| FileInfo {
+        id: FileId([id; 32]),
+        name: Untrusted::new("hoß\u{1b}[2J.pdf"),
+        size: 4_000_000,
+    };
+    for id in 0..6 {
+        view.hear(&Notice::DownloadStarted { file: file(id) }, NOON_MS);
+    }
+    assert_eq!(view.block().len(), 5);
+    assert_eq!(view.block()[4], "  and 2 more: transfers shows all");
+    for id in 1..6 {
+        view.hear(
+            &Notice::DownloadFailed {
+                file: file(id),
+                failure: crate::router::notice::Failure::new(
+                    crate::router::notice::Code::Cancelled,
+                    "no",
+                ),
+            },
+            NOON_MS,
+        );
+    }
+    let progress = Notice::DownloadProgress {
+        file: file(0),
+        bytes_done: 1_000_000,
+        bytes_per_second: 1_000_000,
+        hosts: 2,
+    };
+    assert!(view.hear(&progress, NOON_MS).is_empty());
+    let block = view.block();
+    assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf ━━━━╌╌╌╌╌╌╌╌╌╌╌╌ 25 % of 4.0 MB, 1.0…"]);
+    assert!(width(&block[0]) < 60);
+    view.resize(200);
+    assert!(view.block()[0].ends_with("1.0 MB/s, 4 s left from 2 members"), "{:?}", view.block());
+}

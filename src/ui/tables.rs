@@ -1,0 +1,80 @@
+//! The answers to `members`, `files` and `transfers`, in columns.
+
+use super::lines::{counted, listed, nick, safe, size};
+use super::width::{pad, width};
+use crate::router::notice::{FileLine, MemberInfo, TransferLine};
+
+pub(super) fn member_rows(list: &[MemberInfo]) -> Vec<String> {
+    let rows = list.iter().map(|member| {
+        let place = match member {
+            MemberInfo { own: true, .. } => "you".to_owned(),
+            MemberInfo { linked: true, address, .. } => safe(address),
+            MemberInfo { address, .. } if address.is_empty() => "through others".to_owned(),
+            MemberInfo { address, .. } => format!("through others, at {}", safe(address)),
+        };
+        vec![nick(&member.who), place]
+    });
+    let rows: Vec<_> = rows.collect();
+    std::iter::once(format!("{} here:", counted(list.len(), "member")))
+        .chain(table(&rows))
+        .collect()
+}
+
+pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {
+    if list.is_empty() {
+        return vec!["no file is offered yet: send <path> offers one".into()];
+    }
+    let rows = list.iter().map(|line| {
+        let from: Vec<String> = line.from.iter().map(nick).collect();
+        let by = if line.own { "you".to_owned() } else { listed(&from) };
+        vec![
+            line.file.name.line(),
+            size(line.file.size),
+            line.file.id.short(),
+            format!("held by {}", line.hosts),
+            format!("from {by}"),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    std::iter::once(format!("{} offered:", counted(list.len(), "file")))
+        .chain(table(&rows))
+        .collect()
+}
+
+pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
+    if list.is_empty() {
+        return vec!["nothing is moving".into()];
+    }
+    let rows = list.iter().map(|line| {
+        let whence = match &line.to {
+            Some(to) if !line.download => format!("to {}", nick(to)),
+            _ => format!("from {}", counted(line.hosts, "member")),
+        };
+        vec![
+            line.file.name.line(),
+            if line.download { "fetching" } else { "serving" }.to_owned(),
+            format!("{} of {}", size(line.bytes_done), size(line.file.size)),
+            format!("{}/s", size(line.bytes_per_second)),
+            whence,
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    std::iter::once(format!("{} moving:", counted(list.len(), "file")))
+        .chain(table(&rows))
+        .collect()
+}
+
+/// Rows in columns, two spaces in; the last column is as wide as it likes.
+fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| width(cell)).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let row_text = |row: &Vec<String>| {
+        let cells =
+            row.iter().zip(&widths).map(|(cell, &columns)| format!("  {}", pad(cell, columns)));
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(row_text).collect()
+}
