@@ -12,11 +12,14 @@ use etcetera::base_strategy::BaseStrategy;
 
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{NAME_MAX_CHARS, check_name, is_control, is_format};
+use crate::settings::Saved;
 
 /// Where peers reach a klatch unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
 /// Where the browser bridge listens unless told otherwise.
 pub const DEFAULT_BRIDGE_PORT: u16 = 8_765;
+/// Links at most unless told otherwise.
+const DEFAULT_MAX_PEERS: u16 = 128;
 /// Names the data directory, but for `--data-dir`.
 pub const DATA_DIR_VARIABLE: &str = "KLATCH_DATA_DIR";
 
@@ -80,10 +83,17 @@ pub struct Options {
     #[arg(long)]
     pub ephemeral: bool,
 
-    /// How many peers to link with at most
-    #[arg(long, value_name = "N", default_value_t = 128,
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub max_peers: u16,
+    /// How many peers to link with at most [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub max_peers: Option<u16>,
+
+    /// Offer these files, stay until everybody here has fetched them, and end
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub send: Vec<String>,
+
+    /// Fetch these files as soon as they are offered, and end
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub get: Vec<String>,
 
     /// Print one JSON event per line on stdout, and nothing else there
     #[arg(long)]
@@ -104,6 +114,31 @@ pub struct Options {
     /// Say more: every address, and a log on stderr
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// Write a settings file with explanations into the data directory, and end
+    #[arg(long)]
+    pub init_config: bool,
+
+    /// Print the JSON Schema of the events of --json, and end
+    #[arg(long)]
+    pub json_schema: bool,
+
+    /// Print the completions for a shell, and end
+    #[arg(long, value_name = "bash|zsh|fish", hide = true)]
+    pub completions: Option<Shell>,
+
+    /// Print the man page, and end
+    #[arg(long, hide = true)]
+    pub man: bool,
+}
+
+/// A shell that completes options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// Where identity and settings lie.
@@ -149,6 +184,19 @@ pub struct Settings {
     pub verbose: bool,
     /// A message that calls this person by name rings the terminal's bell.
     pub bell: bool,
+    /// Colours on a terminal.
+    pub color: bool,
+    /// What this run is for, if it is not for talking.
+    pub errand: Option<Errand>,
+}
+
+/// One-shot use: files to offer and to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// Paths of files to offer until everybody here has them.
+    pub send: Vec<String>,
+    /// Names of files to fetch.
+    pub get: Vec<String>,
 }
 
 impl Options {
@@ -165,33 +213,54 @@ impl Options {
     ///
     /// # Errors
     /// When no data directory can be named, or the current directory is gone.
-    pub fn resolve(self) -> Result<Settings, Failure> {
-        let platform = etcetera::base_strategy::choose_native_strategy().ok();
-        let data_home = platform.map(|strategy| strategy.data_dir());
-        self.resolve_with(|variable| std::env::var_os(variable), data_home.as_deref())
+    pub fn resolve(self, saved: &Saved) -> Result<Settings, Failure> {
+        self.resolve_with(saved, |variable| std::env::var_os(variable), data_home().as_deref())
+    }
+
+    /// Where identity and settings lie; `None` when nothing is kept.
+    ///
+    /// # Errors
+    /// When no data directory can be named.
+    pub fn data_dir(&self) -> Result<Option<DataDir>, Failure> {
+        self.data_dir_with(|variable| std::env::var_os(variable), data_home().as_deref())
+    }
+
+    fn data_dir_with(
+        &self,
+        env: impl Fn(&str) -> Option<OsString>,
+        data_home: Option<&Path>,
+    ) -> Result<Option<DataDir>, Failure> {
+        if self.ephemeral {
+            return Ok(None);
+        }
+        let from_env = env(DATA_DIR_VARIABLE).filter(|value| !value.is_empty());
+        let chosen = self.data_dir.clone().or_else(|| from_env.map(PathBuf::from));
+        data_dir(chosen, data_home).map(Some)
     }
 
     /// The same with the environment and the platform's data directory given.
     fn resolve_with(
         self,
+        saved: &Saved,
         env: impl Fn(&str) -> Option<OsString>,
         data_home: Option<&Path>,
     ) -> Result<Settings, Failure> {
         let env = |variable: &str| env(variable).filter(|value| !value.is_empty());
-        let data_dir = if self.ephemeral {
-            None
-        } else {
-            let chosen = self.data_dir.or_else(|| env(DATA_DIR_VARIABLE).map(PathBuf::from));
-            Some(data_dir(chosen, data_home)?)
-        };
+        let data_dir = self.data_dir_with(&env, data_home)?;
+        let is_errand = !self.send.is_empty() || !self.get.is_empty();
+        let errand = is_errand.then(|| Errand { send: self.send.clone(), get: self.get.clone() });
+        let downloads = self.downloads.or_else(|| saved.downloads());
+        let name = self.name.or_else(|| saved.name.clone());
+        let max_peers = self.max_peers.or(saved.max_peers).unwrap_or(DEFAULT_MAX_PEERS);
         let share_dir = match (self.share_dir, &data_dir) {
             (Some(chosen), _) => Some(absolute(&chosen)?),
             (None, kept) => kept.as_ref().map(|dir| dir.path.join("shared")),
         };
         let login = || env("USER").or_else(|| env("LOGNAME"));
         Ok(Settings {
-            ui: self.ui,
-            name: self.name.unwrap_or_else(|| name_from_login(login())),
+            // An errand has nobody to ask.
+            ui: if is_errand { Some(UiChoice::Terminal) } else { self.ui },
+            name: name.unwrap_or_else(|| name_from_login(login())),
             listen: self.listen.unwrap_or(ListenAt {
                 addr: None,
                 port: DEFAULT_PORT,
@@ -203,18 +272,25 @@ impl Options {
                 port: DEFAULT_BRIDGE_PORT,
                 explicit: false,
             }),
-            downloads: absolute(self.downloads.as_deref().unwrap_or(Path::new(".")))?,
+            downloads: absolute(downloads.as_deref().unwrap_or(Path::new(".")))?,
             share_dir,
             data_dir,
-            max_peers: usize::from(self.max_peers),
+            max_peers: usize::from(max_peers),
             json: self.json,
             open_browser: !self.no_open,
             stay: self.stay,
             password_file: self.password_file,
             verbose: self.verbose,
-            bell: false,
+            bell: saved.bell.unwrap_or(false),
+            color: saved.color.unwrap_or(true),
+            errand,
         })
     }
+}
+
+fn data_home() -> Option<PathBuf> {
+    let platform = etcetera::base_strategy::choose_native_strategy().ok();
+    platform.map(|strategy| strategy.data_dir())
 }
 
 fn data_dir(chosen: Option<PathBuf>, data_home: Option<&Path>) -> Result<DataDir, Failure> {
@@ -289,7 +365,8 @@ mod tests {
         let env = |wanted: &str| {
             env.iter().find(|(name, _)| *name == wanted).map(|(_, value)| OsString::from(value))
         };
-        typed(line).unwrap().resolve_with(env, Some(Path::new("/home/ana/.local/share"))).unwrap()
+        let home = Path::new("/home/ana/.local/share");
+        typed(line).unwrap().resolve_with(&Saved::default(), env, Some(home)).unwrap()
     }
 
     #[test]
@@ -321,7 +398,7 @@ mod tests {
         assert_eq!(all.connect, ["alice.example", "10.0.0.1:9"]);
         let four = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         assert_eq!(all.bridge, Some(ListenAt { addr: four, port: 8_080, explicit: true }));
-        assert_eq!(all.max_peers, 9);
+        assert_eq!(all.max_peers, Some(9));
         assert!(all.ephemeral && all.json && all.no_open && all.stay && all.verbose);
         assert_eq!(typed("--listen 0").unwrap().listen.unwrap().port, 0);
     }
@@ -363,11 +440,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_holds_unless_an_option_says_otherwise() {
+        let saved = Saved {
+            name: Some("grace".into()),
+            downloads: Some("/down".into()),
+            max_peers: Some(7),
+            ..Saved::default()
+        };
+        let resolved = |line: &str| {
+            let home = Some(Path::new("/home"));
+            typed(line).unwrap().resolve_with(&saved, |_| None, home).unwrap()
+        };
+        let plain = resolved("");
+        assert_eq!((plain.name.as_str(), plain.max_peers), ("grace", 7));
+        assert_eq!(plain.downloads, Path::new("/down"));
+        let typed = resolved("--name ana --downloads /other --max-peers 9");
+        assert_eq!((typed.name.as_str(), typed.max_peers), ("ana", 9));
+        assert_eq!(typed.downloads, Path::new("/other"));
+    }
+
+    #[test]
+    fn an_errand_asks_nothing() {
+        let errand = settings("--send a b --get c", &[]);
+        assert_eq!(errand.ui, Some(UiChoice::Terminal));
+        let [send, get] =
+            [&["a", "b"][..], &["c"]].map(|names| names.iter().map(|n| (*n).into()).collect());
+        assert_eq!(errand.errand, Some(Errand { send, get }));
+        assert_eq!(settings("", &[]).errand, None);
+    }
+
+    #[test]
     fn without_a_home_klatch_says_what_to_do() {
-        let failure = typed("").unwrap().resolve_with(|_| None, None).unwrap_err();
+        let failure =
+            typed("").unwrap().resolve_with(&Saved::default(), |_| None, None).unwrap_err();
         assert_eq!(failure.code, Code::DataDirNotWritable);
         assert!(failure.text.contains("--data-dir") && failure.text.contains("--ephemeral"));
-        assert!(typed("--ephemeral").unwrap().resolve_with(|_| None, None).is_ok());
+        let ephemeral = typed("--ephemeral").unwrap();
+        assert!(ephemeral.resolve_with(&Saved::default(), |_| None, None).is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod net;
 pub mod node;
 pub mod program;
 pub mod router;
+pub mod settings;
 pub mod thread;
 pub mod ui;
 pub mod wire;

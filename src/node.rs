@@ -10,6 +10,7 @@ mod shell;
 mod tests;
 pub mod transfers;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
 use crate::router::command::Command;
 use crate::router::event::Config;
-use crate::router::ids::{FaceId, RunId};
+use crate::router::ids::{FaceId, MemberId, RunId};
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
@@ -62,6 +63,8 @@ pub struct NodeConfig {
     pub downloads: PathBuf,
     /// Tell addresses of virtual machines' and containers' interfaces too.
     pub virtual_interfaces: bool,
+    /// Members that were verified in earlier runs, with the names that they had then.
+    pub verified: BTreeMap<MemberId, String>,
 }
 
 /// A running node. Dropping it makes it leave and waits until it has.
@@ -89,6 +92,7 @@ impl Node {
             listen,
             downloads,
             virtual_interfaces: with_virtual,
+            verified,
         } = config;
         let listener = Listener::bind(listen)?;
         let addr = listener.addr();
@@ -100,6 +104,7 @@ impl Node {
             wall_at_zero_ms: clock.wall_at_zero_ms(),
             limits: limits.clone(),
             draw: draw(),
+            verified,
         };
         let router = Router::new(router, identity.clone(), u64::from_be_bytes(random()));
         let limits = Arc::new(limits);

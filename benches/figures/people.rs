@@ -44,6 +44,7 @@ impl Someone {
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: std::env::temp_dir(),
             virtual_interfaces: false,
+            verified: Default::default(),
         };
         let node = Node::start(config).map_err(|failure| anyhow!(failure.text))?;
         let (face, reader) = (node.handle().face(), node.feed().reader());

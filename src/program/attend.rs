@@ -1,6 +1,7 @@
 //! Serving the terminal: the threads that print, read and answer, until the node has ended.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +12,9 @@ use super::failures::{self, Failures};
 use super::input::{Ended, NOBODY, Source, Stdin};
 use super::live::{self, Tty};
 use super::output::{Output, now_ms};
+use super::verified::Memory;
 use super::{log, signals};
-use crate::config::Settings;
+use crate::config::{Errand, Settings};
 use crate::limits::Limits;
 use crate::node::{Answer, Face, Handle, Node};
 use crate::router::command::Command;
@@ -27,6 +29,15 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Answers on their way to stdin: it waits for one at a time.
 const TURNS: usize = 16;
 
+/// What is kept from run to run.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// The data directory, if this run's identity is its own.
+    pub(super) dir: Option<PathBuf>,
+    /// Whom the person has verified.
+    pub(super) memory: Memory,
+}
+
 type StdinSource = Source<io::BufReader<io::Stdin>>;
 
 /// Serves the terminal until the node has ended; gives the exit code.
@@ -34,10 +45,13 @@ pub(super) fn attend(
     node: Node,
     settings: &Settings,
     output: &Arc<Output>,
-    first: Vec<Command>,
-    style: Style,
+    (first, style): (Vec<Command>, Style),
+    kept: Kept,
 ) -> u8 {
-    let (source, tty) = source(settings, output, style);
+    let (source, tty) = source(settings, output, style, kept.dir.as_deref());
+    if settings.errand.is_some() && io::stderr().is_terminal() {
+        output.show_bar();
+    }
     let failures = Arc::new(Failures::default());
     let face = node.handle().face();
     let quit = {
@@ -68,13 +82,19 @@ pub(super) fn attend(
     let reader = node.feed().reader();
     let printing = {
         let (output, quit) = (Arc::clone(output), quit.clone());
-        thread::spawn_exempt("printer", move || output.run(reader, quit))
+        let memory = kept.memory;
+        let noted = move |notice: &Notice| memory.hear(notice);
+        thread::spawn_exempt("printer", move || output.run(reader, quit, noted))
     };
     let reading = {
         let (handle, stay, quit) = (node.handle().clone(), settings.stay, quit.clone());
+        let errand = settings.errand.clone();
         thread::spawn_exempt("stdin", move || {
             let _quit = QuitOnPanic(quit);
-            read_commands(stdin, first, &handle, stay);
+            match errand {
+                Some(errand) => run_errand(stdin, first, errand, &handle),
+                None => read_commands(stdin, first, &handle, stay),
+            }
         })
     };
     let signals = {
@@ -124,11 +144,16 @@ fn is_interactive(settings: &Settings) -> bool {
 }
 
 /// A live terminal where there is one and colours are welcome; otherwise plain lines.
-fn source(settings: &Settings, output: &Output, style: Style) -> (StdinSource, Option<Tty>) {
-    if is_interactive(settings) && style.timestamps && Tty::is_there() {
+fn source(
+    settings: &Settings,
+    output: &Output,
+    style: Style,
+    data_dir: Option<&Path>,
+) -> (StdinSource, Option<Tty>) {
+    let talks = is_interactive(settings) && settings.errand.is_none();
+    if talks && style.timestamps && Tty::is_there() {
         let style = Style { echo_own: true, ..style };
         let view = LiveView::new(style, settings.bell, now_ms());
-        let data_dir = settings.data_dir.as_ref().map(|dir| dir.path.as_path());
         let opened = Tty::take().and_then(|tty| {
             let (shows, reads) = live::open(view, style.color, data_dir)?;
             Ok((tty, shows, reads))
@@ -184,6 +209,19 @@ fn read_commands<R: io::BufRead>(
     let last = if interactive { Command::Quit } else { Command::EndOfInput };
     // A node that has ended already need not be told.
     let _ = handle.command(face, 0, last);
+}
+
+fn run_errand<R: io::BufRead>(
+    mut stdin: Stdin<R>,
+    first: Vec<Command>,
+    errand: Errand,
+    handle: &Handle,
+) {
+    let face = stdin.face;
+    if stdin.run_errand(first, errand).is_ok() {
+        // A node that has ended already need not be told.
+        let _ = handle.command(face, 0, Command::EndOfInput);
+    }
 }
 
 /// What prints how commands ended, and passes the news on to stdin.

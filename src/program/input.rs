@@ -12,13 +12,16 @@ use crossbeam_channel::{Receiver, select};
 use super::failures::Failures;
 use super::live::{LiveInput, Typed};
 use super::output::Output;
+use crate::config::Errand;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
-use crate::router::command::Command;
+use crate::router::command::{Command, Wait};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
-use crate::ui::command::{Input, help_lines, message, parse, read_password, secret_part};
+use crate::ui::command::{
+    Input, WAIT_DEFAULT_MS, help_lines, message, parse, read_password, secret_part,
+};
 use crate::ui::line_reader::{Line, LineReader};
 use crate::ui::terminal::{password_from_file, password_from_lines, password_from_terminal};
 
@@ -91,6 +94,36 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
+    /// Gives the commands of the command line, then fetches and offers what the errand is about;
+    /// a step that fails ends those that follow from it.
+    pub(super) fn run_errand(
+        &mut self,
+        first: Vec<Command>,
+        errand: Errand,
+    ) -> Result<(), Stopped> {
+        for command in first {
+            if !self.give(0, command, false)? {
+                return Ok(());
+            }
+        }
+        for name in errand.get {
+            let offered = Wait::File(name.clone());
+            let wait = Command::Wait { what: offered, within_ms: WAIT_DEFAULT_MS };
+            if self.give(0, wait, false)? {
+                self.give(0, Command::Download { wanted: name, patient: false }, false)?;
+            }
+        }
+        let mut offered = false;
+        for path in errand.send {
+            offered |= self.give(0, Command::Send { paths: vec![path] }, false)?;
+        }
+        if offered {
+            let wait = Command::Wait { what: Wait::Fetched, within_ms: WAIT_DEFAULT_MS };
+            self.give(0, wait, false)?;
+        }
+        Ok(())
+    }
+
     /// The next line and what it means; `None` when there will be no more.
     fn next_input(&mut self) -> Option<Result<Input, Failure>> {
         let input = match &mut self.source {
@@ -133,7 +166,17 @@ impl<R: BufRead> Stdin<R> {
                     *patient = self.interactive;
                 }
                 let wait = !self.interactive || asks_something(&command);
-                self.give(number, command, !wait)?;
+                let compared = match &command {
+                    Command::Verify { nick, same: false } => Some(nick.clone()),
+                    _ => None,
+                };
+                let done = self.give(number, command, !wait)?;
+                if let (Some(nick), true, Source::Live(live, _)) =
+                    (compared, done, &mut self.source)
+                    && live.confirm("* do both of you have the same words?")
+                {
+                    self.give(number, Command::Verify { nick, same: true }, true)?;
+                }
             }
             Ok(Input::Help(topic)) => {
                 for text in help_lines(topic.as_deref()) {
@@ -148,15 +191,16 @@ impl<R: BufRead> Stdin<R> {
         Ok(())
     }
 
-    /// Gives a command and, unless a person goes on typing, waits until it ends.
-    fn give(&mut self, line: u64, command: Command, go_on: bool) -> Result<(), Stopped> {
+    /// Gives a command and, unless a person goes on typing, waits until it ends; whether it failed
+    /// as far as is known.
+    fn give(&mut self, line: u64, command: Command, go_on: bool) -> Result<bool, Stopped> {
         let word = command.word();
         // An interrupt of an earlier command means nothing to this one.
         let _ = self.interrupts.try_recv();
         self.awaited.store(if go_on { NOBODY } else { line }, Ordering::SeqCst);
         self.handle.command(self.face, line, command)?;
         if go_on {
-            return Ok(());
+            return Ok(true);
         }
         loop {
             let answer = select! {
@@ -165,15 +209,19 @@ impl<R: BufRead> Stdin<R> {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     let text = format!("{word} goes on by itself");
                     self.output.print(&Notice::Remark { text });
-                    return Ok(());
+                    return Ok(false);
                 }
             };
             match answer {
                 // An answer to a command that was waited for until Ctrl-C came.
                 Answer::Reply { line: of, .. } if of != line => {}
-                Answer::Reply { .. } => {
+                Answer::Reply { result, after, .. } => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
-                    return Ok(());
+                    if matches!(self.source, Source::Live(..)) {
+                        // What it has to show comes before what is typed next.
+                        self.output.wait_for(after);
+                    }
+                    return Ok(result.is_ok());
                 }
                 Answer::AskPassword { line: of, address, again, after } => {
                     let password = self.ask(of, &address, again, after);
@@ -258,5 +306,8 @@ fn note_line(live: &mut LiveInput, output: &Output, line: &str, input: &Result<I
 
 /// Whether a command may ask something, which a person then answers instead of typing a line.
 fn asks_something(command: &Command) -> bool {
-    matches!(command, Command::Connect { .. } | Command::Password { .. } | Command::Quit)
+    matches!(
+        command,
+        Command::Connect { .. } | Command::Password { .. } | Command::Verify { .. } | Command::Quit
+    )
 }

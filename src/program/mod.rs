@@ -7,7 +7,9 @@ mod input;
 pub mod live;
 mod log;
 mod output;
+pub mod print;
 mod signals;
+mod verified;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -20,10 +22,13 @@ use crate::limits::Limits;
 use crate::net::listener::Listen;
 use crate::node::{Node, NodeConfig};
 use crate::router::notice::{Code, Failure, Notice};
+use crate::settings::{self, Saved};
 use crate::ui::command::connect_argument;
 use crate::ui::notice::{Format, Style};
 use crate::ui::terminal::ask_ui;
+use attend::Kept;
 use output::Output;
+use verified::Memory;
 
 /// Exit code of wrong usage.
 const WRONG_USAGE: u8 = 2;
@@ -41,6 +46,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return code;
         }
     };
+    if let Some(printed) = print::print(&options, &mut io::stdout().lock()) {
+        // Whoever stopped reading has what they wanted.
+        return printed.map_or_else(|error| u8::from(!is_gone(&error)), |()| 0);
+    }
     let json = options.json;
     let style = style(&options);
     let output = Output::new(if json { Format::Json } else { Format::People(style) });
@@ -67,9 +76,29 @@ fn style(options: &Options) -> Style {
     Style { verbose: options.verbose, ..style }
 }
 
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8, Failure)> {
-    let settings = options.resolve().map_err(|failure| (COULD_NOT_START, failure))?;
+    let could_not = |failure| (COULD_NOT_START, failure);
     let usage = |failure| (WRONG_USAGE, failure);
+    let data_dir = options.data_dir().map_err(could_not)?.map(|dir| dir.path);
+    if options.init_config {
+        let Some(dir) = data_dir else {
+            let text = "--ephemeral keeps nothing: name a --data-dir for --init-config";
+            return Err(usage(Failure::new(Code::Usage, text)));
+        };
+        let path = settings::init(&dir).map_err(could_not)?;
+        output.print(&Notice::Remark { text: format!("wrote {}", path.display()) });
+        return Ok(0);
+    }
+    let saved = match &data_dir {
+        Some(dir) => Saved::read(dir).map_err(usage)?,
+        None => Saved::default(),
+    };
+    let settings = options.resolve(&saved).map_err(could_not)?;
+    let style = Style { color: style.color && settings.color, ..style };
     let mut first = Vec::new();
     for address in &settings.connect {
         first.push(connect_argument(address).map_err(usage)?);
@@ -78,8 +107,13 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         let text = "this version has no browser face yet: start it with --ui terminal";
         return Err((WRONG_USAGE, Failure::new(Code::Usage, text)));
     }
-    let could_not = |failure| (COULD_NOT_START, failure);
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
+    // A temporary identity leaves the directory to the program that uses it.
+    let kept_dir = data_dir.filter(|_| held.temporary.is_none());
+    let (memory, verified) = Memory::open(kept_dir.as_deref()).map_err(|error| {
+        let text = format!("cannot read who was verified: {error}");
+        could_not(Failure::new(Code::IoError, text))
+    })?;
     let limits = Limits { peers: settings.max_peers, ..Limits::default() };
     let node = Node::start(NodeConfig {
         name: settings.name.clone(),
@@ -89,9 +123,11 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         listen: listen(&settings.listen),
         downloads: settings.downloads.clone(),
         virtual_interfaces: settings.verbose,
+        verified,
     })
     .map_err(could_not)?;
-    Ok(attend::attend(node, &settings, output, first, style))
+    let kept = Kept { dir: kept_dir, memory };
+    Ok(attend::attend(node, &settings, output, (first, style), kept))
 }
 
 fn choose_ui(settings: &Settings) -> Result<UiChoice, Failure> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::live::LiveOutput;
 use crate::node::{Heard, Reader};
 use crate::router::notice::Notice;
+use crate::ui::live::Moving;
 use crate::ui::notice::{Format, Renderer, Style, error_line};
+use crate::ui::width::fit;
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
 #[derive(Debug)]
@@ -30,7 +32,13 @@ struct State {
 #[derive(Debug)]
 enum Sink {
     /// Line after line to stdout, errors to stderr.
-    Streams { renderer: Renderer, out: BufWriter<Stdout>, err: Stderr },
+    Streams {
+        renderer: Renderer,
+        out: BufWriter<Stdout>,
+        err: Stderr,
+        /// What moves, in one line on stderr.
+        bar: Option<Bar>,
+    },
     /// Above a line being typed.
     Live(Box<LiveOutput>),
 }
@@ -44,6 +52,7 @@ impl Output {
                 renderer: Renderer::new(format),
                 out: BufWriter::new(io::stdout()),
                 err: io::stderr(),
+                bar: None,
             },
             position: 0,
             broken: false,
@@ -57,6 +66,13 @@ impl Output {
         let mut state = self.lock();
         state.flush();
         state.sink = Sink::Live(Box::new(live));
+    }
+
+    /// From now on shows what moves in a line on stderr, which is a terminal.
+    pub(super) fn show_bar(&self) {
+        if let Sink::Streams { bar, .. } = &mut self.lock().sink {
+            *bar = Some(Bar::default());
+        }
     }
 
     /// Nothing is typed any more: what follows are the last lines.
@@ -122,7 +138,12 @@ impl Output {
 
     /// Prints what `reader` brings until nothing more comes. `closed` is called once when stdout
     /// is gone. The last notice of all is left to the caller, who knows the exit code.
-    pub(super) fn run(&self, mut reader: Reader, closed: impl Fn()) {
+    pub(super) fn run(
+        &self,
+        mut reader: Reader,
+        closed: impl Fn(),
+        noted: impl Fn(&Notice) -> Option<Notice>,
+    ) {
         let mut told_closed = false;
         loop {
             let heard = match reader.next(Some(Duration::ZERO)) {
@@ -139,7 +160,10 @@ impl Output {
             let mut state = self.lock();
             match heard {
                 Heard::Notice(notice) if matches!(*notice, Notice::Stopped { .. }) => {}
-                Heard::Notice(notice) => state.print(&notice),
+                Heard::Notice(notice) => {
+                    state.print(&notice);
+                    noted(&notice).iter().for_each(|follows| state.print(follows));
+                }
                 Heard::Missed(count) => {
                     let text = format!("{count} notices were not shown: the output was too slow");
                     state.print(&Notice::Remark { text });
@@ -165,10 +189,43 @@ impl Output {
     }
 }
 
+/// A line on stderr that says what moves.
+#[derive(Debug, Default)]
+struct Bar {
+    moving: Moving,
+    shown: bool,
+}
+
+impl Bar {
+    /// Shows what has moved, or makes room for other lines; whether that was all to be said.
+    fn takes(&mut self, notice: &Notice, err: &mut Stderr) -> bool {
+        self.moving.hear(notice);
+        let moved = matches!(
+            notice,
+            Notice::DownloadProgress { .. } | Notice::HashProgress { .. } | Notice::Held { .. }
+        );
+        let row = self.moving.rows().into_iter().next().filter(|_| moved);
+        if row.is_some() || self.shown {
+            let columns =
+                rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+            let row = fit(row.as_deref().unwrap_or_default(), usize::from(columns.max(2)) - 1);
+            self.shown = !row.is_empty();
+            // A bar that cannot be shown is none.
+            let _ = write!(err, "\r{row}\x1b[K");
+        }
+        moved
+    }
+}
+
 impl State {
     fn print(&mut self, notice: &Notice) {
         match &mut self.sink {
-            Sink::Streams { renderer, out, err } => {
+            Sink::Streams { renderer, out, err, bar } => {
+                if let Some(bar) = bar
+                    && bar.takes(notice, err)
+                {
+                    return;
+                }
                 let output = renderer.render(notice);
                 if let Some(lines) = output.out
                     && !self.broken

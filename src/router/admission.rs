@@ -431,6 +431,7 @@ impl Router {
         } else if newly {
             self.notify(Notice::MemberJoined { member: info });
         }
+        self.beware_of(&member);
         self.attempt_linked(id, member);
     }
 

@@ -63,6 +63,15 @@ pub enum Command {
         /// Give up after this long.
         within_ms: u64,
     },
+    /// What is wrong and what to do.
+    Doctor,
+    /// Compare words with a member.
+    Verify {
+        /// Its name, as it is shown or as it is.
+        nick: String,
+        /// They were compared, and are the same.
+        same: bool,
+    },
     /// Into a fresh room alone.
     Leave,
     /// End the program.
@@ -88,6 +97,8 @@ impl Command {
             Command::Transfers => "transfers",
             Command::Name { .. } => "name",
             Command::Wait { .. } => "wait",
+            Command::Doctor => "doctor",
+            Command::Verify { .. } => "verify",
             Command::Leave => "leave",
             Command::Quit => "quit",
             Command::EndOfInput => "end_of_input",
@@ -119,4 +130,6 @@ pub enum Wait {
     Message(String),
     /// Every download, from whichever face it was begun.
     Downloads,
+    /// Somebody else present, and everything that is offered here held by everybody present.
+    Fetched,
 }

@@ -6,7 +6,7 @@ use super::Router;
 use super::command::{Command, Wait};
 use super::event::{Draw, Effect};
 use super::ids::FaceId;
-use super::notice::{Code, Failure, MemberInfo, Notice};
+use super::notice::{Code, Failure, Notice};
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::waits::Waiting;
@@ -16,6 +16,8 @@ use crate::crypto::password::Password;
 const HELD_MS: u64 = 10_000;
 /// How long it waits for what others are fetching from here alone.
 const SERVING_MS: u64 = 60_000;
+/// How long an offer waits for those who are here.
+const FETCHED_MS: u64 = 365 * 24 * 3_600_000;
 /// How often it looks.
 const LOOK_MS: u64 = 50;
 /// Commands that may wait for a move to end.
@@ -94,7 +96,12 @@ impl Router {
             }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
             Command::Files => self.answer(face, line, word, Self::files_notice),
-            Command::Members => self.answer(face, line, word, Self::members_notice),
+            Command::Members => {
+                self.answer(face, line, word, Self::members_notice);
+                self.ping_all();
+            }
+            Command::Doctor => self.doctor(face, line),
+            Command::Verify { nick, same } => self.verify(face, line, &nick, same),
             Command::Transfers => self.answer(face, line, word, Self::transfers_notice),
             Command::Name { name } => self.change_name(face, line, &name),
             Command::Wait { what, within_ms } => self.wait(face, line, what, within_ms),
@@ -193,15 +200,11 @@ impl Router {
         self.reply(face, line, "name", Ok(()));
     }
 
-    fn members_notice(&self) -> Notice {
-        let mut list: Vec<MemberInfo> = vec![self.member_info(&self.my_id)];
-        list.extend(self.roster.present().map(|(id, _)| self.member_info(id)));
-        Notice::Members { list }
-    }
-
     fn wait(&mut self, face: FaceId, line: u64, what: Wait, within_ms: u64) {
         let until = match what {
             Wait::Time(ms) => self.now.plus(ms.min(within_ms)),
+            // As long as it takes: whoever offers a file can stop offering it.
+            Wait::Fetched => self.now.plus(FETCHED_MS),
             _ => self.now.plus(within_ms),
         };
         self.commands.waits.push(Waiting { face, line, what, until });

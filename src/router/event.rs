@@ -1,6 +1,7 @@
 //! What reaches the router, and what it decides: closed enums of plain data.
 
 use core::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -564,4 +565,6 @@ pub struct Config {
     pub limits: crate::limits::Limits,
     /// First room, key and chain.
     pub draw: Draw,
+    /// Members that were verified in earlier runs, with the names that they had then.
+    pub verified: BTreeMap<MemberId, String>,
 }

@@ -186,6 +186,8 @@ pub(super) struct Link {
     pub(super) heard: Millis,
     pub(super) pinged: Option<(u32, Millis)>,
     pub(super) rtt_ms: u64,
+    /// It was measured.
+    pub(super) rtt_known: bool,
 
     pub(super) say_record: bool,
     /// The newest record of which the peer knows that we have it.
@@ -236,6 +238,7 @@ impl Link {
             heard: now,
             pinged: None,
             rtt_ms: 0,
+            rtt_known: false,
             say_record: false,
             record_said: None,
             say_presence: BTreeSet::new(),

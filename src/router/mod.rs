@@ -21,6 +21,8 @@ mod admission;
 mod attempts;
 mod catalogue;
 mod commands;
+mod doctor;
+mod fetched;
 mod flush;
 mod guesses;
 mod lock;
@@ -33,6 +35,7 @@ mod room;
 mod roster;
 mod sharing;
 mod swarm;
+mod verify;
 mod waits;
 
 use core::net::{IpAddr, SocketAddr};
@@ -73,6 +76,7 @@ pub struct Router {
     sharing: sharing::Sharing,
     swarm: swarm::Swarm,
     commands: commands::Pending,
+    verified: verify::Verified,
     /// Links that have something to say.
     dirty: BTreeSet<ConnId>,
     /// Which link each chain was asked of, and when.
@@ -108,6 +112,7 @@ impl Router {
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
+            verified: verify::Verified::new(config.verified.clone()),
             dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),

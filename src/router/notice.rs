@@ -27,6 +27,44 @@ pub struct MemberInfo {
     pub linked: bool,
     /// This node itself.
     pub own: bool,
+    /// This node's person compared words with it, and they were the same.
+    pub verified: bool,
+}
+
+/// One line of `members`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberLine {
+    /// The member.
+    pub member: MemberInfo,
+    /// Since when it is linked, in wall-clock milliseconds; `None` without a link.
+    pub since_ms: Option<i64>,
+    /// How long a message there and back took when it was last measured.
+    pub round_trip_ms: Option<u64>,
+    /// Digits of its identity, in groups.
+    pub fingerprint: String,
+}
+
+/// One line of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Nothing need be done about it.
+    pub good: bool,
+    /// What is so; foreign text in it is already escaped.
+    pub text: String,
+    /// What to do about it; empty when it is good.
+    pub advice: String,
+}
+
+impl Finding {
+    /// Something that is as it should be.
+    pub fn good(text: impl Into<String>) -> Self {
+        Self { good: true, text: text.into(), advice: String::new() }
+    }
+
+    /// Something that is not, and what to do.
+    pub fn bad(text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { good: false, text: text.into(), advice: advice.into() }
+    }
 }
 
 /// A file as the room knows it.
@@ -323,7 +361,24 @@ pub enum Notice {
     /// Answer to `members`.
     Members {
         /// This node first.
-        list: Vec<MemberInfo>,
+        list: Vec<MemberLine>,
+    },
+    /// Answer to `verify`: what both sides read to each other.
+    Words {
+        /// The member.
+        member: MemberInfo,
+        /// The words, with spaces between.
+        words: String,
+    },
+    /// The words were the same: from now on this member is marked.
+    MemberVerified {
+        /// The member.
+        member: MemberInfo,
+    },
+    /// Answer to `doctor`.
+    Doctor {
+        /// Oneself first.
+        list: Vec<Finding>,
     },
     /// Answer to `files`.
     Files {

@@ -57,6 +57,15 @@ impl Own {
         self.interfaces.first().copied()
     }
 
+    pub(super) fn interfaces(&self) -> &[SocketAddr] {
+        &self.interfaces
+    }
+
+    /// This node's addresses as others see them.
+    pub(super) fn seen(&self) -> &[SocketAddr] {
+        &self.seen
+    }
+
     /// Members that count as present and cannot be reached from here.
     pub(super) fn unlinked(&self) -> &[MemberId] {
         &self.unlinked
@@ -410,6 +419,7 @@ impl Router {
             if present {
                 self.room.ever_met = true;
                 self.notify(Notice::MemberJoined { member });
+                self.beware_of(&id);
             } else {
                 self.room.receipts.remove(&id);
                 self.notify(Notice::MemberLeft { member });

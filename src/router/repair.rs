@@ -61,6 +61,7 @@ impl Router {
         {
             link.pinged = None;
             link.rtt_ms = now.since(at);
+            link.rtt_known = true;
         }
     }
 

@@ -201,8 +201,9 @@ impl Router {
     pub(super) fn rename(&mut self, member: MemberId, name: &str, quiet: bool) {
         let Some(before) = self.roster.set_name(member, name) else { return };
         if !quiet {
-            let member = self.member_info(&member);
-            self.notify(Notice::NameChanged { member, before: Untrusted::new(before) });
+            let info = self.member_info(&member);
+            self.notify(Notice::NameChanged { member: info, before: Untrusted::new(before) });
+            self.beware_of(&member);
         }
     }
 
@@ -219,6 +220,7 @@ impl Router {
             address: address.map(|addr| addr.to_string()).unwrap_or_default(),
             linked,
             own,
+            verified: self.is_verified(id),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ids::{ConnId, MemberId};
 use super::signed::SignedPresence;
-use super::text::Untrusted;
+use super::text::{Untrusted, look};
 use super::time::Millis;
 use crate::limits::Limits;
 
@@ -106,6 +106,7 @@ impl Member {
 pub(super) struct Roster {
     pub(super) members: BTreeMap<MemberId, Member>,
     names: BTreeMap<MemberId, String>,
+    /// By what a name looks like: two that look alike are told apart as well.
     bearers: BTreeMap<String, BTreeSet<MemberId>>,
 }
 
@@ -160,7 +161,7 @@ impl Roster {
         if let Some(before) = &before {
             self.unbear(&id, before);
         }
-        self.bearers.entry(name.to_owned()).or_default().insert(id);
+        self.bearers.entry(look(name)).or_default().insert(id);
         before
     }
 
@@ -171,18 +172,24 @@ impl Roster {
     }
 
     fn unbear(&mut self, id: &MemberId, name: &str) {
-        if let Some(bearers) = self.bearers.get_mut(name) {
+        let look = look(name);
+        if let Some(bearers) = self.bearers.get_mut(&look) {
             bearers.remove(id);
             if bearers.is_empty() {
-                self.bearers.remove(name);
+                self.bearers.remove(&look);
             }
         }
+    }
+
+    /// The name as the member gave it.
+    pub(super) fn bare_name(&self, id: &MemberId) -> Option<&str> {
+        self.names.get(id).map(String::as_str)
     }
 
     /// The name to show: told apart by four digits where two bear it; the id where none is known.
     pub(super) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
-        let shared = self.bearers.get(name).is_some_and(|bearers| bearers.len() > 1);
+        let shared = self.bearers.get(&look(name)).is_some_and(|bearers| bearers.len() > 1);
         let digits = id.short();
         let digits = digits.get(..4).unwrap_or_default();
         Untrusted::new(if shared { format!("{name}·{digits}") } else { name.clone() })

@@ -94,6 +94,16 @@ pub fn is_format(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// What a name looks like to a person in a hurry: names with one look are easily taken for each
+/// other (the skeleton of Unicode Technical Standard 39, 4, whatever the case).
+#[must_use]
+pub fn look(name: &str) -> String {
+    // Capitals first, as some of them look like small letters of another name.
+    let looks: String = unicode_security::skeleton(name).collect();
+    let small = looks.to_lowercase();
+    unicode_security::skeleton(&small).collect()
+}
+
 /// What is wrong with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -174,6 +184,23 @@ mod tests {
         assert_eq!(line, "a\\u{1b}[2Jb\\u{9b}c\\u{d}\\u{202e}d\\u{7f}\\u{a}* eve joined");
         let block = Untrusted::new("one\ntwo").block();
         assert_eq!(block, "one\n    two");
+    }
+
+    #[test]
+    fn names_that_look_alike_have_one_look() {
+        for (one, other) in [
+            ("ana", "\u{430}n\u{430}"),
+            ("ana", "Ana"),
+            ("bill", "BiII"),
+            ("bill", "bi11"),
+            ("ana", "\u{ff41}na"),
+            ("rn", "m"),
+        ] {
+            assert_eq!(look(one), look(other), "{one} {other}");
+        }
+        for (one, other) in [("ana", "anna"), ("bob", "rob"), ("a b", "ab")] {
+            assert_ne!(look(one), look(other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Router {
                 found.is_some()
             }
             Wait::Downloads => self.swarm.is_idle(),
+            Wait::Fetched => self.is_fetched_by_all(),
         }
     }
 
@@ -80,6 +81,7 @@ impl Router {
             Wait::File(name) => format!("nobody present offered {}", escaped(name)),
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
+            Wait::Fetched => "not everybody fetched what is offered".to_owned(),
         }
     }
 }

@@ -36,12 +36,8 @@ pub enum Input {
 pub enum LocalCommand {
     /// Print a fresh address of the page.
     Browser,
-    /// What is wrong and what to do.
-    Doctor,
     /// Bandwidth.
     Limit,
-    /// Compare short words with a member.
-    Verify,
 }
 
 impl LocalCommand {
@@ -50,9 +46,7 @@ impl LocalCommand {
     pub fn word(self) -> &'static str {
         match self {
             LocalCommand::Browser => "browser",
-            LocalCommand::Doctor => "doctor",
             LocalCommand::Limit => "limit",
-            LocalCommand::Verify => "verify",
         }
     }
 
@@ -141,11 +135,11 @@ commands! {
     "limit up|down <rate|off>", "bandwidth (not in this version yet)",
     "limit" => |_| Ok(Input::Local(LocalCommand::Limit));
 
-    "doctor", "what is wrong, and what to do (not in this version yet)",
-    "doctor" => |_| Ok(Input::Local(LocalCommand::Doctor));
+    "doctor", "what is wrong, and what to do",
+    "doctor" => |rest| alone(rest, Command::Doctor);
 
-    "verify <nick>", "compare short words with a member (not in this version yet)",
-    "verify" => |_| Ok(Input::Local(LocalCommand::Verify));
+    "verify <nick> [same]", "compare short words with a member; same: you did, and they are",
+    "verify" => |rest| verify(some(unquoted(rest))?);
 
     "browser", "print a fresh address of the page (not in this version yet)",
     "browser" => |_| Ok(Input::Local(LocalCommand::Browser));
@@ -288,6 +282,15 @@ fn with_text(rest: &str, command: impl FnOnce(&str) -> Command) -> Result<Input,
 fn say(text: &str) -> Result<Input, Failure> {
     check_message(text).map_err(text_failure)?;
     Ok(Input::Command(Command::Say { text: text.to_owned() }))
+}
+
+/// A nickname may have spaces, and the last word may be what says that the words are the same.
+fn verify(rest: &str) -> Result<Input, Misfit> {
+    let (nick, same) = match rest.strip_suffix(" same") {
+        Some(nick) => (unquoted(nick), true),
+        None => (rest, false),
+    };
+    Ok(Input::Command(Command::Verify { nick: some(nick)?.to_owned(), same }))
 }
 
 fn name(rest: &str) -> Result<Input, Misfit> {

@@ -11,7 +11,9 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
-use crate::router::notice::{Failure, FileInfo, FileLine, MemberInfo, Notice, TransferLine, Who};
+use crate::router::notice::{
+    Failure, FileInfo, FileLine, Finding, MemberInfo, MemberLine, Notice, TransferLine, Who,
+};
 use crate::router::text::{Untrusted, is_control, is_format};
 
 /// Grows when a script that relies on the events has to change.
@@ -188,7 +190,21 @@ enum Event {
     },
     Members {
         #[serde(serialize_with = "write_member_rows")]
-        list: Vec<MemberInfo>,
+        list: Vec<MemberLine>,
+    },
+    #[serde(rename = "verify")]
+    Words {
+        #[serde(serialize_with = "write_member")]
+        member: MemberInfo,
+        words: String,
+    },
+    MemberVerified {
+        #[serde(serialize_with = "write_member")]
+        member: MemberInfo,
+    },
+    Doctor {
+        #[serde(serialize_with = "write_findings")]
+        list: Vec<Finding>,
     },
     Files {
         #[serde(serialize_with = "write_file_rows")]
@@ -257,6 +273,17 @@ struct MemberRow<'a> {
     member: MemberView<'a>,
     linked: bool,
     own: bool,
+    since: Option<String>,
+    round_trip_ms: Option<u64>,
+    fingerprint: &'a str,
+    verified: bool,
+}
+
+#[derive(Serialize)]
+struct FindingRow<'a> {
+    good: bool,
+    text: &'a str,
+    advice: &'a str,
 }
 
 #[derive(Serialize)]
@@ -320,11 +347,23 @@ fn write_file<S: Serializer>(file: &FileInfo, serializer: S) -> Result<S::Ok, S:
     FileView::from(file).serialize(serializer)
 }
 
-fn write_member_rows<S: Serializer>(list: &[MemberInfo], serializer: S) -> Result<S::Ok, S::Error> {
+fn write_member_rows<S: Serializer>(list: &[MemberLine], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(|row| MemberRow {
-        member: row.into(),
-        linked: row.linked,
-        own: row.own,
+        member: (&row.member).into(),
+        linked: row.member.linked,
+        own: row.member.own,
+        since: row.since_ms.map(rfc3339),
+        round_trip_ms: row.round_trip_ms,
+        fingerprint: &row.fingerprint,
+        verified: row.member.verified,
+    }))
+}
+
+fn write_findings<S: Serializer>(list: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|finding| FindingRow {
+        good: finding.good,
+        text: &finding.text,
+        advice: &finding.advice,
     }))
 }
 

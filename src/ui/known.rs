@@ -219,6 +219,7 @@ mod tests {
                 address: String::new(),
                 linked: true,
                 own: id == 0,
+                verified: false,
             };
             known.hear(&Notice::MemberJoined { member });
         }

@@ -73,7 +73,8 @@ fn system_lines(lines: &[String], paint: Paint, style: &Style) -> String {
 fn meaning(notice: &Notice) -> Paint {
     match notice {
         Notice::FileOffered { own: false, history: false, .. } => Paint::Offer,
-        Notice::DownloadFinished { .. } => Paint::Good,
+        Notice::DownloadFinished { .. } | Notice::MemberVerified { .. } => Paint::Good,
+        Notice::Remark { text } if text.starts_with("careful:") => Paint::Warning,
         Notice::DownloadFailed { .. } => Paint::Error,
         Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. } => Paint::Warning,
         _ => Paint::Dim,
@@ -95,7 +96,19 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
     let one = match notice {
         Notice::Started { who, temporary } => return started(who, *temporary),
         Notice::Listening { addresses } => return listening(addresses, style),
-        Notice::Members { list } => return tables::member_rows(list),
+        Notice::Members { list } => return tables::member_rows(list, style),
+        Notice::Doctor { list } => return tables::finding_rows(list),
+        Notice::Words { member, words } => {
+            let name = nick(&member.who);
+            return vec![
+                format!("read this to {name} in person or by phone, and let {name} read it too:"),
+                format!("  {words}"),
+                format!("if both have the same words: verify {name} same"),
+            ];
+        }
+        Notice::MemberVerified { member } => {
+            format!("{} is verified from now on", nick(&member.who))
+        }
         Notice::Files { list } => return tables::file_rows(list),
         Notice::Transfers { list } => return tables::transfer_rows(list),
         Notice::Joined { members, locked, .. } => joined(members, *locked),
@@ -103,7 +116,8 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::MemberJoined { member } => {
             let address = Some(&member.address).filter(|a| style.verbose && !a.is_empty());
             let from = address.map(|address| format!(" from {}", safe(address)));
-            format!("{} joined{}", nick(&member.who), from.unwrap_or_default())
+            let verified = if member.verified { ", verified," } else { "" };
+            format!("{}{verified} joined{}", nick(&member.who), from.unwrap_or_default())
         }
         Notice::MemberLeft { member } => format!("{} left", nick(&member.who)),
         Notice::NameChanged { member, .. } if member.own => {
@@ -166,11 +180,12 @@ fn about_file(notice: &Notice) -> Option<String> {
             format!("saved as {}", path_text(path))
         }
         Notice::DownloadFinished { path, bytes_fetched, took_ms, hosts, .. } => format!(
-            "saved as {} ({} in {}.{} s from {})",
+            "saved as {} ({} in {}.{} s{} from {})",
             path_text(path),
             size(*bytes_fetched),
             took_ms / 1_000,
             took_ms % 1_000 / 100,
+            speed(*bytes_fetched, *took_ms),
             counted(*hosts, "member"),
         ),
         Notice::DownloadFailed { file, failure } => {
@@ -178,6 +193,13 @@ fn about_file(notice: &Notice) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// `, 12.3 MB/s`, of what took long enough to say so.
+fn speed(bytes: u64, took_ms: u64) -> String {
+    let per_second = bytes.saturating_mul(1_000).checked_div(took_ms);
+    let worth_it = |_: &u64| took_ms >= 1_000;
+    per_second.filter(worth_it).map_or_else(String::new, |rate| format!(", {}/s", size(rate)))
 }
 
 fn started(who: &Who, temporary: bool) -> Vec<String> {
@@ -208,7 +230,11 @@ fn is_loopback(address: &str) -> bool {
 
 fn joined(members: &[MemberInfo], locked: bool) -> String {
     let kind = if locked { "a locked" } else { "an open" };
-    let others = members.iter().filter(|member| !member.own).map(|member| nick(&member.who));
+    let named = |member: &MemberInfo| {
+        let verified = if member.verified { " (verified)" } else { "" };
+        nick(&member.who) + verified
+    };
+    let others = members.iter().filter(|member| !member.own).map(named);
     let others: Vec<String> = others.collect();
     if others.is_empty() {
         return format!("you are in {kind} room now");

@@ -101,5 +101,8 @@ impl Progress {
 }
 
 #[cfg(test)]
+#[path = "schema_tests.rs"]
+mod schema;
+#[cfg(test)]
 #[path = "notice_tests.rs"]
 mod tests;

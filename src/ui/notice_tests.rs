@@ -2,9 +2,12 @@
 
 use time::UtcOffset;
 
+use super::schema::Schema;
 use super::*;
 use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
-use crate::router::notice::{Code, Failure, FileInfo, FileLine, MemberInfo, TransferLine, Who};
+use crate::router::notice::{
+    Code, Failure, FileInfo, FileLine, Finding, MemberInfo, MemberLine, TransferLine, Who,
+};
 use crate::router::text::{Untrusted, is_control, is_format};
 use crate::ui::json::rfc3339;
 
@@ -41,6 +44,9 @@ const EVENTS: &[(&str, &str)] = &[
     ("room_unlocked", "by"),
     ("password_required", "address"),
     ("members", "list"),
+    ("verify", "member words"),
+    ("member_verified", "member"),
+    ("doctor", "list"),
     ("files", "list"),
     ("transfers", "list"),
     ("command_done", "line command"),
@@ -54,7 +60,22 @@ fn who(name: &str) -> Who {
 }
 
 fn member(name: &str, address: &str) -> MemberInfo {
-    MemberInfo { who: who(name), address: address.into(), linked: true, own: false }
+    MemberInfo {
+        who: who(name),
+        address: address.into(),
+        linked: true,
+        own: false,
+        verified: false,
+    }
+}
+
+fn line(name: &str, address: &str) -> MemberLine {
+    MemberLine {
+        member: member(name, address),
+        since_ms: Some(AFTERNOON_MS),
+        round_trip_ms: Some(3),
+        fingerprint: "3f3f 3f3f".into(),
+    }
 }
 
 fn file(name: &str) -> FileInfo {
@@ -124,7 +145,10 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::RoomLocked { by: who(text), own: false, overruled: false },
         Notice::RoomUnlocked { by: who(text), own: false, overruled: false },
         Notice::PasswordRequired { address: text.into() },
-        Notice::Members { list: vec![member(text, text), member("bob", "")] },
+        Notice::Members { list: vec![line(text, text), line("bob", "")] },
+        Notice::Words { member: member(text, text), words: "one two".into() },
+        Notice::MemberVerified { member: member(text, text) },
+        Notice::Doctor { list: vec![Finding::good(text), Finding::bad(text, text)] },
         Notice::Files { list: vec![files] },
         Notice::Transfers { list: vec![row] },
         Notice::CommandDone { line: 7, command: "connect" },
@@ -211,6 +235,41 @@ fn json_shows_ids_times_and_nested_objects_as_promised() {
 }
 
 #[test]
+fn every_event_keeps_to_the_published_schema() {
+    let schema = Schema::published();
+    let mut seen = Vec::new();
+    for text in ["ana", "\u{1b}[2J\n\u{202e}"] {
+        for notice in all(text) {
+            let mut event: serde_json::Value = serde_json::from_str(&to_json(&notice)).unwrap();
+            seen.push(event["event"].as_str().unwrap().to_owned());
+            // Paths of real notices are absolute.
+            if event.get("path").is_some() {
+                event["path"] = "/path".into();
+            }
+            assert_eq!(schema.fault(&event), None, "{event}");
+        }
+    }
+    // The bridge's event is no notice.
+    for event in schema.events().iter().filter(|event| *event != "bridge") {
+        assert!(seen.contains(event), "{event} is promised and never told");
+    }
+    // The check notices what is wrong.
+    for wrong in [
+        serde_json::json!({"event": "left"}),
+        serde_json::json!({"event": "left", "room": "AB"}),
+        serde_json::json!({"event": "left", "room": "0".repeat(64), "more": 1}),
+        serde_json::json!({"event": "stopped", "exit_code": -1}),
+        serde_json::json!({"event": "new"}),
+    ] {
+        assert!(schema.fault(&wrong).is_some(), "{wrong}");
+    }
+    let codes = serde_json::from_str::<serde_json::Value>(include_str!("events.schema.json"));
+    let codes = codes.unwrap()["$defs"]["code"]["enum"].clone();
+    let words: Vec<&str> = Code::ALL.iter().map(|code| code.word()).collect();
+    assert_eq!(codes, serde_json::json!(words));
+}
+
+#[test]
 fn times_of_liars_are_written_all_the_same() {
     assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
     assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
@@ -247,10 +306,17 @@ fn people_read_sentences() {
     assert_eq!(lines[4], "* ana joined");
     assert_eq!(lines[13], "* ana: 48 %, 11.2 MB/s from 3 members");
     assert_eq!(lines[14], "* saved as ana (12.3 MB in 1.2 s from 1 member)");
-    assert_eq!(lines[19], "* 2 members here:\n*   ana  ana\n*   bob");
-    assert_eq!(lines[20], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
-    assert_eq!(lines[24], "error: ana");
-    for silent in [8, 22, 25] {
+    assert_eq!(
+        lines[19],
+        "* 2 members here:\n\
+         *   ana  ana  since 14:05  3 ms  3f3f 3f3f\n\
+         *   bob       since 14:05  3 ms  3f3f 3f3f"
+    );
+    assert!(lines[20].contains("\n*   one two\n"), "{}", lines[20]);
+    assert_eq!(lines[22], "* ok  ana\n* !!  ana\n*     ana");
+    assert_eq!(lines[23], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
+    assert_eq!(lines[27], "error: ana");
+    for silent in [8, 25, 28] {
         assert_eq!(lines[silent], "", "{:?}", notices[silent]);
     }
 }
@@ -260,7 +326,7 @@ fn a_terminal_shows_times_and_who_speaks_and_a_pipe_no_echo() {
     let style = Style::terminal(UtcOffset::from_hms(1, 0, 0).unwrap());
     let mut notice = message("alice", "hello");
     let shown = to_lines(&notice, &style).unwrap();
-    assert_eq!(shown, "\x1b[2m15:05\x1b[0m \x1b[1malice\x1b[0m: hello");
+    assert_eq!(shown, "\x1b[2m15:05\x1b[0m \x1b[1;38;5;98malice\x1b[0m: hello");
     if let Notice::Message { own, .. } = &mut notice {
         *own = true;
     }
@@ -361,8 +427,10 @@ fn no_foreign_text_reaches_the_screen_as_anything_but_text() {
             assert_eq!(lines.starts_with("error:"), is_error, "{lines:?}");
 
             let mut coloured = to_lines(notice, &terminal).unwrap_or_default();
-            for ours in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m"] {
-                coloured = coloured.replace(ours, "");
+            let ours = ["0", "1", "2", "31", "32", "33", "36", "1;33", "1;38;5;98"]
+                .map(|paint| format!("\x1b[{paint}m"));
+            for ours in ours {
+                coloured = coloured.replace(&ours, "");
             }
             assert!(!coloured.chars().any(bad), "{coloured:?}");
         }

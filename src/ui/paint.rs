@@ -92,10 +92,15 @@ impl Style {
         }
     }
 
-    /// `HH:MM ` in local time, where times are shown.
-    pub(super) fn stamp(&self, time_ms: i64) -> String {
+    /// `HH:MM` in local time.
+    pub(super) fn clock(&self, time_ms: i64) -> String {
         let local = self.local(time_ms);
-        let stamp = format!("{:02}:{:02}", local.hour(), local.minute());
+        format!("{:02}:{:02}", local.hour(), local.minute())
+    }
+
+    /// `HH:MM ` before what has a time, where times are shown.
+    pub(super) fn stamp(&self, time_ms: i64) -> String {
+        let stamp = self.clock(time_ms);
         if self.timestamps { self.paint(Paint::Dim, &stamp) + " " } else { String::new() }
     }
 

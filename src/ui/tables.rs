@@ -1,23 +1,47 @@
 //! The answers to `members`, `files` and `transfers`, in columns.
 
 use super::lines::{counted, listed, nick, safe, size};
+use super::paint::Style;
 use super::width::{pad, width};
-use crate::router::notice::{FileLine, MemberInfo, TransferLine};
+use crate::router::notice::{FileLine, Finding, MemberInfo, MemberLine, TransferLine};
 
-pub(super) fn member_rows(list: &[MemberInfo]) -> Vec<String> {
-    let rows = list.iter().map(|member| {
+pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
+    let rows = list.iter().map(|line| {
+        let member = &line.member;
         let place = match member {
             MemberInfo { own: true, .. } => "you".to_owned(),
             MemberInfo { linked: true, address, .. } => safe(address),
             MemberInfo { address, .. } if address.is_empty() => "through others".to_owned(),
             MemberInfo { address, .. } => format!("through others, at {}", safe(address)),
         };
-        vec![nick(&member.who), place]
+        let since = line.since_ms.map(|at| format!("since {}", style.clock(at)));
+        let round_trip = line.round_trip_ms.map(|ms| match ms {
+            0 => "under 1 ms".to_owned(),
+            ms => format!("{ms} ms"),
+        });
+        let verified = if member.verified { ", verified" } else { "" };
+        vec![
+            nick(&member.who),
+            place,
+            since.unwrap_or_default(),
+            round_trip.unwrap_or_default(),
+            format!("{}{verified}", line.fingerprint),
+        ]
     });
     let rows: Vec<_> = rows.collect();
     std::iter::once(format!("{} here:", counted(list.len(), "member")))
         .chain(table(&rows))
         .collect()
+}
+
+pub(super) fn finding_rows(list: &[Finding]) -> Vec<String> {
+    let row = |finding: &Finding| {
+        let mark = if finding.good { "ok" } else { "!!" };
+        let text = format!("{mark}  {}", safe(&finding.text));
+        let advice = Some(&finding.advice).filter(|advice| !advice.is_empty());
+        std::iter::once(text).chain(advice.map(|advice| format!("    {}", safe(advice))))
+    };
+    list.iter().flat_map(row).collect()
 }
 
 pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {

@@ -8,6 +8,7 @@ mod contract;
 mod downloads;
 mod endings;
 mod hostile;
+mod live;
 mod locks;
 mod nodes;
 mod partition;

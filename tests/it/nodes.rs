@@ -38,6 +38,7 @@ impl Someone {
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
             virtual_interfaces: false,
+            verified: Default::default(),
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());

@@ -276,6 +276,7 @@ impl World {
             temporary: false,
             run,
             wall_at_zero_ms: WALL_MS + n.skew_ms,
+            verified: Default::default(),
             limits: n.limits.clone(),
             draw,
         };

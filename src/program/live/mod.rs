@@ -255,3 +255,7 @@ impl LiveInput {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "panic_tests.rs"]
+mod tests;

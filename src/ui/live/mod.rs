@@ -16,7 +16,7 @@ use super::width::{INDENT, fit, wrap};
 use crate::router::ids::{EntryId, MemberId};
 use crate::router::notice::{Notice, Who};
 use crate::router::text::Untrusted;
-use moving::Moving;
+pub use moving::Moving;
 use noise::Noise;
 
 /// Own messages whose delivery is followed.

@@ -15,12 +15,13 @@ const BAR_CELLS: u64 = 16;
 
 /// What moves.
 #[derive(Debug, Default)]
-pub(super) struct Moving {
+pub struct Moving {
     rows: BTreeMap<String, String>,
 }
 
 impl Moving {
-    pub(super) fn hear(&mut self, notice: &Notice) {
+    /// Takes note of what moved.
+    pub fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::DownloadStarted { file } => {
                 let row = format!("⇣ {}: looking for members that have it", file.name);
@@ -59,7 +60,9 @@ impl Moving {
         }
     }
 
-    pub(super) fn rows(&self) -> Vec<String> {
+    /// What moves, a row each.
+    #[must_use]
+    pub fn rows(&self) -> Vec<String> {
         let mut rows: Vec<_> = self.rows.values().take(ROWS_MAX).cloned().collect();
         let more = self.rows.len().saturating_sub(ROWS_MAX);
         if more > 0 {
@@ -76,14 +79,14 @@ impl Moving {
 }
 
 /// `━━━━╌╌╌╌`.
-pub(crate) fn bar(done: u64, of: u64) -> String {
+fn bar(done: u64, of: u64) -> String {
     let full = (u128::from(done) * u128::from(BAR_CELLS)).checked_div(u128::from(of));
     let full = full.unwrap_or(u128::from(BAR_CELLS)).min(u128::from(BAR_CELLS)) as usize;
     format!("{}{}", "━".repeat(full), "╌".repeat(BAR_CELLS as usize - full))
 }
 
 /// `, 12 s left`, where that can be said.
-pub(crate) fn time_left(bytes: u64, bytes_per_second: u64) -> String {
+fn time_left(bytes: u64, bytes_per_second: u64) -> String {
     match bytes.checked_div(bytes_per_second) {
         None => String::new(),
         Some(seconds) if seconds < 60 => format!(", {} s left", seconds + 1),

@@ -3,8 +3,11 @@
 mod alone;
 mod content;
 mod peer;
+pub(crate) mod person;
 mod program;
 mod relay;
+#[path = "../../../src/ui/schema_tests.rs"]
+pub(crate) mod schema;
 pub(crate) mod shape;
 
 pub(crate) use alone::{alone, is_alone};

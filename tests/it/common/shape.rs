@@ -1,9 +1,12 @@
 //! The table of events of interface.md: which fields an event has, in which order.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+use super::schema::Schema;
 
 const MEMBER: &[&str] = &["id", "name", "address"];
 const PERSON: &[&str] = &["id", "name"];
@@ -32,6 +35,9 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("room_unlocked", &["by"], &["overruled"]),
     ("password_required", &["address"], &[]),
     ("members", &["list"], &[]),
+    ("verify", &["member", "words"], &[]),
+    ("member_verified", &["member"], &[]),
+    ("doctor", &["list"], &[]),
     ("files", &["list"], &[]),
     ("transfers", &["list"], &[]),
     ("command_done", &["line", "command"], &[]),
@@ -74,6 +80,9 @@ pub(crate) fn check(line: &str) {
     for (name, value) in &fields[1..] {
         assert!(fits(event, name, value), "{name} of {line}");
     }
+    let event: Value = serde_json::from_str(line).unwrap();
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::published);
+    assert_eq!(SCHEMA.fault(&event), None, "{line}");
 }
 
 /// Whether the value of a field is of the kind that its name promises.

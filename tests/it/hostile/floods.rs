@@ -46,6 +46,7 @@ impl Alice {
             temporary: true,
             run: RunId(random()),
             wall_at_zero_ms: 1_700_000_000_000,
+            verified: Default::default(),
             limits: Limits::default(),
             draw,
         };

@@ -12,7 +12,7 @@ use klatch::limits::Limits;
 use klatch::net::listener::Listen;
 use klatch::node::{Answer, Face, Heard, Node, NodeConfig, Reader};
 use klatch::router::command::{Command, LockWish};
-use klatch::router::notice::{Code, Failure, MemberInfo, Notice};
+use klatch::router::notice::{Code, Failure, MemberLine, Notice};
 use tempfile::TempDir;
 
 /// Nothing in these tests takes so long, unless something is wrong.
@@ -49,6 +49,7 @@ impl Host {
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads,
             virtual_interfaces: false,
+            verified: Default::default(),
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
@@ -183,7 +184,7 @@ impl Host {
     }
 
     /// Who is here, as `members` says.
-    pub(super) fn members(&mut self) -> Vec<MemberInfo> {
+    pub(super) fn members(&mut self) -> Vec<MemberLine> {
         self.run(Command::Members).unwrap();
         self.hears("members", |notice| match notice {
             Notice::Members { list } => Some(list.clone()),
@@ -193,7 +194,7 @@ impl Host {
 
     /// Others that it has a link with.
     pub(super) fn linked(&mut self) -> usize {
-        self.members().iter().filter(|member| member.linked).count()
+        self.members().iter().filter(|line| line.member.linked).count()
     }
 
     /// Visible files in the folder of the downloads, by name, with their content.

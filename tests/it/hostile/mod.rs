@@ -43,7 +43,7 @@ mod handshake;
 mod host;
 mod log;
 mod middle;
-mod output;
+pub(crate) mod output;
 mod program;
 mod swarm;
 mod wire;

@@ -1,7 +1,7 @@
 //! What eve can make a victim print.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use klatch::router::ids::Digest32;
@@ -15,7 +15,7 @@ use super::program::Program;
 
 /// What terminals act on: CSI, OSC 8 and 52, DCS, their C1 forms, carriage return and the like,
 /// line breaks that forge a line, and characters that hide or reorder.
-const TRICKS: [&str; 14] = [
+pub(crate) const TRICKS: [&str; 14] = [
     "\u{1b}[2J\u{1b}[31mred",
     "\u{1b}]8;;http://evil.invalid\u{7}link\u{1b}]8;;\u{7}",
     "\u{1b}]52;c;ZXZpbA==\u{7}",
@@ -33,8 +33,8 @@ const TRICKS: [&str; 14] = [
 ];
 
 /// Says every trick in every field that a member controls.
-fn plays_every_trick(program: &Program) {
-    let mut session = Eve::new().join(program.addr);
+pub(crate) fn plays_every_trick(victim: SocketAddr) {
+    let mut session = Eve::new().join(victim);
     let mut writer = session.chain();
     for trick in TRICKS {
         for kind in [
@@ -51,10 +51,10 @@ fn plays_every_trick(program: &Program) {
     session.settle();
     for trick in TRICKS {
         let eve = Eve { name: trick.into(), ..Eve::new() };
-        let mut named = eve_named(&eve, program);
+        let mut named = eve_named(&eve, victim);
         named.say_json(&json!({"kind": "refuse", "why": trick, "wait_ms": u64::MAX, "port": 1}));
         named.wire.ended();
-        let mut odd = Eve::new().join(program.addr);
+        let mut odd = Eve::new().join(victim);
         odd.say_json(&json!({"kind": trick, trick: trick}));
         odd.say_json(&json!({"kind": "ping", "number": trick}));
         assert_eq!(odd.wire.ended(), Some(Why::Protocol));
@@ -62,9 +62,9 @@ fn plays_every_trick(program: &Program) {
 }
 
 /// Joins, then takes a name; a name that is not allowed ends the link.
-fn eve_named(eve: &Eve, program: &Program) -> Session {
+fn eve_named(eve: &Eve, victim: SocketAddr) -> Session {
     let plain = Eve { name: "mallory".into(), identity: eve.identity.clone(), ..*eve };
-    let mut session = plain.join(program.addr);
+    let mut session = plain.join(victim);
     let body = Presence {
         name: eve.name.clone(),
         ..plain.presence(&session.room, 2, vec![]).body.clone()
@@ -91,6 +91,14 @@ fn tricks_of_hosts(program: &mut Program) {
     }
 }
 
+/// One more stranger, with a harmless text.
+pub(crate) fn says_goodbye(victim: SocketAddr, text: &str) {
+    let mut last = Eve::new().join(victim);
+    let goodbye = last.chain().text(text);
+    last.say(&goodbye);
+    last.settle();
+}
+
 fn assert_harmless(bytes: &[u8], allowed: &[char]) {
     let text = std::str::from_utf8(bytes).unwrap();
     for line in text.split('\n') {
@@ -102,15 +110,13 @@ fn assert_harmless(bytes: &[u8], allowed: &[char]) {
 
 fn victim(json: bool) -> (Vec<u8>, Vec<u8>) {
     let mut program = Program::start("alice", json);
-    plays_every_trick(&program);
+    plays_every_trick(program.addr);
     for command in ["files", "members", "transfers", "name ana", "cancel report.txt"] {
         program.types(command);
     }
     tricks_of_hosts(&mut program);
     program.types("download 0000000000000000");
-    let mut last = Eve::new().join(program.addr);
-    let goodbye = last.chain().text("that was all");
-    last.say(&goodbye);
+    says_goodbye(program.addr, "that was all");
     program.reads_text("that was all");
     let (_, out, err) = program.quit();
     (out, err)

@@ -1,0 +1,197 @@
+//! Settings that are remembered: a small TOML file in the data directory. Options outrank it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::router::notice::{Code, Failure};
+use crate::router::text::check_name;
+
+/// The file in the data directory.
+pub const FILE: &str = "settings.toml";
+/// Longest file that is read, in bytes.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// What `klatch --init-config` writes: every setting, explained, and commented out.
+pub const TEMPLATE: &str = "\
+# Settings of klatch. A line that begins with # says what holds anyway; take the # away to change
+# it. What is given on the command line outranks what stands here.
+
+# Your nickname (without it, your login name).
+# name = \"ana\"
+
+# Where downloads go (without it, the folder that klatch is started in).
+# downloads = \"~/Downloads\"
+
+# Ring the terminal's bell when somebody says your name.
+# bell = false
+
+# Colours on a terminal.
+# color = true
+
+# How many peers to link with at most.
+# max_peers = 128
+";
+
+/// What the file says; `None` where it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    /// Nickname.
+    pub name: Option<String>,
+    /// Folder for downloads; may begin with `~`.
+    pub downloads: Option<PathBuf>,
+    /// Whether a mention rings.
+    pub bell: Option<bool>,
+    /// Whether a terminal shows colours.
+    pub color: Option<bool>,
+    /// Links at most.
+    pub max_peers: Option<u16>,
+}
+
+impl Saved {
+    /// Reads the settings of a data directory; without a file nothing is set.
+    ///
+    /// # Errors
+    /// `usage` for a line that makes no sense, with its number; `io_error` when it cannot be read.
+    pub fn read(data_dir: &Path) -> Result<Self, Failure> {
+        let path = data_dir.join(FILE);
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if missing(&error) => return Ok(Self::default()),
+            Err(error) => return Err(unreadable(&path, &error)),
+        };
+        let mut text = String::new();
+        io::Read::read_to_string(&mut io::Read::take(file, MAX_BYTES), &mut text)
+            .map_err(|error| unreadable(&path, &error))?;
+        Self::parse(&text).map_err(|(line, what)| {
+            let text = format!("{} line {line}: {what}", path.display());
+            Failure::new(Code::Usage, text)
+        })
+    }
+
+    /// Reads a text; an error is a line's number and what is wrong with it.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let saved: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            (line_at(text, start), error.message().replace('\n', ", "))
+        })?;
+        let wrong = |key: &str, what: String| (line_of(text, key), format!("{key}: {what}"));
+        if let Some(name) = &saved.name {
+            check_name(name).map_err(|error| wrong("name", error.to_string()))?;
+        }
+        if saved.max_peers.is_some_and(|peers| !(1..=1_024).contains(&peers)) {
+            return Err(wrong("max_peers", "write a number from 1 to 1024".into()));
+        }
+        Ok(saved)
+    }
+
+    /// The folder for downloads, with `~` resolved.
+    #[must_use]
+    pub fn downloads(&self) -> Option<PathBuf> {
+        let path = self.downloads.as_ref()?;
+        match (path.strip_prefix("~"), etcetera::home_dir()) {
+            (Ok(rest), Ok(home)) => Some(home.join(rest)),
+            _ => Some(path.clone()),
+        }
+    }
+}
+
+/// Writes a file that explains every setting, unless there is one.
+///
+/// # Errors
+/// `usage` when there is one already; `data_dir_not_writable`.
+pub fn init(data_dir: &Path) -> Result<PathBuf, Failure> {
+    let path = data_dir.join(FILE);
+    let failed = |error: io::Error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            let text = format!("{} is there already: edit it", path.display());
+            return Failure::new(Code::Usage, text);
+        }
+        let text = format!("cannot write {}: {error}", path.display());
+        Failure::new(Code::DataDirNotWritable, text)
+    };
+    make_private(data_dir).map_err(failed)?;
+    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
+    io::Write::write_all(&mut file, TEMPLATE.as_bytes()).map_err(failed)?;
+    Ok(path)
+}
+
+fn make_private(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let text = format!("cannot read {}: {error}; remove it, or let it be read", path.display());
+    Failure::new(Code::IoError, text)
+}
+
+fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|b| *b == b'\n').count() + 1
+}
+
+fn line_of(text: &str, key: &str) -> usize {
+    let is_it = |line: &str| {
+        let rest = line.trim_start().strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().position(is_it).map_or(1, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_template_explains_is_what_can_be_set() {
+        assert_eq!(Saved::parse(TEMPLATE), Ok(Saved::default()));
+        let is_setting = |line: &&str| line.starts_with("# ") && line.contains(" = ");
+        let settings: Vec<&str> = TEMPLATE.lines().filter(is_setting).map(|l| &l[2..]).collect();
+        let all = Saved::parse(&settings.join("\n")).unwrap();
+        let set = Saved {
+            name: Some("ana".into()),
+            downloads: Some("~/Downloads".into()),
+            bell: Some(false),
+            color: Some(true),
+            max_peers: Some(128),
+        };
+        assert_eq!(all, set, "every setting has its line");
+        assert!(all.downloads().unwrap().is_absolute());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (text, line, part) in [
+            ("bell = true\n\nnme = \"ana\"\n", 3, "nme"),
+            ("bell = \"loud\"\n", 1, "bool"),
+            ("# fine\nname = \"a:b\"\n", 2, "name"),
+            ("max_peers = 0", 1, "max_peers"),
+            ("bell = true\nbell = false\n", 2, "duplicate"),
+            ("bell true", 1, ""),
+            ("\n\nname = \"ana", 3, ""),
+        ] {
+            let (number, what) = Saved::parse(text).unwrap_err();
+            assert_eq!(number, line, "{text:?}: {what}");
+            assert!(what.contains(part) && !what.contains('\n'), "{text:?}: {what}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_written_once_and_read_back() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("klatch");
+        assert_eq!(Saved::read(&dir), Ok(Saved::default()));
+        let path = init(&dir).unwrap();
+        assert_eq!(Saved::read(&dir), Ok(Saved::default()));
+        assert_eq!(init(&dir).unwrap_err().code, Code::Usage);
+        std::fs::write(&path, "colour = false\n").unwrap();
+        let failure = Saved::read(&dir).unwrap_err();
+        assert!(failure.text.contains("line 1") && failure.text.contains("colour"), "{failure:?}");
+    }
+}

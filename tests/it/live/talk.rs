@@ -1,0 +1,115 @@
+//! What is shown: messages above the line being typed, who holds them, and names.
+
+use serde_json::json;
+
+use crate::common::person::{ENTER, Person};
+use crate::common::{Folder, Peer};
+
+#[test]
+fn messages_appear_above_the_line_being_typed() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob now");
+    ana.types("half a thou");
+    ana.sees("> half a thou");
+    bob.done("hello ana");
+    let screen = ana.sees("bob: hello ana");
+    assert_eq!(ana.line(), "half a thou", "{screen}");
+    ana.types("ght");
+    ana.sees("> half a thought");
+    ana.types(ENTER);
+    bob.hears("half a thought");
+    // The line became a message of its own, which bob holds.
+    let screen = ana.sees("ana: half a thought ✓");
+    assert!(!screen.contains("> half"), "{screen}");
+    // A command is shown, and is no message.
+    ana.types(&format!("members{ENTER}"));
+    let screen = ana.sees("2 members here");
+    assert!(screen.contains("> members"), "{screen}");
+    let row = screen.lines().find(|row| row.contains("*   bob")).unwrap();
+    let fingerprint = format!("{} {}", &bob.id[..4], &bob.id[4..8]);
+    assert!(row.contains("since ") && row.contains(&fingerprint), "{row}");
+    ana.types(&format!("quit{ENTER}"));
+    assert_eq!(ana.ends(), 0);
+    assert!(ana.is_as_it_was());
+    bob.expect(json!({"event": "member_left"}));
+}
+
+#[test]
+fn a_download_has_a_row_that_changes_in_place() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    let large = folder.path("large.img");
+    std::fs::File::create(&large).unwrap().set_len(512 << 20).unwrap();
+    bob.done(&format!("send {}", large.display()));
+    ana.sees("bob offers large.img");
+    ana.types(&format!("download large.img{ENTER}"));
+    ana.types("still typing");
+    ana.has_written("⇣ large.img");
+    let screen = ana.sees("* saved as ");
+    assert!(!screen.contains("⇣"), "the row is gone: {screen}");
+    ana.until("the line", |screen| screen.contains("> still typing"));
+    assert_eq!(screen.matches("large.img (536.9 MB)").count(), 1, "{screen}");
+}
+
+#[test]
+fn ones_name_is_marked_and_rings() {
+    let folder = Folder::new();
+    let data = folder.path("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("settings.toml"), "bell = true\nname = \"ana\"\n").unwrap();
+    let mut ana = Person::start("ana", &folder.path(""), &["--data-dir", data.to_str().unwrap()]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    bob.done("banana");
+    ana.sees("bob: banana");
+    assert!(!ana.raw.contains(&7), "it rings for nothing");
+    bob.done("look, Ana!");
+    ana.has_written("\x1b[1;33mAna\x1b[0m!");
+    ana.has_written("\x07");
+}
+
+#[test]
+fn words_are_compared_and_a_new_key_under_the_name_is_told() {
+    let folder = Folder::new();
+    let data = folder.path("data");
+    let args = ["--data-dir", data.to_str().unwrap()];
+    let mut ana = Person::start("ana", &folder.path(""), &args);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob now");
+    bob.done("verify ana");
+    let words = bob.expect(json!({"event": "verify"}))["words"].as_str().unwrap().to_owned();
+    ana.types(&format!("verify bob{ENTER}"));
+    ana.sees(&format!("*   {words}"));
+    ana.sees("do both of you have the same words? [y/N]");
+    ana.types(&format!("y{ENTER}"));
+    ana.sees("* bob is verified from now on");
+    ana.types(&format!("quit{ENTER}"));
+    ana.ends();
+    drop(bob);
+
+    // In the next run somebody else comes under that name, or under one that looks like it.
+    let mut ana = Person::start("ana", &folder.path(""), &args);
+    let mut other = Peer::start("b\u{43e}b");
+    other.done(&format!("connect {}", ana.address()));
+    ana.sees("careful: ");
+    let screen = ana.sees("than the ");
+    assert!(screen.contains("another key"), "{screen}");
+}
+
+#[test]
+fn names_that_look_alike_are_told_apart() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    // With Cyrillic letters.
+    let mut eve = Peer::start("\u{430}n\u{430}");
+    eve.done(&format!("connect {}", ana.address()));
+    eve.done("it is me, ana");
+    let mark = format!("\u{430}n\u{430}·{}: it is me", &eve.id[..4]);
+    ana.sees(&mark);
+}

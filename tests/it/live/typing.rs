@@ -1,0 +1,217 @@
+//! Keys: completion, pasting, passwords, the size of the screen, and ways to leave.
+
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::person::{CTRL_C, CTRL_D, ENTER, Person, TAB, UP};
+use crate::common::{Folder, Peer, Program};
+
+const SECRET: &str = "four red kettles";
+
+#[test]
+fn words_are_completed() {
+    let folder = Folder::new();
+    folder.file("my report.pdf", b"report");
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob now");
+    ana.types(&format!("mem{TAB}"));
+    ana.sees("> members ");
+    ana.types(&format!("{CTRL_C}send my{TAB}"));
+    ana.sees("> send \"my report.pdf\"");
+    ana.types(ENTER);
+    ana.sees("* you offer my report.pdf");
+    ana.types(&format!("bo{TAB}hi{ENTER}"));
+    bob.hears("bob: hi");
+    // Several candidates are listed, and messages go on arriving above the line.
+    ana.types(&format!("w{TAB}"));
+    ana.sees("> wait ");
+    ana.types(TAB);
+    ana.sees("downloads");
+    bob.done("meanwhile");
+    let screen = ana.sees("bob: meanwhile");
+    assert_eq!(ana.line(), "wait ", "{screen}");
+    ana.types(&format!("{CTRL_C}thanks b{TAB}"));
+    ana.sees("> thanks bob ");
+}
+
+#[test]
+fn pasted_lines_are_asked_about() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob now");
+    let paste = |text: &str| format!("\x1b[200~{text}\x1b[201~");
+    ana.types(&paste("one\ntwo\n\nthree"));
+    ana.types(ENTER);
+    ana.sees("send these 3 lines?");
+    ana.types(&format!("n{ENTER}"));
+    ana.sees("nothing was sent");
+    ana.types(UP);
+    ana.sees("three");
+    ana.types(ENTER);
+    ana.sees("send these 3 lines?");
+    ana.types(&format!("y{ENTER}"));
+    for text in ["one", "two", "three"] {
+        bob.hears(text);
+    }
+    ana.types(&paste("four\nfive"));
+    ana.types(&format!("{ENTER}o{ENTER}"));
+    bob.hears("four\nfive");
+    // One line is no question, and nothing pasted acts on the terminal.
+    ana.types(&paste("six\u{9b}2J\u{7}\u{202e}"));
+    ana.sees("> six");
+    ana.types(&format!("{CTRL_C}{}", paste("seven\n")));
+    ana.types(ENTER);
+    bob.hears("seven");
+    super::hostile::assert_only_ours(&ana.raw);
+}
+
+#[test]
+fn a_password_is_never_shown_and_in_no_file() {
+    let folder = Folder::new();
+    let data = folder.path("data");
+    let args = ["--data-dir", data.to_str().unwrap()];
+    let mut ana = Person::start("ana", &folder.path(""), &args);
+    let address = ana.address();
+    ana.types(&format!("password{ENTER}"));
+    ana.sees("New password");
+    ana.types(SECRET);
+    ana.types(ENTER);
+    ana.sees("* you locked the room");
+    // Typed behind the command, and typed ahead of the question, all at once.
+    ana.types(&format!("password {SECRET}"));
+    ana.sees("> password ••••");
+    ana.types(ENTER);
+    ana.until("a second change", |screen| screen.matches("you locked the room").count() == 2);
+    ana.types(&format!("password{ENTER}{SECRET}{ENTER}"));
+    ana.until("a third change", |screen| screen.matches("you locked the room").count() == 3);
+    // The arrow up does not bring it back.
+    ana.types(&format!("{UP}{UP}{UP}{CTRL_C}"));
+
+    let mut bob = Person::start("bob", &folder.path(""), &[]);
+    bob.address();
+    bob.types(&format!("connect {address}{ENTER}"));
+    bob.sees("Password of the room at");
+    bob.types(&format!("not the {SECRET}{ENTER}"));
+    bob.sees("That is not the password");
+    bob.types(&format!("{SECRET}{ENTER}"));
+    bob.sees("in a locked room with ana now");
+    ana.sees("bob joined");
+    for person in [&mut ana, &mut bob] {
+        person.types(&format!("quit{ENTER}"));
+        assert!(person.ends() <= 1);
+        let shown = String::from_utf8_lossy(&person.raw).into_owned();
+        assert!(!shown.contains("kettles"), "a password was shown");
+        assert!(person.is_as_it_was());
+    }
+    let history = std::fs::read_to_string(data.join("history")).unwrap();
+    assert!(history.lines().all(|line| line == "password" || line == "quit"), "{history}");
+    no_file_has_it(&folder.path(""));
+}
+
+fn no_file_has_it(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            no_file_has_it(&path);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            let has = bytes.windows(7).any(|part| part == b"kettles");
+            assert!(!has, "{} holds the password", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_screen_may_change_its_size() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob now");
+    ana.types("typed before");
+    ana.sees("> typed before");
+    ana.resize(60, 30);
+    let long = "word ".repeat(30);
+    bob.done(long.trim_end());
+    let screen = ana.sees("bob: word");
+    // Rows after the first are indented, in the new width.
+    let rows: Vec<&str> = screen.lines().filter(|row| row.contains("word word")).collect();
+    assert!(rows.len() >= 3, "{screen}");
+    assert!(rows[1..].iter().all(|row| row.starts_with("    word")), "{screen}");
+    ana.types(" and after");
+    ana.sees("> typed before and after");
+    // Wide characters, to the end of the row and beyond.
+    ana.resize(40, 30);
+    let wide = "日本語のとても長い文章がここにあります。本当に長いのです。";
+    ana.types(&format!("{CTRL_C}{wide}{ENTER}"));
+    bob.hears(wide);
+    ana.types("next");
+    ana.until("a prompt of its own", |screen| screen.lines().any(|row| row == "> next"));
+}
+
+#[test]
+fn ctrl_c_clears_the_line_and_twice_leaves() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    ana.address();
+    ana.types("something wrong");
+    ana.sees("> something wrong");
+    ana.types(CTRL_C);
+    ana.until("an empty line", |screen| !screen.contains("something wrong"));
+    // Something typed in between: it does not count as twice.
+    ana.types(&format!("again{CTRL_C}"));
+    ana.until("an empty line", |screen| !screen.contains("again"));
+    ana.types("still here");
+    ana.sees("> still here");
+    ana.types(CTRL_C);
+    ana.types(CTRL_C);
+    assert_eq!(ana.ends(), 0);
+    assert!(ana.is_as_it_was());
+}
+
+#[test]
+fn ctrl_d_and_signals_leave_the_terminal_as_it_was() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    ana.address();
+    assert!(!ana.is_as_it_was(), "a line is edited");
+    ana.types(CTRL_D);
+    assert_eq!(ana.ends(), 0);
+    assert!(ana.is_as_it_was());
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut ana = Person::start("ana", &folder.path(""), &[]);
+        ana.address();
+        ana.types("half a line");
+        ana.sees("> half a line");
+        let pid = Pid::from_raw(i32::try_from(ana.pid()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        assert_eq!(ana.ends(), 0);
+        assert!(ana.is_as_it_was());
+    }
+}
+
+#[test]
+fn without_colours_lines_are_plain() {
+    let folder = Folder::new();
+    let mut command = portable_pty::CommandBuilder::new("env");
+    command.args(["NO_COLOR=1", env!("CARGO_BIN_EXE_klatch"), "--ui", "terminal", "--ephemeral"]);
+    command.args(["--name", "ana", "--listen", "127.0.0.1:0"]);
+    command.cwd(folder.path(""));
+    let mut ana = Person::spawn("ana", command);
+    let address = ana.address();
+    let mut bob = Program::run(
+        "bob",
+        ["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0", "--connect", &address],
+    );
+    bob.type_line("hello");
+    ana.sees(": hello");
+    let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\r' | b'\n');
+    assert!(!ana.raw.iter().any(control), "{:?}", String::from_utf8_lossy(&ana.raw));
+    ana.types("quit\n");
+    assert_eq!(ana.ends(), 0);
+}
