@@ -3,13 +3,15 @@
 mod choice;
 mod hosts;
 mod lanes;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use self::waiting::{Stops, Waiting};
 use super::Router;
 use super::bitmap::Bitmap;
-use super::event::{Effect, FetchError, PartState};
+use super::event::{DiskError, Effect, FetchError, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
 use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
@@ -34,6 +36,8 @@ enum Stage {
     List(Option<ConnId>),
     Fetching,
     Finishing,
+    /// The disk does not take it now.
+    Waiting(Waiting),
 }
 
 /// A file that is being fetched.
@@ -57,6 +61,7 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
+    stops: Stops,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
 }
@@ -173,6 +178,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
+            stops: Stops::default(),
             patient,
         };
         self.notify(Notice::DownloadStarted { file: download.info(file) });
@@ -190,11 +196,14 @@ impl Router {
         &mut self,
         file: FileId,
         turn: u64,
-        result: Result<PartState, Failure>,
+        result: Result<PartState, DiskError>,
     ) {
+        if result.is_ok() && self.live(&file, turn).is_some() {
+            self.relieve(file);
+        }
         let Some(download) = self.live(&file, turn) else { return };
         match result {
-            Err(failure) => self.fail_download(file, failure),
+            Err(error) => self.disk_failed(file, error),
             Ok(PartState::NeedsList) => download.stage = Stage::List(None),
             Ok(PartState::Verified(held)) => self.begin_fetching(file, held),
             Ok(PartState::Complete) => {
@@ -261,6 +270,7 @@ impl Router {
         if let Err(error) = result {
             return self.fetch_failed(file, host, Some(chunk), error);
         }
+        download.stops.end();
         download.helped.extend(host);
         if !download.held.insert(chunk) {
             return;
@@ -284,7 +294,10 @@ impl Router {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         match (error, host) {
             (FetchError::Bad, Some(host)) => {
-                download.banned.insert(host);
+                // What else was on its way from there is as bad, and told already.
+                if !download.banned.insert(host) {
+                    return;
+                }
                 download.hosts_of = None;
                 let name = Untrusted::new(&download.name);
                 let from = self.roster.name_of(&host);
@@ -305,7 +318,7 @@ impl Router {
                 let chunks = download.held.len();
                 self.not_held(&host, file, chunk, chunks);
             }
-            (FetchError::Disk(failure), _) => self.fail_download(file, failure),
+            (FetchError::Disk(error), _) => self.write_failed(file, error),
             (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
         }
     }
@@ -350,14 +363,14 @@ impl Router {
         &mut self,
         file: FileId,
         turn: u64,
-        result: Result<PathBuf, Failure>,
+        result: Result<PathBuf, DiskError>,
     ) {
         if self.live(&file, turn).is_none() {
             return;
         }
         let path = match result {
             Ok(path) => path,
-            Err(failure) => return self.fail_download(file, failure),
+            Err(error) => return self.disk_failed(file, error),
         };
         let Some(download) = self.swarm.downloads.remove(&file) else { return };
         self.notify(Notice::DownloadFinished {
@@ -437,6 +450,7 @@ impl Router {
     /// Fails downloads that had no host for too long, if somebody waits for them: a command of a
     /// pipe or, since `ending`, the end of stdin. True while some go on.
     pub(super) fn fail_hostless(&mut self, ending: Option<Millis>) -> bool {
+        self.fail_stopped(ending);
         let no_host_ms = self.limits().no_host_ms;
         let lost: Vec<_> = self
             .swarm
@@ -471,6 +485,7 @@ impl Router {
                 bytes_per_second: download.rate,
                 hosts: self.hosts_in_use(*file),
                 to: None,
+                waiting: matches!(download.stage, Stage::Waiting(_)),
             })
             .collect();
         for ((member, file), served) in &self.sharing.served {
@@ -484,6 +499,7 @@ impl Router {
                     bytes_per_second: served.bytes.saturating_mul(1000) / took_ms,
                     hosts: 0,
                     to: Some(self.who(member)),
+                    waiting: false,
                 });
             }
         }
@@ -492,6 +508,7 @@ impl Router {
 
     pub(super) fn swarm_timers(&mut self) {
         self.fail_hostless(None);
+        self.look_again();
         let files: Vec<_> = self
             .swarm
             .downloads
@@ -515,5 +532,6 @@ impl Router {
             }
         }
         self.lane_deadlines(earliest);
+        self.waiting_deadlines(earliest);
     }
 }
