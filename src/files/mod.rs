@@ -15,4 +15,6 @@ pub mod served;
 pub mod source;
 
 #[cfg(test)]
+pub(crate) mod faulty;
+#[cfg(test)]
 pub(crate) mod testing;

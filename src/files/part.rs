@@ -9,7 +9,13 @@
 //! - After a sync that failed, what was written is written once more; the system may have lost it
 //!   although it can still be read.
 
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod crashing;
 mod error;
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;
 
@@ -84,8 +90,13 @@ impl Part {
             .map_err(PartError::on("create a file in", &dir))?
             .ok_or_else(|| PartError::Busy { path: dir.clone() })?;
         let chunks = chunk_count(len);
-        let claimed = read_claims(&hidden, chunks, len)
-            .map_err(PartError::on("open the partial file", &hidden.path))?;
+        let claimed = read_claims(&hidden, chunks, len).map_err(|error| {
+            if hidden.allocated_bytes() == 0 {
+                // What was made just now is of no use to anybody.
+                let _ = hidden.remove();
+            }
+            PartError::on("open the partial file", &hidden.path)(error)
+        })?;
         let part = Self {
             hidden,
             dir,

@@ -6,16 +6,16 @@ use crate::files::disk::SystemDisk;
 use crate::files::merkle::file_id;
 use crate::files::testing::{count_bytes, tree_of, write};
 
-const MAX: u64 = 1 << 41;
-const CHUNK: usize = 256 * 1024;
-const LEN: u64 = 3 * CHUNK as u64 + 5;
-const STAMP: &str = "2026-11-22_14-05-33";
+pub(super) const MAX: u64 = 1 << 41;
+pub(super) const CHUNK: usize = 256 * 1024;
+pub(super) const LEN: u64 = 3 * CHUNK as u64 + 5;
+pub(super) const STAMP: &str = "2026-11-22_14-05-33";
 
 fn disk() -> Arc<dyn Disk> {
     Arc::new(SystemDisk)
 }
 
-fn tree() -> FileTree {
+pub(super) fn tree() -> FileTree {
     tree_of(LEN, count_bytes)
 }
 
@@ -25,12 +25,12 @@ fn open(dir: &Path) -> (Part, Vec<u32>) {
 }
 
 /// The bytes of a chunk, as an honest host sends them.
-fn chunk_of(chunk: u32) -> Vec<u8> {
+pub(super) fn chunk_of(chunk: u32) -> Vec<u8> {
     let (offset, bytes) = chunk_range(LEN, chunk).unwrap();
     count_bytes(offset, bytes as usize)
 }
 
-fn receive(part: &Part, chunk: u32) -> bool {
+pub(super) fn receive(part: &Part, chunk: u32) -> bool {
     let mut writer = part.writer(chunk).unwrap();
     for piece in chunk_of(chunk).chunks(100_000) {
         writer.write(piece).unwrap();
@@ -38,7 +38,7 @@ fn receive(part: &Part, chunk: u32) -> bool {
     writer.finish(tree().chunk(chunk).unwrap()).unwrap()
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub(super) fn names(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();

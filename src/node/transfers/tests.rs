@@ -1,5 +1,6 @@
 //! Alice shares, bob fetches, over real sockets and a real channel.
 
+mod disks;
 mod faults;
 mod speed;
 mod whole;
@@ -15,7 +16,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::Transfers;
 use crate::crypto::noise::Handshake;
-use crate::files::disk::SystemDisk;
+use crate::files::disk::{Disk, SystemDisk};
 use crate::limits::Limits;
 use crate::net::stream::Channel;
 use crate::router::event::{Closed, Effect, Event, FetchError, Hashed, PartState};
@@ -37,8 +38,12 @@ impl Node {
     }
 
     fn at(limits: Limits, dir: tempfile::TempDir) -> Self {
+        Self::on(limits, dir, Arc::new(SystemDisk))
+    }
+
+    fn on(limits: Limits, dir: tempfile::TempDir, disk: Arc<dyn Disk>) -> Self {
         let (inbox, events) = bounded(limits.inbox_events);
-        let (folder, disk) = (dir.path().to_owned(), Arc::new(SystemDisk));
+        let folder = dir.path().to_owned();
         let transfers = Transfers::new(inbox, Arc::new(limits), folder, disk);
         Self { transfers: Arc::new(transfers), events, dir }
     }

@@ -12,8 +12,6 @@ use crate::router::notice::{Code, Failure};
 use crate::router::text::Untrusted;
 use crate::router::time::{Earliest, Millis};
 
-/// The disk is looked at so often.
-const LOOK_MS: u64 = 3_000;
 /// Missing chunks that a look writes: about what is in flight as soon as the download goes on.
 const LOOK_CHUNKS: usize = 8;
 /// Whoever was told that a download waits, and goes on, is not told again within so long.
@@ -70,7 +68,7 @@ impl Router {
         if !may_pass {
             return self.fail_download(file, failure);
         }
-        let now = self.now;
+        let (now, look_ms) = (self.now, self.limits().disk_look_ms);
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         let step = match &download.stage {
             Stage::Opening => Step::Open,
@@ -80,7 +78,7 @@ impl Router {
             Stage::Waiting(waiting) if waiting.look_at.is_none() => waiting.step,
             Stage::Waiting(_) => return,
         };
-        let look_at = Some(now.plus(LOOK_MS));
+        let look_at = Some(now.plus(look_ms));
         download.stage = Stage::Waiting(Waiting { step, failure: failure.clone(), look_at });
         download.hostless_since = None;
         download.rate = 0;
@@ -142,7 +140,7 @@ impl Router {
     fn look(&mut self, file: FileId) {
         let copy = self.sharing.holds_all(&file);
         let next_turn = self.swarm.next_turn + 1;
-        let now = self.now;
+        let (now, look_ms) = (self.now, self.limits().disk_look_ms);
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         let Stage::Waiting(waiting) = &mut download.stage else { return };
         let chunks: Vec<u32> = (0..download.held.len())
@@ -152,7 +150,7 @@ impl Router {
         let (step, turn) = (waiting.step, download.turn);
         if chunks.is_empty() && matches!(step, Step::List | Step::Fetch) {
             // All that is missing is on its way, and will show how the disk is.
-            waiting.look_at = Some(now.plus(LOOK_MS));
+            waiting.look_at = Some(now.plus(look_ms));
             return;
         }
         waiting.look_at = None;
