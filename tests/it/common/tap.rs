@@ -21,7 +21,6 @@ const FREE_BYTES: u64 = 4 * 1024;
 struct State {
     target: String,
     allowed_bytes: u64,
-    passed_bytes: u64,
     /// Lanes that have nothing left to pass.
     standing: usize,
 }
@@ -78,11 +77,6 @@ impl Tap {
         let moving = |state: &mut State| state.allowed_bytes > 0 || state.standing == 0;
         let (_state, waited) = self.0.1.wait_timeout_while(state, DEADLINE, moving).unwrap();
         assert!(!waited.timed_out(), "nothing wants to pass");
-    }
-
-    /// Bytes that lanes have brought so far.
-    pub(crate) fn passed_bytes(&self) -> u64 {
-        self.lock().passed_bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -147,7 +141,6 @@ impl Tap {
         }
         let taken = state.allowed_bytes.min(wanted as u64);
         state.allowed_bytes -= taken;
-        state.passed_bytes += taken;
         self.0.1.notify_all();
         usize::try_from(taken).unwrap()
     }

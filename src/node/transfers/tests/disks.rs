@@ -3,6 +3,7 @@
 use super::*;
 use crate::files::faulty::FaultyDisk;
 use crate::files::testing::write;
+use crate::net::lane::REQUEST_BYTES;
 use crate::router::event::{DiskError, Leftovers};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure};
@@ -91,9 +92,10 @@ fn what_a_slow_host_keeps_open_is_removed_all_the_same() {
     bob.begin(&offer, asks.conn);
     bob.fetch_all(offer.file, &[asks.conn], &[3]);
     // A host that never answers: its thread holds the partial file.
-    let (silent, _host) = channels();
+    let (silent, mut host) = channels();
     let silent = Running::start(&bob, true, silent);
     bob.fetch(offer.file, silent.conn, 0);
+    host.recv(REQUEST_BYTES).unwrap();
     bob.perform(Effect::DropPart { file: offer.file, turn: TURN });
     assert!(remove(&bob, &offer.file.to_string()).unwrap().is_some());
     assert_eq!(entries(&bob), 0);
