@@ -194,7 +194,8 @@ impl Served {
     /// When the disk does not give the bytes.
     pub fn recheck(&self, chunk: u32) -> Result<bool, ServeError> {
         let mut buffer = vec![0; BUFFER_BYTES];
-        match hash_chunk(&self.file, self.tree.len(), chunk, &mut buffer, |_| Ok(())) {
+        let read_at = |space: &mut [u8], offset| self.file.read_at(space, offset);
+        match hash_chunk(read_at, self.tree.len(), chunk, &mut buffer, |_| Ok(())) {
             Ok(hash) => Ok(self.tree.chunk(chunk) == Some(&hash)),
             Err(HashError::Read(error)) => Err(error.into()),
             Err(HashError::Changed | HashError::Cancelled) => Ok(false),

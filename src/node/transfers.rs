@@ -11,6 +11,7 @@ mod downloads;
 mod failures;
 mod fetching;
 mod hashing;
+mod leftovers;
 mod owed;
 mod own;
 mod pool;
@@ -29,6 +30,7 @@ use crossbeam_channel::Sender;
 use self::content::{Content, Contents};
 use self::hashing::HashJob;
 use self::pool::{Bounds, Pool};
+use crate::files::disk::Disk;
 use crate::limits::Limits;
 use crate::net::Lanes;
 use crate::net::chunk::FetchLane;
@@ -62,6 +64,7 @@ struct Shared {
     fetch_throttle: Arc<Throttle>,
     contents: Arc<Contents>,
     folder: PathBuf,
+    disk: Arc<dyn Disk>,
     state: Mutex<State>,
     stopping: AtomicBool,
 }
@@ -126,9 +129,14 @@ impl Shared {
 }
 
 impl Transfers {
-    /// Transfers that report to `inbox` and save into `downloads`.
+    /// Transfers that report to `inbox` and save into the folder `downloads` of `disk`.
     #[must_use]
-    pub fn new(inbox: Sender<Event>, limits: Arc<Limits>, downloads: PathBuf) -> Self {
+    pub fn new(
+        inbox: Sender<Event>,
+        limits: Arc<Limits>,
+        downloads: PathBuf,
+        disk: Arc<dyn Disk>,
+    ) -> Self {
         let pool =
             |name, threads, waiting, stack_bytes| Bounds { name, threads, waiting, stack_bytes };
         // A thread reports its chunk before it is free for the next, which may be here by then.
@@ -147,6 +155,7 @@ impl Transfers {
             fetch_throttle: Arc::default(),
             contents: Arc::default(),
             folder: downloads,
+            disk,
             state: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
@@ -194,6 +203,10 @@ impl Transfers {
             }
             Effect::FinishPart { file, turn, name } => return self.finish_part(file, turn, name),
             Effect::DropPart { file, turn } => self.drop_part(file, turn),
+            Effect::TryPart { file, turn, chunks } => return self.try_part(file, turn, chunks),
+            Effect::RemovePart { face, line, wanted, prefix } => {
+                return self.remove_part(face, line, wanted, prefix);
+            }
             Effect::Recheck { file, chunk } => self.recheck(file, chunk),
             _ => {}
         }

@@ -1,9 +1,12 @@
 //! What reaches the router, and what it decides: closed enums of plain data.
 
+mod disk;
+
 use core::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, PartState};
 use super::bitmap::Bitmap;
 use super::command::Command;
 use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
@@ -177,7 +180,29 @@ pub enum Event {
         /// Which opening: answers to earlier ones are ignored.
         turn: u64,
         /// Chunks that are verified on disk, and whether the list of hashes is known.
-        result: Result<PartState, Failure>,
+        result: Result<PartState, DiskError>,
+    },
+    /// [`Effect::TryPart`] is done.
+    PartTried {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Whether the disk takes bytes.
+        result: Result<(), DiskError>,
+    },
+    /// At the start: what earlier runs left in the folder for downloads.
+    LeftoversFound(Leftovers),
+    /// [`Effect::RemovePart`] is done.
+    PartRemoved {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// What was removed, in the words of the command.
+        wanted: String,
+        /// Bytes that it took on disk; `None`: there is no such file.
+        result: Result<Option<u64>, Failure>,
     },
     /// [`Effect::FetchList`] is done.
     ListFetched {
@@ -221,7 +246,7 @@ pub enum Event {
         /// Which opening.
         turn: u64,
         /// Where it lies.
-        result: Result<PathBuf, Failure>,
+        result: Result<PathBuf, DiskError>,
     },
     /// [`Effect::Recheck`] is done, or a serving thread saw that a file changed.
     SourceChecked {
@@ -258,49 +283,6 @@ pub struct Fetched {
     pub more: u64,
     /// Verified and written, or why not.
     pub result: Result<(), FetchError>,
-}
-
-/// A hashed file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hashed {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Name to offer it under.
-    pub name: String,
-    /// Content id.
-    pub file: FileId,
-    /// Length in bytes.
-    pub size: u64,
-    /// BEP 52 root.
-    pub root: Digest32,
-}
-
-/// A partial file that was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartState {
-    /// The list of chunk hashes must be fetched first.
-    NeedsList,
-    /// The list is known (short files need none); these chunks are verified.
-    Verified(Bitmap),
-    /// All of it was already on this computer and lies in the partial file now.
-    Complete,
-}
-
-/// Why a chunk or a list did not come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FetchError {
-    /// The lane ended.
-    Lane,
-    /// The host says that it does not have it.
-    NotHeld,
-    /// It does not fit its hash: the host lied or its copy is damaged.
-    Bad,
-    /// The host was to choose, and has sent each of these chunks to somebody already.
-    Elsewhere,
-    /// This computer could not write it.
-    Disk(Failure),
-    /// No thread could be had.
-    Busy,
 }
 
 /// How a connection ended.
@@ -586,6 +568,26 @@ pub enum Effect {
         file: FileId,
         /// Which opening.
         turn: u64,
+    },
+    /// Write into the partial file where these chunks will lie, to see whether the disk takes it.
+    TryPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Chunks that are neither verified nor on their way.
+        chunks: Vec<u32>,
+    },
+    /// Remove the partial files whose id begins so and that no download uses.
+    RemovePart {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// What the command named.
+        wanted: String,
+        /// Hex digits, 8 or more.
+        prefix: String,
     },
     /// Rehash a chunk that somebody calls bad.
     Recheck {

@@ -23,6 +23,7 @@ mod catalogue;
 mod commands;
 mod flush;
 mod guesses;
+mod leftovers;
 mod lock;
 mod locking;
 mod log;
@@ -189,6 +190,11 @@ impl Router {
             }
             Event::Hashed { job, result } => self.hashed(job, result),
             Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
+            Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
+            Event::LeftoversFound(leftovers) => self.leftovers_found(&leftovers),
+            Event::PartRemoved { face, line, wanted, result } => {
+                self.part_removed(face, line, &wanted, result);
+            }
             Event::ListFetched { file, turn, conn, result } => {
                 self.list_fetched(file, turn, conn, result);
             }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use klatch::files::merkle;
 use klatch::router::bitmap::Bitmap;
-use klatch::router::event::{Hashed, PartState};
+use klatch::router::event::{DiskError, Hashed, PartState};
 use klatch::router::ids::{Digest32, FileId, MemberId};
+use klatch::router::notice::{Code, Failure};
 use klatch::router::swarm::sent::{Picked, Sent};
 
 /// A file, whole or in parts.
@@ -30,6 +31,10 @@ pub struct Disk {
     pub saved: BTreeMap<String, FileId>,
     /// Serve wrong bytes.
     pub lies: bool,
+    /// There is no room, or the device fails.
+    pub broken: Option<Code>,
+    /// The same when a file gets its name.
+    pub broken_at_the_end: Option<Code>,
     /// Threads of this run: files served whole, and open partial files by their turn.
     pub serving: BTreeSet<FileId>,
     /// Open partial files.
@@ -72,6 +77,28 @@ impl Disk {
         self.files.insert(file, Stored { size, chunks, list: true });
         self.jobs.insert(job, file);
         Some(Hashed { path: path.into(), name: path.clone(), file, size, root })
+    }
+
+    /// Whether something can be written.
+    pub fn writable(&self) -> Result<(), DiskError> {
+        self.broken.map_or(Ok(()), |code| Err(failed(code)))
+    }
+
+    /// Whether a file can get its name.
+    pub fn finishable(&self) -> Result<(), DiskError> {
+        self.broken_at_the_end.map_or(Ok(()), |code| Err(failed(code)))
+    }
+
+    /// Removes what is not open of the files whose id begins so; says how much.
+    pub fn remove_part(&mut self, prefix: &str) -> Option<u64> {
+        let serving = self.serving.clone();
+        let open = self.open.clone();
+        let taken = self.files.extract_if(.., |file, _| {
+            let used = serving.contains(file) || open.contains_key(file);
+            !used && file.to_string().starts_with(prefix)
+        });
+        let held = |stored: &Stored| stored.chunks.iter().flatten().count() as u64;
+        taken.map(|(_, stored)| held(&stored) << 20).reduce(|a, b| a + b)
     }
 
     /// Opens a partial file.
@@ -124,6 +151,11 @@ impl Disk {
             (0u32..).zip(&stored.chunks).all(|(i, c)| *c == Some(content(file, i)))
         })
     }
+}
+
+fn failed(code: Code) -> DiskError {
+    let failure = Failure::new(code, "cannot write the partial file");
+    DiskError { failure, may_pass: true }
 }
 
 fn held(stored: &Stored) -> Bitmap {

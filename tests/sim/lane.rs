@@ -36,8 +36,16 @@ impl World {
                 disk.serving.remove(&file);
             }
             Effect::OpenPart { file, turn, size, copy, .. } => {
-                let result = Ok(disk.open_part(file, turn, size, copy));
+                let result = disk.writable().map(|()| disk.open_part(file, turn, size, copy));
                 self.done(node, 5, Event::PartOpened { file, turn, result });
+            }
+            Effect::TryPart { file, turn, .. } => {
+                let result = disk.writable();
+                self.done(node, 5, Event::PartTried { file, turn, result });
+            }
+            Effect::RemovePart { face, line, wanted, prefix } => {
+                let result = Ok(disk.remove_part(&prefix));
+                self.done(node, 5, Event::PartRemoved { face, line, wanted, result });
             }
             Effect::DropPart { file, turn } => {
                 if disk.open.get(&file) == Some(&turn) {
@@ -47,6 +55,10 @@ impl World {
             Effect::FinishPart { file, turn, name } => {
                 assert!(disk.exact(&file), "{} finishes {name} inexactly", self.nodes[node].name);
                 let disk = &mut self.nodes[node].disk;
+                if let Err(error) = disk.finishable() {
+                    let result = Err(error);
+                    return self.done(node, 10, Event::PartFinished { file, turn, result });
+                }
                 disk.open.remove(&file);
                 disk.serving.insert(file);
                 let path = format!("/downloads/{turn}_{name}");
@@ -236,8 +248,11 @@ impl World {
             None => Err(FetchError::NotHeld),
             Some(sent) if sent != content(&file, chunk) => Err(FetchError::Bad),
             Some(sent) => {
-                self.store(to, file, chunk, sent);
-                Ok(())
+                let written = self.nodes[to].disk.writable();
+                if written.is_ok() {
+                    self.store(to, file, chunk, sent);
+                }
+                written.map_err(FetchError::Disk)
             }
         };
         let bytes = if sent.is_some() { bytes } else { 0 };

@@ -148,5 +148,6 @@ impl Fetching<'_> {
 
 /// The router asked for something of a download that is not open.
 pub(super) fn not_open() -> FetchError {
-    FetchError::Disk(Failure::new(Code::IoError, "the download is not open; start it again"))
+    let text = "the download is not open; start it again";
+    FetchError::Disk(failures::lasting(Failure::new(Code::IoError, text)))
 }

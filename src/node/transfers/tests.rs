@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::Transfers;
 use crate::crypto::noise::Handshake;
+use crate::files::disk::SystemDisk;
 use crate::limits::Limits;
 use crate::net::stream::Channel;
 use crate::router::event::{Closed, Effect, Event, FetchError, Fetched, Hashed, PartState};
@@ -38,7 +39,8 @@ impl Node {
 
     fn at(limits: Limits, dir: tempfile::TempDir) -> Self {
         let (inbox, events) = bounded(limits.inbox_events);
-        let transfers = Transfers::new(inbox, Arc::new(limits), dir.path().to_owned());
+        let (folder, disk) = (dir.path().to_owned(), Arc::new(SystemDisk));
+        let transfers = Transfers::new(inbox, Arc::new(limits), folder, disk);
         Self { transfers: Arc::new(transfers), events, dir }
     }
 

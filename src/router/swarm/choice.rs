@@ -163,10 +163,18 @@ impl Choice {
         }
     }
 
-    /// What `host` sent of a file does not fit: nothing more of it is taken from there.
-    pub fn ban(&mut self, host: MemberId, file: &FileId) {
+    /// What `host` sent of a file does not fit: nothing more of it is taken from there. False if
+    /// that was so already.
+    pub fn ban(&mut self, host: MemberId, file: &FileId) -> bool {
+        self.picker_mut(file).is_some_and(|picker| picker.ban(host))
+    }
+
+    /// Nothing is asked for of a file until that is taken back.
+    pub fn pause(&mut self, file: &FileId, paused: bool) {
         if let Some(picker) = self.picker_mut(file) {
-            picker.ban(host);
+            picker.pause(paused);
+            let hosts: Vec<_> = picker.hosts().collect();
+            self.dirty.extend(hosts);
         }
     }
 

@@ -7,15 +7,18 @@ mod hosts;
 mod lanes;
 mod pace;
 pub mod picker;
+mod schedule;
 pub mod sent;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use self::choice::{Choice, Order};
+use self::choice::Choice;
+use self::waiting::{Stops, Waiting};
 use super::Router;
 use super::bitmap::Bitmap;
-use super::event::{Effect, FetchError, Fetched, PartState};
+use super::event::{DiskError, Effect, FetchError, Fetched, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
 use super::links::Conn;
 use super::message::Message;
@@ -24,8 +27,6 @@ use super::text::Untrusted;
 use super::time::{Earliest, Millis};
 use crate::files::merkle;
 
-/// A list that is not here after so long is asked of another host as well.
-const LIST_MS: u64 = 1_000;
 /// Progress is told so often while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 /// A transfer is shown as running for so long after its last chunk was served.
@@ -41,6 +42,8 @@ enum Stage {
     List(BTreeSet<ConnId>, Millis),
     Fetching,
     Finishing,
+    /// The disk does not take it now.
+    Waiting(Waiting),
 }
 
 /// A file that is being fetched.
@@ -61,6 +64,7 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
+    stops: Stops,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
 }
@@ -165,6 +169,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
+            stops: Stops::default(),
             patient,
         };
         self.notify(Notice::DownloadStarted { file: download.info(file) });
@@ -182,11 +187,14 @@ impl Router {
         &mut self,
         file: FileId,
         turn: u64,
-        result: Result<PartState, Failure>,
+        result: Result<PartState, DiskError>,
     ) {
+        if result.is_ok() && self.live(&file, turn).is_some() {
+            self.relieve(file);
+        }
         let Some(download) = self.live(&file, turn) else { return };
         match result {
-            Err(failure) => self.fail_download(file, failure),
+            Err(error) => self.disk_failed(file, error),
             Ok(PartState::NeedsList) => {
                 download.stage = Stage::List(BTreeSet::new(), Millis(0));
                 self.begin_choice(file);
@@ -288,6 +296,7 @@ impl Router {
             }
             return;
         }
+        download.stops.end();
         download.helped.extend(host);
         let Some(chunk) = chunk.filter(|_| new) else { return };
         download.chunks_done += 1;
@@ -310,7 +319,10 @@ impl Router {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         match (error, host) {
             (FetchError::Bad, Some(host)) => {
-                self.swarm.choice.ban(host, &file);
+                // What else was on its way from there is as bad, and told already.
+                if !self.swarm.choice.ban(host, &file) {
+                    return;
+                }
                 let name = Untrusted::new(&download.name);
                 let from = self.roster.name_of(&host);
                 let what = chunk.map_or("the list of chunks".to_owned(), |c| format!("chunk {c}"));
@@ -330,7 +342,7 @@ impl Router {
                 let chunks = merkle::chunk_count(download.size);
                 self.not_held(&host, file, chunk, chunks);
             }
-            (FetchError::Disk(failure), _) => self.fail_download(file, failure),
+            (FetchError::Disk(error), _) => self.write_failed(file, error),
             _ => {}
         }
     }
@@ -369,14 +381,14 @@ impl Router {
         &mut self,
         file: FileId,
         turn: u64,
-        result: Result<PathBuf, Failure>,
+        result: Result<PathBuf, DiskError>,
     ) {
         if self.live(&file, turn).is_none() {
             return;
         }
         let path = match result {
             Ok(path) => path,
-            Err(failure) => return self.fail_download(file, failure),
+            Err(error) => return self.disk_failed(file, error),
         };
         let Some(download) = self.swarm.downloads.remove(&file) else { return };
         self.notify(Notice::DownloadFinished {
@@ -425,117 +437,12 @@ impl Router {
         self.swarm.serving_dials.clear();
     }
 
-    // What the choice wants done.
-
-    /// Has every host asked for as much as keeps it busy.
-    pub(super) fn schedule(&mut self) {
-        if self.swarm.downloads.is_empty() {
-            return;
-        }
-        self.look_for_hosts();
-        self.ask_for_lists();
-        let (now, limits) = (self.now, &self.config.limits);
-        for order in self.swarm.choice.orders(now, limits, &mut self.rng) {
-            match order {
-                Order::Ask { conn, file, want } => {
-                    let Some(turn) = self.swarm.downloads.get(&file).map(|d| d.turn) else {
-                        continue;
-                    };
-                    self.effect(Effect::Fetch { file, turn, conn, want });
-                }
-                Order::Revoke { host, file, chunk } => {
-                    if let Some((conn, _)) = self.link_of(&host) {
-                        let message = Message::Unwanted { file, chunk };
-                        self.effect(Effect::Send { conn, message });
-                    }
-                }
-                Order::Drop { conn } => self.drop_lane(conn),
-            }
-        }
-    }
-
-    /// Notes which downloads have no host, and sees to lanes for the hosts of the others.
-    fn look_for_hosts(&mut self) {
-        let now = self.now;
-        let mut useful = BTreeSet::new();
-        for (file, download) in &mut self.swarm.downloads {
-            if !matches!(download.stage, Stage::List(..) | Stage::Fetching) {
-                continue;
-            }
-            let Some(picker) = self.swarm.choice.picker(file) else { continue };
-            let before = useful.len();
-            let hosts = picker.hosts().filter(|host| picker.helps(host));
-            useful.extend(hosts);
-            let hostless = useful.len() == before && !picker.hosts().any(|h| picker.helps(&h));
-            let since = download.hostless_since.take();
-            download.hostless_since = hostless.then(|| since.unwrap_or(now));
-        }
-        for host in useful {
-            self.want_lanes(host);
-        }
-    }
-
-    /// Asks a host for each list that is missing, and another one when that takes long.
-    fn ask_for_lists(&mut self) {
-        let now = self.now;
-        let missing: Vec<_> = self
-            .swarm
-            .downloads
-            .iter()
-            .filter(|(_, download)| {
-                let Stage::List(lanes, at) = &download.stage else { return false };
-                lanes.is_empty() || now.since(*at) >= LIST_MS
-            })
-            .map(|(file, download)| (*file, download.turn))
-            .collect();
-        for (file, turn) in missing {
-            let Some(picker) = self.swarm.choice.picker(&file) else { continue };
-            let Some(download) = self.swarm.downloads.get(&file) else { continue };
-            let Stage::List(lanes, _) = &download.stage else { continue };
-            let asked: BTreeSet<_> =
-                lanes.iter().filter_map(|conn| self.member_of(*conn)).collect();
-            let limits = self.limits();
-            let lane = picker
-                .hosts()
-                .filter(|host| !asked.contains(host))
-                .find_map(|host| self.swarm.choice.free_lane(&host, now, limits));
-            let (Some(conn), Some(download)) = (lane, self.swarm.downloads.get_mut(&file)) else {
-                continue;
-            };
-            if let Stage::List(lanes, at) = &mut download.stage {
-                lanes.insert(conn);
-                *at = now;
-            }
-            self.swarm.choice.ask_list(conn, file, now);
-            self.effect(Effect::FetchList { file, turn, conn });
-        }
-    }
-
-    /// What an error says of the lane over which it came.
-    fn lane_suffers(&mut self, conn: ConnId, error: Option<&FetchError>) {
-        match error {
-            Some(FetchError::Busy) => self.swarm.choice.rest(conn, self.now),
-            // It must not be chosen again, however long the news of its end takes.
-            Some(FetchError::Lane) => self.drop_lane(conn),
-            _ => {}
-        }
-    }
-
-    fn drop_lane(&mut self, conn: ConnId) {
-        self.swarm.choice.closed(conn);
-        if let Some(member) = self.member_of(conn)
-            && self.conns.remove(&conn).is_some()
-        {
-            self.effect(Effect::Close { conn });
-            self.lane_down(conn, member);
-        }
-    }
-
     // The end of stdin, `transfers`, time.
 
     /// Fails downloads that had no host for too long, if somebody waits for them: a command of a
     /// pipe or, since `ending`, the end of stdin. True while some go on.
     pub(super) fn fail_hostless(&mut self, ending: Option<Millis>) -> bool {
+        self.fail_stopped(ending);
         let no_host_ms = self.limits().no_host_ms;
         let lost: Vec<_> = self
             .swarm
@@ -570,6 +477,7 @@ impl Router {
                 bytes_per_second: download.rate,
                 hosts: self.swarm.choice.hosts_in_use(file),
                 to: None,
+                waiting: matches!(download.stage, Stage::Waiting(_)),
             })
             .collect();
         for ((member, file), served) in &self.sharing.served {
@@ -583,6 +491,7 @@ impl Router {
                     bytes_per_second: served.bytes.saturating_mul(1000) / took_ms,
                     hosts: 0,
                     to: Some(self.who(member)),
+                    waiting: false,
                 });
             }
         }
@@ -591,6 +500,7 @@ impl Router {
 
     pub(super) fn swarm_timers(&mut self) {
         self.fail_hostless(None);
+        self.look_again();
         let files: Vec<_> = self
             .swarm
             .downloads
@@ -605,28 +515,16 @@ impl Router {
     }
 
     pub(super) fn swarm_deadlines(&self, earliest: &mut Earliest) {
-        for (file, download) in &self.swarm.downloads {
+        for download in self.swarm.downloads.values() {
             if download.stage == Stage::Fetching && download.bytes_done() > download.told_bytes {
                 earliest.at(download.told.plus(PROGRESS_MS));
-            }
-            if let Stage::List(lanes, at) = &download.stage
-                && !lanes.is_empty()
-            {
-                // Only while there is somebody else to ask; a lane that opens is an event.
-                let asked = lanes.len();
-                let hosts = self.swarm.choice.picker(file).map_or(0, |p| p.hosts().count());
-                let due = at.plus(LIST_MS);
-                if hosts > asked && due > self.now {
-                    earliest.at(due);
-                }
             }
             if let (Some(since), false) = (download.hostless_since, download.patient) {
                 earliest.at(since.plus(self.limits().no_host_ms));
             }
         }
-        if !self.swarm.downloads.is_empty() {
-            self.swarm.choice.deadlines(earliest);
-        }
+        self.schedule_deadlines(earliest);
         self.lane_deadlines(earliest);
+        self.waiting_deadlines(earliest);
     }
 }

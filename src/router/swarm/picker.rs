@@ -61,6 +61,8 @@ pub struct Picker {
     urgent: Range<u32>,
     /// What comes can be verified: the list of hashes is here.
     listed: bool,
+    /// What comes cannot be written for now.
+    paused: bool,
 }
 
 impl Picker {
@@ -79,6 +81,7 @@ impl Picker {
             banned: BTreeSet::new(),
             urgent: 0..0,
             listed: false,
+            paused: false,
         }
     }
 
@@ -164,10 +167,20 @@ impl Picker {
         }
     }
 
-    /// Nothing more is taken from `host`.
-    pub fn ban(&mut self, host: MemberId) {
+    /// Nothing more is taken from `host`; false if that was so already.
+    pub fn ban(&mut self, host: MemberId) -> bool {
         self.lost(&host);
-        self.banned.insert(host);
+        self.banned.insert(host)
+    }
+
+    /// Nothing is asked for until this is taken back.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Chunks that are neither here nor asked of anybody.
+    pub fn free(&self) -> impl Iterator<Item = u32> + '_ {
+        self.free.iter()
     }
 
     /// Moves a chunk one level: one host fewer has it, or one more.
@@ -242,7 +255,7 @@ impl Picker {
     /// have, ties broken at random. What only this host has it chooses itself.
     #[must_use]
     pub fn next(&self, host: &MemberId, now: Millis, rng: &mut Rng) -> Option<Want> {
-        let source = self.sources.get(host).filter(|_| self.listed)?;
+        let source = self.sources.get(host).filter(|_| self.listed && !self.paused)?;
         let mut urgent = self.urgent.clone();
         if let Some(chunk) = urgent.find(|c| self.free.has(*c) && self.has(host, *c)) {
             return Some(Want::Chunk(chunk));
