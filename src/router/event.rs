@@ -13,6 +13,7 @@ use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, R
 use super::message::{Hello, KeyMark, Message, Refusal};
 use super::notice::{Failure, Notice};
 use super::signed::SignedRecord;
+use super::swarm::picker::Want;
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::room_key::RoomKey;
 use crate::crypto::{lock::Lock, password::Password};
@@ -214,21 +215,30 @@ pub enum Event {
         /// Verified chunks on disk, now that there is something to verify them against.
         result: Result<Bitmap, FetchError>,
     },
-    /// [`Effect::Fetch`] is done.
-    ChunkFetched {
+    /// The host chose a chunk ([`Want::Pick`]); it is on its way.
+    ChunkPicked {
         /// The file.
         file: FileId,
         /// Which opening.
         turn: u64,
-        /// The lane it came over.
+        /// The lane.
         conn: ConnId,
         /// The chunk.
         chunk: u32,
-        /// Bytes that came over the network.
-        bytes: u64,
-        /// Verified and written, or why not.
-        result: Result<(), FetchError>,
     },
+    /// A part of a chunk came; told now and then while a chunk takes long.
+    ChunkCame {
+        /// The file.
+        file: FileId,
+        /// The lane.
+        conn: ConnId,
+        /// The chunk.
+        chunk: u32,
+        /// Bytes since this was last told.
+        bytes: u64,
+    },
+    /// [`Effect::Fetch`] is done.
+    ChunkFetched(Fetched),
     /// [`Effect::FinishPart`] is done.
     PartFinished {
         /// The file.
@@ -254,6 +264,25 @@ pub enum Event {
         /// Bytes sent.
         bytes: u64,
     },
+}
+
+/// What became of [`Effect::Fetch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The file.
+    pub file: FileId,
+    /// Which opening.
+    pub turn: u64,
+    /// The lane it came over.
+    pub conn: ConnId,
+    /// The chunk; `None` when the host was to choose and did not.
+    pub chunk: Option<u32>,
+    /// Bytes that came over the network.
+    pub bytes: u64,
+    /// Those of them that [`Event::ChunkCame`] did not tell.
+    pub more: u64,
+    /// Verified and written, or why not.
+    pub result: Result<(), FetchError>,
 }
 
 /// How a connection ended.
@@ -500,8 +529,29 @@ pub enum Effect {
         turn: u64,
         /// The lane.
         conn: ConnId,
+        /// What to ask for.
+        want: Want,
+    },
+    /// A member does not need a chunk any more that it asked for: it need not be sent.
+    Spare {
+        /// The member.
+        member: MemberId,
+        /// The file.
+        file: FileId,
         /// The chunk.
         chunk: u32,
+    },
+    /// So many bytes of files may pass in a second; chat is never limited.
+    Limit {
+        /// Towards others; otherwise what is fetched.
+        up: bool,
+        /// Bytes per second; `None`: as fast as it goes.
+        bytes_per_second: Option<u64>,
+    },
+    /// A member is not linked any more: what it was sent, others can have from us only.
+    ForgetServed {
+        /// The member.
+        member: MemberId,
     },
     /// Every chunk is verified: put the file in place under a name.
     FinishPart {

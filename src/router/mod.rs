@@ -33,7 +33,7 @@ mod repair;
 mod room;
 mod roster;
 mod sharing;
-mod swarm;
+pub mod swarm;
 mod waits;
 
 use core::net::{IpAddr, SocketAddr};
@@ -198,9 +198,13 @@ impl Router {
             Event::ListFetched { file, turn, conn, result } => {
                 self.list_fetched(file, turn, conn, result);
             }
-            Event::ChunkFetched { file, turn, conn, chunk, bytes, result } => {
-                self.chunk_fetched(file, turn, conn, chunk, bytes, result);
+            Event::ChunkPicked { file, turn, conn, chunk } => {
+                self.chunk_picked(file, turn, conn, chunk);
             }
+            Event::ChunkCame { file, conn, chunk, bytes } => {
+                self.chunk_came(file, conn, chunk, bytes);
+            }
+            Event::ChunkFetched(fetched) => self.chunk_fetched(fetched),
             Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
             Event::SourceChecked { file, intact } => self.source_checked(file, intact),
             Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use klatch::files::merkle;
 use klatch::router::bitmap::Bitmap;
 use klatch::router::event::{DiskError, Hashed, PartState};
-use klatch::router::ids::{Digest32, FileId};
+use klatch::router::ids::{Digest32, FileId, MemberId};
 use klatch::router::notice::{Code, Failure};
+use klatch::router::swarm::sent::{Picked, Sent};
 
 /// A file, whole or in parts.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,7 @@ pub struct Stored {
 }
 
 /// Everything that survives a crash.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Disk {
     /// Files by content.
     pub files: BTreeMap<FileId, Stored>,
@@ -40,6 +41,10 @@ pub struct Disk {
     pub open: BTreeMap<FileId, u64>,
     /// Finished hash jobs.
     pub jobs: BTreeMap<u64, FileId>,
+    /// What members asked for and need no more.
+    pub spared: BTreeSet<(MemberId, FileId, u32)>,
+    /// What was sent to whom.
+    pub sent: BTreeMap<FileId, Sent>,
 }
 
 /// What a chunk of a file holds.
@@ -54,6 +59,8 @@ impl Disk {
         self.serving.clear();
         self.open.clear();
         self.jobs.clear();
+        self.sent.clear();
+        self.spared.clear();
     }
 
     /// Hashes the first of these paths that exists.
@@ -116,6 +123,15 @@ impl Disk {
         }
         let held = self.files.get(file)?.chunks.get(chunk as usize).copied().flatten()?;
         Some(if self.lies { !held } else { held })
+    }
+
+    /// What a host sends of those that a member wants.
+    pub fn pick(&mut self, file: &FileId, member: MemberId, of: &Bitmap) -> Picked {
+        let held: Vec<_> = of.iter().map(|chunk| self.chunk(file, chunk).is_some()).collect();
+        let held: BTreeSet<u32> =
+            of.iter().zip(held).filter(|(_, held)| *held).map(|(chunk, _)| chunk).collect();
+        let sent = self.sent.entry(*file).or_insert_with(|| Sent::new(of.len()));
+        sent.pick(member, of, |chunk| held.contains(&chunk))
     }
 
     /// Whether the list of chunk hashes can be had here.

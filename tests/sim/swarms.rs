@@ -52,7 +52,7 @@ fn members_help_each_other() {
     }
     for node in others {
         let (bytes, hosts) = fetched(&world, node)[0];
-        assert_eq!(bytes, 100 * MIB);
+        assert!((100 * MIB..=102 * MIB).contains(&bytes), "{bytes}");
         assert!(hosts > 1, "a member still downloading serves what it has");
     }
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::content::Content;
+use super::fetching::Fetching;
 use super::owed::Owed;
 use super::{Download, Lane, Shared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::stamp;
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
-use crate::router::event::{DiskError, Event, FetchError, PartState};
+use crate::router::event::{DiskError, Event, FetchError, Fetched, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};
+use crate::router::swarm::picker::Want;
 
 /// [`crate::router::event::Effect::OpenPart`].
 #[derive(Debug, Clone, Copy)]
@@ -77,25 +79,33 @@ impl Transfers {
         submitted.err().map(|_| answer(Err(FetchError::Busy)))
     }
 
-    pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, chunk: u32) -> Option<Event> {
-        let answer =
-            move |bytes, result| Event::ChunkFetched { file, turn, conn, chunk, bytes, result };
+    pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, want: Want) -> Option<Event> {
+        let chunk = match &want {
+            Want::Chunk(chunk) => Some(*chunk),
+            Want::Pick(_) => None,
+        };
+        let failed = move |error| {
+            let result = Err(error);
+            Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result })
+        };
         let (content, lane) = match self.shared.fetchable(file, turn, conn) {
             Ok(fetchable) => fetchable,
-            Err(error) => return Some(answer(0, Err(error))),
+            Err(error) => return Some(failed(error)),
         };
         let shared = Arc::clone(&self.shared);
         let submitted = self.fetching.submit(move |buffer| {
-            let owed = Owed::new(&shared.host.inbox, answer(0, Err(FetchError::Lane)));
+            let inbox = &shared.host.inbox;
+            let owed = Owed::new(inbox, failed(FetchError::Lane));
             match content.served() {
                 Some(served) if content.is_for(turn) => {
-                    let fetched = fetching::chunk(&content, served, &lane, chunk, buffer);
-                    owed.pay(answer(fetched.bytes, fetched.result));
+                    let (content, lane) = (&*content, &*lane);
+                    let fetching = Fetching { content, served, lane, inbox, conn, turn };
+                    owed.pay(Event::ChunkFetched(fetching.run(want, buffer)));
                 }
-                _ => owed.pay(answer(0, Err(fetching::not_open()))),
+                _ => owed.pay(failed(fetching::not_open())),
             }
         });
-        submitted.err().map(|_| answer(0, Err(FetchError::Busy)))
+        submitted.err().map(|_| failed(FetchError::Busy))
     }
 
     pub(super) fn finish_part(&self, file: FileId, turn: u64, name: String) -> Option<Event> {

@@ -19,8 +19,9 @@ use crate::crypto::noise::Handshake;
 use crate::files::disk::{Disk, SystemDisk};
 use crate::limits::Limits;
 use crate::net::stream::Channel;
-use crate::router::event::{Closed, Effect, Event, FetchError, Hashed, PartState};
+use crate::router::event::{Closed, Effect, Event, FetchError, Fetched, Hashed, PartState};
 use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::swarm::picker::Want;
 use crate::thread::{STACK_SMALL_BYTES, spawn};
 
 const TURN: u64 = 1;
@@ -91,14 +92,17 @@ impl Node {
     }
 
     fn fetch(&self, file: FileId, conn: ConnId, chunk: u32) {
-        if let Some(event) = self.perform(Effect::Fetch { file, turn: TURN, conn, chunk }) {
+        let want = Want::Chunk(chunk);
+        if let Some(event) = self.perform(Effect::Fetch { file, turn: TURN, conn, want }) {
             panic!("{event:?}");
         }
     }
 
     fn fetched(&self) -> (u32, u64, Result<(), FetchError>) {
         self.find(|event| match event {
-            Event::ChunkFetched { chunk, bytes, result, .. } => Some((chunk, bytes, result)),
+            Event::ChunkFetched(Fetched { chunk, bytes, result, .. }) => {
+                Some((chunk.unwrap(), bytes, result))
+            }
             _ => None,
         })
     }
@@ -141,7 +145,7 @@ impl Node {
         }
         while open > 0 {
             let (conn, result) = self.find(|event| match event {
-                Event::ChunkFetched { conn, result, .. } => Some((conn, result)),
+                Event::ChunkFetched(Fetched { conn, result, .. }) => Some((conn, result)),
                 _ => None,
             });
             result.unwrap();

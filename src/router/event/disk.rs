@@ -41,6 +41,8 @@ pub enum FetchError {
     NotHeld,
     /// It does not fit its hash: the host lied or its copy is damaged.
     Bad,
+    /// The host was to choose, and has sent each of these chunks to somebody already.
+    Elsewhere,
     /// This computer could not write it.
     Disk(DiskError),
     /// No thread could be had.

@@ -5,6 +5,9 @@
 //! only a disk that takes them will take what comes next. What is verified is served meanwhile.
 //! Absent is the disk itself; the shell tries it.
 
+use std::collections::BTreeSet;
+
+use super::picker::Picker;
 use super::{Download, Router, Stage};
 use crate::router::event::{DiskError, Effect};
 use crate::router::ids::FileId;
@@ -72,7 +75,7 @@ impl Router {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         let step = match &download.stage {
             Stage::Opening => Step::Open,
-            Stage::List(_) => Step::List,
+            Stage::List(..) => Step::List,
             Stage::Fetching => Step::Fetch,
             Stage::Finishing => Step::Finish,
             Stage::Waiting(waiting) if waiting.look_at.is_none() => waiting.step,
@@ -80,6 +83,7 @@ impl Router {
         };
         let look_at = Some(now.plus(look_ms));
         download.stage = Stage::Waiting(Waiting { step, failure: failure.clone(), look_at });
+        self.swarm.choice.pause(&file, true);
         download.hostless_since = None;
         download.rate = 0;
         let stops = &mut download.stops;
@@ -107,8 +111,11 @@ impl Router {
         match result {
             Err(error) => self.disk_failed(file, error),
             Ok(()) => {
-                download.stage =
-                    if step == Step::List { Stage::List(None) } else { Stage::Fetching };
+                download.stage = match step {
+                    Step::List => Stage::List(BTreeSet::new(), Millis(0)),
+                    _ => Stage::Fetching,
+                };
+                self.swarm.choice.pause(&file, false);
                 self.relieve(file);
             }
         }
@@ -143,10 +150,9 @@ impl Router {
         let (now, look_ms) = (self.now, self.limits().disk_look_ms);
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         let Stage::Waiting(waiting) = &mut download.stage else { return };
-        let chunks: Vec<u32> = (0..download.held.len())
-            .filter(|chunk| !download.held.has(*chunk) && !download.in_flight.contains_key(chunk))
-            .take(LOOK_CHUNKS)
-            .collect();
+        let picker = self.swarm.choice.picker(&file);
+        let chunks: Vec<u32> =
+            picker.into_iter().flat_map(Picker::free).take(LOOK_CHUNKS).collect();
         let (step, turn) = (waiting.step, download.turn);
         if chunks.is_empty() && matches!(step, Step::List | Step::Fetch) {
             // All that is missing is on its way, and will show how the disk is.
