@@ -1,5 +1,7 @@
 //! One host at the other end of a long and narrow way.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +17,8 @@ const FILE_BYTES: u64 = 256 << 20;
 /// 100 Mbit/s, and 200 ms there and back.
 const WAY: Way =
     Way { bytes_per_s: 12.5e6, delay: Duration::from_millis(100), crawls_after: u64::MAX };
+/// How long raw TCP is measured.
+const RAW: Duration = Duration::from_secs(3);
 /// Until the transfer has found its speed.
 const STARTING: Duration = Duration::from_secs(5);
 /// What it must fill of the link from then on.
@@ -22,6 +26,8 @@ const OF_LINK: f64 = 0.90;
 
 /// The rate, once it has been found, over that of the link.
 pub(crate) fn far(options: &Options, report: &mut Report) -> Result<()> {
+    let raw = raw_rate()?;
+    report.note("raw TCP through the same relay", rate(1, 1.0 / raw));
     let source = Source::random(FILE_BYTES)?;
     let mut rates = Vec::new();
     for _ in 0..options.rounds(3) {
@@ -33,6 +39,26 @@ pub(crate) fn far(options: &Options, report: &mut Report) -> Result<()> {
     report.note("200 ms away at 100 Mbit/s, after 5 s", rate(1, 1.0 / bytes_per_s));
     report.at_least("the same over the link", bytes_per_s / WAY.bytes_per_s, OF_LINK, percent);
     Ok(())
+}
+
+/// Bytes in a second that come out of the relay when somebody pushes them in: it holds up nobody
+/// more than it says.
+fn raw_rate() -> Result<f64> {
+    let source = TcpListener::bind("127.0.0.1:0")?;
+    let relay = Relay::start(source.local_addr()?, WAY)?;
+    let mut sink = TcpStream::connect(relay.addr)?;
+    let (mut pushing, _) = source.accept()?;
+    std::thread::spawn(move || {
+        let zeros = vec![0; 1 << 20];
+        while pushing.write_all(&zeros).is_ok() {}
+    });
+    let mut buffer = vec![0; 1 << 20];
+    sink.read_exact(&mut buffer)?;
+    let (began, mut bytes) = (Instant::now(), 0);
+    while began.elapsed() < RAW {
+        bytes += sink.read(&mut buffer)?;
+    }
+    Ok(bytes as f64 / began.elapsed().as_secs_f64())
 }
 
 /// Bytes in a second that are fetched and verified after the beginning.

@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod chat;
 mod far;
 mod files;
 #[path = "../floor/mod.rs"]
@@ -48,6 +49,7 @@ const FIGURES: &[Figure] = &[
     ("swarm8", |options, report| swarm::one_seed(8, options, report)),
     ("hosts4", swarm::four_hosts),
     ("far", far::far),
+    ("chat", chat::chat),
     ("memory", |_, report| transfer::memory(report)),
 ];
 
