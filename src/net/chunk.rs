@@ -15,11 +15,13 @@ use super::lane::{
     violation,
 };
 use super::stream::{Channel, RecvHalf, SendHalf};
+use super::throttle::Throttle;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::router::event::{Closed, FetchError};
 
-/// A host that sends slower is given up, after the lane's patience: others may have the chunk.
-const LEAST_BYTES_PER_S: u32 = 16 * 1024;
+/// A host that sends slower is given up, after the lane's patience. Those that are merely slow are
+/// the business of the choice: they may be all there is.
+const LEAST_BYTES_PER_S: u32 = 1024;
 
 /// A lane over which this side asks. Shared by the threads that ask.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub struct FetchLane {
     turned: Box<[Condvar]>,
     /// For the thread that watches over the lane.
     ended: Condvar,
+    throttle: Arc<Throttle>,
     socket: Arc<TcpStream>,
 }
 
@@ -55,7 +58,7 @@ impl FetchLane {
     /// Begins to fetch over `channel`, with up to `most` requests unanswered. The lane ends when a
     /// record that is due takes longer than `patience`.
     #[must_use]
-    pub fn new(channel: Channel, most: usize, patience: Duration) -> Self {
+    pub fn new(channel: Channel, most: usize, patience: Duration, throttle: Arc<Throttle>) -> Self {
         let socket = Arc::clone(channel.socket());
         let (sender, mut receiver) = channel.split();
         receiver.set_read_ahead(BATCH_BYTES);
@@ -69,6 +72,7 @@ impl FetchLane {
             turns: Mutex::new(turns),
             turned: (0..most).map(|_| Condvar::new()).collect(),
             ended: Condvar::new(),
+            throttle,
             socket,
         }
     }
@@ -90,10 +94,11 @@ impl FetchLane {
                 return Err(FetchError::Busy);
             }
             turns.next += 1;
-            Ticket { lane: self, number: turns.next - 1, request, waited: false }
+            Ticket { lane: self, number: turns.next - 1, request: Some(request), waited: false }
         };
+        let bytes = ticket.request.as_ref().map(Request::to_bytes).unwrap_or_default();
         // Sent under the lock of the sender: tickets and requests are in the same order.
-        if let Err(error) = sender.send(&request.to_bytes()) {
+        if let Err(error) = sender.send(&bytes) {
             self.close(closed_by_send(error));
             return Err(FetchError::Lane);
         }
@@ -175,17 +180,18 @@ impl FetchLane {
 pub struct Ticket<'a> {
     lane: &'a FetchLane,
     number: u64,
-    request: Request,
+    request: Option<Request>,
     waited: bool,
 }
 
 impl<'a> Ticket<'a> {
-    /// Waits for the answer to begin. The host must have `bytes` bytes to send.
+    /// Waits for the answer to begin. The host must have as many bytes to send as `length` says
+    /// of the chunk that it sends (0 for the list).
     ///
     /// # Errors
-    /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also of a file that changed) and
-    /// [`FetchError::Busy`].
-    pub fn wait(mut self, bytes: u64) -> Result<Answer<'a>, FetchError> {
+    /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also of a file that changed),
+    /// [`FetchError::Busy`] and [`FetchError::Elsewhere`].
+    pub fn wait(mut self, length: impl Fn(u32) -> u64) -> Result<Answer<'a>, FetchError> {
         let lane = self.lane;
         let mut turns = lane.lock();
         loop {
@@ -202,8 +208,11 @@ impl<'a> Ticket<'a> {
         self.waited = true;
         let receiver = lane.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let due = Instant::now() + lane.patience;
-        let mut answer = Answer { lane, receiver, due, left: bytes, ended: false };
-        answer.begin(&self.request)?;
+        let mut answer = Answer { lane, receiver, due, chunk: 0, left: 0, ended: false };
+        match self.request.take() {
+            Some(request) => answer.begin(&request, length)?,
+            None => return Err(FetchError::Lane),
+        }
         Ok(answer)
     }
 }
@@ -223,11 +232,18 @@ pub struct Answer<'a> {
     receiver: MutexGuard<'a, RecvHalf>,
     /// When the next record must be there.
     due: Instant,
+    chunk: u32,
     left: u64,
     ended: bool,
 }
 
 impl Answer<'_> {
+    /// The chunk that comes; 0 for the list.
+    #[must_use]
+    pub fn chunk(&self) -> u32 {
+        self.chunk
+    }
+
     /// Bytes that are still to come.
     #[must_use]
     pub fn left(&self) -> u64 {
@@ -248,30 +264,39 @@ impl Answer<'_> {
                 self.ended = true;
                 return Err(FetchError::NotHeld);
             }
-            let Some(left) = self.left.checked_sub(record.len() as u64) else {
+            let record_bytes = record.len();
+            let Some(left) = self.left.checked_sub(record_bytes as u64) else {
                 return Err(self.lane.fail(violation("more bytes than the chunk has")));
             };
             self.left = left;
             out.extend_from_slice(record);
+            // The host is not to blame for our own limit.
+            self.due += self.lane.throttle.take(record_bytes);
+            if self.lane.throttle.is_limited() {
+                break;
+            }
         }
         self.ended = self.left == 0;
         Ok(())
     }
 
-    fn begin(&mut self, request: &Request) -> Result<(), FetchError> {
+    fn begin(&mut self, request: &Request, length: impl Fn(u32) -> u64) -> Result<(), FetchError> {
         let record = self.lane.record(&mut self.receiver, &mut self.due, HEADER_BYTES)?;
         let header = Header::from_bytes(record);
-        let Some(header) = header.filter(|header| header.request == *request) else {
+        let Some(header) = header.filter(|header| request.is_answered_by(header)) else {
             return Err(self.lane.fail(violation("no answer to what was asked")));
         };
-        let expected = if header.status == Status::Ok { self.left } else { 0 };
+        let expected = if header.status == Status::Ok { length(header.chunk) } else { 0 };
         if header.bytes != expected {
             return Err(self.lane.fail(violation("an answer of a wrong length")));
         }
+        self.chunk = header.chunk;
+        self.left = expected;
         self.ended = expected == 0;
         match header.status {
             Status::Ok => Ok(()),
             Status::Busy => Err(FetchError::Busy),
+            Status::Elsewhere => Err(FetchError::Elsewhere),
             Status::NotHeld | Status::Changed => Err(FetchError::NotHeld),
         }
     }

@@ -71,6 +71,7 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
     }
     let rows = list.iter().map(|line| {
         let whence = match &line.to {
+            _ if line.waiting => "waits for the disk".to_owned(),
             Some(to) if !line.download => format!("to {}", nick(to)),
             _ => format!("from {}", counted(line.hosts, "member")),
         };

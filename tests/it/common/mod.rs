@@ -9,9 +9,11 @@ mod relay;
 #[path = "../../../src/ui/schema_tests.rs"]
 pub(crate) mod schema;
 pub(crate) mod shape;
+mod tap;
 
 pub(crate) use alone::{alone, is_alone};
 pub(crate) use content::{Folder, content, root, same};
 pub(crate) use peer::{Options, Peer, has_joined, join, room};
 pub(crate) use program::{DEADLINE, Program};
 pub(crate) use relay::relay;
+pub(crate) use tap::Tap;
