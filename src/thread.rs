@@ -51,7 +51,8 @@ where
 }
 
 /// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer
-/// of notices and that of answers, the resolver, the signal handlers'. There is no other.
+/// of notices and that of answers, the one that wakes the line editor, the resolver, the signal
+/// handlers'. There is no other, and tests/tidy.rs has their names.
 ///
 /// # Errors
 /// When the system cannot start another thread.

@@ -103,6 +103,27 @@ fn threads_begin_in_one_module_and_channels_are_bounded() {
     }
 }
 
+/// Threads that may be busy for ever when everything else has ended: those that read and write
+/// stdin and stdout, the one that wakes the line editor through its external printer, the
+/// resolver, and those of signals.
+const NEVER_JOINED: [&str; 7] =
+    ["answers", "leaving", "printer", "resolver", "signals", "stdin", "waker"];
+
+#[test]
+fn every_thread_is_joined_but_those_that_nothing_can_wake() {
+    let mut found = std::collections::BTreeSet::new();
+    for (path, text) in rust_files("src") {
+        if path == Path::new("src/thread.rs") {
+            continue;
+        }
+        for call in program(&text).split("spawn_exempt(").skip(1) {
+            let name = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+            found.insert(name.unwrap_or_else(|| panic!("{}: no name", path.display())).to_owned());
+        }
+    }
+    assert_eq!(found.iter().collect::<Vec<_>>(), NEVER_JOINED.iter().collect::<Vec<_>>());
+}
+
 #[test]
 fn files_are_short_and_lines_fit() {
     for dir in ["src", "tests"] {

@@ -22,6 +22,7 @@ mod report;
 mod start;
 mod swarm;
 mod transfer;
+mod typing;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,7 @@ const FIGURES: &[Figure] = &[
     ("links", |_, report| links::hundred(report)),
     ("message", |_, report| messages::round_trip(report)),
     ("room", |_, report| messages::receipts(report)),
+    ("typing", |_, report| typing::echo(report)),
     ("transfer", transfer::transfer),
     ("peers", peers::peers),
     ("swarm4", |options, report| swarm::one_seed(4, options, report)),

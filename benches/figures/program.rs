@@ -1,5 +1,6 @@
 //! klatch as a program: started, told commands, listened to, and weighed.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,6 +14,12 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(120);
 /// Events that may wait to be read.
 const EVENTS: usize = 4_096;
+
+/// The program to measure: the one that was built, unless `KLATCH_BIN` names another.
+pub(crate) fn binary() -> OsString {
+    let built = || env!("CARGO_BIN_EXE_klatch").into();
+    std::env::var_os("KLATCH_BIN").unwrap_or_else(built)
+}
 
 /// A running klatch that speaks JSON. It is ended when dropped.
 pub(crate) struct Program {
@@ -32,8 +39,7 @@ impl Program {
     /// The same, listening at another place, with what stands before it, such as `nsenter …`.
     pub(crate) fn start_within(wrapper: &[&str], listen: &str, options: &[&str]) -> Result<Self> {
         let began = Instant::now();
-        let built = || env!("CARGO_BIN_EXE_klatch").into();
-        let program = std::env::var_os("KLATCH_BIN").unwrap_or_else(built);
+        let program = binary();
         let mut command = match wrapper.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);

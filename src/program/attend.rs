@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::failures::{self, Failures};
 use super::input::{Ended, NOBODY, Source, Stdin};
@@ -62,7 +62,13 @@ pub(super) fn attend(
         }
     };
     let (turns, answers) = bounded(TURNS);
-    let (interrupt, interrupts) = bounded(1);
+    let (interrupt, interrupts) = match &tty {
+        Some(_) => {
+            let (interrupt, interrupts) = bounded(1);
+            (Some(interrupt), interrupts)
+        }
+        None => (None, never()),
+    };
     let awaited = Arc::new(AtomicU64::new(NOBODY));
     let stdin = Stdin {
         interactive: is_interactive(settings),
@@ -99,7 +105,6 @@ pub(super) fn attend(
     };
     let signals = {
         let awaited = Arc::clone(&awaited);
-        let interrupt = tty.clone().map(|_| interrupt);
         let taken = move || is_taken(interrupt.as_ref(), &awaited);
         let restore = tty.clone();
         let last = move || restore.iter().for_each(Tty::restore);

@@ -9,8 +9,8 @@ use crate::router::text::{Untrusted, is_control, is_format};
 
 /// Names and offers that are remembered.
 const KNOWN_MAX: usize = 1_024;
-/// Candidates of one completion.
-const CANDIDATES_MAX: usize = 512;
+/// Candidates that are worth a list.
+const CANDIDATES_MAX: usize = 100;
 
 /// What the room has that can be named.
 #[derive(Debug, Default)]
@@ -85,7 +85,15 @@ impl Known {
     #[must_use]
     pub fn complete(&self, head: &str, places: &impl Places) -> (usize, Vec<Candidate>) {
         let (start, mut candidates) = self.candidates(head, places);
-        candidates.truncate(CANDIDATES_MAX);
+        if candidates.len() > CANDIDATES_MAX {
+            // Too many to read; what all of them begin with is still worth having.
+            let common = common_start(&candidates);
+            let is_more = common.len() > head.len() - start;
+            candidates.clear();
+            if is_more {
+                candidates.push(Candidate { shown: common.clone(), replacement: common });
+            }
+        }
         (start, candidates)
     }
 
@@ -128,6 +136,16 @@ impl Known {
     fn names(&self, prefix: &str, behind: &str) -> Vec<Candidate> {
         starting_with(self.members.iter().map(|(_, name)| name.clone()), prefix, behind)
     }
+}
+
+fn common_start(candidates: &[Candidate]) -> String {
+    let mut words = candidates.iter().map(|candidate| candidate.replacement.as_str());
+    let first = words.next().unwrap_or_default();
+    let length = words.fold(first.len(), |length, word| {
+        let same = first.char_indices().zip(word.chars()).take_while(|((_, a), b)| a == b);
+        same.last().map_or(0, |((at, c), _)| at + c.len_utf8()).min(length)
+    });
+    first.get(..length).unwrap_or_default().to_owned()
 }
 
 fn commands(prefix: &str, behind: &str) -> Vec<Candidate> {
@@ -238,6 +256,25 @@ mod tests {
     fn completed(known: &Known, head: &str) -> Vec<String> {
         let (start, found) = known.complete(head, &Disk);
         found.into_iter().map(|c| head[..start].to_owned() + &c.replacement).collect()
+    }
+
+    #[test]
+    fn too_many_candidates_become_what_they_have_in_common() {
+        struct Full;
+        impl Places for Full {
+            fn folder(&self, _: &str) -> Vec<(String, bool)> {
+                (0..1_000).map(|number| (format!("photo-{number:04}.jpg"), false)).collect()
+            }
+            fn hosts(&self) -> Vec<String> {
+                Vec::new()
+            }
+        }
+        let known = Known::default();
+        let found = |head: &str| known.complete(head, &Full).1;
+        assert_eq!(found("send p")[0].replacement, "photo-0");
+        assert!(found("send photo-0").is_empty());
+        assert_eq!(found("send photo-00").len(), 100);
+        assert_eq!(found("send photo-001").len(), 10);
     }
 
     #[test]

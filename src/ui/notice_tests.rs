@@ -149,7 +149,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::Members { list: vec![line(text, text), line("bob", "")] },
         Notice::Words { member: member(text, text), words: "one two".into() },
         Notice::MemberVerified { member: member(text, text) },
-        Notice::Doctor { list: vec![Finding::good(text), Finding::bad(text, text)] },
+        Notice::Doctor { list: vec![Finding::good(text), Finding::bad(text, "do this")] },
         Notice::Files { list: vec![files] },
         Notice::Transfers { list: vec![row] },
         Notice::CommandDone { line: 7, command: "connect" },
@@ -306,7 +306,7 @@ fn people_read_sentences() {
     assert_eq!(lines[2], "* you are in a locked room with ana now");
     assert_eq!(lines[4], "* ana joined");
     assert_eq!(lines[13], "* ana: 48 %, 11.2 MB/s from 3 members");
-    assert_eq!(lines[14], "* saved as ana (12.3 MB in 1.2 s from 1 member)");
+    assert_eq!(lines[14], "* saved as ana (12.3 MB in 1.2 s, 9.9 MB/s from 1 member)");
     assert_eq!(
         lines[19],
         "* 2 members here:\n\
@@ -314,7 +314,7 @@ fn people_read_sentences() {
          *   bob       since 14:05  3 ms  3f3f 3f3f"
     );
     assert!(lines[20].contains("\n*   one two\n"), "{}", lines[20]);
-    assert_eq!(lines[22], "* ok  ana\n* !!  ana\n*     ana");
+    assert_eq!(lines[22], "* ok  ana\n* !!  ana\n*     do this");
     assert_eq!(lines[23], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
     assert_eq!(lines[27], "error: ana");
     for silent in [8, 25, 28] {

@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(wrap("short", 20), "short");
         let text = "bob: the quick brown fox jumps over the lazy dog";
         let wrapped = wrap(text, 20);
-        assert_eq!(wrapped, "bob: the quick brown \n    fox jumps over \n    the lazy dog");
+        assert_eq!(wrapped, "bob: the quick \n    brown fox jumps \n    over the lazy \n    dog");
         // A forged line ends up indented.
         let forged = format!("eve: {}* bob left", " ".repeat(35));
         for row in wrap(&forged, 40).lines().skip(1) {

@@ -21,7 +21,9 @@ fn a_session_shows_every_event() {
     alice.done(&format!("send {}", large.display()));
     bob.done("wait file large.img");
     bob.done("download large.img");
-    for command in ["members", "files", "transfers", "help", "help connect"] {
+    bob.done("verify alice");
+    bob.done("verify alice same");
+    for command in ["members", "doctor", "files", "transfers", "help", "help connect"] {
         bob.say(command);
     }
     bob.refused("download nothing", "no_such_offer");
@@ -60,6 +62,11 @@ fn a_session_shows_every_event() {
         assert_eq!(peer.all(json!({"event": "stopped"})).len(), 1);
         assert_eq!(events.last().unwrap()["event"], "stopped", "it comes last");
     }
+    let mut published = crate::common::schema::Schema::published().events();
+    published.sort();
+    let mut known: Vec<_> = shape::names().collect();
+    known.sort_unstable();
+    assert_eq!(published, known, "the table here is the one that is published");
     let missing: Vec<_> = shape::names().filter(|name| !seen.contains(*name)).collect();
     // The bridge has tests of its own.
     assert_eq!(missing, ["bridge"]);
@@ -78,6 +85,8 @@ fn every_command_says_when_it_is_done_and_with_which_line() {
         ("members", "members"),
         ("files", "files"),
         ("transfers", "transfers"),
+        ("doctor", "doctor"),
+        ("verify bob", "verify"),
         ("wait 0", "wait"),
         ("name alicia", "name"),
         (&send, "send"),

@@ -16,6 +16,7 @@ mod nodes;
 mod partition;
 mod people;
 mod places;
+mod scripts;
 mod starting;
 mod strangers;
 mod swarm;

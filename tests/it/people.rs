@@ -96,6 +96,11 @@ fn masked(session: &str, folder: &Folder) -> String {
         if line.contains(" %, ") || line.starts_with("* reading ") {
             continue;
         }
+        if let Some(row) = member_row(&words) {
+            masked += &row;
+            continue;
+        }
+        let words = without_speed(words);
         let mut before = "";
         for word in &words {
             let plain = word.trim_end_matches([':', ',']);
@@ -117,6 +122,30 @@ fn masked(session: &str, folder: &Folder) -> String {
         masked.push('\n');
     }
     masked
+}
+
+/// A row of `members`: when it was linked, how fast it is and who it is differ.
+fn member_row(words: &[&str]) -> Option<String> {
+    let is_hex = |word: &&&str| word.len() == 4 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    if words.iter().filter(is_hex).count() != 4 {
+        return None;
+    }
+    let stays = |word: &&&str| !word.is_empty() && !is_hex(word) && !word.contains(':');
+    let words: Vec<&str> = words.iter().filter(stays).copied().collect();
+    let speed = words.iter().position(|word| *word == "ms").map_or(words.len(), |at| at - 1);
+    let row = words.get(..speed).unwrap_or_default().join(" ");
+    Some(row.trim_end_matches(" under").to_owned() + " FINGERPRINT\n")
+}
+
+/// A fetched file is fast or slow.
+fn without_speed(mut words: Vec<&str>) -> Vec<&str> {
+    if let Some(at) = words.iter().position(|word| word.ends_with("/s")) {
+        words.drain(at - 1..=at);
+    }
+    for word in &mut words {
+        *word = if *word == "s," { "s" } else { word };
+    }
+    words
 }
 
 /// A saved file without the time in its name.

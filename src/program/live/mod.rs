@@ -114,6 +114,7 @@ impl LiveOutput {
     /// Takes a notice in; whether enough is gathered to be shown.
     pub(super) fn hear(&mut self, notice: &Notice, now_ms: i64) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).hear(notice);
+        self.view.resize(columns());
         let pieces = self.view.hear(notice, now_ms);
         self.gather(pieces)
     }
@@ -257,5 +258,4 @@ impl LiveInput {
 }
 
 #[cfg(test)]
-#[path = "panic_tests.rs"]
 mod tests;

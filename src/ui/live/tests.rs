@@ -163,7 +163,7 @@ fn transfers_have_a_row_each_while_they_move() {
     };
     assert!(view.hear(&progress, NOON_MS).is_empty());
     let block = view.block();
-    assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf ━━━━╌╌╌╌╌╌╌╌╌╌╌╌ 25 % of 4.0 MB, 1.0…"]);
+    assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf ━━━━╌╌╌╌╌╌╌╌╌╌╌╌ 25 % of 4.0 MB, 1.0 MB…"]);
     assert!(width(&block[0]) < 60);
     view.resize(200);
     assert!(view.block()[0].ends_with("1.0 MB/s, 4 s left from 2 members"), "{:?}", view.block());

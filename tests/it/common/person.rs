@@ -77,6 +77,15 @@ impl Person {
         self.keys.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 
+    /// Empties the line being typed. What is typed in one go with Ctrl-C would be lost with it, as
+    /// on any terminal.
+    pub(crate) fn clears(&mut self) {
+        self.types(CTRL_C);
+        self.until("an empty line", |screen| {
+            screen.trim_end_matches('\n').rsplit('\n').next().is_some_and(|row| row.trim() == ">")
+        });
+    }
+
     /// What the screen shows.
     pub(crate) fn screen(&self) -> String {
         self.screen.screen().contents()

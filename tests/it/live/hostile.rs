@@ -54,7 +54,8 @@ fn t1_nothing_foreign_reaches_a_live_terminal() {
     says_goodbye(address, "that was all");
     alice.sees("that was all");
     alice.types("a\t");
-    alice.types(&format!("\x03quit{ENTER}"));
+    alice.clears();
+    alice.types(&format!("quit{ENTER}"));
     alice.ends();
     assert_only_ours(&alice.raw);
     let shown = String::from_utf8_lossy(&alice.raw).into_owned();

@@ -1,0 +1,168 @@
+//! For scripts: errands, what klatch prints about itself, and the scripts of docs/.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::common::person::Person;
+use crate::common::{Folder, Options, Peer, Program, content, same};
+
+fn printed(option: &[&str]) -> String {
+    let output = Program::command().args(option).output().unwrap();
+    assert!(output.status.success(), "{option:?}");
+    assert!(output.stderr.is_empty(), "{option:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_schema_that_is_printed_is_the_one_that_tests_hold_klatch_to() {
+    let schema: Value = serde_json::from_str(&printed(&["--json-schema"])).unwrap();
+    let known: Value =
+        serde_json::from_str(include_str!("../../src/ui/events.schema.json")).unwrap();
+    assert_eq!(schema, known);
+}
+
+#[test]
+fn help_man_page_and_completions_name_what_there_is() {
+    let man = printed(&["--man"]);
+    // Hyphens of options are escaped in a man page.
+    let plain = man.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "");
+    let help = printed(&["--help"]);
+    let mut talk =
+        Program::run("asked", ["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0"]);
+    talk.type_line("help");
+    talk.end();
+    let in_program = talk.lines.join("\n");
+    for command in klatch::ui::command::COMMANDS {
+        assert!(plain.contains(command.form), "the man page lacks {}", command.form);
+        assert!(in_program.contains(command.form), "help lacks {}", command.form);
+        assert!(in_program.contains(command.help), "help lacks {}", command.help);
+    }
+    let options: Vec<&str> = help
+        .split([' ', '\n', ','])
+        .filter(|word| word.starts_with("--") && word.len() > 2)
+        .collect();
+    assert!(options.len() > 15, "{options:?}");
+    let [bash, zsh, fish] = ["bash", "zsh", "fish"].map(|shell| printed(&["--completions", shell]));
+    for option in options {
+        // Some stand in a sentence.
+        let option = option.trim_end_matches([',', '.', ']', ';', ':']);
+        assert!(plain.contains(option), "the man page lacks {option}");
+        assert!(bash.contains(option), "bash lacks {option}");
+        assert!(zsh.contains(option), "zsh lacks {option}");
+        assert!(fish.contains(&option[2..]), "fish lacks {option}");
+    }
+    let good = Command::new("bash").args(["-n", "-c", &bash]).status().unwrap();
+    assert!(good.success(), "bash reads its completions");
+}
+
+#[test]
+fn settings_are_written_on_demand_and_a_wrong_key_names_its_line() {
+    let folder = Folder::new();
+    let data = folder.path("data").display().to_string();
+    let mut program = Program::run("init", ["--init-config", "--data-dir", &data]);
+    assert_eq!(program.end(), 0, "{}", program.stderr);
+    let path = folder.path("data/settings.toml");
+    assert!(program.lines[0].contains(path.to_str().unwrap()), "{:?}", program.lines);
+    let mut program = Program::run("again", ["--init-config", "--data-dir", &data]);
+    assert_eq!(program.end(), 3);
+    assert!(program.stderr.contains("is there already"), "{}", program.stderr);
+
+    std::fs::write(&path, "# mine\nname = \"grace\"\nbel = true\n").unwrap();
+    let args = ["--ui", "terminal", "--listen", "127.0.0.1:0", "--data-dir", &data];
+    let mut program = Program::run("wrong", args);
+    assert_eq!(program.end(), 2);
+    assert!(program.stderr.contains("line 3") && program.stderr.contains("bel"));
+    std::fs::write(&path, "# mine\nname = \"grace\"\n").unwrap();
+    let mut program = Program::run("right", args);
+    assert_eq!(program.end(), 0);
+    assert!(program.lines[0].contains("you are grace"), "{:?}", program.lines);
+}
+
+#[test]
+fn files_are_sent_and_fetched_in_one_go() {
+    let folder = Folder::new();
+    let content = content(1, 3_000_000);
+    let offers = folder.file("two words.txt", &content);
+    let mut seed = Options::new("seed").args(["--stay"]).start();
+    let mut desk =
+        Options::new("desk").args(["--connect", &seed.address, "--send", &offers]).launch();
+    seed.expect(json!({"event": "file_offered"}));
+    // The desk stays as long as somebody here lacks it.
+    seed.done("download two words.txt");
+    assert_eq!(desk.ended(), 0);
+    let mut reader = Options::new("reader")
+        .args(["--connect", &seed.address, "--get", "two words.txt", "nothing like it"])
+        .launch();
+    reader.expect(json!({"event": "download_finished"}));
+    // What nobody offers yet is waited for.
+    assert!(reader.all(json!({"event": "error"})).is_empty());
+    seed.done(&format!("send {}", folder.file("nothing like it", b"after all")));
+    assert_eq!(reader.ended(), 0);
+    let saved = reader.saved();
+    assert_eq!(saved.len(), 2);
+    assert!(saved.iter().any(|path| same(path, &content)), "{saved:?}");
+    seed.quit();
+}
+
+#[test]
+fn an_errand_that_fails_says_so() {
+    let folder = Folder::new();
+    let missing = folder.path("missing.txt").display().to_string();
+    let mut desk = Options::new("desk").args(["--send", &missing]).launch();
+    assert_eq!(desk.ended(), 1);
+    desk.expect(json!({"event": "error", "code": "file_not_found", "line": null}));
+    let mut reader =
+        Options::new("reader").args(["--connect", "127.0.0.1:9", "--get", "file"]).launch();
+    assert_eq!(reader.ended(), 1);
+    assert_eq!(reader.all(json!({"event": "error"})).len(), 1, "the rest follows from it");
+}
+
+#[test]
+fn an_errand_shows_a_bar_where_stderr_is_a_terminal() {
+    let folder = Folder::new();
+    let large = folder.path("large.img");
+    std::fs::File::create(&large).unwrap().set_len(512 << 20).unwrap();
+    let mut seed = Peer::start("seed");
+    seed.done(&format!("send {}", large.display()));
+    let args = ["--connect", &seed.address, "--get", "large.img"];
+    let mut reader = Person::start("reader", &folder.path(""), &args);
+    reader.has_written("\r⇣ large.img ━");
+    let screen = reader.sees("* saved as ");
+    assert!(!screen.contains('⇣'), "{screen}");
+    assert_eq!(reader.ends(), 0);
+    assert!(reader.is_as_it_was());
+}
+
+#[test]
+fn messages_from_a_pipe_reach_a_room_in_one_line_of_shell() {
+    let mut ana = Peer::start("ana");
+    let line = format!(
+        "echo 'the backup is done' | {} --ui terminal --ephemeral --name backup --connect {}",
+        env!("CARGO_BIN_EXE_klatch"),
+        ana.address
+    );
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ana.hears("the backup is done");
+    ana.quit();
+}
+
+#[test]
+fn the_nightly_drop_of_the_docs_delivers() {
+    let folder = Folder::new();
+    let content = content(2, 5_000_000);
+    let files = [folder.file("day 1.tar", &content), folder.file("notes.txt", b"notes")];
+    let out = folder.path("out");
+    std::fs::create_dir(&out).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/nightly-drop");
+    let mut command = Command::new(script);
+    command.args(files).current_dir(&out).env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"));
+    let output = command.output().unwrap();
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{errors}");
+    assert!(said.contains("dropped day 1.tar") && said.contains("collected notes.txt"), "{said}");
+    assert!(same(&out.join("day 1.tar"), &content));
+    assert!(same(&out.join("notes.txt"), b"notes"));
+}
