@@ -166,7 +166,8 @@ impl Sealer {
     /// [`NoiseError::Exhausted`]. Nothing is sealed then, and no number used.
     pub fn seal(&mut self, record: &mut [u8]) -> Result<(), NoiseError> {
         let needed = TAG_BYTES;
-        let bytes = record.len().checked_sub(TAG_BYTES).ok_or(NoiseError::SmallBuffer { needed })?;
+        let bytes =
+            record.len().checked_sub(TAG_BYTES).ok_or(NoiseError::SmallBuffer { needed })?;
         if bytes > RECORD_MAX_PLAIN_BYTES {
             return Err(NoiseError::TooLong { bytes });
         }

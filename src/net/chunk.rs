@@ -11,8 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lane::{
-    BATCH_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send,
-    violation,
+    BATCH_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send, violation,
 };
 use super::stream::{Channel, RecvHalf, SendHalf};
 use super::throttle::Throttle;
@@ -267,8 +266,7 @@ impl Answer<'_> {
     fn begin(&mut self, request: &Request, length: impl Fn(u32) -> u64) -> Result<(), FetchError> {
         let lane = self.lane;
         let record = self.receiver.recv_by(HEADER_BYTES, self.due);
-        let header =
-            Header::from_bytes(record.map_err(|error| lane.fail(closed_by_recv(error)))?);
+        let header = Header::from_bytes(record.map_err(|error| lane.fail(closed_by_recv(error)))?);
         self.due = lane.earned(self.due, HEADER_BYTES);
         let Some(header) = header.filter(|header| request.is_answered_by(header)) else {
             return Err(self.lane.fail(violation("no answer to what was asked")));

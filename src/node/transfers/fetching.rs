@@ -20,10 +20,7 @@ use crate::router::swarm::picker::Want;
 const TELL: Duration = Duration::from_millis(500);
 
 /// Fetches the list of chunk hashes, which counts only if it is the one of the file.
-pub(super) fn list(
-    content: &Content,
-    lane: &FetchLane,
-) -> Result<FileTree, FetchError> {
+pub(super) fn list(content: &Content, lane: &FetchLane) -> Result<FileTree, FetchError> {
     let count = chunk_count(content.size) as usize;
     let request = Request { file: content.file, wanted: Wanted::List };
     let mut answer = lane.ask(request)?.wait(|_| (count * HASH_BYTES) as u64)?;

@@ -5,7 +5,7 @@ pub mod choice;
 mod host;
 mod hosts;
 mod lanes;
-mod pace;
+pub(super) mod pace;
 pub mod picker;
 mod schedule;
 pub mod sent;
@@ -483,12 +483,11 @@ impl Router {
         for ((member, file), served) in &self.sharing.served {
             let Some(offered) = self.catalogue.any(file) else { continue };
             if self.now.since(served.last) < SERVED_SHOWN_MS {
-                let took_ms = served.last.since(served.since).max(1);
                 list.push(TransferLine {
                     file: offered.info(),
                     download: false,
                     bytes_done: served.bytes,
-                    bytes_per_second: served.bytes.saturating_mul(1000) / took_ms,
+                    bytes_per_second: served.pace.rate(self.now).unwrap_or(0),
                     hosts: 0,
                     to: Some(self.who(member)),
                     waiting: false,
