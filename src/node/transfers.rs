@@ -52,7 +52,7 @@ const WAITING_JOBS: usize = 4_096;
 /// All transfers of a node.
 pub struct Transfers {
     shared: Arc<Shared>,
-    fetching: Pool<Vec<u8>>,
+    fetching: Pool<()>,
     hashing: Pool<()>,
     disk: Pool<()>,
 }
