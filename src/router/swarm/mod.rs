@@ -221,7 +221,13 @@ impl Router {
 
     fn begin_fetching(&mut self, file: FileId, held: Bitmap) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        if held.len() != merkle::chunk_count(download.size) || download.stage == Stage::Fetching {
+        // A second list, or one that comes late, changes nothing.
+        let awaited = match &download.stage {
+            Stage::Opening | Stage::List(..) => true,
+            Stage::Waiting(waiting) => waiting.needs_list(),
+            Stage::Fetching | Stage::Finishing => false,
+        };
+        if held.len() != merkle::chunk_count(download.size) || !awaited {
             return;
         }
         download.stage = Stage::Fetching;
@@ -234,6 +240,8 @@ impl Router {
         if self.swarm.choice.picker(&file).is_none() {
             self.begin_choice(file);
         }
+        self.swarm.choice.pause(&file, false);
+        self.relieve(file);
         self.swarm.choice.listed(&file, &held);
         if !self.sharing.holds_all(&file) {
             self.sharing.share_some(file, held);
