@@ -117,7 +117,8 @@ impl Soak {
                 self.took = self.took.max(at.saturating_duration_since(began));
             }
             let fetched = event.get("bytes_fetched").and_then(Value::as_u64);
-            let chunks = fetched.context("no bytes_fetched")? as f64 / f64::from(chunk_bytes(FILE_BYTES));
+            let chunks =
+                fetched.context("no bytes_fetched")? as f64 / f64::from(chunk_bytes(FILE_BYTES));
             let missing = chunk_count(FILE_BYTES) - held;
             let again = (chunks - f64::from(missing)).max(0.0);
             self.tally.again += again;

@@ -6,12 +6,14 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bad_hosts;
 mod chat;
 mod far;
 mod files;
 #[path = "../floor/mod.rs"]
 mod floor;
 mod kills;
+mod liar;
 mod links;
 mod messages;
 mod netns;
@@ -51,6 +53,8 @@ const FIGURES: &[Figure] = &[
     ("hosts4", swarm::four_hosts),
     ("far", far::far),
     ("chat", chat::chat),
+    ("crawling", bad_hosts::crawling),
+    ("lying", bad_hosts::lying),
     ("memory", |_, report| transfer::memory(report)),
 ];
 
