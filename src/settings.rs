@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::router::notice::{Code, Failure};
 use crate::router::text::check_name;
+use crate::ui::rate::parse_rate;
 
 /// The file in the data directory.
 pub const FILE: &str = "settings.toml";
@@ -32,6 +33,10 @@ pub const TEMPLATE: &str = "\
 
 # How many peers to link with at most.
 # max_peers = 128
+
+# What files may take of the network, up and down: \"5MB/s\", \"20Mbit/s\", \"off\".
+# limit_up = \"off\"
+# limit_down = \"off\"
 ";
 
 /// What the file says; `None` where it says nothing.
@@ -48,6 +53,10 @@ pub struct Saved {
     pub color: Option<bool>,
     /// Links at most.
     pub max_peers: Option<u16>,
+    /// What sending files may take of the network.
+    pub limit_up: Option<String>,
+    /// What fetching files may take of the network.
+    pub limit_down: Option<String>,
 }
 
 impl Saved {
@@ -84,7 +93,23 @@ impl Saved {
         if saved.max_peers.is_some_and(|peers| !(1..=1_024).contains(&peers)) {
             return Err(wrong("max_peers", "write a number from 1 to 1024".into()));
         }
+        for (key, rate) in [("limit_up", &saved.limit_up), ("limit_down", &saved.limit_down)] {
+            rate.as_deref().map(parse_rate).transpose().map_err(|error| wrong(key, error))?;
+        }
         Ok(saved)
+    }
+
+    /// Bytes of files sent per second at most.
+    #[must_use]
+    pub fn limit_up(&self) -> Option<u64> {
+        // Only rates that make sense were read.
+        self.limit_up.as_deref().and_then(|rate| parse_rate(rate).ok().flatten())
+    }
+
+    /// Bytes of files fetched per second at most.
+    #[must_use]
+    pub fn limit_down(&self) -> Option<u64> {
+        self.limit_down.as_deref().and_then(|rate| parse_rate(rate).ok().flatten())
     }
 
     /// The folder for downloads, with `~` resolved.
@@ -160,6 +185,8 @@ mod tests {
             bell: Some(false),
             color: Some(true),
             max_peers: Some(128),
+            limit_up: Some("off".into()),
+            limit_down: Some("off".into()),
         };
         assert_eq!(all, set, "every setting has its line");
         assert!(all.downloads().unwrap().is_absolute());
@@ -172,6 +199,7 @@ mod tests {
             ("bell = \"loud\"\n", 1, "bool"),
             ("# fine\nname = \"a:b\"\n", 2, "name"),
             ("max_peers = 0", 1, "max_peers"),
+            ("\nlimit_up = \"fast\"", 2, "limit_up: a rate"),
             ("bell = true\nbell = false\n", 2, "duplicate"),
             ("bell true", 1, ""),
             ("\n\nname = \"ana", 3, ""),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 
 use crate::people::Someone;
-use crate::program::binary;
+use crate::program::program;
 use crate::report::{Report, Times, ms};
 
 /// Messages that pour in.
@@ -68,7 +68,7 @@ impl Terminal {
     fn start() -> Result<Self> {
         let size = PtySize { rows: 50, cols: 120, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size)?;
-        let mut command = CommandBuilder::new(binary());
+        let mut command = CommandBuilder::new(program());
         command.args(["--ui", "terminal", "--ephemeral", "--name", "ana"]);
         command.args(["--listen", "127.0.0.1:0"]);
         command.env_remove("NO_COLOR");

@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::error::PartError;
@@ -37,6 +37,8 @@ use crate::router::ids::{Digest32, FileId};
 
 /// Hex digits of the id in the name of a partial file.
 pub(super) const STEM_DIGITS: usize = 16;
+/// So much is written between syncs while bytes come.
+const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// Files of one name and one second.
 const SAME_NAMES: u32 = 1_000;
 
@@ -58,6 +60,12 @@ pub struct Part {
     verified: AtomicU32,
     /// What the claims file says: the bytes of [`Bitmap::to_bytes`].
     claims: Mutex<Vec<u8>>,
+    /// One writes at a time: the system's own lock of a file lets the others spin.
+    writing: Mutex<()>,
+    /// Bytes that were written since the last sync began.
+    unsynced: AtomicU64,
+    /// A sync that is under way.
+    syncing: Mutex<()>,
     /// A sync failed: only what is written again counts.
     distrusted: AtomicBool,
     ended: AtomicBool,
@@ -104,6 +112,9 @@ impl Part {
             slots: (0..chunks).map(|_| Mutex::default()).collect(),
             verified: AtomicU32::new(0),
             claims: Mutex::new(claimed.to_bytes()),
+            writing: Mutex::default(),
+            unsynced: AtomicU64::new(0),
+            syncing: Mutex::default(),
             distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         };
@@ -231,6 +242,20 @@ impl Part {
         placed
     }
 
+    /// Syncs on the calling thread if much was written since this was last done, so that little
+    /// is left for the end; returns at once if another thread is at it.
+    pub fn sync_early(&self) {
+        let Hidden { disk, file, .. } = &self.hidden;
+        let Ok(_syncing) = self.syncing.try_lock() else { return };
+        if self.unsynced.load(Ordering::Relaxed) < SYNC_BYTES {
+            return;
+        }
+        self.unsynced.store(0, Ordering::Relaxed);
+        if disk.sync(file).is_err() {
+            self.distrust();
+        }
+    }
+
     fn place(&self, name: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
         if self.distrusted.load(Ordering::Acquire) {
@@ -321,6 +346,8 @@ impl Part {
 
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unsynced.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         write_all_at(&**disk, file, bytes, offset).map_err(PartError::on("write", path))
     }
 

@@ -11,8 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lane::{
-    BATCH_BYTES, DATA_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send,
-    violation,
+    BATCH_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send, violation,
 };
 use super::stream::{Channel, RecvHalf, SendHalf};
 use super::throttle::Throttle;
@@ -145,18 +144,10 @@ impl FetchLane {
         self.turned.get((number % self.most as u64) as usize)
     }
 
-    /// The next record; the lane ends if it is not there when it is `due`.
-    fn record<'r>(
-        &self,
-        receiver: &'r mut RecvHalf,
-        due: &mut Instant,
-        max: usize,
-    ) -> Result<&'r [u8], FetchError> {
-        let record = receiver.recv_by(max, *due);
-        let record = record.map_err(|error| self.fail(closed_by_recv(error)))?;
-        let earned = Duration::from_secs(1) * record.len() as u32 / LEAST_BYTES_PER_S;
-        *due = (*due + earned).min(Instant::now() + self.patience);
-        Ok(record)
+    /// When what comes next is due, after `bytes` bytes came of which the last were due at `due`.
+    fn earned(&self, due: Instant, bytes: usize) -> Instant {
+        let earned = Duration::from_secs(1) * bytes as u32 / LEAST_BYTES_PER_S;
+        (due + earned).min(Instant::now() + self.patience)
     }
 
     fn fail(&self, closed: Closed) -> FetchError {
@@ -250,39 +241,33 @@ impl Answer<'_> {
         self.left
     }
 
-    /// Fills `out`, whose contents are dropped, with the next bytes: about [`BATCH_BYTES`], or
-    /// what is left.
+    /// The next bytes: what is there, up to [`BATCH_BYTES`]. They stay until the next call.
     ///
     /// # Errors
     /// [`FetchError::Lane`], and [`FetchError::NotHeld`] when the host broke off.
-    pub fn read(&mut self, out: &mut Vec<u8>) -> Result<(), FetchError> {
-        out.clear();
-        while self.left > 0 && out.len() + DATA_BYTES <= BATCH_BYTES {
-            let receiver = &mut *self.receiver;
-            let record = self.lane.record(receiver, &mut self.due, RECORD_MAX_PLAIN_BYTES)?;
-            if record.is_empty() {
-                self.ended = true;
-                return Err(FetchError::NotHeld);
-            }
-            let record_bytes = record.len();
-            let Some(left) = self.left.checked_sub(record_bytes as u64) else {
-                return Err(self.lane.fail(violation("more bytes than the chunk has")));
-            };
-            self.left = left;
-            out.extend_from_slice(record);
-            // The host is not to blame for our own limit.
-            self.due += self.lane.throttle.take(record_bytes);
-            if self.lane.throttle.is_limited() {
-                break;
-            }
+    pub fn read(&mut self) -> Result<&[u8], FetchError> {
+        let lane = self.lane;
+        // Under a limit a record at a time, whatever its length.
+        let most = lane.throttle.piece_bytes(BATCH_BYTES).max(RECORD_MAX_PLAIN_BYTES);
+        let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        let bytes = self.receiver.recv_joined(most, self.due);
+        let bytes = bytes.map_err(|error| lane.fail(closed_by_recv(error)))?;
+        if bytes.is_empty() && self.left > 0 {
+            self.ended = true;
+            return Err(FetchError::NotHeld);
         }
+        self.left -= bytes.len() as u64;
         self.ended = self.left == 0;
-        Ok(())
+        // The host is not to blame for our own limit.
+        self.due = lane.earned(self.due + lane.throttle.take(bytes.len()), bytes.len());
+        Ok(bytes)
     }
 
     fn begin(&mut self, request: &Request, length: impl Fn(u32) -> u64) -> Result<(), FetchError> {
-        let record = self.lane.record(&mut self.receiver, &mut self.due, HEADER_BYTES)?;
-        let header = Header::from_bytes(record);
+        let lane = self.lane;
+        let record = self.receiver.recv_by(HEADER_BYTES, self.due);
+        let header = Header::from_bytes(record.map_err(|error| lane.fail(closed_by_recv(error)))?);
+        self.due = lane.earned(self.due, HEADER_BYTES);
         let Some(header) = header.filter(|header| request.is_answered_by(header)) else {
             return Err(self.lane.fail(violation("no answer to what was asked")));
         };

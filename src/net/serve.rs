@@ -4,6 +4,7 @@
 //! are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on, soon.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSliceMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -125,9 +126,8 @@ pub struct Host {
 #[must_use]
 pub fn serve(channel: Channel, member: MemberId, host: &Host) -> Closed {
     let (sender, receiver) = channel.split();
-    let buffer = vec![0; BATCH_BYTES];
     let waiting = VecDeque::new();
-    let mut serving = Serving { sender, receiver, member, host, waiting, buffer };
+    let mut serving = Serving { sender, receiver, member, host, waiting };
     loop {
         let answered = serving.next_request().and_then(|request| serving.answer(&request));
         if let Err(closed) = answered {
@@ -143,7 +143,6 @@ struct Serving<'a> {
     host: &'a Host,
     /// Requests that were read and not answered.
     waiting: VecDeque<Request>,
-    buffer: Vec<u8>,
 }
 
 /// Why an answer is broken off.
@@ -189,10 +188,10 @@ impl Serving<'_> {
     fn send_list(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
         let hashes = source.tree().chunks();
         let header = Header::of(request, 0, Status::Ok, (hashes.len() * HASH_BYTES) as u64);
-        let mut left = hashes.iter();
-        let read = |_, out: &mut [u8]| {
-            for (place, hash) in out.chunks_exact_mut(HASH_BYTES).zip(&mut left) {
-                place.copy_from_slice(&hash.0);
+        let mut left = hashes.iter().flat_map(|hash| hash.0);
+        let read = |_, out: &mut [IoSliceMut<'_>]| {
+            for byte in out.iter_mut().flat_map(|out| out.iter_mut()) {
+                *byte = left.next().unwrap_or(0);
             }
             Ok(())
         };
@@ -228,12 +227,13 @@ impl Serving<'_> {
             return self.changed(file);
         }
         let bytes = u64::from(bytes);
-        let read = |offset, out: &mut [u8]| {
-            let last = offset + out.len() as u64 == bytes;
+        let read = |offset, out: &mut [IoSliceMut<'_>]| {
+            let length: usize = out.iter().map(|out| out.len()).sum();
+            let last = offset + length as u64 == bytes;
             if offset > 0 && host.spared.take(member, file, chunk) {
                 return Err(Broken::Unwanted);
             }
-            source.read_at(start + offset, out).map_err(|_| Broken::Unreadable)?;
+            source.read_into(start + offset, out).map_err(|_| Broken::Unreadable)?;
             // Looked at again before the last bytes leave: one that is being edited is found out
             // before the other side takes the host for a liar.
             if last && !source.unchanged() { Err(Broken::Unreadable) } else { Ok(()) }
@@ -257,28 +257,25 @@ impl Serving<'_> {
         &mut self,
         header: &Header,
         place: Option<&Place<'_>>,
-        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), Broken>,
+        mut read: impl FnMut(u64, &mut [IoSliceMut<'_>]) -> Result<(), Broken>,
     ) -> Result<Option<Broken>, Closed> {
         let throttle = &self.host.throttle;
         self.sender.queue(&header.to_bytes()).map_err(closed_by_send)?;
         let mut offset = 0;
         while offset < header.bytes {
             let left = usize::try_from(header.bytes - offset).unwrap_or(usize::MAX);
-            let limited = throttle.is_limited();
-            let (batch, record) = match limited {
-                false => (BATCH_BYTES, DATA_BYTES),
-                // One record at a time, short enough that even a slow one comes steadily.
-                true => (throttle.piece_bytes(DATA_BYTES), DATA_BYTES),
+            // Under a limit a record at a time, so short that even little comes steadily.
+            let batch = match throttle.is_limited() {
+                true => throttle.piece_bytes(DATA_BYTES),
+                false => BATCH_BYTES,
             };
-            let out = self.buffer.get_mut(..left.min(batch)).unwrap_or_default();
-            if let Err(why) = read(offset, out) {
+            let bytes = left.min(batch);
+            let filled = self.sender.queue_filled(bytes, DATA_BYTES, |out| read(offset, out));
+            if let Err(why) = filled.map_err(closed_by_send)? {
                 return self.sender.send(&[]).map(|()| Some(why)).map_err(closed_by_send);
             }
-            throttle.take(out.len());
-            for piece in out.chunks(record) {
-                self.sender.queue(piece).map_err(closed_by_send)?;
-            }
-            offset += out.len() as u64;
+            throttle.take(bytes);
+            offset += bytes as u64;
             self.sender.flush().map_err(closed_by_send)?;
             if let Some(place) = place {
                 place.progressed();

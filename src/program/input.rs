@@ -6,6 +6,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
 
@@ -27,6 +28,9 @@ use crate::ui::terminal::{password_from_file, password_from_lines, password_from
 
 /// Notices that may wait for the printer while stdin is still read.
 const LAG: u64 = 512;
+
+/// How long a person who quits sees no prompt: by then klatch leaves, or asks whether it shall.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// No command is waited for.
 pub(super) const NOBODY: u64 = u64::MAX;
@@ -144,6 +148,10 @@ impl<R: BufRead> Stdin<R> {
                             self.number += 1;
                             return Some(message(&text));
                         }
+                        Typed::Quit => {
+                            let quit = Command::QuitWhenServed { asks: true };
+                            return Some(Ok(Input::Command(quit)));
+                        }
                         Typed::End => return None,
                     },
                 };
@@ -162,15 +170,21 @@ impl<R: BufRead> Stdin<R> {
         match input {
             Ok(Input::Empty) => {}
             Ok(Input::Command(mut command)) => {
-                if let Command::Download { patient, .. } = &mut command {
-                    *patient = self.interactive;
+                match &mut command {
+                    Command::Download { patient: person, .. }
+                    | Command::QuitWhenServed { asks: person } => *person = self.interactive,
+                    _ => {}
                 }
                 let wait = !self.interactive || asks_something(&command);
                 let compared = match &command {
                     Command::Verify { nick, same: false } => Some(nick.clone()),
                     _ => None,
                 };
+                let leaves = matches!(command, Command::QuitWhenServed { .. });
                 let done = self.give(number, command, !wait)?;
+                if leaves && self.output.ends_within(LEAVING) {
+                    return Err(Stopped);
+                }
                 if let (Some(nick), true, Source::Live(live, _)) =
                     (compared, done, &mut self.source)
                     && live.confirm("* do both of you have the same words?")
@@ -308,6 +322,9 @@ fn note_line(live: &mut LiveInput, output: &Output, line: &str, input: &Result<I
 fn asks_something(command: &Command) -> bool {
     matches!(
         command,
-        Command::Connect { .. } | Command::Password { .. } | Command::Verify { .. } | Command::Quit
+        Command::Connect { .. }
+            | Command::Password { .. }
+            | Command::Verify { .. }
+            | Command::QuitWhenServed { .. }
     )
 }

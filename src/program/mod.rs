@@ -114,7 +114,12 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         let text = format!("cannot read who was verified: {error}");
         could_not(Failure::new(Code::IoError, text))
     })?;
-    let limits = Limits { peers: settings.max_peers, ..Limits::default() };
+    let limits = Limits {
+        peers: settings.max_peers,
+        up_bytes_per_s: settings.limit_up,
+        down_bytes_per_s: settings.limit_down,
+        ..Limits::default()
+    };
     let node = Node::start(NodeConfig {
         name: settings.name.clone(),
         identity: held.identity.clone(),

@@ -25,6 +25,8 @@ struct State {
     position: u64,
     /// Nobody reads stdout any more.
     broken: bool,
+    /// The node leaves.
+    stopping: bool,
     ended: bool,
 }
 
@@ -56,6 +58,7 @@ impl Output {
             },
             position: 0,
             broken: false,
+            stopping: false,
             ended: false,
         };
         Arc::new(Self { state: Mutex::new(state), passed: Condvar::new() })
@@ -122,6 +125,14 @@ impl Output {
         state
     }
 
+    /// Whether the node leaves within this time.
+    pub(super) fn ends_within(&self, patience: Duration) -> bool {
+        let going = |state: &mut State| !state.stopping && !state.ended;
+        let waited = self.passed.wait_timeout_while(self.lock(), patience, going);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.stopping || state.ended
+    }
+
     /// Waits until the printer has printed everything, for at most `patience`.
     pub(super) fn wait_ended(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
@@ -159,7 +170,9 @@ impl Output {
             };
             let mut state = self.lock();
             match heard {
-                Heard::Notice(notice) if matches!(*notice, Notice::Stopped { .. }) => {}
+                Heard::Notice(notice) if matches!(*notice, Notice::Stopped { .. }) => {
+                    state.stopping = true;
+                }
                 Heard::Notice(notice) => {
                     state.print(&notice);
                     noted(&notice).iter().for_each(|follows| state.print(follows));

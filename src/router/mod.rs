@@ -31,6 +31,7 @@ mod locking;
 mod log;
 mod presence;
 mod pulse;
+mod quitting;
 mod repair;
 mod room;
 mod roster;
@@ -78,6 +79,7 @@ pub struct Router {
     swarm: swarm::Swarm,
     commands: commands::Pending,
     verified: verify::Verified,
+    quitting: quitting::Quitting,
     /// Links that have something to say.
     dirty: BTreeSet<ConnId>,
     /// Which link each chain was asked of, and when.
@@ -114,6 +116,7 @@ impl Router {
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
             verified: verify::Verified::new(config.verified.clone()),
+            quitting: quitting::Quitting::default(),
             dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),

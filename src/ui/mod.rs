@@ -12,6 +12,7 @@ pub mod lines;
 pub mod live;
 pub mod notice;
 pub mod paint;
+pub mod rate;
 mod tables;
 pub mod terminal;
 pub mod width;

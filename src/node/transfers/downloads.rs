@@ -69,9 +69,9 @@ impl Transfers {
             Err(error) => return Some(answer(Err(error))),
         };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.fetching.submit(move |buffer| {
+        let submitted = self.fetching.submit(move |()| {
             let owed = Owed::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
-            let result = fetching::list(&content, &lane, buffer)
+            let result = fetching::list(&content, &lane)
                 .and_then(|tree| shared.adopt(&content, turn, tree).map_err(FetchError::Disk))
                 .map(|served| served.held());
             owed.pay(answer(result));
@@ -93,14 +93,16 @@ impl Transfers {
             Err(error) => return Some(failed(error)),
         };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.fetching.submit(move |buffer| {
+        let submitted = self.fetching.submit(move |()| {
             let inbox = &shared.host.inbox;
             let owed = Owed::new(inbox, failed(FetchError::Lane));
             match content.served() {
                 Some(served) if content.is_for(turn) => {
                     let (content, lane) = (&*content, &*lane);
                     let fetching = Fetching { content, served, lane, inbox, conn, turn };
-                    owed.pay(Event::ChunkFetched(fetching.run(want, buffer)));
+                    owed.pay(Event::ChunkFetched(fetching.run(want)));
+                    // After the news: nobody waits for it.
+                    content.part.sync_early();
                 }
                 _ => owed.pay(failed(fetching::not_open())),
             }

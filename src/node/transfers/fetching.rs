@@ -10,7 +10,7 @@ use crate::files::merkle::{FileTree, chunk_count, chunk_range};
 use crate::files::part::{ChunkWriter, PartError};
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
-use crate::net::lane::{BATCH_BYTES, HASH_BYTES, Request, Wanted};
+use crate::net::lane::{HASH_BYTES, Request, Wanted};
 use crate::router::event::{Event, FetchError, Fetched};
 use crate::router::ids::{ConnId, Digest32};
 use crate::router::notice::{Code, Failure};
@@ -20,18 +20,13 @@ use crate::router::swarm::picker::Want;
 const TELL: Duration = Duration::from_millis(500);
 
 /// Fetches the list of chunk hashes, which counts only if it is the one of the file.
-pub(super) fn list(
-    content: &Content,
-    lane: &FetchLane,
-    buffer: &mut Vec<u8>,
-) -> Result<FileTree, FetchError> {
+pub(super) fn list(content: &Content, lane: &FetchLane) -> Result<FileTree, FetchError> {
     let count = chunk_count(content.size) as usize;
     let request = Request { file: content.file, wanted: Wanted::List };
     let mut answer = lane.ask(request)?.wait(|_| (count * HASH_BYTES) as u64)?;
     let mut bytes = Vec::new();
     while answer.left() > 0 {
-        answer.read(buffer)?;
-        bytes.extend_from_slice(buffer);
+        bytes.extend_from_slice(answer.read()?);
     }
     drop(answer);
     let hashes = bytes.as_chunks().0.iter().copied().map(Digest32).collect();
@@ -51,7 +46,7 @@ pub(super) struct Fetching<'a> {
 
 impl Fetching<'_> {
     /// Fetches what is wanted.
-    pub(super) fn run(&self, want: Want, buffer: &mut Vec<u8>) -> Fetched {
+    pub(super) fn run(&self, want: Want) -> Fetched {
         let (file, turn, conn) = (self.content.file, self.turn, self.conn);
         let chunk = match &want {
             Want::Chunk(chunk) => Some(*chunk),
@@ -59,17 +54,11 @@ impl Fetching<'_> {
         };
         let result = Err(FetchError::Lane);
         let mut fetched = Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result };
-        fetched.result = self.fetch(want, buffer, &mut fetched);
+        fetched.result = self.fetch(want, &mut fetched);
         fetched
     }
 
-    fn fetch(
-        &self,
-        want: Want,
-        buffer: &mut Vec<u8>,
-        fetched: &mut Fetched,
-    ) -> Result<(), FetchError> {
-        buffer.reserve_exact(BATCH_BYTES);
+    fn fetch(&self, want: Want, fetched: &mut Fetched) -> Result<(), FetchError> {
         let (file, size) = (self.content.file, self.content.size);
         let picks = matches!(want, Want::Pick(_));
         let wanted = match want {
@@ -89,23 +78,19 @@ impl Fetching<'_> {
         // from one whose bytes are here.
         let mut writing = self.content.part.writer(chunk).ok_or(PartError::Superseded);
         let mut told = Instant::now();
-        loop {
-            answer.read(buffer)?;
-            fetched.bytes += buffer.len() as u64;
-            fetched.more += buffer.len() as u64;
-            if answer.left() == 0 {
-                break;
-            }
-            writing = self.write(writing, buffer);
+        while answer.left() > 0 {
+            let piece = answer.read()?;
+            fetched.bytes += piece.len() as u64;
+            fetched.more += piece.len() as u64;
+            writing = self.write(writing, piece);
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let bytes = std::mem::take(&mut fetched.more);
                 self.tell(Event::ChunkCame { file, conn: self.conn, chunk, bytes });
             }
         }
-        // The next thread reads while this one hashes and writes its last piece.
+        // The next thread reads while this one settles.
         drop(answer);
-        let writing = self.write(writing, buffer);
         self.settle(chunk, writing, expected)
     }
 

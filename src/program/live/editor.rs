@@ -41,7 +41,9 @@ pub(super) enum Read {
         /// The line was not empty.
         typed: bool,
     },
-    /// With Ctrl-D on an empty line, or the terminal is gone.
+    /// With Ctrl-D on an empty line.
+    Leave,
+    /// The terminal is gone.
     End,
 }
 
@@ -127,7 +129,7 @@ impl LineEditor {
             _ if gone => Read::End,
             Ok(line) => Read::Line(line),
             Err(ReadlineError::Interrupted) => Read::Interrupted { typed: !line.is_empty() },
-            Err(ReadlineError::Eof) => Read::End,
+            Err(ReadlineError::Eof) => Read::Leave,
             Err(error) => {
                 tracing::error!(%error, "the terminal cannot be read");
                 Read::End

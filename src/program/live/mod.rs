@@ -55,6 +55,8 @@ pub(super) enum Typed {
     Lines(Vec<String>),
     /// Pasted lines that are one message.
     Message(String),
+    /// The keys that leave.
+    Quit,
     /// Nothing more will come.
     End,
 }
@@ -192,13 +194,17 @@ impl LiveInput {
                     }
                 }
                 Read::Line(line) => return Typed::Lines(vec![line.trim_end_matches('\n').into()]),
-                Read::Interrupted { typed: false } if before => return Typed::End,
+                Read::Interrupted { typed: false } if before => {
+                    self.interrupted = true;
+                    return Typed::Quit;
+                }
                 Read::Interrupted { typed } => {
                     self.interrupted = true;
                     if !typed {
                         self.remark("* Ctrl-C once more leaves");
                     }
                 }
+                Read::Leave => return Typed::Quit,
                 Read::End => return Typed::End,
             }
         }
@@ -215,7 +221,7 @@ impl LiveInput {
     pub(super) fn ask_hidden(&mut self, question: &str) -> Option<String> {
         match self.editor.ask_hidden(question) {
             Read::Line(line) => Some(line.trim_end_matches('\n').to_owned()),
-            Read::Interrupted { .. } | Read::End => None,
+            Read::Interrupted { .. } | Read::Leave | Read::End => None,
         }
     }
 
