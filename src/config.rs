@@ -259,7 +259,7 @@ impl Options {
         data_home: Option<&Path>,
     ) -> Result<Settings, Failure> {
         let env = |variable: &str| env(variable).filter(|value| !value.is_empty());
-        let data_dir = self.data_dir_with(&env, data_home)?;
+        let data_dir = self.data_dir_with(env, data_home)?;
         let is_errand = !self.send.is_empty() || !self.get.is_empty();
         let errand = is_errand.then(|| Errand { send: self.send.clone(), get: self.get.clone() });
         let downloads = self.downloads.or_else(|| saved.downloads());
