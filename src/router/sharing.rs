@@ -17,6 +17,8 @@ use super::time::Millis;
 
 /// Chunks that are so far apart are not of one go: the time between does not slow the rate.
 const SERVED_PAUSE_MS: u64 = 5_000;
+/// News of chunks are so far apart at least.
+const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
 const BLAME_MS: u64 = 10_000;
 
@@ -134,13 +136,15 @@ impl Router {
         });
     }
 
-    /// A new chunk: those who fetch the file hear of it within 20 ms.
+    /// A new chunk: those who fetch the file hear of it at once, or soon if they just heard of
+    /// another one.
     pub(super) fn tell_gained(&mut self, file: FileId, chunk: u32) {
-        let due = self.now.plus(20);
+        let now = self.now;
         self.sharing.gain(&file, chunk);
         self.mark_links(|link| {
             if link.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
                 link.say_gained.entry(file).or_default().insert(chunk);
+                let due = link.gained_said.plus(GAINED_MS).max(now);
                 link.say_gained_at.get_or_insert(due);
             }
         });
