@@ -59,6 +59,6 @@ fn answer(mut wire: Wire, eve: &Eve, room: &RoomId, mark: KeyMark, record: &Sign
     let _ = wire.hear();
     while let Ok(asked) = wire.channel.recv(REQUEST_BYTES) {
         let Some(request) = Request::from_bytes(asked) else { return };
-        wire.raw(&Header { request, status: Status::NotHeld, bytes: 0 }.to_bytes());
+        wire.raw(&Header::of(&request, 0, Status::NotHeld, 0).to_bytes());
     }
 }
