@@ -137,7 +137,8 @@ impl Case {
     /// Seconds that no plan could beat.
     fn bound(&self, links: &[(f64, f64)]) -> f64 {
         let file = self.size as f64;
-        let slowest = links.iter().enumerate().skip(1).filter(|(node, _)| self.matches_bound(*node));
+        let slowest =
+            links.iter().enumerate().skip(1).filter(|(node, _)| self.matches_bound(*node));
         let slowest = slowest.map(|(_, (_, down))| *down).fold(f64::MAX, f64::min);
         let all_up: f64 = links.iter().map(|(up, _)| up).sum();
         let fetching = (1..links.len()).filter(|node| self.matches_bound(*node)).count();

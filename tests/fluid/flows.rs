@@ -89,7 +89,14 @@ impl Flows {
         self.changed = true;
     }
 
-    pub fn begin(&mut self, now: u64, lane: usize, chunk: u32, ends: [usize; 2], bytes: f64) -> usize {
+    pub fn begin(
+        &mut self,
+        now: u64,
+        lane: usize,
+        chunk: u32,
+        ends: [usize; 2],
+        bytes: f64,
+    ) -> usize {
         let [from, to] = ends;
         let pipes = [from, self.nodes + to];
         let rate = pipes.map(|pipe| self.pipes[pipe].spare.max(0.0));
