@@ -17,6 +17,8 @@ const DEGREE: usize = 48;
 pub enum Links {
     /// 100 Mbit/s each way.
     Same,
+    /// The same, in one house: half a millisecond away from each other.
+    Near,
     /// 10, 50, 100 or 1,000 Mbit/s each way; the seed 100.
     Mixed,
     /// The seed has 20 up, all others 100 each way.
@@ -51,8 +53,8 @@ const fn case(others: usize, size: u64, links: Links, churn: Churn) -> Case {
 }
 
 pub const CASES: &[Case] = &[
-    case(4, 64, Links::Same, Churn::None),
-    case(8, 64, Links::Same, Churn::None),
+    case(4, 64, Links::Near, Churn::None),
+    case(8, 64, Links::Near, Churn::None),
     case(4, 256, Links::Same, Churn::None),
     case(8, 256, Links::Same, Churn::None),
     case(16, 256, Links::Same, Churn::None),
@@ -100,6 +102,7 @@ impl Case {
     pub fn name(&self) -> String {
         let links = match self.links {
             Links::Same => "same",
+            Links::Near => "near",
             Links::Mixed => "mixed",
             Links::SlowSeed => "slow seed",
             Links::FastSeed => "fast seed",
@@ -151,12 +154,13 @@ impl Case {
     }
 
     fn connect(&self, world: &mut World, rng: &mut Rng) {
-        let nodes = self.others + 1;
+        let (nodes, near) = (self.others + 1, self.links == Links::Near);
         let mut linked: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); nodes];
         let mut link = |world: &mut World, a: usize, b: usize, rng: &mut Rng| {
             if a != b && linked[a].insert(b) {
                 linked[b].insert(a);
-                world.link(a, b, rng.between(5_000, 50_000));
+                let (least, most) = if near { (100, 500) } else { (5_000, 50_000) };
+                world.link(a, b, rng.between(least, most));
             }
             linked[a].len()
         };
