@@ -9,6 +9,8 @@ pub(super) mod pace;
 pub mod picker;
 mod schedule;
 pub mod sent;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
