@@ -25,7 +25,10 @@ mod host {
     pub(super) const SOON: Duration = Duration::from_secs(20);
 }
 
-/// Joins `member`'s room and claims the whole of `file` there, until the member is gone.
+/// How long she stays: a download that cannot do without her leaving ends all the same.
+const STAY: Duration = Duration::from_secs(60);
+
+/// Joins `member`'s room and claims the whole of `file` there, for a minute.
 pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
     let ear = TcpListener::bind("127.0.0.1:0").context("listening for lanes")?;
     let eve = Eve::new();
@@ -33,7 +36,7 @@ pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
     session.say(&Message::Hosting { file, held: Held::All, fetching: false });
     session.settle();
     let (room, mark, record) = (session.room, session.mark(), Arc::clone(&session.record));
-    std::thread::spawn(move || while session.hear(Duration::from_secs(60)).is_some() {});
+    std::thread::spawn(move || while session.hear(STAY).is_some() {});
     let eve = Arc::new(eve);
     std::thread::spawn(move || {
         loop {
