@@ -90,7 +90,12 @@ fn start(options: Options, output: &Arc<Output>) -> Result<u8, (u8, Failure)> {
     }
     let could_not = |failure| (COULD_NOT_START, failure);
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
-    let limits = Limits { peers: settings.max_peers, ..Limits::default() };
+    let limits = Limits {
+        peers: settings.max_peers,
+        up_bytes_per_s: settings.limit_up,
+        down_bytes_per_s: settings.limit_down,
+        ..Limits::default()
+    };
     let node = Node::start(NodeConfig {
         name: settings.name.clone(),
         identity: held.identity.clone(),

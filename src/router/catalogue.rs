@@ -13,7 +13,7 @@ use super::waits::Seen;
 use crate::files::merkle;
 
 /// Hex digits of an id prefix, at least.
-const PREFIX_MIN: usize = 8;
+pub(super) const PREFIX_MIN: usize = 8;
 
 /// An offer that stands.
 #[derive(Debug, Clone)]
@@ -47,6 +47,12 @@ impl Catalogue {
     pub(super) fn offers_of(&self, author: MemberId, file: FileId) -> Option<&Offered> {
         let names = self.by_file.get(&file)?;
         self.offers.get(names.iter().find(|(by, _)| *by == author)?)
+    }
+
+    /// Files that are or were offered under a name, whether or not anybody who has them is here.
+    pub(super) fn named(&self, name: &str) -> BTreeSet<FileId> {
+        let named = self.offers.iter().filter(|((_, offered), _)| offered == name);
+        named.map(|(_, offered)| offered.file).collect()
     }
 
     fn insert(&mut self, author: MemberId, offered: Offered) -> bool {

@@ -167,12 +167,6 @@ pub(super) struct Hosting {
     pub(super) fetching: bool,
 }
 
-impl Hosting {
-    pub(super) fn has(&self, chunk: u32) -> bool {
-        self.held.as_ref().is_none_or(|held| held.has(chunk))
-    }
-}
-
 /// A committed link: what is known of the peer, and what is still to be said to it.
 ///
 /// Nothing waits here as a copy: everything to say is a mark, and becomes a message when the
@@ -199,6 +193,8 @@ pub(super) struct Link {
     pub(super) say_hosting: BTreeSet<FileId>,
     pub(super) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
     pub(super) say_gained_at: Option<Millis>,
+    /// When the last of these were said.
+    pub(super) gained_said: Millis,
     pub(super) pong: Option<u32>,
 
     /// What the peer has, as far as it said.
@@ -223,8 +219,6 @@ pub(super) struct Link {
     pub(super) blamed: Option<Millis>,
     /// Its answers bring nothing that we can take: nothing is asked of it before then.
     pub(super) rests_until: Millis,
-    /// Rate of its chunks, bytes per second, smoothed.
-    pub(super) rate: u64,
 }
 
 impl Link {
@@ -246,6 +240,7 @@ impl Link {
             say_hosting: BTreeSet::new(),
             say_gained: BTreeMap::new(),
             say_gained_at: None,
+            gained_said: Millis(0),
             pong: None,
             theirs: BTreeMap::new(),
             vector_heard: false,
@@ -260,7 +255,6 @@ impl Link {
             lane_wanted: None,
             blamed: None,
             rests_until: Millis(0),
-            rate: 0,
         }
     }
 

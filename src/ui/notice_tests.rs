@@ -91,6 +91,7 @@ fn all(text: &str) -> Vec<Notice> {
         bytes_per_second: 5,
         hosts: 0,
         to: Some(who(text)),
+        waiting: false,
     };
     let files = FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false };
     vec![

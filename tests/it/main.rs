@@ -5,9 +5,11 @@ mod common;
 
 mod bad_input;
 mod contract;
+mod disks;
 mod downloads;
 mod endings;
 mod hostile;
+mod kills;
 mod locks;
 mod nodes;
 mod partition;
