@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use klatch::crypto::binding::Role;
-use klatch::net::lane::{Header, REQUEST_BYTES, Request, Status};
+use klatch::crypto::noise::RECORD_MAX_PLAIN_BYTES;
+use klatch::net::lane::{Header, Request, Status};
 use klatch::router::ids::{FileId, RoomId};
 use klatch::router::message::{Held, KeyMark, Message};
 use klatch::router::signed::SignedRecord;
@@ -60,8 +61,8 @@ fn answer(mut wire: Wire, eve: &Eve, room: &RoomId, mark: KeyMark, record: &Sign
     wire.show(&eve.identity, room);
     wire.say(&Opening::Ready);
     let _ = wire.hear();
-    while let Ok(asked) = wire.channel.recv(REQUEST_BYTES) {
+    while let Ok(asked) = wire.channel.recv(RECORD_MAX_PLAIN_BYTES) {
         let Some(request) = Request::from_bytes(asked) else { return };
-        wire.raw(&Header { request, status: Status::NotHeld, bytes: 0 }.to_bytes());
+        wire.raw(&Header::of(&request, 0, Status::NotHeld, 0).to_bytes());
     }
 }
