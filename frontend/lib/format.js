@@ -107,7 +107,7 @@ export function people(others) {
  * @returns {'image'|'audio'|'video'|'text'|null}
  */
 export function previewKind(name) {
-  const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+  const extension = /\.([^.]+)$/.exec(name)?.[1].toLowerCase();
   const kinds = Object.entries(PREVIEWS);
   return kinds.find(([, list]) => list.split(" ").includes(extension))?.[0] ?? null;
 }

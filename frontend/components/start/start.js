@@ -177,14 +177,16 @@ export function createStart(app, connection) {
   return element;
 }
 
+/** Two circles that do not quite share their middle leave a ring as coffee does. */
 function stain() {
-  const ring = (r, width, dash) =>
-    svg("circle", { cx: 120, cy: 120, r, "stroke-width": width, "stroke-dasharray": dash });
+  const ring =
+    "M120 14a106 106 0 1 0 0.1 0zM123 23a96 96 0 1 1 -0.1 0z" +
+    "M117 8a113 112 0 1 0 0.1 0zM117.6 9.4a111.4 110.8 0 1 1 -0.1 0z";
+  const drops = [[226, 52, 4], [236, 66, 2], [29, 205, 3]];
   return svg(
     "svg",
-    { class: "stain", viewBox: "0 0 240 240", "aria-hidden": "true" },
-    ring(100, 9, "520 60 40 8.3"),
-    ring(107, 1.5, "90 14 240 30 200 98"),
-    ring(93, 1, "300 40 160 84"),
+    { class: "stain", viewBox: "0 0 250 250", "aria-hidden": "true" },
+    svg("path", { d: ring, "fill-rule": "evenodd" }),
+    ...drops.map(([cx, cy, r]) => svg("circle", { cx, cy, r })),
   );
 }
