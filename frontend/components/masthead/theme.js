@@ -1,11 +1,12 @@
 /** Light, dark, or as the system has it; remembered by this browser. */
 
-import { el, setText } from "../../lib/dom.js";
+import { el } from "../../lib/dom.js";
+import { mark } from "./marks.js";
 
 const KEY = "klatch.theme";
 const NEXT = { system: "light", light: "dark", dark: "system" };
-const SAID = { system: "auto", light: "light", dark: "dark" };
-const shown = new Set();
+const SAID = { system: "follows the system", light: "is light", dark: "is dark" };
+const buttons = new Set();
 
 function current() {
   const kept = localStorage.getItem(KEY);
@@ -13,32 +14,29 @@ function current() {
 }
 
 /** Puts the chosen theme on the page. */
-export function applyTheme() {
+function applyTheme() {
   const theme = current();
   document.documentElement.dataset.theme = theme;
-  for (const state of shown) setText(state, SAID[theme]);
+  for (const button of buttons) {
+    button.firstChild.replaceWith(mark(theme));
+    button.setAttribute("aria-description", `It ${SAID[theme]} now`);
+  }
 }
 
 /** @returns {HTMLElement} */
 export function themeButton() {
-  const state = el("span", { class: "theme-state", "aria-hidden": "true" });
-  shown.add(state);
   const button = el(
     "button",
-    {
-      class: "button quiet small",
-      type: "button",
-      "aria-label": "Theme",
-      on: {
-        click: () => {
-          localStorage.setItem(KEY, NEXT[current()]);
-          applyTheme();
-        },
-      },
-    },
+    { class: "button quiet small", type: "button", on: { click: change } },
+    mark("system"),
     "Theme",
-    state,
   );
+  buttons.add(button);
   applyTheme();
   return button;
+}
+
+function change() {
+  localStorage.setItem(KEY, NEXT[current()]);
+  applyTheme();
 }
