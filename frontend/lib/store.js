@@ -1,0 +1,48 @@
+/** Holds the state, and tells the components once per frame that it changed. */
+
+import { reduce } from "./state.js";
+
+/** A hidden tab gets no frames; its title still has to change. */
+const HIDDEN_WAIT_MS = 200;
+
+/**
+ * @param {import("./types.js").State} first
+ */
+export function createStore(first) {
+  let state = first;
+  let shown = first;
+  let planned = false;
+  const watchers = [];
+
+  function show() {
+    if (!planned) return;
+    planned = false;
+    const before = shown;
+    shown = state;
+    for (const watch of watchers) watch(shown, before);
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    /** @param {{event: string, [field: string]: any}} notice */
+    dispatch(notice) {
+      const next = reduce(state, { at: Date.now(), ...notice });
+      if (next === state) return;
+      state = next;
+      if (planned) return;
+      planned = true;
+      requestAnimationFrame(show);
+      setTimeout(show, HIDDEN_WAIT_MS);
+    },
+    /**
+     * Calls back with the present state, and then with each change.
+     * @param {(state: import("./types.js").State, before: import("./types.js").State) => void} watch
+     */
+    watch(watch) {
+      watchers.push(watch);
+      watch(state, state);
+    },
+  };
+}
