@@ -50,6 +50,11 @@ impl Catalogue {
         self.offers.get(names.iter().find(|(by, _)| *by == author)?)
     }
 
+    /// What an author offers under a name.
+    pub(super) fn named_by(&self, author: MemberId, name: &str) -> Option<FileId> {
+        self.offers.get(&(author, name.to_owned())).map(|offered| offered.file)
+    }
+
     fn insert(&mut self, author: MemberId, offered: Offered) -> bool {
         let key = (author, offered.name.clone());
         let withdrawn = self.withdrawn.get(&(author, offered.file));

@@ -47,3 +47,5 @@ mod output;
 mod program;
 mod swarm;
 mod wire;
+
+pub(crate) use program::wait_until;
