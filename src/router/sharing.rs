@@ -156,7 +156,7 @@ impl Router {
         }
     }
 
-    fn discard_copy(&mut self, file: FileId) {
+    pub(super) fn discard_copy(&mut self, file: FileId) {
         if self.sharing.copies.remove(&file) {
             self.effect(Effect::DiscardCopy { file });
         }
@@ -209,29 +209,6 @@ impl Router {
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, face: FaceId, line: u64, wanted: &str) {
-        let result = match self.swarm.named(wanted) {
-            Some(file) => {
-                self.cancel_download(file);
-                Ok(())
-            }
-            None => match self.find_file(wanted, true) {
-                Ok(offered) => {
-                    self.withdraw(offered.file).map(|()| self.discard_copy(offered.file))
-                }
-                Err(failure) if failure.code == Code::NoSuchOffer => Err(Failure::new(
-                    Code::NoSuchOffer,
-                    format!(
-                        "neither a download nor an offer of yours is called {}",
-                        Untrusted::new(wanted)
-                    ),
-                )),
-                Err(failure) => Err(failure),
-            },
-        };
-        self.reply(face, line, "cancel", result);
-    }
-
     /// A serving thread or a recheck says whether a file on disk is still what it was.
     pub(super) fn source_checked(&mut self, file: FileId, intact: bool) {
         if intact {
@@ -243,8 +220,8 @@ impl Router {
             self.complain(Failure::new(
                 Code::HostChangedFile,
                 format!(
-                    "{name} changed on disk since it was offered, so it is offered no more: \
-                     send it again"
+                    "{name} changed on disk since it was offered, or cannot be read any more, so it \
+                     is offered no more: send it again"
                 ),
             ));
         }
