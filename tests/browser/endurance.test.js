@@ -61,9 +61,9 @@ scene("two tabs are in step, and closing one stops nothing", async ({ world, ope
   const first = await open(ana);
   await first.create();
   await first.say("from the first tab");
+  const used = await ana.url();
   ana.type("browser");
-  const { url } = await ana.wait("bridge", ({ url: fresh }) => fresh !== first.firstUrl);
-  const fresh = ana.events.filter(({ event }) => event === "bridge").at(-1).url ?? url;
+  const { url: fresh } = await ana.has("bridge", ({ url }) => url !== used);
   const second = await Tab.inContext(first.context);
   await second.page.goto(fresh);
   await second.sees("from the first tab");

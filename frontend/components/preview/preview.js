@@ -52,7 +52,7 @@ function viewOf(url, type, file, signal, said) {
   }
   if (type === "video" || type === "audio") {
     const on = { loadeddata: ready, error: failed };
-    return el(type, { src: url, controls: true, preload: "auto", "aria-label": line(file.name), on });
+    return el(type, { src: url, controls: true, autoplay: true, preload: "auto", "aria-label": line(file.name), on });
   }
   const text = el("pre", { tabIndex: 0, "aria-label": line(file.name) });
   if (type === "text") readText(url, file, signal, text).then(ready, failed);
