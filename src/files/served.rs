@@ -10,7 +10,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
@@ -61,6 +62,10 @@ pub struct Served {
     place: RwLock<Option<Place>>,
     held: Box<[AtomicU64]>,
     sent: Box<[AtomicU32]>,
+    /// Grows with every chunk that came or was sent.
+    changes: AtomicU64,
+    /// Told when a chunk came.
+    came: (Mutex<()>, Condvar),
 }
 
 impl Served {
@@ -87,6 +92,8 @@ impl Served {
             place: RwLock::new(place),
             held: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             sent: (0..chunks).map(|_| AtomicU32::new(0)).collect(),
+            changes: AtomicU64::new(0),
+            came: (Mutex::new(()), Condvar::new()),
         }
     }
 
@@ -128,7 +135,47 @@ impl Served {
     pub fn set_held(&self, chunk: u32) {
         if let Some(word) = self.held.get(chunk as usize / 64) {
             word.fetch_or(1 << (chunk % 64), Ordering::AcqRel);
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            // Whoever looked before this and saw nothing is waiting when it is told.
+            drop(self.came.0.lock().unwrap_or_else(PoisonError::into_inner));
+            self.came.1.notify_all();
         }
+    }
+
+    /// Waits for a chunk for at most `patience`; says whether it is held.
+    #[must_use]
+    pub fn wait_for(&self, chunk: u32, patience: Duration) -> bool {
+        let (lock, came) = &self.came;
+        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacking = |(): &mut ()| !self.holds(chunk);
+        // Poisoned or not, what counts is the chunk.
+        drop(came.wait_timeout_while(guard, patience, lacking));
+        self.holds(chunk)
+    }
+
+    /// The chunks that were sent to somebody.
+    #[must_use]
+    pub fn sent(&self) -> Bitmap {
+        let mut bitmap = Bitmap::none(self.chunk_count());
+        for (chunk, times) in (0..).zip(&self.sent) {
+            if times.load(Ordering::Relaxed) > 0 {
+                bitmap.insert(chunk);
+            }
+        }
+        bitmap
+    }
+
+    /// A number that is another one whenever [`Served::held`] or [`Served::sent`] may be.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Where the finished file lies; `None` while it still downloads.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        place.as_ref().map(|place| place.path.clone())
     }
 
     /// The chunks held, as they are advertised.
@@ -194,6 +241,7 @@ impl Served {
             let (chunk, counter, times) = least?;
             let (order, next) = (Ordering::Relaxed, times.saturating_add(1));
             if counter.compare_exchange(times, next, order, order).is_ok() {
+                self.changes.fetch_add(1, Ordering::Relaxed);
                 return Some(chunk);
             }
         }
@@ -212,6 +260,7 @@ impl Served {
     fn count_sent(&self, chunk: u32, change: impl Fn(u32) -> u32) {
         if let Some(counter) = self.sent.get(chunk as usize) {
             counter.update(Ordering::Relaxed, Ordering::Relaxed, change);
+            self.changes.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -4,8 +4,8 @@
 //! are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on, soon.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
@@ -25,6 +25,7 @@ use crate::router::ids::{FileId, MemberId};
 #[derive(Debug, Default)]
 pub struct Sources {
     by_file: Mutex<BTreeMap<FileId, Arc<Served>>>,
+    came: Condvar,
 }
 
 impl Sources {
@@ -38,14 +39,30 @@ impl Sources {
         self.lock().get(file).cloned()
     }
 
+    /// The source of a file; waits for one for at most `patience`.
+    #[must_use]
+    pub fn wait_for(&self, file: &FileId, patience: Duration) -> Option<Arc<Served>> {
+        let lacking = |sources: &mut BTreeMap<_, _>| !sources.contains_key(file);
+        let waited = self.came.wait_timeout_while(self.lock(), patience, lacking);
+        waited.unwrap_or_else(PoisonError::into_inner).0.get(file).cloned()
+    }
+
+    /// Everything that is served.
+    #[must_use]
+    pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
+        self.lock().iter().map(|(file, source)| (*file, Arc::clone(source))).collect()
+    }
+
     /// Serves a file from here on, in place of an earlier source of it.
     pub fn insert(&self, file: FileId, source: Arc<Served>) {
         self.lock().insert(file, source);
+        self.came.notify_all();
     }
 
     /// Serves a file unless there is a source of it already.
     pub fn insert_if_absent(&self, file: FileId, source: Arc<Served>) {
         self.lock().entry(file).or_insert(source);
+        self.came.notify_all();
     }
 
     /// Stops serving a file.

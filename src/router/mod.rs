@@ -165,6 +165,7 @@ impl Router {
             Event::PasswordGiven { face, line, password } => {
                 self.password_given(face, line, password);
             }
+            Event::OverviewWanted { face } => self.overview(face),
             Event::LockPrepared { face, line, room, lock, key } => {
                 self.lock_prepared(face, line, room, lock, key);
             }
@@ -195,6 +196,7 @@ impl Router {
             Event::ChunkFetched { file, turn, conn, chunk, bytes, result } => {
                 self.chunk_fetched(file, turn, conn, chunk, bytes, result);
             }
+            Event::ChunkUrgent { file, first, last } => self.chunk_urgent(file, first, last),
             Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
             Event::SourceChecked { file, intact } => self.source_checked(file, intact),
             Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),
@@ -322,9 +324,9 @@ impl Router {
     }
 
     fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>) {
-        let shown = addresses.iter().map(ToString::to_string).collect();
         self.presence.listen(port, addresses);
-        self.notify(Notice::Listening { addresses: shown });
+        let addresses = self.presence.spoken_addresses();
+        self.notify(Notice::Listening { addresses });
         self.renew_presence();
     }
 

@@ -23,6 +23,8 @@ struct Job {
     face: FaceId,
     line: u64,
     path: Option<PathBuf>,
+    /// Made for a page, which is told what became of it.
+    copy: bool,
 }
 
 /// What this node holds of a file.
@@ -85,8 +87,15 @@ impl Router {
     pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<String>) {
         let job = self.sharing.next_job;
         self.sharing.next_job += 1;
-        self.sharing.jobs.insert(job, Job { face, line, path: None });
+        self.sharing.jobs.insert(job, Job { face, line, path: None, copy: false });
         self.effect(Effect::Hash { job, paths });
+    }
+
+    pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
+        let job = self.sharing.next_job;
+        self.sharing.next_job += 1;
+        self.sharing.jobs.insert(job, Job { face, line, path: None, copy: true });
+        self.effect(Effect::HashCopy { job, path, name });
     }
 
     pub(super) fn hash_progressed(&mut self, job: u64, path: PathBuf, bytes_done: u64, size: u64) {
@@ -97,12 +106,17 @@ impl Router {
     }
 
     pub(super) fn hashed(&mut self, job: u64, result: Result<Hashed, Failure>) {
-        let Some(Job { face, line, .. }) = self.sharing.jobs.remove(&job) else { return };
-        let result = result.and_then(|hashed| self.offer(job, &hashed));
-        if result.is_err() {
+        let Some(Job { face, line, copy, .. }) = self.sharing.jobs.remove(&job) else { return };
+        let offered = result.and_then(|hashed| self.offer(job, &hashed).map(|()| hashed.file));
+        if offered.is_err() {
             self.effect(Effect::CancelHash { job });
         }
-        self.reply(face, line, "send", result);
+        if let (true, Ok(file)) = (copy, &offered) {
+            let list = self.file_rows().into_iter().filter(|row| row.file.id == *file).collect();
+            self.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
+        }
+        let word = if copy { "share" } else { "send" };
+        self.reply(face, line, word, offered.map(|_| ()));
     }
 
     fn offer(&mut self, job: u64, hashed: &Hashed) -> Result<(), Failure> {
@@ -174,7 +188,9 @@ impl Router {
                 Ok(())
             }
             None => match self.find_file(wanted, true) {
-                Ok(offered) => self.withdraw(offered.file),
+                Ok(offered) => self.withdraw(offered.file).map(|()| {
+                    self.effect(Effect::DiscardCopy { file: offered.file });
+                }),
                 Err(failure) if failure.code == Code::NoSuchOffer => Err(Failure::new(
                     Code::NoSuchOffer,
                     format!(
@@ -251,10 +267,11 @@ impl Router {
         }
         self.sharing.served.clear();
         let jobs = std::mem::take(&mut self.sharing.jobs);
-        for (job, Job { face, line, .. }) in jobs {
+        for (job, Job { face, line, copy, .. }) in jobs {
             self.effect(Effect::CancelHash { job });
             let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
-            self.reply(face, line, "send", Err(failure));
+            let word = if copy { "share" } else { "send" };
+            self.reply(face, line, word, Err(failure));
         }
     }
 }

@@ -76,7 +76,14 @@ fn message(name: &str, text: &str) -> Notice {
 
 fn offer(from: &str, name: &str) -> Notice {
     let (file, from) = (file(name), who(from));
-    Notice::FileOffered { file, from, time_ms: AFTERNOON_MS, own: false, history: false }
+    Notice::FileOffered {
+        file,
+        from,
+        time_ms: AFTERNOON_MS,
+        own: false,
+        history: false,
+        order: String::new(),
+    }
 }
 
 /// One notice of every kind, in the order of the contract, with `text` in every field for text.
@@ -92,7 +99,9 @@ fn all(text: &str) -> Vec<Notice> {
         hosts: 0,
         to: Some(who(text)),
     };
-    let files = FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false };
+    let (held, fetching) = (false, false);
+    let files =
+        FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false, held, fetching };
     vec![
         Notice::Started { who: who(text), temporary: true },
         Notice::Listening { addresses: vec![text.into(), "[::1]:51692".into()] },
@@ -105,7 +114,14 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::Held { id, held_by: 4, present: 5 },
         Notice::HashProgress { path: text.into(), bytes_done: 5, size: 10 },
         offer(text, text),
-        Notice::FileWithdrawn { file: file(text), from: who(text), time_ms, own, history },
+        Notice::FileWithdrawn {
+            file: file(text),
+            from: who(text),
+            time_ms,
+            own,
+            history,
+            order: String::new(),
+        },
         Notice::DownloadStarted { file: file(text) },
         Notice::DownloadProgress {
             file: file(text),
@@ -123,7 +139,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::DownloadFailed { file: file(text), failure: failure.clone() },
         Notice::RoomLocked { by: who(text), own: false, overruled: false },
         Notice::RoomUnlocked { by: who(text), own: false, overruled: false },
-        Notice::PasswordRequired { address: text.into() },
+        Notice::PasswordRequired { address: text.into(), line: None },
         Notice::Members { list: vec![member(text, text), member("bob", "")] },
         Notice::Files { list: vec![files] },
         Notice::Transfers { list: vec![row] },

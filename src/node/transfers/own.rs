@@ -1,17 +1,19 @@
 //! The user's own files: hashing them, and looking at them again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::hashing::HashJob;
 use super::owed::Owed;
 use super::{Transfers, failures};
+use crate::files::served::Served;
 use crate::router::event::Event;
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure};
 
 impl Transfers {
-    pub(super) fn hash(&self, job: u64, paths: Vec<String>) -> Option<Event> {
-        let hash_job = Arc::new(HashJob::default());
+    pub(super) fn hash(&self, job: u64, paths: Vec<PathBuf>, hash_job: HashJob) -> Option<Event> {
+        let hash_job = Arc::new(hash_job);
         self.shared.lock().hash_jobs.insert(job, Arc::clone(&hash_job));
         let shared = Arc::clone(&self.shared);
         let hashed = self.hashing.submit(move |()| {
@@ -28,6 +30,39 @@ impl Transfers {
             let text = "cannot send the file: too many are being hashed; try again later";
             Event::Hashed { job, result: Err(Failure::new(Code::IoError, text)) }
         })
+    }
+
+    /// Serves what a job hashed.
+    pub(super) fn serve(&self, file: FileId, job: u64) {
+        let job = self.shared.lock().hash_jobs.remove(&job);
+        let Some(job) = job else { return };
+        let Some(served) = job.served() else { return };
+        self.shared.host.sources.insert(file, Arc::clone(served));
+        if job.is_copy() {
+            let earlier = self.shared.lock().copies.insert(file, Arc::clone(served));
+            self.remove_copy(earlier);
+        }
+    }
+
+    /// Removes the copy that was made for an offer, if there is one.
+    pub(super) fn discard_copy(&self, file: FileId) {
+        let copy = self.shared.lock().copies.remove(&file);
+        self.remove_copy(copy);
+    }
+
+    fn remove_copy(&self, copy: Option<Arc<Served>>) {
+        let Some(copy) = copy else { return };
+        let submitted = self.disk.submit(move |()| {
+            // What somebody put in its place or wrote into it is not klatch's to remove.
+            if let Some(path) = copy.path().filter(|_| copy.unchanged())
+                && let Err(error) = std::fs::remove_file(&path)
+            {
+                tracing::warn!(%error, path = %path.display(), "a copy could not be removed");
+            }
+        });
+        if submitted.is_err() {
+            tracing::warn!("a copy stays in the share folder: too much is being done on this disk");
+        }
     }
 
     /// Looks whether a chunk is still what was offered. When there is too much to do the router

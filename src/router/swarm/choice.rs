@@ -88,13 +88,20 @@ impl Router {
         let hosting = link.hosting.get(&file)?;
         let download = self.swarm.downloads.get(&file)?;
         let counts = download.hosts_of.as_ref()?;
+        let missing = |chunk: &u32| {
+            !download.held.has(*chunk)
+                && !download.in_flight.contains_key(chunk)
+                && hosting.has(*chunk)
+        };
+        if let Some((first, last)) = download.urgent
+            && let Some(chunk) = (first..=last.min(download.held.len())).find(missing)
+        {
+            return Some(chunk);
+        }
         let (mut best, mut ties) = (None, 0u64);
         let mut rng = self.rng.clone();
         for (chunk, count) in (0u32..).zip(counts) {
-            if download.held.has(chunk)
-                || download.in_flight.contains_key(&chunk)
-                || !hosting.has(chunk)
-            {
+            if !missing(&chunk) {
                 continue;
             }
             match best {

@@ -57,6 +57,8 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
+    /// Chunks that somebody waits for.
+    urgent: Option<(u32, u32)>,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
 }
@@ -105,12 +107,21 @@ pub(super) struct Swarm {
 }
 
 impl Swarm {
+    /// Whether a file is being fetched.
+    pub(super) fn is_fetching(&self, file: &FileId) -> bool {
+        self.downloads.contains_key(file)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.downloads.is_empty()
     }
 
     /// The download that a person means; `None` if there is none or more than one.
     pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
+        let id = FileId::from_hex(wanted).ok();
+        if let Some(id) = id.filter(|id| self.downloads.contains_key(id)) {
+            return Some(id);
+        }
         let mut named = self.downloads.iter().filter(|(_, download)| download.name == wanted);
         let by_name = named.next();
         if named.next().is_some() {
@@ -173,6 +184,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
+            urgent: None,
             patient,
         };
         self.notify(Notice::DownloadStarted { file: download.info(file) });
@@ -307,6 +319,13 @@ impl Router {
             }
             (FetchError::Disk(failure), _) => self.fail_download(file, failure),
             (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
+        }
+    }
+
+    /// Somebody waits for these chunks: they are fetched before any other.
+    pub(super) fn chunk_urgent(&mut self, file: FileId, first: u32, last: u32) {
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.urgent = Some((first, last));
         }
     }
 
@@ -460,6 +479,11 @@ impl Router {
     }
 
     pub(super) fn transfers_notice(&self) -> Notice {
+        Notice::Transfers { list: self.transfer_rows() }
+    }
+
+    /// What is moving, downloads first.
+    pub(super) fn transfer_rows(&self) -> Vec<TransferLine> {
         let mut list: Vec<TransferLine> = self
             .swarm
             .downloads
@@ -487,7 +511,7 @@ impl Router {
                 });
             }
         }
-        Notice::Transfers { list }
+        list
     }
 
     pub(super) fn swarm_timers(&mut self) {
