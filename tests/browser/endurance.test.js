@@ -74,9 +74,10 @@ scene("two tabs are in step, and closing one stops nothing", async ({ world, ope
   await first.field("New password", dialog).fill("three blue teapots");
   await first.button("Set password", dialog).click();
   await second.button("Unlock room").waitFor();
-  await first.page.close();
-  await second.say("alone now");
-  await second.sees("alone now");
+  await second.assertSound();
+  await second.page.close();
+  await first.say("alone now");
+  await first.sees("alone now");
 });
 
 scene("a tab reloads into the same room; its address works once", async ({ world, open }) => {

@@ -151,7 +151,7 @@ scene("sharing shows its progress and is cancelled", async (stage) => {
 scene("a film plays before it has arrived", async (stage) => {
   const { ben, page, ana } = await anaAndBen(stage);
   const file = path.join(stage.world.folder, "film.webm");
-  await film(stage.browser, file, 2048 * MIB);
+  await film(stage.browser, file, 1024 * MIB);
   ben.type(`send ${file}`);
   await page.fileButton("Download", "film.webm").click();
   await page.fileButton("Show", "film.webm").click();
