@@ -125,7 +125,12 @@ function build() {
   );
   const start = createStart(app, connectionStatus(app));
   const farewell = createFarewell(app);
-  document.body.append(start, room, farewell, createDrop(app.sharing.add, () => !room.hidden));
+  document.body.append(
+    start,
+    room,
+    farewell,
+    createDrop(app.sharing.add, () => !room.hidden),
+  );
 
   store.watch((state) => {
     const over = OVER.includes(state.connection);

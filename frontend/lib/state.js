@@ -107,7 +107,9 @@ const HANDLERS = {
     // An own message is among the newest ones: looking from the end is short.
     const index = state.entries.findLastIndex((entry) => entry.key === id);
     if (index < 0) return state;
-    return { ...state, entries: state.entries.with(index, { ...state.entries[index], heldBy, present }) };
+    const entries = [...state.entries];
+    entries[index] = { ...entries[index], heldBy, present };
+    return { ...state, entries };
   },
 
   file_offered(state, notice) {
@@ -127,7 +129,11 @@ const HANDLERS = {
 
   file_withdrawn(state, notice) {
     const known = state.files[notice.file.id];
-    const next = said(state, notice, `${notice.own ? "you" : notice.from.name} withdrew ${notice.file.name}`);
+    const next = said(
+      state,
+      notice,
+      `${notice.own ? "you" : notice.from.name} withdrew ${notice.file.name}`,
+    );
     if (!known) return next;
     const from = known.from.filter((who) => who.id !== notice.from.id);
     const own = known.own && !notice.own;
@@ -183,7 +189,11 @@ const HANDLERS = {
       lastAddress: addressOf(members) ?? state.lastAddress,
     };
     const who = names(members);
-    return said(moved, { at }, `you are in ${locked ? "a locked" : "an open"} room${who && ` with ${who}`} now`);
+    return said(
+      moved,
+      { at },
+      `you are in ${locked ? "a locked" : "an open"} room${who && ` with ${who}`} now`,
+    );
   },
 
   left: (state) => ({
@@ -244,7 +254,10 @@ const HANDLERS = {
   page_connection: (state, { status }) =>
     state.connection === status ? state : { ...state, connection: status },
 
-  page_connected: (state, { address, port }) => ({ ...state, lastAddress: { host: address, port } }),
+  page_connected: (state, { address, port }) => ({
+    ...state,
+    lastAddress: { host: address, port },
+  }),
 
   page_entered: (state) => ({ ...state, enteredRoom: state.room?.id ?? null, restarted: false }),
 
@@ -334,7 +347,7 @@ function filesOf({ files, transfers, saved }, before) {
     if (download) {
       ({ bytes_done: bytesDone, bytes_per_second: rate, hosts: sources } = download);
     }
-    const path = own ? null : paths.get(file.id) ?? known.path;
+    const path = own ? null : (paths.get(file.id) ?? known.path);
     rows[file.id] = { ...known, from, own, hosts, phase, bytesDone, rate, sources, path };
   }
   return rows;
@@ -394,5 +407,7 @@ function alerted(state, { code, text }) {
 
 function names(members) {
   const list = members.map(({ name }) => name);
-  return list.length < 3 ? list.join(" and ") : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
+  return list.length < 3
+    ? list.join(" and ")
+    : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
 }

@@ -1,4 +1,8 @@
-/** Holds the state, and tells the components once per frame that it changed. */
+/**
+ * Holds the state, and tells the components once per frame that it changed.
+ *
+ * @typedef {import("./types.js").State} State
+ */
 
 import { reduce } from "./state.js";
 
@@ -6,7 +10,7 @@ import { reduce } from "./state.js";
 const HIDDEN_WAIT_MS = 200;
 
 /**
- * @param {import("./types.js").State} first
+ * @param {State} first
  */
 export function createStore(first) {
   let state = first;
@@ -38,7 +42,7 @@ export function createStore(first) {
     },
     /**
      * Calls back with the present state, and then with each change.
-     * @param {(state: import("./types.js").State, before: import("./types.js").State) => void} watch
+     * @param {(state: State, before: State) => void} watch
      */
     watch(watch) {
       watchers.push(watch);

@@ -57,5 +57,8 @@ export function moved(range, length, following, top) {
     return { start: length - start > MOST - STEP ? length - FIRST : start, end: length };
   }
   if (top < 0) return newest(length);
-  return { start: top, end: Math.min(length, top + Math.min(MOST, range.end - range.start + STEP)) };
+  return {
+    start: top,
+    end: Math.min(length, top + Math.min(MOST, range.end - range.start + STEP)),
+  };
 }

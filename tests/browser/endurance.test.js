@@ -7,28 +7,31 @@ import { Tab } from "./lib/page.js";
 
 const scene = scenes();
 
-scene("klatch restarts on its port: the page comes back, says so, and offers the last address", async ({ world, open }) => {
-  const folder = path.join(world.folder, "ana");
-  const data = ["--data-dir", path.join(folder, "identity")];
-  let ana = await world.browser("ana", data, folder);
-  const bridge = new URL(await ana.url()).host;
-  const ben = await world.terminal("ben");
-  const page = await open(ana);
-  await page.join(await ben.port());
-  await page.others(1);
-  await page.say("before the restart");
-  await page.sees("before the restart");
-  await ana.stop();
-  await page.hears("Connection", "Reconnecting…");
-  ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
-  await page.button("Create room").waitFor();
-  await page.page.getByText("this is a new room").waitFor();
-  assert.equal(await page.field("Address").inputValue(), "127.0.0.1");
-  assert.equal(await page.field("Port").inputValue(), String(await ben.port()));
-  await page.button("Join room").click();
-  await page.others(1);
-  await page.sees("before the restart");
-});
+scene(
+  "klatch restarts on its port: the page comes back, says so, and offers the last address",
+  async ({ world, open }) => {
+    const folder = path.join(world.folder, "ana");
+    const data = ["--data-dir", path.join(folder, "identity")];
+    let ana = await world.browser("ana", data, folder);
+    const bridge = new URL(await ana.url()).host;
+    const ben = await world.terminal("ben");
+    const page = await open(ana);
+    await page.join(await ben.port());
+    await page.others(1);
+    await page.say("before the restart");
+    await page.sees("before the restart");
+    await ana.stop();
+    await page.hears("Connection", "Reconnecting…");
+    ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+    await page.button("Create room").waitFor();
+    await page.page.getByText("this is a new room").waitFor();
+    assert.equal(await page.field("Address").inputValue(), "127.0.0.1");
+    assert.equal(await page.field("Port").inputValue(), String(await ben.port()));
+    await page.button("Join room").click();
+    await page.others(1);
+    await page.sees("before the restart");
+  },
+);
 
 scene("a connection that was lost misses nothing", async ({ world, open }) => {
   const ana = await world.browser("ana");
@@ -105,6 +108,9 @@ scene("an unsent message stays when the connection is gone", async ({ world, ope
   await ana.stop();
   await page.hears("Connection", "Reconnecting…");
   await page.say("keep me");
-  await page.page.getByRole("alert").filter({ hasText: /connection/ }).waitFor();
+  await page.page
+    .getByRole("alert")
+    .filter({ hasText: /connection/ })
+    .waitFor();
   assert.equal(await page.field("Message").inputValue(), "keep me");
 });

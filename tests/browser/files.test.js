@@ -61,7 +61,9 @@ scene("shared by a drop, several at once, and withdrawn", async (stage) => {
   await page.fileButton("Withdraw", "one.txt").waitFor({ state: "detached" });
   const left = await ana.has("file_withdrawn");
   assert.equal(left.own, true);
-  await assert.rejects(readFile(path.join(stage.world.folder, "shared", "one.txt")), { code: "ENOENT" });
+  await assert.rejects(readFile(path.join(stage.world.folder, "shared", "one.txt")), {
+    code: "ENOENT",
+  });
 });
 
 scene("shared by pasting", async (stage) => {
@@ -69,7 +71,11 @@ scene("shared by pasting", async (stage) => {
   await page.page.evaluate(() => {
     const data = new DataTransfer();
     data.items.add(new File(["pasted bytes"], "clip.txt", { type: "text/plain" }));
-    const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+    const event = new ClipboardEvent("paste", {
+      clipboardData: data,
+      bubbles: true,
+      cancelable: true,
+    });
     document.querySelector("textarea").dispatchEvent(event);
   });
   const { file } = await ben.has("file_offered");
@@ -99,20 +105,26 @@ scene("downloaded in the page, saved, and looked at", async (stage) => {
   await preview.waitFor({ state: "detached" });
 });
 
-scene("two files of one name are told apart, and each is fetched by its own button", async (stage) => {
-  const { ben, page, ana } = await anaAndBen(stage);
-  for (const [folder, text] of [["a", "first"], ["b", "second"]]) {
-    const file = path.join(stage.world.folder, folder, "same.txt");
-    await mkdir(path.dirname(file));
-    await writeFile(file, text);
-    ben.type(`send ${file}`);
-  }
-  await ana.wait("file_offered");
-  const { file: second } = await ana.wait("file_offered");
-  await page.fileButton("Download", `same.txt (${second.id.slice(0, 8)})`).click();
-  const done = await ana.has("download_finished");
-  assert.equal(await readFile(done.path, "utf8"), "second");
-});
+scene(
+  "two files of one name are told apart, and each is fetched by its own button",
+  async (stage) => {
+    const { ben, page, ana } = await anaAndBen(stage);
+    for (const [folder, text] of [
+      ["a", "first"],
+      ["b", "second"],
+    ]) {
+      const file = path.join(stage.world.folder, folder, "same.txt");
+      await mkdir(path.dirname(file));
+      await writeFile(file, text);
+      ben.type(`send ${file}`);
+    }
+    await ana.wait("file_offered");
+    const { file: second } = await ana.wait("file_offered");
+    await page.fileButton("Download", `same.txt (${second.id.slice(0, 8)})`).click();
+    const done = await ana.has("download_finished");
+    assert.equal(await readFile(done.path, "utf8"), "second");
+  },
+);
 
 scene("a download is cancelled, and goes on where it stopped", async (stage) => {
   const { ben, page, ana } = await anaAndBen(stage);
@@ -145,7 +157,12 @@ scene("sharing shows its progress and is cancelled", async (stage) => {
   await bar.waitFor({ state: "detached" });
   await page.drop([{ name: "after.txt", text: "still works", type: "text/plain" }]);
   await ana.has("file_offered", ({ file: found }) => found.name === "after.txt");
-  assert.equal(ana.events.some(({ event, file: found }) => event === "file_offered" && found.name === "stopped.bin"), false);
+  assert.equal(
+    ana.events.some(
+      ({ event, file: found }) => event === "file_offered" && found.name === "stopped.bin",
+    ),
+    false,
+  );
 });
 
 scene("a film plays before it has arrived", async (stage) => {
@@ -159,7 +176,10 @@ scene("a film plays before it has arrived", async (stage) => {
   await page.page.waitForFunction((video) => video.readyState >= 2, player);
   ben.process.kill("SIGSTOP"); // From now on nothing arrives.
   await page.page.waitForFunction((video) => video.currentTime > 0.5, player);
-  assert.equal(ana.events.some(({ event }) => event === "download_finished"), false);
+  assert.equal(
+    ana.events.some(({ event }) => event === "download_finished"),
+    false,
+  );
   ben.process.kill("SIGCONT");
 });
 
@@ -189,7 +209,9 @@ scene("200 MB through the page cost neither klatch nor the tab memory", async (s
   running = false;
   await watch;
   const grown = { klatch: (most.klatch - before.klatch) / MIB, tab: (most.tab - before.tab) / MIB };
-  console.log(`${size} bytes: klatch +${grown.klatch.toFixed(1)} MiB, tab +${grown.tab.toFixed(1)} MiB`);
+  console.log(
+    `${size} bytes: klatch +${grown.klatch.toFixed(1)} MiB, tab +${grown.tab.toFixed(1)} MiB`,
+  );
   assert.ok(grown.klatch < 32, `klatch grew by ${grown.klatch} MiB`);
   assert.ok(grown.tab < 32, `the browser grew by ${grown.tab} MiB`);
 });

@@ -9,7 +9,10 @@ import { showChunks } from "./strip.js";
 const ACTIONS = [
   ["Download", ({ phase, own, from }) => phase === "offered" && !own && from.length > 0],
   ["Cancel", ({ phase }) => phase === "fetching"],
-  ["Show", ({ phase, own, file }) => (phase !== "offered" || own) && previewKind(file.name) !== null],
+  [
+    "Show",
+    ({ phase, own, file }) => (phase !== "offered" || own) && previewKind(file.name) !== null,
+  ],
   ["Save", ({ phase, own }) => phase === "held" || own],
   ["Withdraw", ({ own }) => own],
 ];
@@ -23,7 +26,12 @@ export function createFileCard(app, id, { inLog }) {
   const kind = el("span", { class: "file-kind", "aria-hidden": "true" });
   const name = el("bdi", { class: "file-name" });
   const facts = el("p", { class: "file-facts" });
-  const bar = el("progress", { class: "file-progress", max: 1, value: 0, "aria-live": inLog ? "off" : null });
+  const bar = el("progress", {
+    class: "file-progress",
+    max: 1,
+    value: 0,
+    "aria-live": inLog ? "off" : null,
+  });
   const strip = el("canvas", { class: "file-strip", "aria-hidden": "true", hidden: true });
   const pace = el("p", { class: "file-pace", "aria-live": inLog ? "off" : null });
   const path = el("p", { class: "file-path" });

@@ -176,7 +176,8 @@ export function createLog(app, { invite, inviteSlot }) {
     let before = null;
     for (const entry of window) {
       const newDay = !before || dayKey(before.time) !== dayKey(entry.time);
-      if (newDay) wanted.push(separator(`day ${entry.key}`, "log-day", day(entry.time, Date.now())));
+      if (newDay)
+        wanted.push(separator(`day ${entry.key}`, "log-day", day(entry.time, Date.now())));
       if (before ? before.key === state.unread.after : isAfter(state, shown.start)) {
         wanted.push(separator("unread", "log-unread", "New"));
       }
@@ -200,7 +201,11 @@ export function createLog(app, { invite, inviteSlot }) {
       setText(known.element.firstChild, text);
       return known.element;
     }
-    const element = el("div", { class: name, role: "separator", "aria-label": text }, el("span", {}, text));
+    const element = el(
+      "div",
+      { class: name, role: "separator", "aria-label": text },
+      el("span", {}, text),
+    );
     made.set(key, { element, entry: null, update: () => {} });
     return element;
   }

@@ -7,7 +7,10 @@ import * as format from "../../frontend/lib/format.js";
 import { block, line, parse, spans } from "../../frontend/lib/text.js";
 import * as range from "../../frontend/lib/window.js";
 
-const links = (text) => spans(text).filter(({ kind }) => kind === "link").map(({ text: shown }) => shown);
+const links = (text) =>
+  spans(text)
+    .filter(({ kind }) => kind === "link")
+    .map(({ text: shown }) => shown);
 
 test("nothing hides or reorders text", () => {
   assert.equal(line("a\u202egpj.exe"), "a\\u{202e}gpj.exe");
@@ -54,7 +57,10 @@ test("fences are code, and an open one is text", () => {
 });
 
 test("addresses are read as people paste them", () => {
-  assert.deepEqual(splitAddress(" connect 192.168.1.5 51700 "), { host: "192.168.1.5", port: "51700" });
+  assert.deepEqual(splitAddress(" connect 192.168.1.5 51700 "), {
+    host: "192.168.1.5",
+    port: "51700",
+  });
   assert.deepEqual(splitAddress("192.168.1.5:51692"), { host: "192.168.1.5", port: "51692" });
   assert.deepEqual(splitAddress("[::1]:51692"), { host: "::1", port: "51692" });
   assert.deepEqual(splitAddress("fe80::1"), { host: "fe80::1", port: null });
