@@ -56,7 +56,8 @@ const app = {
 };
 
 async function quit() {
-  await socket.ask("quit");
+  // klatch may be gone before it has answered; a command cannot be refused otherwise.
+  await socket.ask("quit").catch(() => {});
   socket.close();
 }
 

@@ -55,8 +55,18 @@ async function firstPaint(browser, world) {
     const shown = await tab.page.waitForFunction((w) => globalThis.painted[w], word);
     times.push((await shown.jsonValue()) - (await tab.page.evaluate(() => performance.timeOrigin)));
   }
-  figure(`first paint of the room with ${HISTORY} messages, median`, quantile(times, 0.5), "ms", 1000);
-  figure(`first paint of the room with ${HISTORY} messages, slowest`, Math.max(...times), "ms", 1000);
+  figure(
+    `first paint of the room with ${HISTORY} messages, median`,
+    quantile(times, 0.5),
+    "ms",
+    1000,
+  );
+  figure(
+    `first paint of the room with ${HISTORY} messages, slowest`,
+    Math.max(...times),
+    "ms",
+    1000,
+  );
   const most = await tab.page.evaluate(async () => {
     const log = document.querySelector("[role=log]");
     let count = 0;
@@ -98,8 +108,18 @@ async function latency(browser, world) {
   }
   const shown = await tab.page.evaluate(() => globalThis.painted);
   const delays = Object.keys(arrived).map((i) => shown[`new-${i}.`] - arrived[i]);
-  figure(`arrival to paint, ${MESSAGES} messages, p50`, Math.max(0, quantile(delays, 0.5)), "ms", 50);
-  figure(`arrival to paint, ${MESSAGES} messages, p99`, Math.max(0, quantile(delays, 0.99)), "ms", 50);
+  figure(
+    `arrival to paint, ${MESSAGES} messages, p50`,
+    Math.max(0, quantile(delays, 0.5)),
+    "ms",
+    50,
+  );
+  figure(
+    `arrival to paint, ${MESSAGES} messages, p99`,
+    Math.max(0, quantile(delays, 0.99)),
+    "ms",
+    50,
+  );
   await tab.close();
 }
 

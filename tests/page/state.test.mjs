@@ -117,6 +117,16 @@ test("after a reconnection what overlaps is joined, and what does not is left to
   assert.equal(apart.earlier, 8);
 });
 
+test("where klatch ends, the conversation stays in sight until it is back", () => {
+  const state = inRoom([
+    message(1),
+    { event: "left", room: "r1" },
+    { event: "stopped", exit_code: 0 },
+  ]);
+  assert.deepEqual(texts(state), ["text 1"]);
+  assert.ok(!atStart(state));
+});
+
 test("a restart of klatch empties the room, says so, and keeps the last address", () => {
   const before = inRoom([message(1), { event: "member_joined", member: member(BEN), at: 1 }]);
   const state = after(
@@ -174,6 +184,24 @@ test("a file from offer to place", () => {
   state = reduce(state, done);
   assert.equal(state.files[id].phase, "held");
   assert.equal(state.files[id].path, "/d/photo.jpg");
+});
+
+test("a file knows how many fetch it from here", () => {
+  const row = {
+    file: PHOTO,
+    download: false,
+    bytes_done: 1,
+    bytes_per_second: 1,
+    hosts: 0,
+    to: EVE,
+  };
+  const state = inRoom([offer(1, ANA), { event: "transfers", list: [row, { ...row, to: BEN }] }]);
+  assert.equal(state.files[PHOTO.id].takers, 2);
+  const open = reduce(state, { event: "transfers", list: [row, { ...row, to: BEN, bytes_done: 9 }] });
+  assert.equal(open.files[PHOTO.id].takers, 1);
+  const quiet = reduce(open, { event: "transfers", list: [] });
+  assert.equal(quiet.files[PHOTO.id].takers, 0);
+  assert.equal(reduce(quiet, { event: "transfers", list: [] }).files, quiet.files);
 });
 
 test("a withdrawn offer leaves the file to those who still offer it", () => {

@@ -95,7 +95,7 @@ export function changeName(app) {
 export function confirmEnd(app, name, accept, goOn) {
   const { files, served, shares } = app.store.state;
   const fetching = Object.values(files).filter(({ phase }) => phase === "fetching").length;
-  const takers = new Set(served.map(({ to }) => to?.id)).size;
+  const takers = new Set(served.filter(({ moving }) => moving).map(({ to }) => to?.id)).size;
   const losses = [
     fetching &&
       `${plural(fetching, "download")} of yours ${fetching === 1 ? "is" : "are"} not complete`,

@@ -90,8 +90,9 @@ export function createFileCard(app, id, { inLog }) {
     buttons.find(({ button }) => !button.hidden)?.button.focus();
   }
 
-  function showStrip({ chunks, phase }) {
-    strip.hidden = !chunks || phase === "offered";
+  /** Only while something moves: a strip that is whole says nothing. */
+  function showStrip({ chunks, phase, takers }) {
+    strip.hidden = !chunks || (phase !== "fetching" && takers === 0);
     if (strip.hidden || chunks === drawn) return;
     drawn = chunks;
     showChunks(strip, chunks);
@@ -100,12 +101,13 @@ export function createFileCard(app, id, { inLog }) {
   return { element, update };
 }
 
-function factsOf({ file, from, own, hosts }) {
+function factsOf({ file, from, own, hosts, takers }) {
   const who = own ? "you" : from.map(({ name }) => line(name)).join(", ");
   const parts = [bytes(file.size)];
   if (from.length > 0) parts.push(`from ${who}`);
   else parts.push("withdrawn");
   if (hosts > 1) parts.push(`held by ${hosts}`);
+  if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   return parts.join(" · ");
 }
 

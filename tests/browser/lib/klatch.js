@@ -171,21 +171,14 @@ export class World {
     return klatch;
   }
 
-  /** A peer with a page. */
+  /** A peer with a page; options given here replace the usual ones. */
   async browser(name, options = [], folder = undefined) {
-    const bridge = options.includes("--bridge") ? [] : ["--bridge", "127.0.0.1:0"];
-    const common = [
-      "--ui",
-      "browser",
-      "--no-open",
-      "--json",
-      "--name",
-      name,
-      "--listen",
-      "127.0.0.1:0",
-    ];
-    const data = options.includes("--data-dir") ? [] : ["--ephemeral"];
-    return this.start(name, [...common, ...bridge, ...data, ...options], folder);
+    const common = ["--ui", "browser", "--no-open", "--json", "--name", name];
+    const given = (option) => options.includes(option);
+    if (!given("--listen")) common.push("--listen", "127.0.0.1:0");
+    if (!given("--bridge")) common.push("--bridge", "127.0.0.1:0");
+    if (!given("--data-dir")) common.push("--ephemeral");
+    return this.start(name, [...common, ...options], folder);
   }
 
   /** A peer in a terminal. */
