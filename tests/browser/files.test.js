@@ -183,7 +183,7 @@ scene("a film plays before it has arrived", async (stage) => {
   ben.process.kill("SIGCONT");
 });
 
-scene("200 MB through the page cost neither klatch nor the tab memory", async (stage) => {
+scene("a large file through the page costs neither klatch nor the tab memory", async (stage) => {
   const { ana, page, ben } = await anaAndBen(stage);
   const file = path.join(stage.world.folder, "big.bin");
   const size = Number(process.env.KLATCH_SHARE_BYTES ?? 200_000_000);

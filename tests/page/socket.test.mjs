@@ -143,7 +143,9 @@ test("after the end nothing is tried again, but a fresh address works", () => {
 function sharing() {
   const notices = [];
   const requests = [];
+  const clock = { ms: 0 };
   const shares = createSharing({
+    now: () => clock.ms,
     token: () => "t",
     dispatch: (notice) => notices.push(notice),
     request: () => {
@@ -156,7 +158,7 @@ function sharing() {
       return one;
     },
   });
-  return { shares, requests, notices };
+  return { shares, requests, notices, clock };
 }
 
 test("files go one after the other, and a failed one does not stop the rest", () => {
@@ -180,6 +182,16 @@ test("files go one after the other, and a failed one does not stop the rest", ()
   const alerts = notices.filter(({ event }) => event === "page_alert");
   assert.deepEqual(alerts, [{ event: "page_alert", code: "disk_full", text: "a b.txt: no space" }]);
   assert.equal(notices.filter(({ event }) => event === "page_share_gone").length, 2);
+});
+
+test("progress is told four times a second", () => {
+  const { shares, requests, notices, clock } = sharing();
+  shares.add([{ name: "a", size: 3000 }]);
+  for (clock.ms = 0; clock.ms < 1000; clock.ms += 10) {
+    requests[0].upload.onprogress({ loaded: clock.ms });
+  }
+  const sent = notices.filter(({ share }) => share?.sent > 0).map(({ share }) => share.sent);
+  assert.deepEqual(sent, [250, 500, 750]);
 });
 
 test("sharing is cancelled while it waits and while it goes", () => {

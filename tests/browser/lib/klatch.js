@@ -12,7 +12,7 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const BINARY = path.resolve(ROOT, process.env.KLATCH_BIN ?? "target/debug/klatch");
 
 /** How long anything may take before a test fails; nothing waits this long when all is well. */
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = Number(process.env.KLATCH_DEADLINE_MS ?? 30_000);
 
 /** A klatch process. */
 export class Klatch {
