@@ -115,8 +115,10 @@ pub struct Limits {
     pub hosted_files_per_member: usize,
     /// Downloads at once.
     pub downloads: usize,
-    /// A download without any host fails after so long at the end of stdin.
+    /// A download that a script waits for fails after so long without any host, or any room.
     pub no_host_ms: u64,
+    /// A disk that is full or broken is tried again so often.
+    pub disk_look_ms: u64,
 
     // The bridge: what a browser, or anything else on this computer, may cost.
     /// Connections of browsers at once.
@@ -246,6 +248,7 @@ impl Default for Limits {
             bridge_spare_bytes: 64 * 1024 * 1024,
             tab_history: 200,
             tab_rows: 1_000,
+            disk_look_ms: 3_000,
             inbox_events: 1_024,
             notice_ring: 4_096,
             shutdown_ms: 2_000,

@@ -24,6 +24,7 @@ pub use feed::{Feed, Heard, Reader};
 
 use crate::crypto::identity::Identity;
 use crate::crypto::random::random;
+use crate::files::disk::{Disk, SystemDisk};
 use crate::limits::Limits;
 use crate::net::conn::Conns;
 use crate::net::gate::Gate;
@@ -93,6 +94,11 @@ impl Node {
     /// # Errors
     /// A [`Failure`] when the port cannot be bound or no thread started.
     pub fn start(config: NodeConfig) -> Result<Self, Failure> {
+        Self::start_on(config, Arc::new(SystemDisk))
+    }
+
+    /// The same on any disk.
+    fn start_on(config: NodeConfig, disk: Arc<dyn Disk>) -> Result<Self, Failure> {
         let NodeConfig {
             name,
             identity,
@@ -116,7 +122,9 @@ impl Node {
         let router = Router::new(router, identity.clone(), u64::from_be_bytes(random()));
         let limits = Arc::new(limits);
         let (inbox, events) = bounded(limits.inbox_events);
-        let transfers = Arc::new(Transfers::new(inbox.clone(), Arc::clone(&limits), downloads));
+        let transfers = Transfers::new(inbox.clone(), Arc::clone(&limits), downloads, disk);
+        let transfers = Arc::new(transfers);
+        transfers.look_for_leftovers();
         let net = Arc::new(Net {
             limits: Arc::clone(&limits),
             identity: Arc::new(identity),

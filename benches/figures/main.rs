@@ -1,20 +1,29 @@
 //! The figures that klatch promises, each measured beside its goal in one run on one machine.
 //!
-//! `cargo bench --bench figures -- [NAME...] [--size MIB]` measures all of them, or those named.
+//! `cargo bench --bench figures -- [NAME...] [OPTION...]` measures all of them, or those named.
 //! Nodes run in this process where only time is measured, and as real programs where memory, CPU
 //! or start-up is. benches/README.md says what each figure means.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod chat;
+mod far;
+mod files;
 #[path = "../floor/mod.rs"]
 mod floor;
 mod links;
 mod messages;
+mod netns;
+mod peers;
 mod people;
 mod program;
+mod relay;
 mod report;
 mod start;
+mod swarm;
 mod transfer;
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -34,7 +43,14 @@ const FIGURES: &[Figure] = &[
     ("links", |_, report| links::hundred(report)),
     ("message", |_, report| messages::round_trip(report)),
     ("room", |_, report| messages::receipts(report)),
-    ("transfer", |options, report| transfer::transfer(options.size_mib, report)),
+    ("transfer", transfer::transfer),
+    ("peers", peers::peers),
+    ("swarm4", |options, report| swarm::one_seed(4, options, report)),
+    ("swarm8", |options, report| swarm::one_seed(8, options, report)),
+    ("hosts4", swarm::four_hosts),
+    ("far", far::far),
+    ("chat", chat::chat),
+    ("memory", |_, report| transfer::memory(report)),
 ];
 
 /// What the command line says.
@@ -42,6 +58,16 @@ struct Options {
     names: Vec<String>,
     /// Size of the file that is transferred.
     size_mib: u64,
+    /// Rounds of figures whose things take turns, if not as many as each of them likes best.
+    rounds: Option<usize>,
+    /// Where programs of others lie.
+    peers: Option<PathBuf>,
+}
+
+impl Options {
+    fn rounds(&self, unless_told: usize) -> usize {
+        self.rounds.unwrap_or(unless_told).max(1)
+    }
 }
 
 fn main() -> Result<()> {
@@ -66,16 +92,29 @@ fn main() -> Result<()> {
 }
 
 fn options(args: &mut Vec<String>) -> Result<Options> {
-    let mut size_mib = 1024;
-    if let Some(at) = args.iter().position(|arg| arg == "--size") {
-        let size = args.get(at + 1).context("--size needs a number of MiB")?;
-        size_mib = size.parse().context("--size needs a number of MiB")?;
-        args.drain(at..at + 2);
-    }
+    let size_mib = take_number(args, "--size")?.unwrap_or(1024);
+    let rounds = take_number(args, "--rounds")?.map(|rounds| rounds as usize);
+    let peers = take(args, "--peers")?.map(PathBuf::from);
+    let peers = peers.or_else(|| std::env::var_os("PERF_DIR").map(PathBuf::from));
     let known = |name: &&String| FIGURES.iter().all(|(figure, _)| figure != name);
     if let Some(unknown) = args.iter().find(known) {
         let names: Vec<_> = FIGURES.iter().map(|(name, _)| *name).collect();
         bail!("there is no figure {unknown:?}; there are {}", names.join(", "));
     }
-    Ok(Options { names: std::mem::take(args), size_mib })
+    Ok(Options { names: std::mem::take(args), size_mib, rounds, peers })
+}
+
+/// Takes an option and its value out of the arguments.
+fn take(args: &mut Vec<String>, option: &str) -> Result<Option<String>> {
+    let Some(at) = args.iter().position(|arg| arg == option) else { return Ok(None) };
+    args.remove(at);
+    if at == args.len() {
+        bail!("{option} needs a value");
+    }
+    Ok(Some(args.remove(at)))
+}
+
+fn take_number(args: &mut Vec<String>, option: &str) -> Result<Option<u64>> {
+    let Some(value) = take(args, option)? else { return Ok(None) };
+    Ok(Some(value.parse().with_context(|| format!("{option} needs a number"))?))
 }

@@ -1,6 +1,7 @@
 //! Nodes in this process, as the bench uses them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,23 +27,29 @@ pub(crate) struct Someone {
 impl Someone {
     /// A node on loopback.
     pub(crate) fn new(name: &str) -> Result<Self> {
-        Self::with(name, Limits::default())
+        Self::saving_to(name, &std::env::temp_dir())
+    }
+
+    /// A node on loopback whose downloads go to `downloads`.
+    pub(crate) fn saving_to(name: &str, downloads: &Path) -> Result<Self> {
+        Self::with(name, Limits::default(), downloads)
     }
 
     /// One that links with whom it connects to and with nobody else: it has no room for others
     /// on its roster. A hundred of them around one node cost a hundred links, not five thousand.
     pub(crate) fn satellite(name: &str) -> Result<Self> {
-        Self::with(name, Limits { members: 1, ..Limits::default() })
+        let limits = Limits { members: 1, ..Limits::default() };
+        Self::with(name, limits, &std::env::temp_dir())
     }
 
-    fn with(name: &str, limits: Limits) -> Result<Self> {
+    fn with(name: &str, limits: Limits, downloads: &Path) -> Result<Self> {
         let config = NodeConfig {
             name: name.into(),
             identity: Identity::generate(),
             temporary: true,
             limits,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
-            downloads: std::env::temp_dir(),
+            downloads: downloads.to_owned(),
             virtual_interfaces: false,
         };
         let node = Node::start(config).map_err(|failure| anyhow!(failure.text))?;
@@ -68,19 +75,29 @@ impl Someone {
 
     /// Says a text; does not wait for the reply.
     pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        self.give(Command::Say { text: text.into() })
+    }
+
+    /// Offers a file; comes back when it is offered.
+    pub(crate) fn send(&mut self, source: &Path) -> Result<()> {
+        self.run(Command::Send { paths: vec![source.to_string_lossy().into_owned()] })
+    }
+
+    /// Begins to fetch a file; does not wait for the reply.
+    pub(crate) fn download(&mut self, name: &str) -> Result<()> {
+        self.give(Command::Download { wanted: name.into(), patient: false })
+    }
+
+    /// Gives a command whose reply nobody waits for.
+    fn give(&mut self, command: Command) -> Result<()> {
         self.lines += 1;
         // Replies nobody waits for must not fill the face's queue.
         while self.face.answers.try_recv().is_ok() {}
-        Ok(self.node.handle().command(
-            self.face.id,
-            self.lines,
-            Command::Say { text: text.into() },
-        )?)
+        Ok(self.node.handle().command(self.face.id, self.lines, command)?)
     }
 
     fn run(&mut self, command: Command) -> Result<()> {
-        self.lines += 1;
-        self.node.handle().command(self.face.id, self.lines, command)?;
+        self.give(command)?;
         loop {
             match self.face.answers.recv_timeout(2 * SOON)? {
                 Answer::Reply { line, result, .. } if line == self.lines => {

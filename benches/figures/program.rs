@@ -1,6 +1,7 @@
 //! klatch as a program: started, told commands, listened to, and weighed.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -25,11 +26,25 @@ pub(crate) struct Program {
 impl Program {
     /// Starts klatch alone on a free port of loopback, with nothing kept on disk.
     pub(crate) fn start(options: &[&str]) -> Result<Self> {
+        Self::start_within(&[], "127.0.0.1:0", options)
+    }
+
+    /// The same, listening at another place, with what stands before it, such as `nsenter …`.
+    pub(crate) fn start_within(wrapper: &[&str], listen: &str, options: &[&str]) -> Result<Self> {
         let began = Instant::now();
         let built = || env!("CARGO_BIN_EXE_klatch").into();
-        let mut child = Command::new(std::env::var_os("KLATCH_BIN").unwrap_or_else(built))
+        let program = std::env::var_os("KLATCH_BIN").unwrap_or_else(built);
+        let mut command = match wrapper.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let mut child = command
             .args(["--ui", "terminal", "--json", "--ephemeral", "--stay"])
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -55,17 +70,37 @@ impl Program {
         writeln!(self.stdin, "{line}").with_context(|| format!("telling klatch {line:?}"))
     }
 
+    /// Gives a command and waits until it has ended well.
+    pub(crate) fn run(&mut self, line: &str) -> Result<()> {
+        self.tell(line)?;
+        let word = line.split(' ').next().unwrap_or_default();
+        self.event_that(line, |event| {
+            name_of(event) == "command_done" && text(event, "/command") == Some(word)
+        })?;
+        Ok(())
+    }
+
     /// Waits for an event of this name; gives it and when it was printed.
     pub(crate) fn event(&self, name: &str) -> Result<(Instant, Value)> {
+        self.event_that(name, |event| name_of(event) == name)
+    }
+
+    /// Waits for an event that is `wanted`. An error of klatch's that is not is one of this.
+    pub(crate) fn event_that(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<(Instant, Value)> {
         let deadline = Instant::now() + SOON;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let (at, event) =
-                self.events.recv_timeout(left).with_context(|| format!("no event {name:?}"))?;
-            match event.get("event").and_then(Value::as_str) {
-                Some(found) if found == name => return Ok((at, event)),
-                Some("error" | "download_failed") => bail!("klatch says {event}"),
-                _ => {}
+                self.events.recv_timeout(left).with_context(|| format!("no event {what:?}"))?;
+            if wanted(&event) {
+                return Ok((at, event));
+            }
+            if matches!(name_of(&event), "error" | "download_failed") {
+                bail!("klatch says {event}");
             }
         }
     }
@@ -73,8 +108,26 @@ impl Program {
     /// `address:port` under which it listens.
     pub(crate) fn address(&self) -> Result<String> {
         let (_, event) = self.event("listening")?;
-        let first = event.pointer("/addresses/0").and_then(Value::as_str);
-        Ok(first.context("klatch names no address")?.to_owned())
+        Ok(text(&event, "/addresses/0").context("klatch names no address")?.to_owned())
+    }
+
+    /// Offers a file; gives when this was asked for.
+    pub(crate) fn send(&mut self, source: &Path) -> Result<Instant> {
+        let began = Instant::now();
+        self.tell(&format!("send {}", source.display()))?;
+        Ok(began)
+    }
+
+    /// Waits for a file that somebody offers; gives when it was, and its name.
+    pub(crate) fn offered(&self) -> Result<(Instant, String)> {
+        let (at, event) = self.event("file_offered")?;
+        Ok((at, text(&event, "/file/name").context("the offer has no name")?.to_owned()))
+    }
+
+    /// Waits for the end of a download; gives when it was, and where the file lies.
+    pub(crate) fn downloaded(&self) -> Result<(Instant, PathBuf)> {
+        let (at, event) = self.event("download_finished")?;
+        Ok((at, text(&event, "/path").context("a download without a path")?.into()))
     }
 
     /// Bytes of memory that are resident now.
@@ -115,6 +168,26 @@ impl Program {
     pub(crate) fn threads(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
     }
+}
+
+/// The name of an event.
+pub(crate) fn name_of(event: &Value) -> &str {
+    text(event, "/event").unwrap_or_default()
+}
+
+/// A text in an event, by its JSON pointer.
+pub(crate) fn text<'a>(event: &'a Value, pointer: &str) -> Option<&'a str> {
+    event.pointer(pointer).and_then(Value::as_str)
+}
+
+/// Alice and bob, linked; bob's downloads go to `downloads`.
+pub(crate) fn pair(downloads: &Path) -> Result<(Program, Program)> {
+    let alice = Program::start(&["--name", "alice"])?;
+    let (address, downloads) = (alice.address()?, downloads.to_string_lossy());
+    let bob = Program::start(&["--name", "bob", "--downloads", &downloads, "--connect", &address])?;
+    alice.event("joined")?;
+    bob.event("joined")?;
+    Ok((alice, bob))
 }
 
 /// Seconds of CPU that the ended children of this process have used.

@@ -28,9 +28,25 @@ impl Report {
         most: f64,
         show: fn(f64) -> String,
     ) {
-        let verdict = if measured <= most { "ok" } else { "MISSED" };
         let goal = format!("at most {}", show(most));
-        self.push(figure, show(measured), goal, verdict);
+        self.push(figure, show(measured), goal, verdict(measured <= most));
+    }
+
+    /// A figure with a goal: `measured` must be `least` at least.
+    pub(crate) fn at_least(
+        &mut self,
+        figure: &str,
+        measured: f64,
+        least: f64,
+        show: fn(f64) -> String,
+    ) {
+        let goal = format!("at least {}", show(least));
+        self.push(figure, show(measured), goal, verdict(measured >= least));
+    }
+
+    /// A figure that could not be measured here, and what it takes.
+    pub(crate) fn skip(&mut self, figure: &str, what_it_takes: &str) {
+        self.push(figure, "skipped".to_owned(), what_it_takes.to_owned(), "");
     }
 
     /// A figure without a goal, to read the others by.
@@ -57,6 +73,10 @@ impl Report {
     }
 }
 
+fn verdict(reached: bool) -> &'static str {
+    if reached { "ok" } else { "MISSED" }
+}
+
 /// Measured times, in the order of their length.
 pub(crate) struct Times(Vec<Duration>);
 
@@ -79,6 +99,26 @@ impl Times {
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// A ratio.
+pub(crate) fn times(ratio: f64) -> String {
+    format!("{ratio:.2} x")
+}
+
+/// A part of a whole.
+pub(crate) fn percent(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
+}
+
+/// Seconds.
+pub(crate) fn seconds(seconds: f64) -> String {
+    format!("{seconds:.2} s")
+}
+
+/// Bytes in so many seconds, as a rate.
+pub(crate) fn rate(bytes: u64, seconds: f64) -> String {
+    format!("{:.0} MB/s", bytes as f64 / seconds / 1e6)
 }
 
 /// Microseconds as milliseconds.

@@ -14,6 +14,8 @@ struct Files;
 pub(super) struct Asset {
     /// Its media type.
     pub(super) kind: &'static str,
+    /// A browser can show it on its own, and run what is in it.
+    pub(super) is_document: bool,
     pub(super) bytes: Cow<'static, [u8]>,
 }
 
@@ -38,7 +40,8 @@ pub(super) fn find(path: &str) -> Option<Asset> {
         "woff2" => "font/woff2",
         _ => return None,
     };
-    Some(Asset { kind, bytes: Files::get(name)?.data })
+    let is_document = matches!(extension, "html" | "svg");
+    Some(Asset { kind, is_document, bytes: Files::get(name)?.data })
 }
 
 #[cfg(test)]

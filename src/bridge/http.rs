@@ -163,12 +163,12 @@ pub(super) fn percent_decoded(text: &str) -> Option<String> {
 pub(super) struct Reply {
     status: u16,
     headers: String,
-    policy: &'static str,
+    policy: Option<&'static str>,
 }
 
 impl Reply {
     pub(super) fn new(status: u16) -> Self {
-        Self { status, headers: String::new(), policy: PAGE_POLICY }
+        Self { status, headers: String::new(), policy: Some(PAGE_POLICY) }
     }
 
     /// Adds a header; neither part holds a line break, or the header is left out.
@@ -181,7 +181,12 @@ impl Reply {
 
     /// Another policy than that of the page.
     pub(super) fn policy(self, policy: &'static str) -> Self {
-        Self { policy, ..self }
+        Self { policy: Some(policy), ..self }
+    }
+
+    /// No policy: for what is only ever a part of a page, which has one.
+    pub(super) fn part(self) -> Self {
+        Self { policy: None, ..self }
     }
 
     fn text(&self, length: Option<u64>, keep_alive: bool) -> String {
@@ -189,13 +194,18 @@ impl Reply {
         let reason = reason(*status);
         let length = length.map(|length| format!("Content-Length: {length}\r\n"));
         let length = length.unwrap_or_default();
-        let connection = if keep_alive { "keep-alive" } else { "close" };
+        let connection = if keep_alive { "" } else { "Connection: close\r\n" };
+        let policy = policy.map(|policy| {
+            format!(
+                "Content-Security-Policy: {policy}\r\nReferrer-Policy: no-referrer\r\n\
+                 Cross-Origin-Opener-Policy: same-origin\r\n"
+            )
+        });
+        let policy = policy.unwrap_or_default();
         format!(
-            "HTTP/1.1 {status} {reason}\r\n{headers}{length}Connection: {connection}\r\n\
-             Content-Security-Policy: {policy}\r\nX-Content-Type-Options: nosniff\r\n\
-             Cross-Origin-Resource-Policy: same-origin\r\n\
-             Cross-Origin-Opener-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n\
-             Cache-Control: no-store\r\n\r\n"
+            "HTTP/1.1 {status} {reason}\r\n{headers}{length}{connection}{policy}\
+             X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n\
+             Cross-Origin-Resource-Policy: same-origin\r\n\r\n"
         )
     }
 }

@@ -269,6 +269,7 @@ fn answer(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io::Result<b
         (Method::Get | Method::Head, path) => match assets::find(path) {
             Some(asset) => {
                 let reply = Reply::new(200).header("Content-Type", asset.kind);
+                let reply = if asset.is_document { reply } else { reply.part() };
                 client.respond(head, &reply, &asset.bytes)?;
                 Ok(true)
             }

@@ -22,8 +22,8 @@ use super::socket::{Outlet, add_ping, add_text};
 use crate::files::served::Served;
 use crate::node::{Answer, Face, Heard, Reader, Stopped};
 use crate::router::command::Command;
-use crate::router::ids::FileId;
-use crate::router::notice::{FileLine, Notice, Overview};
+use crate::router::ids::{FileId, MemberId};
+use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
 /// Frames are sent together up to so many bytes.
@@ -64,6 +64,8 @@ pub(super) struct Voice<'a> {
     frames: Vec<u8>,
     silence: Arc<AtomicBool>,
     files: BTreeMap<FileId, Known>,
+    /// Bytes that members were given of a file.
+    given: BTreeMap<(MemberId, FileId), u64>,
     next_chunks: Instant,
     next_rows: Instant,
     next_ping: Instant,
@@ -91,6 +93,7 @@ impl<'a> Voice<'a> {
             frames: Vec::new(),
             silence: Arc::default(),
             files: BTreeMap::new(),
+            given: BTreeMap::new(),
             next_chunks: now,
             next_rows: now + ROWS,
             next_ping: now + Duration::from_millis(shared.limits.bridge_ping_ms),
@@ -130,6 +133,7 @@ impl<'a> Voice<'a> {
         let saved: Vec<(FileId, PathBuf)> =
             here.iter().filter_map(|(file, served)| Some((*file, served.path()?))).collect();
         self.files.clear();
+        self.given.clear();
         let overview = self.within_limits(overview);
         for row in &overview.files {
             self.files.entry(row.file.id).or_default().hosts = Some(row.hosts);
@@ -138,7 +142,7 @@ impl<'a> Voice<'a> {
         self.add(snapshot(&overview, &said, &saved))?;
         for (file, served) in &here {
             // Of the others there is nothing to see but that all is here.
-            if served.path().is_none() || served.sent().count() > 0 {
+            if served.path().is_none() || served.sent().changes() > 0 {
                 self.add_chunks(file, served)?;
             }
             self.files.entry(*file).or_default().changes = served.changes();
@@ -209,6 +213,7 @@ impl<'a> Voice<'a> {
             }
             Answer::Told { line: OWN_LINE, notice: Notice::Transfers { mut list }, .. } => {
                 let moved = self.moving;
+                self.keep_moving(&mut list);
                 self.moving = !list.is_empty();
                 list.truncate(self.shared.limits.tab_rows);
                 // Once more when all is quiet.
@@ -236,6 +241,18 @@ impl<'a> Voice<'a> {
                 Ok(self.shared.node.handle.password(self.face.id, line, None)?)
             }
         }
+    }
+
+    /// Leaves out what others fetched and fetch no more: it stands in the list for some seconds
+    /// after its last byte.
+    fn keep_moving(&mut self, list: &mut Vec<TransferLine>) {
+        let before = std::mem::take(&mut self.given);
+        list.retain(|row| {
+            let Some(to) = &row.to else { return true };
+            let key = (to.id, row.file.id);
+            self.given.insert(key, row.bytes_done);
+            before.get(&key) != Some(&row.bytes_done)
+        });
     }
 
     /// What is told from time to time.
@@ -268,7 +285,7 @@ impl<'a> Voice<'a> {
     }
 
     fn add_chunks(&mut self, file: &FileId, served: &Served) -> Result<(), Silent> {
-        let (held, sent) = (served.held().to_bytes(), served.sent().to_bytes());
+        let (held, sent) = (served.held().to_bytes(), served.sent().chunks().to_bytes());
         let event = json!({
             "event": "chunks",
             "file": { "id": file },

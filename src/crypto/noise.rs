@@ -6,13 +6,12 @@
 //! of order does not open. Absent is rekeying: a channel that used up its numbers is replaced.
 
 use std::fmt;
-use std::sync::Arc;
 
-use snow::error::StateProblem;
-use snow::{Builder, HandshakeState, StatelessTransportState};
+use snow::{Builder, HandshakeState};
 use thiserror::Error;
+use zeroize::Zeroize;
 
-use super::primitives::Primitives;
+use super::primitives::{Primitives, RecordKey};
 
 /// Bytes by which a sealed record is longer than what it carries.
 pub const TAG_BYTES: usize = 16;
@@ -130,12 +129,18 @@ impl Handshake {
     /// [`NoiseError::OutOfTurn`] before both messages have passed.
     pub fn finish(self) -> Result<(Sealer, Opener, HandshakeHash), NoiseError> {
         let state = self.state.filter(HandshakeState::is_handshake_finished);
-        let state = state.ok_or(NoiseError::OutOfTurn)?;
+        let mut state = state.ok_or(NoiseError::OutOfTurn)?;
         let h = state.get_handshake_hash().try_into().map_err(|_| NoiseError::Internal)?;
-        let transport = state.into_stateless_transport_mode().map_err(|_| NoiseError::Internal)?;
-        let transport = Arc::new(transport);
-        let sealer = Sealer { transport: Arc::clone(&transport), next: 0 };
-        Ok((sealer, Opener { transport, next: 0 }, HandshakeHash(h)))
+        // The first key is for what the dialer seals (Noise specification, 5.2).
+        let (mut dialers, mut listeners) = state.dangerously_get_raw_split();
+        let keys = (RecordKey::new(&dialers), RecordKey::new(&listeners));
+        dialers.zeroize();
+        listeners.zeroize();
+        let (Some(dialers), Some(listeners)) = keys else { return Err(NoiseError::Internal) };
+        let (sealing, opening) =
+            if state.is_initiator() { (dialers, listeners) } else { (listeners, dialers) };
+        let sealer = Sealer { key: sealing, next: 0 };
+        Ok((sealer, Opener { key: opening, next: 0 }, HandshakeHash(h)))
     }
 }
 
@@ -147,59 +152,69 @@ impl fmt::Debug for Handshake {
 
 /// The sending direction of a channel. It is the only owner of its record counter, so no number
 /// is ever used twice.
-#[derive(Debug)]
 pub struct Sealer {
-    transport: Arc<StatelessTransportState>,
+    key: RecordKey,
     next: u64,
 }
 
 impl Sealer {
-    /// Seals `plain` as the next record into the beginning of `out` and returns its length,
-    /// [`TAG_BYTES`] more than that of `plain`. Allocates nothing.
+    /// Seals the next record where it lies: all of `record` but its last [`TAG_BYTES`], which are
+    /// room for its tag. Allocates nothing.
     ///
     /// # Errors
     /// [`NoiseError::TooLong`] above [`RECORD_MAX_PLAIN_BYTES`]; [`NoiseError::SmallBuffer`];
     /// [`NoiseError::Exhausted`]. Nothing is sealed then, and no number used.
-    pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Result<usize, NoiseError> {
-        if plain.len() > RECORD_MAX_PLAIN_BYTES {
-            return Err(NoiseError::TooLong { bytes: plain.len() });
+    pub fn seal(&mut self, record: &mut [u8]) -> Result<(), NoiseError> {
+        let needed = TAG_BYTES;
+        let bytes =
+            record.len().checked_sub(TAG_BYTES).ok_or(NoiseError::SmallBuffer { needed })?;
+        if bytes > RECORD_MAX_PLAIN_BYTES {
+            return Err(NoiseError::TooLong { bytes });
         }
-        let needed = plain.len() + TAG_BYTES;
-        let out = out.get_mut(..needed).ok_or(NoiseError::SmallBuffer { needed })?;
-        let written = self.transport.write_message(self.next, plain, out).map_err(record_error)?;
-        if written != needed {
-            return Err(NoiseError::Internal);
-        }
-        self.next += 1;
-        Ok(written)
+        // The last number is for rekeying (Noise specification, 5.1).
+        let next = self.next.checked_add(1).ok_or(NoiseError::Exhausted)?;
+        self.key.seal(self.next, record).ok_or(NoiseError::Internal)?;
+        self.next = next;
+        Ok(())
     }
 }
 
 /// The receiving direction of a channel.
-#[derive(Debug)]
 pub struct Opener {
-    transport: Arc<StatelessTransportState>,
+    key: RecordKey,
     next: u64,
 }
 
 impl Opener {
-    /// Opens `sealed`, the next record, into the beginning of `out` and returns the length of
-    /// what it carried, [`TAG_BYTES`] less than its own. Allocates nothing.
+    /// Opens the next record, which begins at `from` and ends with `room`, into the beginning of
+    /// `room`, and gives the length of what it carried: so records that lie one behind the other
+    /// are joined while they are opened. Allocates nothing.
     ///
     /// # Errors
     /// [`NoiseError::BadRecord`] if it is not the next record as the peer sealed it: the channel
     /// cannot go on without that record, so close the connection. The counter stays, so garbage
-    /// does not shift it, and `out` holds nothing of the record. [`NoiseError::SmallBuffer`];
-    /// [`NoiseError::Exhausted`].
-    pub fn open(&mut self, sealed: &[u8], out: &mut [u8]) -> Result<usize, NoiseError> {
-        let needed = sealed.len().checked_sub(TAG_BYTES).ok_or(NoiseError::BadRecord)?;
-        if needed > RECORD_MAX_PLAIN_BYTES {
+    /// does not shift it, and `room` holds nothing of the record. [`NoiseError::Exhausted`].
+    pub fn open(&mut self, room: &mut [u8], from: usize) -> Result<usize, NoiseError> {
+        let sealed = room.len().checked_sub(from).ok_or(NoiseError::BadRecord)?;
+        if !(TAG_BYTES..=RECORD_MAX_BYTES).contains(&sealed) {
             return Err(NoiseError::BadRecord);
         }
-        let out = out.get_mut(..needed).ok_or(NoiseError::SmallBuffer { needed })?;
-        let length = self.transport.read_message(self.next, sealed, out).map_err(record_error)?;
-        self.next += 1;
+        let next = self.next.checked_add(1).ok_or(NoiseError::Exhausted)?;
+        let length = self.key.open(self.next, room, from).ok_or(NoiseError::BadRecord)?;
+        self.next = next;
         Ok(length)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
@@ -211,14 +226,6 @@ fn handshake_error(error: snow::Error) -> NoiseError {
     match error {
         snow::Error::State(_) => NoiseError::OutOfTurn,
         snow::Error::Input | snow::Error::Dh | snow::Error::Decrypt => NoiseError::BadHandshake,
-        _ => NoiseError::Internal,
-    }
-}
-
-fn record_error(error: snow::Error) -> NoiseError {
-    match error {
-        snow::Error::State(StateProblem::Exhausted) => NoiseError::Exhausted,
-        snow::Error::Decrypt => NoiseError::BadRecord,
         _ => NoiseError::Internal,
     }
 }
@@ -251,16 +258,17 @@ mod tests {
     }
 
     fn seal(sealer: &mut Sealer, plain: &[u8]) -> Vec<u8> {
-        let mut out = vec![0; plain.len() + TAG_BYTES];
-        assert_eq!(sealer.seal(plain, &mut out), Ok(out.len()));
-        out
+        let mut record = [plain, &[0; TAG_BYTES]].concat();
+        sealer.seal(&mut record).unwrap();
+        record
     }
 
     fn open(opener: &mut Opener, sealed: &[u8]) -> Result<Vec<u8>, NoiseError> {
-        let mut out = vec![0; sealed.len().saturating_sub(TAG_BYTES)];
-        let length = opener.open(sealed, &mut out)?;
-        out.truncate(length);
-        Ok(out)
+        // Not at the beginning, as where records are joined.
+        let mut room = [&[7; 18], sealed].concat();
+        let length = opener.open(&mut room, 18)?;
+        room.truncate(length);
+        Ok(room)
     }
 
     #[test]
@@ -354,17 +362,32 @@ mod tests {
     }
 
     #[test]
-    fn buffers_and_lengths_are_checked() {
+    fn lengths_are_checked() {
         let (mut alice, mut bob) = channel();
-        let plain = vec![0; RECORD_MAX_PLAIN_BYTES + 1];
-        let error = NoiseError::TooLong { bytes: plain.len() };
-        assert_eq!(alice.sealer.seal(&plain, &mut vec![0; 70_000]), Err(error));
-        let error = NoiseError::SmallBuffer { needed: 18 };
-        assert_eq!(alice.sealer.seal(b"hi", &mut [0; 17]), Err(error));
+        let bytes = RECORD_MAX_PLAIN_BYTES + 1;
+        let error = NoiseError::TooLong { bytes };
+        assert_eq!(alice.sealer.seal(&mut vec![0; bytes + TAG_BYTES]), Err(error));
+        let error = NoiseError::SmallBuffer { needed: TAG_BYTES };
+        assert_eq!(alice.sealer.seal(&mut [0; 15]), Err(error));
         let sealed = seal(&mut alice.sealer, b"hi");
-        let error = NoiseError::SmallBuffer { needed: 2 };
-        assert_eq!(bob.opener.open(&sealed, &mut [0; 1]), Err(error));
+        assert_eq!(bob.opener.open(&mut sealed.clone(), 19), Err(NoiseError::BadRecord));
+        assert_eq!(bob.opener.open(&mut [0; 15], 0), Err(NoiseError::BadRecord));
         assert_eq!(open(&mut bob.opener, &sealed).unwrap(), b"hi");
+    }
+
+    #[test]
+    fn records_are_joined_while_they_are_opened() {
+        let (mut alice, mut bob) = channel();
+        let texts = ["one behind", " the other", ""];
+        let mut wire: Vec<u8> =
+            texts.iter().flat_map(|text| seal(&mut alice.sealer, text.as_bytes())).collect();
+        let (mut plain, mut at) = (0, 0);
+        for text in texts {
+            let end = at + text.len() + TAG_BYTES;
+            plain += bob.opener.open(&mut wire[plain..end], at - plain).unwrap();
+            at = end;
+        }
+        assert_eq!(&wire[..plain], b"one behind the other");
     }
 
     #[test]
@@ -373,7 +396,7 @@ mod tests {
         (alice.sealer.next, bob.opener.next) = (u64::MAX - 1, u64::MAX - 1);
         let last = seal(&mut alice.sealer, b"last");
         assert_eq!(open(&mut bob.opener, &last).unwrap(), b"last");
-        assert_eq!(alice.sealer.seal(b"", &mut [0; 16]), Err(NoiseError::Exhausted));
-        assert_eq!(bob.opener.open(&[0; 16], &mut []), Err(NoiseError::Exhausted));
+        assert_eq!(alice.sealer.seal(&mut [0; 16]), Err(NoiseError::Exhausted));
+        assert_eq!(bob.opener.open(&mut [0; 16], 0), Err(NoiseError::Exhausted));
     }
 }

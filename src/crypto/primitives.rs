@@ -174,6 +174,32 @@ impl AesGcm {
     }
 }
 
+/// The key of one direction of a channel whose handshake is over: seals and opens records where
+/// they lie, which snow's own transport, with a copy of each, does not.
+pub(super) struct RecordKey(LessSafeKey);
+
+impl RecordKey {
+    /// The key with these bytes.
+    pub(super) fn new(key: &[u8; 32]) -> Option<Self> {
+        UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new).map(Self)
+    }
+
+    /// Seals all of `record` but its last [`TAG_BYTES`], which the tag takes.
+    pub(super) fn seal(&self, number: u64, record: &mut [u8]) -> Option<()> {
+        let (body, tag_slot) = record.split_last_chunk_mut::<TAG_BYTES>()?;
+        let sealed = self.0.seal_in_place_separate_tag(noise_nonce(number), Aad::empty(), body);
+        *tag_slot = sealed.ok()?.as_ref().try_into().ok()?;
+        Some(())
+    }
+
+    /// Opens the record that begins at `from` and ends with `room`, into the beginning of `room`;
+    /// gives its length. Nothing of a record that does not open stays readable.
+    pub(super) fn open(&self, number: u64, room: &mut [u8], from: usize) -> Option<usize> {
+        let opened = self.0.open_within(noise_nonce(number), Aad::empty(), room, from..);
+        opened.ok().map(|plain| plain.len())
+    }
+}
+
 impl Cipher for AesGcm {
     fn name(&self) -> &'static str {
         "AESGCM"

@@ -115,8 +115,9 @@ impl Work<'_> {
             if index >= chunk_count(self.len) {
                 return hashes;
             }
-            let read = |bytes| self.read(bytes);
-            match hash_chunk(self.file, self.len, index, &mut buffer, read) {
+            let read_at = |space: &mut [u8], offset| self.file.read_at(space, offset);
+            let read = |bytes: &[u8]| self.read(bytes.len() as u64);
+            match hash_chunk(read_at, self.len, index, &mut buffer, read) {
                 Ok(hash) => hashes.push((index, hash)),
                 Err(error) => {
                     // Only the first failure is told.
@@ -140,14 +141,14 @@ impl Work<'_> {
     }
 }
 
-/// Hashes chunk `index` of `file`, a file of `len` bytes, through `buffer`; `read` is told of the
-/// bytes as they come and may end the work.
+/// Hashes chunk `index` of a file of `len` bytes, which `read_at` reads from, through `buffer`;
+/// `read` is told of the bytes as they come and may end the work.
 pub(super) fn hash_chunk(
-    file: &File,
+    read_at: impl Fn(&mut [u8], u64) -> io::Result<usize>,
     len: u64,
     index: u32,
     buffer: &mut [u8],
-    mut read: impl FnMut(u64) -> Result<(), HashError>,
+    mut read: impl FnMut(&[u8]) -> Result<(), HashError>,
 ) -> Result<Digest32, HashError> {
     let (mut offset, bytes) = chunk_range(len, index).ok_or(HashError::Changed)?;
     let mut left = bytes as usize;
@@ -155,16 +156,17 @@ pub(super) fn hash_chunk(
     while left > 0 {
         let room = left.min(buffer.len());
         let space = buffer.get_mut(..room).unwrap_or_default();
-        let got = match file.read_at(space, offset) {
+        let got = match read_at(space, offset) {
             Ok(0) => return Err(HashError::Changed),
             Ok(got) => got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
-        hasher.update(space.get(..got).unwrap_or_default());
+        let bytes = space.get(..got).unwrap_or_default();
+        hasher.update(bytes);
         offset += got as u64;
         left -= got;
-        read(got as u64)?;
+        read(bytes)?;
     }
     hasher.finish().ok_or(HashError::Changed)
 }

@@ -4,13 +4,17 @@
 //! through [`names`]; nothing is ever replaced; no memory grows with the bytes of a file (32 bytes
 //! per chunk do, and chunks are few).
 
+pub mod disk;
 pub mod hash;
 mod hidden;
+pub mod leftovers;
 pub mod merkle;
 pub mod names;
 pub mod part;
 pub mod served;
 pub mod source;
 
+#[cfg(test)]
+pub(crate) mod faulty;
 #[cfg(test)]
 pub(crate) mod testing;

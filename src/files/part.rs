@@ -5,19 +5,29 @@
 //!   land in a chunk that a faster one has taken over.
 //! - Nothing is allocated ahead: an offer may lie about its length.
 //! - After a crash, what was claimed is a hint; it is hashed again before it counts.
+//! - File first, then its name, then the folder: each is on disk before the next begins.
+//! - After a sync that failed, what was written is written once more; the system may have lost it
+//!   although it can still be read.
 
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod crashing;
 mod error;
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::error::PartError;
+use super::disk::{Disk, write_all_at};
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::hidden::Hidden;
 use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
@@ -26,7 +36,9 @@ use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 
 /// Hex digits of the id in the name of a partial file.
-const STEM_DIGITS: usize = 16;
+pub(super) const STEM_DIGITS: usize = 16;
+/// So much is written between syncs while bytes come.
+const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// Files of one name and one second.
 const SAME_NAMES: u32 = 1_000;
 
@@ -48,6 +60,14 @@ pub struct Part {
     verified: AtomicU32,
     /// What the claims file says: the bytes of [`Bitmap::to_bytes`].
     claims: Mutex<Vec<u8>>,
+    /// One writes at a time: the system's own lock of a file lets the others spin.
+    writing: Mutex<()>,
+    /// Bytes that were written since the last sync began.
+    unsynced: AtomicU64,
+    /// A sync that is under way.
+    syncing: Mutex<()>,
+    /// A sync failed: only what is written again counts.
+    distrusted: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -59,6 +79,7 @@ impl Part {
     /// # Errors
     /// When the file is longer than `max_bytes`, and when the folder cannot be used.
     pub fn open(
+        disk: &Arc<dyn Disk>,
         dir: &Path,
         id: &FileId,
         len: u64,
@@ -73,12 +94,17 @@ impl Part {
         })?;
         let mut stem = id.to_string();
         stem.truncate(STEM_DIGITS);
-        let hidden = Hidden::open(&dir, &stem)
+        let hidden = Hidden::open(disk, &dir, &stem)
             .map_err(PartError::on("create a file in", &dir))?
             .ok_or_else(|| PartError::Busy { path: dir.clone() })?;
         let chunks = chunk_count(len);
-        let claimed = read_claims(&hidden, chunks, len)
-            .map_err(PartError::on("open the partial file", &hidden.path))?;
+        let claimed = read_claims(&hidden, chunks, len).map_err(|error| {
+            if hidden.allocated_bytes() == 0 {
+                // What was made just now is of no use to anybody.
+                let _ = hidden.remove();
+            }
+            PartError::on("open the partial file", &hidden.path)(error)
+        })?;
         let part = Self {
             hidden,
             dir,
@@ -86,6 +112,10 @@ impl Part {
             slots: (0..chunks).map(|_| Mutex::default()).collect(),
             verified: AtomicU32::new(0),
             claims: Mutex::new(claimed.to_bytes()),
+            writing: Mutex::default(),
+            unsynced: AtomicU64::new(0),
+            syncing: Mutex::default(),
+            distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         };
         Ok((part, claimed))
@@ -146,71 +176,65 @@ impl Part {
     }
 
     /// Hashes `chunk` from the disk; it counts from then on if its hash is `expected`, else it is
-    /// no longer claimed.
-    ///
-    /// # Errors
-    /// When the disk does not give the bytes.
-    pub fn verify_claimed(&self, chunk: u32, expected: &Digest32) -> Result<bool, PartError> {
-        let Some(mut slot) = self.slot(chunk) else { return Ok(false) };
+    /// no longer claimed. What cannot be read does not count now, and may at the next opening.
+    #[must_use]
+    pub fn verify_claimed(&self, chunk: u32, expected: &Digest32) -> bool {
+        let Some(mut slot) = self.slot(chunk) else { return false };
         if slot.verified {
-            return Ok(true);
+            return true;
         }
+        let Hidden { disk, file, .. } = &self.hidden;
         let mut buffer = vec![0; BUFFER_BYTES];
-        let good = match hash_chunk(&self.hidden.file, self.len, chunk, &mut buffer, |_| Ok(())) {
+        let read = |space: &mut [u8], offset| disk.read_at(file, space, offset);
+        let good = match hash_chunk(read, self.len, chunk, &mut buffer, |_| Ok(())) {
             Ok(hash) => hash == *expected,
-            Err(HashError::Read(error)) => {
-                return Err(PartError::on("read", &self.hidden.path)(error));
-            }
+            Err(HashError::Read(_)) => return false,
             Err(HashError::Changed | HashError::Cancelled) => false,
         };
         self.settle(chunk, &mut slot, good);
-        Ok(good)
+        good
     }
 
-    /// Fills what is missing from `source`, a complete copy on this disk, by the cheapest way that
-    /// the system knows (a shared extent, where the disk can do that); every chunk is verified.
-    /// Moves the cursor of `source`. `progress` is told the bytes done after each chunk.
+    /// Writes zeros where these chunks will lie, to see whether the disk takes as much. Chunks
+    /// that are verified or claimed are left alone; writers of the others are superseded.
     ///
     /// # Errors
-    /// [`PartError::SourceChanged`] when a chunk of the copy is not what `tree` says.
-    pub fn fill_from(
-        &mut self,
-        source: &File,
-        tree: &FileTree,
-        progress: &dyn Fn(u64),
-        cancel: &AtomicBool,
-    ) -> Result<(), PartError> {
-        for (chunk, expected) in (0..).zip(tree.chunks()) {
-            let Some((offset, bytes)) = chunk_range(self.len, chunk) else { break };
-            if cancel.load(Ordering::Relaxed) {
-                return Err(PartError::Cancelled);
+    /// What the disk says.
+    pub fn try_room(&self, chunks: &[u32]) -> Result<(), PartError> {
+        let zeros = vec![0; BUFFER_BYTES];
+        for &chunk in chunks {
+            let Some((mut offset, bytes)) = chunk_range(self.len, chunk) else { continue };
+            let Some(mut slot) = self.slot(chunk) else { continue };
+            if slot.verified || self.is_claimed(chunk) {
+                continue;
             }
-            if self.slot(chunk).is_some_and(|slot| !slot.verified) {
-                copy(source, &self.hidden.file, offset, u64::from(bytes))
-                    .map_err(PartError::on("copy to", &self.hidden.path))?;
-                if !self.verify_claimed(chunk, expected)? {
-                    return Err(PartError::SourceChanged);
-                }
+            slot.writer = slot.writer.wrapping_add(1);
+            let end = offset + u64::from(bytes);
+            while offset < end {
+                let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+                let piece = zeros.get(..left.min(zeros.len())).unwrap_or_default();
+                self.write(piece, offset)?;
+                offset += piece.len() as u64;
             }
-            progress(offset + u64::from(bytes));
         }
         Ok(())
     }
 
     /// Gives the complete file its name in the folder, `<stamp>_<safe name>`, or with ` (2)` and so
     /// on before the extension where that is taken, and ends the hold. File and folder are synced.
-    /// After an error that can be mended, such as a full disk, it may be called again.
+    /// `tree` is what its chunks were verified against. After an error that can be mended, such as
+    /// a full disk, it may be called again.
     ///
     /// # Errors
     /// When a chunk is missing, when it has ended already, or when the disk fails.
-    pub fn finish(&self, name: &str, stamp: &str) -> Result<PathBuf, PartError> {
+    pub fn finish(&self, name: &str, stamp: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
         if !self.is_complete() {
             return Err(PartError::Incomplete { missing: self.missing() });
         }
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
         }
-        let placed = self.place(&download_name(stamp, name));
+        let placed = self.place(&download_name(stamp, name), tree);
         match placed {
             Ok(_) => self.hidden.release(),
             Err(_) => self.ended.store(false, Ordering::Release),
@@ -218,20 +242,40 @@ impl Part {
         placed
     }
 
-    fn place(&self, name: &str) -> Result<PathBuf, PartError> {
-        let Hidden { file, path, .. } = &self.hidden;
-        file.sync_all().map_err(PartError::on("sync", path))?;
+    /// Syncs on the calling thread if much was written since this was last done, so that little
+    /// is left for the end; returns at once if another thread is at it.
+    pub fn sync_early(&self) {
+        let Hidden { disk, file, .. } = &self.hidden;
+        let Ok(_syncing) = self.syncing.try_lock() else { return };
+        if self.unsynced.load(Ordering::Relaxed) < SYNC_BYTES {
+            return;
+        }
+        self.unsynced.store(0, Ordering::Relaxed);
+        if disk.sync(file).is_err() {
+            self.distrust();
+        }
+    }
+
+    fn place(&self, name: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
+        let Hidden { disk, file, path, .. } = &self.hidden;
+        if self.distrusted.load(Ordering::Acquire) {
+            self.write_again(tree)?;
+        }
+        if let Err(error) = disk.sync(file) {
+            self.distrust();
+            return Err(PartError::on("sync", path)(error));
+        }
+        self.distrusted.store(false, Ordering::Release);
         let length = file.metadata().map_err(PartError::on("read", path))?.len();
-        if length != self.len {
-            let source = io::Error::other(format!("it has {length} bytes, not {}", self.len));
-            return Err(PartError::on("finish", path)(source));
+        if length != self.len || !self.hidden.in_place() {
+            return Err(PartError::Meddled { path: path.clone() });
         }
         for number in 1..=SAME_NAMES {
             let target = self.dir.join(numbered(name, number));
             match self.hidden.publish(&target) {
                 Ok(()) => {
                     // The file is whole and in place: a disk that cannot sync folders is no error.
-                    let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
+                    let _ = disk.sync_folder(&self.dir);
                     return Ok(target);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -242,15 +286,48 @@ impl Part {
         Err(PartError::on("create", &self.dir.join(name))(taken))
     }
 
-    /// Removes what there is of the download and ends the hold.
+    /// What was written may be lost although it can still be read, to this run and to the next.
+    fn distrust(&self) {
+        self.distrusted.store(true, Ordering::Release);
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.fill(0);
+        let Hidden { disk, claims: file, .. } = &self.hidden;
+        // A disk that takes not even this has lost what a new run could trust.
+        let _ = write_all_at(&**disk, file, &claims, 0);
+    }
+
+    /// Writes every chunk again, as far as it can still be read as it was verified.
+    fn write_again(&self, tree: &FileTree) -> Result<(), PartError> {
+        let Hidden { disk, file, path, .. } = &self.hidden;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        for (chunk, expected) in (0..).zip(tree.chunks()) {
+            let Some((mut offset, _)) = chunk_range(self.len, chunk) else { break };
+            let read = |space: &mut [u8], offset| disk.read_at(file, space, offset);
+            let hash = hash_chunk(read, self.len, chunk, &mut buffer, |bytes| {
+                write_all_at(&**disk, file, bytes, offset)?;
+                offset += bytes.len() as u64;
+                Ok(())
+            });
+            match hash {
+                Ok(hash) if hash == *expected => {}
+                Err(HashError::Read(error)) => return Err(PartError::on("write", path)(error)),
+                _ => return Err(PartError::Lost { path: path.clone() }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what there is of the download and ends the hold; says how many bytes it took.
     ///
     /// # Errors
     /// When it has ended already, or the disk fails.
-    pub fn discard(&self) -> Result<(), PartError> {
+    pub fn discard(&self) -> Result<u64, PartError> {
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
         }
-        self.hidden.remove().map_err(PartError::on("remove", &self.hidden.path))
+        let bytes = self.hidden.allocated_bytes();
+        self.hidden.remove().map_err(PartError::on("remove", &self.hidden.path))?;
+        Ok(bytes)
     }
 
     fn missing(&self) -> u32 {
@@ -260,6 +337,18 @@ impl Part {
     fn slot(&self, chunk: u32) -> Option<MutexGuard<'_, Slot>> {
         let slot = self.slots.get(chunk as usize)?;
         Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_claimed(&self, chunk: u32) -> bool {
+        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.get(chunk as usize / 8).is_some_and(|byte| byte & (0x80 >> (chunk % 8)) != 0)
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), PartError> {
+        let Hidden { disk, file, path, .. } = &self.hidden;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unsynced.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        write_all_at(&**disk, file, bytes, offset).map_err(PartError::on("write", path))
     }
 
     /// Counts a chunk whose hash was compared, and writes the hint for the next run.
@@ -274,8 +363,9 @@ impl Part {
         let hint = if good { *byte | bit } else { *byte & !bit };
         if hint != *byte {
             *byte = hint;
+            let Hidden { disk, claims: file, .. } = &self.hidden;
             // Losing the hint costs fetching the chunk again after a crash, and no more.
-            let _ = self.hidden.claims.write_all_at(&[hint], index as u64);
+            let _ = write_all_at(&**disk, file, &[hint], index as u64);
         }
     }
 }
@@ -292,26 +382,18 @@ impl Drop for Part {
 
 /// Reads which chunks an earlier run claimed, and cuts off what cannot belong to the file.
 fn read_claims(hidden: &Hidden, chunks: u32, len: u64) -> io::Result<Bitmap> {
-    if hidden.file.metadata()?.len() > len {
-        hidden.file.set_len(len)?;
+    let Hidden { disk, file, claims, .. } = hidden;
+    if file.metadata()?.len() > len {
+        disk.set_len(file, len)?;
     }
     let mut bytes = Bitmap::none(chunks).to_bytes();
-    // The file ends with the highest claim, so it may be shorter; it is a hint at any length.
-    let written = hidden.claims.metadata()?.len().min(bytes.len() as u64) as usize;
-    hidden.claims.read_exact_at(bytes.get_mut(..written).unwrap_or_default(), 0)?;
-    if let Some(claimed) = Bitmap::from_bytes(chunks, &bytes) {
-        return Ok(claimed);
-    }
-    hidden.claims.set_len(0)?;
-    Ok(Bitmap::none(chunks))
-}
-
-/// Copies `bytes` bytes from `offset` of one file to the same place of another.
-fn copy(mut from: &File, mut to: &File, offset: u64, bytes: u64) -> io::Result<()> {
-    from.seek(SeekFrom::Start(offset))?;
-    to.seek(SeekFrom::Start(offset))?;
-    // A source that is too short leaves a chunk that does not verify.
-    io::copy(&mut io::Read::take(from, bytes), &mut to).map(|_| ())
+    // It is a hint at any length.
+    let written = claims.metadata()?.len().min(bytes.len() as u64) as usize;
+    claims.read_exact_at(bytes.get_mut(..written).unwrap_or_default(), 0)?;
+    let claimed = Bitmap::from_bytes(chunks, &bytes).unwrap_or_else(|| Bitmap::none(chunks));
+    // Written whole, so that a disk that is full later has room for every claim.
+    write_all_at(&**disk, claims, &claimed.to_bytes(), 0)?;
+    Ok(claimed)
 }
 
 /// Writes one chunk in order, and hashes what it writes.
@@ -337,9 +419,8 @@ impl ChunkWriter<'_> {
             self.hasher.update(bytes);
             return Ok(());
         };
-        let Hidden { file, path, .. } = &self.part.hidden;
         let slot = self.slot()?;
-        file.write_all_at(bytes, self.offset).map_err(PartError::on("write", path))?;
+        self.part.write(bytes, self.offset)?;
         drop(slot);
         self.hasher.update(bytes);
         self.left = left;

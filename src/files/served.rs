@@ -6,17 +6,19 @@
 //! a host notice first and withdraw its offer.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
 use super::source::Stamp;
 use crate::router::bitmap::Bitmap;
+use crate::router::ids::MemberId;
+use crate::router::swarm::sent::{Picked, Sent};
 
 /// Why bytes cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +63,9 @@ pub struct Served {
     /// `None` while it still downloads.
     place: RwLock<Option<Place>>,
     held: Box<[AtomicU64]>,
-    sent: Box<[AtomicU32]>,
-    /// Grows with every chunk that came or was sent.
-    changes: AtomicU64,
+    sent: Mutex<Sent>,
+    /// Chunks that came.
+    arrivals: AtomicU64,
     /// Told when a chunk came.
     came: (Mutex<()>, Condvar),
 }
@@ -85,14 +87,15 @@ impl Served {
     }
 
     fn new(tree: FileTree, file: File, place: Option<Place>) -> Self {
-        let chunks = chunk_count(tree.len()) as usize;
+        let tree_len = tree.len();
+        let chunks = chunk_count(tree_len) as usize;
         Self {
             tree,
             file,
             place: RwLock::new(place),
             held: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
-            sent: (0..chunks).map(|_| AtomicU32::new(0)).collect(),
-            changes: AtomicU64::new(0),
+            sent: Mutex::new(Sent::new(chunk_count(tree_len))),
+            arrivals: AtomicU64::new(0),
             came: (Mutex::new(()), Condvar::new()),
         }
     }
@@ -135,7 +138,7 @@ impl Served {
     pub fn set_held(&self, chunk: u32) {
         if let Some(word) = self.held.get(chunk as usize / 64) {
             word.fetch_or(1 << (chunk % 64), Ordering::AcqRel);
-            self.changes.fetch_add(1, Ordering::Relaxed);
+            self.arrivals.fetch_add(1, Ordering::Relaxed);
             // Whoever looked before this and saw nothing is waiting when it is told.
             drop(self.came.0.lock().unwrap_or_else(PoisonError::into_inner));
             self.came.1.notify_all();
@@ -153,22 +156,10 @@ impl Served {
         self.holds(chunk)
     }
 
-    /// The chunks that were sent to somebody.
-    #[must_use]
-    pub fn sent(&self) -> Bitmap {
-        let mut bitmap = Bitmap::none(self.chunk_count());
-        for (chunk, times) in (0..).zip(&self.sent) {
-            if times.load(Ordering::Relaxed) > 0 {
-                bitmap.insert(chunk);
-            }
-        }
-        bitmap
-    }
-
-    /// A number that is another one whenever [`Served::held`] or [`Served::sent`] may be.
+    /// Another number than before whenever other chunks may be held, or have been sent.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
+        self.arrivals.load(Ordering::Relaxed).wrapping_add(self.sent().changes())
     }
 
     /// Where the finished file lies; `None` while it still downloads.
@@ -193,19 +184,37 @@ impl Served {
     /// # Errors
     /// When part of the range is not held, when the file was truncated, or when the disk fails.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), ServeError> {
-        if out.is_empty() {
+        self.read_into(offset, &mut [IoSliceMut::new(out)])
+    }
+
+    /// The same into several places, one behind the other, with one call of the system.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_into(&self, offset: u64, out: &mut [IoSliceMut<'_>]) -> Result<(), ServeError> {
+        let length: usize = out.iter().map(|out| out.len()).sum();
+        if length == 0 {
             return Ok(());
         }
-        let end = offset.saturating_add(out.len() as u64);
+        let end = offset.saturating_add(length as u64);
         let chunk = u64::from(chunk_bytes(self.tree.len()));
         let held = |index| u32::try_from(index).is_ok_and(|index| self.holds(index));
         if end > self.tree.len() || !(offset / chunk..=(end - 1) / chunk).all(held) {
             return Err(ServeError::NotHeld { offset, end });
         }
-        self.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ServeError::Truncated,
-            _ => ServeError::Read(error),
-        })
+        if rustix::io::preadv(&self.file, out, offset).is_ok_and(|read| read == length) {
+            return Ok(());
+        }
+        // Interrupted, short, or a failure that the next call will name.
+        let mut offset = offset;
+        for out in out {
+            self.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ServeError::Truncated,
+                _ => ServeError::Read(error),
+            })?;
+            offset += out.len() as u64;
+        }
+        Ok(())
     }
 
     /// Whether the path still leads to the file that was hashed, with the same length and time of
@@ -222,46 +231,14 @@ impl Served {
         }
     }
 
-    /// Picks the chunk that this host has sent least often, of those that it holds, that are not
-    /// in `exclude` and that are `wanted`; the lowest of several. The pick counts as sent at once,
-    /// so that two threads never pick the same copy.
-    pub fn next_least_sent(&self, exclude: &[u32], wanted: impl Fn(u32) -> bool) -> Option<u32> {
-        loop {
-            let mut least: Option<(u32, &AtomicU32, u32)> = None;
-            for (chunk, counter) in (0..).zip(&self.sent) {
-                let times = counter.load(Ordering::Relaxed);
-                let fewer = least.is_none_or(|(_, _, fewest)| times < fewest);
-                if fewer && self.holds(chunk) && !exclude.contains(&chunk) && wanted(chunk) {
-                    least = Some((chunk, counter, times));
-                    if times == 0 {
-                        break;
-                    }
-                }
-            }
-            let (chunk, counter, times) = least?;
-            let (order, next) = (Ordering::Relaxed, times.saturating_add(1));
-            if counter.compare_exchange(times, next, order, order).is_ok() {
-                self.changes.fetch_add(1, Ordering::Relaxed);
-                return Some(chunk);
-            }
-        }
+    /// What was sent to whom.
+    pub fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a chunk that was asked for by its number.
-    pub fn note_sent(&self, chunk: u32) {
-        self.count_sent(chunk, |times| times.saturating_add(1));
-    }
-
-    /// Takes one count back: the chunk did not reach the other end.
-    pub fn note_unsent(&self, chunk: u32) {
-        self.count_sent(chunk, |times| times.saturating_sub(1));
-    }
-
-    fn count_sent(&self, chunk: u32, change: impl Fn(u32) -> u32) {
-        if let Some(counter) = self.sent.get(chunk as usize) {
-            counter.update(Ordering::Relaxed, Ordering::Relaxed, change);
-            self.changes.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Picks what to send to `member`, of the chunks that it wants ([`Sent::pick`]).
+    pub fn pick(&self, member: MemberId, of: &Bitmap) -> Picked {
+        self.sent().pick(member, of, |chunk| self.holds(chunk))
     }
 
     /// Hashes `chunk` from the disk again: whether it is still what the tree says.
@@ -270,7 +247,8 @@ impl Served {
     /// When the disk does not give the bytes.
     pub fn recheck(&self, chunk: u32) -> Result<bool, ServeError> {
         let mut buffer = vec![0; BUFFER_BYTES];
-        match hash_chunk(&self.file, self.tree.len(), chunk, &mut buffer, |_| Ok(())) {
+        let read_at = |space: &mut [u8], offset| self.file.read_at(space, offset);
+        match hash_chunk(read_at, self.tree.len(), chunk, &mut buffer, |_| Ok(())) {
             Ok(hash) => Ok(self.tree.chunk(chunk) == Some(&hash)),
             Err(HashError::Read(error)) => Err(error.into()),
             Err(HashError::Changed | HashError::Cancelled) => Ok(false),
@@ -374,21 +352,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_host_repeats_itself_least() {
-        let dir = tempfile::tempdir().unwrap();
-        let (_, served) = served(dir.path());
-        served.note_sent(0);
-        let all = |_| true;
-        let picks: Vec<_> = (0..3).filter_map(|_| served.next_least_sent(&[], all)).collect();
-        assert_eq!(picks, [1, 2, 3]);
-        served.note_unsent(2);
-        assert_eq!(served.next_least_sent(&[], all), Some(2));
-        assert_eq!(served.next_least_sent(&[0, 1], all), Some(2));
-        assert_eq!(served.next_least_sent(&[0, 1], |chunk| chunk != 3), Some(2));
-        assert_eq!(served.next_least_sent(&[0, 1, 2, 3], all), None);
-    }
-
-    #[test]
     fn threads_that_pick_at_once_never_pick_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let path = write(dir.path(), "zeros", b"");
@@ -396,12 +359,17 @@ mod tests {
         let (file, stamp) = open(&path, MAX).unwrap();
         let tree = tree_of(1 << 27, |_, bytes| vec![0; bytes]);
         let served = Served::complete(tree, file, path, stamp);
-        let pick = || (0..128).filter_map(|_| served.next_least_sent(&[], |_| true)).collect();
-        let picks: Vec<Vec<u32>> = std::thread::scope(|scope| {
+        let (all, alice) = (Bitmap::all(served.chunk_count()), MemberId([1; 32]));
+        let pick = || (0..128).map(|_| served.pick(alice, &all)).collect();
+        let picks: Vec<Vec<Picked>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(pick)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        let distinct: BTreeSet<u32> = picks.iter().flatten().copied().collect();
+        let number = |picked: &Picked| match picked {
+            Picked::Chunk(chunk) => *chunk,
+            other => panic!("{other:?}"),
+        };
+        let distinct: BTreeSet<u32> = picks.iter().flatten().map(number).collect();
         assert_eq!(distinct.len(), 512);
     }
 }

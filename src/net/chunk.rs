@@ -11,15 +11,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lane::{
-    BATCH_BYTES, DATA_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send,
-    violation,
+    BATCH_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send, violation,
 };
 use super::stream::{Channel, RecvHalf, SendHalf};
+use super::throttle::Throttle;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::router::event::{Closed, FetchError};
 
-/// A host that sends slower is given up, after the lane's patience: others may have the chunk.
-const LEAST_BYTES_PER_S: u32 = 16 * 1024;
+/// A host that sends slower is given up, after the lane's patience. Those that are merely slow are
+/// the business of the choice: they may be all there is.
+const LEAST_BYTES_PER_S: u32 = 1024;
 
 /// A lane over which this side asks. Shared by the threads that ask.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct FetchLane {
     turned: Box<[Condvar]>,
     /// For the thread that watches over the lane.
     ended: Condvar,
+    throttle: Arc<Throttle>,
     socket: Arc<TcpStream>,
 }
 
@@ -55,7 +57,7 @@ impl FetchLane {
     /// Begins to fetch over `channel`, with up to `most` requests unanswered. The lane ends when a
     /// record that is due takes longer than `patience`.
     #[must_use]
-    pub fn new(channel: Channel, most: usize, patience: Duration) -> Self {
+    pub fn new(channel: Channel, most: usize, patience: Duration, throttle: Arc<Throttle>) -> Self {
         let socket = Arc::clone(channel.socket());
         let (sender, mut receiver) = channel.split();
         receiver.set_read_ahead(BATCH_BYTES);
@@ -69,6 +71,7 @@ impl FetchLane {
             turns: Mutex::new(turns),
             turned: (0..most).map(|_| Condvar::new()).collect(),
             ended: Condvar::new(),
+            throttle,
             socket,
         }
     }
@@ -90,10 +93,11 @@ impl FetchLane {
                 return Err(FetchError::Busy);
             }
             turns.next += 1;
-            Ticket { lane: self, number: turns.next - 1, request, waited: false }
+            Ticket { lane: self, number: turns.next - 1, request: Some(request), waited: false }
         };
+        let bytes = ticket.request.as_ref().map(Request::to_bytes).unwrap_or_default();
         // Sent under the lock of the sender: tickets and requests are in the same order.
-        if let Err(error) = sender.send(&request.to_bytes()) {
+        if let Err(error) = sender.send(&bytes) {
             self.close(closed_by_send(error));
             return Err(FetchError::Lane);
         }
@@ -140,18 +144,10 @@ impl FetchLane {
         self.turned.get((number % self.most as u64) as usize)
     }
 
-    /// The next record; the lane ends if it is not there when it is `due`.
-    fn record<'r>(
-        &self,
-        receiver: &'r mut RecvHalf,
-        due: &mut Instant,
-        max: usize,
-    ) -> Result<&'r [u8], FetchError> {
-        let record = receiver.recv_by(max, *due);
-        let record = record.map_err(|error| self.fail(closed_by_recv(error)))?;
-        let earned = Duration::from_secs(1) * record.len() as u32 / LEAST_BYTES_PER_S;
-        *due = (*due + earned).min(Instant::now() + self.patience);
-        Ok(record)
+    /// When what comes next is due, after `bytes` bytes came of which the last were due at `due`.
+    fn earned(&self, due: Instant, bytes: usize) -> Instant {
+        let earned = Duration::from_secs(1) * bytes as u32 / LEAST_BYTES_PER_S;
+        (due + earned).min(Instant::now() + self.patience)
     }
 
     fn fail(&self, closed: Closed) -> FetchError {
@@ -175,17 +171,18 @@ impl FetchLane {
 pub struct Ticket<'a> {
     lane: &'a FetchLane,
     number: u64,
-    request: Request,
+    request: Option<Request>,
     waited: bool,
 }
 
 impl<'a> Ticket<'a> {
-    /// Waits for the answer to begin. The host must have `bytes` bytes to send.
+    /// Waits for the answer to begin. The host must have as many bytes to send as `length` says
+    /// of the chunk that it sends (0 for the list).
     ///
     /// # Errors
-    /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also of a file that changed) and
-    /// [`FetchError::Busy`].
-    pub fn wait(mut self, bytes: u64) -> Result<Answer<'a>, FetchError> {
+    /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also of a file that changed),
+    /// [`FetchError::Busy`] and [`FetchError::Elsewhere`].
+    pub fn wait(mut self, length: impl Fn(u32) -> u64) -> Result<Answer<'a>, FetchError> {
         let lane = self.lane;
         let mut turns = lane.lock();
         loop {
@@ -202,8 +199,11 @@ impl<'a> Ticket<'a> {
         self.waited = true;
         let receiver = lane.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let due = Instant::now() + lane.patience;
-        let mut answer = Answer { lane, receiver, due, left: bytes, ended: false };
-        answer.begin(&self.request)?;
+        let mut answer = Answer { lane, receiver, due, chunk: 0, left: 0, ended: false };
+        match self.request.take() {
+            Some(request) => answer.begin(&request, length)?,
+            None => return Err(FetchError::Lane),
+        }
         Ok(answer)
     }
 }
@@ -223,55 +223,65 @@ pub struct Answer<'a> {
     receiver: MutexGuard<'a, RecvHalf>,
     /// When the next record must be there.
     due: Instant,
+    chunk: u32,
     left: u64,
     ended: bool,
 }
 
 impl Answer<'_> {
+    /// The chunk that comes; 0 for the list.
+    #[must_use]
+    pub fn chunk(&self) -> u32 {
+        self.chunk
+    }
+
     /// Bytes that are still to come.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Fills `out`, whose contents are dropped, with the next bytes: about [`BATCH_BYTES`], or
-    /// what is left.
+    /// The next bytes: what is there, up to [`BATCH_BYTES`]. They stay until the next call.
     ///
     /// # Errors
     /// [`FetchError::Lane`], and [`FetchError::NotHeld`] when the host broke off.
-    pub fn read(&mut self, out: &mut Vec<u8>) -> Result<(), FetchError> {
-        out.clear();
-        while self.left > 0 && out.len() + DATA_BYTES <= BATCH_BYTES {
-            let receiver = &mut *self.receiver;
-            let record = self.lane.record(receiver, &mut self.due, RECORD_MAX_PLAIN_BYTES)?;
-            if record.is_empty() {
-                self.ended = true;
-                return Err(FetchError::NotHeld);
-            }
-            let Some(left) = self.left.checked_sub(record.len() as u64) else {
-                return Err(self.lane.fail(violation("more bytes than the chunk has")));
-            };
-            self.left = left;
-            out.extend_from_slice(record);
+    pub fn read(&mut self) -> Result<&[u8], FetchError> {
+        let lane = self.lane;
+        // Under a limit a record at a time, whatever its length.
+        let most = lane.throttle.piece_bytes(BATCH_BYTES).max(RECORD_MAX_PLAIN_BYTES);
+        let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        let bytes = self.receiver.recv_joined(most, self.due);
+        let bytes = bytes.map_err(|error| lane.fail(closed_by_recv(error)))?;
+        if bytes.is_empty() && self.left > 0 {
+            self.ended = true;
+            return Err(FetchError::NotHeld);
         }
+        self.left -= bytes.len() as u64;
         self.ended = self.left == 0;
-        Ok(())
+        // The host is not to blame for our own limit.
+        self.due = lane.earned(self.due + lane.throttle.take(bytes.len()), bytes.len());
+        Ok(bytes)
     }
 
-    fn begin(&mut self, request: &Request) -> Result<(), FetchError> {
-        let record = self.lane.record(&mut self.receiver, &mut self.due, HEADER_BYTES)?;
-        let header = Header::from_bytes(record);
-        let Some(header) = header.filter(|header| header.request == *request) else {
+    fn begin(&mut self, request: &Request, length: impl Fn(u32) -> u64) -> Result<(), FetchError> {
+        let lane = self.lane;
+        let record = self.receiver.recv_by(HEADER_BYTES, self.due);
+        let header = Header::from_bytes(record.map_err(|error| lane.fail(closed_by_recv(error)))?);
+        self.due = lane.earned(self.due, HEADER_BYTES);
+        let Some(header) = header.filter(|header| request.is_answered_by(header)) else {
             return Err(self.lane.fail(violation("no answer to what was asked")));
         };
-        let expected = if header.status == Status::Ok { self.left } else { 0 };
+        let expected = if header.status == Status::Ok { length(header.chunk) } else { 0 };
         if header.bytes != expected {
             return Err(self.lane.fail(violation("an answer of a wrong length")));
         }
+        self.chunk = header.chunk;
+        self.left = expected;
         self.ended = expected == 0;
         match header.status {
             Status::Ok => Ok(()),
             Status::Busy => Err(FetchError::Busy),
+            Status::Elsewhere => Err(FetchError::Elsewhere),
             Status::NotHeld | Status::Changed => Err(FetchError::NotHeld),
         }
     }

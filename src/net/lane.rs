@@ -8,9 +8,10 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | 1 | kind: 1 the list of chunk hashes, 2 a chunk (3 is kept for letting the host pick one) |
+//! | 1 | kind: 1 the list of chunk hashes, 2 a chunk, 3 a chunk that the host picks |
 //! | 32 | id of the file |
-//! | 4 | number of the chunk; 0 for the list |
+//! | 4 | number of the chunk; 0 for the list; for a pick the number of chunks of the file |
+//! | n | for a pick: which of them will do, one bit each, chunk 0 in the highest bit of byte 0 |
 //!
 //! Up to 16 requests may be unanswered; a host closes a lane on which it finds more.
 //!
@@ -19,10 +20,13 @@
 //! | bytes | meaning |
 //! |---|---|
 //! | 1 | kind, as asked |
-//! | 1 | status: 0 the bytes follow, 1 not held, 2 busy, 3 the file changed on disk |
+//! | 1 | status: 0 the bytes follow, 1 not held, 2 busy, 3 the file changed on disk, 4 elsewhere |
 //! | 32 | id of the file, as asked |
-//! | 4 | number of the chunk, as asked |
+//! | 4 | number of the chunk, as asked or picked; 0 where nothing was picked |
 //! | 8 | number of bytes that follow; 0 unless the status is 0 |
+//!
+//! *Elsewhere* answers a pick when each chunk that would do was sent to somebody who is linked: it
+//! will be announced soon by those who have it then.
 //!
 //! Then come **data records** that together carry exactly that many bytes, none of them empty.
 //! An empty record instead says that the host cannot read on (the file changed or its disk
@@ -33,10 +37,11 @@
 //! the file; an answer of another length is a violation that ends the lane.
 
 use super::stream::{RecvError, SendError};
+use crate::router::bitmap::Bitmap;
 use crate::router::event::Closed;
 use crate::router::ids::FileId;
 
-/// Bytes of a request.
+/// Bytes of a request that is no pick, and of what stands before the bitmap in one that is.
 pub const REQUEST_BYTES: usize = 37;
 /// Bytes of the record that begins an answer.
 pub const HEADER_BYTES: usize = 46;
@@ -50,16 +55,18 @@ pub const BATCH_BYTES: usize = 256 * 1024;
 pub const HASH_BYTES: usize = 32;
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// The hashes of all chunks.
     List,
     /// A chunk.
     Chunk(u32),
+    /// Whichever of these the host thinks best.
+    Pick(Bitmap),
 }
 
 /// A request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Of which file.
     pub file: FileId,
@@ -78,69 +85,104 @@ pub enum Status {
     Busy,
     /// The file is no longer what was offered.
     Changed,
+    /// Everything to pick from was sent to others, who will pass it on.
+    Elsewhere,
 }
+
+const STATUSES: [Status; 5] =
+    [Status::Ok, Status::NotHeld, Status::Busy, Status::Changed, Status::Elsewhere];
 
 /// The first record of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The request that it answers.
-    pub request: Request,
+    /// Kind of the request that it answers.
+    pub kind: u8,
     /// How.
     pub status: Status,
+    /// The file.
+    pub file: FileId,
+    /// The chunk; 0 where there is none.
+    pub chunk: u32,
     /// Number of bytes that follow.
     pub bytes: u64,
 }
 
 impl Request {
-    /// Kind and number as they travel.
-    fn code(&self) -> (u8, u32) {
+    /// Its kind, as it travels.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
         match self.wanted {
-            Wanted::List => (1, 0),
-            Wanted::Chunk(chunk) => (2, chunk),
+            Wanted::List => 1,
+            Wanted::Chunk(_) => 2,
+            Wanted::Pick(_) => 3,
         }
-    }
-
-    fn from_code(kind: u8, file: [u8; 32], number: u32) -> Option<Self> {
-        let wanted = match (kind, number) {
-            (1, 0) => Wanted::List,
-            (2, chunk) => Wanted::Chunk(chunk),
-            _ => return None,
-        };
-        Some(Self { file: FileId(file), wanted })
     }
 
     /// The record.
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; REQUEST_BYTES] {
-        let (kind, number) = self.code();
-        let mut bytes = [0; REQUEST_BYTES];
-        put(&mut bytes, &[&[kind], &self.file.0, &number.to_be_bytes()]);
-        bytes
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (number, which) = match &self.wanted {
+            Wanted::List => (0, Vec::new()),
+            Wanted::Chunk(chunk) => (*chunk, Vec::new()),
+            Wanted::Pick(of) => (of.len(), of.to_bytes()),
+        };
+        [&[self.kind()][..], &self.file.0, &number.to_be_bytes(), &which].concat()
     }
 
     /// Reads a record; `None` if it is no request.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
-        let (file, number) = rest.split_first_chunk()?;
-        Self::from_code(*kind, *file, u32::from_be_bytes(number.try_into().ok()?))
+        let (file, rest) = rest.split_first_chunk()?;
+        let (number, which) = rest.split_first_chunk()?;
+        let wanted = match (kind, u32::from_be_bytes(*number)) {
+            (1, 0) if which.is_empty() => Wanted::List,
+            (2, chunk) if which.is_empty() => Wanted::Chunk(chunk),
+            // The length is compared before anything is allocated.
+            (3, chunks) => Wanted::Pick(Bitmap::from_bytes(chunks, which)?),
+            _ => return None,
+        };
+        Some(Self { file: FileId(*file), wanted })
+    }
+
+    /// Whether a header answers it; a host may pick only what would do.
+    #[must_use]
+    pub fn is_answered_by(&self, header: &Header) -> bool {
+        let fits = match &self.wanted {
+            Wanted::List => header.chunk == 0,
+            Wanted::Chunk(chunk) => header.chunk == *chunk,
+            Wanted::Pick(of) => header.status != Status::Ok || of.has(header.chunk),
+        };
+        fits && header.kind == self.kind() && header.file == self.file
     }
 }
 
+/// Bytes of the longest request, in a file of so many chunks.
+#[must_use]
+pub fn request_max_bytes(chunks: u32) -> usize {
+    REQUEST_BYTES + (chunks as usize).div_ceil(8)
+}
+
 impl Header {
+    /// The header that answers `request`; `chunk`: the one that was picked.
+    #[must_use]
+    pub fn of(request: &Request, chunk: u32, status: Status, bytes: u64) -> Self {
+        let chunk = match request.wanted {
+            Wanted::List => 0,
+            Wanted::Chunk(chunk) => chunk,
+            Wanted::Pick(_) => chunk,
+        };
+        Self { kind: request.kind(), status, file: request.file, chunk, bytes }
+    }
+
     /// The record.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
-        let (kind, number) = self.request.code();
-        let status = match self.status {
-            Status::Ok => 0,
-            Status::NotHeld => 1,
-            Status::Busy => 2,
-            Status::Changed => 3,
-        };
-        let (file, number) = (self.request.file.0, number.to_be_bytes());
+        let status = STATUSES.iter().position(|status| *status == self.status).unwrap_or(1);
+        let (file, chunk, length) =
+            (self.file.0, self.chunk.to_be_bytes(), self.bytes.to_be_bytes());
         let mut bytes = [0; HEADER_BYTES];
-        put(&mut bytes, &[&[kind, status], &file, &number, &self.bytes.to_be_bytes()]);
+        put(&mut bytes, &[&[self.kind, status as u8], &file, &chunk, &length]);
         bytes
     }
 
@@ -149,16 +191,11 @@ impl Header {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let ([kind, status], rest) = bytes.split_first_chunk()?;
         let (file, rest) = rest.split_first_chunk()?;
-        let (number, rest) = rest.split_first_chunk()?;
-        let request = Request::from_code(*kind, *file, u32::from_be_bytes(*number))?;
-        let status = match status {
-            0 => Status::Ok,
-            1 => Status::NotHeld,
-            2 => Status::Busy,
-            3 => Status::Changed,
-            _ => return None,
-        };
-        Some(Self { request, status, bytes: u64::from_be_bytes(rest.try_into().ok()?) })
+        let (chunk, rest) = rest.split_first_chunk()?;
+        let status = *STATUSES.get(usize::from(*status))?;
+        let bytes = u64::from_be_bytes(rest.try_into().ok()?);
+        let (file, chunk) = (FileId(*file), u32::from_be_bytes(*chunk));
+        Some(Self { kind: *kind, status, file, chunk, bytes })
     }
 }
 
@@ -198,35 +235,58 @@ mod tests {
     #[test]
     fn requests_are_read_back_and_others_refused() {
         let file = FileId([7; 32]);
-        for wanted in [Wanted::List, Wanted::Chunk(0), Wanted::Chunk(u32::MAX)] {
+        let mut some = Bitmap::none(10);
+        some.insert(3);
+        some.insert(9);
+        let pick = Wanted::Pick(some);
+        for wanted in [Wanted::List, Wanted::Chunk(0), Wanted::Chunk(u32::MAX), pick] {
             let request = Request { file, wanted };
             let bytes = request.to_bytes();
             assert_eq!(Request::from_bytes(&bytes), Some(request));
-            assert_eq!(Request::from_bytes(&bytes[..36]), None);
+            assert_eq!(Request::from_bytes(&bytes[..bytes.len() - 1]), None);
             assert_eq!(Request::from_bytes(&[&bytes[..], &[0]].concat()), None);
         }
         let mut list = Request { file, wanted: Wanted::List }.to_bytes();
         list[36] = 1;
         assert_eq!(Request::from_bytes(&list), None);
         list[36] = 0;
-        list[0] = 3;
+        list[0] = 4;
         assert_eq!(Request::from_bytes(&list), None);
         assert_eq!(Request::from_bytes(&[]), None);
     }
 
     #[test]
+    fn a_pick_of_two_to_the_32_chunks_is_refused_before_anything_is_allocated() {
+        let mut bytes = [3; REQUEST_BYTES + 8];
+        bytes[33..37].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert_eq!(Request::from_bytes(&bytes), None);
+    }
+
+    #[test]
     fn headers_are_read_back_and_others_refused() {
         let request = Request { file: FileId([7; 32]), wanted: Wanted::Chunk(0x0102_0304) };
-        for status in [Status::Ok, Status::NotHeld, Status::Busy, Status::Changed] {
-            let header = Header { request, status, bytes: u64::MAX - 1 };
+        for status in STATUSES {
+            let header = Header::of(&request, 0, status, u64::MAX - 1);
             let bytes = header.to_bytes();
             assert_eq!(Header::from_bytes(&bytes), Some(header));
             assert_eq!(bytes[34..38], [1, 2, 3, 4]);
             assert_eq!(Header::from_bytes(&bytes[..45]), None);
             assert_eq!(Header::from_bytes(&[&bytes[..], &[0]].concat()), None);
         }
-        let mut bytes = Header { request, status: Status::Ok, bytes: 0 }.to_bytes();
-        bytes[1] = 4;
+        let mut bytes = Header::of(&request, 0, Status::Ok, 0).to_bytes();
+        bytes[1] = 5;
         assert_eq!(Header::from_bytes(&bytes), None);
+    }
+
+    #[test]
+    fn a_host_picks_only_what_would_do() {
+        let mut some = Bitmap::none(10);
+        some.insert(3);
+        let request = Request { file: FileId([7; 32]), wanted: Wanted::Pick(some) };
+        assert!(request.is_answered_by(&Header::of(&request, 3, Status::Ok, 5)));
+        assert!(!request.is_answered_by(&Header::of(&request, 4, Status::Ok, 5)));
+        assert!(request.is_answered_by(&Header::of(&request, 0, Status::Elsewhere, 0)));
+        let chunk = Request { wanted: Wanted::Chunk(3), ..request.clone() };
+        assert!(!request.is_answered_by(&Header::of(&chunk, 3, Status::Ok, 5)));
     }
 }

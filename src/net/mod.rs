@@ -20,6 +20,7 @@ pub mod preamble;
 pub mod serve;
 pub mod session;
 pub mod stream;
+pub mod throttle;
 
 mod life;
 mod plan;

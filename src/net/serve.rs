@@ -4,22 +4,30 @@
 //! are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on, soon.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSliceMut;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
 use super::lane::{
-    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, REQUEST_BYTES, Request, Status, Wanted,
-    closed_by_recv, closed_by_send, violation,
+    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, Wanted, closed_by_recv,
+    closed_by_send, request_max_bytes, violation,
 };
 use super::places::{Place, Places};
 use super::stream::{Channel, RecvHalf, SendHalf};
+use super::throttle::Throttle;
 use crate::files::merkle::chunk_range;
 use crate::files::served::Served;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
+use crate::router::swarm::sent::Picked;
+
+/// A chunk that is not needed is remembered for so long.
+const SPARED: Duration = Duration::from_secs(3);
+/// And so many of them.
+const SPARED_MAX: usize = 1_024;
 
 /// What this node serves: its own files, and downloads as far as they have come.
 #[derive(Debug, Default)]
@@ -70,12 +78,47 @@ impl Sources {
         self.lock().remove(file);
     }
 
+    /// A member is gone: what it was sent, others can have from here only.
+    pub fn forget_member(&self, member: &MemberId) {
+        for source in self.lock().values() {
+            source.sent().forget(member);
+        }
+    }
+
     /// Stops serving a file from this very source.
     pub fn remove_this(&self, file: &FileId, source: &Arc<Served>) {
         let mut sources = self.lock();
         if sources.get(file).is_some_and(|current| Arc::ptr_eq(current, source)) {
             sources.remove(file);
         }
+    }
+}
+
+/// Chunks that members asked for and then got from somebody else.
+#[derive(Debug, Default)]
+pub struct Spared {
+    chunks: Mutex<BTreeMap<(MemberId, FileId, u32), Instant>>,
+}
+
+impl Spared {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(MemberId, FileId, u32), Instant>> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `member` does not need `chunk` any more. Forgotten after a while, for the request may have
+    /// been answered before.
+    pub fn insert(&self, member: MemberId, file: FileId, chunk: u32) {
+        let (now, mut chunks) = (Instant::now(), self.lock());
+        chunks.retain(|_, at| now.saturating_duration_since(*at) < SPARED);
+        if chunks.len() < SPARED_MAX {
+            chunks.insert((member, file, chunk), now);
+        }
+    }
+
+    /// Whether `member` need not be sent `chunk`; asking forgets it.
+    fn take(&self, member: MemberId, file: FileId, chunk: u32) -> bool {
+        let at = self.lock().remove(&(member, file, chunk));
+        at.is_some_and(|at| at.elapsed() < SPARED)
     }
 }
 
@@ -86,6 +129,10 @@ pub struct Host {
     pub sources: Sources,
     /// How many chunks are sent at a time.
     pub places: Places,
+    /// What members asked for and need no more.
+    pub spared: Spared,
+    /// How much may be sent in a second.
+    pub throttle: Throttle,
     /// To the router.
     pub inbox: Sender<Event>,
     /// Bounds.
@@ -96,9 +143,8 @@ pub struct Host {
 #[must_use]
 pub fn serve(channel: Channel, member: MemberId, host: &Host) -> Closed {
     let (sender, receiver) = channel.split();
-    let buffer = vec![0; BATCH_BYTES];
     let waiting = VecDeque::new();
-    let mut serving = Serving { sender, receiver, member, host, waiting, buffer };
+    let mut serving = Serving { sender, receiver, member, host, waiting };
     loop {
         let answered = serving.next_request().and_then(|request| serving.answer(&request));
         if let Err(closed) = answered {
@@ -114,20 +160,25 @@ struct Serving<'a> {
     host: &'a Host,
     /// Requests that were read and not answered.
     waiting: VecDeque<Request>,
-    buffer: Vec<u8>,
 }
 
-/// The host cannot read what it promised to send.
-struct Unreadable;
+/// Why an answer is broken off.
+enum Broken {
+    /// The host cannot read what it promised to send.
+    Unreadable,
+    /// The member needs it no more.
+    Unwanted,
+}
 
 impl Serving<'_> {
     fn next_request(&mut self) -> Result<Request, Closed> {
+        let max = request_max_bytes(self.host.limits.file_chunks);
         while self.waiting.is_empty() {
-            let record = self.receiver.recv(REQUEST_BYTES).map_err(closed_by_recv)?;
+            let record = self.receiver.recv(max).map_err(closed_by_recv)?;
             self.waiting.push_back(request(record)?);
         }
         // A deadline that has come reads nothing more: these are the records that came along.
-        while let Ok(record) = self.receiver.recv_by(REQUEST_BYTES, Instant::now()) {
+        while let Ok(record) = self.receiver.recv_by(max, Instant::now()) {
             self.waiting.push_back(request(record)?);
             if self.waiting.len() > self.host.limits.lane_queue {
                 return Err(violation("more requests at once than a lane may have"));
@@ -137,89 +188,111 @@ impl Serving<'_> {
     }
 
     fn answer(&mut self, request: &Request) -> Result<(), Closed> {
-        match (self.host.sources.get(&request.file), request.wanted) {
-            (None, _) => self.refuse(request, Status::NotHeld),
-            (Some(source), Wanted::List) => self.send_list(request, &source),
-            (Some(source), Wanted::Chunk(chunk)) => self.send_chunk(request, &source, chunk),
+        let Some(source) = self.host.sources.get(&request.file) else {
+            return self.refuse(request, Status::NotHeld);
+        };
+        match request.wanted {
+            Wanted::List => self.send_list(request, &source),
+            Wanted::Chunk(_) | Wanted::Pick(_) => self.send_chunk(request, &source),
         }
     }
 
     fn refuse(&mut self, request: &Request, status: Status) -> Result<(), Closed> {
-        let header = Header { request: *request, status, bytes: 0 };
+        let header = Header::of(request, 0, status, 0);
         self.sender.send(&header.to_bytes()).map_err(closed_by_send)
     }
 
     fn send_list(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
         let hashes = source.tree().chunks();
-        let bytes = (hashes.len() * HASH_BYTES) as u64;
-        let mut left = hashes.iter();
-        let read = |_, out: &mut [u8]| {
-            for (place, hash) in out.chunks_exact_mut(HASH_BYTES).zip(&mut left) {
-                place.copy_from_slice(&hash.0);
+        let header = Header::of(request, 0, Status::Ok, (hashes.len() * HASH_BYTES) as u64);
+        let mut left = hashes.iter().flat_map(|hash| hash.0);
+        let read = |_, out: &mut [IoSliceMut<'_>]| {
+            for byte in out.iter_mut().flat_map(|out| out.iter_mut()) {
+                *byte = left.next().unwrap_or(0);
             }
             Ok(())
         };
-        self.send_bytes(request, bytes, None, read).map(|_| ())
+        self.send_bytes(&header, None, read).map(|_| ())
     }
 
-    fn send_chunk(&mut self, request: &Request, source: &Served, chunk: u32) -> Result<(), Closed> {
-        let Some((start, bytes)) = chunk_range(source.tree().len(), chunk) else {
-            return self.refuse(request, Status::NotHeld);
-        };
-        if !source.holds(chunk) {
-            return self.refuse(request, Status::NotHeld);
-        }
-        let host = self.host;
+    fn send_chunk(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
+        let (host, member, file) = (self.host, self.member, request.file);
         let Some(place) = host.places.take() else {
             return self.refuse(request, Status::Busy);
+        };
+        // Only now: what is best to send may have changed while it waited.
+        let chunk = match &request.wanted {
+            Wanted::List => return self.refuse(request, Status::NotHeld),
+            Wanted::Chunk(chunk) if host.spared.take(member, file, *chunk) => {
+                drop(place);
+                return self.refuse(request, Status::Busy);
+            }
+            Wanted::Chunk(chunk) => *chunk,
+            Wanted::Pick(of) => match source.pick(member, of) {
+                Picked::Chunk(chunk) => chunk,
+                Picked::Elsewhere => return self.refuse(request, Status::Elsewhere),
+                Picked::Nothing => return self.refuse(request, Status::NotHeld),
+            },
+        };
+        let range = chunk_range(source.tree().len(), chunk).filter(|_| source.holds(chunk));
+        let Some((start, bytes)) = range else {
+            return self.refuse(request, Status::NotHeld);
         };
         if !source.unchanged() {
             drop(place);
             self.refuse(request, Status::Changed)?;
-            return self.changed(request.file);
+            return self.changed(file);
         }
         let bytes = u64::from(bytes);
-        let read = |offset, out: &mut [u8]| {
-            let last = offset + out.len() as u64 == bytes;
-            source.read_at(start + offset, out).map_err(|_| Unreadable)?;
+        let read = |offset, out: &mut [IoSliceMut<'_>]| {
+            let length: usize = out.iter().map(|out| out.len()).sum();
+            let last = offset + length as u64 == bytes;
+            if offset > 0 && host.spared.take(member, file, chunk) {
+                return Err(Broken::Unwanted);
+            }
+            source.read_into(start + offset, out).map_err(|_| Broken::Unreadable)?;
             // Looked at again before the last bytes leave: one that is being edited is found out
             // before the other side takes the host for a liar.
-            if last && !source.unchanged() { Err(Unreadable) } else { Ok(()) }
+            if last && !source.unchanged() { Err(Broken::Unreadable) } else { Ok(()) }
         };
-        source.note_sent(chunk);
-        let sent = self.send_bytes(request, bytes, Some(&place), read);
+        source.sent().note(member, chunk);
+        let header = Header::of(request, chunk, Status::Ok, bytes);
+        let sent = self.send_bytes(&header, Some(&place), read);
         drop(place);
-        if !matches!(sent, Ok(true)) {
-            source.note_unsent(chunk);
+        if !matches!(sent, Ok(None)) {
+            source.sent().forget_chunk(&member, chunk);
         }
-        if sent? {
-            let (member, file) = (self.member, request.file);
-            return self.tell(Event::ChunkServed { member, file, bytes });
+        match sent? {
+            None => self.tell(Event::ChunkServed { member, file, bytes }),
+            Some(Broken::Unwanted) => Ok(()),
+            Some(Broken::Unreadable) => self.changed(file),
         }
-        self.changed(request.file)
     }
 
-    /// Sends a header and what `read` gives; false when it had to be broken off.
+    /// Sends a header and what `read` gives; says why if it had to be broken off.
     fn send_bytes(
         &mut self,
-        request: &Request,
-        bytes: u64,
+        header: &Header,
         place: Option<&Place<'_>>,
-        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), Unreadable>,
-    ) -> Result<bool, Closed> {
-        let header = Header { request: *request, status: Status::Ok, bytes };
+        mut read: impl FnMut(u64, &mut [IoSliceMut<'_>]) -> Result<(), Broken>,
+    ) -> Result<Option<Broken>, Closed> {
+        let throttle = &self.host.throttle;
         self.sender.queue(&header.to_bytes()).map_err(closed_by_send)?;
         let mut offset = 0;
-        while offset < bytes {
-            let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
-            let out = self.buffer.get_mut(..left.min(BATCH_BYTES)).unwrap_or_default();
-            if read(offset, out).is_err() {
-                return self.sender.send(&[]).map(|()| false).map_err(closed_by_send);
+        while offset < header.bytes {
+            let left = usize::try_from(header.bytes - offset).unwrap_or(usize::MAX);
+            // Under a limit a record at a time, so short that even little comes steadily.
+            let batch = match throttle.is_limited() {
+                true => throttle.piece_bytes(DATA_BYTES),
+                false => BATCH_BYTES,
+            };
+            let bytes = left.min(batch);
+            let filled = self.sender.queue_filled(bytes, DATA_BYTES, |out| read(offset, out));
+            if let Err(why) = filled.map_err(closed_by_send)? {
+                return self.sender.send(&[]).map(|()| Some(why)).map_err(closed_by_send);
             }
-            for piece in out.chunks(DATA_BYTES) {
-                self.sender.queue(piece).map_err(closed_by_send)?;
-            }
-            offset += out.len() as u64;
+            throttle.take(bytes);
+            offset += bytes as u64;
             self.sender.flush().map_err(closed_by_send)?;
             if let Some(place) = place {
                 place.progressed();
@@ -227,7 +300,7 @@ impl Serving<'_> {
         }
         // An empty answer is its header alone.
         self.sender.flush().map_err(closed_by_send)?;
-        Ok(true)
+        Ok(None)
     }
 
     fn changed(&self, file: FileId) -> Result<(), Closed> {

@@ -8,7 +8,7 @@
 //! for it; a half that failed is not used again; buffers can be given back while nothing moves.
 //! Absent is any knowledge of what the records say.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::crypto::noise::{Opener, RECORD_MAX_PLAIN_BYTES, Sealer, TAG_BYTES};
 
 /// Bytes in front of a record: the length of its ciphertext.
 const LENGTH_BYTES: usize = 2;
+/// Bytes of a record around what it carries.
+const AROUND_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
 /// Bytes that a receiving half asks the socket for when nothing says that more are under way.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
 
@@ -81,8 +83,8 @@ impl Channel {
             opener,
             sealed: Vec::new(),
             filled: 0..0,
-            plain: Vec::new(),
             read_ahead: READ_AHEAD_BYTES,
+            timeout: None,
             lean: false,
         };
         Self { sender, receiver, remote }
@@ -165,23 +167,74 @@ impl SendHalf {
     /// # Errors
     /// [`SendError::TooLong`] and [`SendError::UsedUp`].
     pub fn queue(&mut self, plain: &[u8]) -> Result<(), SendError> {
-        let too_long = SendError::TooLong { bytes: plain.len() };
         if plain.len() > RECORD_MAX_PLAIN_BYTES {
-            return Err(too_long);
+            return Err(SendError::TooLong { bytes: plain.len() });
         }
-        let length = plain.len() + TAG_BYTES;
-        let needed = self.used + LENGTH_BYTES + length;
+        self.room(plain.len()).copy_from_slice(plain);
+        self.seal(plain.len())
+    }
+
+    /// Has `fill` write `bytes` bytes, as the plain text of so many records of `record_bytes` (the
+    /// last may be shorter), into the places where they are then sealed. When `fill` fails nothing
+    /// is queued.
+    ///
+    /// # Errors
+    /// Its own error inside, else [`SendError::TooLong`] and [`SendError::UsedUp`].
+    pub fn queue_filled<E>(
+        &mut self,
+        bytes: usize,
+        record_bytes: usize,
+        fill: impl FnOnce(&mut [IoSliceMut<'_>]) -> Result<(), E>,
+    ) -> Result<Result<(), E>, SendError> {
+        if record_bytes == 0 || record_bytes > RECORD_MAX_PLAIN_BYTES {
+            return Err(SendError::TooLong { bytes: record_bytes });
+        }
+        let records = bytes.div_ceil(record_bytes);
+        let needed = bytes + records * AROUND_BYTES;
+        let end = self.used + needed;
+        if self.sealed.len() < end {
+            self.sealed.resize(end, 0);
+        }
+        let space = self.sealed.get_mut(self.used..end).unwrap_or_default();
+        let mut places: Vec<_> = space
+            .chunks_mut(record_bytes + AROUND_BYTES)
+            .filter_map(|place| {
+                let plain = LENGTH_BYTES..place.len().checked_sub(TAG_BYTES)?;
+                place.get_mut(plain).map(IoSliceMut::new)
+            })
+            .collect();
+        if let Err(error) = fill(&mut places) {
+            return Ok(Err(error));
+        }
+        let mut left = bytes;
+        while left > 0 {
+            let length = left.min(record_bytes);
+            self.seal(length)?;
+            left -= length;
+        }
+        Ok(Ok(()))
+    }
+
+    /// The place of the next record's plain text.
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let needed = self.used + bytes + AROUND_BYTES;
         if self.sealed.len() < needed {
             self.sealed.resize(needed, 0);
         }
-        let room = self
-            .sealed
-            .get_mut(self.used..needed)
-            .and_then(|room| room.split_first_chunk_mut::<LENGTH_BYTES>());
-        let (head, body) = room.ok_or(SendError::UsedUp)?;
-        *head = u16::try_from(length).map_err(|_| too_long)?.to_be_bytes();
-        self.sealer.seal(plain, body).map_err(|_| SendError::UsedUp)?;
-        self.used = needed;
+        let start = self.used + LENGTH_BYTES;
+        self.sealed.get_mut(start..start + bytes).unwrap_or_default()
+    }
+
+    /// Seals the next record, whose plain text stands in its place.
+    fn seal(&mut self, bytes: usize) -> Result<(), SendError> {
+        let end = self.used + bytes + AROUND_BYTES;
+        let record = self.sealed.get_mut(self.used..end);
+        let parts = record.and_then(|record| record.split_first_chunk_mut::<LENGTH_BYTES>());
+        let (head, body) = parts.ok_or(SendError::UsedUp)?;
+        let length = u16::try_from(body.len()).map_err(|_| SendError::TooLong { bytes })?;
+        *head = length.to_be_bytes();
+        self.sealer.seal(body).map_err(|_| SendError::UsedUp)?;
+        self.used = end;
         Ok(())
     }
 
@@ -239,8 +292,9 @@ pub struct RecvHalf {
     /// Bytes from the socket; those of `filled` are not opened yet.
     sealed: Vec<u8>,
     filled: Range<usize>,
-    plain: Vec<u8>,
     read_ahead: usize,
+    /// What the socket's read timeout was last set to.
+    timeout: Option<Duration>,
     lean: bool,
 }
 
@@ -276,7 +330,6 @@ impl RecvHalf {
 
     /// Gives back the buffers that hold nothing.
     pub fn release(&mut self) {
-        self.plain = Vec::new();
         if self.filled.is_empty() {
             self.sealed = Vec::new();
             self.filled = 0..0;
@@ -291,16 +344,50 @@ impl RecvHalf {
 
     fn recv_within(&mut self, max: usize, deadline: Option<Instant>) -> Result<&[u8], RecvError> {
         let body = self.next_record(max, deadline)?;
-        let end = body.end;
-        let sealed = self.sealed.get(body).ok_or(RecvError::BadRecord)?;
-        let needed = sealed.len().saturating_sub(TAG_BYTES);
-        if self.plain.len() < needed {
-            self.plain.resize(needed, 0);
-        }
-        let opened = self.opener.open(sealed, &mut self.plain);
-        let length = opened.map_err(|_| RecvError::BadRecord)?;
+        let (start, end) = (body.start, body.end);
+        let room = self.sealed.get_mut(body).ok_or(RecvError::BadRecord)?;
+        let length = self.opener.open(room, 0).map_err(|_| RecvError::BadRecord)?;
         self.filled.start = end;
-        self.plain.get(..length).ok_or(RecvError::BadRecord)
+        self.sealed.get(start..start + length).ok_or(RecvError::BadRecord)
+    }
+
+    /// The next records that are there, one at least, joined: up to `max` bytes, or less if the
+    /// next would exceed that, or is empty. An empty result is an empty record. The bytes stay
+    /// until the next call.
+    ///
+    /// # Errors
+    /// [`RecvError`]; a first record of more than `max` bytes is too long.
+    pub fn recv_joined(&mut self, max: usize, deadline: Instant) -> Result<&[u8], RecvError> {
+        let body = self.next_record(max.min(RECORD_MAX_PLAIN_BYTES), Some(deadline))?;
+        let start = body.start;
+        let mut length = self.open_into(start, body)?;
+        while length > 0 && length < max {
+            let Some(body) = self.waiting_record() else { break };
+            let bytes = body.len().saturating_sub(TAG_BYTES);
+            if bytes == 0 || length + bytes > max {
+                break;
+            }
+            length += self.open_into(start + length, body)?;
+        }
+        self.sealed.get(start..start + length).ok_or(RecvError::BadRecord)
+    }
+
+    /// Opens the record at `body` to where `at` says, in front of it; gives its length.
+    fn open_into(&mut self, at: usize, body: Range<usize>) -> Result<usize, RecvError> {
+        let from = body.start.checked_sub(at).ok_or(RecvError::BadRecord)?;
+        let room = self.sealed.get_mut(at..body.end).ok_or(RecvError::BadRecord)?;
+        let length = self.opener.open(room, from).map_err(|_| RecvError::BadRecord)?;
+        self.filled.start = body.end;
+        Ok(length)
+    }
+
+    /// Where the next record lies, if all of it is there.
+    fn waiting_record(&self) -> Option<Range<usize>> {
+        let filled = self.sealed.get(self.filled.clone())?;
+        let length = usize::from(u16::from_be_bytes(*filled.first_chunk()?));
+        let start = self.filled.start + LENGTH_BYTES;
+        (LENGTH_BYTES + length <= filled.len() && length >= TAG_BYTES)
+            .then(|| start..start + length)
     }
 
     /// Where in `sealed` the ciphertext of the next record lies, once all of it is there.
@@ -358,21 +445,33 @@ impl RecvHalf {
     ) -> Result<usize, RecvError> {
         loop {
             if let Some(deadline) = deadline {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(RecvError::TimedOut);
-                }
-                self.socket.set_read_timeout(Some(left)).map_err(|_| RecvError::Closed)?;
+                self.wait_until(deadline)?;
             }
             let room = self.sealed.get_mut(self.filled.end..).unwrap_or_default();
             match call(&self.socket, room) {
                 Ok(0) => return Err(RecvError::Closed),
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A shorter timeout than the deadline's: it is looked at again.
+                Err(error) if is_timeout(&error) && deadline.is_some() => {}
                 Err(error) if is_timeout(&error) => return Err(RecvError::TimedOut),
                 Err(_) => return Err(RecvError::Closed),
             }
         }
+    }
+
+    /// Sets the socket's timeout for a read that ends at `deadline`, unless it is about right:
+    /// reads of bulk come too often for a system call with each.
+    fn wait_until(&mut self, deadline: Instant) -> Result<(), RecvError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(RecvError::TimedOut);
+        }
+        if self.timeout.is_none_or(|set| set > left || set < left / 2) {
+            self.socket.set_read_timeout(Some(left)).map_err(|_| RecvError::Closed)?;
+            self.timeout = Some(left);
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::*;
 use crate::crypto::password::Password;
+use crate::files::faulty::{Faults, FaultyDisk};
 use crate::router::command::{LockWish, Wait};
 use crate::router::notice::Notice;
 
@@ -20,17 +23,21 @@ struct Someone {
 
 impl Someone {
     fn new(name: &str) -> Self {
+        Self::on(name, Arc::new(SystemDisk))
+    }
+
+    fn on(name: &str, disk: Arc<dyn Disk>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = NodeConfig {
             name: name.into(),
             identity: Identity::generate(),
             temporary: true,
-            limits: Limits::default(),
+            limits: Limits { disk_look_ms: 50, ..Limits::default() },
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
             virtual_interfaces: false,
         };
-        let node = Node::start(config).unwrap();
+        let node = Node::start_on(config, disk).unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
         Self { node, face, reader, lines: 0, folder }
     }
@@ -70,7 +77,7 @@ impl Someone {
         self.run(Command::Wait { what, within_ms: 20_000 }).unwrap();
     }
 
-    fn hears(&mut self, wanted: impl Fn(&Notice) -> bool) -> Arc<Notice> {
+    fn hears(&mut self, mut wanted: impl FnMut(&Notice) -> bool) -> Arc<Notice> {
         loop {
             match self.reader.next(Some(SOON)) {
                 Heard::Notice(notice) if wanted(&notice) => return notice,
@@ -155,6 +162,86 @@ fn a_file_reaches_everybody() {
         let Notice::DownloadFinished { path, .. } = &*done else { unreachable!() };
         assert!(std::fs::read(path).unwrap() == bytes);
     }
+}
+
+/// S7: whatever a disk refuses, and when, the download waits and goes on, is told once, and chat
+/// lives.
+#[test]
+fn s7_a_download_waits_for_a_disk_that_fails_and_goes_on_by_itself() {
+    type Fault = fn(&mut Faults);
+    let faults: [(Fault, Code); 6] = [
+        (|faults| faults.create = Some(Errno::NOSPC), Code::DiskFull),
+        (|faults| faults.room_bytes = Some(1_500_000), Code::DiskFull),
+        (|faults| faults.write = Some(Errno::IO), Code::IoError),
+        (|faults| faults.write = Some(Errno::DQUOT), Code::DiskFull),
+        (|faults| faults.sync = Some(Errno::IO), Code::IoError),
+        (|faults| faults.rename = Some(Errno::NOSPC), Code::DiskFull),
+    ];
+    for (fault, expected) in faults {
+        let disk = Arc::new(FaultyDisk::default());
+        let (mut alice, mut bob) = (Someone::new("alice"), Someone::on("bob", disk.clone()));
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        let path = alice.folder.path().join("a.bin");
+        std::fs::write(&path, &bytes).unwrap();
+        bob.connect(&alice, LockWish::Unknown).unwrap();
+        alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
+        bob.wait(Wait::File("a.bin".into()));
+        disk.change(|faults| faults.most_bytes = Some(10_000));
+        disk.change(fault);
+        let line = bob.give(Command::Download { wanted: "a.bin".into(), patient: true });
+        let told = |notice: &Notice| match notice {
+            Notice::Error { failure, .. } => failure.code == expected,
+            _ => false,
+        };
+        bob.hears(told);
+        alice.say("does it come?");
+        bob.hears_text("does it come?");
+        assert_eq!(std::fs::read_dir(bob.folder.path()).unwrap().filter(visible).count(), 0);
+        disk.change(|faults| *faults = Faults::default());
+        let Answer::Reply { line: ended, result, .. } = bob.answer() else { panic!("no reply") };
+        assert_eq!((ended, result), (line, Ok(())));
+        let mut again = 0;
+        let done = bob.hears(|notice| {
+            again += usize::from(told(notice));
+            matches!(notice, Notice::DownloadFinished { .. })
+        });
+        let Notice::DownloadFinished { path, .. } = &*done else { unreachable!() };
+        assert!(std::fs::read(path).unwrap() == bytes);
+        assert_eq!(again, 0, "it is told once");
+    }
+}
+
+fn visible(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
+    !entry.as_ref().unwrap().file_name().as_encoded_bytes().starts_with(b".")
+}
+
+/// A running download keeps what is verified; cancelled once more, nothing is left of it.
+#[test]
+fn a_second_cancel_removes_what_the_first_one_kept() {
+    let disk = Arc::new(FaultyDisk::default());
+    let (mut alice, mut bob) = (Someone::new("alice"), Someone::on("bob", disk.clone()));
+    let path = alice.folder.path().join("a.bin");
+    std::fs::write(&path, vec![7; 3_000_000]).unwrap();
+    bob.connect(&alice, LockWish::Unknown).unwrap();
+    alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
+    bob.wait(Wait::File("a.bin".into()));
+    // It stays in the middle of the way.
+    disk.change(|faults| faults.room_bytes = Some(2_000_000));
+    bob.give(Command::Download { wanted: "a.bin".into(), patient: true });
+    bob.hears(|notice| matches!(notice, Notice::Error { .. }));
+    let cancel = || Command::Cancel { wanted: "a.bin".into() };
+    bob.give(cancel());
+    let Answer::Reply { result: Err(failure), .. } = bob.answer() else { panic!("not cancelled") };
+    assert_eq!(failure.code, Code::Cancelled);
+    let Answer::Reply { result: Ok(()), .. } = bob.answer() else { panic!("not done") };
+    assert_eq!(std::fs::read_dir(bob.folder.path()).unwrap().count(), 2);
+    bob.run(cancel()).unwrap();
+    bob.hears(|notice| match notice {
+        Notice::Remark { text } => text.contains("the partial file of a.bin is removed"),
+        _ => false,
+    });
+    assert_eq!(std::fs::read_dir(bob.folder.path()).unwrap().count(), 0);
+    assert_eq!(bob.run(cancel()).unwrap_err().code, Code::NoSuchOffer);
 }
 
 #[test]

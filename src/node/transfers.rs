@@ -11,6 +11,7 @@ mod downloads;
 mod failures;
 mod fetching;
 mod hashing;
+mod leftovers;
 mod owed;
 mod own;
 mod pool;
@@ -29,13 +30,15 @@ use crossbeam_channel::Sender;
 use self::content::{Content, Contents};
 use self::hashing::HashJob;
 use self::pool::{Bounds, Pool};
+use crate::files::disk::Disk;
 use crate::files::served::Served;
 use crate::limits::Limits;
 use crate::net::Lanes;
 use crate::net::chunk::FetchLane;
 use crate::net::places::Places;
-use crate::net::serve::{Host, Sources, serve};
+use crate::net::serve::{Host, Sources, Spared, serve};
 use crate::net::stream::Channel;
+use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority};
@@ -50,7 +53,7 @@ const WAITING_JOBS: usize = 4_096;
 /// All transfers of a node.
 pub struct Transfers {
     shared: Arc<Shared>,
-    fetching: Pool<Vec<u8>>,
+    fetching: Pool<()>,
     hashing: Pool<()>,
     disk: Pool<()>,
 }
@@ -58,8 +61,11 @@ pub struct Transfers {
 /// What the threads share.
 struct Shared {
     host: Host,
+    /// How much may be fetched in a second.
+    fetch_throttle: Arc<Throttle>,
     contents: Arc<Contents>,
     folder: PathBuf,
+    disk: Arc<dyn Disk>,
     state: Mutex<State>,
     stopping: AtomicBool,
 }
@@ -160,9 +166,14 @@ impl Shared {
 }
 
 impl Transfers {
-    /// Transfers that report to `inbox` and save into `downloads`.
+    /// Transfers that report to `inbox` and save into the folder `downloads` of `disk`.
     #[must_use]
-    pub fn new(inbox: Sender<Event>, limits: Arc<Limits>, downloads: PathBuf) -> Self {
+    pub fn new(
+        inbox: Sender<Event>,
+        limits: Arc<Limits>,
+        downloads: PathBuf,
+        disk: Arc<dyn Disk>,
+    ) -> Self {
         let pool =
             |name, threads, waiting, stack_bytes| Bounds { name, threads, waiting, stack_bytes };
         // A thread reports its chunk before it is free for the next, which may be here by then.
@@ -170,9 +181,18 @@ impl Transfers {
         let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
         let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
         let shared = Shared {
-            host: Host { sources, places, inbox, limits },
+            host: Host {
+                sources,
+                places,
+                spared: Spared::default(),
+                throttle: Throttle::default(),
+                inbox,
+                limits,
+            },
+            fetch_throttle: Arc::default(),
             contents: Arc::default(),
             folder: downloads,
+            disk,
             state: Mutex::default(),
             stopping: AtomicBool::new(false),
         };
@@ -208,11 +228,24 @@ impl Transfers {
                 return self.open_part(downloads::Opening { file, turn, size, root, copy });
             }
             Effect::FetchList { file, turn, conn } => return self.fetch_list(file, turn, conn),
-            Effect::Fetch { file, turn, conn, chunk } => {
-                return self.fetch(file, turn, conn, chunk);
+            Effect::Fetch { file, turn, conn, want } => {
+                return self.fetch(file, turn, conn, want);
+            }
+            Effect::Spare { member, file, chunk } => {
+                self.shared.host.spared.insert(member, file, chunk);
+            }
+            Effect::ForgetServed { member } => self.shared.host.sources.forget_member(&member),
+            Effect::Limit { up, bytes_per_second } => {
+                let host = &self.shared.host;
+                let throttle = if up { &host.throttle } else { &*self.shared.fetch_throttle };
+                throttle.limit(bytes_per_second);
             }
             Effect::FinishPart { file, turn, name } => return self.finish_part(file, turn, name),
             Effect::DropPart { file, turn } => self.drop_part(file, turn),
+            Effect::TryPart { file, turn, chunks } => return self.try_part(file, turn, chunks),
+            Effect::RemovePart { face, line, wanted, prefix } => {
+                return self.remove_part(face, line, wanted, prefix);
+            }
             Effect::Recheck { file, chunk } => self.recheck(file, chunk),
             _ => {}
         }
@@ -235,7 +268,8 @@ impl Transfers {
             return Closed::Gone;
         }
         if fetch {
-            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck));
+            let throttle = Arc::clone(&self.shared.fetch_throttle);
+            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck, throttle));
             let Some(_open) = self.open_lane(conn, Lane::Fetch(Arc::clone(&lane))) else {
                 return Closed::ByUs;
             };
@@ -276,6 +310,9 @@ impl Transfers {
     pub fn shutdown(&self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.host.places.close();
+        // Who waits for its turn under a limit goes on, and finds its lane closed.
+        self.shared.host.throttle.limit(None);
+        self.shared.fetch_throttle.limit(None);
         let state = std::mem::take(&mut *self.shared.lock());
         state.lanes.values().for_each(Lane::close);
         state.hash_jobs.values().for_each(|job| job.cancel());

@@ -89,6 +89,24 @@ impl Bitmap {
         self.words.iter().zip(theirs).any(|(ours, theirs)| ours & !theirs != 0)
     }
 
+    /// The set whose [`Bitmap::words`] these are; what lies beyond `len` is dropped.
+    #[must_use]
+    pub fn from_words(len: u32, words: impl IntoIterator<Item = u64>) -> Self {
+        let mut bitmap = Self::all(len);
+        let mut words = words.into_iter();
+        for word in &mut bitmap.words {
+            *word &= words.next().unwrap_or(0);
+        }
+        bitmap.ones = bitmap.words.iter().map(|word| word.count_ones()).sum();
+        bitmap
+    }
+
+    /// The set in words of 64 chunks, chunk 0 in the lowest bit of the first.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
     /// The chunks held, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len).filter(|&chunk| self.has(chunk))

@@ -14,7 +14,7 @@ use super::waits::Seen;
 use crate::files::merkle;
 
 /// Hex digits of an id prefix, at least.
-const PREFIX_MIN: usize = 8;
+pub(super) const PREFIX_MIN: usize = 8;
 
 /// An offer that stands.
 #[derive(Debug, Clone)]
@@ -48,6 +48,17 @@ impl Catalogue {
     pub(super) fn offers_of(&self, author: MemberId, file: FileId) -> Option<&Offered> {
         let names = self.by_file.get(&file)?;
         self.offers.get(names.iter().find(|(by, _)| *by == author)?)
+    }
+
+    /// What an author offers under a name.
+    pub(super) fn named_by(&self, author: MemberId, name: &str) -> Option<FileId> {
+        self.offers.get(&(author, name.to_owned())).map(|offered| offered.file)
+    }
+
+    /// Files that are or were offered under a name, whether or not anybody who has them is here.
+    pub(super) fn named(&self, name: &str) -> BTreeSet<FileId> {
+        let named = self.offers.iter().filter(|((_, offered), _)| offered == name);
+        named.map(|(_, offered)| offered.file).collect()
     }
 
     fn insert(&mut self, author: MemberId, offered: Offered) -> bool {

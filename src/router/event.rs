@@ -1,15 +1,19 @@
 //! What reaches the router, and what it decides: closed enums of plain data.
 
+mod disk;
+
 use core::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, PartState};
 use super::bitmap::Bitmap;
 use super::command::Command;
 use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
 use super::message::{Hello, KeyMark, Message, Refusal};
 use super::notice::{Failure, Notice, Overview};
 use super::signed::SignedRecord;
+use super::swarm::picker::Want;
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::room_key::RoomKey;
 use crate::crypto::{lock::Lock, password::Password};
@@ -181,7 +185,29 @@ pub enum Event {
         /// Which opening: answers to earlier ones are ignored.
         turn: u64,
         /// Chunks that are verified on disk, and whether the list of hashes is known.
-        result: Result<PartState, Failure>,
+        result: Result<PartState, DiskError>,
+    },
+    /// [`Effect::TryPart`] is done.
+    PartTried {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Whether the disk takes bytes.
+        result: Result<(), DiskError>,
+    },
+    /// At the start: what earlier runs left in the folder for downloads.
+    LeftoversFound(Leftovers),
+    /// [`Effect::RemovePart`] is done.
+    PartRemoved {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// What was removed, in the words of the command.
+        wanted: String,
+        /// Bytes that it took on disk; `None`: there is no such file.
+        result: Result<Option<u64>, Failure>,
     },
     /// [`Effect::FetchList`] is done.
     ListFetched {
@@ -194,20 +220,16 @@ pub enum Event {
         /// Verified chunks on disk, now that there is something to verify them against.
         result: Result<Bitmap, FetchError>,
     },
-    /// [`Effect::Fetch`] is done.
-    ChunkFetched {
+    /// The host chose a chunk ([`Want::Pick`]); it is on its way.
+    ChunkPicked {
         /// The file.
         file: FileId,
         /// Which opening.
         turn: u64,
-        /// The lane it came over.
+        /// The lane.
         conn: ConnId,
         /// The chunk.
         chunk: u32,
-        /// Bytes that came over the network.
-        bytes: u64,
-        /// Verified and written, or why not.
-        result: Result<(), FetchError>,
     },
     /// Somebody waits for these chunks of a download, as a player does: they come first.
     ChunkUrgent {
@@ -218,6 +240,19 @@ pub enum Event {
         /// The last of them.
         last: u32,
     },
+    /// A part of a chunk came; told now and then while a chunk takes long.
+    ChunkCame {
+        /// The file.
+        file: FileId,
+        /// The lane.
+        conn: ConnId,
+        /// The chunk.
+        chunk: u32,
+        /// Bytes since this was last told.
+        bytes: u64,
+    },
+    /// [`Effect::Fetch`] is done.
+    ChunkFetched(Fetched),
     /// [`Effect::FinishPart`] is done.
     PartFinished {
         /// The file.
@@ -225,7 +260,7 @@ pub enum Event {
         /// Which opening.
         turn: u64,
         /// Where it lies.
-        result: Result<PathBuf, Failure>,
+        result: Result<PathBuf, DiskError>,
     },
     /// [`Effect::Recheck`] is done, or a serving thread saw that a file changed.
     SourceChecked {
@@ -245,45 +280,23 @@ pub enum Event {
     },
 }
 
-/// A hashed file.
+/// What became of [`Effect::Fetch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hashed {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Name to offer it under.
-    pub name: String,
-    /// Content id.
+pub struct Fetched {
+    /// The file.
     pub file: FileId,
-    /// Length in bytes.
-    pub size: u64,
-    /// BEP 52 root.
-    pub root: Digest32,
-}
-
-/// A partial file that was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartState {
-    /// The list of chunk hashes must be fetched first.
-    NeedsList,
-    /// The list is known (short files need none); these chunks are verified.
-    Verified(Bitmap),
-    /// All of it was already on this computer and lies in the partial file now.
-    Complete,
-}
-
-/// Why a chunk or a list did not come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FetchError {
-    /// The lane ended.
-    Lane,
-    /// The host says that it does not have it.
-    NotHeld,
-    /// It does not fit its hash: the host lied or its copy is damaged.
-    Bad,
-    /// This computer could not write it.
-    Disk(Failure),
-    /// No thread could be had.
-    Busy,
+    /// Which opening.
+    pub turn: u64,
+    /// The lane it came over.
+    pub conn: ConnId,
+    /// The chunk; `None` when the host was to choose and did not.
+    pub chunk: Option<u32>,
+    /// Bytes that came over the network.
+    pub bytes: u64,
+    /// Those of them that [`Event::ChunkCame`] did not tell.
+    pub more: u64,
+    /// Verified and written, or why not.
+    pub result: Result<(), FetchError>,
 }
 
 /// How a connection ended.
@@ -560,8 +573,29 @@ pub enum Effect {
         turn: u64,
         /// The lane.
         conn: ConnId,
+        /// What to ask for.
+        want: Want,
+    },
+    /// A member does not need a chunk any more that it asked for: it need not be sent.
+    Spare {
+        /// The member.
+        member: MemberId,
+        /// The file.
+        file: FileId,
         /// The chunk.
         chunk: u32,
+    },
+    /// So many bytes of files may pass in a second; chat is never limited.
+    Limit {
+        /// Towards others; otherwise what is fetched.
+        up: bool,
+        /// Bytes per second; `None`: as fast as it goes.
+        bytes_per_second: Option<u64>,
+    },
+    /// A member is not linked any more: what it was sent, others can have from us only.
+    ForgetServed {
+        /// The member.
+        member: MemberId,
     },
     /// Every chunk is verified: put the file in place under a name.
     FinishPart {
@@ -578,6 +612,26 @@ pub enum Effect {
         file: FileId,
         /// Which opening.
         turn: u64,
+    },
+    /// Write into the partial file where these chunks will lie, to see whether the disk takes it.
+    TryPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Chunks that are neither verified nor on their way.
+        chunks: Vec<u32>,
+    },
+    /// Remove the partial files whose id begins so and that no download uses.
+    RemovePart {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// What the command named.
+        wanted: String,
+        /// Hex digits, 8 or more.
+        prefix: String,
     },
     /// Rehash a chunk that somebody calls bad.
     Recheck {

@@ -167,12 +167,6 @@ pub(super) struct Hosting {
     pub(super) fetching: bool,
 }
 
-impl Hosting {
-    pub(super) fn has(&self, chunk: u32) -> bool {
-        self.held.as_ref().is_none_or(|held| held.has(chunk))
-    }
-}
-
 /// A committed link: what is known of the peer, and what is still to be said to it.
 ///
 /// Nothing waits here as a copy: everything to say is a mark, and becomes a message when the
@@ -223,8 +217,6 @@ pub(super) struct Link {
     pub(super) blamed: Option<Millis>,
     /// Its answers bring nothing that we can take: nothing is asked of it before then.
     pub(super) rests_until: Millis,
-    /// Rate of its chunks, bytes per second, smoothed.
-    pub(super) rate: u64,
 }
 
 impl Link {
@@ -260,7 +252,6 @@ impl Link {
             lane_wanted: None,
             blamed: None,
             rests_until: Millis(0),
-            rate: 0,
         }
     }
 

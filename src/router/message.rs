@@ -238,6 +238,13 @@ pub enum Message {
     Dropped(FileId),
     /// Please dial me with a `lane-serve`: I cannot reach you.
     LaneWanted,
+    /// A chunk that was asked of you comes from somebody else: do not send it.
+    Unwanted {
+        /// The file.
+        file: FileId,
+        /// The chunk.
+        chunk: u32,
+    },
     /// A chunk that you sent does not fit its hash.
     BadChunk {
         /// The file.

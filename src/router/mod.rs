@@ -23,6 +23,7 @@ mod catalogue;
 mod commands;
 mod flush;
 mod guesses;
+mod leftovers;
 mod lock;
 mod locking;
 mod log;
@@ -32,7 +33,7 @@ mod repair;
 mod room;
 mod roster;
 mod sharing;
-mod swarm;
+pub mod swarm;
 mod waits;
 
 use core::net::{IpAddr, SocketAddr};
@@ -190,13 +191,22 @@ impl Router {
             }
             Event::Hashed { job, result } => self.hashed(job, result),
             Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
+            Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
+            Event::LeftoversFound(leftovers) => self.leftovers_found(&leftovers),
+            Event::PartRemoved { face, line, wanted, result } => {
+                self.part_removed(face, line, &wanted, result);
+            }
             Event::ListFetched { file, turn, conn, result } => {
                 self.list_fetched(file, turn, conn, result);
             }
-            Event::ChunkFetched { file, turn, conn, chunk, bytes, result } => {
-                self.chunk_fetched(file, turn, conn, chunk, bytes, result);
+            Event::ChunkPicked { file, turn, conn, chunk } => {
+                self.chunk_picked(file, turn, conn, chunk);
             }
             Event::ChunkUrgent { file, first, last } => self.chunk_urgent(file, first, last),
+            Event::ChunkCame { file, conn, chunk, bytes } => {
+                self.chunk_came(file, conn, chunk, bytes);
+            }
+            Event::ChunkFetched(fetched) => self.chunk_fetched(fetched),
             Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
             Event::SourceChecked { file, intact } => self.source_checked(file, intact),
             Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),

@@ -109,6 +109,8 @@ pub struct TransferLine {
     pub hosts: usize,
     /// The member served, when serving.
     pub to: Option<Who>,
+    /// The disk does not take this download now; it goes on when it does.
+    pub waiting: bool,
 }
 
 /// An error of a command or at start: a code of interface.md and a line for people.

@@ -281,7 +281,7 @@ impl Router {
             self.maybe_locked_out(link.member, how);
             self.close_lanes_of(link.member);
         }
-        self.hosts_changed(link);
+        self.host_lost(link.member);
     }
 
     pub(super) fn redial_failed(&mut self, id: MemberId, how: &Closed, refusal: Option<&Refusal>) {

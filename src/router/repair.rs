@@ -36,6 +36,7 @@ impl Router {
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
             Message::LaneWanted => self.lane_wanted(id),
+            Message::Unwanted { file, chunk } => self.unwanted(id, file, chunk),
             Message::BadChunk { file, chunk } => self.bad_chunk_told(id, file, chunk),
             Message::Refuse(refusal) => self.refused(id, &refusal),
             Message::Ready { .. } => {}
@@ -61,6 +62,8 @@ impl Router {
         {
             link.pinged = None;
             link.rtt_ms = now.since(at);
+            let (member, rtt_ms) = (link.member, link.rtt_ms);
+            self.swarm.choice.rtt(member, rtt_ms);
         }
     }
 

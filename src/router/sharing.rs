@@ -49,6 +49,8 @@ pub(super) struct Sharing {
     jobs: BTreeMap<u64, Job>,
     shares: BTreeMap<FileId, Share>,
     pub(super) served: BTreeMap<(MemberId, FileId), Served>,
+    /// Offers of copies that were made for pages.
+    copies: BTreeSet<FileId>,
 }
 
 impl Sharing {
@@ -107,7 +109,7 @@ impl Router {
 
     pub(super) fn hashed(&mut self, job: u64, result: Result<Hashed, Failure>) {
         let Some(Job { face, line, copy, .. }) = self.sharing.jobs.remove(&job) else { return };
-        let offered = result.and_then(|hashed| self.offer(job, &hashed).map(|()| hashed.file));
+        let offered = result.and_then(|hashed| self.offer(job, copy, &hashed));
         if offered.is_err() {
             self.effect(Effect::CancelHash { job });
         }
@@ -119,8 +121,9 @@ impl Router {
         self.reply(face, line, word, offered.map(|_| ()));
     }
 
-    fn offer(&mut self, job: u64, hashed: &Hashed) -> Result<(), Failure> {
+    fn offer(&mut self, job: u64, copy: bool, hashed: &Hashed) -> Result<FileId, Failure> {
         let file = hashed.file;
+        let before = self.catalogue.named_by(self.my_id, &hashed.name);
         let standing = self.catalogue.offers_of(self.my_id, file);
         let again = standing.is_some_and(|offered| offered.name == hashed.name);
         if !again {
@@ -134,8 +137,36 @@ impl Router {
             let name = Untrusted::new(&hashed.name);
             self.remark(format!("you offer {name} already"));
         }
+        if copy {
+            self.sharing.copies.insert(file);
+        }
+        if let Some(before) = before.filter(|before| *before != file) {
+            self.superseded(before);
+        }
         self.remark_alone();
-        Ok(())
+        Ok(file)
+    }
+
+    /// Another offer took the name of this one: a copy that nobody can take back any more goes.
+    fn superseded(&mut self, file: FileId) {
+        let offered = self.catalogue.offers_of(self.my_id, file).is_some();
+        if !offered && self.sharing.copies.contains(&file) {
+            self.unshare(file);
+            self.discard_copy(file);
+        }
+    }
+
+    pub(super) fn discard_copy(&mut self, file: FileId) {
+        if self.sharing.copies.remove(&file) {
+            self.effect(Effect::DiscardCopy { file });
+        }
+    }
+
+    fn unshare(&mut self, file: FileId) {
+        if self.sharing.remove(&file) {
+            self.effect(Effect::Unserve { file });
+            self.tell_hosting(file);
+        }
     }
 
     /// Every link is to hear what we hold of a file.
@@ -174,34 +205,8 @@ impl Router {
         if self.catalogue.offers_of(self.my_id, file).is_some() {
             self.utter(Kind::Withdraw(file))?;
         }
-        if self.sharing.remove(&file) {
-            self.effect(Effect::Unserve { file });
-            self.tell_hosting(file);
-        }
+        self.unshare(file);
         Ok(())
-    }
-
-    pub(super) fn cancel(&mut self, face: FaceId, line: u64, wanted: &str) {
-        let result = match self.swarm.named(wanted) {
-            Some(file) => {
-                self.cancel_download(file);
-                Ok(())
-            }
-            None => match self.find_file(wanted, true) {
-                Ok(offered) => self.withdraw(offered.file).map(|()| {
-                    self.effect(Effect::DiscardCopy { file: offered.file });
-                }),
-                Err(failure) if failure.code == Code::NoSuchOffer => Err(Failure::new(
-                    Code::NoSuchOffer,
-                    format!(
-                        "neither a download nor an offer of yours is called {}",
-                        Untrusted::new(wanted)
-                    ),
-                )),
-                Err(failure) => Err(failure),
-            },
-        };
-        self.reply(face, line, "cancel", result);
     }
 
     /// A serving thread or a recheck says whether a file on disk is still what it was.
@@ -215,8 +220,8 @@ impl Router {
             self.complain(Failure::new(
                 Code::HostChangedFile,
                 format!(
-                    "{name} changed on disk since it was offered, so it is offered no more: \
-                     send it again"
+                    "{name} changed on disk since it was offered, or cannot be read any more, so it \
+                     is offered no more: send it again"
                 ),
             ));
         }
@@ -266,6 +271,7 @@ impl Router {
             self.effect(Effect::Unserve { file });
         }
         self.sharing.served.clear();
+        self.sharing.copies.clear();
         let jobs = std::mem::take(&mut self.sharing.jobs);
         for (job, Job { face, line, copy, .. }) in jobs {
             self.effect(Effect::CancelHash { job });

@@ -75,6 +75,27 @@ fn push_escaped(out: &mut String, c: char, keep_breaks: bool) {
     }
 }
 
+/// A number of bytes for people: decimal units, one digit after the point.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    if bytes < 1_000 {
+        return format!("{bytes} B");
+    }
+    // Tenths of the unit, rounded: 999,950 bytes are 1.0 MB and not 1000.0 kB.
+    let mut unit: u128 = 1;
+    let mut tenths = u128::MAX;
+    let mut name = "";
+    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        if tenths < 10_000 {
+            break;
+        }
+        unit *= 1_000;
+        tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
+        name = next;
+    }
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
 /// C0, DEL and C1 controls, and the line and paragraph separators.
 #[must_use]
 pub fn is_control(c: char) -> bool {

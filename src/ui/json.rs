@@ -334,6 +334,7 @@ struct TransferRow<'a> {
     bytes_per_second: u64,
     hosts: usize,
     to: Option<WhoView<'a>>,
+    waiting: bool,
 }
 
 #[derive(Serialize)]
@@ -477,6 +478,7 @@ fn write_transfer_rows<S: Serializer>(
         bytes_per_second: row.bytes_per_second,
         hosts: row.hosts,
         to: row.to.as_ref().map(WhoView::from),
+        waiting: row.waiting,
     }))
 }
 

@@ -11,6 +11,7 @@ use time::UtcOffset;
 use super::json::utc;
 use crate::router::notice::{Failure, FileInfo, FileLine, MemberInfo, Notice, TransferLine, Who};
 use crate::router::text::Untrusted;
+pub use crate::router::text::size;
 
 /// Members named in one sentence at most; the rest is counted.
 const NAMED_MAX: usize = 8;
@@ -97,27 +98,6 @@ pub fn to_lines(notice: &Notice, style: &Style) -> Option<String> {
 #[must_use]
 pub fn error_line(failure: &Failure, style: &Style) -> String {
     style.paint(Paint::Red, &format!("error: {}", safe(&failure.text)))
-}
-
-/// A number of bytes for people: decimal units, one digit after the point.
-#[must_use]
-pub fn size(bytes: u64) -> String {
-    if bytes < 1_000 {
-        return format!("{bytes} B");
-    }
-    // Tenths of the unit, rounded: 999,950 bytes are 1.0 MB and not 1000.0 kB.
-    let mut unit: u128 = 1;
-    let mut tenths = u128::MAX;
-    let mut name = "";
-    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if tenths < 10_000 {
-            break;
-        }
-        unit *= 1_000;
-        tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
-        name = next;
-    }
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
 fn system_lines(lines: &[String], style: &Style) -> String {
@@ -305,6 +285,7 @@ fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
     }
     let rows = list.iter().map(|line| {
         let whence = match &line.to {
+            _ if line.waiting => "waits for the disk".to_owned(),
             Some(to) if !line.download => format!("to {}", nick(to)),
             _ => format!("from {}", counted(line.hosts, "member")),
         };

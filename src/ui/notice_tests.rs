@@ -98,6 +98,7 @@ fn all(text: &str) -> Vec<Notice> {
         bytes_per_second: 5,
         hosts: 0,
         to: Some(who(text)),
+        waiting: false,
     };
     let (held, fetching) = (false, false);
     let files =

@@ -70,6 +70,10 @@ enum Wire<'a> {
         file: FileId,
     },
     LaneWanted,
+    Unwanted {
+        file: FileId,
+        chunk: u32,
+    },
     BadChunk {
         file: FileId,
         chunk: u32,
@@ -181,6 +185,7 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
         Message::Gained { file, chunks } => Wire::Gained { file: *file, chunks: chunks.clone() },
         Message::Dropped(file) => Wire::Dropped { file: *file },
         Message::LaneWanted => Wire::LaneWanted,
+        Message::Unwanted { file, chunk } => Wire::Unwanted { file: *file, chunk: *chunk },
         Message::BadChunk { file, chunk } => Wire::BadChunk { file: *file, chunk: *chunk },
     }
 }
@@ -219,6 +224,7 @@ fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Me
         }
         Wire::Dropped { file } => Message::Dropped(file),
         Wire::LaneWanted => Message::LaneWanted,
+        Wire::Unwanted { file, chunk } => Message::Unwanted { file, chunk },
         Wire::BadChunk { file, chunk } => Message::BadChunk { file, chunk },
         Wire::Unknown => return Ok(None),
     }))

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use klatch::files::merkle;
 use klatch::router::bitmap::Bitmap;
-use klatch::router::event::{Hashed, PartState};
-use klatch::router::ids::{Digest32, FileId};
+use klatch::router::event::{DiskError, Hashed, PartState};
+use klatch::router::ids::{Digest32, FileId, MemberId};
+use klatch::router::notice::{Code, Failure};
+use klatch::router::swarm::sent::{Picked, Sent};
 
 /// A file, whole or in parts.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +21,7 @@ pub struct Stored {
 }
 
 /// Everything that survives a crash.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Disk {
     /// Files by content.
     pub files: BTreeMap<FileId, Stored>,
@@ -29,12 +31,20 @@ pub struct Disk {
     pub saved: BTreeMap<String, FileId>,
     /// Serve wrong bytes.
     pub lies: bool,
+    /// There is no room, or the device fails.
+    pub broken: Option<Code>,
+    /// The same when a file gets its name.
+    pub broken_at_the_end: Option<Code>,
     /// Threads of this run: files served whole, and open partial files by their turn.
     pub serving: BTreeSet<FileId>,
     /// Open partial files.
     pub open: BTreeMap<FileId, u64>,
     /// Finished hash jobs.
     pub jobs: BTreeMap<u64, FileId>,
+    /// What members asked for and need no more.
+    pub spared: BTreeSet<(MemberId, FileId, u32)>,
+    /// What was sent to whom.
+    pub sent: BTreeMap<FileId, Sent>,
 }
 
 /// What a chunk of a file holds.
@@ -49,6 +59,8 @@ impl Disk {
         self.serving.clear();
         self.open.clear();
         self.jobs.clear();
+        self.sent.clear();
+        self.spared.clear();
     }
 
     /// Hashes the first of these paths that exists.
@@ -65,6 +77,28 @@ impl Disk {
         self.files.insert(file, Stored { size, chunks, list: true });
         self.jobs.insert(job, file);
         Some(Hashed { path: path.into(), name: path.clone(), file, size, root })
+    }
+
+    /// Whether something can be written.
+    pub fn writable(&self) -> Result<(), DiskError> {
+        self.broken.map_or(Ok(()), |code| Err(failed(code)))
+    }
+
+    /// Whether a file can get its name.
+    pub fn finishable(&self) -> Result<(), DiskError> {
+        self.broken_at_the_end.map_or(Ok(()), |code| Err(failed(code)))
+    }
+
+    /// Removes what is not open of the files whose id begins so; says how much.
+    pub fn remove_part(&mut self, prefix: &str) -> Option<u64> {
+        let serving = self.serving.clone();
+        let open = self.open.clone();
+        let taken = self.files.extract_if(.., |file, _| {
+            let used = serving.contains(file) || open.contains_key(file);
+            !used && file.to_string().starts_with(prefix)
+        });
+        let held = |stored: &Stored| stored.chunks.iter().flatten().count() as u64;
+        taken.map(|(_, stored)| held(&stored) << 20).reduce(|a, b| a + b)
     }
 
     /// Opens a partial file.
@@ -91,6 +125,15 @@ impl Disk {
         Some(if self.lies { !held } else { held })
     }
 
+    /// What a host sends of those that a member wants.
+    pub fn pick(&mut self, file: &FileId, member: MemberId, of: &Bitmap) -> Picked {
+        let held: Vec<_> = of.iter().map(|chunk| self.chunk(file, chunk).is_some()).collect();
+        let held: BTreeSet<u32> =
+            of.iter().zip(held).filter(|(_, held)| *held).map(|(chunk, _)| chunk).collect();
+        let sent = self.sent.entry(*file).or_insert_with(|| Sent::new(of.len()));
+        sent.pick(member, of, |chunk| held.contains(&chunk))
+    }
+
     /// Whether the list of chunk hashes can be had here.
     pub fn list(&self, file: &FileId) -> bool {
         (self.serving.contains(file) || self.open.contains_key(file))
@@ -108,6 +151,11 @@ impl Disk {
             (0u32..).zip(&stored.chunks).all(|(i, c)| *c == Some(content(file, i)))
         })
     }
+}
+
+fn failed(code: Code) -> DiskError {
+    let failure = Failure::new(code, "cannot write the partial file");
+    DiskError { failure, may_pass: true }
 }
 
 fn held(stored: &Stored) -> Bitmap {

@@ -4,6 +4,8 @@ use klatch::files::merkle;
 use klatch::router::event::{Closed, Effect, Event, FetchError};
 use klatch::router::ids::{ConnId, FileId};
 use klatch::router::notice::{Code, Failure};
+use klatch::router::swarm::picker::Want;
+use klatch::router::swarm::sent::Picked;
 
 use crate::disk::content;
 use crate::pipe::{End, Parcel, Request};
@@ -34,8 +36,16 @@ impl World {
                 disk.serving.remove(&file);
             }
             Effect::OpenPart { file, turn, size, copy, .. } => {
-                let result = Ok(disk.open_part(file, turn, size, copy));
+                let result = disk.writable().map(|()| disk.open_part(file, turn, size, copy));
                 self.done(node, 5, Event::PartOpened { file, turn, result });
+            }
+            Effect::TryPart { file, turn, .. } => {
+                let result = disk.writable();
+                self.done(node, 5, Event::PartTried { file, turn, result });
+            }
+            Effect::RemovePart { face, line, wanted, prefix } => {
+                let result = Ok(disk.remove_part(&prefix));
+                self.done(node, 5, Event::PartRemoved { face, line, wanted, result });
             }
             Effect::DropPart { file, turn } => {
                 if disk.open.get(&file) == Some(&turn) {
@@ -45,6 +55,10 @@ impl World {
             Effect::FinishPart { file, turn, name } => {
                 assert!(disk.exact(&file), "{} finishes {name} inexactly", self.nodes[node].name);
                 let disk = &mut self.nodes[node].disk;
+                if let Err(error) = disk.finishable() {
+                    let result = Err(error);
+                    return self.done(node, 10, Event::PartFinished { file, turn, result });
+                }
                 disk.open.remove(&file);
                 disk.serving.insert(file);
                 let path = format!("/downloads/{turn}_{name}");
@@ -57,14 +71,26 @@ impl World {
             }
             Effect::FetchList { file, turn, conn } => {
                 let bytes = 32 * 1024;
-                self.request(node, conn, Request { file, turn, chunk: None, bytes });
+                self.request(node, conn, Request { file, turn, want: None, chunk: None, bytes });
             }
-            Effect::Fetch { file, turn, conn, chunk } => {
+            Effect::Fetch { file, turn, conn, want } => {
                 let size = self.nodes[node].disk.files.get(&file).map_or(0, |f| f.size);
-                let range = merkle::chunk_range(size, chunk);
+                let chunk = match &want {
+                    Want::Chunk(chunk) => Some(*chunk),
+                    Want::Pick(_) => None,
+                };
+                let range = merkle::chunk_range(size, chunk.unwrap_or(0));
                 let bytes = range.map_or(0, |(_, len)| u64::from(len));
-                self.request(node, conn, Request { file, turn, chunk: Some(chunk), bytes });
+                let want = Some(want);
+                self.request(node, conn, Request { file, turn, want, chunk, bytes });
             }
+            Effect::ForgetServed { member } => {
+                disk.sent.values_mut().for_each(|sent| sent.forget(&member));
+            }
+            Effect::Spare { member, file, chunk } => {
+                disk.spared.insert((member, file, chunk));
+            }
+            Effect::Limit { .. } => {}
             other => panic!("nobody performs {other:?}"),
         }
     }
@@ -131,15 +157,46 @@ impl World {
     }
 
     fn serve_next(&mut self, pipe: usize) {
-        let Some(bytes) = self.pipes[pipe].queue.front().map(|request| request.bytes) else {
+        if self.pipes[pipe].queue.is_empty() {
             return self.lane_rests(pipe);
-        };
+        }
+        self.pick(pipe);
+        let bytes = self.pipes[pipe].queue.front().map_or(0, |request| request.bytes);
         let [a, b] = &self.pipes[pipe].ends;
         let (a, b) = (a.node, b.node);
         let took = 2 * self.latency(a, b) + bytes / self.rate;
         self.pipes[pipe].serial += 1;
         let serial = self.pipes[pipe].serial;
         self.after(took, Happening::Served { pipe, serial });
+    }
+
+    /// The host chooses what to send, if it was asked to.
+    fn pick(&mut self, pipe: usize) {
+        let lane = &self.pipes[pipe];
+        let Some(fetcher) = lane.fetcher else { return };
+        let [End { node: to, conn, .. }, End { node: host, .. }] =
+            [&lane.ends[fetcher], &lane.ends[1 - fetcher]];
+        let (to, host, conn) = (*to, *host, *conn);
+        let Some(request) = self.pipes[pipe].queue.front_mut() else { return };
+        let (file, turn) = (request.file, request.turn);
+        let Some(Want::Pick(of)) = request.want.clone() else { return };
+        let member = self.id(to);
+        match self.nodes[host].disk.pick(&file, member, &of) {
+            Picked::Chunk(chunk) => {
+                let size = self.nodes[to].disk.files.get(&file).map_or(0, |f| f.size);
+                if let Some(request) = self.pipes[pipe].queue.front_mut() {
+                    request.chunk = Some(chunk);
+                    let range = merkle::chunk_range(size, chunk);
+                    request.bytes = range.map_or(0, |(_, len)| u64::from(len));
+                }
+                self.done(to, 0, Event::ChunkPicked { file, turn, conn, chunk });
+            }
+            Picked::Elsewhere | Picked::Nothing => {
+                if let Some(request) = self.pipes[pipe].queue.front_mut() {
+                    request.bytes = 0;
+                }
+            }
+        }
     }
 
     pub(crate) fn served(&mut self, pipe: usize, serial: u64) {
@@ -166,8 +223,8 @@ impl World {
     }
 
     fn answer(&mut self, to: usize, host: usize, conn: ConnId, request: &Request) {
-        let Request { file, turn, chunk, bytes } = *request;
-        let Some(chunk) = chunk else {
+        let Request { file, turn, bytes, .. } = *request;
+        if request.want.is_none() {
             let result = if self.nodes[host].disk.list(&file) {
                 let stored = self.nodes[to].disk.files.get_mut(&file).unwrap();
                 stored.list = true;
@@ -176,20 +233,31 @@ impl World {
                 Err(FetchError::NotHeld)
             };
             return self.feed(to, Event::ListFetched { file, turn, conn, result });
+        }
+        let Some(chunk) = request.chunk else {
+            let serves = self.nodes[host].disk.list(&file);
+            let error = if serves { FetchError::Elsewhere } else { FetchError::NotHeld };
+            return self.feed(to, request.fetched(conn, 0, Err(error)));
         };
+        let member = self.id(to);
+        if self.nodes[host].disk.spared.remove(&(member, file, chunk)) {
+            return self.feed(to, request.fetched(conn, 0, Err(FetchError::Busy)));
+        }
         let sent = self.nodes[host].disk.chunk(&file, chunk);
         let result = match sent {
             None => Err(FetchError::NotHeld),
             Some(sent) if sent != content(&file, chunk) => Err(FetchError::Bad),
             Some(sent) => {
-                self.store(to, file, chunk, sent);
-                Ok(())
+                let written = self.nodes[to].disk.writable();
+                if written.is_ok() {
+                    self.store(to, file, chunk, sent);
+                }
+                written.map_err(FetchError::Disk)
             }
         };
         let bytes = if sent.is_some() { bytes } else { 0 };
-        self.feed(to, Event::ChunkFetched { file, turn, conn, chunk, bytes, result });
+        self.feed(to, request.fetched(conn, bytes, result));
         if bytes > 0 {
-            let member = self.id(to);
             self.feed(host, Event::ChunkServed { member, file, bytes });
         }
     }

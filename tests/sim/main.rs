@@ -6,6 +6,7 @@
 mod checks;
 mod disk;
 mod effects;
+mod faults;
 mod lane;
 mod links;
 mod locks;

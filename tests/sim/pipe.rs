@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use klatch::crypto::binding::Role;
-use klatch::router::event::{Event, FetchError, Outcome, Plan};
+use klatch::router::event::{Event, FetchError, Fetched, Outcome, Plan};
 use klatch::router::ids::{ConnId, FileId, MemberId, RoomId};
 use klatch::router::message::{Hello, Message, Refusal};
+use klatch::router::swarm::picker::Want;
 
 /// Bytes that the network holds for one direction before the sender must wait.
 pub const WINDOW_BYTES: usize = 256 * 1024;
@@ -33,6 +34,8 @@ pub struct Request {
     pub file: FileId,
     pub turn: u64,
     /// `None`: the list of chunk hashes.
+    pub want: Option<Want>,
+    /// What the host sends; `None` while it has not chosen.
     pub chunk: Option<u32>,
     pub bytes: u64,
 }
@@ -41,12 +44,16 @@ impl Request {
     /// The answer when nothing came.
     pub fn failed(&self, conn: ConnId, error: FetchError) -> Event {
         let (file, turn) = (self.file, self.turn);
-        match self.chunk {
+        match self.want {
             None => Event::ListFetched { file, turn, conn, result: Err(error) },
-            Some(chunk) => {
-                Event::ChunkFetched { file, turn, conn, chunk, bytes: 0, result: Err(error) }
-            }
+            Some(_) => self.fetched(conn, 0, Err(error)),
         }
+    }
+
+    /// What becomes of it.
+    pub fn fetched(&self, conn: ConnId, bytes: u64, result: Result<(), FetchError>) -> Event {
+        let (file, turn, chunk) = (self.file, self.turn, self.chunk);
+        Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes, more: bytes, result })
     }
 }
 

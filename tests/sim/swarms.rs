@@ -7,7 +7,7 @@ use crate::world::World;
 
 const MIB: u64 = 1 << 20;
 
-fn fetched(world: &World, node: usize) -> Vec<(u64, usize)> {
+pub fn fetched(world: &World, node: usize) -> Vec<(u64, usize)> {
     let bytes = |notice: &Notice| match notice {
         Notice::DownloadFinished { bytes_fetched, hosts, .. } => Some((*bytes_fetched, *hosts)),
         _ => None,
@@ -16,7 +16,7 @@ fn fetched(world: &World, node: usize) -> Vec<(u64, usize)> {
 }
 
 /// A room of one host and so many others, with a file of so many bytes offered.
-fn room(seed: u64, others: usize, size: u64) -> (World, usize, Vec<usize>) {
+pub fn room(seed: u64, others: usize, size: u64) -> (World, usize, Vec<usize>) {
     let mut world = World::new(seed);
     let host = world.add("host");
     let others: Vec<_> = (0..others).map(|n| world.add(&format!("n{n}"))).collect();
@@ -52,7 +52,7 @@ fn members_help_each_other() {
     }
     for node in others {
         let (bytes, hosts) = fetched(&world, node)[0];
-        assert_eq!(bytes, 100 * MIB);
+        assert!((100 * MIB..=102 * MIB).contains(&bytes), "{bytes}");
         assert!(hosts > 1, "a member still downloading serves what it has");
     }
 }

@@ -27,7 +27,7 @@ pub enum PartError {
         path: PathBuf,
     },
     /// The disk or the user's share of it is full.
-    #[error("cannot {action} {path}: the disk is full; make room, then download it again to go on")]
+    #[error("cannot {action} {path}: the disk is full, make room")]
     DiskFull {
         /// What was tried.
         action: &'static str,
@@ -70,6 +70,18 @@ pub enum PartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody else moved, cut or replaced the partial file.
+    #[error("{path} was changed by another program: download the file again")]
+    Meddled {
+        /// The partial file.
+        path: PathBuf,
+    },
+    /// After a sync that failed not all could be written again.
+    #[error("the disk lost what was written to {path}: download the file again")]
+    Lost {
+        /// The partial file.
+        path: PathBuf,
+    },
     /// Another writer has taken this chunk over, or it is verified already.
     #[error("the chunk is being written by another")]
     Superseded,
@@ -82,15 +94,23 @@ pub enum PartError {
     /// It has its name already, or is discarded.
     #[error("the download has ended already")]
     Ended,
-    /// The file that was copied is not the one offered.
-    #[error("the copy on this disk has changed: download the file again to fetch it from others")]
-    SourceChanged,
     /// The caller said so.
     #[error("the download was cancelled; what is verified stays for next time")]
     Cancelled,
 }
 
 impl PartError {
+    /// Whether it may go well later without anybody's typing anything.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            // A folder that is gone does not come back by itself.
+            Self::Io { source, .. } => source.kind() != io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// Makes the error for `action` on `path` of what the system said.
     pub(super) fn on(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

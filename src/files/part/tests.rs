@@ -2,30 +2,35 @@ use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::*;
+use crate::files::disk::SystemDisk;
 use crate::files::merkle::file_id;
 use crate::files::testing::{count_bytes, tree_of, write};
 
-const MAX: u64 = 1 << 41;
-const CHUNK: usize = 256 * 1024;
-const LEN: u64 = 3 * CHUNK as u64 + 5;
-const STAMP: &str = "2026-11-22_14-05-33";
+pub(super) const MAX: u64 = 1 << 41;
+pub(super) const CHUNK: usize = 256 * 1024;
+pub(super) const LEN: u64 = 3 * CHUNK as u64 + 5;
+pub(super) const STAMP: &str = "2026-11-22_14-05-33";
 
-fn tree() -> FileTree {
+fn disk() -> Arc<dyn Disk> {
+    Arc::new(SystemDisk)
+}
+
+pub(super) fn tree() -> FileTree {
     tree_of(LEN, count_bytes)
 }
 
 fn open(dir: &Path) -> (Part, Vec<u32>) {
-    let (part, claimed) = Part::open(dir, &tree().id(), LEN, MAX).unwrap();
+    let (part, claimed) = Part::open(&disk(), dir, &tree().id(), LEN, MAX).unwrap();
     (part, claimed.iter().collect())
 }
 
 /// The bytes of a chunk, as an honest host sends them.
-fn chunk_of(chunk: u32) -> Vec<u8> {
+pub(super) fn chunk_of(chunk: u32) -> Vec<u8> {
     let (offset, bytes) = chunk_range(LEN, chunk).unwrap();
     count_bytes(offset, bytes as usize)
 }
 
-fn receive(part: &Part, chunk: u32) -> bool {
+pub(super) fn receive(part: &Part, chunk: u32) -> bool {
     let mut writer = part.writer(chunk).unwrap();
     for piece in chunk_of(chunk).chunks(100_000) {
         writer.write(piece).unwrap();
@@ -33,7 +38,7 @@ fn receive(part: &Part, chunk: u32) -> bool {
     writer.finish(tree().chunk(chunk).unwrap()).unwrap()
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub(super) fn names(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
@@ -48,14 +53,14 @@ fn a_download_is_exact_and_gets_its_name_at_the_end() {
     for chunk in [3, 0, 2] {
         assert!(receive(&part, chunk));
     }
-    let early = part.finish("report.pdf", STAMP);
+    let early = part.finish("report.pdf", STAMP, &tree());
     assert!(matches!(early, Err(PartError::Incomplete { missing: 1 })));
     assert!(receive(&part, 1));
     assert!(part.is_complete() && part.writer(1).is_none());
-    let path = part.finish("../report.pdf", STAMP).unwrap();
+    let path = part.finish("../report.pdf", STAMP, &tree()).unwrap();
     assert_eq!(names(dir.path()), ["2026-11-22_14-05-33_report.pdf"]);
     assert_eq!(fs::read(&path).unwrap(), count_bytes(0, LEN as usize));
-    assert!(matches!(part.finish("report.pdf", STAMP), Err(PartError::Ended)));
+    assert!(matches!(part.finish("report.pdf", STAMP, &tree()), Err(PartError::Ended)));
     assert!(matches!(part.discard(), Err(PartError::Ended)));
     drop(part);
     assert!(path.exists());
@@ -68,7 +73,7 @@ fn nothing_is_ever_replaced() {
     std::os::unix::fs::symlink("gone", dir.path().join("2026-11-22_14-05-33_a (2).txt")).unwrap();
     let (part, _) = open(dir.path());
     (0..4).for_each(|chunk| assert!(receive(&part, chunk)));
-    let path = part.finish("a.txt", STAMP).unwrap();
+    let path = part.finish("a.txt", STAMP, &tree()).unwrap();
     assert!(path.ends_with("2026-11-22_14-05-33_a (3).txt"));
     assert_eq!(fs::read(mine).unwrap(), b"mine");
     assert_eq!(names(dir.path()).len(), 3);
@@ -78,10 +83,10 @@ fn nothing_is_ever_replaced() {
 fn the_empty_file_works_and_leaves_nothing_when_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let id = file_id(0, &Digest32::default());
-    drop(Part::open(dir.path(), &id, 0, MAX).unwrap());
+    drop(Part::open(&disk(), dir.path(), &id, 0, MAX).unwrap());
     assert!(names(dir.path()).is_empty());
-    let (part, _) = Part::open(dir.path(), &id, 0, MAX).unwrap();
-    let path = part.finish("", STAMP).unwrap();
+    let (part, _) = Part::open(&disk(), dir.path(), &id, 0, MAX).unwrap();
+    let path = part.finish("", STAMP, &FileTree::new(0, Vec::new()).unwrap()).unwrap();
     assert!(path.ends_with("2026-11-22_14-05-33_file"));
     assert_eq!(fs::read(path).unwrap(), b"");
 }
@@ -145,7 +150,7 @@ fn what_is_claimed_is_verified_again_before_it_counts() {
     let good: Vec<_> = (0..5)
         .filter(|&chunk| {
             let expected = tree.chunk(chunk).copied().unwrap_or_default();
-            part.verify_claimed(chunk, &expected).unwrap()
+            part.verify_claimed(chunk, &expected)
         })
         .collect();
     assert_eq!(good, [0, 2]);
@@ -169,7 +174,7 @@ fn what_is_claimed_is_verified_again_before_it_counts() {
     let (part, claimed) = open(dir.path());
     assert!(claimed.is_empty());
     (0..4).for_each(|chunk| assert!(receive(&part, chunk)));
-    let path = part.finish("a", STAMP).unwrap();
+    let path = part.finish("a", STAMP, &tree).unwrap();
     assert_eq!(fs::read(path).unwrap(), count_bytes(0, LEN as usize));
 }
 
@@ -181,8 +186,8 @@ fn two_programs_fetch_one_file_into_one_folder() {
     for part in [&first, &second] {
         (0..4).for_each(|chunk| assert!(receive(part, chunk)));
     }
-    let first = first.finish("a.txt", STAMP).unwrap();
-    let second = second.finish("a.txt", STAMP).unwrap();
+    let first = first.finish("a.txt", STAMP, &tree()).unwrap();
+    let second = second.finish("a.txt", STAMP, &tree()).unwrap();
     assert_eq!(names(dir.path()).len(), 2);
     assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap());
 }
@@ -191,37 +196,14 @@ fn two_programs_fetch_one_file_into_one_folder() {
 fn an_offer_that_lies_about_its_length_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let id = FileId([7; 32]);
-    let refused = Part::open(dir.path(), &id, 1 << 63, MAX);
+    let refused = Part::open(&disk(), dir.path(), &id, 1 << 63, MAX);
     assert!(matches!(refused, Err(PartError::TooLarge { .. })));
     assert!(names(dir.path()).is_empty());
-    let (part, _) = Part::open(dir.path(), &id, MAX, MAX).unwrap();
+    let (part, _) = Part::open(&disk(), dir.path(), &id, MAX, MAX).unwrap();
     let mut writer = part.writer(131_071).unwrap();
     writer.write(&[1; 4096]).unwrap();
     let metadata = part.file().unwrap().metadata().unwrap();
     assert!(metadata.blocks() * 512 <= 64 * 1024, "only what was written is allocated");
-}
-
-#[test]
-fn a_copy_that_is_here_already_is_used_and_verified() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = write(dir.path(), "source", &count_bytes(0, LEN as usize));
-    let source = File::options().read(true).write(true).open(source).unwrap();
-    let go = AtomicBool::new(false);
-    let (mut part, _) = open(dir.path());
-    part.fill_from(&source, &tree(), &|_| (), &go).unwrap();
-    let path = part.finish("copy", STAMP).unwrap();
-    assert_eq!(fs::read(path).unwrap(), count_bytes(0, LEN as usize));
-
-    source.write_all_at(b"edited", 300_000).unwrap();
-    let (mut part, _) = open(dir.path());
-    let refused = part.fill_from(&source, &tree(), &|_| (), &go);
-    assert!(matches!(refused, Err(PartError::SourceChanged)));
-    go.store(true, Ordering::Relaxed);
-    let refused = part.fill_from(&source, &tree(), &|_| (), &go);
-    assert!(matches!(refused, Err(PartError::Cancelled)));
-    part.discard().unwrap();
-    drop(part);
-    assert_eq!(names(dir.path()).len(), 2);
 }
 
 #[test]
@@ -237,7 +219,8 @@ fn errors_say_what_to_do() {
     assert!(told(Errno::ACCESS.raw_os_error()).contains("permission denied"));
     assert!(told(Errno::FBIG.raw_os_error()).contains("no file so long"));
     assert!(told(Errno::IO.raw_os_error()).starts_with("cannot write x: "));
-    let missing = Part::open(Path::new("/nonexistent"), &FileId([1; 32]), 1, MAX).unwrap_err();
+    let missing =
+        Part::open(&disk(), Path::new("/nonexistent"), &FileId([1; 32]), 1, MAX).unwrap_err();
     assert!(missing.to_string().contains("create it"));
 }
 
@@ -251,6 +234,6 @@ fn threads_write_different_chunks_at_once() {
             scope.spawn(move || assert!(receive(part, chunk)));
         }
     });
-    let path = part.finish("a", STAMP).unwrap();
+    let path = part.finish("a", STAMP, &tree()).unwrap();
     assert_eq!(fs::read(path).unwrap(), count_bytes(0, LEN as usize));
 }

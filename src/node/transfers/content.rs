@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use crate::files::disk::Disk;
 use crate::files::merkle::{FileTree, chunk_range};
 use crate::files::part::{Part, PartError};
 use crate::files::served::Served;
@@ -76,7 +77,7 @@ impl Content {
         for chunk in self.claimed.iter().take_while(|_| go_on()) {
             let expected = served.tree().chunk(chunk).filter(|_| !served.holds(chunk));
             if let Some(expected) = expected
-                && self.part.verify_claimed(chunk, expected)?
+                && self.part.verify_claimed(chunk, expected)
             {
                 served.set_held(chunk);
             }
@@ -123,6 +124,8 @@ impl Content {
 pub(super) struct Contents {
     by_file: Mutex<BTreeMap<FileId, Weak<Content>>>,
     changed: Condvar,
+    /// Partial files are opened one at a time: whoever looks whether one is free holds it.
+    opening: Mutex<()>,
 }
 
 impl Contents {
@@ -130,6 +133,7 @@ impl Contents {
     /// thread opens or closes it.
     pub(super) fn obtain(
         self: &Arc<Self>,
+        disk: &Arc<dyn Disk>,
         folder: &Path,
         (file, size): (FileId, u64),
         max_bytes: u64,
@@ -138,13 +142,27 @@ impl Contents {
             Ok(gone) => gone,
             Err(open) => return Ok(open),
         };
-        let (part, claimed) = Part::open(folder, &file, size, max_bytes)?;
+        let opened = self.alone(|| Part::open(disk, folder, &file, size, max_bytes));
+        let (part, claimed) = opened?;
         let (served, turn) = (OnceLock::new(), AtomicU64::new(NO_TURN));
         let content = Content { file, size, part, claimed, served, turn, gone };
         let content = Arc::new(content);
         self.lock().insert(file, Arc::downgrade(&content));
         self.changed.notify_all();
         Ok(content)
+    }
+
+    /// Does something with partial files while no other thread opens one.
+    pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
+    /// Those that are open and whose id begins so.
+    pub(super) fn open(&self, prefix: &str) -> Vec<Arc<Content>> {
+        let by_file = self.lock();
+        let named = by_file.iter().filter(|(file, _)| file.to_string().starts_with(prefix));
+        named.filter_map(|(_, content)| content.upgrade()).collect()
     }
 
     /// The right to open `file`, or what is open already.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::content::Content;
+use super::fetching::Fetching;
 use super::owed::Owed;
 use super::{Download, Lane, Shared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::stamp;
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
-use crate::router::event::{Event, FetchError, PartState};
+use crate::router::event::{DiskError, Event, FetchError, Fetched, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};
-use crate::router::notice::{Code, Failure};
+use crate::router::swarm::picker::Want;
 
 /// [`crate::router::event::Effect::OpenPart`].
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +27,6 @@ pub(super) struct Opening {
     pub(super) copy: bool,
 }
 
-/// There are too many jobs for the disk: no node gets here within its limits.
-fn too_much() -> Failure {
-    Failure::new(Code::IoError, "too much is being done on this disk; try again later")
-}
-
 impl Transfers {
     pub(super) fn open_part(&self, opening: Opening) -> Option<Event> {
         let Opening { file, turn, .. } = opening;
@@ -39,12 +35,31 @@ impl Transfers {
         earlier.into_iter().for_each(|earlier| self.put_away(earlier));
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
-            let failed = Event::PartOpened { file, turn, result: Err(failures::inside()) };
+            let result = Err(failures::lasting(failures::inside()));
+            let failed = Event::PartOpened { file, turn, result };
             let owed = Owed::new(&shared.host.inbox, failed);
             let result = shared.open_part(&opening);
             owed.pay(Event::PartOpened { file, turn, result });
         });
-        submitted.err().map(|_| Event::PartOpened { file, turn, result: Err(too_much()) })
+        submitted.err().map(|_| {
+            let result = Err(failures::lasting(failures::too_much()));
+            Event::PartOpened { file, turn, result }
+        })
+    }
+
+    /// Looks whether the disk takes these chunks.
+    pub(super) fn try_part(&self, file: FileId, turn: u64, chunks: Vec<u32>) -> Option<Event> {
+        let answer = move |result| Event::PartTried { file, turn, result };
+        let shared = Arc::clone(&self.shared);
+        let submitted = self.disk.submit(move |()| {
+            let failed = answer(Err(failures::lasting(failures::inside())));
+            let owed = Owed::new(&shared.host.inbox, failed);
+            // A download that is gone needs no answer, and this one no chunk.
+            let content = shared.lock().content(file, turn);
+            let tried = content.map_or(Ok(()), |content| content.part.try_room(&chunks));
+            owed.pay(answer(tried.map_err(|error| failures::of_part(&error))));
+        });
+        submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))
     }
 
     pub(super) fn fetch_list(&self, file: FileId, turn: u64, conn: ConnId) -> Option<Event> {
@@ -54,9 +69,9 @@ impl Transfers {
             Err(error) => return Some(answer(Err(error))),
         };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.fetching.submit(move |buffer| {
+        let submitted = self.fetching.submit(move |()| {
             let owed = Owed::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
-            let result = fetching::list(&content, &lane, buffer)
+            let result = fetching::list(&content, &lane)
                 .and_then(|tree| shared.adopt(&content, turn, tree).map_err(FetchError::Disk))
                 .map(|served| served.held());
             owed.pay(answer(result));
@@ -64,35 +79,46 @@ impl Transfers {
         submitted.err().map(|_| answer(Err(FetchError::Busy)))
     }
 
-    pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, chunk: u32) -> Option<Event> {
-        let answer =
-            move |bytes, result| Event::ChunkFetched { file, turn, conn, chunk, bytes, result };
+    pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, want: Want) -> Option<Event> {
+        let chunk = match &want {
+            Want::Chunk(chunk) => Some(*chunk),
+            Want::Pick(_) => None,
+        };
+        let failed = move |error| {
+            let result = Err(error);
+            Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result })
+        };
         let (content, lane) = match self.shared.fetchable(file, turn, conn) {
             Ok(fetchable) => fetchable,
-            Err(error) => return Some(answer(0, Err(error))),
+            Err(error) => return Some(failed(error)),
         };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.fetching.submit(move |buffer| {
-            let owed = Owed::new(&shared.host.inbox, answer(0, Err(FetchError::Lane)));
+        let submitted = self.fetching.submit(move |()| {
+            let inbox = &shared.host.inbox;
+            let owed = Owed::new(inbox, failed(FetchError::Lane));
             match content.served() {
                 Some(served) if content.is_for(turn) => {
-                    let fetched = fetching::chunk(&content, served, &lane, chunk, buffer);
-                    owed.pay(answer(fetched.bytes, fetched.result));
+                    let (content, lane) = (&*content, &*lane);
+                    let fetching = Fetching { content, served, lane, inbox, conn, turn };
+                    owed.pay(Event::ChunkFetched(fetching.run(want)));
+                    // After the news: nobody waits for it.
+                    content.part.sync_early();
                 }
-                _ => owed.pay(answer(0, Err(fetching::not_open()))),
+                _ => owed.pay(failed(fetching::not_open())),
             }
         });
-        submitted.err().map(|_| answer(0, Err(FetchError::Busy)))
+        submitted.err().map(|_| failed(FetchError::Busy))
     }
 
     pub(super) fn finish_part(&self, file: FileId, turn: u64, name: String) -> Option<Event> {
         let answer = move |result| Event::PartFinished { file, turn, result };
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
-            let owed = Owed::new(&shared.host.inbox, answer(Err(failures::inside())));
+            let failed = answer(Err(failures::lasting(failures::inside())));
+            let owed = Owed::new(&shared.host.inbox, failed);
             owed.pay(answer(shared.finish_part(file, turn, &name)));
         });
-        submitted.err().map(|_| answer(Err(too_much())))
+        submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))
     }
 
     pub(super) fn drop_part(&self, file: FileId, turn: u64) {
@@ -139,10 +165,10 @@ impl Shared {
         }
     }
 
-    fn open_part(&self, opening: &Opening) -> Result<PartState, Failure> {
+    fn open_part(&self, opening: &Opening) -> Result<PartState, DiskError> {
         let Opening { file, turn, size, .. } = *opening;
         let max_bytes = self.host.limits.file_bytes;
-        let opened = self.contents.obtain(&self.folder, (file, size), max_bytes);
+        let opened = self.contents.obtain(&self.disk, &self.folder, (file, size), max_bytes);
         let content = opened.map_err(|error| failures::of_part(&error))?;
         {
             let mut state = self.lock();
@@ -171,7 +197,12 @@ impl Shared {
     }
 
     /// Takes the list of hashes for a download: from here on it is served as far as it has come.
-    fn adopt(&self, content: &Content, turn: u64, tree: FileTree) -> Result<Arc<Served>, Failure> {
+    fn adopt(
+        &self,
+        content: &Content,
+        turn: u64,
+        tree: FileTree,
+    ) -> Result<Arc<Served>, DiskError> {
         let go_on = || content.is_for(turn) && !self.is_stopping();
         let adopted = content.adopt(tree, &go_on);
         let served = Arc::clone(adopted.map_err(|error| failures::of_part(&error))?);
@@ -181,20 +212,20 @@ impl Shared {
         Ok(served)
     }
 
-    fn finish_part(&self, file: FileId, turn: u64, name: &str) -> Result<PathBuf, Failure> {
-        let content = self.lock().content(file, turn).ok_or_else(failures::inside)?;
+    fn finish_part(&self, file: FileId, turn: u64, name: &str) -> Result<PathBuf, DiskError> {
+        let missing = || failures::lasting(failures::inside());
+        let content = self.lock().content(file, turn).ok_or_else(missing)?;
+        let served = content.served().ok_or_else(missing)?;
         // Without a time zone the time is that of Greenwich.
         let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
-        let finished = content.part.finish(name, &stamp(now));
+        let finished = content.part.finish(name, &stamp(now), served.tree());
         let path = finished.map_err(|error| failures::of_part(&error))?;
         content.retire();
-        if let Some(served) = content.served() {
-            match served.finished(path.clone()) {
-                Ok(()) => self.host.sources.insert_if_absent(file, Arc::clone(served)),
-                Err(error) => {
-                    tracing::warn!(%error, "a finished download is not served");
-                    self.host.sources.remove_this(&file, served);
-                }
+        match served.finished(path.clone()) {
+            Ok(()) => self.host.sources.insert_if_absent(file, Arc::clone(served)),
+            Err(error) => {
+                tracing::warn!(%error, "a finished download is not served");
+                self.host.sources.remove_this(&file, served);
             }
         }
         self.lock().take_download(file, turn);

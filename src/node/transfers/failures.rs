@@ -3,6 +3,7 @@
 use crate::files::hash::HashError;
 use crate::files::part::PartError;
 use crate::files::source::SendError;
+use crate::router::event::DiskError;
 use crate::router::notice::{Code, Failure};
 
 /// Why a file cannot be offered.
@@ -26,14 +27,24 @@ pub(super) fn of_hash(error: &HashError) -> Failure {
 }
 
 /// Why a download cannot go on.
-pub(super) fn of_part(error: &PartError) -> Failure {
+pub(super) fn of_part(error: &PartError) -> DiskError {
     let code = match error {
         PartError::DiskFull { .. } => Code::DiskFull,
         PartError::Permission { .. } | PartError::ReadOnly { .. } => Code::PermissionDenied,
         PartError::Cancelled => Code::Cancelled,
         _ => Code::IoError,
     };
-    Failure::new(code, error.to_string())
+    DiskError { failure: Failure::new(code, error.to_string()), may_pass: error.may_pass() }
+}
+
+/// A download cannot go on, whatever the disk does.
+pub(super) fn lasting(failure: Failure) -> DiskError {
+    DiskError { failure, may_pass: false }
+}
+
+/// There are too many jobs for the disk: no node gets here within its limits.
+pub(super) fn too_much() -> Failure {
+    Failure::new(Code::IoError, "too much is being done on this disk; try again later")
 }
 
 /// A mistake of the program: a panic in the work that this is the answer to.

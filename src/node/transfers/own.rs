@@ -52,17 +52,9 @@ impl Transfers {
 
     fn remove_copy(&self, copy: Option<Arc<Served>>) {
         let Some(copy) = copy else { return };
-        let submitted = self.disk.submit(move |()| {
-            // What somebody put in its place or wrote into it is not klatch's to remove.
-            if let Some(path) = copy.path().filter(|_| copy.unchanged())
-                && let Err(error) = std::fs::remove_file(&path)
-            {
-                tracing::warn!(%error, path = %path.display(), "a copy could not be removed");
-            }
-        });
-        if submitted.is_err() {
-            tracing::warn!("a copy stays in the share folder: too much is being done on this disk");
-        }
+        let unwanted = Unwanted(copy);
+        // Where there is no time for the job it is done by dropping it.
+        let _ = self.disk.submit(move |()| drop(unwanted));
     }
 
     /// Looks whether a chunk is still what was offered. When there is too much to do the router
@@ -78,6 +70,21 @@ impl Transfers {
         });
         if submitted.is_err() {
             tracing::warn!(file = %file.short(), chunk, "no time to look at a disputed chunk");
+        }
+    }
+}
+
+/// A copy that goes when this is dropped.
+struct Unwanted(Arc<Served>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        // What somebody put in its place or wrote into it is not klatch's to remove.
+        let path = self.0.path().filter(|_| self.0.unchanged());
+        if let Some(path) = path
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "a copy could not be removed");
         }
     }
 }

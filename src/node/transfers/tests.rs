@@ -1,5 +1,6 @@
 //! Alice shares, bob fetches, over real sockets and a real channel.
 
+mod disks;
 mod faults;
 mod speed;
 mod whole;
@@ -15,10 +16,12 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::Transfers;
 use crate::crypto::noise::Handshake;
+use crate::files::disk::{Disk, SystemDisk};
 use crate::limits::Limits;
 use crate::net::stream::Channel;
-use crate::router::event::{Closed, Effect, Event, FetchError, Hashed, PartState};
+use crate::router::event::{Closed, Effect, Event, FetchError, Fetched, Hashed, PartState};
 use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::swarm::picker::Want;
 use crate::thread::{STACK_SMALL_BYTES, spawn};
 
 const TURN: u64 = 1;
@@ -36,8 +39,13 @@ impl Node {
     }
 
     fn at(limits: Limits, dir: tempfile::TempDir) -> Self {
+        Self::on(limits, dir, Arc::new(SystemDisk))
+    }
+
+    fn on(limits: Limits, dir: tempfile::TempDir, disk: Arc<dyn Disk>) -> Self {
         let (inbox, events) = bounded(limits.inbox_events);
-        let transfers = Transfers::new(inbox, Arc::new(limits), dir.path().to_owned());
+        let folder = dir.path().to_owned();
+        let transfers = Transfers::new(inbox, Arc::new(limits), folder, disk);
         Self { transfers: Arc::new(transfers), events, dir }
     }
 
@@ -84,14 +92,17 @@ impl Node {
     }
 
     fn fetch(&self, file: FileId, conn: ConnId, chunk: u32) {
-        if let Some(event) = self.perform(Effect::Fetch { file, turn: TURN, conn, chunk }) {
+        let want = Want::Chunk(chunk);
+        if let Some(event) = self.perform(Effect::Fetch { file, turn: TURN, conn, want }) {
             panic!("{event:?}");
         }
     }
 
     fn fetched(&self) -> (u32, u64, Result<(), FetchError>) {
         self.find(|event| match event {
-            Event::ChunkFetched { chunk, bytes, result, .. } => Some((chunk, bytes, result)),
+            Event::ChunkFetched(Fetched { chunk, bytes, result, .. }) => {
+                Some((chunk.unwrap(), bytes, result))
+            }
             _ => None,
         })
     }
@@ -134,7 +145,7 @@ impl Node {
         }
         while open > 0 {
             let (conn, result) = self.find(|event| match event {
-                Event::ChunkFetched { conn, result, .. } => Some((conn, result)),
+                Event::ChunkFetched(Fetched { conn, result, .. }) => Some((conn, result)),
                 _ => None,
             });
             result.unwrap();

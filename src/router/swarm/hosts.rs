@@ -3,8 +3,9 @@
 use super::{BITMAPS_MAX_BYTES, Router};
 use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
+use crate::router::event::Effect;
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::router::links::{Hosting, Link};
+use crate::router::links::Hosting;
 use crate::router::message::Held;
 
 impl Router {
@@ -35,28 +36,23 @@ impl Router {
             return;
         }
         link.bitmap_bytes = bytes;
+        self.swarm.choice.hosted(link.member, &file, hosting.held.as_ref());
         link.hosting.insert(file, hosting);
         if wants && self.sharing.files().contains(&file) {
             self.mark_link(conn, |link| {
                 link.say_hosting.insert(file);
             });
         }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
     }
 
     pub(in crate::router) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
+        let member = link.member;
         let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
         for chunk in chunks {
-            let new = held.insert(*chunk);
-            let counts =
-                self.swarm.downloads.get_mut(&file).and_then(|download| download.hosts_of.as_mut());
-            if let (true, Some(count)) = (new, counts.and_then(|c| c.get_mut(*chunk as usize))) {
-                *count = count.saturating_add(1);
-            }
+            held.insert(*chunk);
         }
+        self.swarm.choice.gained(member, &file, chunks);
     }
 
     pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId) {
@@ -64,9 +60,8 @@ impl Router {
         if let Some(hosting) = link.hosting.remove(&file) {
             link.bitmap_bytes -= bitmap_bytes(&hosting);
         }
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
+        let member = link.member;
+        self.swarm.choice.dropped(&member, &file);
     }
 
     /// A host lacks a chunk (or the list) of a file of so many chunks although it said otherwise;
@@ -89,16 +84,19 @@ impl Router {
             None => hosting.held = Some(Bitmap::none(chunks)),
         }
         link.bitmap_bytes = others + bitmap_bytes(hosting);
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.hosts_of = None;
-        }
+        self.swarm.choice.lacks(host, &file, chunk);
     }
 
-    pub(in crate::router) fn hosts_changed(&mut self, link: &Link) {
-        for file in link.hosting.keys() {
-            if let Some(download) = self.swarm.downloads.get_mut(file) {
-                download.hosts_of = None;
-            }
+    /// A link is gone, and with it what its member has and what we know of what it got.
+    pub(in crate::router) fn host_lost(&mut self, member: MemberId) {
+        self.swarm.choice.lost(&member);
+        self.effect(Effect::ForgetServed { member });
+    }
+
+    /// A member needs a chunk from us no more.
+    pub(in crate::router) fn unwanted(&mut self, id: ConnId, file: FileId, chunk: u32) {
+        if let Some(member) = self.member_of(id) {
+            self.effect(Effect::Spare { member, file, chunk });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::{FileId, Lane, Router};
+use super::{FileId, Router};
 use crate::crypto::binding::{Role, Side};
 use crate::router::event::{Effect, Plan, Target};
 use crate::router::ids::{ConnId, MemberId};
@@ -10,41 +10,26 @@ use crate::router::links::{Conn, Purpose, Stage, plain_ip};
 use crate::router::message::{Hello, Message, Why};
 use crate::router::time::{Earliest, Millis};
 
-/// Requests in flight on one lane: enough to cover the round trip with chunks of this size.
-const IN_FLIGHT_MIN: usize = 2;
 /// Wait after every address of a host failed.
 const RETRY_MS: u64 = 2_000;
 
 impl Router {
-    /// A lane to `host` that can take another request.
-    pub(super) fn free_lane(&self, host: &MemberId) -> Option<ConnId> {
-        let lanes = self.swarm.lanes.get(host)?;
-        let most = self.requests_per_lane(host);
-        lanes
-            .fetching
-            .iter()
-            .filter(|(_, lane)| lane.open && lane.in_flight < most && lane.rests_until <= self.now)
-            .min_by_key(|(_, lane)| lane.in_flight)
-            .map(|(conn, _)| *conn)
-    }
-
-    /// Twice rate times round trip, in chunks of 1 MiB, shared by the lanes; at least 2 each.
-    fn requests_per_lane(&self, host: &MemberId) -> usize {
-        let Some((_, link)) = self.link_of(host) else { return IN_FLIGHT_MIN };
-        let bytes = 2 * link.rate.saturating_mul(link.rtt_ms) / 1000;
-        let chunks = usize::try_from(bytes >> 20).unwrap_or(0) / self.limits().lanes_per_pair;
-        chunks.clamp(IN_FLIGHT_MIN, self.limits().lane_queue)
-    }
-
     /// Sees to it that lanes to `host` exist or are on their way.
     pub(super) fn want_lanes(&mut self, host: MemberId) {
         let per_pair = self.limits().lanes_per_pair;
         let now = self.now;
         let lanes = self.swarm.lanes.entry(host).or_default();
-        if lanes.fetching.len() >= per_pair || now < lanes.retry_at {
+        if lanes.fetching.len() >= per_pair
+            || now < lanes.retry_at
+            || self.swarm.choice.rests(&host, now)
+        {
             return;
         }
         let missing = per_pair - lanes.fetching.len();
+        if let Some((conn, _)) = self.link_of(&host) {
+            // How much to ask of it depends on how far it is.
+            self.ping(conn);
+        }
         let addresses = self.addresses_for_lane(host);
         let Some(lanes) = self.swarm.lanes.get_mut(&host) else { return };
         let Some(address) = addresses.get(lanes.next_address).copied() else {
@@ -60,7 +45,7 @@ impl Router {
         for _ in 0..missing {
             let conn = self.dial(Target::Addr(address), Purpose::Lane(host));
             if let Some(lanes) = self.swarm.lanes.get_mut(&host) {
-                lanes.fetching.insert(conn, Lane::default());
+                lanes.fetching.insert(conn);
             }
         }
     }
@@ -156,7 +141,7 @@ impl Router {
                 .swarm
                 .lanes
                 .get(&member)
-                .is_some_and(|lanes| lanes.fetching.contains_key(&id) || lanes.asked_back);
+                .is_some_and(|lanes| lanes.fetching.contains(&id) || lanes.asked_back);
         if others >= per_pair + lingering || !wanted {
             return self.refuse(id, Why::Busy);
         }
@@ -175,8 +160,11 @@ impl Router {
         let (member, fetch) = (*member, *fetch);
         if fetch {
             let lanes = self.swarm.lanes.entry(member).or_default();
-            lanes.fetching.insert(id, Lane { open: true, ..Lane::default() });
+            lanes.fetching.insert(id);
             lanes.next_address = 0;
+            let rtt_ms = self.link_of(&member).map_or(0, |(_, link)| link.rtt_ms);
+            self.swarm.choice.rtt(member, rtt_ms);
+            self.swarm.choice.opened(member, id);
         }
     }
 
@@ -190,7 +178,7 @@ impl Router {
         let addresses = self.addresses_for_lane(member);
         let Some(lanes) = self.swarm.lanes.get_mut(&member) else { return };
         let gone: Vec<_> =
-            lanes.fetching.keys().filter(|conn| !self.conns.contains_key(conn)).copied().collect();
+            lanes.fetching.iter().filter(|conn| !self.conns.contains_key(conn)).copied().collect();
         if gone.is_empty() {
             return; // It was one to serve over.
         }
@@ -210,12 +198,11 @@ impl Router {
             lanes.fetching.remove(&id);
             lanes.retry_at = lanes.retry_at.max(self.now.plus(50));
         }
+        self.swarm.choice.closed(id);
         for download in self.swarm.downloads.values_mut() {
-            if download.stage == super::Stage::List(Some(id)) {
-                download.stage = super::Stage::List(None);
+            if let super::Stage::List(lanes, _) = &mut download.stage {
+                lanes.remove(&id);
             }
-            // Their threads report as well; whichever comes first frees the chunk.
-            download.in_flight.retain(|_, conn| *conn != id);
         }
     }
 
@@ -241,9 +228,6 @@ impl Router {
                 self.link_of(host).is_some_and(|(_, link)| link.hosting.contains_key(file))
             };
             let wanted = self.swarm.downloads.keys().any(hosts);
-            for lane in lanes.fetching.values().filter(|lane| lane.rests_until > self.now) {
-                earliest.at(lane.rests_until);
-            }
             if wanted
                 && lanes.fetching.len() < self.limits().lanes_per_pair
                 && lanes.retry_at > self.now

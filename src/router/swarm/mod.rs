@@ -1,24 +1,32 @@
-//! Downloads: who has what, which chunk to fetch next from whom, and over which lane.
+//! Downloads, from the command to the file in its place; which chunk to fetch from whom is the
+//! business of [`choice`].
 
-mod choice;
+pub mod choice;
+mod host;
 mod hosts;
 mod lanes;
+mod pace;
+pub mod picker;
+mod schedule;
+pub mod sent;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use self::choice::Choice;
+use self::waiting::{Stops, Waiting};
 use super::Router;
 use super::bitmap::Bitmap;
-use super::event::{Effect, FetchError, PartState};
+use super::event::{DiskError, Effect, FetchError, Fetched, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
+use super::links::Conn;
 use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
 use super::text::Untrusted;
 use super::time::{Earliest, Millis};
 use crate::files::merkle;
 
-/// A lane for which no thread was free is left alone for so long.
-const LANE_REST_MS: u64 = 50;
 /// Progress is told so often while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 /// A transfer is shown as running for so long after its last chunk was served.
@@ -30,10 +38,12 @@ const BITMAPS_MAX_BYTES: usize = 1024 * 1024;
 enum Stage {
     /// The partial file is being opened.
     Opening,
-    /// The list of chunk hashes is wanted, and asked for over this lane.
-    List(Option<ConnId>),
+    /// The list of chunk hashes is wanted, and asked for over these lanes, last at that time.
+    List(BTreeSet<ConnId>, Millis),
     Fetching,
     Finishing,
+    /// The disk does not take it now.
+    Waiting(Waiting),
 }
 
 /// A file that is being fetched.
@@ -45,11 +55,8 @@ struct Download {
     commands: Vec<(FaceId, u64)>,
     turn: u64,
     stage: Stage,
-    held: Bitmap,
-    in_flight: BTreeMap<u32, ConnId>,
-    /// How many linked hosts have each chunk; stale when `None`.
-    hosts_of: Option<Vec<u16>>,
-    banned: BTreeSet<MemberId>,
+    /// Chunks that are verified here.
+    chunks_done: u32,
     helped: BTreeSet<MemberId>,
     bytes_fetched: u64,
     began: Millis,
@@ -57,8 +64,7 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
-    /// Chunks that somebody waits for.
-    urgent: Option<(u32, u32)>,
+    stops: Stops,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
 }
@@ -70,24 +76,15 @@ impl Download {
 
     fn bytes_done(&self) -> u64 {
         let chunk = u64::from(merkle::chunk_bytes(self.size));
-        (u64::from(self.held.count()) * chunk).min(self.size)
+        (u64::from(self.chunks_done) * chunk).min(self.size)
     }
-}
-
-/// A data connection, as far as the router cares.
-#[derive(Debug, Default)]
-struct Lane {
-    open: bool,
-    in_flight: usize,
-    /// No thread could be had for it: nothing is asked of it before then.
-    rests_until: Millis,
 }
 
 /// How lanes to one host are doing.
 #[derive(Debug, Default)]
 struct Lanes {
-    /// Lanes over which we fetch from it.
-    fetching: BTreeMap<ConnId, Lane>,
+    /// Lanes over which we fetch from it, open or on their way.
+    fetching: BTreeSet<ConnId>,
     next_address: usize,
     /// No dial before then.
     retry_at: Millis,
@@ -103,7 +100,7 @@ pub(super) struct Swarm {
     /// Members that asked us to dial them to serve.
     serving_dials: BTreeMap<MemberId, usize>,
     next_turn: u64,
-    fetching: usize,
+    pub(super) choice: Choice,
 }
 
 impl Swarm {
@@ -173,10 +170,7 @@ impl Router {
             commands: vec![(face, line)],
             turn,
             stage: Stage::Opening,
-            held: Bitmap::none(merkle::chunk_count(offered.size)),
-            in_flight: BTreeMap::new(),
-            hosts_of: None,
-            banned: BTreeSet::new(),
+            chunks_done: 0,
             helped: BTreeSet::new(),
             bytes_fetched: 0,
             began: self.now,
@@ -184,7 +178,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
-            urgent: None,
+            stops: Stops::default(),
             patient,
         };
         self.notify(Notice::DownloadStarted { file: download.info(file) });
@@ -202,32 +196,54 @@ impl Router {
         &mut self,
         file: FileId,
         turn: u64,
-        result: Result<PartState, Failure>,
+        result: Result<PartState, DiskError>,
     ) {
+        if result.is_ok() && self.live(&file, turn).is_some() {
+            self.relieve(file);
+        }
         let Some(download) = self.live(&file, turn) else { return };
         match result {
-            Err(failure) => self.fail_download(file, failure),
-            Ok(PartState::NeedsList) => download.stage = Stage::List(None),
+            Err(error) => self.disk_failed(file, error),
+            Ok(PartState::NeedsList) => {
+                download.stage = Stage::List(BTreeSet::new(), Millis(0));
+                self.begin_choice(file);
+            }
             Ok(PartState::Verified(held)) => self.begin_fetching(file, held),
             Ok(PartState::Complete) => {
-                download.held = Bitmap::all(download.held.len());
+                download.chunks_done = merkle::chunk_count(download.size);
                 self.finish(file);
+            }
+        }
+    }
+
+    /// The choice learns of the file, and who has it.
+    fn begin_choice(&mut self, file: FileId) {
+        let Some(download) = self.swarm.downloads.get(&file) else { return };
+        self.swarm.choice.begin(download.turn, file, download.size);
+        let links = self.conns.values().filter_map(Conn::link);
+        for link in links {
+            if let Some(hosting) = link.hosting.get(&file) {
+                self.swarm.choice.hosted(link.member, &file, hosting.held.as_ref());
             }
         }
     }
 
     fn begin_fetching(&mut self, file: FileId, held: Bitmap) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        if held.len() != download.held.len() {
+        if held.len() != merkle::chunk_count(download.size) || download.stage == Stage::Fetching {
             return;
         }
         download.stage = Stage::Fetching;
-        download.held = held.clone();
+        download.chunks_done = held.count();
         // What lay on disk did not come now.
         download.told_bytes = download.bytes_done();
-        if download.held.is_all() {
+        if held.is_all() {
             return self.finish(file);
         }
+        if self.swarm.choice.picker(&file).is_none() {
+            self.begin_choice(file);
+        }
+        self.swarm.choice.listed(&file, &held);
         if !self.sharing.holds_all(&file) {
             self.sharing.share_some(file, held);
             self.tell_hosting(file);
@@ -242,42 +258,58 @@ impl Router {
         result: Result<Bitmap, FetchError>,
     ) {
         let host = self.member_of(conn);
-        self.lane_freed(conn, result.as_ref().err());
+        self.swarm.choice.failed(conn, &file, None, 0, self.now);
+        self.lane_suffers(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
+        if let Stage::List(lanes, _) = &mut download.stage {
+            lanes.remove(&conn);
+        }
         match result {
             Ok(held) => self.begin_fetching(file, held),
-            Err(error) => {
-                download.stage = Stage::List(None);
-                self.fetch_failed(file, host, None, error);
-            }
+            Err(error) => self.fetch_failed(file, host, None, error),
         }
     }
 
-    pub(super) fn chunk_fetched(
-        &mut self,
-        file: FileId,
-        turn: u64,
-        conn: ConnId,
-        chunk: u32,
-        bytes: u64,
-        result: Result<(), FetchError>,
-    ) {
-        let host = self.member_of(conn);
-        self.lane_freed(conn, result.as_ref().err());
-        let Some(download) = self.live(&file, turn) else { return };
-        // A lane that ended gave its chunks to others before its threads say so.
-        if download.in_flight.get(&chunk) == Some(&conn) {
-            download.in_flight.remove(&chunk);
+    /// The host of a lane chose this chunk.
+    pub(super) fn chunk_picked(&mut self, file: FileId, turn: u64, conn: ConnId, chunk: u32) {
+        if self.live(&file, turn).is_some() {
+            self.swarm.choice.picked(conn, &file, chunk);
         }
+    }
+
+    /// A part of a chunk came.
+    pub(super) fn chunk_came(&mut self, file: FileId, conn: ConnId, chunk: u32, bytes: u64) {
+        self.swarm.choice.came(conn, &file, chunk, bytes, self.now);
+    }
+
+    pub(super) fn chunk_fetched(&mut self, fetched: Fetched) {
+        let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
+        let (host, now) = (self.member_of(conn), self.now);
+        let (new, matters) = match (chunk, &result) {
+            (Some(chunk), Ok(())) => {
+                (self.swarm.choice.fetched(conn, &file, chunk, more, now), true)
+            }
+            _ => (false, self.swarm.choice.failed(conn, &file, chunk, more, now)),
+        };
+        if result == Err(FetchError::Elsewhere) {
+            self.swarm.choice.elsewhere(conn, &file, now);
+        }
+        if matters || result == Err(FetchError::Lane) {
+            self.lane_suffers(conn, result.as_ref().err());
+        }
+        let Some(download) = self.live(&file, turn) else { return };
         download.bytes_fetched += bytes;
         if let Err(error) = result {
-            return self.fetch_failed(file, host, Some(chunk), error);
-        }
-        download.helped.extend(host);
-        if !download.held.insert(chunk) {
+            if matters || matches!(error, FetchError::Disk(_) | FetchError::Bad) {
+                self.fetch_failed(file, host, chunk, error);
+            }
             return;
         }
-        let complete = download.held.is_all();
+        download.stops.end();
+        download.helped.extend(host);
+        let Some(chunk) = chunk.filter(|_| new) else { return };
+        download.chunks_done += 1;
+        let complete = download.chunks_done == merkle::chunk_count(download.size);
         self.tell_gained(file, chunk);
         if complete {
             self.finish(file);
@@ -296,8 +328,10 @@ impl Router {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         match (error, host) {
             (FetchError::Bad, Some(host)) => {
-                download.banned.insert(host);
-                download.hosts_of = None;
+                // What else was on its way from there is as bad, and told already.
+                if !self.swarm.choice.ban(host, &file) {
+                    return;
+                }
                 let name = Untrusted::new(&download.name);
                 let from = self.roster.name_of(&host);
                 let what = chunk.map_or("the list of chunks".to_owned(), |c| format!("chunk {c}"));
@@ -314,19 +348,17 @@ impl Router {
                 }
             }
             (FetchError::NotHeld, Some(host)) => {
-                let chunks = download.held.len();
+                let chunks = merkle::chunk_count(download.size);
                 self.not_held(&host, file, chunk, chunks);
             }
-            (FetchError::Disk(failure), _) => self.fail_download(file, failure),
-            (FetchError::Lane | FetchError::Busy | FetchError::NotHeld | FetchError::Bad, _) => {}
+            (FetchError::Disk(error), _) => self.write_failed(file, error),
+            _ => {}
         }
     }
 
     /// Somebody waits for these chunks: they are fetched before any other.
     pub(super) fn chunk_urgent(&mut self, file: FileId, first: u32, last: u32) {
-        if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.urgent = Some((first, last));
-        }
+        self.swarm.choice.prefer(&file, first..last.saturating_add(1));
     }
 
     fn tell_progress(&mut self, file: FileId) {
@@ -342,7 +374,7 @@ impl Router {
         download.told = now;
         download.told_bytes = bytes_done;
         let (file_info, bytes_per_second) = (download.info(file), download.rate);
-        let hosts = self.hosts_in_use(file);
+        let hosts = self.swarm.choice.hosts_in_use(&file);
         self.notify(Notice::DownloadProgress {
             file: file_info,
             bytes_done,
@@ -351,17 +383,11 @@ impl Router {
         });
     }
 
-    fn hosts_in_use(&self, file: FileId) -> usize {
-        let Some(download) = self.swarm.downloads.get(&file) else { return 0 };
-        let hosts: BTreeSet<_> =
-            download.in_flight.values().filter_map(|conn| self.member_of(*conn)).collect();
-        hosts.len()
-    }
-
     fn finish(&mut self, file: FileId) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         download.stage = Stage::Finishing;
         let (turn, name) = (download.turn, download.name.clone());
+        self.swarm.choice.end(&file);
         self.effect(Effect::FinishPart { file, turn, name });
     }
 
@@ -369,14 +395,14 @@ impl Router {
         &mut self,
         file: FileId,
         turn: u64,
-        result: Result<PathBuf, Failure>,
+        result: Result<PathBuf, DiskError>,
     ) {
         if self.live(&file, turn).is_none() {
             return;
         }
         let path = match result {
             Ok(path) => path,
-            Err(failure) => return self.fail_download(file, failure),
+            Err(error) => return self.disk_failed(file, error),
         };
         let Some(download) = self.swarm.downloads.remove(&file) else { return };
         self.notify(Notice::DownloadFinished {
@@ -395,6 +421,7 @@ impl Router {
 
     fn fail_download(&mut self, file: FileId, failure: Failure) {
         let Some(download) = self.swarm.downloads.remove(&file) else { return };
+        self.swarm.choice.end(&file);
         self.effect(Effect::DropPart { file, turn: download.turn });
         if !self.sharing.holds_all(&file) && self.sharing.remove(&file) {
             self.effect(Effect::Unserve { file });
@@ -419,36 +446,9 @@ impl Router {
         for file in files {
             self.cancel_download(file);
         }
+        self.swarm.choice = Choice::default();
         self.swarm.lanes.clear();
         self.swarm.serving_dials.clear();
-    }
-
-    // Lanes, as the choice sees them; `lanes.rs` opens and admits them.
-
-    fn lane_taken(&mut self, conn: ConnId) {
-        self.swarm.fetching += 1;
-        if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
-            lane.in_flight += 1;
-        }
-    }
-
-    fn lane_freed(&mut self, conn: ConnId, error: Option<&FetchError>) {
-        let rest = self.now.plus(LANE_REST_MS);
-        self.swarm.fetching = self.swarm.fetching.saturating_sub(1);
-        if let Some(lane) = self.swarm.lanes.values_mut().find_map(|l| l.fetching.get_mut(&conn)) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-            if error == Some(&FetchError::Busy) {
-                lane.rests_until = rest;
-            }
-        }
-        // It must not be chosen again, however long the news of its end takes.
-        if error == Some(&FetchError::Lane)
-            && let Some(member) = self.member_of(conn)
-            && self.conns.remove(&conn).is_some()
-        {
-            self.effect(Effect::Close { conn });
-            self.lane_down(conn, member);
-        }
     }
 
     // The end of stdin, `transfers`, time.
@@ -456,6 +456,7 @@ impl Router {
     /// Fails downloads that had no host for too long, if somebody waits for them: a command of a
     /// pipe or, since `ending`, the end of stdin. True while some go on.
     pub(super) fn fail_hostless(&mut self, ending: Option<Millis>) -> bool {
+        self.fail_stopped(ending);
         let no_host_ms = self.limits().no_host_ms;
         let lost: Vec<_> = self
             .swarm
@@ -493,8 +494,9 @@ impl Router {
                 download: true,
                 bytes_done: download.bytes_done(),
                 bytes_per_second: download.rate,
-                hosts: self.hosts_in_use(*file),
+                hosts: self.swarm.choice.hosts_in_use(file),
                 to: None,
+                waiting: matches!(download.stage, Stage::Waiting(_)),
             })
             .collect();
         for ((member, file), served) in &self.sharing.served {
@@ -508,6 +510,7 @@ impl Router {
                     bytes_per_second: served.bytes.saturating_mul(1000) / took_ms,
                     hosts: 0,
                     to: Some(self.who(member)),
+                    waiting: false,
                 });
             }
         }
@@ -516,6 +519,7 @@ impl Router {
 
     pub(super) fn swarm_timers(&mut self) {
         self.fail_hostless(None);
+        self.look_again();
         let files: Vec<_> = self
             .swarm
             .downloads
@@ -538,6 +542,8 @@ impl Router {
                 earliest.at(since.plus(self.limits().no_host_ms));
             }
         }
+        self.schedule_deadlines(earliest);
         self.lane_deadlines(earliest);
+        self.waiting_deadlines(earliest);
     }
 }

@@ -15,8 +15,7 @@ pub(super) fn browser(name: &str) -> (Peer, Address) {
     started(Options::bare(name).args(BROWSER).args(["--ephemeral", "--bridge", "0"]))
 }
 
-pub(super) const BROWSER: [&str; 5] =
-    ["--ui", "browser", "--no-open", "--listen", "127.0.0.1:0"];
+pub(super) const BROWSER: [&str; 5] = ["--ui", "browser", "--no-open", "--listen", "127.0.0.1:0"];
 
 /// A peer that was started in browser mode, and the address that it printed.
 pub(super) fn started(options: Options) -> (Peer, Address) {
@@ -28,10 +27,7 @@ pub(super) fn started(options: Options) -> (Peer, Address) {
 /// The next address that the peer prints.
 pub(super) fn printed(peer: &mut Peer) -> Address {
     let event = peer.expect(json!({"event": "bridge"}));
-    let url = event["url"].as_str().unwrap();
-    let (place, code) = url.split_once("/#").unwrap();
-    let addr = place.strip_prefix("http://").unwrap().parse().unwrap();
-    Address { addr, code: code.to_owned() }
+    Address::of(event["url"].as_str().unwrap())
 }
 
 /// Where a page is, and the code that opens it once.
@@ -39,6 +35,14 @@ pub(super) fn printed(peer: &mut Peer) -> Address {
 pub(super) struct Address {
     pub(super) addr: SocketAddr,
     pub(super) code: String,
+}
+
+impl Address {
+    pub(super) fn of(url: &str) -> Self {
+        let (place, code) = url.split_once("/#").unwrap();
+        let addr = place.strip_prefix("http://").unwrap().parse().unwrap();
+        Self { addr, code: code.to_owned() }
+    }
 }
 
 /// A page that is open.
@@ -77,15 +81,18 @@ pub(super) fn greeted(addr: SocketAddr, hello: Value) -> (WebSocket<TcpStream>, 
     (socket, answer)
 }
 
-/// The next event; `None` when the connection ends.
+/// The next event; `None` when the connection ends, or nothing comes in time.
 pub(super) fn next(socket: &mut WebSocket<TcpStream>) -> Option<Value> {
-    loop {
+    let deadline = Instant::now() + DEADLINE;
+    // Pings come for ever.
+    while Instant::now() < deadline {
         match socket.read() {
             Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
             Ok(Message::Close(_)) | Err(_) => return None,
             Ok(_) => {}
         }
     }
+    None
 }
 
 impl Page {
@@ -133,8 +140,7 @@ impl Page {
 
     fn ended(&mut self, line: u64) -> Value {
         self.expect_that("end of a command", |event| {
-            event["line"] == line
-                && (event["event"] == "command_done" || event["event"] == "error")
+            event["line"] == line && (event["event"] == "command_done" || event["event"] == "error")
         })
     }
 
@@ -159,12 +165,8 @@ impl Page {
                 return event;
             }
         }
-        panic!("the connection ended without {what}: {:?}", self.events)
-    }
-
-    /// Everything heard so far.
-    pub(super) fn heard(&self) -> impl Iterator<Item = &Value> {
-        self.events.iter().map(|(event, _)| event)
+        let last: Vec<_> = self.events.iter().rev().take(5).map(|(event, _)| event).collect();
+        panic!("no {what}; what came last: {last:?}")
     }
 
     /// The path of a file for this page.

@@ -33,6 +33,14 @@ impl Options {
         Self { name: name.to_owned(), command, home }
     }
 
+    /// The same where somebody was before.
+    pub(crate) fn at_home(mut self, home: TempDir) -> Self {
+        self.command.current_dir(home.path());
+        self.command.env("HOME", home.path()).env("XDG_DATA_HOME", home.path().join("data"));
+        self.home = home;
+        self
+    }
+
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);
         self
@@ -98,6 +106,13 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn start(name: &str) -> Self {
         Options::new(name).start()
+    }
+
+    /// Kills it at once; what it has on disk stays.
+    pub(crate) fn killed(mut self) -> TempDir {
+        self.program.signal(rustix::process::Signal::KILL);
+        self.ended();
+        self.home
     }
 
     /// Where its downloads go.

@@ -20,6 +20,10 @@
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
 //! | S1 bad bytes | `s1_…` | [2] |
+//! | S2 lying bitmaps | | the simulator: `s2_…` |
+//! | S3 drips | `s3_…` | |
+//! | S5 all hosts vanish | `it::kills::s5_…` | the simulator: `s5_…` at 100 points |
+//! | S7 full and broken disks | `it::disks::s7_…` | `s7_…`: `files::part`, `node`, the simulator |
 //! | S8 the source changes | `s8_…` | [3] |
 //! | S9 names | `s9_…`: end to end | `files::names`: 2,000 names |
 //! | S11 like names | `s11_…` | |
@@ -47,3 +51,5 @@ mod output;
 mod program;
 mod swarm;
 mod wire;
+
+pub(crate) use program::wait_until;

@@ -135,7 +135,7 @@ pub(super) fn status_of(id: u32, field: &str) -> u64 {
 }
 
 /// Waits until `holds`; looks again whenever something may have changed.
-pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     let (_never, silence) = bounded::<()>(0);
     while !holds() {

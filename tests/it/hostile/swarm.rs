@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
 
 use klatch::files::merkle::{chunk_bytes, file_id};
+use klatch::limits::Limits;
 use klatch::router::command::{Command, Wait};
 use klatch::router::ids::Digest32;
 use klatch::router::message::{Held, Message};
@@ -14,6 +15,7 @@ use klatch::router::text::{is_control, is_format};
 
 use super::eve::Eve;
 use super::host::{Host, content};
+use crate::common::{Folder, Peer, Tap};
 
 /// Alters a byte in every chunk of a file so that neither length nor time tells.
 fn spoil(path: &Path, len: usize) {
@@ -27,13 +29,35 @@ fn spoil(path: &Path, len: usize) {
     file.set_modified(modified).unwrap();
 }
 
+/// Most that can be in flight to one member: each thread a chunk of 256 KiB.
+const IN_FLIGHT_BYTES: u64 = 32 * 256 * 1024;
+
+/// What the bytes of a finished download came to.
+fn bytes_fetched(host: &mut Host) -> u64 {
+    host.hears("the end", |notice| match notice {
+        Notice::DownloadFinished { bytes_fetched, .. } => Some(*bytes_fetched),
+        _ => None,
+    })
+}
+
+/// How often somebody was called a liar.
+fn accusations(host: &mut Host) -> usize {
+    let accuses = |notice: &Notice| match notice {
+        Notice::Error { failure, .. } => failure.code == Code::BadChunk,
+        _ => false,
+    };
+    host.rest().iter().filter(|notice| accuses(notice)).count()
+}
+
+/// Every chunk that eve sends has a wrong byte: the result is exact all the same, and she is
+/// dropped at the first, and named once.
 #[test]
 fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     let (mut alice, mut bob, mut eve) = (Host::new("alice"), Host::new("bob"), Host::new("eve"));
     eve.connect(alice.addr()).unwrap();
     bob.connect(alice.addr()).unwrap();
     bob.run(Command::Wait { what: Wait::Members(2), within_ms: 20_000 }).unwrap();
-    let bytes = content(1, 6 << 20);
+    let bytes = content(1, 24 << 20);
     let path = eve.send("report.pdf", &bytes);
     spoil(&path, bytes.len());
     bob.hears_offer("report.pdf");
@@ -45,6 +69,8 @@ fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     alice.send("report.pdf", &bytes);
     assert_eq!(bob.outcome(line), Ok(()));
     assert!(bob.saved()[0].1 == bytes);
+    assert!(bytes_fetched(&mut bob) <= bytes.len() as u64 + IN_FLIGHT_BYTES);
+    assert_eq!(accusations(&mut bob), 0, "once is enough");
     // Eve looked at her copy again, and offers it no more.
     eve.hears_failure(Code::HostChangedFile);
 }
@@ -68,11 +94,7 @@ fn harmed(harm: impl Fn(&Path)) {
     harm(&path);
     assert_eq!(bob.outcome(line), Ok(()));
     assert!(bob.saved()[0].1 == bytes);
-    let accused = bob.rest().iter().any(|notice| match &**notice {
-        Notice::Error { failure, .. } => failure.code == Code::BadChunk,
-        _ => false,
-    });
-    assert!(!accused, "an honest host was called a liar");
+    assert_eq!(accusations(&mut bob), 0, "an honest host was called a liar");
 
     // Whoever asks next finds the offer withdrawn, if bob did not.
     let mut dave = Host::new("dave");
@@ -110,6 +132,65 @@ fn s8_a_source_that_becomes_a_link_while_it_is_fetched_harms_nobody() {
         std::fs::remove_file(path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", path).unwrap();
     });
+}
+
+#[test]
+fn s8_a_source_that_can_no_longer_be_read_harms_nobody() {
+    // Root may read everything that is there, so it is put where it is not looked for.
+    harmed(|path| std::fs::rename(path, path.with_extension("moved")).unwrap());
+}
+
+/// The only host, a program, is killed five times in the middle, and returns as somebody new.
+#[test]
+fn s5_a_download_outlives_its_only_host() {
+    let (mut bob, folder) = (Host::new("bob"), Folder::new());
+    let bytes = content(4, 24 << 20);
+    let path = folder.file("a.bin", &bytes);
+    let mut alice = Peer::start("alice");
+    let (tap, way) = Tap::before(&alice.address);
+    alice.done(&format!("send {path}"));
+    bob.connect(way).unwrap();
+    bob.hears_offer("a.bin");
+    let line = bob.give(Command::Download { wanted: "a.bin".into(), patient: true });
+    for _ in 0..5 {
+        tap.allow(3_333_333);
+        tap.stands();
+        assert!(bob.saved().is_empty());
+        let _ = alice.killed();
+        alice = Peer::start("alice");
+        tap.lead_to(&alice.address);
+        alice.done(&format!("send {path}"));
+        bob.connect(way).unwrap();
+    }
+    tap.allow(u64::MAX / 2);
+    assert_eq!(bob.outcome(line), Ok(()));
+    assert!(bob.saved()[0].1 == bytes);
+    let again = bytes_fetched(&mut bob) - bytes.len() as u64;
+    assert!(again <= 5 * IN_FLIGHT_BYTES.min(3_333_333), "{again} bytes came twice");
+}
+
+/// All hosts but one send a byte each second: the others bring the file, and nearly nothing comes
+/// twice. (The simulator measures the time.)
+#[test]
+fn s3_hosts_that_drip_do_not_keep_a_download_from_its_end() {
+    let limits = Limits { stuck_link_ms: 2_000, ..Limits::default() };
+    let (mut bob, mut alice) = (Host::with("bob", limits), Host::new("alice"));
+    let bytes = content(3, 24 << 20);
+    let mut slow: Vec<Host> = ["carol", "dave", "erin"].map(Host::new).into();
+    for host in &mut slow {
+        let (tap, way) = Tap::before(&host.addr().to_string());
+        tap.drip();
+        bob.connect(way).unwrap();
+        host.send("a.bin", &bytes);
+    }
+    bob.connect(alice.addr()).unwrap();
+    alice.send("a.bin", &bytes);
+    (0..4).for_each(|_| bob.hears_offer("a.bin"));
+    assert_eq!(bob.download("a.bin"), Ok(()));
+    assert!(bob.saved()[0].1 == bytes);
+    let again = bytes_fetched(&mut bob) - bytes.len() as u64;
+    assert!(again <= bytes.len() as u64 / 50, "{again} bytes came twice");
+    assert_eq!(accusations(&mut bob), 0, "slow is not bad");
 }
 
 fn hostile_names() -> Vec<String> {

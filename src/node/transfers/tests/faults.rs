@@ -32,8 +32,8 @@ impl Liar {
         Request::from_bytes(self.channel.recv(REQUEST_BYTES).unwrap()).unwrap()
     }
 
-    fn send_header(&mut self, request: Request, status: Status, bytes: u64) {
-        self.channel.send(&Header { request, status, bytes }.to_bytes()).unwrap();
+    fn send_header(&mut self, request: &Request, status: Status, bytes: u64) {
+        self.channel.send(&Header::of(request, 0, status, bytes).to_bytes()).unwrap();
     }
 }
 
@@ -159,7 +159,7 @@ fn a_lane_that_is_cut_at_any_record_never_gives_a_chunk() {
         bob.fetch(offer.file, liar.lane.conn, 0);
         let request = liar.request();
         if sent > 0 {
-            liar.send_header(request, Status::Ok, CHUNK as u64);
+            liar.send_header(&request, Status::Ok, CHUNK as u64);
         }
         for piece in bytes(CHUNK).chunks(DATA_BYTES).take(sent.saturating_sub(1)) {
             liar.channel.send(piece).unwrap();
@@ -191,13 +191,13 @@ fn answers_that_do_not_fit_end_the_lane() {
     type Lie = fn(&mut Liar, Request);
     let other_chunk: Lie = |liar, request| {
         let other = Request { wanted: Wanted::Chunk(1), ..request };
-        liar.send_header(other, Status::Ok, CHUNK as u64);
+        liar.send_header(&other, Status::Ok, CHUNK as u64);
     };
-    let wrong_length: Lie = |liar, request| liar.send_header(request, Status::Ok, u64::MAX);
-    let refused_with_bytes: Lie = |liar, request| liar.send_header(request, Status::Busy, 1);
+    let wrong_length: Lie = |liar, request| liar.send_header(&request, Status::Ok, u64::MAX);
+    let refused_with_bytes: Lie = |liar, request| liar.send_header(&request, Status::Busy, 1);
     let no_header: Lie = |liar, _| liar.channel.send(b"GET / HTTP/1.1").unwrap();
     let too_many: Lie = |liar, request| {
-        liar.send_header(request, Status::Ok, CHUNK as u64);
+        liar.send_header(&request, Status::Ok, CHUNK as u64);
         (0..5).for_each(|_| liar.channel.send(&[0; 60_000]).unwrap());
     };
     let not_sealed: Lie = |liar, _| {
@@ -223,13 +223,13 @@ fn busy_hosts_and_broken_off_chunks_leave_the_lane_open() {
         bob.fetch(offer.file, liar.lane.conn, 0);
         let request = liar.request();
         match result {
-            FetchError::Busy => liar.send_header(request, Status::Busy, 0),
+            FetchError::Busy => liar.send_header(&request, Status::Busy, 0),
             FetchError::Bad => {
-                liar.send_header(request, Status::Ok, CHUNK as u64);
+                liar.send_header(&request, Status::Ok, CHUNK as u64);
                 (0..8).for_each(|_| liar.channel.send(&[0; DATA_BYTES]).unwrap());
             }
             _ => {
-                liar.send_header(request, Status::Ok, CHUNK as u64);
+                liar.send_header(&request, Status::Ok, CHUNK as u64);
                 liar.channel.send(&[]).unwrap();
             }
         }
@@ -246,7 +246,7 @@ fn a_list_that_is_not_of_the_file_is_bad() {
     let (file, turn, conn) = (offer.file, TURN, liar.lane.conn);
     assert_eq!(bob.perform(Effect::FetchList { file, turn, conn }), None);
     let request = liar.request();
-    liar.send_header(request, Status::Ok, 64);
+    liar.send_header(&request, Status::Ok, 64);
     liar.channel.send(&[7; 64]).unwrap();
     let result = Err(FetchError::Bad);
     let listed = |event| matches!(event, Event::ListFetched { .. }).then_some(event);
@@ -265,7 +265,7 @@ fn a_slow_host_cannot_spoil_what_a_faster_one_has_brought() {
     let (slow, (fast, _serves)) = (liar.lane.conn, lane(&alice, &bob));
     bob.fetch(offer.file, slow, 0);
     let request = liar.request();
-    liar.send_header(request, Status::Ok, CHUNK as u64);
+    liar.send_header(&request, Status::Ok, CHUNK as u64);
     (0..7).for_each(|_| liar.channel.send(&[0; DATA_BYTES]).unwrap());
     bob.fetch(offer.file, fast.conn, 0);
     assert_eq!(bob.fetched(), (0, CHUNK as u64, Ok(())));
@@ -324,18 +324,25 @@ fn a_full_node_answers_busy_and_a_gone_lane_is_told() {
     let (file, turn, conn, chunk) = (offer.file, TURN, liar.lane.conn, 0);
     bob.fetch(file, conn, chunk);
     liar.request();
-    let busy =
-        Event::ChunkFetched { file, turn, conn, chunk, bytes: 0, result: Err(FetchError::Busy) };
+    let failed = |error| {
+        let (chunk, result) = (Some(chunk), Err(error));
+        Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result })
+    };
+    let want = || Want::Chunk(chunk);
     // One is under way and one waits for its thread; there is no place for a third.
-    assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), None);
-    assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), Some(busy));
+    assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, want: want() }), None);
+    assert_eq!(
+        bob.perform(Effect::Fetch { file, turn, conn, want: want() }),
+        Some(failed(FetchError::Busy))
+    );
     bob.transfers.close_lane(conn);
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::ByUs);
-    let gone =
-        Event::ChunkFetched { file, turn, conn, chunk, bytes: 0, result: Err(FetchError::Lane) };
-    assert_eq!(bob.perform(Effect::Fetch { file, turn, conn, chunk }), Some(gone));
+    assert_eq!(
+        bob.perform(Effect::Fetch { file, turn, conn, want: want() }),
+        Some(failed(FetchError::Lane))
+    );
 }
 
 #[test]
@@ -353,7 +360,7 @@ fn idle_and_silent_lanes_end() {
     let mut liar = Liar::towards(&bob);
     bob.fetch(offer.file, liar.lane.conn, 0);
     let request = liar.request();
-    liar.send_header(request, Status::Ok, CHUNK as u64);
+    liar.send_header(&request, Status::Ok, CHUNK as u64);
     let mut socket = liar.channel.socket().as_ref();
     // One byte at a time: always something, never a record.
     while bob.events.is_empty() && socket.write_all(&[0x40]).is_ok() {
@@ -365,7 +372,7 @@ fn idle_and_silent_lanes_end() {
     let mut liar = Liar::towards(&bob);
     bob.fetch(offer.file, liar.lane.conn, 0);
     let request = liar.request();
-    liar.send_header(request, Status::Ok, CHUNK as u64);
+    liar.send_header(&request, Status::Ok, CHUNK as u64);
     while bob.events.is_empty() && liar.channel.send(&[7]).is_ok() {
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,0 +1,114 @@
+//! Files to pass around, and memory that is warm.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+/// The page cache drops clean pages on some machines; memory does not.
+const MEMORY: &str = "/dev/shm";
+/// Memory that is touched: enough for a file of 1 GiB several times over.
+const BALLAST_BYTES: u64 = 8 << 30;
+/// The system hands free memory back in blocks of so many bytes.
+const BLOCK_BYTES: u64 = 2 << 20;
+/// What is kept of each of them.
+const PAGE_BYTES: u64 = 4 << 10;
+/// Bytes read or written at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// A folder in memory where that is possible.
+pub(crate) fn memory_folder() -> Result<TempDir> {
+    let memory = Path::new(MEMORY);
+    Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
+}
+
+/// A source in memory.
+pub(crate) struct Source {
+    folder: TempDir,
+    /// Its length in bytes.
+    pub(crate) bytes: u64,
+}
+
+impl Source {
+    /// Fresh random bytes: nothing on the way can compress or know them.
+    pub(crate) fn random(bytes: u64) -> Result<Self> {
+        let source = Self { folder: memory_folder()?, bytes };
+        let mut random = File::open("/dev/urandom")?.take(bytes);
+        let mut out = BufWriter::with_capacity(PIECE_BYTES, File::create(source.path())?);
+        std::io::copy(&mut random, &mut out)?;
+        out.flush()?;
+        Ok(source)
+    }
+
+    /// Only a length: for what depends on that alone.
+    pub(crate) fn sparse(bytes: u64) -> Result<Self> {
+        let source = Self { folder: memory_folder()?, bytes };
+        File::create(source.path())?.set_len(bytes)?;
+        Ok(source)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("source.bin")
+    }
+
+    /// Compares a copy byte for byte, and removes it.
+    pub(crate) fn take_back(&self, copy: &Path) -> Result<()> {
+        let (mut ours, mut theirs) = (File::open(self.path())?, File::open(copy)?);
+        let (mut left, mut right) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
+        if theirs.metadata()?.len() != self.bytes {
+            bail!("{} is of another length than what was sent", copy.display());
+        }
+        let mut rest = self.bytes;
+        while rest > 0 {
+            let count = rest.min(PIECE_BYTES as u64) as usize;
+            let (left, right) = (&mut left[..count], &mut right[..count]);
+            ours.read_exact(left)?;
+            theirs.read_exact(right)?;
+            if left != right {
+                bail!("{} is not what was sent", copy.display());
+            }
+            rest -= count as u64;
+        }
+        fs::remove_file(copy).with_context(|| format!("removing {}", copy.display()))
+    }
+}
+
+/// Touched memory.
+///
+/// A virtual machine may hand free memory back to its host, block by block, and the next first
+/// touch of it is slow (2 s per GiB). This touches memory once and frees all of it but a page in
+/// each block, so that the blocks stay, and stay warm, until it is dropped.
+pub(crate) struct Ballast {
+    _pages: Option<File>,
+}
+
+impl Ballast {
+    /// Touches memory, which may take some seconds.
+    pub(crate) fn load() -> Result<Self> {
+        if !Path::new(MEMORY).is_dir() {
+            return Ok(Self { _pages: None });
+        }
+        let mut pages = tempfile::tempfile_in(MEMORY)?;
+        let zeros = vec![0; PIECE_BYTES];
+        for _ in 0..BALLAST_BYTES / PIECE_BYTES as u64 {
+            pages.write_all(&zeros).context("touching memory")?;
+        }
+        for block in (0..BALLAST_BYTES).step_by(BLOCK_BYTES as usize) {
+            free(&pages, block + PAGE_BYTES, BLOCK_BYTES - PAGE_BYTES)?;
+        }
+        Ok(Self { _pages: Some(pages) })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn free(file: &File, offset: u64, bytes: u64) -> Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, bytes)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn free(_: &File, _: u64, _: u64) -> Result<()> {
+    bail!("there is no way here to free a part of a file")
+}

@@ -1,0 +1,91 @@
+//! Partial files of earlier downloads that nobody holds: what they are, and removing them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::hidden::{Hidden, stem_of};
+use super::part::STEM_DIGITS;
+
+/// Partial files that are looked at in one folder.
+const LOOKED_AT: usize = 4_096;
+
+/// Partial files of one content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The first digits of its id.
+    pub id: String,
+    /// Bytes that they take on the disk.
+    pub bytes: u64,
+}
+
+/// What became of a removal.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// There was nothing of that id.
+    Nothing,
+    /// The digits begin the ids of several files; nothing was removed.
+    Several(Vec<String>),
+    /// Another program is at it.
+    Held,
+    /// Removed; so many bytes are free.
+    Removed(u64),
+}
+
+/// Finds the partial files in `folder` that no program holds, sorted by id. Each is held for a
+/// moment: nothing of this process may open one meanwhile.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
+    let mut found: Vec<Leftover> = Vec::new();
+    for (id, path) in parts(folder, "")? {
+        let Some(hidden) = Hidden::open_left(disk, &path)? else { continue };
+        let bytes = hidden.allocated_bytes();
+        match found.last_mut().filter(|last| last.id == id) {
+            Some(last) => last.bytes += bytes,
+            None => found.push(Leftover { id, bytes }),
+        }
+    }
+    Ok(found)
+}
+
+/// Removes the partial files in `folder` whose id begins with `prefix` and that no program holds.
+///
+/// # Errors
+/// When the folder cannot be read or a file not be removed.
+pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<Removal> {
+    let prefix = prefix.get(..STEM_DIGITS).unwrap_or(prefix);
+    let parts = parts(folder, prefix)?;
+    let mut ids: Vec<String> = parts.iter().map(|(id, _)| id.clone()).collect();
+    ids.dedup();
+    if ids.len() > 1 {
+        return Ok(Removal::Several(ids));
+    }
+    let mut removed = None;
+    for (_, path) in &parts {
+        let Some(hidden) = Hidden::open_left(disk, path)? else { continue };
+        let bytes = hidden.allocated_bytes();
+        hidden.remove()?;
+        removed = Some(removed.unwrap_or(0) + bytes);
+    }
+    Ok(match removed {
+        Some(bytes) => Removal::Removed(bytes),
+        None if parts.is_empty() => Removal::Nothing,
+        None => Removal::Held,
+    })
+}
+
+/// Partial files whose id begins with `prefix`, sorted.
+fn parts(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = std::fs::read_dir(folder)?.filter_map(Result::ok);
+    let named = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let id = stem_of(&name).filter(|id| id.starts_with(prefix))?;
+        Some((id.to_owned(), entry.path()))
+    });
+    let mut parts: Vec<_> = named.take(LOOKED_AT).collect();
+    parts.sort();
+    Ok(parts)
+}

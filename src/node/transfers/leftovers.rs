@@ -1,0 +1,86 @@
+//! Partial files that no download of this run uses: told at the start, removed when asked.
+
+use std::sync::Arc;
+
+use super::owed::Owed;
+use super::{Shared, Transfers, failures};
+use crate::files::leftovers::{self, Removal};
+use crate::router::event::{Event, Leftovers};
+use crate::router::ids::FaceId;
+use crate::router::notice::{Code, Failure};
+
+impl Transfers {
+    /// Looks for what earlier runs left in the folder for downloads, and tells the router.
+    pub(crate) fn look_for_leftovers(&self) {
+        let shared = Arc::clone(&self.shared);
+        // A node that has so much to do at its very start can go without.
+        let _ = self.disk.submit(move |()| {
+            let found = shared.contents.alone(|| leftovers::find(&shared.disk, &shared.folder));
+            // A folder that cannot be read is told when something is downloaded.
+            let files: Vec<_> =
+                found.unwrap_or_default().into_iter().map(|left| (left.id, left.bytes)).collect();
+            if !files.is_empty() {
+                let folder = shared.folder.canonicalize().unwrap_or(shared.folder.clone());
+                // Without a router nobody wants to know.
+                let _ = shared.host.inbox.send(Event::LeftoversFound(Leftovers { folder, files }));
+            }
+        });
+    }
+
+    pub(super) fn remove_part(
+        &self,
+        face: FaceId,
+        line: u64,
+        wanted: String,
+        prefix: String,
+    ) -> Option<Event> {
+        let words = wanted.clone();
+        let answer = move |result| {
+            let wanted = words.clone();
+            Event::PartRemoved { face, line, wanted, result }
+        };
+        let (shared, late) = (Arc::clone(&self.shared), answer.clone());
+        let submitted = self.disk.submit(move |()| {
+            let owed = Owed::new(&shared.host.inbox, answer(Err(failures::inside())));
+            owed.pay(answer(shared.remove_part(&wanted, &prefix)));
+        });
+        submitted.err().map(|_| late(Err(failures::too_much())))
+    }
+}
+
+impl Shared {
+    fn remove_part(&self, wanted: &str, prefix: &str) -> Result<Option<u64>, Failure> {
+        let begins = |id: &str| id.starts_with(prefix);
+        if self.lock().downloads.keys().any(|file| begins(&file.to_string())) {
+            let text = format!("{wanted} is being downloaded again: cancel that first");
+            return Err(Failure::new(Code::IoError, text));
+        }
+        // One that was dropped a moment ago may still be open: somebody waits for its last bytes.
+        let open = self.contents.open(prefix);
+        let mut freed = None;
+        for content in open {
+            // It may have got its name meanwhile.
+            if let Ok(bytes) = content.part.discard() {
+                freed = Some(freed.unwrap_or(0) + bytes);
+            }
+            content.retire();
+        }
+        let failed = |text: String| Failure::new(Code::IoError, text);
+        let removal = self.contents.alone(|| leftovers::remove(&self.disk, &self.folder, prefix));
+        match removal {
+            Ok(Removal::Removed(bytes)) => Ok(Some(bytes + freed.unwrap_or(0))),
+            Ok(Removal::Nothing) => Ok(freed),
+            Ok(Removal::Held) if freed.is_some() => Ok(freed),
+            Ok(Removal::Held) => Err(failed(format!(
+                "another program downloads {wanted} into this folder: its partial file stays"
+            ))),
+            Ok(Removal::Several(ids)) => Err(Failure::new(
+                Code::AmbiguousName,
+                format!("{wanted} begins several ids; give more of one: {}", ids.join(", ")),
+            )),
+            Err(error) => {
+                Err(failed(format!("cannot remove the partial file of {wanted}: {error}")))
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! One file that is being fetched: who has which chunk, and which is the rarest that a host has
+//! and we lack.
+//!
+//! Chunks are kept by how many hosts that lack others have them, so that the rarest is found by
+//! comparing words of 64 chunks and not by looking at each. Hosts that have everything make no
+//! chunk rarer than another, and are counted apart.
+
+use core::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::files::merkle;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::MemberId;
+use crate::router::rng::Rng;
+use crate::router::time::Millis;
+
+/// After a host said that each chunk which only it has was sent to somebody already, others are
+/// given so long to announce them before it is asked to send one again.
+const ELSEWHERE_MS: u64 = 400;
+
+/// What to ask a host for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// This chunk.
+    Chunk(u32),
+    /// Whichever of these the host has sent least often.
+    Pick(Bitmap),
+}
+
+#[derive(Debug)]
+struct Source {
+    /// `None`: every chunk.
+    held: Option<Bitmap>,
+    /// What only it has is on its way to others, who will pass it on.
+    elsewhere_until: Millis,
+}
+
+impl Source {
+    fn words(&self, index: usize) -> u64 {
+        self.held.as_ref().map_or(u64::MAX, |held| held.words().get(index).copied().unwrap_or(0))
+    }
+}
+
+/// Which chunk of one file comes next.
+#[derive(Debug)]
+pub struct Picker {
+    size: u64,
+    held: Bitmap,
+    /// Neither held nor asked of anybody.
+    free: Bitmap,
+    sources: BTreeMap<MemberId, Source>,
+    /// Sources that have everything.
+    full: usize,
+    /// How many of the others have each chunk.
+    counts: Vec<u16>,
+    /// The chunks that so many of them have.
+    levels: Vec<Bitmap>,
+    /// Hosts whose bytes did not fit their hashes: nothing is asked of them again.
+    banned: BTreeSet<MemberId>,
+    /// Chunks that somebody waits for, in this order.
+    urgent: Range<u32>,
+    /// What comes can be verified: the list of hashes is here.
+    listed: bool,
+    /// What comes cannot be written for now.
+    paused: bool,
+}
+
+impl Picker {
+    /// A file of `size` bytes of which nothing is here.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        let chunks = merkle::chunk_count(size);
+        Self {
+            size,
+            held: Bitmap::none(chunks),
+            free: Bitmap::all(chunks),
+            sources: BTreeMap::new(),
+            full: 0,
+            counts: vec![0; chunks as usize],
+            levels: vec![Bitmap::all(chunks)],
+            banned: BTreeSet::new(),
+            urgent: 0..0,
+            listed: false,
+            paused: false,
+        }
+    }
+
+    /// The list of hashes is here, and with it it turned out what else is.
+    pub fn listed(&mut self, held: &Bitmap) {
+        self.listed = true;
+        for chunk in held.iter() {
+            self.came(chunk);
+        }
+    }
+
+    /// What is here and verified.
+    #[must_use]
+    pub fn held(&self) -> &Bitmap {
+        &self.held
+    }
+
+    /// Bytes of `chunk`.
+    #[must_use]
+    pub fn bytes_of(&self, chunk: u32) -> u64 {
+        merkle::chunk_range(self.size, chunk).map_or(0, |(_, bytes)| u64::from(bytes))
+    }
+
+    /// Bytes of a chunk that is not the last.
+    #[must_use]
+    pub fn chunk_bytes(&self) -> u64 {
+        u64::from(merkle::chunk_bytes(self.size)).min(self.size)
+    }
+
+    /// `host` has `held` of it; `None`: everything. Replaces what it said before.
+    pub fn hosted(&mut self, host: MemberId, held: Option<&Bitmap>) {
+        self.lost(&host);
+        if self.banned.contains(&host) || held.is_some_and(|held| held.len() != self.held.len()) {
+            return;
+        }
+        match held.filter(|held| !held.is_all()) {
+            Some(held) => held.iter().for_each(|chunk| self.rarer(chunk, false)),
+            None => self.full += 1,
+        }
+        let held = held.filter(|held| !held.is_all()).cloned();
+        self.sources.insert(host, Source { held, elsewhere_until: Millis(0) });
+    }
+
+    /// `host` has these chunks as well.
+    pub fn gained(&mut self, host: &MemberId, chunks: &[u32]) {
+        let Some(source) = self.sources.get_mut(host) else { return };
+        let Some(held) = &mut source.held else { return };
+        let new: Vec<_> = chunks.iter().filter(|&&chunk| held.insert(chunk)).copied().collect();
+        if held.is_all() {
+            source.held = None;
+            self.full += 1;
+            let others = (0..self.held.len()).filter(|chunk| !new.contains(chunk));
+            others.collect::<Vec<_>>().into_iter().for_each(|chunk| self.rarer(chunk, true));
+        } else {
+            new.into_iter().for_each(|chunk| self.rarer(chunk, false));
+        }
+    }
+
+    /// `host` turned out not to have `chunk`, or nothing at all.
+    pub fn lacks(&mut self, host: &MemberId, chunk: Option<u32>) {
+        let (Some(source), Some(chunk)) = (self.sources.get_mut(host), chunk) else {
+            return self.lost(host);
+        };
+        if let Some(held) = &mut source.held {
+            if held.remove(chunk) {
+                self.rarer(chunk, true);
+            }
+        } else {
+            let mut held = Bitmap::all(self.held.len());
+            held.remove(chunk);
+            self.hosted(*host, Some(&held));
+        }
+    }
+
+    /// `host` has nothing of it any more, or is gone.
+    pub fn lost(&mut self, host: &MemberId) {
+        match self.sources.remove(host) {
+            Some(Source { held: Some(held), .. }) => {
+                held.iter().for_each(|chunk| self.rarer(chunk, true));
+            }
+            Some(Source { held: None, .. }) => self.full -= 1,
+            None => {}
+        }
+    }
+
+    /// Nothing more is taken from `host`; false if that was so already.
+    pub fn ban(&mut self, host: MemberId) -> bool {
+        self.lost(&host);
+        self.banned.insert(host)
+    }
+
+    /// Nothing is asked for until this is taken back.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Chunks that are neither here nor asked of anybody.
+    pub fn free(&self) -> impl Iterator<Item = u32> + '_ {
+        self.free.iter()
+    }
+
+    /// Moves a chunk one level: one host fewer has it, or one more.
+    fn rarer(&mut self, chunk: u32, rarer: bool) {
+        let Some(count) = self.counts.get_mut(chunk as usize) else { return };
+        let level = usize::from(*count);
+        *count = if rarer { count.saturating_sub(1) } else { count.saturating_add(1) };
+        let next = usize::from(*count);
+        while self.levels.len() <= next {
+            self.levels.push(Bitmap::none(self.held.len()));
+        }
+        self.levels.get_mut(level).map(|level| level.remove(chunk));
+        self.levels.get_mut(next).map(|level| level.insert(chunk));
+    }
+
+    /// Hosts that have something of it.
+    pub fn hosts(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.sources.keys().copied()
+    }
+
+    /// Whether `host` has the chunk.
+    #[must_use]
+    pub fn has(&self, host: &MemberId, chunk: u32) -> bool {
+        let source = self.sources.get(host);
+        source.is_some_and(|source| source.held.as_ref().is_none_or(|held| held.has(chunk)))
+    }
+
+    /// Whether `host` has something that is not here.
+    #[must_use]
+    pub fn helps(&self, host: &MemberId) -> bool {
+        let source = self.sources.get(host);
+        source.is_some_and(|source| source.held.as_ref().is_none_or(|h| h.adds_to(&self.held)))
+    }
+
+    /// These chunks come first, in this order: somebody looks at them already.
+    pub fn prefer(&mut self, chunks: Range<u32>) {
+        self.urgent = chunks;
+    }
+
+    /// The chunk came, and is verified.
+    pub fn came(&mut self, chunk: u32) -> bool {
+        self.free.remove(chunk);
+        self.held.insert(chunk)
+    }
+
+    /// The chunk was asked of somebody.
+    pub fn asked(&mut self, chunk: u32) {
+        self.free.remove(chunk);
+    }
+
+    /// The chunk is asked of nobody any more.
+    pub fn freed(&mut self, chunk: u32) {
+        if !self.held.has(chunk) {
+            self.free.insert(chunk);
+        }
+    }
+
+    /// `host` has sent everything that only it has to somebody already.
+    pub fn elsewhere(&mut self, host: &MemberId, now: Millis) {
+        if let Some(source) = self.sources.get_mut(host) {
+            source.elsewhere_until = now.plus(ELSEWHERE_MS);
+        }
+    }
+
+    /// When `host` may be asked again for what only it has; `None`: now.
+    #[must_use]
+    pub fn elsewhere_until(&self, host: &MemberId, now: Millis) -> Option<Millis> {
+        self.sources.get(host).map(|source| source.elsewhere_until).filter(|until| *until > now)
+    }
+
+    /// What to ask `host` for next, of what is free: what is urgent, else what the fewest hosts
+    /// have, ties broken at random. What only this host has it chooses itself.
+    #[must_use]
+    pub fn next(&self, host: &MemberId, now: Millis, rng: &mut Rng) -> Option<Want> {
+        let source = self.sources.get(host).filter(|_| self.listed && !self.paused)?;
+        let mut urgent = self.urgent.clone();
+        if let Some(chunk) = urgent.find(|c| self.free.has(*c) && self.has(host, *c)) {
+            return Some(Want::Chunk(chunk));
+        }
+        // Level at which this host is the only one.
+        let alone = match (source.held.is_none(), self.full) {
+            (true, 1) => Some(0),
+            (false, 0) => Some(1),
+            _ => None,
+        };
+        for (count, level) in self.levels.iter().enumerate() {
+            let words = |index: usize| {
+                let word = |bitmap: &Bitmap| bitmap.words().get(index).copied().unwrap_or(0);
+                word(level) & word(&self.free) & source.words(index)
+            };
+            let length = level.words().len();
+            let start = rng.below(length as u64) as usize;
+            let Some(first) = (start..length).chain(0..start).find(|i| words(*i) != 0) else {
+                continue;
+            };
+            if alone != Some(count) {
+                return Some(Want::Chunk(64 * first as u32 + any_bit(words(first), rng)));
+            }
+            if source.elsewhere_until > now {
+                continue;
+            }
+            if source.elsewhere_until > Millis(0)
+                && now.since(source.elsewhere_until) < ELSEWHERE_MS
+            {
+                // It waited for others in vain.
+                return Some(Want::Chunk(64 * first as u32 + any_bit(words(first), rng)));
+            }
+            return Some(Want::Pick(Bitmap::from_words(level.len(), (0..length).map(words))));
+        }
+        None
+    }
+}
+
+/// The number of one of the bits that are set in `word`, at random.
+fn any_bit(mut word: u64, rng: &mut Rng) -> u32 {
+    for _ in 0..rng.below(u64::from(word.count_ones())) {
+        word &= word - 1;
+    }
+    word.trailing_zeros()
+}
