@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::page::{Page, answer, browser, connect, get, request};
 use crate::common::{Folder, Peer, content, join, same};
+#[cfg(target_os = "linux")]
+use crate::hostile::status_of;
 
 /// Headers of a `PUT` of the page itself.
 fn headers(page: &Page, length: usize) -> String {
@@ -106,6 +108,32 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     std::io::Read::read_to_end(&mut stream, &mut rest).unwrap();
     assert_eq!(rest, b"");
     assert_eq!(lying(&dir), Vec::<PathBuf>::new());
+    alice.quit();
+}
+
+/// The bytes go through klatch, not into its memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_costs_no_memory() {
+    const BYTES: usize = 200_000_000;
+    let folder = Folder::new();
+    let (mut alice, mut page, dir) = sharing(&folder);
+    // What a first file costs once and for all.
+    share(&page, "small.bin", &content(5, 3_000_000));
+    let before_kb = status_of(alice.program.pid(), "VmHWM:");
+    let mut stream = connect(page.addr);
+    let (addr, headers) = (page.addr, headers(&page, BYTES));
+    let head = format!("PUT /share?name=large.bin HTTP/1.1\r\nHost: {addr}\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let piece = content(6, 1_000_000);
+    for _ in 0..BYTES / piece.len() {
+        stream.write_all(&piece).unwrap();
+    }
+    assert_eq!(answer(&mut stream).status, 201);
+    page.expect(json!({"event": "file_offered", "file": {"name": "large.bin", "size": BYTES}}));
+    let grown_kb = status_of(alice.program.pid(), "VmHWM:") - before_kb;
+    assert!(grown_kb < 32 * 1024, "it grew by {grown_kb} kB");
+    assert_eq!(std::fs::metadata(dir.join("large.bin")).unwrap().len(), BYTES as u64);
     alice.quit();
 }
 

@@ -9,6 +9,7 @@ use tungstenite::Message;
 
 use super::page::{Page, answer, browser, connect, get, next, raw, socket};
 use crate::common::{Peer, join};
+#[cfg(target_os = "linux")]
 use crate::hostile::wait_until;
 
 /// A request for the WebSocket with these headers in place of the page's own.

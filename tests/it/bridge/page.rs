@@ -183,6 +183,10 @@ pub(super) fn fits(event: &Value, pattern: &Value) -> bool {
         (Value::Object(event), Value::Object(pattern)) => pattern
             .iter()
             .all(|(name, wanted)| event.get(name).is_some_and(|value| fits(value, wanted))),
+        (Value::Array(event), Value::Array(pattern)) => {
+            let pairs = || event.iter().zip(pattern);
+            event.len() == pattern.len() && pairs().all(|(value, wanted)| fits(value, wanted))
+        }
         _ => event == pattern,
     }
 }

@@ -52,4 +52,5 @@ mod program;
 mod swarm;
 mod wire;
 
-pub(crate) use program::wait_until;
+#[cfg(target_os = "linux")]
+pub(crate) use program::{status_of, wait_until};
