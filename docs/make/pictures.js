@@ -1,6 +1,6 @@
 /** Makes docs/screenshots/ from a real session. Run by `scripts/pictures`. */
 
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { World } from "../../tests/browser/lib/klatch.js";
@@ -20,11 +20,20 @@ const [ANA, MIRA, JONAS] = (process.env.KLATCH_HOUSE ?? "127.0.0.1,127.0.0.1,127
 await mkdir(OUT, { recursive: true });
 const browser = await launch();
 const world = await World.create();
-const at = await scenery(browser, world.folder);
+/** Where the people in the pictures live. */
+const homes = process.env.KLATCH_HOMES ? "/home" : world.folder;
+const at = await scenery(browser, await home("mira"));
+await rename(at("swim-at-six.webm"), path.join(await home("jonas"), "swim-at-six.webm"));
 const easel = await browser.newPage({
   viewport: { width: 900, height: 620 },
   deviceScaleFactor: 2,
 });
+
+async function home(name) {
+  const folder = path.join(homes, name);
+  await mkdir(folder, { recursive: true });
+  return folder;
+}
 
 async function photographTerminal(terminal, name) {
   await easel.setContent(terminal.html({ title: `${terminal.name} in a terminal` }));
@@ -47,7 +56,7 @@ async function photographPage(tab, name, { phone = true } = {}) {
 
 try {
   const listen = (host) => ["--listen", `${host}:0`];
-  const ana = await world.browser("ana", listen(ANA));
+  const ana = await world.browser("ana", listen(ANA), await home("ana"));
   const tab = await Tab.open(browser, { viewport: DESK });
   await tab.goto(ana);
   await tab.button("Create room").waitFor();
@@ -56,10 +65,10 @@ try {
   await photographPage(tab, "empty");
 
   const port = await ana.port();
-  const klatch = (name, host) =>
-    `cd ${world.folder} && exec ${BINARY} --ui terminal --ephemeral --name ${name} ` +
-    `--downloads ${world.folder} --listen ${host}:0`;
-  const mira = new Terminal("mira", klatch("mira", MIRA));
+  const klatch = async (name, host) =>
+    `cd ${await home(name)} && exec ${BINARY} --ui terminal --ephemeral --name ${name} ` +
+    `--listen ${host}:0`;
+  const mira = new Terminal("mira", await klatch("mira", MIRA));
   await mira.sees(/type a message, or help/);
   mira.line(`connect ${ANA} ${port}`);
   await tab.others(1);
@@ -71,7 +80,7 @@ try {
   await tab.button("Set password", tab.dialog("Lock room")).click();
   await mira.sees(/locked the room/);
 
-  const jonas = new Terminal("jonas", klatch("jonas", JONAS));
+  const jonas = new Terminal("jonas", await klatch("jonas", JONAS));
   await jonas.sees(/type a message, or help/);
   jonas.line(`connect ${ANA} ${port}`);
   await jonas.sees(/[Pp]assword/);
@@ -101,7 +110,7 @@ try {
     else who.line(text);
     await tab.sees(text.split("\n")[0].slice(0, 40));
   }
-  mira.line(`send ${at("lake-at-six.jpg")}`);
+  mira.line("send lake-at-six.jpg");
   await tab.fileButton("Download", "lake-at-six.jpg").click();
   await tab.fileButton("Save", "lake-at-six.jpg").waitFor();
   mira.line("This is what waits for you at six in the morning.");
@@ -125,7 +134,7 @@ try {
   await photographPage(tab, "preview", { phone: false });
   await tab.page.keyboard.press("Escape");
 
-  jonas.line(`send ${at("swim-at-six.webm")}`);
+  jonas.line("send swim-at-six.webm");
   await tab.fileButton("Download", "swim-at-six.webm").waitFor({ timeout: 120_000 });
   mira.line("download swim-at-six.webm");
   await tab.fileButton("Download", "swim-at-six.webm").click();

@@ -23,6 +23,8 @@ const KEY_MS = 45;
 
 const browser = await launch();
 const world = await World.create();
+/** Where the people in the pictures live. */
+const homes = process.env.KLATCH_HOMES ? "/home" : world.folder;
 const frames = path.join(world.folder, "frames");
 await mkdir(frames);
 
@@ -30,6 +32,12 @@ await mkdir(frames);
 const taken = [];
 let caption = "";
 let filming = true;
+
+async function home(name) {
+  const folder = path.join(homes, name);
+  await mkdir(folder, { recursive: true });
+  return folder;
+}
 
 /** Photographs the page and the terminal side by side until the tour is over. */
 async function film(tab, easel, terminal) {
@@ -86,15 +94,15 @@ function develop() {
 }
 
 try {
-  const at = await scenery(browser, world.folder);
-  const ana = await world.browser("ana", ["--listen", `${ANA}:0`]);
+  const at = await scenery(browser, await home("mira"));
+  const ana = await world.browser("ana", ["--listen", `${ANA}:0`], await home("ana"));
   const tab = await Tab.open(browser, { viewport: PAGE, reducedMotion: "reduce" });
   await tab.goto(ana);
   await tab.button("Create room").waitFor();
   const mira = new Terminal(
     "mira",
-    `cd ${world.folder} && PS1='$ ' exec ${BINARY} --ui terminal --ephemeral --name mira ` +
-      `--downloads ${world.folder} --listen ${MIRA}:0`,
+    `cd ${await home("mira")} && exec ${BINARY} --ui terminal --ephemeral --name mira ` +
+      `--listen ${MIRA}:0`,
     { columns: 74, rows: 25 },
   );
   await mira.sees(/type a message, or help/);

@@ -197,7 +197,10 @@ test("a file knows how many fetch it from here", () => {
   };
   const state = inRoom([offer(1, ANA), { event: "transfers", list: [row, { ...row, to: BEN }] }]);
   assert.equal(state.files[PHOTO.id].takers, 2);
-  const open = reduce(state, { event: "transfers", list: [row, { ...row, to: BEN, bytes_done: 9 }] });
+  const open = reduce(state, {
+    event: "transfers",
+    list: [row, { ...row, to: BEN, bytes_done: 9 }],
+  });
   assert.equal(open.files[PHOTO.id].takers, 1);
   const quiet = reduce(open, { event: "transfers", list: [] });
   assert.equal(quiet.files[PHOTO.id].takers, 0);

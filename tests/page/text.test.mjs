@@ -122,9 +122,15 @@ test("the window moves, stays small, and never loses its place", () => {
   for (let i = 0; i < 200; i += 1) shown = range.newer(shown, 5000);
   assert.equal(shown.end, 5000);
   for (let length = 0; length < 1000; length += 1) {
-    shown = range.moved(shown, length, true, 0);
+    shown = range.moved(shown, length, true, shown.start);
     assert.equal(shown.end, length);
     assert.ok(shown.end - shown.start <= range.MOST);
   }
+  // The old half of the log was dropped: what was at the top stands further up, or nowhere.
+  assert.deepEqual(range.moved({ start: 4880, end: 5000 }, 3001, true, 2880), {
+    start: 2880,
+    end: 3001,
+  });
+  assert.deepEqual(range.moved({ start: 4880, end: 5000 }, 3001, true, -1), range.newest(3001));
   assert.deepEqual(range.moved({ start: 10, end: 130 }, 500, false, 60), { start: 60, end: 240 });
 });

@@ -45,7 +45,8 @@ export function createFileCard(app, id, { inLog }) {
         class: `button small${word === "Download" ? " primary" : ""}`,
         type: "button",
         hidden: true,
-        on: { click: () => app.fileAction(word, id) },
+        // The second click of two was not meant for what has come under the pointer by then.
+        on: { click: ({ detail }) => detail > 1 || app.fileAction(word, id) },
       },
       word,
     ),
@@ -54,8 +55,19 @@ export function createFileCard(app, id, { inLog }) {
     inLog ? "div" : "li",
     { class: "file" },
     kind,
-    el("div", { class: "file-text" }, name, facts, bar, strip, pace, path, failed),
-    el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+    el(
+      "div",
+      { class: "file-text" },
+      name,
+      facts,
+      // Above what comes and goes, so that no button moves from under the pointer.
+      el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+      bar,
+      strip,
+      pace,
+      path,
+      failed,
+    ),
   );
   let shown = null;
   let drawn = null;
