@@ -56,7 +56,8 @@ const app = {
 };
 
 async function quit() {
-  await socket.ask("quit");
+  // klatch may be gone before it has answered; a command cannot be refused otherwise.
+  await socket.ask("quit").catch(() => {});
   socket.close();
 }
 
@@ -125,7 +126,12 @@ function build() {
   );
   const start = createStart(app, connectionStatus(app));
   const farewell = createFarewell(app);
-  document.body.append(start, room, farewell, createDrop(app.sharing.add, () => !room.hidden));
+  document.body.append(
+    start,
+    room,
+    farewell,
+    createDrop(app.sharing.add, () => !room.hidden),
+  );
 
   store.watch((state) => {
     const over = OVER.includes(state.connection);

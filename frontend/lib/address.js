@@ -8,7 +8,10 @@ const DEFAULT_PORT = "51692";
  * @returns {{host: string, port: string|null}}  port is null where the text names none
  */
 export function splitAddress(text) {
-  const words = text.trim().replace(/^\/?connect\s+/i, "").split(/\s+/);
+  const words = text
+    .trim()
+    .replace(/^\/?connect\s+/i, "")
+    .split(/\s+/);
   const [first, second] = words;
   const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(first);
   if (bracketed) return { host: bracketed[1], port: bracketed[2] ?? digits(second) };

@@ -20,7 +20,9 @@ export function el(name, properties = {}, ...children) {
     else if (key === "role" || key === "for" || key.includes("-")) element.setAttribute(key, value);
     else element[key] = value;
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -56,5 +58,6 @@ export function setLabel(element, name) {
 }
 
 function listen(element, listeners) {
-  for (const [type, listener] of Object.entries(listeners)) element.addEventListener(type, listener);
+  for (const [type, listener] of Object.entries(listeners))
+    element.addEventListener(type, listener);
 }

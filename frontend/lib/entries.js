@@ -43,7 +43,7 @@ export function insert(entries, entry) {
   while (index > 0 && before(entry, entries[index - 1])) index -= 1;
   const same = entries.findLastIndex(({ key }) => key === entry.key);
   if (same >= 0) return entries;
-  return index === entries.length ? [...entries, entry] : entries.toSpliced(index, 0, entry);
+  return [...entries.slice(0, index), entry, ...entries.slice(index)];
 }
 
 /**

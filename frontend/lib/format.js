@@ -112,9 +112,12 @@ export function previewKind(name) {
   return kinds.find(([, list]) => list.split(" ").includes(extension))?.[0] ?? null;
 }
 
+/** The same extensions as in `src/bridge/media.rs`. */
 const PREVIEWS = {
   image: "png jpg jpeg gif webp avif",
-  audio: "mp3 m4a ogg oga opus wav flac aac",
+  audio: "mp3 m4a aac ogg oga opus wav flac weba",
   video: "mp4 m4v webm ogv",
-  text: "txt md log csv json toml yaml yml xml ini conf html htm svg css js mjs ts rs py c h cpp go sh diff patch",
+  text:
+    "txt md log csv tsv json xml html htm svg css js mjs ts rs py sh c h cpp hpp go java " +
+    "rb pl lua sql toml yaml yml ini conf tex diff patch srt vtt",
 };

@@ -5,6 +5,8 @@
  * @typedef {import("./types.js").Share} Share
  */
 
+/** Often enough to be seen moving; each time costs the browser memory that it frees only later. */
+const PROGRESS_MS = 250;
 /** Words for what klatch could not say itself. */
 const UNREACHABLE = { code: "io_error", text: "klatch could not be reached: try it again" };
 
@@ -13,10 +15,12 @@ const UNREACHABLE = { code: "io_error", text: "klatch could not be reached: try 
  * @param {() => string} needs.token
  * @param {(notice: any) => void} needs.dispatch
  * @param {() => XMLHttpRequest} [needs.request]
+ * @param {() => number} [needs.now]  milliseconds
  */
 export function createSharing(needs) {
   const { token, dispatch } = needs;
   const request = needs.request ?? (() => new XMLHttpRequest());
+  const now = needs.now ?? (() => performance.now());
   /** @type {{share: Share, file: File}[]} */
   const waiting = [];
   let current = null;
@@ -31,7 +35,12 @@ export function createSharing(needs) {
     tell(share.key, { phase: "sending" });
     sending.open("PUT", `/share?name=${encodeURIComponent(file.name)}`);
     sending.setRequestHeader("Authorization", `Bearer ${token()}`);
-    sending.upload.onprogress = ({ loaded }) => tell(share.key, { sent: loaded });
+    let told = -PROGRESS_MS;
+    sending.upload.onprogress = ({ loaded }) => {
+      if (now() - told < PROGRESS_MS) return;
+      told = now();
+      tell(share.key, { sent: loaded });
+    };
     sending.upload.onload = () => tell(share.key, { sent: 0, phase: "reading" });
     sending.onload = () => finish(file.name, sending.status === 201 ? null : failureOf(sending));
     sending.onerror = () => finish(file.name, failureOf(sending));

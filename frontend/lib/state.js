@@ -72,7 +72,8 @@ const HANDLERS = {
     // Without a common entry something between the two parts may be missing: klatch has it.
     const meets = sameRoom && (snapshot.earlier === 0 || history.some(({ key }) => known.has(key)));
     const entries = meets ? merge(state.entries, history) : history;
-    const files = filesOf(snapshot, sameRoom ? state.files : {});
+    const served = servedOf(snapshot.transfers, []);
+    const files = withTakers(filesOf(snapshot, sameRoom ? state.files : {}), served);
     return {
       ...state,
       connection: "connected",
@@ -83,7 +84,7 @@ const HANDLERS = {
       entries,
       earlier: meets ? Math.min(state.earlier, snapshot.earlier) : snapshot.earlier,
       files,
-      served: snapshot.transfers.filter((transfer) => !transfer.download),
+      served,
       lastAddress: addressOf(snapshot.members) ?? state.lastAddress,
       unread: sameRoom ? counted(state, entries) : initial.unread,
       seq,
@@ -107,7 +108,9 @@ const HANDLERS = {
     // An own message is among the newest ones: looking from the end is short.
     const index = state.entries.findLastIndex((entry) => entry.key === id);
     if (index < 0) return state;
-    return { ...state, entries: state.entries.with(index, { ...state.entries[index], heldBy, present }) };
+    const entries = [...state.entries];
+    entries[index] = { ...entries[index], heldBy, present };
+    return { ...state, entries };
   },
 
   file_offered(state, notice) {
@@ -127,7 +130,11 @@ const HANDLERS = {
 
   file_withdrawn(state, notice) {
     const known = state.files[notice.file.id];
-    const next = said(state, notice, `${notice.own ? "you" : notice.from.name} withdrew ${notice.file.name}`);
+    const next = said(
+      state,
+      notice,
+      `${notice.own ? "you" : notice.from.name} withdrew ${notice.file.name}`,
+    );
     if (!known) return next;
     const from = known.from.filter((who) => who.id !== notice.from.id);
     const own = known.own && !notice.own;
@@ -169,7 +176,10 @@ const HANDLERS = {
     return { ...state, files: filesOf({ files: list, transfers: [], saved: [] }, state.files) };
   },
 
-  transfers: (state, { list }) => ({ ...state, served: list.filter((row) => !row.download) }),
+  transfers(state, { list }) {
+    const served = servedOf(list, state.served);
+    return { ...state, served, files: withTakers(state.files, served) };
+  },
 
   members: (state, { list }) => ({ ...state, members: list.filter((member) => !member.own) }),
 
@@ -183,14 +193,15 @@ const HANDLERS = {
       lastAddress: addressOf(members) ?? state.lastAddress,
     };
     const who = names(members);
-    return said(moved, { at }, `you are in ${locked ? "a locked" : "an open"} room${who && ` with ${who}`} now`);
+    return said(
+      moved,
+      { at },
+      `you are in ${locked ? "a locked" : "an open"} room${who && ` with ${who}`} now`,
+    );
   },
 
-  left: (state) => ({
-    ...emptied(state),
-    enteredRoom: null,
-    room: state.room && { ...state.room, locked: false, settled: false },
-  }),
+  /** The fresh room follows as a snapshot; where klatch ends instead, the old one stays. */
+  left: (state) => ({ ...state, enteredRoom: null }),
 
   member_joined(state, { member, at }) {
     if (member.id === state.self?.id) return state;
@@ -239,12 +250,13 @@ const HANDLERS = {
     return line === null || line === undefined ? alerted(state, { code, text }) : state;
   },
 
-  stopped: (state) => ({ ...state, connection: "ended" }),
-
   page_connection: (state, { status }) =>
     state.connection === status ? state : { ...state, connection: status },
 
-  page_connected: (state, { address, port }) => ({ ...state, lastAddress: { host: address, port } }),
+  page_connected: (state, { address, port }) => ({
+    ...state,
+    lastAddress: { host: address, port },
+  }),
 
   page_entered: (state) => ({ ...state, enteredRoom: state.room?.id ?? null, restarted: false }),
 
@@ -292,10 +304,31 @@ function offered(file) {
     bytesDone: 0,
     rate: 0,
     sources: 0,
+    takers: 0,
     path: null,
     failure: null,
     chunks: null,
   };
+}
+
+/** What goes to others; a way to somebody stays open for a while when nothing moves on it. */
+function servedOf(list, before) {
+  const rows = list.filter(({ download }) => !download);
+  return rows.map((row) => {
+    const last = before.find(({ file, to }) => file.id === row.file.id && to?.id === row.to?.id);
+    const moving = last ? row.bytes_done !== last.bytes_done : row.bytes_done < row.file.size;
+    return { ...row, moving };
+  });
+}
+
+/** Tells each file how many members fetch it from here at this moment. */
+function withTakers(files, served) {
+  let next = files;
+  for (const [id, row] of Object.entries(files)) {
+    const takers = served.filter(({ file, moving }) => moving && file.id === id).length;
+    if (takers !== row.takers) next = { ...next, [id]: { ...row, takers } };
+  }
+  return next;
 }
 
 /** Own messages that are not listed are held by everybody here. */
@@ -334,7 +367,7 @@ function filesOf({ files, transfers, saved }, before) {
     if (download) {
       ({ bytes_done: bytesDone, bytes_per_second: rate, hosts: sources } = download);
     }
-    const path = own ? null : paths.get(file.id) ?? known.path;
+    const path = own ? null : (paths.get(file.id) ?? known.path);
     rows[file.id] = { ...known, from, own, hosts, phase, bytesDone, rate, sources, path };
   }
   return rows;
@@ -394,5 +427,7 @@ function alerted(state, { code, text }) {
 
 function names(members) {
   const list = members.map(({ name }) => name);
-  return list.length < 3 ? list.join(" and ") : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
+  return list.length < 3
+    ? list.join(" and ")
+    : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
 }

@@ -32,6 +32,7 @@
  * @property {number} bytesDone
  * @property {number} rate  Bytes per second.
  * @property {number} sources  Hosts in use.
+ * @property {number} takers  Members that fetch it from here now.
  * @property {string|null} path  Where the finished download lies.
  * @property {Failure|null} failure
  * @property {{count: number, held: string, served: string}|null} chunks  Bitmaps in base64.
@@ -42,6 +43,7 @@
  * @property {number} bytes_done
  * @property {number} bytes_per_second
  * @property {Who|null} to
+ * @property {boolean} moving  Bytes went since the report before.
  *
  * @typedef {object} Share  A file on its way from this tab into klatch.
  * @property {string} key

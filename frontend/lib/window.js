@@ -43,8 +43,8 @@ export function newer({ start, end }, length) {
 }
 
 /**
- * The range after the log changed: at the end it follows the newest; elsewhere it stays with the
- * entry at its top.
+ * The range after the log changed: it stays with the entry at its top, and at the end of the log
+ * it follows the newest.
  * @param {Range} range
  * @param {number} length
  * @param {boolean} following
@@ -52,10 +52,9 @@ export function newer({ start, end }, length) {
  * @returns {Range}
  */
 export function moved(range, length, following, top) {
-  if (following) {
-    const start = Math.max(0, Math.min(range.start, length), length - MOST);
-    return { start: length - start > MOST - STEP ? length - FIRST : start, end: length };
-  }
-  if (top < 0) return newest(length);
-  return { start: top, end: Math.min(length, top + Math.min(MOST, range.end - range.start + STEP)) };
+  const follows = following && length - top <= MOST - STEP;
+  if (top < 0 || (following && !follows)) return newest(length);
+  if (follows) return { start: top, end: length };
+  const size = Math.min(MOST, range.end - range.start + STEP);
+  return { start: top, end: Math.min(length, top + size) };
 }

@@ -7,28 +7,31 @@ import { Tab } from "./lib/page.js";
 
 const scene = scenes();
 
-scene("klatch restarts on its port: the page comes back, says so, and offers the last address", async ({ world, open }) => {
-  const folder = path.join(world.folder, "ana");
-  const data = ["--data-dir", path.join(folder, "identity")];
-  let ana = await world.browser("ana", data, folder);
-  const bridge = new URL(await ana.url()).host;
-  const ben = await world.terminal("ben");
-  const page = await open(ana);
-  await page.join(await ben.port());
-  await page.others(1);
-  await page.say("before the restart");
-  await page.sees("before the restart");
-  await ana.stop();
-  await page.hears("Connection", "Reconnecting…");
-  ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
-  await page.button("Create room").waitFor();
-  await page.page.getByText("this is a new room").waitFor();
-  assert.equal(await page.field("Address").inputValue(), "127.0.0.1");
-  assert.equal(await page.field("Port").inputValue(), String(await ben.port()));
-  await page.button("Join room").click();
-  await page.others(1);
-  await page.sees("before the restart");
-});
+scene(
+  "klatch restarts on its port: the page comes back, says so, and offers the last address",
+  async ({ world, open }) => {
+    const folder = path.join(world.folder, "ana");
+    const data = ["--data-dir", path.join(folder, "identity")];
+    let ana = await world.browser("ana", data, folder);
+    const bridge = new URL(await ana.url()).host;
+    const ben = await world.terminal("ben");
+    const page = await open(ana);
+    await page.join(await ben.port());
+    await page.others(1);
+    await page.say("before the restart");
+    await page.sees("before the restart");
+    await ana.stop();
+    await page.hears("Connection", "Reconnecting…");
+    ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+    await page.button("Create room").waitFor();
+    await page.page.getByText("this is a new room").waitFor();
+    assert.equal(await page.field("Address").inputValue(), "127.0.0.1");
+    assert.equal(await page.field("Port").inputValue(), String(await ben.port()));
+    await page.button("Join room").click();
+    await page.others(1);
+    await page.sees("before the restart");
+  },
+);
 
 scene("a connection that was lost misses nothing", async ({ world, open }) => {
   const ana = await world.browser("ana");
@@ -61,9 +64,9 @@ scene("two tabs are in step, and closing one stops nothing", async ({ world, ope
   const first = await open(ana);
   await first.create();
   await first.say("from the first tab");
+  const used = await ana.url();
   ana.type("browser");
-  const { url } = await ana.wait("bridge", ({ url: fresh }) => fresh !== first.firstUrl);
-  const fresh = ana.events.filter(({ event }) => event === "bridge").at(-1).url ?? url;
+  const { url: fresh } = await ana.has("bridge", ({ url }) => url !== used);
   const second = await Tab.inContext(first.context);
   await second.page.goto(fresh);
   await second.sees("from the first tab");
@@ -74,9 +77,10 @@ scene("two tabs are in step, and closing one stops nothing", async ({ world, ope
   await first.field("New password", dialog).fill("three blue teapots");
   await first.button("Set password", dialog).click();
   await second.button("Unlock room").waitFor();
-  await first.page.close();
-  await second.say("alone now");
-  await second.sees("alone now");
+  await second.assertSound();
+  await second.page.close();
+  await first.say("alone now");
+  await first.sees("alone now");
 });
 
 scene("a tab reloads into the same room; its address works once", async ({ world, open }) => {
@@ -104,6 +108,9 @@ scene("an unsent message stays when the connection is gone", async ({ world, ope
   await ana.stop();
   await page.hears("Connection", "Reconnecting…");
   await page.say("keep me");
-  await page.page.getByRole("alert").filter({ hasText: /connection/ }).waitFor();
+  await page.page
+    .getByRole("alert")
+    .filter({ hasText: /connection/ })
+    .waitFor();
   assert.equal(await page.field("Message").inputValue(), "keep me");
 });

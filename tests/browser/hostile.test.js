@@ -9,19 +9,29 @@ import { scenes } from "./lib/scene.js";
 const scene = scenes();
 
 /** Whatever a payload could have made out of itself. */
-const MADE = "img, iframe, object, embed, script:not([src='/main.js']), base, meta[http-equiv], math, " +
+const MADE =
+  "img, iframe, object, embed, script:not([src='/main.js']), base, meta[http-equiv], math, " +
   "form[action], a[href^='javascript:' i], a[href^='data:' i], [onerror], [onload], [onclick], " +
   "[onfocus], [onmouseover], [ontoggle], [onbegin], [onanimationstart], [style*='expression']";
 
 async function assertHarmless(page) {
-  await page.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  await page.page.evaluate(
+    () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+  );
   assert.equal(await page.page.evaluate(() => globalThis.pwned ?? null), null);
-  assert.deepEqual(await page.page.locator(MADE).evaluateAll((made) => made.map((one) => one.outerHTML)), []);
+  assert.deepEqual(
+    await page.page.locator(MADE).evaluateAll((made) => made.map((one) => one.outerHTML)),
+    [],
+  );
   await page.assertSound();
   const { width, height } = page.page.viewportSize();
-  for (const [name, locator] of [["Message", page.field("Message")], ["Send", page.button("Send")]]) {
+  for (const [name, locator] of [
+    ["Message", page.field("Message")],
+    ["Send", page.button("Send")],
+  ]) {
     const box = await locator.boundingBox();
-    const inside = box.x >= 0 && box.y >= 0 && box.x + box.width <= width && box.y + box.height <= height;
+    const inside =
+      box.x >= 0 && box.y >= 0 && box.x + box.width <= width && box.y + box.height <= height;
     assert.ok(inside, `${name} was pushed out of the window`);
   }
 }
@@ -42,7 +52,13 @@ scene("B6: 500 payloads in every field that a peer controls", async ({ world, op
     const id = i.toString(16).padStart(64, "0");
     const who = { id, name: text };
     const file = { id, name: text, size: 1e9 };
-    const common = { from: who, time, own: false, history: false, order: `f${String(i).padStart(8, "0")}` };
+    const common = {
+      from: who,
+      time,
+      own: false,
+      history: false,
+      order: `f${String(i).padStart(8, "0")}`,
+    };
     const member = { ...who, address: text };
     say({ event: "member_joined", member });
     say({ event: "message", id: `m${id}`, text, known: true, ...common });
@@ -50,7 +66,8 @@ scene("B6: 500 payloads in every field that a peer controls", async ({ world, op
     say({ event: "download_started", file });
     say({ event: "download_progress", file, bytes_done: 1, bytes_per_second: 1, hosts: 1 });
     if (i % 2) say({ event: "download_failed", file, code: "no_host", text });
-    else say({ event: "download_finished", file, path: text, bytes_fetched: 1, seconds: 1, hosts: 1 });
+    else
+      say({ event: "download_finished", file, path: text, bytes_fetched: 1, seconds: 1, hosts: 1 });
     say({ event: "name_changed", member, before: text });
     say({ event: "room_locked", by: who });
     say({ event: "room_unlocked", by: who });
@@ -88,35 +105,44 @@ scene("B6: what a real peer can say and offer", async ({ world, open }) => {
 });
 
 for (const [name, text] of [
-  ["page.html", "<!doctype html><script>parent.pwned = opener && (opener.pwned = 1)</script><h1>hello</h1>"],
-  ["picture.svg", '<svg xmlns="http://www.w3.org/2000/svg" onload="pwned=1"><script>pwned=1</script></svg>'],
+  [
+    "page.html",
+    "<!doctype html><script>parent.pwned = opener && (opener.pwned = 1)</script><h1>hello</h1>",
+  ],
+  [
+    "picture.svg",
+    '<svg xmlns="http://www.w3.org/2000/svg" onload="pwned=1"><script>pwned=1</script></svg>',
+  ],
 ]) {
-  scene(`B9: a received ${name} is text or an attachment, never a document`, async ({ world, open }) => {
-    const ana = await world.browser("ana");
-    const page = await open(ana);
-    await page.create();
-    const ben = await world.terminal("ben");
-    ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-    await page.others(1);
-    const file = path.join(world.folder, name);
-    await writeFile(file, text);
-    ben.type(`send ${file}`);
-    await page.fileButton("Download", name).click();
-    await page.fileButton("Save", name).waitFor();
-    const [answer] = await Promise.all([
-      page.page.waitForResponse((found) => found.url().includes("/files/")),
-      page.fileButton("Show", name).click(),
-    ]);
-    const headers = answer.headers();
-    assert.match(headers["content-type"], /^text\/plain/);
-    assert.equal(headers["x-content-type-options"], "nosniff");
-    assert.match(headers["content-security-policy"], /sandbox/);
-    await page.dialog(`Preview of ${name}`).getByText("pwned").waitFor();
-    const document = await open();
-    await document.page.goto(answer.url());
-    assert.equal(await document.page.locator("h1, svg").count(), 0);
-    assert.equal(await document.page.evaluate(() => globalThis.pwned ?? null), null);
-    await page.page.keyboard.press("Escape");
-    await assertHarmless(page);
-  });
+  scene(
+    `B9: a received ${name} is text or an attachment, never a document`,
+    async ({ world, open }) => {
+      const ana = await world.browser("ana");
+      const page = await open(ana);
+      await page.create();
+      const ben = await world.terminal("ben");
+      ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+      await page.others(1);
+      const file = path.join(world.folder, name);
+      await writeFile(file, text);
+      ben.type(`send ${file}`);
+      await page.fileButton("Download", name).click();
+      await page.fileButton("Save", name).waitFor();
+      const [answer] = await Promise.all([
+        page.page.waitForResponse((found) => found.url().includes("/files/")),
+        page.fileButton("Show", name).click(),
+      ]);
+      const headers = answer.headers();
+      assert.match(headers["content-type"], /^text\/plain/);
+      assert.equal(headers["x-content-type-options"], "nosniff");
+      assert.match(headers["content-security-policy"], /sandbox/);
+      await page.dialog(`Preview of ${name}`).getByText("pwned").waitFor();
+      const document = await open();
+      await document.page.goto(answer.url());
+      assert.equal(await document.page.locator("h1, svg").count(), 0);
+      assert.equal(await document.page.evaluate(() => globalThis.pwned ?? null), null);
+      await page.page.keyboard.press("Escape");
+      await assertHarmless(page);
+    },
+  );
 }

@@ -31,7 +31,9 @@ async function livelyRoom({ world, open }, options) {
   ben.type(`send ${file}`);
   ben.type("look at https://example.org/a/very/long/address?that=goes&on=and#on, please");
   ben.type("x".repeat(600));
-  await page.say("```\ncode that is far wider than a phone, for it is one line and goes on and on and on\n```");
+  await page.say(
+    "```\ncode that is far wider than a phone, for it is one line and goes on and on and on\n```",
+  );
   await page.log.getByRole("article").filter({ hasText: "code that is" }).waitFor();
   await page.message("x".repeat(600)).waitFor();
   return { ana, ben, page };
@@ -94,13 +96,20 @@ scene("the keyboard alone: start, dialogs, messages, files, history", async ({ w
     for (let i = 0; i < 60; i += 1) {
       const reached = await page.page.evaluate(() => {
         const { activeElement: at } = document;
-        return [at.getAttribute("aria-label") ?? at.labels?.[0]?.textContent ?? at.textContent, at.localName];
+        return [
+          at.getAttribute("aria-label") ?? at.labels?.[0]?.textContent ?? at.textContent,
+          at.localName,
+        ];
       });
       if (reached[0] === name) {
         const seen = await page.page.evaluate(() => {
           const style = getComputedStyle(document.activeElement);
           const around = getComputedStyle(document.activeElement.parentElement);
-          return style.outlineStyle !== "none" || style.boxShadow !== "none" || around.boxShadow !== "none";
+          return (
+            style.outlineStyle !== "none" ||
+            style.boxShadow !== "none" ||
+            around.boxShadow !== "none"
+          );
         });
         assert.ok(seen, `the focus on ${name} cannot be seen`);
         return;
@@ -128,7 +137,10 @@ scene("the keyboard alone: start, dialogs, messages, files, history", async ({ w
   await dialog.waitFor();
   await keys.press("Escape");
   await dialog.waitFor({ state: "detached" });
-  assert.equal(await page.button("Lock room").evaluate((button) => button === document.activeElement), true);
+  assert.equal(
+    await page.button("Lock room").evaluate((button) => button === document.activeElement),
+    true,
+  );
   await keys.press("Enter");
   await keys.type("three blue teapots");
   await keys.press("Enter");
@@ -149,67 +161,76 @@ scene("the keyboard alone: start, dialogs, messages, files, history", async ({ w
   await keys.press("End");
 });
 
-scene("what comes while nobody looks: title, line, and the way to the newest", async ({ world, open }) => {
-  const ana = await world.browser("ana");
-  const page = await open(ana, { viewport: { width: 1000, height: 420 } });
-  await page.create();
-  const ben = await world.terminal("ben");
-  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-  await page.others(1);
-  for (let i = 0; i < 30; i += 1) ben.type(`line ${i}`);
-  await page.sees("line 29");
-  const top = () => page.log.evaluate((log) => (log.scrollTop = 0));
-  await top();
-  await page.button("Jump to newest").waitFor();
-  ben.type("did you see this?");
-  await page.page.waitForFunction(() => document.title === "(1) klatch");
-  await page.button("Jump to newest").click();
-  await page.page.waitForFunction(() => document.title === "klatch");
-  await page.sees("did you see this?");
-  await page.page.getByRole("separator", { name: "New" }).waitFor();
-  assert.equal(await page.button("Jump to newest").isVisible(), false);
-});
+scene(
+  "what comes while nobody looks: title, line, and the way to the newest",
+  async ({ world, open }) => {
+    const ana = await world.browser("ana");
+    const page = await open(ana, { viewport: { width: 1000, height: 420 } });
+    await page.create();
+    const ben = await world.terminal("ben");
+    ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+    await page.others(1);
+    for (let i = 0; i < 30; i += 1) ben.type(`line ${i}`);
+    await page.sees("line 29");
+    const top = () => page.log.evaluate((log) => (log.scrollTop = 0));
+    await top();
+    await page.button("Jump to newest").waitFor();
+    ben.type("did you see this?");
+    await page.page.waitForFunction(() => document.title === "(1) klatch");
+    await page.button("Jump to newest").click();
+    await page.page.waitForFunction(() => document.title === "klatch");
+    await page.sees("did you see this?");
+    await page.page.getByRole("separator", { name: "New" }).waitFor();
+    assert.equal(await page.button("Jump to newest").isVisible(), false);
+  },
+);
 
-scene("notifications are asked for by the button, and shown only to those who looked away", async ({ world, open }) => {
-  const ana = await world.browser("ana");
-  const page = await open();
-  await page.page.addInitScript(() => {
-    globalThis.shown = [];
-    globalThis.away = false;
-    globalThis.Notification = class {
-      static permission = "default";
-      static requestPermission = async () => (this.permission = "granted");
-      constructor(title, { body }) {
-        globalThis.shown.push(`${title}: ${body}`);
-      }
-    };
-    Object.defineProperty(Document.prototype, "hidden", { get: () => globalThis.away });
-  });
-  await page.goto(ana);
-  await page.create();
-  const ben = await world.terminal("ben");
-  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-  await page.others(1);
-  await page.button("Notify me").click();
-  assert.equal(await page.button("Notify me").getAttribute("aria-pressed"), "true");
-  ben.type("while you looked");
-  await page.sees("while you looked");
-  const look = (away) =>
-    page.page.evaluate((now) => {
-      globalThis.away = now;
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, away);
-  await look(true);
-  ben.type("while you were away");
-  await page.page.waitForFunction(() => document.title === "(1) klatch");
-  assert.deepEqual(await page.page.evaluate(() => globalThis.shown), ["ben: while you were away"]);
-  await look(false);
-  await page.page.waitForFunction(() => document.title === "klatch");
-});
+scene(
+  "notifications are asked for by the button, and shown only to those who looked away",
+  async ({ world, open }) => {
+    const ana = await world.browser("ana");
+    const page = await open();
+    await page.page.addInitScript(() => {
+      globalThis.shown = [];
+      globalThis.away = false;
+      globalThis.Notification = class {
+        static permission = "default";
+        static requestPermission = async () => (this.permission = "granted");
+        constructor(title, { body }) {
+          globalThis.shown.push(`${title}: ${body}`);
+        }
+      };
+      Object.defineProperty(Document.prototype, "hidden", { get: () => globalThis.away });
+    });
+    await page.goto(ana);
+    await page.create();
+    const ben = await world.terminal("ben");
+    ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+    await page.others(1);
+    await page.button("Notify me").click();
+    assert.equal(await page.button("Notify me").getAttribute("aria-pressed"), "true");
+    ben.type("while you looked");
+    await page.sees("while you looked");
+    const look = (away) =>
+      page.page.evaluate((now) => {
+        globalThis.away = now;
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, away);
+    await look(true);
+    ben.type("while you were away");
+    await page.page.waitForFunction(() => document.title === "(1) klatch");
+    assert.deepEqual(await page.page.evaluate(() => globalThis.shown), [
+      "ben: while you were away",
+    ]);
+    await look(false);
+    await page.page.waitForFunction(() => document.title === "klatch");
+  },
+);
 
 scene("the theme follows the system, and the person", async ({ world, open }) => {
   const page = await open(await world.browser("ana"), { colorScheme: "dark" });
-  const paper = () => page.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const paper = () =>
+    page.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   await page.button("Create room").waitFor();
   const dark = await paper();
   await page.button("Theme").click();

@@ -68,68 +68,80 @@ scene("the page locks, and a terminal needs the password", async ({ world, open 
   await page.others(1);
 });
 
-scene("a terminal locks, and the page asks until the password is right", async ({ world, open }) => {
-  const ben = await world.terminal("ben");
-  ben.type(`password ${PASSWORD}`);
-  await ben.has("room_locked");
-  const ana = await world.browser("ana");
-  const page = await open(ana);
-  await page.join(await ben.port());
-  const dialog = page.dialog("Room is locked");
-  await page.field("Room password", dialog).fill("not the password");
-  await page.button("Enter room", dialog).click();
-  const alert = dialog.getByRole("alert").filter({ hasText: /./ });
-  assert.equal(await alert.getAttribute("data-code"), "wrong_password");
-  await page.button("Cancel", dialog).click();
-  await dialog.waitFor({ state: "detached" });
-  await page.button("Join room").click();
-  await page.field("Room password", dialog).fill(PASSWORD);
-  await page.field("Room password", dialog).press("Enter");
-  await page.others(1);
-  await page.button("Unlock room").waitFor();
-});
+scene(
+  "a terminal locks, and the page asks until the password is right",
+  async ({ world, open }) => {
+    const ben = await world.terminal("ben");
+    ben.type(`password ${PASSWORD}`);
+    await ben.has("room_locked");
+    const ana = await world.browser("ana");
+    const page = await open(ana);
+    await page.join(await ben.port());
+    const dialog = page.dialog("Room is locked");
+    await page.field("Room password", dialog).fill("not the password");
+    await page.button("Enter room", dialog).click();
+    const alert = dialog.getByRole("alert").filter({ hasText: /./ });
+    assert.equal(await alert.getAttribute("data-code"), "wrong_password");
+    await page.button("Cancel", dialog).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.button("Join room").click();
+    await page.field("Room password", dialog).fill(PASSWORD);
+    await page.field("Room password", dialog).press("Enter");
+    await page.others(1);
+    await page.button("Unlock room").waitFor();
+  },
+);
 
-scene("a password given at the start opens a locked room, and no open one", async ({ world, open }) => {
-  const ben = await world.terminal("ben");
-  const ana = await world.browser("ana");
-  const page = await open(ana);
-  await page.join(await ben.port(), { password: PASSWORD });
-  const alert = page.page.getByRole("alert").filter({ hasText: /./ });
-  await alert.waitFor();
-  assert.equal(await alert.getAttribute("data-code"), "room_not_locked");
-  ben.type(`password ${PASSWORD}`);
-  await ben.has("room_locked");
-  await page.button("Join room").click();
-  await page.others(1);
-});
+scene(
+  "a password given at the start opens a locked room, and no open one",
+  async ({ world, open }) => {
+    const ben = await world.terminal("ben");
+    const ana = await world.browser("ana");
+    const page = await open(ana);
+    await page.join(await ben.port(), { password: PASSWORD });
+    const alert = page.page.getByRole("alert").filter({ hasText: /./ });
+    await alert.waitFor();
+    assert.equal(await alert.getAttribute("data-code"), "room_not_locked");
+    ben.type(`password ${PASSWORD}`);
+    await ben.has("room_locked");
+    await page.button("Join room").click();
+    await page.others(1);
+  },
+);
 
-scene("lock, change, suggest and unlock from the page; everybody is told", async ({ world, open }) => {
-  const ana = await world.browser("ana");
-  const page = await open(ana);
-  await page.create();
-  const ben = await world.terminal("ben");
-  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-  await page.others(1);
-  await page.button("Lock room").click();
-  const dialog = page.dialog("Lock room");
-  await page.field("New password", dialog).fill("short");
-  await page.button("Set password", dialog).click();
-  const alert = dialog.getByRole("alert").filter({ hasText: /./ });
-  assert.equal(await alert.getAttribute("data-code"), "password_too_short");
-  await page.button("Suggest password", dialog).click();
-  const suggested = page.field("New password", dialog);
-  await page.page.waitForFunction((input) => input.value.length >= 12, await suggested.elementHandle());
-  await page.button("Set password", dialog).click();
-  await ben.has("room_locked");
-  await page.button("Change password").click();
-  await page.field("New password", dialog).fill(PASSWORD);
-  await page.button("Set password", dialog).click();
-  await dialog.waitFor({ state: "detached" });
-  await page.button("Unlock room").click();
-  await ben.has("room_unlocked");
-  await page.button("Lock room").waitFor();
-  assert.equal(await page.button("Change password").count(), 0);
-});
+scene(
+  "lock, change, suggest and unlock from the page; everybody is told",
+  async ({ world, open }) => {
+    const ana = await world.browser("ana");
+    const page = await open(ana);
+    await page.create();
+    const ben = await world.terminal("ben");
+    ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+    await page.others(1);
+    await page.button("Lock room").click();
+    const dialog = page.dialog("Lock room");
+    await page.field("New password", dialog).fill("short");
+    await page.button("Set password", dialog).click();
+    const alert = dialog.getByRole("alert").filter({ hasText: /./ });
+    assert.equal(await alert.getAttribute("data-code"), "password_too_short");
+    await page.button("Suggest password", dialog).click();
+    const suggested = page.field("New password", dialog);
+    await page.page.waitForFunction(
+      (input) => input.value.length >= 12,
+      await suggested.elementHandle(),
+    );
+    await page.button("Set password", dialog).click();
+    await ben.has("room_locked");
+    await page.button("Change password").click();
+    await page.field("New password", dialog).fill(PASSWORD);
+    await page.button("Set password", dialog).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.button("Unlock room").click();
+    await ben.has("room_unlocked");
+    await page.button("Lock room").waitFor();
+    assert.equal(await page.button("Change password").count(), 0);
+  },
+);
 
 scene("nobody there is said in the terminal's words", async ({ world, open }) => {
   const ana = await world.browser("ana");
@@ -164,7 +176,10 @@ scene("names change, rooms are left, klatch is quit", async ({ world, open }) =>
 });
 
 scene("two browser peers on one computer without any option", async ({ world, open }) => {
-  const [ana, ben] = [await world.start("ana", ["--no-open"]), await world.start("ben", ["--no-open"])];
+  const [ana, ben] = [
+    await world.start("ana", ["--no-open"]),
+    await world.start("ben", ["--no-open"]),
+  ];
   const pages = [];
   for (const klatch of [ana, ben]) {
     klatch.type("y");

@@ -25,7 +25,12 @@ export function createComposer(app, needs) {
   const send = el("button", { class: "button primary", type: "submit" }, "Send");
   const attach = el(
     "button",
-    { class: "button quiet attach", type: "button", "aria-label": "Add files", on: { click: needs.chooseFiles } },
+    {
+      class: "button quiet attach",
+      type: "button",
+      "aria-label": "Add files",
+      on: { click: needs.chooseFiles },
+    },
     mark("clip"),
   );
   const element = el(
@@ -47,7 +52,8 @@ export function createComposer(app, needs) {
     const left = MESSAGE_MAX_BYTES - encoder.encode(box.value).length;
     room.hidden = left > MESSAGE_MAX_BYTES - TIGHT_BYTES;
     if (room.hidden) return;
-    room.textContent = left < 0 ? `${-left} bytes too long: send it as a file` : `${left} bytes left`;
+    room.textContent =
+      left < 0 ? `${-left} bytes too long: send it as a file` : `${left} bytes left`;
   }
 
   async function submit(event) {

@@ -84,7 +84,9 @@ export function table(ids) {
       class: id ? `place ${voice(id)}` : "place free",
       transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
     });
-    group.append(...(id ? cupParts(id) : [svg("circle", { class: "free-place", cx: 20, cy: 20, r: 17.5 })]));
+    group.append(
+      ...(id ? cupParts(id) : [svg("circle", { class: "free-place", cx: 20, cy: 20, r: 17.5 })]),
+    );
     element.append(group);
   }
   return element;

@@ -11,7 +11,11 @@ import { field, openDialog } from "./dialog.js";
  * @param {(password: string) => Promise<void>} enter
  */
 export function askPassword(place, enter) {
-  const password = field("Room password", { type: "password", autocomplete: "off", required: true });
+  const password = field("Room password", {
+    type: "password",
+    autocomplete: "off",
+    required: true,
+  });
   openDialog({
     name: "Room is locked",
     text: `The room at ${line(place)} opens with its password. Ask whoever is inside.`,
@@ -91,11 +95,14 @@ export function changeName(app) {
 export function confirmEnd(app, name, accept, goOn) {
   const { files, served, shares } = app.store.state;
   const fetching = Object.values(files).filter(({ phase }) => phase === "fetching").length;
-  const takers = new Set(served.map(({ to }) => to?.id)).size;
+  const takers = new Set(served.filter(({ moving }) => moving).map(({ to }) => to?.id)).size;
   const losses = [
-    fetching && `${plural(fetching, "download")} of yours ${fetching === 1 ? "is" : "are"} not complete`,
-    takers && `${plural(takers, "member")} ${takers === 1 ? "is" : "are"} still fetching files from you`,
-    shares.length && `${plural(shares.length, "file")} you share ${shares.length === 1 ? "is" : "are"} not ready`,
+    fetching &&
+      `${plural(fetching, "download")} of yours ${fetching === 1 ? "is" : "are"} not complete`,
+    takers &&
+      `${plural(takers, "member")} ${takers === 1 ? "is" : "are"} still fetching files from you`,
+    shares.length &&
+      `${plural(shares.length, "file")} you share ${shares.length === 1 ? "is" : "are"} not ready`,
   ].filter(Boolean);
   if (losses.length === 0) {
     goOn().catch(app.alert);

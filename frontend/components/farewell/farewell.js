@@ -13,7 +13,11 @@ export function createFarewell(app) {
     if (connection === before.connection && title.textContent) return;
     if (connection === "expired") {
       title.textContent = "This address is used up.";
-      text.replaceChildren("Type ", el("code", {}, "browser"), " in klatch's terminal for a fresh address.");
+      text.replaceChildren(
+        "Type ",
+        el("code", {}, "browser"),
+        " in klatch's terminal for a fresh address.",
+      );
     } else if (connection === "refused") {
       title.textContent = "klatch does not take this page.";
       text.textContent = alert?.text ?? "Close other pages of klatch, and load this one again.";

@@ -9,7 +9,10 @@ import { showChunks } from "./strip.js";
 const ACTIONS = [
   ["Download", ({ phase, own, from }) => phase === "offered" && !own && from.length > 0],
   ["Cancel", ({ phase }) => phase === "fetching"],
-  ["Show", ({ phase, own, file }) => (phase !== "offered" || own) && previewKind(file.name) !== null],
+  [
+    "Show",
+    ({ phase, own, file }) => (phase !== "offered" || own) && previewKind(file.name) !== null,
+  ],
   ["Save", ({ phase, own }) => phase === "held" || own],
   ["Withdraw", ({ own }) => own],
 ];
@@ -23,7 +26,12 @@ export function createFileCard(app, id, { inLog }) {
   const kind = el("span", { class: "file-kind", "aria-hidden": "true" });
   const name = el("bdi", { class: "file-name" });
   const facts = el("p", { class: "file-facts" });
-  const bar = el("progress", { class: "file-progress", max: 1, value: 0, "aria-live": inLog ? "off" : null });
+  const bar = el("progress", {
+    class: "file-progress",
+    max: 1,
+    value: 0,
+    "aria-live": inLog ? "off" : null,
+  });
   const strip = el("canvas", { class: "file-strip", "aria-hidden": "true", hidden: true });
   const pace = el("p", { class: "file-pace", "aria-live": inLog ? "off" : null });
   const path = el("p", { class: "file-path" });
@@ -37,7 +45,8 @@ export function createFileCard(app, id, { inLog }) {
         class: `button small${word === "Download" ? " primary" : ""}`,
         type: "button",
         hidden: true,
-        on: { click: () => app.fileAction(word, id) },
+        // The second click of two was not meant for what has come under the pointer by then.
+        on: { click: ({ detail }) => detail > 1 || app.fileAction(word, id) },
       },
       word,
     ),
@@ -46,8 +55,19 @@ export function createFileCard(app, id, { inLog }) {
     inLog ? "div" : "li",
     { class: "file" },
     kind,
-    el("div", { class: "file-text" }, name, facts, bar, strip, pace, path, failed),
-    el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+    el(
+      "div",
+      { class: "file-text" },
+      name,
+      facts,
+      // Above what comes and goes, so that no button moves from under the pointer.
+      el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+      bar,
+      strip,
+      pace,
+      path,
+      failed,
+    ),
   );
   let shown = null;
   let drawn = null;
@@ -82,8 +102,9 @@ export function createFileCard(app, id, { inLog }) {
     buttons.find(({ button }) => !button.hidden)?.button.focus();
   }
 
-  function showStrip({ chunks, phase }) {
-    strip.hidden = !chunks || phase === "offered";
+  /** Only while something moves: a strip that is whole says nothing. */
+  function showStrip({ chunks, phase, takers }) {
+    strip.hidden = !chunks || (phase !== "fetching" && takers === 0);
     if (strip.hidden || chunks === drawn) return;
     drawn = chunks;
     showChunks(strip, chunks);
@@ -92,12 +113,13 @@ export function createFileCard(app, id, { inLog }) {
   return { element, update };
 }
 
-function factsOf({ file, from, own, hosts }) {
+function factsOf({ file, from, own, hosts, takers }) {
   const who = own ? "you" : from.map(({ name }) => line(name)).join(", ");
   const parts = [bytes(file.size)];
   if (from.length > 0) parts.push(`from ${who}`);
   else parts.push("withdrawn");
   if (hosts > 1) parts.push(`held by ${hosts}`);
+  if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   return parts.join(" · ");
 }
 

@@ -36,7 +36,11 @@ function draw(canvas) {
   const style = getComputedStyle(canvas);
   const rows = [
     [shares(bitmap(held), count, wide), style.getPropertyValue("color"), tall],
-    [shares(bitmap(served), count, wide), style.getPropertyValue("outline-color"), Math.ceil(tall / 3)],
+    [
+      shares(bitmap(served), count, wide),
+      style.getPropertyValue("outline-color"),
+      Math.ceil(tall / 3),
+    ],
   ];
   for (const [parts, color, height] of rows) {
     context.fillStyle = color;

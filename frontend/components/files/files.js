@@ -45,12 +45,25 @@ export function createFiles(app) {
     const shown = Object.values(files)
       .filter(({ from, phase }) => from.length > 0 || phase !== "offered")
       .sort((a, b) => a.file.name.localeCompare(b.file.name) || (a.file.id < b.file.id ? -1 : 1));
-    keep(cards, list, shown, ({ file }) => file.id, (row) => createFileCard(app, row.file.id, { inLog: false }),
-      (card, row) => card.update(row, labels[row.file.id]));
+    keep(
+      cards,
+      list,
+      shown,
+      ({ file }) => file.id,
+      (row) => createFileCard(app, row.file.id, { inLog: false }),
+      (card, row) => card.update(row, labels[row.file.id]),
+    );
   }
 
   function showShares(shares) {
-    keep(rows, sharesList, shares, ({ key }) => key, createShare, (row, share) => row.update(share));
+    keep(
+      rows,
+      sharesList,
+      shares,
+      ({ key }) => key,
+      createShare,
+      (row, share) => row.update(share),
+    );
   }
 
   function createShare({ key, name, size }) {
@@ -75,7 +88,11 @@ export function createFiles(app) {
     const update = ({ phase, sent }) => {
       bar.value = sent;
       const done = `${bytes(sent)} of ${bytes(size)}`;
-      const said = { waiting: "waits its turn", sending: `sharing, ${done}`, reading: `almost there, ${done} read` };
+      const said = {
+        waiting: "waits its turn",
+        sending: `sharing, ${done}`,
+        reading: `almost there, ${done} read`,
+      };
       setText(facts, said[phase]);
     };
     return { element, update };
@@ -88,7 +105,11 @@ export function createFiles(app) {
       "div",
       { class: "files-head" },
       el("h2", { class: "heading" }, "Files"),
-      el("button", { class: "button small", type: "button", on: { click: choose } }, "Share a file"),
+      el(
+        "button",
+        { class: "button small", type: "button", on: { click: choose } },
+        "Share a file",
+      ),
       input,
     ),
     sharesList,

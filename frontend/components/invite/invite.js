@@ -18,7 +18,12 @@ export function createInvite(app) {
     "Copy address",
   );
   const others = el("ul", { class: "invite-others" });
-  const more = el("details", { class: "invite-more" }, el("summary", {}, "Other addresses"), others);
+  const more = el(
+    "details",
+    { class: "invite-more" },
+    el("summary", {}, "Other addresses"),
+    others,
+  );
   const element = el(
     "div",
     { class: "invite" },

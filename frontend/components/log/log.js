@@ -73,13 +73,23 @@ export function createLog(app, { invite, inviteSlot }) {
   let topKey = null;
   let following = true;
   let fetching = false;
+  let lastTop = 0;
   let entries = [];
 
   function atEnd() {
     return log.scrollHeight - log.scrollTop - log.clientHeight < AT_END_PX;
   }
 
+  function stick() {
+    log.scrollTop = log.scrollHeight;
+    lastTop = log.scrollTop;
+  }
+
   function onScroll() {
+    const up = log.scrollTop < lastTop;
+    lastTop = log.scrollTop;
+    // Only a person goes up; what else moves the end is the layout, which is followed.
+    if (following && (!up || atEnd())) return stick();
     if (shown.start > 0 && log.scrollTop < NEAR_PX) slide(range.older(shown));
     else if (shown.start === 0 && log.scrollTop < NEAR_PX) fetchEarlier();
     const below = log.scrollHeight - log.scrollTop - log.clientHeight;
@@ -144,7 +154,7 @@ export function createLog(app, { invite, inviteSlot }) {
   function jumpToNewest({ keepFocus = false } = {}) {
     shown = range.newest(entries.length);
     draw(true);
-    log.scrollTop = log.scrollHeight;
+    stick();
     follow(true);
     if (!keepFocus) log.focus({ preventScroll: true });
   }
@@ -166,7 +176,8 @@ export function createLog(app, { invite, inviteSlot }) {
     let before = null;
     for (const entry of window) {
       const newDay = !before || dayKey(before.time) !== dayKey(entry.time);
-      if (newDay) wanted.push(separator(`day ${entry.key}`, "log-day", day(entry.time, Date.now())));
+      if (newDay)
+        wanted.push(separator(`day ${entry.key}`, "log-day", day(entry.time, Date.now())));
       if (before ? before.key === state.unread.after : isAfter(state, shown.start)) {
         wanted.push(separator("unread", "log-unread", "New"));
       }
@@ -190,7 +201,11 @@ export function createLog(app, { invite, inviteSlot }) {
       setText(known.element.firstChild, text);
       return known.element;
     }
-    const element = el("div", { class: name, role: "separator", "aria-label": text }, el("span", {}, text));
+    const element = el(
+      "div",
+      { class: name, role: "separator", "aria-label": text },
+      el("span", {}, text),
+    );
     made.set(key, { element, entry: null, update: () => {} });
     return element;
   }
@@ -223,7 +238,7 @@ export function createLog(app, { invite, inviteSlot }) {
   }
 
   document.addEventListener("visibilitychange", tellAttention);
-  new ResizeObserver(() => following && (log.scrollTop = log.scrollHeight)).observe(log);
+  new ResizeObserver(() => following && stick()).observe(log);
 
   app.store.watch((state, before) => {
     const alone = state.members.length === 0;
@@ -251,7 +266,7 @@ export function createLog(app, { invite, inviteSlot }) {
     const heldAt = held?.getBoundingClientRect().top;
     shown = range.moved(shown, entries.length, following, top);
     draw(older);
-    if (following) log.scrollTop = log.scrollHeight;
+    if (following) stick();
     else if (held?.isConnected) log.scrollTop += held.getBoundingClientRect().top - heldAt;
     toNewest.hidden = following;
   });

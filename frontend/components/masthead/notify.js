@@ -54,7 +54,9 @@ export function watchUnread(app) {
     const { count } = state.unread;
     document.title = count > 0 ? `(${count}) klatch` : "klatch";
     if (count <= before.unread.count || !document.hidden || !wanted()) return;
-    const entry = state.entries.findLast(({ own, kind, history }) => !own && !history && kind !== "line");
+    const entry = state.entries.findLast(
+      ({ own, kind, history }) => !own && !history && kind !== "line",
+    );
     if (!entry?.from) return;
     const body = entry.kind === "offer" ? `offers ${entry.text}` : entry.text;
     const note = new Notification(line(entry.from.name), {

@@ -83,8 +83,11 @@ function row(member, action) {
         action,
       ),
       el("p", { class: "member-place" }, place),
-      el("p", { class: "member-key", title: `The key begins with ${fingerprint(member.id)}` },
-        fingerprint(member.id)),
+      el(
+        "p",
+        { class: "member-key", title: `The key begins with ${fingerprint(member.id)}` },
+        fingerprint(member.id),
+      ),
     ),
   );
 }

@@ -25,7 +25,9 @@ export function createEntry(app, entry) {
     {
       class: `entry ${voice(entry.from.id)}${entry.own ? " own" : ""}${offer ? " offer" : ""}`,
       role: offer ? "group" : null,
-      "aria-label": offer ? `${line(entry.text)}, offered by ${author}, ${time}` : `${author}, ${time}`,
+      "aria-label": offer
+        ? `${line(entry.text)}, offered by ${author}, ${time}`
+        : `${author}, ${time}`,
     },
     el(
       "p",
@@ -44,16 +46,21 @@ function createLine(entry) {
     "p",
     { class: "entry-line" },
     el("span", {}, line(entry.text)),
-    el("time", { class: "entry-line-time", dateTime: new Date(entry.time).toISOString() }, clock(entry.time)),
+    el(
+      "time",
+      { class: "entry-line-time", dateTime: new Date(entry.time).toISOString() },
+      clock(entry.time),
+    ),
   );
   return { entry, element, update: () => {} };
 }
 
 function createMessage(entry) {
   const held = el("p", { class: "entry-held", "aria-live": "off" });
-  const text = entry.known === false
-    ? [el("p", { class: "entry-unknown" }, "Something that this version of klatch cannot show.")]
-    : parse(entry.text).map(drawBlock);
+  const text =
+    entry.known === false
+      ? [el("p", { class: "entry-unknown" }, "Something that this version of klatch cannot show.")]
+      : parse(entry.text).map(drawBlock);
   const words = el("div", { class: "entry-text", dir: "auto" }, ...text);
   const body = el("div", { class: "entry-body" }, words, held);
   const long = entry.text.length > LONG_CHARS || entry.text.split("\n").length > LONG_LINES;
@@ -69,7 +76,12 @@ function fold(words) {
   words.classList.add("folded");
   const button = el(
     "button",
-    { class: "button small entry-unfold", type: "button", "aria-expanded": "false", on: { click: toggle } },
+    {
+      class: "button small entry-unfold",
+      type: "button",
+      "aria-expanded": "false",
+      on: { click: toggle },
+    },
     "Read on",
   );
   function toggle() {
@@ -81,7 +93,8 @@ function fold(words) {
 }
 
 function drawBlock(block) {
-  if (block.kind === "code") return el("pre", { tabIndex: 0, "aria-label": "Code" }, el("code", {}, block.text));
+  if (block.kind === "code")
+    return el("pre", { tabIndex: 0, "aria-label": "Code" }, el("code", {}, block.text));
   return el("p", {}, ...block.spans.map(drawSpan));
 }
 

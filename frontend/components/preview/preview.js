@@ -17,7 +17,11 @@ export function openPreview({ url, type }, file) {
   const stop = new AbortController();
   const said = el("p", { class: "preview-said", role: "status" }, "Fetching…");
   const view = viewOf(url, type, file, stop.signal, said);
-  const close = el("button", { class: "button small", type: "button", on: { click: () => dialog.close() } }, "Close");
+  const close = el(
+    "button",
+    { class: "button small", type: "button", on: { click: () => dialog.close() } },
+    "Close",
+  );
   const dialog = el(
     "dialog",
     { class: "dialog preview", "aria-label": `Preview of ${line(file.name)}` },
@@ -52,7 +56,14 @@ function viewOf(url, type, file, signal, said) {
   }
   if (type === "video" || type === "audio") {
     const on = { loadeddata: ready, error: failed };
-    return el(type, { src: url, controls: true, preload: "auto", "aria-label": line(file.name), on });
+    return el(type, {
+      src: url,
+      controls: true,
+      autoplay: true,
+      preload: "auto",
+      "aria-label": line(file.name),
+      on,
+    });
   }
   const text = el("pre", { tabIndex: 0, "aria-label": line(file.name) });
   if (type === "text") readText(url, file, signal, text).then(ready, failed);
@@ -61,7 +72,8 @@ function viewOf(url, type, file, signal, said) {
 }
 
 async function readText(url, file, signal, view) {
-  const headers = file.size > 0 ? { Range: `bytes=0-${Math.min(file.size, TEXT_MAX_BYTES) - 1}` } : {};
+  const headers =
+    file.size > 0 ? { Range: `bytes=0-${Math.min(file.size, TEXT_MAX_BYTES) - 1}` } : {};
   const answer = await fetch(url, { headers, signal });
   if (!answer.ok) throw new Error(answer.statusText);
   view.textContent = block(await answer.text());

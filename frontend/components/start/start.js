@@ -56,8 +56,13 @@ export function createStart(app, connection) {
       "section",
       { class: "start-way", "aria-label": "Join" },
       el("h2", { class: "heading" }, "Join a room"),
-      el("p", { class: "start-text" }, "Ask someone inside for its address; a line like ",
-        el("code", {}, "connect 192.168.1.5 51692"), " can be pasted whole."),
+      el(
+        "p",
+        { class: "start-text" },
+        "Ask someone inside for its address; a line like ",
+        el("code", {}, "connect 192.168.1.5 51692"),
+        " can be pasted whole.",
+      ),
       el("div", { class: "start-address" }, address.element, port.element),
       join,
     ),
@@ -87,7 +92,11 @@ export function createStart(app, connection) {
       { class: "start-foot" },
       connection,
       themeButton(),
-      el("button", { class: "button quiet small", type: "button", on: { click: app.quit } }, "Quit klatch"),
+      el(
+        "button",
+        { class: "button quiet small", type: "button", on: { click: app.quit } },
+        "Quit klatch",
+      ),
     ),
   );
 
@@ -182,7 +191,11 @@ function stain() {
   const ring =
     "M120 14a106 106 0 1 0 0.1 0zM123 23a96 96 0 1 1 -0.1 0z" +
     "M117 8a113 112 0 1 0 0.1 0zM117.6 9.4a111.4 110.8 0 1 1 -0.1 0z";
-  const drops = [[226, 52, 4], [236, 66, 2], [29, 205, 3]];
+  const drops = [
+    [226, 52, 4],
+    [236, 66, 2],
+    [29, 205, 3],
+  ];
   return svg(
     "svg",
     { class: "stain", viewBox: "0 0 250 250", "aria-hidden": "true" },

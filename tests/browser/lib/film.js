@@ -13,7 +13,9 @@ export async function film(browser, file, size) {
   const bytes = await page.evaluate(async () => {
     const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 90 });
     const paint = canvas.getContext("2d");
-    const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: "video/webm;codecs=vp8" });
+    const recorder = new MediaRecorder(canvas.captureStream(20), {
+      mimeType: "video/webm;codecs=vp8",
+    });
     const pieces = [];
     recorder.ondataavailable = ({ data }) => pieces.push(data);
     const stopped = new Promise((resolve) => (recorder.onstop = resolve));

@@ -6,12 +6,13 @@ import { mkdtemp, mkdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
-const ROOT = path.resolve(import.meta.dirname, "../../..");
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const BINARY = path.resolve(ROOT, process.env.KLATCH_BIN ?? "target/debug/klatch");
 
 /** How long anything may take before a test fails; nothing waits this long when all is well. */
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = Number(process.env.KLATCH_DEADLINE_MS ?? 30_000);
 
 /** A klatch process. */
 export class Klatch {
@@ -32,7 +33,12 @@ export class Klatch {
     this.downloads = path.join(folder, "downloads");
     this.process = spawn(BINARY, options, {
       cwd: this.downloads,
-      env: { ...process.env, HOME: folder, XDG_DATA_HOME: path.join(folder, "data"), NO_COLOR: "1" },
+      env: {
+        ...process.env,
+        HOME: folder,
+        XDG_DATA_HOME: path.join(folder, "data"),
+        NO_COLOR: "1",
+      },
       stdio: ["pipe", "pipe", "pipe"],
     });
     this.ended = once(this.process, "exit").then(([code]) => code);
@@ -63,7 +69,9 @@ export class Klatch {
    */
   wait(event, fits = () => true) {
     return this.#until(`${event} of ${this.name}`, () => {
-      const index = this.events.findIndex((found, at) => at >= this.#seen && found.event === event && fits(found));
+      const index = this.events.findIndex(
+        (found, at) => at >= this.#seen && found.event === event && fits(found),
+      );
       if (index < 0) return undefined;
       this.#seen = index + 1;
       return this.events[index];
@@ -163,12 +171,14 @@ export class World {
     return klatch;
   }
 
-  /** A peer with a page. */
+  /** A peer with a page; options given here replace the usual ones. */
   async browser(name, options = [], folder = undefined) {
-    const bridge = options.includes("--bridge") ? [] : ["--bridge", "127.0.0.1:0"];
-    const common = ["--ui", "browser", "--no-open", "--json", "--name", name, "--listen", "127.0.0.1:0"];
-    const data = options.includes("--data-dir") ? [] : ["--ephemeral"];
-    return this.start(name, [...common, ...bridge, ...data, ...options], folder);
+    const common = ["--ui", "browser", "--no-open", "--json", "--name", name];
+    const given = (option) => options.includes(option);
+    if (!given("--listen")) common.push("--listen", "127.0.0.1:0");
+    if (!given("--bridge")) common.push("--bridge", "127.0.0.1:0");
+    if (!given("--data-dir")) common.push("--ephemeral");
+    return this.start(name, [...common, ...options], folder);
   }
 
   /** A peer in a terminal. */

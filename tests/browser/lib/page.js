@@ -54,7 +54,9 @@ export class Tab {
     await tab.page.exposeFunction("reportTrouble", (text) => tab.troubles.push(text));
     await tab.page.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) =>
-        globalThis.reportTrouble(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`),
+        globalThis.reportTrouble(
+          `policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`,
+        ),
       );
     });
     return tab;
@@ -128,7 +130,9 @@ export class Tab {
 
   /** Waits until a status says this. */
   async hears(status, text) {
-    await this.status(status).filter({ hasText: new RegExp(`^${text}$`) }).waitFor();
+    await this.status(status)
+      .filter({ hasText: new RegExp(`^${text}$`) })
+      .waitFor();
   }
 
   async others(count) {

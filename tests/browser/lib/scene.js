@@ -50,5 +50,7 @@ async function keepPictures(name, tabs) {
   const folder = process.env.KLATCH_PICTURES;
   if (!folder) return;
   const file = name.replace(/\W+/g, "-");
-  await Promise.all(tabs.map((tab, i) => tab.page.screenshot({ path: `${folder}/${file}-${i}.png` })));
+  await Promise.all(
+    tabs.map((tab, i) => tab.page.screenshot({ path: `${folder}/${file}-${i}.png` })),
+  );
 }

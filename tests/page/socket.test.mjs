@@ -91,7 +91,10 @@ test("commands are answered by their line, with what came before the end", async
   sockets[0].say({ event: "command_done", line: first.line, command: "media" });
   assert.equal((await media)[0].url, "/files/x");
   await assert.rejects(refused, { code: "timeout", message: "no answer" });
-  assert.deepEqual(notices.map(({ event }) => event), ["session", "message"]);
+  assert.deepEqual(
+    notices.map(({ event }) => event),
+    ["session", "message"],
+  );
 });
 
 test("a lost connection fails what was asked, and is tried again ever more slowly", async () => {
@@ -140,7 +143,9 @@ test("after the end nothing is tried again, but a fresh address works", () => {
 function sharing() {
   const notices = [];
   const requests = [];
+  const clock = { ms: 0 };
   const shares = createSharing({
+    now: () => clock.ms,
     token: () => "t",
     dispatch: (notice) => notices.push(notice),
     request: () => {
@@ -153,17 +158,23 @@ function sharing() {
       return one;
     },
   });
-  return { shares, requests, notices };
+  return { shares, requests, notices, clock };
 }
 
 test("files go one after the other, and a failed one does not stop the rest", () => {
   const { shares, requests, notices } = sharing();
-  shares.add([{ name: "a b.txt", size: 3 }, { name: "c.txt", size: 4 }]);
+  shares.add([
+    { name: "a b.txt", size: 3 },
+    { name: "c.txt", size: 4 },
+  ]);
   assert.equal(requests.length, 1);
   assert.equal(requests[0].url, "/share?name=a%20b.txt");
   assert.equal(requests[0].headers.Authorization, "Bearer t");
   requests[0].upload.onprogress({ loaded: 2 });
-  Object.assign(requests[0], { status: 507, responseText: '{"code":"disk_full","text":"no space"}' });
+  Object.assign(requests[0], {
+    status: 507,
+    responseText: '{"code":"disk_full","text":"no space"}',
+  });
   requests[0].onload();
   assert.equal(requests[1].url, "/share?name=c.txt");
   Object.assign(requests[1], { status: 201, responseText: "{}" });
@@ -173,12 +184,34 @@ test("files go one after the other, and a failed one does not stop the rest", ()
   assert.equal(notices.filter(({ event }) => event === "page_share_gone").length, 2);
 });
 
+test("progress is told four times a second", () => {
+  const { shares, requests, notices, clock } = sharing();
+  shares.add([{ name: "a", size: 3000 }]);
+  for (clock.ms = 0; clock.ms < 1000; clock.ms += 10) {
+    requests[0].upload.onprogress({ loaded: clock.ms });
+  }
+  const sent = notices.filter(({ share }) => share?.sent > 0).map(({ share }) => share.sent);
+  assert.deepEqual(sent, [250, 500, 750]);
+});
+
 test("sharing is cancelled while it waits and while it goes", () => {
   const { shares, requests, notices } = sharing();
-  shares.add([{ name: "a", size: 3 }, { name: "b", size: 4 }, { name: "c", size: 5 }]);
-  const keys = notices.filter(({ share }) => share?.phase === "waiting").map(({ share }) => share.key);
+  shares.add([
+    { name: "a", size: 3 },
+    { name: "b", size: 4 },
+    { name: "c", size: 5 },
+  ]);
+  const keys = notices
+    .filter(({ share }) => share?.phase === "waiting")
+    .map(({ share }) => share.key);
   shares.cancel(keys[1]);
   shares.cancel(keys[0]);
-  assert.deepEqual(requests.map(({ file }) => file.name), ["a", "c"]);
-  assert.equal(notices.some(({ event }) => event === "page_alert"), false);
+  assert.deepEqual(
+    requests.map(({ file }) => file.name),
+    ["a", "c"],
+  );
+  assert.equal(
+    notices.some(({ event }) => event === "page_alert"),
+    false,
+  );
 });

@@ -52,11 +52,17 @@ test("what the reducer does not know changes nothing", () => {
 });
 
 test("a snapshot puts the page into the room", () => {
-  const members = [{ ...ANA, own: true, address: "" }, { ...BEN, own: false, address: "10.0.0.2:51692" }];
+  const members = [
+    { ...ANA, own: true, address: "" },
+    { ...BEN, own: false, address: "10.0.0.2:51692" },
+  ];
   const state = inRoom([], { members, messages: [message(1), offer(2)], earlier: 7 });
   assert.equal(state.connection, "connected");
   assert.equal(state.self.name, "ana");
-  assert.deepEqual(state.members.map(({ name }) => name), ["ben"]);
+  assert.deepEqual(
+    state.members.map(({ name }) => name),
+    ["ben"],
+  );
   assert.deepEqual(texts(state), ["text 1", "photo.jpg"]);
   assert.equal(state.earlier, 7);
   assert.deepEqual(state.lastAddress, { host: "10.0.0.2", port: 51692 });
@@ -70,7 +76,10 @@ test("the start is shown to whoever is alone, silent and has not chosen", () => 
   assert.ok(!atStart(inRoom([], { room: { id: "r1", locked: false, settled: true } })));
   const joined = { event: "joined", room: "r2", members: [member(BEN)], locked: false, at: 1 };
   assert.ok(!atStart(reduce(alone, joined)));
-  const left = after([joined, { event: "left", room: "r2" }, snapshot({ room: { id: "r3" } })], alone);
+  const left = after(
+    [joined, { event: "left", room: "r2" }, snapshot({ room: { id: "r3" } })],
+    alone,
+  );
   assert.ok(atStart(left));
 });
 
@@ -108,9 +117,22 @@ test("after a reconnection what overlaps is joined, and what does not is left to
   assert.equal(apart.earlier, 8);
 });
 
+test("where klatch ends, the conversation stays in sight until it is back", () => {
+  const state = inRoom([
+    message(1),
+    { event: "left", room: "r1" },
+    { event: "stopped", exit_code: 0 },
+  ]);
+  assert.deepEqual(texts(state), ["text 1"]);
+  assert.ok(!atStart(state));
+});
+
 test("a restart of klatch empties the room, says so, and keeps the last address", () => {
   const before = inRoom([message(1), { event: "member_joined", member: member(BEN), at: 1 }]);
-  const state = after([{ event: "session", run: "2", token: "t" }, snapshot({ room: { id: "r9" } })], before);
+  const state = after(
+    [{ event: "session", run: "2", token: "t" }, snapshot({ room: { id: "r9" } })],
+    before,
+  );
   assert.ok(state.restarted);
   assert.ok(atStart(state));
   assert.deepEqual(state.entries, []);
@@ -125,13 +147,19 @@ test("held by: on the way, complete, and after a reload", () => {
   const held = [{ id: "m2", held_by: 1, present: 2 }];
   const messages = [message(1, ANA), message(2, ANA), message(3, BEN)];
   const again = inRoom([], { members, messages, held });
-  assert.deepEqual(again.entries.map(({ heldBy }) => heldBy), [2, 1, undefined]);
+  assert.deepEqual(
+    again.entries.map(({ heldBy }) => heldBy),
+    [2, 1, undefined],
+  );
 });
 
 test("a file from offer to place", () => {
   const id = PHOTO.id;
   let state = inRoom([offer(1), offer(2, EVE)]);
-  assert.deepEqual(state.files[id].from.map(({ name }) => name), ["ben", "eve"]);
+  assert.deepEqual(
+    state.files[id].from.map(({ name }) => name),
+    ["ben", "eve"],
+  );
   assert.equal(state.files[id].phase, "offered");
   state = after(
     [
@@ -145,7 +173,12 @@ test("a file from offer to place", () => {
   assert.deepEqual([phase, bytesDone, rate, sources, hosts], ["fetching", 400, 100, 2, 3]);
   const cancelled = { event: "download_failed", file: PHOTO, code: "cancelled", text: "cancelled" };
   assert.equal(reduce(state, cancelled).files[id].failure, null);
-  const failed = reduce(state, { event: "download_failed", file: PHOTO, code: "no_host", text: "gone" });
+  const failed = reduce(state, {
+    event: "download_failed",
+    file: PHOTO,
+    code: "no_host",
+    text: "gone",
+  });
   assert.deepEqual(failed.files[id].failure, { code: "no_host", text: "gone" });
   const done = { event: "download_finished", file: PHOTO, path: "/d/photo.jpg" };
   state = reduce(state, done);
@@ -153,16 +186,47 @@ test("a file from offer to place", () => {
   assert.equal(state.files[id].path, "/d/photo.jpg");
 });
 
+test("a file knows how many fetch it from here", () => {
+  const row = {
+    file: PHOTO,
+    download: false,
+    bytes_done: 1,
+    bytes_per_second: 1,
+    hosts: 0,
+    to: EVE,
+  };
+  const state = inRoom([offer(1, ANA), { event: "transfers", list: [row, { ...row, to: BEN }] }]);
+  assert.equal(state.files[PHOTO.id].takers, 2);
+  const open = reduce(state, {
+    event: "transfers",
+    list: [row, { ...row, to: BEN, bytes_done: 9 }],
+  });
+  assert.equal(open.files[PHOTO.id].takers, 1);
+  const quiet = reduce(open, { event: "transfers", list: [] });
+  assert.equal(quiet.files[PHOTO.id].takers, 0);
+  assert.equal(reduce(quiet, { event: "transfers", list: [] }).files, quiet.files);
+});
+
 test("a withdrawn offer leaves the file to those who still offer it", () => {
   let state = inRoom([offer(1), offer(2, EVE)]);
   state = reduce(state, { ...offer(3), event: "file_withdrawn" });
-  assert.deepEqual(state.files[PHOTO.id].from.map(({ name }) => name), ["eve"]);
+  assert.deepEqual(
+    state.files[PHOTO.id].from.map(({ name }) => name),
+    ["eve"],
+  );
   assert.equal(texts(state).at(-1), "ben withdrew photo.jpg");
 });
 
 test("files of a snapshot know what is here, what is coming, and where it lies", () => {
   const row = { file: PHOTO, from: [BEN], hosts: 2, own: false, held: false, fetching: true };
-  const transfer = { file: PHOTO, download: true, bytes_done: 5, bytes_per_second: 2, hosts: 1, to: null };
+  const transfer = {
+    file: PHOTO,
+    download: true,
+    bytes_done: 5,
+    bytes_per_second: 2,
+    hosts: 1,
+    to: null,
+  };
   const coming = inRoom([], { files: [row], transfers: [transfer] });
   assert.equal(coming.files[PHOTO.id].phase, "fetching");
   assert.equal(coming.files[PHOTO.id].bytesDone, 5);
@@ -172,9 +236,12 @@ test("files of a snapshot know what is here, what is coming, and where it lies",
   assert.equal(here.files[PHOTO.id].path, "/d/p");
 });
 
-test("what comes while nobody looks is counted, and the line stays until they look away again", () => {
+test("what comes while nobody looks is counted; its line stays until they look away again", () => {
   const away = reduce(inRoom([message(1)]), { event: "page_attention", attentive: false });
-  const some = after([message(2), message(3, ANA), message(4, BEN, { history: true }), message(5)], away);
+  const some = after(
+    [message(2), message(3, ANA), message(4, BEN, { history: true }), message(5)],
+    away,
+  );
   assert.deepEqual(some.unread, { count: 2, after: "m1" });
   const back = reduce(some, { event: "page_attention", attentive: true });
   assert.deepEqual(back.unread, { count: 0, after: "m1" });
@@ -197,9 +264,17 @@ test("members come, change their names and go", () => {
     { event: "name_changed", member: member({ ...BEN, name: "benno" }), before: "ben", at: 1 },
     { event: "member_left", member: member(EVE), at: 1 },
   ]);
-  assert.deepEqual(state.members.map(({ name }) => name), ["benno"]);
+  assert.deepEqual(
+    state.members.map(({ name }) => name),
+    ["benno"],
+  );
   assert.deepEqual(texts(state), ["ben joined", "eve joined", "ben is benno now", "eve left"]);
-  state = reduce(state, { event: "name_changed", member: member({ ...ANA, name: "anna" }), before: "ana", at: 1 });
+  state = reduce(state, {
+    event: "name_changed",
+    member: member({ ...ANA, name: "anna" }),
+    before: "ana",
+    at: 1,
+  });
   assert.equal(state.self.name, "anna");
 });
 

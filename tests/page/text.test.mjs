@@ -7,7 +7,10 @@ import * as format from "../../frontend/lib/format.js";
 import { block, line, parse, spans } from "../../frontend/lib/text.js";
 import * as range from "../../frontend/lib/window.js";
 
-const links = (text) => spans(text).filter(({ kind }) => kind === "link").map(({ text: shown }) => shown);
+const links = (text) =>
+  spans(text)
+    .filter(({ kind }) => kind === "link")
+    .map(({ text: shown }) => shown);
 
 test("nothing hides or reorders text", () => {
   assert.equal(line("a\u202egpj.exe"), "a\\u{202e}gpj.exe");
@@ -54,7 +57,10 @@ test("fences are code, and an open one is text", () => {
 });
 
 test("addresses are read as people paste them", () => {
-  assert.deepEqual(splitAddress(" connect 192.168.1.5 51700 "), { host: "192.168.1.5", port: "51700" });
+  assert.deepEqual(splitAddress(" connect 192.168.1.5 51700 "), {
+    host: "192.168.1.5",
+    port: "51700",
+  });
   assert.deepEqual(splitAddress("192.168.1.5:51692"), { host: "192.168.1.5", port: "51692" });
   assert.deepEqual(splitAddress("[::1]:51692"), { host: "::1", port: "51692" });
   assert.deepEqual(splitAddress("fe80::1"), { host: "fe80::1", port: null });
@@ -116,9 +122,15 @@ test("the window moves, stays small, and never loses its place", () => {
   for (let i = 0; i < 200; i += 1) shown = range.newer(shown, 5000);
   assert.equal(shown.end, 5000);
   for (let length = 0; length < 1000; length += 1) {
-    shown = range.moved(shown, length, true, 0);
+    shown = range.moved(shown, length, true, shown.start);
     assert.equal(shown.end, length);
     assert.ok(shown.end - shown.start <= range.MOST);
   }
+  // The old half of the log was dropped: what was at the top stands further up, or nowhere.
+  assert.deepEqual(range.moved({ start: 4880, end: 5000 }, 3001, true, 2880), {
+    start: 2880,
+    end: 3001,
+  });
+  assert.deepEqual(range.moved({ start: 4880, end: 5000 }, 3001, true, -1), range.newest(3001));
   assert.deepEqual(range.moved({ start: 10, end: 130 }, 500, false, 60), { start: 60, end: 240 });
 });
