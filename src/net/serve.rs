@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSliceMut;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -33,6 +33,7 @@ const SPARED_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Sources {
     by_file: Mutex<BTreeMap<FileId, Arc<Served>>>,
+    came: Condvar,
 }
 
 impl Sources {
@@ -46,14 +47,30 @@ impl Sources {
         self.lock().get(file).cloned()
     }
 
+    /// The source of a file; waits for one for at most `patience`.
+    #[must_use]
+    pub fn wait_for(&self, file: &FileId, patience: Duration) -> Option<Arc<Served>> {
+        let lacking = |sources: &mut BTreeMap<_, _>| !sources.contains_key(file);
+        let waited = self.came.wait_timeout_while(self.lock(), patience, lacking);
+        waited.unwrap_or_else(PoisonError::into_inner).0.get(file).cloned()
+    }
+
+    /// Everything that is served.
+    #[must_use]
+    pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
+        self.lock().iter().map(|(file, source)| (*file, Arc::clone(source))).collect()
+    }
+
     /// Serves a file from here on, in place of an earlier source of it.
     pub fn insert(&self, file: FileId, source: Arc<Served>) {
         self.lock().insert(file, source);
+        self.came.notify_all();
     }
 
     /// Serves a file unless there is a source of it already.
     pub fn insert_if_absent(&self, file: FileId, source: Arc<Served>) {
         self.lock().entry(file).or_insert(source);
+        self.came.notify_all();
     }
 
     /// Stops serving a file.

@@ -10,12 +10,13 @@ use crossbeam_channel::Receiver;
 
 use super::failures::Failures;
 use super::output::Output;
+use super::pages::Pages;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
 use crate::router::command::Command;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
-use crate::ui::command::{Input, help_lines, parse, read_password};
+use crate::ui::command::{Input, LocalCommand, help_lines, parse, read_password};
 use crate::ui::line_reader::{Line, LineReader};
 use crate::ui::terminal::{password_from_file, password_from_lines, password_from_terminal};
 
@@ -49,6 +50,8 @@ pub(super) struct Stdin<R> {
     pub(super) output: Arc<Output>,
     /// Notes failed commands.
     pub(super) failures: Arc<Failures>,
+    /// The browser's side.
+    pub(super) pages: Arc<Pages>,
 }
 
 /// How stdin ended.
@@ -95,6 +98,10 @@ impl<R: BufRead> Stdin<R> {
                     }
                     Ok(())
                 }
+                Ok(Input::Local(LocalCommand::Browser)) => {
+                    self.print_page(number);
+                    Ok(())
+                }
                 Ok(Input::Local(local)) => {
                     self.failures.say(&self.output, number, Some(local.word()), local.failure());
                     Ok(())
@@ -110,6 +117,32 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
+    /// In browser mode: prints the page's address, and opens the browser at another.
+    pub(super) fn show_page(&self) {
+        if !self.pages.is_started() {
+            return;
+        }
+        if let Ok(url) = self.pages.address() {
+            // `started` is the first notice of all.
+            self.output.print_after(1, &Notice::Bridge { url });
+        }
+        if let Err(failure) = self.pages.open_browser() {
+            self.output.print(&Notice::Remark { text: failure.text });
+        }
+    }
+
+    /// The command `browser`.
+    fn print_page(&self, line: u64) {
+        let command = LocalCommand::Browser.word();
+        match self.pages.address() {
+            Ok(url) => {
+                self.output.print(&Notice::Bridge { url });
+                self.output.print(&Notice::CommandDone { line, command });
+            }
+            Err(failure) => self.failures.say(&self.output, line, Some(command), failure),
+        }
+    }
+
     /// Gives a command and, unless a person goes on typing, waits until it ends.
     fn give(&mut self, line: u64, command: Command, go_on: bool) -> Result<(), Stopped> {
         self.awaited.store(if go_on { NOBODY } else { line }, Ordering::SeqCst);
@@ -120,6 +153,7 @@ impl<R: BufRead> Stdin<R> {
         loop {
             match self.answers.recv().map_err(|_| Stopped)? {
                 Answer::Reply { .. } => return Ok(()),
+                Answer::Told { .. } | Answer::Overview { .. } => {}
                 Answer::AskPassword { line: of, address, again, after } => {
                     let password = self.ask(of, address, again, after);
                     self.handle.password(self.face, of, password)?;
@@ -139,7 +173,7 @@ impl<R: BufRead> Stdin<R> {
             if again {
                 return None;
             }
-            self.output.print_after(after, &Notice::PasswordRequired { address });
+            self.output.print_after(after, &Notice::PasswordRequired { address, line: None });
             self.number += 1;
             let password = password_from_lines(&mut self.lines);
             return self.heard(line, password);

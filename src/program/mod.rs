@@ -4,6 +4,7 @@ pub mod data_dir;
 mod failures;
 mod input;
 mod output;
+mod pages;
 mod signals;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use time::UtcOffset;
 
+use crate::bridge::Door;
 use crate::config::{ListenAt, Options, Settings, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
@@ -29,6 +31,7 @@ use crate::ui::terminal::ask_ui;
 use failures::Failures;
 use input::{Ended, NOBODY, Stdin};
 use output::Output;
+use pages::Pages;
 
 /// Exit code of wrong usage.
 const WRONG_USAGE: u8 = 2;
@@ -84,29 +87,34 @@ fn start(options: Options, output: &Arc<Output>) -> Result<u8, (u8, Failure)> {
     for address in &settings.connect {
         first.push(connect_argument(address).map_err(usage)?);
     }
-    if choose_ui(&settings).map_err(usage)? == UiChoice::Browser {
-        let text = "this version has no browser face yet: start it with --ui terminal";
-        return Err((WRONG_USAGE, Failure::new(Code::Usage, text)));
-    }
+    let ui = choose_ui(&settings).map_err(usage)?;
     let could_not = |failure| (COULD_NOT_START, failure);
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
+    // Before the node: who cannot have the page that was asked for has met nobody yet.
+    let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
+    let door = door.map_err(could_not)?;
     let limits = Limits {
         peers: settings.max_peers,
         up_bytes_per_s: settings.limit_up,
         down_bytes_per_s: settings.limit_down,
         ..Limits::default()
     };
+    let secret = held.page_secret().map_err(could_not)?;
     let node = Node::start(NodeConfig {
         name: settings.name.clone(),
         identity: held.identity.clone(),
         temporary: held.temporary.is_some(),
-        limits,
+        limits: limits.clone(),
         listen: listen(&settings.listen),
         downloads: settings.downloads.clone(),
         virtual_interfaces: settings.verbose,
     })
     .map_err(could_not)?;
-    Ok(attend(node, &settings, output, first))
+    let pages = Arc::new(Pages::new(node.access(), &settings, secret, limits));
+    if let Some(door) = door {
+        pages.start(door).map_err(could_not)?;
+    }
+    Ok(attend(node, &settings, output, (first, pages)))
 }
 
 fn choose_ui(settings: &Settings) -> Result<UiChoice, Failure> {
@@ -126,7 +134,12 @@ fn listen(at: &ListenAt) -> Listen {
 }
 
 /// Serves the terminal until the node has ended; gives the exit code.
-fn attend(node: Node, settings: &Settings, output: &Arc<Output>, first: Vec<Command>) -> u8 {
+fn attend(
+    node: Node,
+    settings: &Settings,
+    output: &Arc<Output>,
+    (first, pages): (Vec<Command>, Arc<Pages>),
+) -> u8 {
     let failures = Arc::new(Failures::default());
     let face = node.handle().face();
     let reader = node.feed().reader();
@@ -157,9 +170,11 @@ fn attend(node: Node, settings: &Settings, output: &Arc<Output>, first: Vec<Comm
         feed: node.feed().clone(),
         output: Arc::clone(output),
         failures: Arc::clone(&failures),
+        pages: Arc::clone(&pages),
     };
     let reading = {
-        let (handle, stay) = (node.handle().clone(), settings.stay);
+        let (handle, stay) =
+            (node.handle().clone(), settings.stay || pages.is_started() && !stdin.interactive);
         thread::spawn_exempt("stdin", move || read_commands(stdin, first, &handle, stay))
     };
     let signals = signals::watch(quit.clone());
@@ -185,6 +200,7 @@ fn attend(node: Node, settings: &Settings, output: &Arc<Output>, first: Vec<Comm
         }
     }
     let node_code = node.wait_stopped();
+    pages.stop();
     // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
     // that print, and must not hold up the end.
     let _ = end.send(node_code);
@@ -198,6 +214,7 @@ fn read_commands<R: io::BufRead>(
     stay: bool,
 ) {
     let (face, interactive) = (stdin.face, stdin.interactive);
+    stdin.show_page();
     if stdin.run(first) == Ended::Node || stay {
         return;
     }
@@ -227,7 +244,12 @@ fn answer_commands(
                 (Ok(()), _) => {}
             }
         }
-        let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer;
+        if let Answer::Told { notice, after, .. } = &answer {
+            output.print_after(*after, notice);
+        }
+        let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer else {
+            continue;
+        };
         if *line == awaited.load(Ordering::SeqCst) {
             // If stdin has ended, nobody waits.
             let _ = turns.send(answer);

@@ -12,7 +12,7 @@ use super::bitmap::Bitmap;
 use super::command::Command;
 use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
 use super::message::{Hello, Message, Refusal};
-use super::notice::{Failure, Notice};
+use super::notice::{Failure, Notice, Overview};
 use super::swarm::picker::Want;
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::room_key::RoomKey;
@@ -62,6 +62,11 @@ pub enum Event {
         line: u64,
         /// The answer.
         password: Option<Password>,
+    },
+    /// A face begins, or begins anew: answered by [`Effect::Overview`].
+    OverviewWanted {
+        /// The face.
+        face: FaceId,
     },
     /// [`Effect::PrepareLock`] is done.
     LockPrepared {
@@ -226,6 +231,15 @@ pub enum Event {
         /// The chunk.
         chunk: u32,
     },
+    /// Somebody waits for these chunks of a download, as a player does: they come first.
+    ChunkUrgent {
+        /// The file.
+        file: FileId,
+        /// The first of them.
+        first: u32,
+        /// The last of them.
+        last: u32,
+    },
     /// A part of a chunk came; told now and then while a chunk takes long.
     ChunkCame {
         /// The file.
@@ -373,6 +387,22 @@ pub enum Effect {
     },
     /// Tell all faces.
     Notify(Notice),
+    /// Tell one face what it asked for.
+    Tell {
+        /// The face.
+        face: FaceId,
+        /// The line of the command that asked.
+        line: u64,
+        /// What.
+        notice: Notice,
+    },
+    /// Tell one face how things stand.
+    Overview {
+        /// The face.
+        face: FaceId,
+        /// How.
+        overview: Box<Overview>,
+    },
     /// Answer a command; on success with its lists before this.
     Reply {
         /// The face.
@@ -393,6 +423,20 @@ pub enum Effect {
         job: u64,
         /// Candidates.
         paths: Vec<String>,
+    },
+    /// Hash a copy that a page made of a file on its person's disk.
+    HashCopy {
+        /// Number of the job.
+        job: u64,
+        /// Where the copy lies.
+        path: PathBuf,
+        /// The name to offer it under.
+        name: String,
+    },
+    /// The offer was taken back by its author: a copy that was made for it goes with it.
+    DiscardCopy {
+        /// The file.
+        file: FileId,
     },
     /// Stop hashing.
     CancelHash {

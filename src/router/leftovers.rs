@@ -26,7 +26,9 @@ impl Router {
                 Ok(())
             }
             None => match self.find_file(wanted, true) {
-                Ok(offered) => self.withdraw(offered.file),
+                Ok(offered) => {
+                    self.withdraw(offered.file).map(|()| self.discard_copy(offered.file))
+                }
                 Err(failure) if failure.code == Code::NoSuchOffer => {
                     return self.cancel_leftover(face, line, wanted);
                 }

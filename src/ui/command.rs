@@ -32,7 +32,8 @@ pub enum Input {
     Local(LocalCommand),
 }
 
-/// Words that are reserved already; this version answers with [`LocalCommand::failure`].
+/// What a face does by itself. But for `browser` they are reserved words: this version answers
+/// with [`LocalCommand::failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalCommand {
     /// Print a fresh address of the page.
@@ -145,7 +146,7 @@ commands! {
     "verify <nick>", "compare short words with a member (not in this version yet)",
     "verify" => |_| Ok(Input::Local(LocalCommand::Verify));
 
-    "browser", "print a fresh address of the page (not in this version yet)",
+    "browser", "print a fresh address of this room's page, good once",
     "browser" => |_| Ok(Input::Local(LocalCommand::Browser));
 
     "leave", "into a fresh room, alone",

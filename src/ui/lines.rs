@@ -120,6 +120,7 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
     let one = match notice {
         Notice::Started { who, temporary } => return started(who, *temporary),
         Notice::Listening { addresses } => return listening(addresses, style),
+        Notice::Bridge { url } => format!("your room as a page: {}", safe(url)),
         Notice::Members { list } => return member_rows(list),
         Notice::Files { list } => return file_rows(list),
         Notice::Transfers { list } => return transfer_rows(list),
@@ -151,10 +152,10 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
             let lost = if *overruled { ", at the same time as your change" } else { "" };
             format!("{name} opened the room{lost}: no password is needed")
         }
-        Notice::PasswordRequired { address } if address.is_empty() => {
+        Notice::PasswordRequired { address, .. } if address.is_empty() => {
             "which password shall the room have? (8 characters or more)".into()
         }
-        Notice::PasswordRequired { address } => {
+        Notice::PasswordRequired { address, .. } => {
             format!("the room at {} is locked: what is its password?", safe(address))
         }
         Notice::Remark { text } => safe(text),

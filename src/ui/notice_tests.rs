@@ -23,6 +23,7 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
 const EVENTS: &[(&str, &str)] = &[
     ("started", "version schema id name temporary"),
     ("listening", "addresses"),
+    ("bridge", "url"),
     ("joined", "room members locked"),
     ("left", "room"),
     ("member_joined", "member"),
@@ -31,8 +32,8 @@ const EVENTS: &[(&str, &str)] = &[
     ("message", "id from text time own history order"),
     ("held", "id held_by present"),
     ("hash_progress", "path bytes_done size"),
-    ("file_offered", "file from time own history"),
-    ("file_withdrawn", "file from time own history"),
+    ("file_offered", "file from time own history order"),
+    ("file_withdrawn", "file from time own history order"),
     ("download_started", "file"),
     ("download_progress", "file bytes_done bytes_per_second hosts"),
     ("download_finished", "file path bytes_fetched seconds hosts"),
@@ -76,7 +77,14 @@ fn message(name: &str, text: &str) -> Notice {
 
 fn offer(from: &str, name: &str) -> Notice {
     let (file, from) = (file(name), who(from));
-    Notice::FileOffered { file, from, time_ms: AFTERNOON_MS, own: false, history: false }
+    Notice::FileOffered {
+        file,
+        from,
+        time_ms: AFTERNOON_MS,
+        own: false,
+        history: false,
+        order: String::new(),
+    }
 }
 
 /// One notice of every kind, in the order of the contract, with `text` in every field for text.
@@ -93,10 +101,13 @@ fn all(text: &str) -> Vec<Notice> {
         to: Some(who(text)),
         waiting: false,
     };
-    let files = FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false };
+    let (held, fetching) = (false, false);
+    let files =
+        FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false, held, fetching };
     vec![
         Notice::Started { who: who(text), temporary: true },
         Notice::Listening { addresses: vec![text.into(), "[::1]:51692".into()] },
+        Notice::Bridge { url: text.into() },
         Notice::Joined { room, members: vec![member(text, text)], locked: true },
         Notice::Left { room },
         Notice::MemberJoined { member: member(text, text) },
@@ -106,7 +117,14 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::Held { id, held_by: 4, present: 5 },
         Notice::HashProgress { path: text.into(), bytes_done: 5, size: 10 },
         offer(text, text),
-        Notice::FileWithdrawn { file: file(text), from: who(text), time_ms, own, history },
+        Notice::FileWithdrawn {
+            file: file(text),
+            from: who(text),
+            time_ms,
+            own,
+            history,
+            order: String::new(),
+        },
         Notice::DownloadStarted { file: file(text) },
         Notice::DownloadProgress {
             file: file(text),
@@ -124,7 +142,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::DownloadFailed { file: file(text), failure: failure.clone() },
         Notice::RoomLocked { by: who(text), own: false, overruled: false },
         Notice::RoomUnlocked { by: who(text), own: false, overruled: false },
-        Notice::PasswordRequired { address: text.into() },
+        Notice::PasswordRequired { address: text.into(), line: None },
         Notice::Members { list: vec![member(text, text), member("bob", "")] },
         Notice::Files { list: vec![files] },
         Notice::Transfers { list: vec![row] },

@@ -106,12 +106,21 @@ pub(super) struct Swarm {
 }
 
 impl Swarm {
+    /// Whether a file is being fetched.
+    pub(super) fn is_fetching(&self, file: &FileId) -> bool {
+        self.downloads.contains_key(file)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.downloads.is_empty()
     }
 
     /// The download that a person means; `None` if there is none or more than one.
     pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
+        let id = FileId::from_hex(wanted).ok();
+        if let Some(id) = id.filter(|id| self.downloads.contains_key(id)) {
+            return Some(id);
+        }
         let mut named = self.downloads.iter().filter(|(_, download)| download.name == wanted);
         let by_name = named.next();
         if named.next().is_some() {
@@ -359,6 +368,11 @@ impl Router {
         }
     }
 
+    /// Somebody waits for these chunks: they are fetched before any other.
+    pub(super) fn chunk_urgent(&mut self, file: FileId, first: u32, last: u32) {
+        self.swarm.choice.prefer(&file, first..last.saturating_add(1));
+    }
+
     fn tell_progress(&mut self, file: FileId) {
         let now = self.now;
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
@@ -478,6 +492,11 @@ impl Router {
     }
 
     pub(super) fn transfers_notice(&self) -> Notice {
+        Notice::Transfers { list: self.transfer_rows() }
+    }
+
+    /// What is moving, downloads first.
+    pub(super) fn transfer_rows(&self) -> Vec<TransferLine> {
         let mut list: Vec<TransferLine> = self
             .swarm
             .downloads
@@ -506,7 +525,7 @@ impl Router {
                 });
             }
         }
-        Notice::Transfers { list }
+        list
     }
 
     pub(super) fn swarm_timers(&mut self) {
