@@ -12,6 +12,7 @@ use etcetera::base_strategy::BaseStrategy;
 
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{NAME_MAX_CHARS, check_name, is_control, is_format};
+use crate::ui::rate::parse_rate;
 
 /// Where peers reach a klatch unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
@@ -85,6 +86,14 @@ pub struct Options {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_peers: u16,
 
+    /// Send at most so many bytes of files in a second, e.g. 5MB/s
+    #[arg(long, value_name = "RATE", value_parser = rate_value)]
+    pub limit_up: Option<Rate>,
+
+    /// Fetch at most so many bytes of files in a second
+    #[arg(long, value_name = "RATE", value_parser = rate_value)]
+    pub limit_down: Option<Rate>,
+
     /// Print one JSON event per line on stdout, and nothing else there
     #[arg(long)]
     pub json: bool,
@@ -137,6 +146,10 @@ pub struct Settings {
     pub data_dir: Option<DataDir>,
     /// Links at most.
     pub max_peers: usize,
+    /// Bytes of files sent in a second at most.
+    pub limit_up: Option<u64>,
+    /// Bytes of files fetched in a second at most.
+    pub limit_down: Option<u64>,
     /// Events for programs on stdout.
     pub json: bool,
     /// Open the browser by ourselves.
@@ -205,6 +218,8 @@ impl Options {
             share_dir,
             data_dir,
             max_peers: usize::from(self.max_peers),
+            limit_up: self.limit_up.and_then(|Rate(rate)| rate),
+            limit_down: self.limit_down.and_then(|Rate(rate)| rate),
             json: self.json,
             open_browser: !self.no_open,
             stay: self.stay,
@@ -245,6 +260,14 @@ fn name_from_login(login: Option<OsString>) -> String {
     let kept = kept.chars().filter(|&c| !(c == ':' || is_control(c) || is_format(c)));
     let kept: String = kept.skip_while(|c| "*/ ".contains(*c)).take(NAME_MAX_CHARS).collect();
     check_name(&kept).unwrap_or_else(|_| "guest".into())
+}
+
+/// Bytes per second, or no limit: what `--limit-up` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub Option<u64>);
+
+fn rate_value(text: &str) -> Result<Rate, String> {
+    parse_rate(text).map(Rate)
 }
 
 fn name_value(text: &str) -> Result<String, String> {

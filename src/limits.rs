@@ -115,6 +115,12 @@ pub struct Limits {
     pub hosted_files_per_member: usize,
     /// Downloads at once.
     pub downloads: usize,
+    /// Bytes of files sent per second at most, at the start of the program; `None`: no limit.
+    pub up_bytes_per_s: Option<u64>,
+    /// The same for what is fetched.
+    pub down_bytes_per_s: Option<u64>,
+    /// At the end of a script, those who can fetch a file from here only have so long to do so.
+    pub last_host_ms: u64,
     /// A download that a script waits for fails after so long without any host, or any room.
     pub no_host_ms: u64,
     /// A disk that is full or broken is tried again so often.
@@ -227,6 +233,9 @@ impl Default for Limits {
             file_bytes: 1 << 41,
             hosted_files_per_member: 4_096,
             downloads: 256,
+            up_bytes_per_s: None,
+            down_bytes_per_s: None,
+            last_host_ms: 60_000,
             no_host_ms: 60_000,
             bridge_conns: 64,
             bridge_tabs: 8,

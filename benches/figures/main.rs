@@ -6,11 +6,14 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bad_hosts;
 mod chat;
 mod far;
 mod files;
 #[path = "../floor/mod.rs"]
 mod floor;
+mod kills;
+mod liar;
 mod links;
 mod messages;
 mod netns;
@@ -50,8 +53,13 @@ const FIGURES: &[Figure] = &[
     ("hosts4", swarm::four_hosts),
     ("far", far::far),
     ("chat", chat::chat),
+    ("crawling", bad_hosts::crawling),
+    ("lying", bad_hosts::lying),
     ("memory", |_, report| transfer::memory(report)),
 ];
+
+/// Measured only when named: they take long.
+const LONG: &[Figure] = &[("kills", kills::kills)];
 
 /// What the command line says.
 struct Options {
@@ -78,8 +86,10 @@ fn main() -> Result<()> {
     let options = options(&mut args)?;
     let mut report = Report::begin();
     let mut failed = Vec::new();
-    for (name, measure) in FIGURES {
-        if options.names.is_empty() || options.names.iter().any(|wanted| wanted == name) {
+    for (name, measure) in FIGURES.iter().chain(LONG) {
+        let named = options.names.iter().any(|wanted| wanted == name);
+        let usual = FIGURES.iter().any(|(figure, _)| figure == name);
+        if named || (options.names.is_empty() && usual) {
             eprintln!("measuring {name} ...");
             if let Err(error) = measure(&options, &mut report) {
                 eprintln!("  {name} could not be measured: {error:#}");
@@ -96,9 +106,10 @@ fn options(args: &mut Vec<String>) -> Result<Options> {
     let rounds = take_number(args, "--rounds")?.map(|rounds| rounds as usize);
     let peers = take(args, "--peers")?.map(PathBuf::from);
     let peers = peers.or_else(|| std::env::var_os("PERF_DIR").map(PathBuf::from));
-    let known = |name: &&String| FIGURES.iter().all(|(figure, _)| figure != name);
-    if let Some(unknown) = args.iter().find(known) {
-        let names: Vec<_> = FIGURES.iter().map(|(name, _)| *name).collect();
+    let all = || FIGURES.iter().chain(LONG);
+    let unknown = |name: &&String| all().all(|(figure, _)| figure != name);
+    if let Some(unknown) = args.iter().find(unknown) {
+        let names: Vec<_> = all().map(|(name, _)| *name).collect();
         bail!("there is no figure {unknown:?}; there are {}", names.join(", "));
     }
     Ok(Options { names: std::mem::take(args), size_mib, rounds, peers })

@@ -1,16 +1,17 @@
 //! klatch as a program: started, told commands, listened to, and weighed.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// Nothing here takes so long, unless something is wrong.
-const SOON: Duration = Duration::from_secs(120);
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 /// Events that may wait to be read.
 const EVENTS: usize = 4_096;
 
@@ -32,15 +33,13 @@ impl Program {
     /// The same, listening at another place, with what stands before it, such as `nsenter …`.
     pub(crate) fn start_within(wrapper: &[&str], listen: &str, options: &[&str]) -> Result<Self> {
         let began = Instant::now();
-        let built = || env!("CARGO_BIN_EXE_klatch").into();
-        let program = std::env::var_os("KLATCH_BIN").unwrap_or_else(built);
         let mut command = match wrapper.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(program);
+                command.args(rest).arg(program());
                 command
             }
-            None => Command::new(program),
+            None => Command::new(program()),
         };
         let mut child = command
             .args(["--ui", "terminal", "--json", "--ephemeral", "--stay"])
@@ -91,13 +90,33 @@ impl Program {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<(Instant, Value)> {
-        let deadline = Instant::now() + SOON;
+        let found = self.find(Instant::now() + SOON, wanted)?;
+        found.with_context(|| format!("no event {what:?}"))
+    }
+
+    /// The same for an event of this name that may not come in time.
+    pub(crate) fn event_within(
+        &self,
+        name: &str,
+        within: Duration,
+    ) -> Result<Option<(Instant, Value)>> {
+        self.find(Instant::now() + within, |event| name_of(event) == name)
+    }
+
+    fn find(
+        &self,
+        deadline: Instant,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Option<(Instant, Value)>> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (at, event) =
-                self.events.recv_timeout(left).with_context(|| format!("no event {what:?}"))?;
+            let (at, event) = match self.events.recv_timeout(left) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => bail!("klatch ended"),
+            };
             if wanted(&event) {
-                return Ok((at, event));
+                return Ok(Some((at, event)));
             }
             if matches!(name_of(&event), "error" | "download_failed") {
                 bail!("klatch says {event}");
@@ -164,10 +183,31 @@ impl Program {
         Ok(Duration::from_nanos(spent_ns))
     }
 
+    /// Threads whose name begins so.
+    pub(crate) fn threads_called(&self, name: &str) -> Result<usize> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        // One that has just ended has no name any more.
+        let names = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("comm")));
+        Ok(names.flatten().filter(|called| called.starts_with(name)).count())
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Threads that it has.
     pub(crate) fn threads(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
     }
+}
+
+/// The program: the one that was built, unless told otherwise.
+pub(crate) fn program() -> OsString {
+    let built = || env!("CARGO_BIN_EXE_klatch").into();
+    std::env::var_os("KLATCH_BIN").unwrap_or_else(built)
 }
 
 /// The name of an event.

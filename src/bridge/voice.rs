@@ -71,6 +71,8 @@ pub(super) struct Voice<'a> {
     next_ping: Instant,
     /// Something moved when it was last looked.
     moving: bool,
+    /// There are files, whose hosts come and go.
+    offers: bool,
 }
 
 /// What the page knows of a file.
@@ -98,6 +100,7 @@ impl<'a> Voice<'a> {
             next_rows: now + ROWS,
             next_ping: now + Duration::from_millis(shared.limits.bridge_ping_ms),
             moving: false,
+            offers: false,
         }
     }
 
@@ -139,6 +142,7 @@ impl<'a> Voice<'a> {
             self.files.entry(row.file.id).or_default().hosts = Some(row.hosts);
         }
         self.moving = !overview.transfers.is_empty();
+        self.offers = !overview.files.is_empty();
         self.add(snapshot(&overview, &said, &saved))?;
         for (file, served) in &here {
             // Of the others there is nothing to see but that all is here.
@@ -188,12 +192,17 @@ impl<'a> Voice<'a> {
         match heard {
             Heard::Notice(notice) => {
                 self.add(to_json(&notice))?;
-                if matches!(*notice, Notice::DownloadStarted { .. }) {
-                    self.moving = true;
-                    self.next_chunks = now;
+                match *notice {
+                    // Another room has other members, files and an id of its own.
+                    Notice::Joined { .. } => return self.begin(),
+                    Notice::FileOffered { .. } => self.offers = true,
+                    Notice::DownloadStarted { .. } => {
+                        self.moving = true;
+                        self.next_chunks = now;
+                    }
+                    _ => {}
                 }
-                // Another room has other members, files and an id of its own.
-                if matches!(*notice, Notice::Joined { .. }) { self.begin() } else { Ok(()) }
+                Ok(())
             }
             Heard::Forget | Heard::Missed(_) => self.begin(),
             Heard::Nothing if self.silence.load(Ordering::SeqCst) => Err(Silent),
@@ -258,7 +267,8 @@ impl<'a> Voice<'a> {
     /// What is told from time to time.
     fn tick(&mut self, now: Instant) -> Result<(), Silent> {
         if self.next_chunks <= now {
-            self.next_chunks = now + CHUNKS;
+            // While nothing moves there is no hurry to see that something begins to.
+            self.next_chunks = now + if self.moving { CHUNKS } else { ROWS };
             for (file, served) in self.shared.node.library.all() {
                 let changes = served.changes();
                 let known = self.files.entry(file).or_default();
@@ -272,7 +282,9 @@ impl<'a> Voice<'a> {
         if self.next_rows <= now {
             self.next_rows = now + ROWS;
             let (handle, face) = (&self.shared.node.handle, self.face.id);
-            handle.command(face, OWN_LINE, Command::Files)?;
+            if self.offers {
+                handle.command(face, OWN_LINE, Command::Files)?;
+            }
             if self.moving {
                 handle.command(face, OWN_LINE, Command::Transfers)?;
             }

@@ -129,7 +129,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let taken = write(dir.path(), "taken", b"old");
         let rename = |from: &Path, to: &Path| SystemDisk.rename(from, to);
-        let ways: [&dyn Fn(&Path, &Path) -> io::Result<()>; 2] = [&rename, &link_new];
+        let ways: [fn(&Path, &Path) -> io::Result<()>; 2] = [rename, link_new];
         for publish in ways {
             let from = write(dir.path(), "from", b"new");
             let error = publish(&from, &taken).unwrap_err();

@@ -23,14 +23,16 @@ pub struct Throttle {
     changed: Condvar,
 }
 
-impl Default for Throttle {
-    fn default() -> Self {
-        let (free_at, changed) = (Mutex::new(Instant::now()), Condvar::new());
-        Self { rate: AtomicU64::new(0), free_at, changed }
-    }
-}
-
 impl Throttle {
+    /// So many bytes per second; `None`: as fast as it goes.
+    #[must_use]
+    pub fn new(bytes_per_second: Option<u64>) -> Self {
+        let (free_at, changed) = (Mutex::new(Instant::now()), Condvar::new());
+        let throttle = Self { rate: AtomicU64::new(0), free_at, changed };
+        throttle.limit(bytes_per_second);
+        throttle
+    }
+
     fn lock(&self) -> MutexGuard<'_, Instant> {
         self.free_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_limit_holds_and_can_be_lifted_while_somebody_waits() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(None);
         assert_eq!(throttle.take(1 << 30), Duration::ZERO);
         throttle.limit(Some(1_000));
         assert_eq!(throttle.piece_bytes(32_768), PIECE_MIN_BYTES);

@@ -180,16 +180,17 @@ impl Transfers {
         let threads = limits.fetch_threads;
         let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
         let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
+        let fetch_throttle = Arc::new(Throttle::new(limits.down_bytes_per_s));
         let shared = Shared {
             host: Host {
                 sources,
                 places,
                 spared: Spared::default(),
-                throttle: Throttle::default(),
+                throttle: Throttle::new(limits.up_bytes_per_s),
                 inbox,
                 limits,
             },
-            fetch_throttle: Arc::default(),
+            fetch_throttle,
             contents: Arc::default(),
             folder: downloads,
             disk,

@@ -84,8 +84,10 @@ impl<R: BufRead> Stdin<R> {
             let given = match input {
                 Ok(Input::Empty) => Ok(()),
                 Ok(Input::Command(mut command)) => {
-                    if let Command::Download { patient, .. } = &mut command {
-                        *patient = self.interactive;
+                    match &mut command {
+                        Command::Download { patient: person, .. }
+                        | Command::QuitWhenServed { asks: person } => *person = self.interactive,
+                        _ => {}
                     }
                     let wait = !self.interactive || asks_passwords(&command);
                     self.give(number, command, !wait)
@@ -209,5 +211,8 @@ impl<R: BufRead> Stdin<R> {
 
 /// Whether a command may ask for a password, which a person then types instead of a line.
 fn asks_passwords(command: &Command) -> bool {
-    matches!(command, Command::Connect { .. } | Command::Password { .. } | Command::Quit)
+    matches!(
+        command,
+        Command::Connect { .. } | Command::Password { .. } | Command::QuitWhenServed { .. }
+    )
 }

@@ -93,7 +93,12 @@ fn start(options: Options, output: &Arc<Output>) -> Result<u8, (u8, Failure)> {
     // Before the node: who cannot have the page that was asked for has met nobody yet.
     let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
     let door = door.map_err(could_not)?;
-    let limits = Limits { peers: settings.max_peers, ..Limits::default() };
+    let limits = Limits {
+        peers: settings.max_peers,
+        up_bytes_per_s: settings.limit_up,
+        down_bytes_per_s: settings.limit_down,
+        ..Limits::default()
+    };
     let secret = held.page_secret().map_err(could_not)?;
     let node = Node::start(NodeConfig {
         name: settings.name.clone(),

@@ -60,6 +60,13 @@ pub enum Command {
     Members,
     /// What is moving.
     Transfers,
+    /// Bound what files may take of the network.
+    Limit {
+        /// Towards others; otherwise what is fetched.
+        up: bool,
+        /// Bytes per second; `None`: as fast as it goes.
+        bytes_per_second: Option<u64>,
+    },
     /// Change the nickname.
     Name {
         /// A valid name (checked by [`crate::router::text::check_name`]).
@@ -74,7 +81,13 @@ pub enum Command {
     },
     /// Into a fresh room alone.
     Leave,
-    /// End the program.
+    /// End the program, but not under those who can fetch a file from this node only.
+    QuitWhenServed {
+        /// Somebody is there to decide: told, and asked to say it again. Otherwise klatch ends by
+        /// itself, when they have it or after a minute.
+        asks: bool,
+    },
+    /// End the program now.
     Quit,
     /// The end of piped stdin: finish what is under way, then end.
     EndOfInput,
@@ -96,10 +109,11 @@ impl Command {
             Command::Files => "files",
             Command::Members => "members",
             Command::Transfers => "transfers",
+            Command::Limit { .. } => "limit",
             Command::Name { .. } => "name",
             Command::Wait { .. } => "wait",
             Command::Leave => "leave",
-            Command::Quit => "quit",
+            Command::QuitWhenServed { .. } | Command::Quit => "quit",
             Command::EndOfInput => "end_of_input",
         }
     }

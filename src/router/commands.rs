@@ -14,8 +14,6 @@ use crate::crypto::password::Password;
 
 /// How long the end of stdin waits for members to hold what was said.
 const HELD_MS: u64 = 10_000;
-/// How long it waits for what others are fetching from here alone.
-const SERVING_MS: u64 = 60_000;
 /// How often it looks.
 const LOOK_MS: u64 = 50;
 /// Commands that may wait for a move to end.
@@ -103,6 +101,11 @@ impl Router {
                 self.leave(&draw);
                 self.reply(face, line, word, Ok(()));
             }
+            Command::Limit { up, bytes_per_second } => {
+                self.limit(up, bytes_per_second);
+                self.reply(face, line, word, Ok(()));
+            }
+            Command::QuitWhenServed { asks } => self.quit_when_served(face, line, asks),
             Command::Quit => {
                 self.reply(face, line, word, Ok(()));
                 self.stop();
@@ -231,7 +234,7 @@ impl Router {
     }
 
     /// Leaves: everyone linked is told, then the shell ends the program.
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let exit_code = u8::from(self.commands.failed);
         self.acknowledge();
         self.say_bye();
@@ -255,6 +258,7 @@ impl Router {
     }
 
     pub(super) fn command_timers(&mut self) {
+        self.quitting_timers();
         let Some(ending) = &self.commands.ending else { return };
         if ending.look_at > self.now {
             return;
@@ -269,7 +273,7 @@ impl Router {
         let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };
         let waited = since.map_or(0, |since| self.now.since(since));
         let unheld = self.room.ever_met && self.has_unheld() && waited < HELD_MS;
-        let serving = self.only_host_of_somebody() && waited < SERVING_MS;
+        let serving = self.only_host_of_somebody() && waited < self.limits().last_host_ms;
         if since.is_some() && !unheld && !serving {
             return self.end_input(face, line);
         }
@@ -294,6 +298,7 @@ impl Router {
     }
 
     pub(super) fn command_deadlines(&self, earliest: &mut Earliest) {
+        self.quitting_deadlines(earliest);
         for waiting in &self.commands.waits {
             earliest.at(waiting.until);
         }

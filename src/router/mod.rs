@@ -29,6 +29,7 @@ mod locking;
 mod log;
 mod presence;
 mod pulse;
+mod quitting;
 mod repair;
 mod room;
 mod roster;
@@ -74,6 +75,7 @@ pub struct Router {
     sharing: sharing::Sharing,
     swarm: swarm::Swarm,
     commands: commands::Pending,
+    quitting: quitting::Quitting,
     /// Links that have something to say.
     dirty: BTreeSet<ConnId>,
     /// Which link each chain was asked of, and when.
@@ -109,6 +111,7 @@ impl Router {
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
+            quitting: quitting::Quitting::default(),
             dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),

@@ -11,9 +11,14 @@ use super::ids::{ConnId, FaceId, FileId, MemberId};
 use super::message::{Held, Message};
 use super::notice::{Code, Failure, Notice};
 use super::signed::{Kind, Offer};
-use super::text::Untrusted;
+use super::swarm::pace::Pace;
+use super::text::{Untrusted, size};
 use super::time::Millis;
 
+/// Chunks that are so far apart are not of one go: the time between does not slow the rate.
+const SERVED_PAUSE_MS: u64 = 5_000;
+/// News of chunks are so far apart at least.
+const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
 const BLAME_MS: u64 = 10_000;
 
@@ -38,7 +43,7 @@ struct Share {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) bytes: u64,
-    pub(super) since: Millis,
+    pub(super) pace: Pace,
     pub(super) last: Millis,
 }
 
@@ -176,13 +181,15 @@ impl Router {
         });
     }
 
-    /// A new chunk: those who fetch the file hear of it within 20 ms.
+    /// A new chunk: those who fetch the file hear of it at once, or soon if they just heard of
+    /// another one.
     pub(super) fn tell_gained(&mut self, file: FileId, chunk: u32) {
-        let due = self.now.plus(20);
+        let now = self.now;
         self.sharing.gain(&file, chunk);
         self.mark_links(|link| {
             if link.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
                 link.say_gained.entry(file).or_default().insert(chunk);
+                let due = link.gained_said.plus(GAINED_MS).max(now);
                 link.say_gained_at.get_or_insert(due);
             }
         });
@@ -245,24 +252,26 @@ impl Router {
         let now = self.now;
         let served = self.sharing.served.entry((member, file)).or_insert(Served {
             bytes: 0,
-            since: now,
+            pace: Pace::default(),
             last: now,
         });
+        if now.since(served.last) >= SERVED_PAUSE_MS {
+            served.pace.rest();
+        }
+        served.pace.begin(now);
+        served.pace.came(now, bytes);
         served.bytes += bytes;
         served.last = now;
     }
 
-    /// Somebody present is fetching a file that nobody else has whole.
-    pub(super) fn only_host_of_somebody(&self) -> bool {
-        let fetched = |file: &FileId| {
-            self.links().any(|(_, link)| {
-                link.hosting.get(file).is_some_and(|h| h.fetching && h.held.is_some())
-            })
-        };
-        let elsewhere = |file: &FileId| {
-            self.links().any(|(_, link)| link.hosting.get(file).is_some_and(|h| h.held.is_none()))
-        };
-        self.sharing.shares.keys().any(|file| fetched(file) && !elsewhere(file))
+    /// Bounds what files may take of the network, from now on.
+    pub(super) fn limit(&mut self, up: bool, bytes_per_second: Option<u64>) {
+        self.effect(Effect::Limit { up, bytes_per_second });
+        let way = if up { "sent" } else { "fetched" };
+        self.remark(match bytes_per_second {
+            Some(rate) => format!("files are {way} at {}/s at most", size(rate)),
+            None => format!("files are {way} as fast as it goes"),
+        });
     }
 
     pub(super) fn drop_shares(&mut self) {

@@ -5,6 +5,7 @@
 //! and never a message: what was meant for klatch does not reach the room.
 
 use super::address::{is_number, read_address, read_port};
+use super::rate::parse_rate;
 use crate::config::DEFAULT_PORT;
 use crate::crypto::password::{Password, PasswordError};
 use crate::router::command::{Command, LockWish, Wait};
@@ -39,8 +40,6 @@ pub enum LocalCommand {
     Browser,
     /// What is wrong and what to do.
     Doctor,
-    /// Bandwidth.
-    Limit,
     /// Compare short words with a member.
     Verify,
 }
@@ -52,7 +51,6 @@ impl LocalCommand {
         match self {
             LocalCommand::Browser => "browser",
             LocalCommand::Doctor => "doctor",
-            LocalCommand::Limit => "limit",
             LocalCommand::Verify => "verify",
         }
     }
@@ -117,7 +115,7 @@ commands! {
     "download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "cancel <filename or id>", "stop a download, or take an own offer back",
+    "cancel <filename or id>", "stop a download (again: remove its partial file), or take an own offer back",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
     "files", "what is offered here",
@@ -139,8 +137,8 @@ commands! {
     "for scripts: wait until it holds",
     "wait" => wait;
 
-    "limit up|down <rate|off>", "bandwidth (not in this version yet)",
-    "limit" => |_| Ok(Input::Local(LocalCommand::Limit));
+    "limit up|down <rate|off>", "how much files may take of the network, e.g. limit up 5MB/s",
+    "limit" => limit;
 
     "doctor", "what is wrong, and what to do (not in this version yet)",
     "doctor" => |_| Ok(Input::Local(LocalCommand::Doctor));
@@ -155,7 +153,7 @@ commands! {
     "leave" => |rest| alone(rest, Command::Leave);
 
     "quit", "end klatch",
-    "quit" => |rest| alone(rest, Command::Quit);
+    "quit" => |rest| alone(rest, Command::QuitWhenServed { asks: false });
 
     "help [<command>]", "this list, or one line of it",
     "help" => help;
@@ -257,6 +255,18 @@ fn some(rest: &str) -> Result<&str, Misfit> {
 
 fn alone(rest: &str, command: Command) -> Result<Input, Misfit> {
     if rest.is_empty() { Ok(Input::Command(command)) } else { Err(Misfit::Form) }
+}
+
+fn limit(rest: &str) -> Result<Input, Misfit> {
+    let (way, rate) = some(rest)?.split_once(char::is_whitespace).ok_or(Misfit::Form)?;
+    let up = match way {
+        "up" => true,
+        "down" => false,
+        _ => return Err(Misfit::Form),
+    };
+    let failure = |text| Misfit::Failure(Failure::new(Code::Usage, format!("limit: {text}")));
+    let bytes_per_second = parse_rate(rate).map_err(failure)?;
+    Ok(Input::Command(Command::Limit { up, bytes_per_second }))
 }
 
 /// A download that fails without a host: whoever goes on typing meanwhile sets it to be patient.

@@ -88,7 +88,11 @@ fn what_does_not_start_with_a_word_of_klatch_is_said_to_the_room() {
 
 #[test]
 fn a_slash_always_means_a_command() {
-    assert_eq!(command("/quit"), Command::Quit);
+    assert_eq!(command("/quit"), Command::QuitWhenServed { asks: false });
+    let limit = Command::Limit { up: true, bytes_per_second: Some(5_000_000) };
+    assert_eq!(command("limit up 5MB/s"), limit);
+    let limit = Command::Limit { up: false, bytes_per_second: None };
+    assert_eq!(command("limit down off"), limit);
     for line in ["/nonsense", "/", "/ quit", "/Quit", "//quit", "/usr/bin is full"] {
         assert_eq!(code(line), Code::UnknownCommand, "{line}");
     }

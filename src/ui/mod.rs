@@ -9,4 +9,5 @@ pub mod json;
 pub mod line_reader;
 pub mod lines;
 pub mod notice;
+pub mod rate;
 pub mod terminal;

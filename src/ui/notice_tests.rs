@@ -23,6 +23,7 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
 const EVENTS: &[(&str, &str)] = &[
     ("started", "version schema id name temporary"),
     ("listening", "addresses"),
+    ("bridge", "url"),
     ("joined", "room members locked"),
     ("left", "room"),
     ("member_joined", "member"),
@@ -31,8 +32,8 @@ const EVENTS: &[(&str, &str)] = &[
     ("message", "id from text time own history order"),
     ("held", "id held_by present"),
     ("hash_progress", "path bytes_done size"),
-    ("file_offered", "file from time own history"),
-    ("file_withdrawn", "file from time own history"),
+    ("file_offered", "file from time own history order"),
+    ("file_withdrawn", "file from time own history order"),
     ("download_started", "file"),
     ("download_progress", "file bytes_done bytes_per_second hosts"),
     ("download_finished", "file path bytes_fetched seconds hosts"),
@@ -106,6 +107,7 @@ fn all(text: &str) -> Vec<Notice> {
     vec![
         Notice::Started { who: who(text), temporary: true },
         Notice::Listening { addresses: vec![text.into(), "[::1]:51692".into()] },
+        Notice::Bridge { url: text.into() },
         Notice::Joined { room, members: vec![member(text, text)], locked: true },
         Notice::Left { room },
         Notice::MemberJoined { member: member(text, text) },

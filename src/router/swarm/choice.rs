@@ -364,10 +364,10 @@ impl Choice {
 
     fn settle(&mut self, id: MemberId) {
         self.dirty.insert(id);
-        if let Some(host) = self.hosts.get_mut(&id) {
-            if host.asked() == 0 {
-                host.pace.rest();
-            }
+        if let Some(host) = self.hosts.get_mut(&id)
+            && host.asked() == 0
+        {
+            host.pace.rest();
         }
     }
 

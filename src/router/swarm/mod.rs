@@ -5,7 +5,7 @@ pub mod choice;
 mod host;
 mod hosts;
 mod lanes;
-mod pace;
+pub(super) mod pace;
 pub mod picker;
 mod schedule;
 pub mod sent;
@@ -230,7 +230,13 @@ impl Router {
 
     fn begin_fetching(&mut self, file: FileId, held: Bitmap) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        if held.len() != merkle::chunk_count(download.size) || download.stage == Stage::Fetching {
+        // A second list, or one that comes late, changes nothing.
+        let awaited = match &download.stage {
+            Stage::Opening | Stage::List(..) => true,
+            Stage::Waiting(waiting) => waiting.needs_list(),
+            Stage::Fetching | Stage::Finishing => false,
+        };
+        if held.len() != merkle::chunk_count(download.size) || !awaited {
             return;
         }
         download.stage = Stage::Fetching;
@@ -243,6 +249,8 @@ impl Router {
         if self.swarm.choice.picker(&file).is_none() {
             self.begin_choice(file);
         }
+        self.swarm.choice.pause(&file, false);
+        self.relieve(file);
         self.swarm.choice.listed(&file, &held);
         if !self.sharing.holds_all(&file) {
             self.sharing.share_some(file, held);
@@ -502,12 +510,11 @@ impl Router {
         for ((member, file), served) in &self.sharing.served {
             let Some(offered) = self.catalogue.any(file) else { continue };
             if self.now.since(served.last) < SERVED_SHOWN_MS {
-                let took_ms = served.last.since(served.since).max(1);
                 list.push(TransferLine {
                     file: offered.info(),
                     download: false,
                     bytes_done: served.bytes,
-                    bytes_per_second: served.bytes.saturating_mul(1000) / took_ms,
+                    bytes_per_second: served.pace.rate(self.now).unwrap_or(0),
                     hosts: 0,
                     to: Some(self.who(member)),
                     waiting: false,

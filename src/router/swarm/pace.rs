@@ -12,7 +12,7 @@ pub(super) const GRACE_MS: u64 = 1_000;
 
 /// The pace of one host.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::router) struct Pace {
     /// Bytes per second, once something is known.
     rate: Option<u64>,
     /// Since when bytes are counted; `None` while nothing is asked.
@@ -22,7 +22,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Something is asked of a host of which nothing was asked.
-    pub(super) fn begin(&mut self, now: Millis) {
+    pub(in crate::router) fn begin(&mut self, now: Millis) {
         if self.since.is_none() {
             self.since = Some(now);
             self.bytes = 0;
@@ -30,12 +30,12 @@ impl Pace {
     }
 
     /// Nothing is asked of it any more.
-    pub(super) fn rest(&mut self) {
+    pub(in crate::router) fn rest(&mut self) {
         self.since = None;
     }
 
     /// Bytes came from it.
-    pub(super) fn came(&mut self, now: Millis, bytes: u64) {
+    pub(in crate::router) fn came(&mut self, now: Millis, bytes: u64) {
         let Some(since) = self.since else { return };
         self.bytes += bytes;
         let took = now.since(since);
@@ -49,7 +49,7 @@ impl Pace {
     }
 
     /// Bytes per second, as far as one can tell: a host that is silent slows down while one waits.
-    pub(super) fn rate(&self, now: Millis) -> Option<u64> {
+    pub(in crate::router) fn rate(&self, now: Millis) -> Option<u64> {
         let waited = self.since.map_or(0, |since| now.since(since));
         if waited < GRACE_MS {
             return self.rate;

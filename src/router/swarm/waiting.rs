@@ -29,6 +29,13 @@ pub(super) struct Waiting {
     look_at: Option<Millis>,
 }
 
+impl Waiting {
+    /// It stopped before the list of chunk hashes was known.
+    pub(super) fn needs_list(&self) -> bool {
+        matches!(self.step, Step::Open | Step::List)
+    }
+}
+
 /// What failed and is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {

@@ -1,0 +1,203 @@
+//! Programs that are killed while a file goes from one to the other, and what it costs.
+//!
+//! Each kill comes at a random moment of a transfer and hits the downloader or the host; the one
+//! that was hit is started again and goes on. No wrong byte may ever be called a file, and what
+//! was on disk may not be fetched again, but for a chunk that a thread had in its hands.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use klatch::crypto::random::random;
+use klatch::files::merkle::{chunk_bytes, chunk_count, chunk_range};
+use serde_json::Value;
+
+use crate::Options;
+use crate::files::{Source, memory_folder};
+use crate::program::{Program, SOON, program, text};
+use crate::report::{Report, times};
+
+const FILE_BYTES: u64 = 16 << 20;
+/// How fast the downloader may be, where the program can be told: kills then hit more often.
+const LIMIT: &str = "64MB/s";
+/// How the threads that fetch are called.
+const FETCHING: &str = "fetch";
+/// An undisturbed transfer is watched so often to learn how long it takes.
+const WATCHED: usize = 5;
+
+/// Kills, 200 unless told otherwise by `--rounds`.
+pub(crate) fn kills(options: &Options, report: &mut Report) -> Result<()> {
+    let help = Command::new(program()).arg("--help").output()?.stdout;
+    let mut soak = Soak {
+        source: Source::random(FILE_BYTES)?,
+        limited: String::from_utf8(help)?.contains("--limit-down"),
+        left: 0,
+        took: Duration::ZERO,
+        tally: Tally::default(),
+    };
+    for _ in 0..WATCHED {
+        soak.download()?;
+    }
+    soak.left = options.rounds(200);
+    while soak.left > 0 {
+        soak.download()?;
+    }
+    let Tally { whole, downloader, host, underway, again, again_most } = soak.tally;
+    report.note("kills of the downloader", downloader.to_string());
+    report.note("kills of the host", host.to_string());
+    report.note("kills with some chunks on disk and some not", underway.to_string());
+    report.note("files whole in the end, no byte wrong", whole.to_string());
+    let each = again / (downloader + host).max(1) as f64;
+    report.note("chunks fetched again for a kill, mean", format!("{each:.2}"));
+    report.at_most("the same for each fetching thread, at most", again_most, 1.0, times);
+    Ok(())
+}
+
+struct Soak {
+    source: Source,
+    /// Whether the program can be told to be slow.
+    limited: bool,
+    /// Kills that are still to come.
+    left: usize,
+    /// How long an undisturbed transfer takes at most.
+    took: Duration,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    whole: usize,
+    downloader: usize,
+    host: usize,
+    underway: usize,
+    /// Chunks that were fetched again.
+    again: f64,
+    /// The most of them in one download, over the threads that the kills in it cut short.
+    again_most: f64,
+}
+
+impl Soak {
+    /// One file, fetched in spite of all kills, and then compared.
+    fn download(&mut self) -> Result<()> {
+        // In memory: a kill spares what was written, and syncing would take most of the time.
+        let folder = memory_folder()?;
+        let mut host = self.host(&[])?;
+        let mut guest = self.guest(folder.path(), &host)?;
+        let mut began = Instant::now();
+        // Chunks on disk when the guest that is fetching began, and chunks that may come twice.
+        let (mut held, mut cut_short) = (0, 0);
+        loop {
+            let patience = self.patience();
+            let Some((at, event)) = guest.0.event_within("download_finished", patience)? else {
+                self.left -= 1;
+                let threads = guest.0.threads_called(FETCHING)?.max(1);
+                if random::<1>()[0] < 128 {
+                    guest.0.kill()?;
+                    self.tally.downloader += 1;
+                    held = match self.look(folder.path())? {
+                        Some(held) => held,
+                        // It was done and did not come to say so.
+                        None => return Ok(()),
+                    };
+                    cut_short = threads;
+                    guest = self.guest(folder.path(), &host)?;
+                    began = Instant::now();
+                } else {
+                    host.0.kill()?;
+                    self.tally.host += 1;
+                    cut_short += threads;
+                    host = self.host(&["--connect", &guest.1])?;
+                }
+                continue;
+            };
+            if cut_short == 0 {
+                self.took = self.took.max(at.saturating_duration_since(began));
+            }
+            let fetched = event.get("bytes_fetched").and_then(Value::as_u64);
+            let chunks =
+                fetched.context("no bytes_fetched")? as f64 / f64::from(chunk_bytes(FILE_BYTES));
+            let missing = chunk_count(FILE_BYTES) - held;
+            let again = (chunks - f64::from(missing)).max(0.0);
+            self.tally.again += again;
+            let for_each = again / cut_short.max(1) as f64;
+            self.tally.again_most = self.tally.again_most.max(for_each);
+            self.tally.whole += 1;
+            let path = text(&event, "/path").context("a download without a path")?;
+            return self.source.take_back(path.as_ref());
+        }
+    }
+
+    /// Until the next kill; for ever when there is none to come.
+    fn patience(&self) -> Duration {
+        if self.left == 0 {
+            return SOON;
+        }
+        let part = f64::from(u32::from_be_bytes(random())) / f64::from(u32::MAX);
+        self.took.mul_f64(part)
+    }
+
+    /// A program that offers the file, and its address.
+    fn host(&self, options: &[&str]) -> Result<(Program, String)> {
+        let mut host = Program::start(&[&["--name", "host"], options].concat())?;
+        let address = host.address()?;
+        if !options.is_empty() {
+            host.event("joined")?;
+        }
+        host.run(&format!("send {}", self.source.path().display()))?;
+        Ok((host, address))
+    }
+
+    /// A program that fetches it from there, and its address.
+    fn guest(&self, folder: &Path, host: &(Program, String)) -> Result<(Program, String)> {
+        let folder = folder.to_string_lossy();
+        let mut options = vec!["--name", "guest", "--downloads", &folder, "--connect", &host.1];
+        if self.limited {
+            options.extend(["--limit-down", LIMIT]);
+        }
+        let mut guest = Program::start(&options)?;
+        let address = guest.address()?;
+        let (_, name) = guest.offered()?;
+        guest.tell(&format!("download {name}"))?;
+        guest.event("download_started")?;
+        Ok((guest, address))
+    }
+
+    /// What there is on disk: how many chunks of the partial file are right, or `None` where the
+    /// whole file is in place.
+    fn look(&mut self, folder: &Path) -> Result<Option<u32>> {
+        let mut held = 0;
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with('.') {
+                // Whatever bears a name must be the file.
+                self.source.take_back(&path)?;
+                self.tally.whole += 1;
+                return Ok(None);
+            }
+            if name.ends_with(".part") {
+                held = self.right_chunks(&path)?;
+            }
+        }
+        self.tally.underway += usize::from(held > 0 && held < chunk_count(FILE_BYTES));
+        Ok(Some(held))
+    }
+
+    fn right_chunks(&self, part: &Path) -> Result<u32> {
+        let (ours, theirs) = (File::open(self.source.path())?, File::open(part)?);
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let mut held = 0;
+        for chunk in 0..chunk_count(FILE_BYTES) {
+            let (offset, bytes) = chunk_range(FILE_BYTES, chunk).context("no such chunk")?;
+            left.resize(bytes as usize, 0);
+            right.resize(bytes as usize, 0);
+            ours.read_exact_at(&mut left, offset)?;
+            let there = theirs.read_exact_at(&mut right, offset).is_ok();
+            held += u32::from(there && left == right);
+        }
+        Ok(held)
+    }
+}

@@ -1,0 +1,64 @@
+//! A member who claims to hold a file, answers whoever asks for it, and has nothing.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use klatch::crypto::binding::Role;
+use klatch::net::lane::{Header, REQUEST_BYTES, Request, Status};
+use klatch::router::ids::{FileId, RoomId};
+use klatch::router::message::{Held, KeyMark, Message};
+use klatch::router::signed::SignedRecord;
+use klatch::wire::opening::Opening;
+
+use self::eve::{Eve, Wire};
+
+/// The tests' Eve, who speaks the protocol and says what she likes.
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // She ends where a test would.
+#[path = "../../tests/it/hostile/eve.rs"]
+mod eve;
+
+mod host {
+    use std::time::Duration;
+
+    pub(super) const SOON: Duration = Duration::from_secs(20);
+}
+
+/// Joins `member`'s room and claims the whole of `file` there, until the member is gone.
+pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
+    let ear = TcpListener::bind("127.0.0.1:0").context("listening for lanes")?;
+    let eve = Eve::new();
+    let mut session = eve.join_with(member, None, vec![ear.local_addr()?]);
+    session.say(&Message::Hosting { file, held: Held::All, fetching: false });
+    session.settle();
+    let (room, mark, record) = (session.room, session.mark(), Arc::clone(&session.record));
+    std::thread::spawn(move || while session.hear(Duration::from_secs(60)).is_some() {});
+    let eve = Arc::new(eve);
+    std::thread::spawn(move || {
+        loop {
+            let wire = Eve::answer(&ear);
+            let (eve, record) = (Arc::clone(&eve), Arc::clone(&record));
+            std::thread::spawn(move || answer(wire, &eve, &room, mark, &record));
+        }
+    });
+    Ok(())
+}
+
+/// Takes a lane in as a member does, and refuses whatever is asked for.
+fn answer(mut wire: Wire, eve: &Eve, room: &RoomId, mark: KeyMark, record: &SignedRecord) {
+    if wire.binding.role == Role::Session {
+        return;
+    }
+    wire.greet(eve.hello_of_member(), room);
+    wire.prove(mark, &record.body.key);
+    // Their proof, and who they are: she does not mind.
+    let _ = (wire.hear(), wire.hear());
+    wire.show(&eve.identity, room);
+    wire.say(&Opening::Ready);
+    let _ = wire.hear();
+    while let Ok(asked) = wire.channel.recv(REQUEST_BYTES) {
+        let Some(request) = Request::from_bytes(asked) else { return };
+        wire.raw(&Header { request, status: Status::NotHeld, bytes: 0 }.to_bytes());
+    }
+}

@@ -1,0 +1,99 @@
+//! The end of the program, with regard to those who can fetch a file from here only.
+
+use super::Router;
+use super::ids::{FaceId, FileId, MemberId};
+use super::text::Untrusted;
+use super::time::{Earliest, Millis};
+
+/// Whoever was told so, and says it again within this, means it.
+const MEANT_MS: u64 = 60_000;
+/// Files and members that are named one by one.
+const NAMED_MAX: usize = 3;
+
+/// A `quit` that waits.
+#[derive(Debug, Default)]
+pub(super) struct Quitting {
+    /// When somebody was told what it would cut off.
+    told: Option<Millis>,
+    /// A command of a script: who gave it, and until when it waits.
+    pending: Option<(FaceId, u64, Millis)>,
+}
+
+impl Router {
+    /// What only this node has, of what others are fetching, and who those are.
+    fn needed_here(&self) -> Vec<(FileId, Vec<MemberId>)> {
+        let hosts = |file: &FileId, all: bool| {
+            let has = move |link: &super::links::Link| {
+                link.hosting.get(file).is_some_and(|hosting| match all {
+                    true => hosting.held.is_none(),
+                    false => hosting.fetching && hosting.held.is_some(),
+                })
+            };
+            let links = self.links().filter(move |(_, link)| has(link));
+            links.map(|(_, link)| link.member).collect::<Vec<_>>()
+        };
+        let files = self.sharing.files().into_iter().filter(|file| hosts(file, true).is_empty());
+        let needed = files.map(|file| (file, hosts(&file, false)));
+        needed.filter(|(_, members)| !members.is_empty()).collect()
+    }
+
+    /// Somebody present is fetching a file that nobody else has whole.
+    pub(super) fn only_host_of_somebody(&self) -> bool {
+        !self.needed_here().is_empty()
+    }
+
+    pub(super) fn quit_when_served(&mut self, face: FaceId, line: u64, asks: bool) {
+        let needed = self.needed_here();
+        let meant = self.quitting.told.is_some_and(|told| self.now.since(told) < MEANT_MS);
+        if needed.is_empty() || (asks && meant) {
+            self.reply(face, line, "quit", Ok(()));
+            return self.stop();
+        }
+        let (files, members) = self.name_needed(&needed);
+        let fetching = format!("only you have all of {files}, and {members} still fetching it");
+        if asks {
+            self.quitting.told = Some(self.now);
+            self.remark(format!(
+                "{fetching}: stay until that is done? To leave all the same, quit again"
+            ));
+            self.reply(face, line, "quit", Ok(()));
+        } else {
+            let until = self.now.plus(self.limits().last_host_ms);
+            self.quitting.pending = Some((face, line, until));
+            let seconds = self.limits().last_host_ms / 1000;
+            self.remark(format!("{fetching}: klatch ends when that is done, or in {seconds} s"));
+        }
+    }
+
+    fn name_needed(&self, needed: &[(FileId, Vec<MemberId>)]) -> (String, String) {
+        let names = |names: Vec<String>| match names.len() {
+            0..=NAMED_MAX => names.join(", "),
+            more => format!("{} and {} more", names[..NAMED_MAX].join(", "), more - NAMED_MAX),
+        };
+        let file = |(file, _): &(FileId, Vec<MemberId>)| {
+            let offered = self.catalogue.any(file).map(|offered| Untrusted::new(&offered.name));
+            offered.unwrap_or_else(|| Untrusted::new(file.short())).to_string()
+        };
+        let members: std::collections::BTreeSet<_> =
+            needed.iter().flat_map(|(_, members)| members).collect();
+        let verb = if members.len() == 1 { "is" } else { "are" };
+        let people = members.iter().map(|id| self.roster.name_of(id).to_string()).collect();
+        (names(needed.iter().map(file).collect()), format!("{} {verb}", names(people)))
+    }
+
+    /// Ends what waited for others to be done.
+    pub(super) fn quitting_timers(&mut self) {
+        let Some((face, line, until)) = self.quitting.pending else { return };
+        if self.now >= until || !self.only_host_of_somebody() {
+            self.quitting.pending = None;
+            self.reply(face, line, "quit", Ok(()));
+            self.stop();
+        }
+    }
+
+    pub(super) fn quitting_deadlines(&self, earliest: &mut Earliest) {
+        if let Some((_, _, until)) = self.quitting.pending {
+            earliest.at(until);
+        }
+    }
+}
