@@ -97,8 +97,13 @@ async function fileAction(word, id) {
     }
     await socket.ask(word.toLowerCase(), { file: id });
   } catch (failure) {
-    app.alert(failure);
+    if (word !== "Download" || !toldElsewhere(failure, id)) app.alert(failure);
   }
+}
+
+/** A download is answered at its end: its card tells how it went, and it outlives connections. */
+function toldElsewhere({ code, lost }, id) {
+  return lost || code === "cancelled" || Boolean(store.state.files[id]?.failure);
 }
 
 function build() {

@@ -11,14 +11,20 @@ const TOKEN = "klatch.token";
 
 /** What a command ended with when it failed. */
 export class CommandError extends Error {
-  /** @param {Failure} failure */
-  constructor({ code, text }) {
+  /** @param {Failure & {lost?: boolean}} failure */
+  constructor({ code, text, lost = false }) {
     super(text);
     this.code = code;
+    /** Not refused: the connection went before the answer came. */
+    this.lost = lost;
   }
 }
 
-const CUT_OFF = { code: "io_error", text: "the connection to klatch was lost: try it again" };
+const CUT_OFF = {
+  code: "io_error",
+  text: "the connection to klatch was lost: try it again",
+  lost: true,
+};
 
 /**
  * @param {object} needs

@@ -138,6 +138,7 @@ scene("a download is cancelled, and goes on where it stopped", async (stage) => 
   await page.fileButton("Cancel", "large.bin").click();
   await ana.has("download_failed", ({ code }) => code === "cancelled");
   await page.fileButton("Download", "large.bin").waitFor();
+  assert.equal(await page.page.getByRole("alert").filter({ hasText: /./ }).count(), 0);
   ben.process.kill("SIGCONT");
   await page.fileButton("Download", "large.bin").click();
   const done = await ana.has("download_finished");

@@ -1,6 +1,7 @@
 /**
  * Everyone at the table has a cup, seen from above: its colour and the notches on its saucer come
- * from the member's key, so the same person has the same cup on every screen.
+ * from the member's key, so the same person has the same cup on every screen. Only where the keys
+ * of two say the same colour, the one that comes later takes another, as long as one is free.
  */
 
 import { svg } from "../../lib/dom.js";
@@ -8,12 +9,29 @@ import { svg } from "../../lib/dom.js";
 const NOTCHES = 16;
 const VOICES = 12;
 
+/** Prime to the number of voices, so that it leads to each of them, and to no neighbour first. */
+const STEP = 5;
+
+/** @type {Map<string, number>} */
+const taken = new Map();
+
 /**
  * @param {string} id  a member's id
  * @returns {string}  the class of the member's colour
  */
 export function voice(id) {
-  return `voice-${Number.parseInt(id.slice(-6), 16) % VOICES || 0}`;
+  if (!taken.has(id)) taken.set(id, choose(id));
+  return `voice-${taken.get(id)}`;
+}
+
+function choose(id) {
+  const first = Number.parseInt(id.slice(-6), 16) % VOICES || 0;
+  const used = new Set(taken.values());
+  for (let step = 0; step < VOICES; step += 1) {
+    const next = (first + step * STEP) % VOICES;
+    if (!used.has(next)) return next;
+  }
+  return first;
 }
 
 /**
