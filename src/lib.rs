@@ -3,11 +3,13 @@
 //! People connect to each other by address and port, chat, lock their room with a password and
 //! share files; every member who has a piece of a file serves it to the others.
 //!
-//! Dependencies point one way: `crypto <- router <- wire <- net, ui <- node <- main`.
+//! Dependencies point one way: `crypto <- router <- wire <- net <- node <- bridge <- main`,
+//! with `ui` between `router` and `bridge`.
 //! ARCHITECTURE.md is the map.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
 
+pub mod bridge;
 pub mod config;
 pub mod crypto;
 pub mod files;

@@ -126,6 +126,48 @@ pub struct Limits {
     /// A disk that is full or broken is tried again so often.
     pub disk_look_ms: u64,
 
+    // The bridge: what a browser, or anything else on this computer, may cost.
+    /// Connections of browsers at once.
+    pub bridge_conns: usize,
+    /// Pages at once.
+    pub bridge_tabs: usize,
+    /// Bytes of the head of a request.
+    pub bridge_head_bytes: usize,
+    /// From the first byte of a head to its last, absolute.
+    pub bridge_head_ms: u64,
+    /// A connection without a request is closed after so long.
+    pub bridge_idle_ms: u64,
+    /// From the WebSocket to the page's first message, absolute.
+    pub bridge_hello_ms: u64,
+    /// Bytes of a message or frame from a page: texts are far shorter.
+    pub bridge_message_bytes: usize,
+    /// Messages from a page per second, pings included.
+    pub bridge_messages_per_s: u32,
+    /// The same in a burst.
+    pub bridge_messages_burst: u32,
+    /// A browser that takes or gives nothing for so long is cut.
+    pub bridge_stuck_ms: u64,
+    /// A page is pinged so often.
+    pub bridge_ping_ms: u64,
+    /// A page that was silent for so long has gone.
+    pub bridge_dead_ms: u64,
+    /// One-time codes that are good at once; the oldest goes first.
+    pub bridge_codes: usize,
+    /// A one-time code is good for so long.
+    pub bridge_code_ms: u64,
+    /// A page's token is good for so long after it was last seen.
+    pub bridge_token_s: u64,
+    /// Unguessable paths of files that are good at once; the oldest goes first.
+    pub bridge_tickets: usize,
+    /// Files that pages give at once.
+    pub bridge_uploads: usize,
+    /// Bytes that copies of such files leave free on the disk.
+    pub bridge_spare_bytes: u64,
+    /// Entries of the history in one answer to a page: more would slow its start.
+    pub tab_history: usize,
+    /// Rows of a list that a page is told unasked.
+    pub tab_rows: usize,
+
     // The node.
     /// Events waiting for the router.
     pub inbox_events: usize,
@@ -185,7 +227,7 @@ impl Default for Limits {
             serve_threads: 32,
             lanes_per_pair: 2,
             lane_queue: 16,
-            serving_chunks: 4,
+            serving_chunks: 2,
             lane_idle_ms: 5_000,
             file_chunks: 131_072,
             file_bytes: 1 << 41,
@@ -195,6 +237,26 @@ impl Default for Limits {
             down_bytes_per_s: None,
             last_host_ms: 60_000,
             no_host_ms: 60_000,
+            bridge_conns: 64,
+            bridge_tabs: 8,
+            bridge_head_bytes: 16 * 1024,
+            bridge_head_ms: 5_000,
+            bridge_idle_ms: 15_000,
+            bridge_hello_ms: 2_000,
+            bridge_message_bytes: 1024 * 1024,
+            bridge_messages_per_s: 200,
+            bridge_messages_burst: 2_000,
+            bridge_stuck_ms: 10_000,
+            bridge_ping_ms: 20_000,
+            bridge_dead_ms: 60_000,
+            bridge_codes: 64,
+            bridge_code_ms: 10 * 60_000,
+            bridge_token_s: 7 * 24 * 3_600,
+            bridge_tickets: 1_024,
+            bridge_uploads: 16,
+            bridge_spare_bytes: 64 * 1024 * 1024,
+            tab_history: 200,
+            tab_rows: 1_000,
             disk_look_ms: 3_000,
             inbox_events: 1_024,
             notice_ring: 4_096,

@@ -40,7 +40,7 @@ use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
 use faces::Faces;
 use shell::{Door, Shell, Work};
-use transfers::Transfers;
+use transfers::{Library, Transfers};
 
 /// Name of the thread that accepts.
 const LISTENER: &str = "listener";
@@ -73,9 +73,21 @@ pub struct NodeConfig {
 pub struct Node {
     handle: Handle,
     feed: Feed,
+    library: Library,
     addr: SocketAddr,
     exit_code: Arc<AtomicU8>,
     router: Option<JoinHandle<()>>,
+}
+
+/// All that a face needs of a node; clones belong to the same node.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Where it takes commands.
+    pub handle: Handle,
+    /// What it tells.
+    pub feed: Feed,
+    /// The files that lie here.
+    pub library: Library,
 }
 
 impl Node {
@@ -126,7 +138,10 @@ impl Node {
             gate: Gate::new(&limits, Instant::now()),
             lanes: Arc::clone(&transfers) as Arc<dyn Lanes>,
         });
+        let library = transfers.library();
         let feed = Feed::new(limits.notice_ring, limits.log_bytes);
+        // A page may be opened at any time, and shows what was said before.
+        feed.keep_history();
         let faces = Arc::new(Faces::default());
         let exit_code = Arc::new(AtomicU8::new(FAILED));
         let stop = Arc::new(AtomicBool::new(false));
@@ -149,7 +164,7 @@ impl Node {
         shell.door.thread = Some(accepting.map_err(|error| no_thread(&error))?);
         let router = thread::spawn("router", STACK_LARGE_BYTES, move || shell.run());
         let router = Some(router.map_err(|error| no_thread(&error))?);
-        Ok(Self { handle: Handle::new(inbox, faces), feed, addr, exit_code, router })
+        Ok(Self { handle: Handle::new(inbox, faces), feed, library, addr, exit_code, router })
     }
 
     /// Where it takes commands.
@@ -162,6 +177,13 @@ impl Node {
     #[must_use]
     pub fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    /// What further faces need.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        let Self { handle, feed, library, .. } = self;
+        Access { handle: handle.clone(), feed: feed.clone(), library: library.clone() }
     }
 
     /// The bound address; unspecified when it listens on all interfaces.

@@ -69,13 +69,14 @@ fn the_core_is_pure() {
 #[test]
 fn dependencies_point_one_way() {
     let layers: &[(&str, &[&str])] = &[
-        ("src/crypto", &["router", "wire", "net", "files", "ui", "node", "program"]),
-        ("src/router", &["wire", "net", "ui", "node", "program"]),
-        ("src/wire", &["net", "files", "ui", "node", "program"]),
-        ("src/net", &["ui", "program"]),
-        ("src/files", &["wire", "net", "ui", "node", "program"]),
-        ("src/ui", &["wire", "net", "node", "program"]),
-        ("src/node", &["ui", "program"]),
+        ("src/crypto", &["router", "wire", "net", "files", "ui", "node", "bridge", "program"]),
+        ("src/router", &["wire", "net", "ui", "node", "bridge", "program"]),
+        ("src/wire", &["net", "files", "ui", "node", "bridge", "program"]),
+        ("src/net", &["ui", "bridge", "program"]),
+        ("src/files", &["wire", "net", "ui", "node", "bridge", "program"]),
+        ("src/ui", &["wire", "net", "node", "bridge", "program"]),
+        ("src/node", &["ui", "bridge", "program"]),
+        ("src/bridge", &["wire", "program"]),
     ];
     for (dir, above) in layers {
         for (path, text) in rust_files(dir) {

@@ -104,7 +104,7 @@ impl Someone {
                 Answer::Reply { line, result, .. } if line == self.lines => {
                     return result.map_err(|failure| anyhow!(failure.text));
                 }
-                Answer::Reply { .. } => {}
+                Answer::Reply { .. } | Answer::Told { .. } | Answer::Overview { .. } => {}
                 Answer::AskPassword { .. } => bail!("a password is asked for"),
             }
         }

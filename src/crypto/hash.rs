@@ -37,12 +37,14 @@ impl Hasher {
 }
 
 /// HMAC-SHA256 of `message` under `key`.
-pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+#[must_use]
+pub fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     keyed(key, message).finalize().into_bytes().into()
 }
 
 /// Whether `tag` is [`hmac`] of `message` under `key`, in constant time.
-pub(super) fn check_hmac(key: &[u8; 32], message: &[u8], tag: &[u8; 32]) -> bool {
+#[must_use]
+pub fn check_hmac(key: &[u8; 32], message: &[u8], tag: &[u8; 32]) -> bool {
     keyed(key, message).verify(tag.into()).is_ok()
 }
 

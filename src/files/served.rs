@@ -10,7 +10,8 @@ use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
@@ -63,6 +64,10 @@ pub struct Served {
     place: RwLock<Option<Place>>,
     held: Box<[AtomicU64]>,
     sent: Mutex<Sent>,
+    /// Chunks that came.
+    arrivals: AtomicU64,
+    /// Told when a chunk came.
+    came: (Mutex<()>, Condvar),
 }
 
 impl Served {
@@ -90,6 +95,8 @@ impl Served {
             place: RwLock::new(place),
             held: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             sent: Mutex::new(Sent::new(chunk_count(tree_len))),
+            arrivals: AtomicU64::new(0),
+            came: (Mutex::new(()), Condvar::new()),
         }
     }
 
@@ -131,7 +138,35 @@ impl Served {
     pub fn set_held(&self, chunk: u32) {
         if let Some(word) = self.held.get(chunk as usize / 64) {
             word.fetch_or(1 << (chunk % 64), Ordering::AcqRel);
+            self.arrivals.fetch_add(1, Ordering::Relaxed);
+            // Whoever looked before this and saw nothing is waiting when it is told.
+            drop(self.came.0.lock().unwrap_or_else(PoisonError::into_inner));
+            self.came.1.notify_all();
         }
+    }
+
+    /// Waits for a chunk for at most `patience`; says whether it is held.
+    #[must_use]
+    pub fn wait_for(&self, chunk: u32, patience: Duration) -> bool {
+        let (lock, came) = &self.came;
+        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacking = |(): &mut ()| !self.holds(chunk);
+        // Poisoned or not, what counts is the chunk.
+        drop(came.wait_timeout_while(guard, patience, lacking));
+        self.holds(chunk)
+    }
+
+    /// Another number than before whenever other chunks may be held, or have been sent.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.arrivals.load(Ordering::Relaxed).wrapping_add(self.sent().changes())
+    }
+
+    /// Where the finished file lies; `None` while it still downloads.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        place.as_ref().map(|place| place.path.clone())
     }
 
     /// The chunks held, as they are advertised.

@@ -22,7 +22,7 @@ pub const DEFAULT_PORT: u16 = 51_692;
 /// Connections that the system may keep for the accepting thread.
 const BACKLOG: i32 = 256;
 /// When the system refuses to accept: long enough not to spin, short enough not to be noticed.
-const PAUSE: Duration = Duration::from_millis(100);
+pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -168,7 +168,8 @@ fn is_taken(error: &io::Error) -> bool {
 }
 
 /// Errors of one connection, not of the listener.
-fn is_passing(error: &io::Error) -> bool {
+#[must_use]
+pub fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

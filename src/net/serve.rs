@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSliceMut;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -14,7 +14,7 @@ use super::lane::{
     BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, Wanted, closed_by_recv,
     closed_by_send, request_max_bytes, violation,
 };
-use super::places::{Place, Places};
+use super::places::Places;
 use super::stream::{Channel, RecvHalf, SendHalf};
 use super::throttle::Throttle;
 use crate::files::merkle::chunk_range;
@@ -33,6 +33,7 @@ const SPARED_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Sources {
     by_file: Mutex<BTreeMap<FileId, Arc<Served>>>,
+    came: Condvar,
 }
 
 impl Sources {
@@ -46,14 +47,30 @@ impl Sources {
         self.lock().get(file).cloned()
     }
 
+    /// The source of a file; waits for one for at most `patience`.
+    #[must_use]
+    pub fn wait_for(&self, file: &FileId, patience: Duration) -> Option<Arc<Served>> {
+        let lacking = |sources: &mut BTreeMap<_, _>| !sources.contains_key(file);
+        let waited = self.came.wait_timeout_while(self.lock(), patience, lacking);
+        waited.unwrap_or_else(PoisonError::into_inner).0.get(file).cloned()
+    }
+
+    /// Everything that is served.
+    #[must_use]
+    pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
+        self.lock().iter().map(|(file, source)| (*file, Arc::clone(source))).collect()
+    }
+
     /// Serves a file from here on, in place of an earlier source of it.
     pub fn insert(&self, file: FileId, source: Arc<Served>) {
         self.lock().insert(file, source);
+        self.came.notify_all();
     }
 
     /// Serves a file unless there is a source of it already.
     pub fn insert_if_absent(&self, file: FileId, source: Arc<Served>) {
         self.lock().entry(file).or_insert(source);
+        self.came.notify_all();
     }
 
     /// Stops serving a file.
@@ -195,7 +212,7 @@ impl Serving<'_> {
             }
             Ok(())
         };
-        self.send_bytes(&header, None, read).map(|_| ())
+        self.send_bytes(&header, read).map(|_| ())
     }
 
     fn send_chunk(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
@@ -240,7 +257,7 @@ impl Serving<'_> {
         };
         source.sent().note(member, chunk);
         let header = Header::of(request, chunk, Status::Ok, bytes);
-        let sent = self.send_bytes(&header, Some(&place), read);
+        let sent = self.send_bytes(&header, read);
         drop(place);
         if !matches!(sent, Ok(None)) {
             source.sent().forget_chunk(&member, chunk);
@@ -256,7 +273,6 @@ impl Serving<'_> {
     fn send_bytes(
         &mut self,
         header: &Header,
-        place: Option<&Place<'_>>,
         mut read: impl FnMut(u64, &mut [IoSliceMut<'_>]) -> Result<(), Broken>,
     ) -> Result<Option<Broken>, Closed> {
         let throttle = &self.host.throttle;
@@ -277,9 +293,6 @@ impl Serving<'_> {
             throttle.take(bytes);
             offset += bytes as u64;
             self.sender.flush().map_err(closed_by_send)?;
-            if let Some(place) = place {
-                place.progressed();
-            }
         }
         // An empty answer is its header alone.
         self.sender.flush().map_err(closed_by_send)?;

@@ -10,8 +10,8 @@ use crate::crypto::password::Password;
 use crate::net::draw;
 use crate::router::command::Command;
 use crate::router::event::Event;
-use crate::router::ids::FaceId;
-use crate::router::notice::Failure;
+use crate::router::ids::{FaceId, FileId};
+use crate::router::notice::{Failure, Notice, Overview};
 
 /// Answers that may wait for a face; one that leaves more unread is cut off.
 const ANSWERS_MAX: usize = 1_024;
@@ -33,6 +33,22 @@ pub enum Answer {
         /// How.
         result: Result<(), Failure>,
         /// The feed's position when it ended: what came before it belongs in front of it.
+        after: u64,
+    },
+    /// What the face asked for.
+    Told {
+        /// The line that asked.
+        line: u64,
+        /// The answer.
+        notice: Notice,
+        /// The feed's position when it was given.
+        after: u64,
+    },
+    /// How things stand; asked for by [`Handle::overview`].
+    Overview {
+        /// How.
+        overview: Box<Overview>,
+        /// The feed's position at that moment: what comes from there on is news to it.
         after: u64,
     },
     /// A password is needed; [`Handle::password`] gives it.
@@ -95,6 +111,22 @@ impl Handle {
         self.send(Event::PasswordGiven { face, line, password })
     }
 
+    /// Asks how things stand; answered by one [`Answer::Overview`].
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn overview(&self, face: FaceId) -> Result<(), Stopped> {
+        self.send(Event::OverviewWanted { face })
+    }
+
+    /// Says that somebody waits for these chunks of a download.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn urgent(&self, file: FileId, first: u32, last: u32) -> Result<(), Stopped> {
+        self.send(Event::ChunkUrgent { file, first, last })
+    }
+
     fn send(&self, event: Event) -> Result<(), Stopped> {
         self.inbox.send(event).map_err(|_| Stopped)
     }
@@ -108,6 +140,19 @@ pub struct Face {
     /// What it is told; disconnected when the node has ended, or the face read too slowly.
     pub answers: Receiver<Answer>,
     faces: Arc<Faces>,
+}
+
+impl Answer {
+    /// The feed's position when it was given: what came before it belongs in front of it.
+    #[must_use]
+    pub fn after(&self) -> u64 {
+        match self {
+            Self::Reply { after, .. }
+            | Self::Told { after, .. }
+            | Self::Overview { after, .. }
+            | Self::AskPassword { after, .. } => *after,
+        }
+    }
 }
 
 impl Drop for Face {

@@ -157,6 +157,35 @@ impl Feed {
         Reader { feed: self.clone(), id }
     }
 
+    /// A reader that begins with what comes next, and with what was said in the room before, as
+    /// far as that is kept.
+    #[must_use]
+    pub fn reader_from_here(&self) -> Reader {
+        let mut state = self.shared.lock();
+        let id = state.next_reader;
+        state.next_reader += 1;
+        let log = state.room_from.max(state.log.first);
+        let cursor = Cursor { log, ring: state.ring.end() };
+        state.readers.insert(id, cursor);
+        Reader { feed: self.clone(), id }
+    }
+
+    /// What was said in the room, in the order in which it came, as far as that is kept.
+    #[must_use]
+    pub fn history(&self) -> Vec<Arc<Notice>> {
+        let state = self.shared.lock();
+        let skipped = state.room_from.saturating_sub(state.log.first);
+        let of_room = state.log.items.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX));
+        of_room.filter_map(|item| item.notice.clone()).collect()
+    }
+
+    /// Has every reader look whether what it waits for besides notices is there.
+    pub fn wake(&self) {
+        // Whoever looked before this and saw nothing is waiting when it is told.
+        drop(self.shared.lock());
+        self.shared.wake.notify_all();
+    }
+
     /// How many notices there have been: a reader has passed what came before this moment when
     /// its [`Reader::position`] is not below this.
     #[must_use]
@@ -265,6 +294,11 @@ pub struct Reader {
 impl Reader {
     /// The next notice; waits for it for `patience`, or for ever if `None`.
     pub fn next(&mut self, patience: Option<Duration>) -> Heard {
+        self.next_unless(patience, || false)
+    }
+
+    /// The next notice; stops waiting for it when `other` is there, see [`Feed::wake`].
+    pub fn next_unless(&mut self, patience: Option<Duration>, other: impl Fn() -> bool) -> Heard {
         let shared = &self.feed.shared;
         let deadline = patience.map(|patience| Instant::now() + patience);
         let mut state = shared.lock();
@@ -274,6 +308,9 @@ impl Reader {
             }
             if state.ended {
                 return Heard::Ended;
+            }
+            if other() {
+                return Heard::Nothing;
             }
             state = match deadline {
                 None => shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -287,6 +324,20 @@ impl Reader {
                 }
             };
         }
+    }
+
+    /// Reads on to `position` without waiting; gives what was said in the room that it is in then.
+    pub fn catch_up(&mut self, position: u64) -> Vec<Arc<Notice>> {
+        let mut said = Vec::new();
+        while self.position() < position {
+            match self.next(Some(Duration::ZERO)) {
+                Heard::Notice(notice) if is_of_room(&notice) => said.push(notice),
+                Heard::Notice(_) | Heard::Missed(_) => {}
+                Heard::Forget => said.clear(),
+                Heard::Nothing | Heard::Ended => break,
+            }
+        }
+        said
     }
 
     /// How far it has read: the number of the next notice for it, see [`Feed::position`].

@@ -172,7 +172,15 @@ impl Shell {
             Effect::Close { conn } => self.end(conn, Order::Close),
             Effect::AskPassword { face, line, address, again } => {
                 let after = self.feed.position();
-                self.faces.answer(face, Answer::AskPassword { line, address, again, after });
+                self.answer(face, Answer::AskPassword { line, address, again, after });
+            }
+            Effect::Tell { face, line, notice } => {
+                let after = self.feed.position();
+                self.answer(face, Answer::Told { line, notice, after });
+            }
+            Effect::Overview { face, overview } => {
+                let after = self.feed.position();
+                self.answer(face, Answer::Overview { overview, after });
             }
             Effect::PrepareLock { face, line, room, password } => {
                 self.prepare_lock(face, line, room, password);
@@ -180,7 +188,7 @@ impl Shell {
             Effect::Notify(notice) => self.feed.push(notice),
             Effect::Reply { face, line, command, result } => {
                 let after = self.feed.position();
-                self.faces.answer(face, Answer::Reply { line, command, result, after });
+                self.answer(face, Answer::Reply { line, command, result, after });
             }
             Effect::Forget => self.feed.forget(),
             Effect::Stop { exit_code } => {
@@ -189,6 +197,12 @@ impl Shell {
             }
             bulk => self.work.local.extend(self.transfers.perform(bulk)),
         }
+    }
+
+    fn answer(&self, face: FaceId, answer: Answer) {
+        self.faces.answer(face, answer);
+        // Faces that pull notices wait for both at once.
+        self.feed.wake();
     }
 
     fn order(&mut self, id: ConnId, order: Order) {

@@ -31,6 +31,7 @@ use self::content::{Content, Contents};
 use self::hashing::HashJob;
 use self::pool::{Bounds, Pool};
 use crate::files::disk::Disk;
+use crate::files::served::Served;
 use crate::limits::Limits;
 use crate::net::Lanes;
 use crate::net::chunk::FetchLane;
@@ -69,11 +70,47 @@ struct Shared {
     stopping: AtomicBool,
 }
 
+/// A view of the files that lie on this computer, for faces that show them; clones look at the
+/// same files.
+#[derive(Clone)]
+pub struct Library {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Library").finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// A file, as far as it is here; waits for `patience` until some of it can be.
+    #[must_use]
+    pub fn file(&self, file: &FileId, patience: Duration) -> Option<Arc<Served>> {
+        self.shared.host.sources.wait_for(file, patience)
+    }
+
+    /// Whether `served` is still what is here of a file.
+    #[must_use]
+    pub fn is_current(&self, file: &FileId, served: &Arc<Served>) -> bool {
+        let current = self.shared.host.sources.get(file);
+        current.is_some_and(|current| Arc::ptr_eq(&current, served))
+    }
+
+    /// Everything of which there is something here.
+    #[must_use]
+    pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
+        self.shared.host.sources.all()
+    }
+}
+
 #[derive(Default)]
 struct State {
     lanes: BTreeMap<ConnId, Lane>,
     downloads: BTreeMap<FileId, Download>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
+    /// Copies that were made for pages, by what they are offered as.
+    copies: BTreeMap<FileId, Arc<Served>>,
 }
 
 /// What the router calls a download.
@@ -174,17 +211,19 @@ impl Transfers {
     #[must_use]
     pub fn perform(&self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Hash { job, paths } => return self.hash(job, paths),
+            Effect::Hash { job, paths } => {
+                let paths = paths.into_iter().map(PathBuf::from).collect();
+                return self.hash(job, paths, HashJob::default());
+            }
+            Effect::HashCopy { job, path, name } => {
+                return self.hash(job, vec![path], HashJob::of_copy(name));
+            }
+            Effect::DiscardCopy { file } => self.discard_copy(file),
             Effect::CancelHash { job } => {
                 let job = self.shared.lock().hash_jobs.remove(&job);
                 job.iter().for_each(|job| job.cancel());
             }
-            Effect::Serve { file, job } => {
-                let job = self.shared.lock().hash_jobs.remove(&job);
-                if let Some(served) = job.as_ref().and_then(|job| job.served()) {
-                    self.shared.host.sources.insert(file, Arc::clone(served));
-                }
-            }
+            Effect::Serve { file, job } => self.serve(file, job),
             Effect::Unserve { file } => self.shared.host.sources.remove(&file),
             Effect::OpenPart { file, turn, size, root, copy } => {
                 return self.open_part(downloads::Opening { file, turn, size, root, copy });
@@ -212,6 +251,12 @@ impl Transfers {
             _ => {}
         }
         None
+    }
+
+    /// The files that lie on this computer, wholly or in part.
+    #[must_use]
+    pub fn library(&self) -> Library {
+        Library { shared: Arc::clone(&self.shared) }
     }
 
     /// Runs a lane that is open on the calling thread, the connection's own, until it has ended;

@@ -12,6 +12,7 @@ use super::failures::{self, Failures};
 use super::input::{Ended, NOBODY, Source, Stdin};
 use super::live::{self, Tty};
 use super::output::{Output, now_ms};
+use super::pages::Pages;
 use super::verified::Memory;
 use super::{log, signals};
 use crate::config::{Errand, Settings};
@@ -46,7 +47,7 @@ pub(super) fn attend(
     settings: &Settings,
     output: &Arc<Output>,
     (first, style): (Vec<Command>, Style),
-    kept: Kept,
+    (kept, pages): (Kept, Arc<Pages>),
 ) -> u8 {
     let (source, tty) = source(settings, output, style, kept.dir.as_deref());
     if settings.errand.is_some() && io::stderr().is_terminal() {
@@ -84,6 +85,7 @@ pub(super) fn attend(
         feed: node.feed().clone(),
         output: Arc::clone(output),
         failures: Arc::clone(&failures),
+        pages: Arc::clone(&pages),
     };
     let reader = node.feed().reader();
     let printing = {
@@ -93,7 +95,8 @@ pub(super) fn attend(
         thread::spawn_exempt("printer", move || output.run(reader, quit, noted))
     };
     let reading = {
-        let (handle, stay, quit) = (node.handle().clone(), settings.stay, quit.clone());
+        let (handle, quit) = (node.handle().clone(), quit.clone());
+        let stay = settings.stay || pages.is_started() && !stdin.interactive;
         let errand = settings.errand.clone();
         thread::spawn_exempt("stdin", move || {
             let _quit = QuitOnPanic(quit);
@@ -133,6 +136,7 @@ pub(super) fn attend(
         }
     }
     let node_code = node.wait_stopped();
+    pages.stop();
     // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
     // that print, and must not hold up the end.
     let _ = end.send(node_code);
@@ -207,6 +211,7 @@ fn read_commands<R: io::BufRead>(
 ) {
     let (face, interactive) = (stdin.face, stdin.interactive);
     let live = matches!(stdin.source, Source::Live(..));
+    stdin.show_page();
     // At a live terminal there is a key for leaving, whatever the options say.
     if stdin.run(first) == Ended::Node || stay && !live {
         return;
@@ -245,7 +250,12 @@ impl Answering {
             if let Answer::Reply { line, command, result, after } = &answer {
                 self.print_reply(*line, command, result, *after);
             }
-            let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer;
+            if let Answer::Told { notice, after, .. } = &answer {
+                self.output.print_after(*after, notice);
+            }
+            let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer else {
+                continue;
+            };
             if *line == self.awaited.load(Ordering::SeqCst) {
                 // If stdin has ended, nobody waits.
                 let _ = self.turns.send(answer);

@@ -1,18 +1,22 @@
-//! The data directory: whose identity this is, and that only one program uses it at a time.
+//! The data directory: whose identity this is, what makes tokens of pages good again after a
+//! restart, and that only one program uses it at a time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
 use crate::config::DataDir;
 use crate::crypto::identity::Identity;
+use crate::crypto::random::random;
 use crate::router::notice::{Code, Failure};
 
 /// The seed of the identity, as 64 hex digits and a line feed.
 const IDENTITY: &str = "identity";
+/// What tokens of pages are made with, in the same form.
+const PAGE_SECRET: &str = "page-secret";
 /// Held with a lock while a program runs.
 const LOCK: &str = "lock";
 
@@ -23,13 +27,26 @@ pub struct Held {
     pub identity: Identity,
     /// It ends with this run, for this reason.
     pub temporary: Option<String>,
+    /// Where what is kept lies; `None` for a temporary identity.
+    path: Option<PathBuf>,
     /// Released when dropped; `None` for a temporary identity.
     _lock: Option<File>,
 }
 
 impl Held {
     fn temporary(reason: impl Into<String>) -> Self {
-        Self { identity: Identity::generate(), temporary: Some(reason.into()), _lock: None }
+        let temporary = Some(reason.into());
+        Self { identity: Identity::generate(), temporary, path: None, _lock: None }
+    }
+
+    /// What tokens of pages are made with, made now if need be; `None` when nothing is kept.
+    ///
+    /// # Errors
+    /// `data_dir_not_writable`, with the path and what to do.
+    pub fn page_secret(&self) -> Result<Option<[u8; 32]>, Failure> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let secret = read_or_make(&path.join(PAGE_SECRET), random);
+        secret.map(Some).map_err(|error| not_writable(path, &error))
     }
 }
 
@@ -54,9 +71,10 @@ pub fn open(dir: Option<&DataDir>) -> Result<Held, Failure> {
         }
         return Ok(Held::temporary(format!("another klatch uses {}", path.display())));
     };
-    let identity =
-        read_or_make(&path.join(IDENTITY)).map_err(|error| not_writable(path, &error))?;
-    Ok(Held { identity, temporary: None, _lock: Some(lock) })
+    let seed = read_or_make(&path.join(IDENTITY), || Identity::generate().seed());
+    let seed = seed.map_err(|error| not_writable(path, &error))?;
+    let identity = Identity::from_seed(seed);
+    Ok(Held { identity, temporary: None, path: Some(path.clone()), _lock: Some(lock) })
 }
 
 fn not_writable(path: &Path, error: &io::Error) -> Failure {
@@ -83,15 +101,15 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn read_or_make(path: &Path) -> io::Result<Identity> {
+fn read_or_make(path: &Path, new: impl FnOnce() -> [u8; 32]) -> io::Result<[u8; 32]> {
     match File::open(path) {
-        Ok(file) => read(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
+        Ok(file) => read(file, path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, new()),
         Err(error) => Err(error),
     }
 }
 
-fn read(file: File) -> io::Result<Identity> {
+fn read(file: File, path: &Path) -> io::Result<[u8; 32]> {
     let mut text = String::new();
     file.take(128).read_to_string(&mut text)?;
     let digits = text.trim_end();
@@ -99,22 +117,22 @@ fn read(file: File) -> io::Result<Identity> {
     let whole = digits.len() == 64
         && HEXLOWER.decode_mut(digits.as_bytes(), &mut seed).is_ok_and(|n| n == seed.len());
     if !whole {
-        let text = format!("its file \"{IDENTITY}\" is damaged: remove it for a new identity");
+        let name = path.file_name().unwrap_or_default().display();
+        let text = format!("its file \"{name}\" is damaged: remove it for a new one");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    Ok(Identity::from_seed(seed))
+    Ok(seed)
 }
 
-/// Writes a new identity so that it is there whole or not at all.
-fn make(path: &Path) -> io::Result<Identity> {
-    let identity = Identity::generate();
+/// Writes a new secret so that it is there whole or not at all.
+fn make(path: &Path, seed: [u8; 32]) -> io::Result<[u8; 32]> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".identity-").tempfile_in(dir)?;
-    writeln!(file, "{}", HEXLOWER.encode(&identity.seed()))?;
+    let mut file = tempfile::Builder::new().prefix(".secret-").tempfile_in(dir)?;
+    writeln!(file, "{}", HEXLOWER.encode(&seed))?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
     fs::File::open(dir)?.sync_all()?;
-    Ok(identity)
+    Ok(seed)
 }
 
 #[cfg(test)]
@@ -134,8 +152,15 @@ mod tests {
         let mode = fs::metadata(dir.path.join(IDENTITY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let public = first.identity.public();
+        let secret = first.page_secret().unwrap();
+        assert!(secret.is_some_and(|secret| secret != first.identity.seed()));
+        let mode = fs::metadata(dir.path.join(PAGE_SECRET)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         drop(first);
-        assert_eq!(open(Some(&dir)).unwrap().identity.public(), public);
+        let again = open(Some(&dir)).unwrap();
+        assert_eq!(again.identity.public(), public);
+        assert_eq!(again.page_secret().unwrap(), secret);
+        assert_eq!(open(None).unwrap().page_secret().unwrap(), None);
     }
 
     #[test]

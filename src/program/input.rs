@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, select};
 use super::failures::Failures;
 use super::live::{LiveInput, Typed};
 use super::output::Output;
+use super::pages::Pages;
 use crate::config::Errand;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
@@ -21,7 +22,7 @@ use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 use crate::ui::command::{
-    Input, WAIT_DEFAULT_MS, help_lines, message, parse, read_password, secret_part,
+    Input, LocalCommand, WAIT_DEFAULT_MS, help_lines, message, parse, read_password, secret_part,
 };
 use crate::ui::line_reader::{Line, LineReader};
 use crate::ui::terminal::{password_from_file, password_from_lines, password_from_terminal};
@@ -69,6 +70,8 @@ pub(super) struct Stdin<R> {
     pub(super) output: Arc<Output>,
     /// Notes failed commands.
     pub(super) failures: Arc<Failures>,
+    /// The browser's side.
+    pub(super) pages: Arc<Pages>,
 }
 
 /// How stdin ended.
@@ -197,12 +200,36 @@ impl<R: BufRead> Stdin<R> {
                     self.output.print(&Notice::Remark { text });
                 }
             }
-            Ok(Input::Local(local)) => {
-                self.failures.say(&self.output, number, Some(local.word()), local.failure());
-            }
+            Ok(Input::Local(LocalCommand::Browser)) => self.print_page(number),
             Err(failure) => self.failures.say(&self.output, number, None, failure),
         }
         Ok(())
+    }
+
+    /// In browser mode: prints the page's address, and opens the browser at another.
+    pub(super) fn show_page(&self) {
+        if !self.pages.is_started() {
+            return;
+        }
+        if let Ok(url) = self.pages.address() {
+            // `started` is the first notice of all.
+            self.output.print_after(1, &Notice::Bridge { url });
+        }
+        if let Err(failure) = self.pages.open_browser() {
+            self.output.print(&Notice::Remark { text: failure.text });
+        }
+    }
+
+    /// The command `browser`.
+    fn print_page(&self, line: u64) {
+        let command = LocalCommand::Browser.word();
+        match self.pages.address() {
+            Ok(url) => {
+                self.output.print(&Notice::Bridge { url });
+                self.output.print(&Notice::CommandDone { line, command });
+            }
+            Err(failure) => self.failures.say(&self.output, line, Some(command), failure),
+        }
     }
 
     /// Gives a command and, unless a person goes on typing, waits until it ends; whether it failed
@@ -229,6 +256,7 @@ impl<R: BufRead> Stdin<R> {
             match answer {
                 // An answer to a command that was waited for until Ctrl-C came.
                 Answer::Reply { line: of, .. } if of != line => {}
+                Answer::Told { .. } | Answer::Overview { .. } => {}
                 Answer::Reply { result, after, .. } => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     if matches!(self.source, Source::Live(..)) {
@@ -270,7 +298,7 @@ impl<R: BufRead> Stdin<R> {
             Source::Stream(_) if again => return None,
             Source::Stream(lines) => {
                 let address = address.to_owned();
-                self.output.print_after(after, &Notice::PasswordRequired { address });
+                self.output.print_after(after, &Notice::PasswordRequired { address, line: None });
                 self.number += 1;
                 let password = password_from_lines(lines);
                 return self.heard(line, password);

@@ -7,6 +7,7 @@ mod input;
 pub mod live;
 mod log;
 mod output;
+mod pages;
 pub mod print;
 mod signals;
 mod verified;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use time::UtcOffset;
 
+use crate::bridge::Door;
 use crate::config::{ListenAt, Options, Settings, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
@@ -28,6 +30,7 @@ use crate::ui::notice::{Format, Style};
 use crate::ui::terminal::ask_ui;
 use attend::Kept;
 use output::Output;
+use pages::Pages;
 use verified::Memory;
 
 /// Exit code of wrong usage.
@@ -103,10 +106,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     for address in &settings.connect {
         first.push(connect_argument(address).map_err(usage)?);
     }
-    if choose_ui(&settings).map_err(usage)? == UiChoice::Browser {
-        let text = "this version has no browser face yet: start it with --ui terminal";
-        return Err((WRONG_USAGE, Failure::new(Code::Usage, text)));
-    }
+    let ui = choose_ui(&settings).map_err(usage)?;
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
     // A temporary identity leaves the directory to the program that uses it.
     let kept_dir = data_dir.filter(|_| held.temporary.is_none());
@@ -114,25 +114,33 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         let text = format!("cannot read who was verified: {error}");
         could_not(Failure::new(Code::IoError, text))
     })?;
+    // Before the node: who cannot have the page that was asked for has met nobody yet.
+    let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
+    let door = door.map_err(could_not)?;
     let limits = Limits {
         peers: settings.max_peers,
         up_bytes_per_s: settings.limit_up,
         down_bytes_per_s: settings.limit_down,
         ..Limits::default()
     };
+    let secret = held.page_secret().map_err(could_not)?;
     let node = Node::start(NodeConfig {
         name: settings.name.clone(),
         identity: held.identity.clone(),
         temporary: held.temporary.is_some(),
-        limits,
+        limits: limits.clone(),
         listen: listen(&settings.listen),
         downloads: settings.downloads.clone(),
         virtual_interfaces: settings.verbose,
         verified,
     })
     .map_err(could_not)?;
+    let pages = Arc::new(Pages::new(node.access(), &settings, secret, limits));
+    if let Some(door) = door {
+        pages.start(door).map_err(could_not)?;
+    }
     let kept = Kept { dir: kept_dir, memory };
-    Ok(attend::attend(node, &settings, output, (first, style), kept))
+    Ok(attend::attend(node, &settings, output, (first, style), (kept, pages)))
 }
 
 fn choose_ui(settings: &Settings) -> Result<UiChoice, Failure> {

@@ -7,6 +7,7 @@ use super::Router;
 use super::ids::{Digest32, FileId, MemberId};
 use super::log::Order;
 use super::notice::{Code, Failure, FileInfo, FileLine, Notice};
+use super::room::order_text;
 use super::signed::{Kind, Offer, SignedEntry};
 use super::text::Untrusted;
 use super::waits::Seen;
@@ -47,6 +48,11 @@ impl Catalogue {
     pub(super) fn offers_of(&self, author: MemberId, file: FileId) -> Option<&Offered> {
         let names = self.by_file.get(&file)?;
         self.offers.get(names.iter().find(|(by, _)| *by == author)?)
+    }
+
+    /// What an author offers under a name.
+    pub(super) fn named_by(&self, author: MemberId, name: &str) -> Option<FileId> {
+        self.offers.get(&(author, name.to_owned())).map(|offered| offered.file)
     }
 
     /// Files that are or were offered under a name, whether or not anybody who has them is here.
@@ -128,7 +134,8 @@ impl Router {
             return;
         }
         let (from, time_ms) = (self.who(&author), entry.body.time_ms);
-        self.notify(Notice::FileOffered { file, from, time_ms, own, history });
+        let order = order_text(order);
+        self.notify(Notice::FileOffered { file, from, time_ms, own, history, order });
     }
 
     pub(super) fn withdrawn(
@@ -146,7 +153,8 @@ impl Router {
         }
         let (from, time_ms, own) = (self.who(&author), entry.body.time_ms, author == self.my_id);
         let file = offered.info();
-        self.notify(Notice::FileWithdrawn { file, from, time_ms, own, history });
+        let order = order_text(order);
+        self.notify(Notice::FileWithdrawn { file, from, time_ms, own, history, order });
     }
 
     /// After a fork some entries count no more.
@@ -200,6 +208,9 @@ impl Router {
                 .filter(move |((author, _), _)| !own || *author == self.my_id)
         };
         let named: Vec<_> = all().filter(|((_, name), _)| name == wanted).collect();
+        // A whole id can only be meant as one, even where somebody gave a file that name.
+        let id = FileId::from_hex(wanted).ok();
+        let by_id = || all().filter(|(_, offered)| Some(offered.file) == id).collect::<Vec<_>>();
         let by_prefix = || {
             let digits = wanted.to_ascii_lowercase();
             let hex = digits.len() >= PREFIX_MIN && digits.chars().all(|c| c.is_ascii_hexdigit());
@@ -207,7 +218,11 @@ impl Router {
                 .filter(|(_, offered)| hex && offered.file.to_string().starts_with(&digits))
                 .collect::<Vec<_>>()
         };
-        let found = if named.is_empty() { by_prefix() } else { named };
+        let found = match by_id() {
+            by_id if !by_id.is_empty() => by_id,
+            _ if named.is_empty() => by_prefix(),
+            _ => named,
+        };
         let reachable: Vec<_> =
             found.iter().filter(|((author, _), o)| self.is_candidate(author, o)).collect();
         let files: BTreeSet<_> = reachable.iter().map(|(_, offered)| offered.file).collect();
@@ -242,6 +257,11 @@ impl Router {
     }
 
     pub(super) fn files_notice(&self) -> Notice {
+        Notice::Files { list: self.file_rows() }
+    }
+
+    /// What is offered, by name.
+    pub(super) fn file_rows(&self) -> Vec<FileLine> {
         let mut lines: BTreeMap<(String, FileId), FileLine> = BTreeMap::new();
         for ((author, name), offered) in &self.catalogue.offers {
             let line = lines.entry((name.clone(), offered.file)).or_insert_with(|| FileLine {
@@ -249,10 +269,12 @@ impl Router {
                 from: Vec::new(),
                 hosts: self.hosts_of(&offered.file),
                 own: false,
+                held: self.sharing.holds_all(&offered.file),
+                fetching: self.swarm.is_fetching(&offered.file),
             });
             line.from.push(self.who(author));
             line.own |= *author == self.my_id;
         }
-        Notice::Files { list: lines.into_values().collect() }
+        lines.into_values().collect()
     }
 }

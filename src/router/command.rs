@@ -1,5 +1,7 @@
 //! What a person, a script or a page can ask for: one closed enum for every face.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::password::Password;
@@ -32,6 +34,13 @@ pub enum Command {
     Send {
         /// The path as the person meant it, candidates in the order to try.
         paths: Vec<String>,
+    },
+    /// Offer a file that a page gave, by the copy that was made of it.
+    Share {
+        /// Where the copy lies; it goes when the offer is taken back.
+        path: PathBuf,
+        /// The file's own name.
+        name: String,
     },
     /// Fetch a file.
     Download {
@@ -103,6 +112,7 @@ impl Command {
             Command::Password { .. } => "password",
             Command::Unlock => "unlock",
             Command::Send { .. } => "send",
+            Command::Share { .. } => "share",
             Command::Download { .. } => "download",
             Command::Cancel { .. } => "cancel",
             Command::Files => "files",

@@ -6,7 +6,7 @@ use super::Router;
 use super::command::{Command, Wait};
 use super::event::{Draw, Effect};
 use super::ids::FaceId;
-use super::notice::{Code, Failure, Notice};
+use super::notice::{Code, Failure, Notice, Overview};
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::waits::Waiting;
@@ -89,6 +89,7 @@ impl Router {
             }
             Command::Unlock => self.unlock(face, line, draw.key),
             Command::Send { paths } => self.send(face, line, paths),
+            Command::Share { path, name } => self.share(face, line, path, name),
             Command::Download { wanted, patient } => {
                 self.download(face, line, &wanted, patient);
             }
@@ -130,7 +131,7 @@ impl Router {
 
     fn answer(&mut self, face: FaceId, line: u64, word: &'static str, of: fn(&Self) -> Notice) {
         let notice = of(self);
-        self.notify(notice);
+        self.effect(Effect::Tell { face, line, notice });
         self.reply(face, line, word, Ok(()));
     }
 
@@ -141,7 +142,8 @@ impl Router {
         command: &'static str,
         result: Result<(), Failure>,
     ) {
-        self.commands.failed |= result.is_err();
+        // What fails in a page is told there, and its person sees it.
+        self.commands.failed |= result.is_err() && face == FaceId::TERMINAL;
         self.effect(Effect::Reply { face, line, command, result });
     }
 
@@ -201,6 +203,23 @@ impl Router {
             }
         }
         self.reply(face, line, "name", Ok(()));
+    }
+
+    /// Tells a face how things stand.
+    pub(super) fn overview(&mut self, face: FaceId) {
+        let overview = Overview {
+            me: self.who(&self.my_id),
+            temporary: self.config.temporary,
+            room: self.room.id,
+            locked: self.room.lock.is_locked(),
+            settled: self.room.settled,
+            addresses: self.presence.spoken_addresses(),
+            members: self.member_lines(),
+            files: self.file_rows(),
+            transfers: self.transfer_rows(),
+            unheld: self.unheld_receipts(),
+        };
+        self.effect(Effect::Overview { face, overview: Box::new(overview) });
     }
 
     fn wait(&mut self, face: FaceId, line: u64, what: Wait, within_ms: u64) {

@@ -16,6 +16,11 @@ const FINGERPRINT_DIGITS: usize = 16;
 impl Router {
     /// Answers `members`.
     pub(super) fn members_notice(&self) -> Notice {
+        Notice::Members { list: self.member_lines() }
+    }
+
+    /// Who is here, this node first.
+    pub(super) fn member_lines(&self) -> Vec<MemberLine> {
         let me = MemberLine {
             member: self.member_info(&self.my_id),
             since_ms: None,
@@ -23,7 +28,7 @@ impl Router {
             fingerprint: fingerprint(&self.my_id),
         };
         let others = self.roster.present().map(|(id, _)| self.member_line(id));
-        Notice::Members { list: std::iter::once(me).chain(others).collect() }
+        std::iter::once(me).chain(others).collect()
     }
 
     fn member_line(&self, id: &MemberId) -> MemberLine {

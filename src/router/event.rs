@@ -1,19 +1,19 @@
 //! What reaches the router, and what it decides: closed enums of plain data.
 
+mod conn;
 mod disk;
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+pub use self::conn::{Closed, Outcome, Plan, Target};
 pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, PartState};
 use super::bitmap::Bitmap;
 use super::command::Command;
 use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
-use super::message::{Hello, KeyMark, Message, Refusal};
-use super::notice::{Failure, Notice};
-use super::signed::SignedRecord;
+use super::message::{Hello, Message, Refusal};
+use super::notice::{Failure, Notice, Overview};
 use super::swarm::picker::Want;
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::room_key::RoomKey;
@@ -63,6 +63,11 @@ pub enum Event {
         line: u64,
         /// The answer.
         password: Option<Password>,
+    },
+    /// A face begins, or begins anew: answered by [`Effect::Overview`].
+    OverviewWanted {
+        /// The face.
+        face: FaceId,
     },
     /// [`Effect::PrepareLock`] is done.
     LockPrepared {
@@ -227,6 +232,15 @@ pub enum Event {
         /// The chunk.
         chunk: u32,
     },
+    /// Somebody waits for these chunks of a download, as a player does: they come first.
+    ChunkUrgent {
+        /// The file.
+        file: FileId,
+        /// The first of them.
+        first: u32,
+        /// The last of them.
+        last: u32,
+    },
     /// A part of a chunk came; told now and then while a chunk takes long.
     ChunkCame {
         /// The file.
@@ -284,94 +298,6 @@ pub struct Fetched {
     pub more: u64,
     /// Verified and written, or why not.
     pub result: Result<(), FetchError>,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closed {
-    /// The peer refused, and said why.
-    Refused(Refusal),
-    /// This side refused.
-    ByUs,
-    /// The socket closed.
-    Gone,
-    /// Nothing came for too long.
-    Silent,
-    /// What came was no valid protocol.
-    Protocol(String),
-}
-
-/// What the handshake goes on with, decided by both Hellos.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
-    /// One room: prove knowledge of its keys, newest first.
-    Prove {
-        /// The room.
-        room: RoomId,
-        /// Every kept key.
-        keys: Vec<(KeyMark, RoomKey)>,
-    },
-    /// Two fresh open rooms: exchange {room, key}.
-    Merge {
-        /// One's own room.
-        room: RoomId,
-        /// Its key.
-        key: RoomKey,
-    },
-    /// Admit a newcomer: after OPAQUE if the newest record holds a lock, then send it.
-    Grant {
-        /// The room.
-        room: RoomId,
-        /// The newest record.
-        record: Arc<SignedRecord>,
-    },
-    /// Be admitted.
-    Join {
-        /// The password; `None` for an open room.
-        password: Option<Password>,
-    },
-}
-
-/// What the handshake gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The peer proved these keys, which this node has too, newest first; and named these.
-    Proven {
-        /// The newest key that both have.
-        common: KeyMark,
-        /// The newest that the peer has.
-        newest: KeyMark,
-    },
-    /// The peer's room and key.
-    Merged {
-        /// Room.
-        room: RoomId,
-        /// Key.
-        key: RoomKey,
-    },
-    /// The newcomer was admitted.
-    Granted,
-    /// We were admitted.
-    Joined {
-        /// The room.
-        room: RoomId,
-        /// Its newest record.
-        record: Arc<SignedRecord>,
-    },
-}
-
-/// Where to dial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// What a person typed.
-    Host {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// A known address.
-    Addr(SocketAddr),
 }
 
 /// Something to do. The shell performs effects in order.
@@ -462,6 +388,22 @@ pub enum Effect {
     },
     /// Tell all faces.
     Notify(Notice),
+    /// Tell one face what it asked for.
+    Tell {
+        /// The face.
+        face: FaceId,
+        /// The line of the command that asked.
+        line: u64,
+        /// What.
+        notice: Notice,
+    },
+    /// Tell one face how things stand.
+    Overview {
+        /// The face.
+        face: FaceId,
+        /// How.
+        overview: Box<Overview>,
+    },
     /// Answer a command; on success with its lists before this.
     Reply {
         /// The face.
@@ -482,6 +424,20 @@ pub enum Effect {
         job: u64,
         /// Candidates.
         paths: Vec<String>,
+    },
+    /// Hash a copy that a page made of a file on its person's disk.
+    HashCopy {
+        /// Number of the job.
+        job: u64,
+        /// Where the copy lies.
+        path: PathBuf,
+        /// The name to offer it under.
+        name: String,
+    },
+    /// The offer was taken back by its author: a copy that was made for it goes with it.
+    DiscardCopy {
+        /// The file.
+        file: FileId,
     },
     /// Stop hashing.
     CancelHash {

@@ -144,7 +144,9 @@ impl Router {
         }
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if link.say_gained_at.is_none_or(|at| at <= now) {
-            link.say_gained_at = None;
+            if link.say_gained_at.take().is_some() {
+                link.gained_said = now;
+            }
             for (file, chunks) in std::mem::take(&mut link.say_gained) {
                 let chunks: Vec<u32> = chunks.into_iter().collect();
                 for chunks in chunks.chunks(GAINED_AT_ONCE) {

@@ -126,6 +126,11 @@ pub struct ConnId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FaceId(pub u32);
 
+impl FaceId {
+    /// The terminal, whose failed commands are the program's.
+    pub const TERMINAL: Self = Self(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

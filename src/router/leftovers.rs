@@ -26,7 +26,9 @@ impl Router {
                 Ok(())
             }
             None => match self.find_file(wanted, true) {
-                Ok(offered) => self.withdraw(offered.file),
+                Ok(offered) => {
+                    self.withdraw(offered.file).map(|()| self.discard_copy(offered.file))
+                }
                 Err(failure) if failure.code == Code::NoSuchOffer => {
                     return self.cancel_leftover(face, line, wanted);
                 }
@@ -77,7 +79,7 @@ impl Router {
         self.reply(face, line, "cancel", result);
     }
 
-    /// Tells what earlier runs left behind, once, with the way to go on and the way to be rid of it.
+    /// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
     pub(super) fn leftovers_found(&mut self, leftovers: &Leftovers) {
         let Leftovers { folder, files } = leftovers;
         let total: u64 = files.iter().map(|(_, bytes)| bytes).sum();

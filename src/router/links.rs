@@ -195,6 +195,8 @@ pub(super) struct Link {
     pub(super) say_hosting: BTreeSet<FileId>,
     pub(super) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
     pub(super) say_gained_at: Option<Millis>,
+    /// When the last of these were said.
+    pub(super) gained_said: Millis,
     pub(super) pong: Option<u32>,
 
     /// What the peer has, as far as it said.
@@ -241,6 +243,7 @@ impl Link {
             say_hosting: BTreeSet::new(),
             say_gained: BTreeMap::new(),
             say_gained_at: None,
+            gained_said: Millis(0),
             pong: None,
             theirs: BTreeMap::new(),
             vector_heard: false,

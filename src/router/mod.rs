@@ -174,6 +174,7 @@ impl Router {
             Event::PasswordGiven { face, line, password } => {
                 self.password_given(face, line, password);
             }
+            Event::OverviewWanted { face } => self.overview(face),
             Event::LockPrepared { face, line, room, lock, key } => {
                 self.lock_prepared(face, line, room, lock, key);
             }
@@ -209,6 +210,7 @@ impl Router {
             Event::ChunkPicked { file, turn, conn, chunk } => {
                 self.chunk_picked(file, turn, conn, chunk);
             }
+            Event::ChunkUrgent { file, first, last } => self.chunk_urgent(file, first, last),
             Event::ChunkCame { file, conn, chunk, bytes } => {
                 self.chunk_came(file, conn, chunk, bytes);
             }
@@ -340,9 +342,9 @@ impl Router {
     }
 
     fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>) {
-        let shown = addresses.iter().map(ToString::to_string).collect();
         self.presence.listen(port, addresses);
-        self.notify(Notice::Listening { addresses: shown });
+        let addresses = self.presence.spoken_addresses();
+        self.notify(Notice::Listening { addresses });
         self.renew_presence();
     }
 

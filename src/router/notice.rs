@@ -89,6 +89,47 @@ pub struct FileLine {
     pub hosts: usize,
     /// Offered by this node.
     pub own: bool,
+    /// All of it lies on this computer.
+    pub held: bool,
+    /// It is being fetched.
+    pub fetching: bool,
+}
+
+/// How things stand: what a face must know before news make sense to it. What was said in the
+/// room is not here: the feed keeps that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// This node.
+    pub me: Who,
+    /// Its identity is for this run only.
+    pub temporary: bool,
+    /// The room.
+    pub room: RoomId,
+    /// Whether it is locked.
+    pub locked: bool,
+    /// Whether anybody else was ever in it.
+    pub settled: bool,
+    /// Where others reach this node, best first.
+    pub addresses: Vec<String>,
+    /// Who is here, this node first.
+    pub members: Vec<MemberLine>,
+    /// What is offered, by name.
+    pub files: Vec<FileLine>,
+    /// What is moving.
+    pub transfers: Vec<TransferLine>,
+    /// Own messages that not every present member holds yet.
+    pub unheld: Vec<Receipt>,
+}
+
+/// How many present members hold an own message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The entry, under the id first shown.
+    pub id: EntryId,
+    /// Other members present that hold it.
+    pub held_by: usize,
+    /// Other members present.
+    pub present: usize,
 }
 
 /// One line of `transfers`.
@@ -207,6 +248,11 @@ pub enum Notice {
         /// `host:port`, LAN addresses first.
         addresses: Vec<String>,
     },
+    /// A fresh address of the page, good once.
+    Bridge {
+        /// With its code.
+        url: String,
+    },
     /// The first link of a room is up; once per room, at both ends.
     Joined {
         /// The room.
@@ -287,6 +333,8 @@ pub enum Notice {
         own: bool,
         /// Was offered before this node came.
         history: bool,
+        /// Sortable, among messages as well.
+        order: String,
     },
     /// An offer was taken back.
     FileWithdrawn {
@@ -300,6 +348,8 @@ pub enum Notice {
         own: bool,
         /// Was withdrawn before this node came.
         history: bool,
+        /// Sortable, among messages as well.
+        order: String,
     },
     /// A download began.
     DownloadStarted {
@@ -359,6 +409,8 @@ pub enum Notice {
     PasswordRequired {
         /// `host:port` of the locked room; empty for the own room's new password.
         address: String,
+        /// The command that needs it, where the face may have given several.
+        line: Option<u64>,
     },
     /// Answer to `members`.
     Members {

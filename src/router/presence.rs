@@ -66,6 +66,11 @@ impl Own {
         &self.seen
     }
 
+    /// The interfaces' addresses as people type them, best first.
+    pub(super) fn spoken_addresses(&self) -> Vec<String> {
+        self.interfaces.iter().map(ToString::to_string).collect()
+    }
+
     /// Members that count as present and cannot be reached from here.
     pub(super) fn unlinked(&self) -> &[MemberId] {
         &self.unlinked

@@ -8,7 +8,7 @@ use super::event::{Draw, Effect};
 use super::ids::{EntryId, LogNonce, MemberId, RoomId};
 use super::lock::LockState;
 use super::log::{Log, Order, Placed};
-use super::notice::{Code, Failure, MemberInfo, Notice};
+use super::notice::{Code, Failure, MemberInfo, Notice, Receipt};
 use super::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry, SignedRecord};
 use super::text::Untrusted;
 use super::time::Millis;
@@ -177,15 +177,14 @@ impl Router {
         if !own {
             self.message_seen(&text);
         }
-        let (depth, chain, seq) = order;
         self.notify(Notice::Message {
             id: self.room.shown(&entry.id),
-            from: self.who(&chain.author),
+            from: self.who(&entry.body.chain.author),
             text: Untrusted::new(text),
             time_ms: entry.body.time_ms,
             own,
             history,
-            order: format!("{depth:012}-{}-{}-{seq:012}", chain.author.short(), chain.nonce),
+            order: order_text(order),
             known,
         });
     }
@@ -234,6 +233,18 @@ impl Router {
             told: None,
             tell_at: self.now.plus(1_000),
         });
+    }
+
+    /// Receipts of own messages that not every present member holds yet.
+    pub(super) fn unheld_receipts(&self) -> Vec<Receipt> {
+        let held = |(id, _): (&MemberId, _)| self.room.receipts.get(id).copied().unwrap_or(0);
+        let lengths: Vec<u64> = self.roster.present().map(held).collect();
+        let receipts = self.room.unheld.iter().map(|unheld| Receipt {
+            id: unheld.shown,
+            held_by: lengths.iter().filter(|len| **len >= unheld.seq).count(),
+            present: lengths.len(),
+        });
+        receipts.collect()
     }
 
     /// Tells `held` for messages that all present members hold now, and from time to time for
@@ -321,4 +332,9 @@ impl Router {
         }
         self.remark("you are alone in a new open room");
     }
+}
+
+/// The order of an entry as faces sort by it.
+pub(super) fn order_text((depth, chain, seq): Order) -> String {
+    format!("{depth:012}-{}-{}-{seq:012}", chain.author.short(), chain.nonce)
 }

@@ -17,6 +17,8 @@ use super::time::Millis;
 
 /// Chunks that are so far apart are not of one go: the time between does not slow the rate.
 const SERVED_PAUSE_MS: u64 = 5_000;
+/// News of chunks are so far apart at least.
+const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
 const BLAME_MS: u64 = 10_000;
 
@@ -26,6 +28,8 @@ struct Job {
     face: FaceId,
     line: u64,
     path: Option<PathBuf>,
+    /// Made for a page, which is told what became of it.
+    copy: bool,
 }
 
 /// What this node holds of a file.
@@ -50,6 +54,8 @@ pub(super) struct Sharing {
     jobs: BTreeMap<u64, Job>,
     shares: BTreeMap<FileId, Share>,
     pub(super) served: BTreeMap<(MemberId, FileId), Served>,
+    /// Offers of copies that were made for pages.
+    copies: BTreeSet<FileId>,
 }
 
 impl Sharing {
@@ -88,8 +94,15 @@ impl Router {
     pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<String>) {
         let job = self.sharing.next_job;
         self.sharing.next_job += 1;
-        self.sharing.jobs.insert(job, Job { face, line, path: None });
+        self.sharing.jobs.insert(job, Job { face, line, path: None, copy: false });
         self.effect(Effect::Hash { job, paths });
+    }
+
+    pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
+        let job = self.sharing.next_job;
+        self.sharing.next_job += 1;
+        self.sharing.jobs.insert(job, Job { face, line, path: None, copy: true });
+        self.effect(Effect::HashCopy { job, path, name });
     }
 
     pub(super) fn hash_progressed(&mut self, job: u64, path: PathBuf, bytes_done: u64, size: u64) {
@@ -100,16 +113,22 @@ impl Router {
     }
 
     pub(super) fn hashed(&mut self, job: u64, result: Result<Hashed, Failure>) {
-        let Some(Job { face, line, .. }) = self.sharing.jobs.remove(&job) else { return };
-        let result = result.and_then(|hashed| self.offer(job, &hashed));
-        if result.is_err() {
+        let Some(Job { face, line, copy, .. }) = self.sharing.jobs.remove(&job) else { return };
+        let offered = result.and_then(|hashed| self.offer(job, copy, &hashed));
+        if offered.is_err() {
             self.effect(Effect::CancelHash { job });
         }
-        self.reply(face, line, "send", result);
+        if let (true, Ok(file)) = (copy, &offered) {
+            let list = self.file_rows().into_iter().filter(|row| row.file.id == *file).collect();
+            self.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
+        }
+        let word = if copy { "share" } else { "send" };
+        self.reply(face, line, word, offered.map(|_| ()));
     }
 
-    fn offer(&mut self, job: u64, hashed: &Hashed) -> Result<(), Failure> {
+    fn offer(&mut self, job: u64, copy: bool, hashed: &Hashed) -> Result<FileId, Failure> {
         let file = hashed.file;
+        let before = self.catalogue.named_by(self.my_id, &hashed.name);
         let standing = self.catalogue.offers_of(self.my_id, file);
         let again = standing.is_some_and(|offered| offered.name == hashed.name);
         if !again {
@@ -123,8 +142,36 @@ impl Router {
             let name = Untrusted::new(&hashed.name);
             self.remark(format!("you offer {name} already"));
         }
+        if copy {
+            self.sharing.copies.insert(file);
+        }
+        if let Some(before) = before.filter(|before| *before != file) {
+            self.superseded(before);
+        }
         self.remark_alone();
-        Ok(())
+        Ok(file)
+    }
+
+    /// Another offer took the name of this one: a copy that nobody can take back any more goes.
+    fn superseded(&mut self, file: FileId) {
+        let offered = self.catalogue.offers_of(self.my_id, file).is_some();
+        if !offered && self.sharing.copies.contains(&file) {
+            self.unshare(file);
+            self.discard_copy(file);
+        }
+    }
+
+    pub(super) fn discard_copy(&mut self, file: FileId) {
+        if self.sharing.copies.remove(&file) {
+            self.effect(Effect::DiscardCopy { file });
+        }
+    }
+
+    fn unshare(&mut self, file: FileId) {
+        if self.sharing.remove(&file) {
+            self.effect(Effect::Unserve { file });
+            self.tell_hosting(file);
+        }
     }
 
     /// Every link is to hear what we hold of a file.
@@ -134,13 +181,15 @@ impl Router {
         });
     }
 
-    /// A new chunk: those who fetch the file hear of it within 20 ms.
+    /// A new chunk: those who fetch the file hear of it at once, or soon if they just heard of
+    /// another one.
     pub(super) fn tell_gained(&mut self, file: FileId, chunk: u32) {
-        let due = self.now.plus(20);
+        let now = self.now;
         self.sharing.gain(&file, chunk);
         self.mark_links(|link| {
             if link.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
                 link.say_gained.entry(file).or_default().insert(chunk);
+                let due = link.gained_said.plus(GAINED_MS).max(now);
                 link.say_gained_at.get_or_insert(due);
             }
         });
@@ -163,10 +212,7 @@ impl Router {
         if self.catalogue.offers_of(self.my_id, file).is_some() {
             self.utter(Kind::Withdraw(file))?;
         }
-        if self.sharing.remove(&file) {
-            self.effect(Effect::Unserve { file });
-            self.tell_hosting(file);
-        }
+        self.unshare(file);
         Ok(())
     }
 
@@ -181,8 +227,8 @@ impl Router {
             self.complain(Failure::new(
                 Code::HostChangedFile,
                 format!(
-                    "{name} changed on disk since it was offered, or cannot be read any more, so it \
-                     is offered no more: send it again"
+                    "{name} changed on disk since it was offered, or cannot be read any more, so \
+                     it is offered no more: send it again"
                 ),
             ));
         }
@@ -234,11 +280,13 @@ impl Router {
             self.effect(Effect::Unserve { file });
         }
         self.sharing.served.clear();
+        self.sharing.copies.clear();
         let jobs = std::mem::take(&mut self.sharing.jobs);
-        for (job, Job { face, line, .. }) in jobs {
+        for (job, Job { face, line, copy, .. }) in jobs {
             self.effect(Effect::CancelHash { job });
             let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
-            self.reply(face, line, "send", Err(failure));
+            let word = if copy { "share" } else { "send" };
+            self.reply(face, line, word, Err(failure));
         }
     }
 }

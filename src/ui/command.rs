@@ -32,7 +32,8 @@ pub enum Input {
     Local(LocalCommand),
 }
 
-/// Words that are reserved already; this version answers with [`LocalCommand::failure`].
+/// What a face does by itself. But for `browser` they are reserved words: this version answers
+/// with [`LocalCommand::failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalCommand {
     /// Print a fresh address of the page.
@@ -108,7 +109,7 @@ commands! {
     "download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "cancel <filename or id>", "stop a download (again: remove its partial file), or take an own offer back",
+    "cancel <filename or id>", "stop a download (again: drop its partial file), or an own offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
     "files", "what is offered here",
@@ -139,7 +140,7 @@ commands! {
     "verify <nick> [same]", "compare short words with a member; same: you did, and they are",
     "verify" => |rest| verify(some(unquoted(rest))?);
 
-    "browser", "print a fresh address of the page (not in this version yet)",
+    "browser", "print a fresh address of this room's page, good once",
     "browser" => |_| Ok(Input::Local(LocalCommand::Browser));
 
     "leave", "into a fresh room, alone",

@@ -5,6 +5,7 @@
 //! stands behind `skip_serializing_if` and appears only where it says something.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
@@ -12,7 +13,8 @@ use time::macros::format_description;
 
 use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
 use crate::router::notice::{
-    Failure, FileInfo, FileLine, Finding, MemberInfo, MemberLine, Notice, TransferLine, Who,
+    Failure, FileInfo, FileLine, Finding, MemberInfo, MemberLine, Notice, Overview, Receipt,
+    TransferLine, Who,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 
@@ -31,6 +33,53 @@ pub fn to_json(notice: &Notice) -> String {
     // Writing to memory, with keys that are all texts, cannot fail.
     let _ = Event::serialize(notice, &mut serde_json::Serializer::new(&mut json));
     visible(&String::from_utf8_lossy(&json))
+}
+
+/// How things stand, as the one object that a page begins with.
+#[must_use]
+pub fn snapshot(overview: &Overview, said: &Said<'_>, saved: &[(FileId, PathBuf)]) -> String {
+    let Overview { me, temporary, room, locked, settled, addresses, .. } = overview;
+    let view = SnapshotView {
+        event: "snapshot",
+        me: MeView {
+            id: me.id,
+            name: me.name.raw(),
+            temporary: *temporary,
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        room: RoomView { id: *room, locked: *locked, settled: *settled },
+        addresses,
+        members: &overview.members,
+        messages: said.notices,
+        earlier: said.earlier,
+        held: overview.unheld.iter().map(ReceiptView::from).collect(),
+        files: &overview.files,
+        transfers: &overview.transfers,
+        saved: saved.iter().map(|(id, path)| SavedView { id: *id, path }).collect(),
+    };
+    text_of(&view)
+}
+
+/// A page of what was said, in answer to the command `history`.
+#[must_use]
+pub fn history(line: u64, said: &Said<'_>) -> String {
+    let view =
+        HistoryView { event: "history", line, messages: said.notices, earlier: said.earlier };
+    text_of(&view)
+}
+
+/// A part of what was said in the room, in its order, and how much came before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// Messages, offers and withdrawals.
+    pub notices: &'a [Arc<Notice>],
+    /// How many there are in front of them.
+    pub earlier: usize,
+}
+
+fn text_of(view: &impl Serialize) -> String {
+    // Views are made of texts, numbers and lists: writing them to memory cannot fail.
+    visible(&serde_json::to_string(view).unwrap_or_default())
 }
 
 /// RFC 3339 in UTC with milliseconds; a time that it cannot write becomes the nearest that it can.
@@ -73,6 +122,9 @@ enum Event {
     },
     Listening {
         addresses: Vec<String>,
+    },
+    Bridge {
+        url: String,
     },
     Joined {
         room: RoomId,
@@ -131,6 +183,7 @@ enum Event {
         time_ms: i64,
         own: bool,
         history: bool,
+        order: String,
     },
     FileWithdrawn {
         #[serde(serialize_with = "write_file")]
@@ -141,6 +194,7 @@ enum Event {
         time_ms: i64,
         own: bool,
         history: bool,
+        order: String,
     },
     DownloadStarted {
         #[serde(serialize_with = "write_file")]
@@ -187,6 +241,8 @@ enum Event {
     },
     PasswordRequired {
         address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
     },
     Members {
         #[serde(serialize_with = "write_member_rows")]
@@ -292,6 +348,8 @@ struct FileRow<'a> {
     from: Vec<WhoView<'a>>,
     hosts: usize,
     own: bool,
+    held: bool,
+    fetching: bool,
 }
 
 #[derive(Serialize)]
@@ -303,6 +361,74 @@ struct TransferRow<'a> {
     hosts: usize,
     to: Option<WhoView<'a>>,
     waiting: bool,
+}
+
+#[derive(Serialize)]
+struct SnapshotView<'a> {
+    event: &'static str,
+    #[serde(rename = "self")]
+    me: MeView<'a>,
+    room: RoomView,
+    addresses: &'a [String],
+    #[serde(serialize_with = "write_member_rows")]
+    members: &'a [MemberLine],
+    #[serde(serialize_with = "write_notices")]
+    messages: &'a [Arc<Notice>],
+    earlier: usize,
+    held: Vec<ReceiptView>,
+    #[serde(serialize_with = "write_file_rows")]
+    files: &'a [FileLine],
+    #[serde(serialize_with = "write_transfer_rows")]
+    transfers: &'a [TransferLine],
+    saved: Vec<SavedView<'a>>,
+}
+
+#[derive(Serialize)]
+struct HistoryView<'a> {
+    event: &'static str,
+    line: u64,
+    #[serde(serialize_with = "write_notices")]
+    messages: &'a [Arc<Notice>],
+    earlier: usize,
+}
+
+#[derive(Serialize)]
+struct MeView<'a> {
+    id: MemberId,
+    name: &'a str,
+    temporary: bool,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct RoomView {
+    id: RoomId,
+    locked: bool,
+    settled: bool,
+}
+
+#[derive(Serialize)]
+struct ReceiptView {
+    id: EntryId,
+    held_by: usize,
+    present: usize,
+}
+
+#[derive(Serialize)]
+struct SavedView<'a> {
+    id: FileId,
+    #[serde(serialize_with = "write_path")]
+    path: &'a Path,
+}
+
+/// A notice inside of something larger.
+#[derive(Serialize)]
+struct NoticeView<'a>(#[serde(serialize_with = "write_notice")] &'a Notice);
+
+impl From<&Receipt> for ReceiptView {
+    fn from(receipt: &Receipt) -> Self {
+        Self { id: receipt.id, held_by: receipt.held_by, present: receipt.present }
+    }
 }
 
 impl<'a> From<&'a Who> for WhoView<'a> {
@@ -374,6 +500,8 @@ fn write_file_rows<S: Serializer>(list: &[FileLine], serializer: S) -> Result<S:
         from: row.from.iter().map(WhoView::from).collect(),
         hosts: row.hosts,
         own: row.own,
+        held: row.held,
+        fetching: row.fetching,
     }))
 }
 
@@ -390,6 +518,14 @@ fn write_transfer_rows<S: Serializer>(
         to: row.to.as_ref().map(WhoView::from),
         waiting: row.waiting,
     }))
+}
+
+fn write_notice<S: Serializer>(notice: &&Notice, serializer: S) -> Result<S::Ok, S::Error> {
+    Event::serialize(notice, serializer)
+}
+
+fn write_notices<S: Serializer>(list: &[Arc<Notice>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().map(|notice| NoticeView(notice)))
 }
 
 fn write_text<S: Serializer>(text: &Untrusted, serializer: S) -> Result<S::Ok, S::Error> {

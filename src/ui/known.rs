@@ -248,6 +248,7 @@ mod tests {
                 time_ms: 0,
                 own: false,
                 history: false,
+                order: String::new(),
             });
         }
         known

@@ -76,6 +76,7 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
     let one = match notice {
         Notice::Started { who, temporary } => return started(who, *temporary),
         Notice::Listening { addresses } => return listening(addresses, style),
+        Notice::Bridge { url } => format!("your room as a page: {}", safe(url)),
         Notice::Members { list } => return tables::member_rows(list, style),
         Notice::Doctor { list } => return tables::finding_rows(list),
         Notice::Words { member, words } => {
@@ -120,10 +121,10 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
             let lost = if *overruled { ", at the same time as your change" } else { "" };
             format!("{name} opened the room{lost}: no password is needed")
         }
-        Notice::PasswordRequired { address } if address.is_empty() => {
+        Notice::PasswordRequired { address, .. } if address.is_empty() => {
             "which password shall the room have? (8 characters or more)".into()
         }
-        Notice::PasswordRequired { address } => {
+        Notice::PasswordRequired { address, .. } => {
             format!("the room at {} is locked: what is its password?", safe(address))
         }
         Notice::Remark { text } => safe(text),

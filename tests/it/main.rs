@@ -4,6 +4,7 @@
 mod common;
 
 mod bad_input;
+mod bridge;
 mod contract;
 mod disks;
 mod downloads;

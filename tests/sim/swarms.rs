@@ -1,6 +1,7 @@
 //! Files: from one host to many, from many to one, and what goes wrong on the way.
 
 use klatch::router::command::Command;
+use klatch::router::event::Event;
 use klatch::router::notice::{Code, Notice};
 
 use crate::world::World;
@@ -163,4 +164,27 @@ fn many_files_at_once_all_arrive() {
     for (node, line) in lines {
         assert_eq!(world.finish(node, line), Ok(()));
     }
+}
+
+#[test]
+fn what_somebody_waits_for_comes_first() {
+    let (mut world, _, others) = room(9, 1, 100 * MIB);
+    let bob = others[0];
+    let line = world.download(bob, "film.mkv");
+    let held = |world: &World| {
+        let stored = world.nodes[bob].disk.files.values().next();
+        stored.map_or(vec![], |stored| stored.chunks.iter().map(Option::is_some).collect())
+    };
+    let count = |world: &World| held(world).iter().filter(|here| **here).count();
+    assert!(world.run_until(60_000, |world| count(world) > 20));
+    let (before, chunks) = (count(&world), held(&world).len());
+    let wanted: Vec<usize> = (chunks / 2..chunks / 2 + 8).filter(|c| !held(&world)[*c]).collect();
+    let (first, last) = (chunks as u32 / 2, chunks as u32 / 2 + 7);
+    let file = *world.nodes[bob].disk.open.keys().next().unwrap();
+    world.feed(bob, Event::ChunkUrgent { file, first, last });
+    assert!(world.run_until(60_000, |world| wanted.iter().all(|c| held(world)[*c])));
+    // What had been asked for comes as well, and some that come meanwhile.
+    let came = count(&world) - before;
+    assert!(!wanted.is_empty() && came < 100 && came < chunks - before, "{came} of {chunks}");
+    assert_eq!(world.finish(bob, line), Ok(()));
 }

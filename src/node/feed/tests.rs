@@ -114,3 +114,50 @@ fn a_waiting_reader_is_woken() {
         assert_eq!(waiting.join().unwrap(), heard(remark(1)));
     });
 }
+
+#[test]
+fn a_reader_from_here_knows_what_was_said_and_catches_up_to_a_moment() {
+    let feed = Feed::new(8, usize::MAX);
+    feed.keep_history();
+    let _printer = feed.reader();
+    feed.push(message(1));
+    feed.forget();
+    feed.push(remark(2));
+    feed.push(message(3));
+    let mut reader = feed.reader_from_here();
+    feed.push(remark(4));
+    feed.push(message(5));
+    let moment = feed.position();
+    feed.push(message(6));
+    feed.push(remark(7));
+    let history = [3, 5, 6].map(|number| Arc::new(message(number)));
+    assert_eq!(feed.history(), history);
+    assert_eq!(reader.catch_up(moment), history[..2]);
+    assert_eq!(rest(&mut reader), [message(6), remark(7)].map(heard));
+}
+
+#[test]
+fn catching_up_over_the_end_of_a_room_gives_the_next_one() {
+    let feed = Feed::new(8, usize::MAX);
+    feed.keep_history();
+    feed.push(message(1));
+    let mut reader = feed.reader_from_here();
+    feed.forget();
+    feed.push(message(2));
+    assert_eq!(reader.catch_up(feed.position()), [Arc::new(message(2))]);
+}
+
+#[test]
+fn a_waiting_reader_is_woken_for_something_else() {
+    let feed = Feed::new(2, usize::MAX);
+    let mut reader = feed.reader();
+    let other = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let other = &other;
+        let is_there = || other.load(std::sync::atomic::Ordering::SeqCst);
+        let waiting = scope.spawn(move || reader.next_unless(None, is_there));
+        other.store(true, std::sync::atomic::Ordering::SeqCst);
+        feed.wake();
+        assert_eq!(waiting.join().unwrap(), Heard::Nothing);
+    });
+}

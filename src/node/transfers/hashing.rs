@@ -1,6 +1,6 @@
 //! Hashing files of the user's own, so that they can be offered.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::available_parallelism;
@@ -22,11 +22,23 @@ const PROGRESS: Duration = Duration::from_millis(100);
 /// A file that is being hashed, or was and waits to be served.
 #[derive(Debug, Default)]
 pub(super) struct HashJob {
+    /// Made for a page: the name that the file had there.
+    copy_of: Option<String>,
     cancelled: AtomicBool,
     served: OnceLock<Arc<Served>>,
 }
 
 impl HashJob {
+    /// Hashes a copy of a file of this name.
+    pub(super) fn of_copy(name: String) -> Self {
+        Self { copy_of: Some(name), ..Self::default() }
+    }
+
+    /// Whether it is about a copy, which is klatch's own to remove.
+    pub(super) fn is_copy(&self) -> bool {
+        self.copy_of.is_some()
+    }
+
     /// Ends the work soon.
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -41,7 +53,7 @@ impl HashJob {
     pub(super) fn run(
         &self,
         job: u64,
-        paths: &[String],
+        paths: &[PathBuf],
         max_bytes: u64,
         inbox: &Sender<Event>,
     ) -> Result<Hashed, Failure> {
@@ -61,7 +73,7 @@ impl HashJob {
         let threads = available_parallelism().map_or(1, |cores| cores.get());
         let tree = hash_file(&file, stamp.len, threads, &progress, &self.cancelled)
             .map_err(|error| failures::of_hash(&error))?;
-        let name = offer_name(&path);
+        let name = self.copy_of.clone().unwrap_or_else(|| offer_name(&path));
         let (id, size, root) = (tree.id(), tree.len(), *tree.root());
         let served = Arc::new(Served::complete(tree, file, path.clone(), stamp));
         self.served.get_or_init(|| served);
@@ -70,13 +82,13 @@ impl HashJob {
 }
 
 fn open_first(
-    paths: &[String],
+    paths: &[PathBuf],
     max_bytes: u64,
 ) -> Result<(PathBuf, std::fs::File, crate::files::source::Stamp), Failure> {
     let nothing = Failure::new(Code::FileNotFound, "cannot send a file: no path was given");
     let mut failure = nothing;
     for (index, path) in paths.iter().enumerate() {
-        let path = std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_owned());
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         match open(&path, max_bytes) {
             Ok((file, stamp)) => return Ok((path, file, stamp)),
             // What was typed is what the user knows; further candidates are our reading of it.

@@ -1,17 +1,19 @@
 //! The user's own files: hashing them, and looking at them again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::hashing::HashJob;
 use super::owed::Owed;
 use super::{Transfers, failures};
+use crate::files::served::Served;
 use crate::router::event::Event;
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure};
 
 impl Transfers {
-    pub(super) fn hash(&self, job: u64, paths: Vec<String>) -> Option<Event> {
-        let hash_job = Arc::new(HashJob::default());
+    pub(super) fn hash(&self, job: u64, paths: Vec<PathBuf>, hash_job: HashJob) -> Option<Event> {
+        let hash_job = Arc::new(hash_job);
         self.shared.lock().hash_jobs.insert(job, Arc::clone(&hash_job));
         let shared = Arc::clone(&self.shared);
         let hashed = self.hashing.submit(move |()| {
@@ -30,6 +32,31 @@ impl Transfers {
         })
     }
 
+    /// Serves what a job hashed.
+    pub(super) fn serve(&self, file: FileId, job: u64) {
+        let job = self.shared.lock().hash_jobs.remove(&job);
+        let Some(job) = job else { return };
+        let Some(served) = job.served() else { return };
+        self.shared.host.sources.insert(file, Arc::clone(served));
+        if job.is_copy() {
+            let earlier = self.shared.lock().copies.insert(file, Arc::clone(served));
+            self.remove_copy(earlier);
+        }
+    }
+
+    /// Removes the copy that was made for an offer, if there is one.
+    pub(super) fn discard_copy(&self, file: FileId) {
+        let copy = self.shared.lock().copies.remove(&file);
+        self.remove_copy(copy);
+    }
+
+    fn remove_copy(&self, copy: Option<Arc<Served>>) {
+        let Some(copy) = copy else { return };
+        let unwanted = Unwanted(copy);
+        // Where there is no time for the job it is done by dropping it.
+        let _ = self.disk.submit(move |()| drop(unwanted));
+    }
+
     /// Looks whether a chunk is still what was offered. When there is too much to do the router
     /// gets no answer, as if nobody had complained: whoever did will not ask here again.
     pub(super) fn recheck(&self, file: FileId, chunk: u32) {
@@ -43,6 +70,21 @@ impl Transfers {
         });
         if submitted.is_err() {
             tracing::warn!(file = %file.short(), chunk, "no time to look at a disputed chunk");
+        }
+    }
+}
+
+/// A copy that goes when this is dropped.
+struct Unwanted(Arc<Served>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        // What somebody put in its place or wrote into it is not klatch's to remove.
+        let path = self.0.path().filter(|_| self.0.unchanged());
+        if let Some(path) = path
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "a copy could not be removed");
         }
     }
 }

@@ -9,6 +9,8 @@ pub(super) mod pace;
 pub mod picker;
 mod schedule;
 pub mod sent;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,12 +106,21 @@ pub(super) struct Swarm {
 }
 
 impl Swarm {
+    /// Whether a file is being fetched.
+    pub(super) fn is_fetching(&self, file: &FileId) -> bool {
+        self.downloads.contains_key(file)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.downloads.is_empty()
     }
 
     /// The download that a person means; `None` if there is none or more than one.
     pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
+        let id = FileId::from_hex(wanted).ok();
+        if let Some(id) = id.filter(|id| self.downloads.contains_key(id)) {
+            return Some(id);
+        }
         let mut named = self.downloads.iter().filter(|(_, download)| download.name == wanted);
         let by_name = named.next();
         if named.next().is_some() {
@@ -284,8 +295,10 @@ impl Router {
     pub(super) fn chunk_fetched(&mut self, fetched: Fetched) {
         let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
         let (host, now) = (self.member_of(conn), self.now);
+        // What an earlier opening asked for is no news to this one: it asks again, for nothing.
+        let live = self.live(&file, turn).is_some();
         let (new, matters) = match (chunk, &result) {
-            (Some(chunk), Ok(())) => {
+            (Some(chunk), Ok(())) if live => {
                 (self.swarm.choice.fetched(conn, &file, chunk, more, now), true)
             }
             _ => (false, self.swarm.choice.failed(conn, &file, chunk, more, now)),
@@ -353,6 +366,11 @@ impl Router {
             (FetchError::Disk(error), _) => self.write_failed(file, error),
             _ => {}
         }
+    }
+
+    /// Somebody waits for these chunks: they are fetched before any other.
+    pub(super) fn chunk_urgent(&mut self, file: FileId, first: u32, last: u32) {
+        self.swarm.choice.prefer(&file, first..last.saturating_add(1));
     }
 
     fn tell_progress(&mut self, file: FileId) {
@@ -474,6 +492,11 @@ impl Router {
     }
 
     pub(super) fn transfers_notice(&self) -> Notice {
+        Notice::Transfers { list: self.transfer_rows() }
+    }
+
+    /// What is moving, downloads first.
+    pub(super) fn transfer_rows(&self) -> Vec<TransferLine> {
         let mut list: Vec<TransferLine> = self
             .swarm
             .downloads
@@ -502,7 +525,7 @@ impl Router {
                 });
             }
         }
-        Notice::Transfers { list }
+        list
     }
 
     pub(super) fn swarm_timers(&mut self) {

@@ -25,13 +25,14 @@ pub struct Sent {
     chunks: u32,
     to: BTreeMap<MemberId, Bitmap>,
     times: Vec<u16>,
+    changes: u64,
 }
 
 impl Sent {
     /// Nothing yet of a file of so many chunks.
     #[must_use]
     pub fn new(chunks: u32) -> Self {
-        Self { chunks, to: BTreeMap::new(), times: Vec::new() }
+        Self { chunks, to: BTreeMap::new(), times: Vec::new(), changes: 0 }
     }
 
     /// Picks the first chunk `of` those wanted that is held and was sent to nobody; it counts as
@@ -70,7 +71,24 @@ impl Sent {
             && let Some(times) = self.times.get_mut(chunk as usize)
         {
             *times = times.saturating_add(1);
+            self.changes += 1;
         }
+    }
+
+    /// The chunks that somebody who is linked was sent.
+    #[must_use]
+    pub fn chunks(&self) -> Bitmap {
+        let mut chunks = Bitmap::none(self.chunks);
+        for (chunk, _) in (0..).zip(&self.times).filter(|(_, times)| **times > 0) {
+            chunks.insert(chunk);
+        }
+        chunks
+    }
+
+    /// Another number than before whenever [`Sent::chunks`] may be others.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// `chunk` did not reach `member`.
@@ -79,11 +97,13 @@ impl Sent {
             && let Some(times) = self.times.get_mut(chunk as usize)
         {
             *times = times.saturating_sub(1);
+            self.changes += 1;
         }
     }
 
     /// `member` is gone: it passes nothing on.
     pub fn forget(&mut self, member: &MemberId) {
+        self.changes += 1;
         for chunk in self.to.remove(member).iter().flat_map(Bitmap::iter) {
             if let Some(times) = self.times.get_mut(chunk as usize) {
                 *times = times.saturating_sub(1);

@@ -30,6 +30,8 @@ pub(super) struct Host {
     lines: u64,
     /// How commands ended that the test did not ask about yet.
     ended: BTreeMap<u64, Result<(), Failure>>,
+    /// The last list that it was told.
+    pub(super) told: Option<Notice>,
 }
 
 impl Host {
@@ -53,7 +55,7 @@ impl Host {
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
-        Self { node, face, folder, reader, lines: 0, ended: BTreeMap::new() }
+        Self { node, face, folder, reader, lines: 0, ended: BTreeMap::new(), told: None }
     }
 
     /// Two who are linked: a settled, open room.
@@ -93,6 +95,8 @@ impl Host {
             }
             match self.face.answers.recv_timeout(SOON).unwrap() {
                 Answer::Reply { line, result, .. } => drop(self.ended.insert(line, result)),
+                Answer::Told { notice, .. } => self.told = Some(notice),
+                Answer::Overview { .. } => {}
                 Answer::AskPassword { line, .. } => {
                     self.node.handle().password(self.face.id, line, None).unwrap();
                 }
@@ -186,10 +190,10 @@ impl Host {
     /// Who is here, as `members` says.
     pub(super) fn members(&mut self) -> Vec<MemberLine> {
         self.run(Command::Members).unwrap();
-        self.hears("members", |notice| match notice {
-            Notice::Members { list } => Some(list.clone()),
-            _ => None,
-        })
+        match self.told.take() {
+            Some(Notice::Members { list }) => list,
+            other => panic!("no members: {other:?}"),
+        }
     }
 
     /// Others that it has a link with.

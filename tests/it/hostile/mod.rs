@@ -51,3 +51,6 @@ pub(crate) mod output;
 mod program;
 mod swarm;
 mod wire;
+
+#[cfg(target_os = "linux")]
+pub(crate) use program::{status_of, wait_until};

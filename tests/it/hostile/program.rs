@@ -128,14 +128,14 @@ impl Drop for Program {
 
 /// A number from `/proc/<id>/status`: kilobytes or a count.
 #[cfg(target_os = "linux")]
-pub(super) fn status_of(id: u32, field: &str) -> u64 {
+pub(crate) fn status_of(id: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
 }
 
 /// Waits until `holds`; looks again whenever something may have changed.
-pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     let (_never, silence) = bounded::<()>(0);
     while !holds() {

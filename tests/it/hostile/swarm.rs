@@ -280,10 +280,8 @@ fn s11_one_name_for_two_files_is_told_and_like_names_replace_nothing() {
     assert_eq!(failure.code, Code::AmbiguousName);
     assert!(failure.text.contains("alice") && failure.text.contains("carol"), "{}", failure.text);
     bob.run(Command::Files).unwrap();
-    let ids = bob.hears("files", |notice| match notice {
-        Notice::Files { list } => Some(list.iter().map(|f| f.file.id).collect::<Vec<_>>()),
-        _ => None,
-    });
+    let Some(Notice::Files { list }) = bob.told.take() else { panic!("no files") };
+    let ids: Vec<_> = list.iter().map(|row| row.file.id).collect();
     assert_eq!(ids.len(), 2);
     for id in ids {
         assert_eq!(bob.download(&id.to_string()), Ok(()));

@@ -1,0 +1,84 @@
+/** Modal dialogs with one form each: a field or none, one way to go on, one way back. */
+
+import { el } from "../../lib/dom.js";
+
+/**
+ * @param {object} form
+ * @param {string} form.name  the dialog's name and heading
+ * @param {string} form.text  what it is about
+ * @param {HTMLElement[]} [form.fields]
+ * @param {HTMLElement[]} [form.extras]  further buttons
+ * @param {string} form.accept  what the button that goes on says
+ * @param {string} [form.dismiss]
+ * @param {() => Promise<void>|void} form.onAccept  a failure it rejects with is shown, and stays
+ */
+export function openDialog(form) {
+  const alert = el("p", { class: "alert", role: "alert" });
+  const accept = el("button", { class: "button primary", type: "submit" }, form.accept);
+  const dismiss = el(
+    "button",
+    { class: "button quiet", type: "button", on: { click: () => dialog.close() } },
+    form.dismiss ?? "Cancel",
+  );
+  const body = el(
+    "form",
+    { method: "dialog", noValidate: true, class: "dialog-form", on: { submit } },
+    el("h2", { class: "heading" }, form.name),
+    el("p", { class: "dialog-text" }, form.text),
+    ...(form.fields ?? []),
+    alert,
+    el("div", { class: "dialog-actions" }, ...(form.extras ?? []), dismiss, accept),
+  );
+  const dialog = el("dialog", { class: "dialog", "aria-label": form.name }, body);
+  dialog.addEventListener("close", () => dialog.remove());
+
+  async function submit(event) {
+    event.preventDefault();
+    accept.disabled = true;
+    alert.textContent = "";
+    try {
+      await form.onAccept();
+      dialog.close();
+    } catch (failure) {
+      showFailure(alert, failure);
+      accept.disabled = false;
+      body.querySelector("input")?.select();
+    }
+  }
+
+  document.body.append(dialog);
+  dialog.showModal();
+  body.querySelector("input")?.select();
+  return { dialog, fail: (failure) => showFailure(alert, failure) };
+}
+
+/**
+ * @param {HTMLElement} alert
+ * @param {{code?: string, message: string}} failure
+ */
+export function showFailure(alert, failure) {
+  alert.dataset.code = failure.code ?? "io_error";
+  alert.textContent = failure.message;
+}
+
+/**
+ * @param {string} label
+ * @param {Record<string, unknown>} properties  of the input
+ * @param {string} [hint]
+ */
+export function field(label, properties, hint) {
+  fields += 1;
+  const id = `field-${fields}`;
+  const input = el("input", {
+    class: "input",
+    id,
+    spellcheck: false,
+    "aria-describedby": hint ? `${id}-hint` : null,
+    ...properties,
+  });
+  const parts = [el("label", { for: id }, label), input];
+  if (hint) parts.push(el("p", { class: "hint", id: `${id}-hint` }, hint));
+  return { element: el("div", { class: "field" }, ...parts), input };
+}
+
+let fields = 0;

@@ -1,0 +1,139 @@
+/** What is shared here, what is on its way, and the ways to share more. */
+
+import { el, setLabel, setText } from "../../lib/dom.js";
+import { bytes } from "../../lib/format.js";
+import { line } from "../../lib/text.js";
+import { createFileCard } from "../file/file.js";
+
+/**
+ * @param {import("../../main.js").App} app
+ * @returns {{element: HTMLElement, choose: () => void}}
+ */
+export function createFiles(app) {
+  const input = el("input", {
+    class: "unseen",
+    type: "file",
+    multiple: true,
+    tabIndex: -1,
+    "aria-label": "Files to share",
+    on: {
+      change: () => {
+        app.sharing.add([...input.files]);
+        input.value = "";
+      },
+    },
+  });
+  const choose = () => input.click();
+  const list = el("ul", { class: "files-list" });
+  const sharesList = el("ul", { class: "files-list shares" });
+  const empty = el(
+    "p",
+    { class: "files-empty" },
+    "Nothing is shared yet. Choose files, drop them anywhere on this page, or paste them.",
+  );
+  const cards = new Map();
+  const rows = new Map();
+
+  app.store.watch((state, before) => {
+    if (state.files !== before.files || !list.hasChildNodes()) showFiles(state);
+    if (state.shares !== before.shares) showShares(state.shares);
+    empty.hidden = list.hasChildNodes() || state.shares.length > 0;
+  });
+
+  function showFiles({ files }) {
+    const labels = app.fileLabels();
+    const shown = Object.values(files)
+      .filter(({ from, phase }) => from.length > 0 || phase !== "offered")
+      .sort((a, b) => a.file.name.localeCompare(b.file.name) || (a.file.id < b.file.id ? -1 : 1));
+    keep(
+      cards,
+      list,
+      shown,
+      ({ file }) => file.id,
+      (row) => createFileCard(app, row.file.id, { inLog: false }),
+      (card, row) => card.update(row, labels[row.file.id]),
+    );
+  }
+
+  function showShares(shares) {
+    keep(
+      rows,
+      sharesList,
+      shares,
+      ({ key }) => key,
+      createShare,
+      (row, share) => row.update(share),
+    );
+  }
+
+  function createShare({ key, name, size }) {
+    const shown = line(name);
+    const bar = el("progress", { class: "file-progress", max: Math.max(size, 1) });
+    const facts = el("p", { class: "file-facts" });
+    const cancel = el(
+      "button",
+      { class: "button small", type: "button", on: { click: () => app.sharing.cancel(key) } },
+      "Cancel sharing",
+    );
+    setLabel(bar, `Sharing ${shown}`);
+    setLabel(cancel, `Cancel sharing ${shown}`);
+    const element = el(
+      "li",
+      { class: "share" },
+      el("bdi", { class: "file-name" }, shown),
+      facts,
+      bar,
+      cancel,
+    );
+    const update = ({ phase, sent }) => {
+      bar.value = sent;
+      const done = `${bytes(sent)} of ${bytes(size)}`;
+      const said = {
+        waiting: "waits its turn",
+        sending: `sharing, ${done}`,
+        reading: `almost there, ${done} read`,
+      };
+      setText(facts, said[phase]);
+    };
+    return { element, update };
+  }
+
+  const element = el(
+    "section",
+    { class: "panel files", id: "files", "aria-label": "Files" },
+    el(
+      "div",
+      { class: "files-head" },
+      el("h2", { class: "heading" }, "Files"),
+      el(
+        "button",
+        { class: "button small", type: "button", on: { click: choose } },
+        "Share a file",
+      ),
+      input,
+    ),
+    sharesList,
+    list,
+    empty,
+  );
+  return { element, choose };
+}
+
+/** Keeps one child per item, in the items' order. */
+function keep(known, parent, items, keyOf, create, update) {
+  const keys = new Set(items.map(keyOf));
+  for (const [key, { element }] of known) {
+    if (keys.has(key)) continue;
+    element.remove();
+    known.delete(key);
+  }
+  let cursor = parent.firstChild;
+  for (const item of items) {
+    const key = keyOf(item);
+    if (!known.has(key)) known.set(key, create(item));
+    const child = known.get(key);
+    update(child, item);
+    if (child.element === cursor) cursor = cursor.nextSibling;
+    else parent.insertBefore(child.element, cursor);
+  }
+}

@@ -1,0 +1,67 @@
+/** The line that others type to come here, with Copy. */
+
+import { connectLine, isLoopback } from "../../lib/address.js";
+import { el } from "../../lib/dom.js";
+
+const COPIED_MS = 2000;
+
+/**
+ * @param {import("../../main.js").App} app
+ */
+export function createInvite(app) {
+  const lead = el("p", { class: "invite-lead" });
+  const shown = el("code", { class: "invite-line" });
+  const said = el("span", { class: "invite-said", role: "status" });
+  const copy = el(
+    "button",
+    { class: "button small", type: "button", on: { click: () => put(shown.textContent) } },
+    "Copy address",
+  );
+  const others = el("ul", { class: "invite-others" });
+  const more = el(
+    "details",
+    { class: "invite-more" },
+    el("summary", {}, "Other addresses"),
+    others,
+  );
+  const element = el(
+    "div",
+    { class: "invite" },
+    lead,
+    shown,
+    el("div", { class: "invite-copy" }, copy, said),
+    more,
+  );
+
+  async function put(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      said.textContent = "Copied";
+    } catch {
+      getSelection()?.selectAllChildren(shown);
+      said.textContent = "Selected: copy it by hand";
+    }
+    setTimeout(() => (said.textContent = ""), COPIED_MS);
+  }
+
+  app.store.watch(({ addresses }, before) => {
+    if (addresses === before.addresses && shown.textContent) return;
+    const [first, ...rest] = addresses;
+    element.hidden = !first;
+    if (!first) return;
+    lead.textContent = isLoopback(first)
+      ? "Others on this computer join with"
+      : "Others on your network join with";
+    shown.textContent = connectLine(first);
+    others.replaceChildren(...rest.map((address) => otherAddress(address)));
+    more.hidden = rest.length === 0;
+  });
+
+  function otherAddress(address) {
+    const text = connectLine(address);
+    const note = isLoopback(address) ? " on this computer" : "";
+    return el("li", {}, el("code", {}, text), note);
+  }
+
+  return element;
+}

@@ -1,0 +1,41 @@
+/** The few drawn marks of the page. */
+
+import { svg } from "../../lib/dom.js";
+
+const PATHS = {
+  locked: "M4.5 7V5a3.5 3.5 0 0 1 7 0v2M3 7h10v6.5H3zM8 9.6v1.6",
+  open: "M4.5 7V5a3.5 3.5 0 0 1 6.8-1.2M3 7h10v6.5H3zM8 9.6v1.6",
+  down: "M8 2.5v10M3.8 8.6 8 12.8l4.2-4.2",
+  system: "M8 2.2a5.8 5.8 0 1 0 0 11.6zM8 2.2a5.8 5.8 0 0 1 0 11.6M6.4 4.5v7M4.6 6v4",
+  light:
+    "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15" +
+    "M3 3l1.1 1.1M11.9 11.9 13 13M3 13l1.1-1.1M11.9 4.1 13 3",
+  dark: "M13.5 9.6A6 6 0 0 1 6.4 2.5a6 6 0 1 0 7.1 7.1z",
+  clip:
+    "M11.5 6.5 7 11a1.8 1.8 0 0 1-2.6-2.6l5-5" +
+    "a2.9 2.9 0 0 1 4.1 4.1l-5.2 5.2a4.1 4.1 0 0 1-5.8-5.8L6.8 2.6",
+};
+
+/**
+ * @param {keyof PATHS} name
+ * @returns {SVGElement}
+ */
+export function mark(name) {
+  return svg(
+    "svg",
+    { class: "mark", viewBox: "0 0 16 16", "aria-hidden": "true" },
+    svg("path", {
+      d: PATHS[name],
+      fill: "none",
+      stroke: "currentColor",
+      "stroke-width": 1.5,
+      "stroke-linejoin": "round",
+      "stroke-linecap": "round",
+    }),
+  );
+}
+
+/** @param {boolean} locked */
+export function lockMark(locked) {
+  return mark(locked ? "locked" : "open");
+}

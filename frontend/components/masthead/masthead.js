@@ -1,0 +1,89 @@
+/** The strip above the room: where one is, who is here, and whether klatch answers. */
+
+import { el, setText } from "../../lib/dom.js";
+import { people } from "../../lib/format.js";
+import { lockMark } from "./marks.js";
+
+const CONNECTION = {
+  connecting: "Connecting…",
+  connected: "Connected",
+  reconnecting: "Reconnecting…",
+  expired: "Address expired",
+  refused: "Refused",
+  ended: "klatch has ended",
+};
+
+/**
+ * @param {import("../../main.js").App} app
+ * @returns {HTMLElement} the status `Connection`
+ */
+export function connectionStatus(app) {
+  const status = el("p", { class: "connection", role: "status", "aria-label": "Connection" });
+  app.store.watch(({ connection }) => {
+    status.dataset.status = connection;
+    setText(status, CONNECTION[connection]);
+  });
+  return status;
+}
+
+/**
+ * @param {import("../../main.js").App} app
+ * @param {{name: string, panel: HTMLElement}[]} panels  what the toggles of narrow screens open
+ */
+export function createMasthead(app, panels) {
+  const room = el("p", { class: "masthead-room" });
+  const here = el("p", { class: "people", role: "status", "aria-label": "People" });
+  const toggles = panels.map(({ name, panel }) => {
+    const count = el("span", { class: "toggle-count", "aria-hidden": "true" });
+    const button = el(
+      "button",
+      {
+        class: "button small toggle",
+        type: "button",
+        "aria-expanded": "false",
+        "aria-controls": panel.id,
+        on: { click: () => open(button.getAttribute("aria-expanded") === "true" ? null : panel) },
+      },
+      name,
+      count,
+    );
+    return { panel, button, count };
+  });
+
+  function open(wanted) {
+    for (const { panel, button } of toggles) {
+      panel.classList.toggle("open", panel === wanted);
+      button.setAttribute("aria-expanded", String(panel === wanted));
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    const opened = toggles.find(({ button }) => button.getAttribute("aria-expanded") === "true");
+    if (!opened) return;
+    open(null);
+    opened.button.focus();
+  });
+
+  app.store.watch((state, before) => {
+    if (state.room !== before.room || !room.hasChildNodes()) {
+      const locked = state.room?.locked ?? false;
+      room.replaceChildren(lockMark(locked), locked ? "Locked room" : "Open room");
+      room.classList.toggle("locked", locked);
+    }
+    setText(here, people(state.members.length));
+    const offers = Object.values(state.files).filter(({ from }) => from.length > 0).length;
+    setText(toggles[0].count, String(state.members.length + 1));
+    setText(toggles[1].count, offers ? String(offers) : "");
+    if (state.room?.id !== before.room?.id) open(null);
+  });
+
+  return el(
+    "header",
+    { class: "masthead" },
+    el("h1", { class: "masthead-name" }, "klatch"),
+    el("div", { class: "masthead-facts" }, room, here),
+    connectionStatus(app),
+    el("div", { class: "toggles" }, ...toggles.map(({ button }) => button)),
+  );
+}

@@ -1,0 +1,120 @@
+/** One entry of the log: a message, a file's card, or a line of klatch's. */
+
+import { el, setText } from "../../lib/dom.js";
+import { clock } from "../../lib/format.js";
+import { line, parse } from "../../lib/text.js";
+import { cup, voice } from "../cup/cup.js";
+import { createFileCard } from "../file/file.js";
+
+const LONG_CHARS = 1400;
+const LONG_LINES = 20;
+
+/**
+ * @param {import("../../main.js").App} app
+ * @param {import("../../lib/types.js").Entry} entry
+ * @returns {{entry: any, element: HTMLElement, update: (entry: any, state: any) => void}}
+ */
+export function createEntry(app, entry) {
+  if (entry.kind === "line") return createLine(entry);
+  const time = clock(entry.time);
+  const author = line(entry.from.name);
+  const kind = entry.kind === "message" ? createMessage(entry) : createOffer(app, entry);
+  const offer = entry.kind === "offer";
+  const element = el(
+    offer ? "div" : "article",
+    {
+      class: `entry ${voice(entry.from.id)}${entry.own ? " own" : ""}${offer ? " offer" : ""}`,
+      role: offer ? "group" : null,
+      "aria-label": offer
+        ? `${line(entry.text)}, offered by ${author}, ${time}`
+        : `${author}, ${time}`,
+    },
+    el(
+      "p",
+      { class: "entry-who" },
+      cup(entry.from.id),
+      el("bdi", { class: "entry-name" }, entry.own ? "you" : author),
+    ),
+    kind.body,
+    el("time", { class: "entry-time", dateTime: new Date(entry.time).toISOString() }, time),
+  );
+  return { entry, element, update: kind.update };
+}
+
+function createLine(entry) {
+  const element = el(
+    "p",
+    { class: "entry-line" },
+    el("span", {}, line(entry.text)),
+    el(
+      "time",
+      { class: "entry-line-time", dateTime: new Date(entry.time).toISOString() },
+      clock(entry.time),
+    ),
+  );
+  return { entry, element, update: () => {} };
+}
+
+function createMessage(entry) {
+  const held = el("p", { class: "entry-held", "aria-live": "off" });
+  const text =
+    entry.known === false
+      ? [el("p", { class: "entry-unknown" }, "Something that this version of klatch cannot show.")]
+      : parse(entry.text).map(drawBlock);
+  const words = el("div", { class: "entry-text", dir: "auto" }, ...text);
+  const body = el("div", { class: "entry-body" }, words, held);
+  const long = entry.text.length > LONG_CHARS || entry.text.split("\n").length > LONG_LINES;
+  if (long) fold(words);
+  const update = ({ own, heldBy, present }) => {
+    setText(held, own && present > 0 ? `held by ${heldBy} of ${present}` : "");
+    held.classList.toggle("all", heldBy === present);
+  };
+  return { body, update };
+}
+
+function fold(words) {
+  words.classList.add("folded");
+  const button = el(
+    "button",
+    {
+      class: "button small entry-unfold",
+      type: "button",
+      "aria-expanded": "false",
+      on: { click: toggle },
+    },
+    "Read on",
+  );
+  function toggle() {
+    const folded = words.classList.toggle("folded");
+    button.setAttribute("aria-expanded", String(!folded));
+    button.textContent = folded ? "Read on" : "Fold up";
+  }
+  queueMicrotask(() => words.after(button));
+}
+
+function drawBlock(block) {
+  if (block.kind === "code")
+    return el("pre", { tabIndex: 0, "aria-label": "Code" }, el("code", {}, block.text));
+  return el("p", {}, ...block.spans.map(drawSpan));
+}
+
+function drawSpan({ kind, text, href }) {
+  if (kind === "code") return el("code", {}, text);
+  if (kind !== "link") return text;
+  const properties = { href, rel: "noopener noreferrer", target: "_blank", title: href };
+  return el("a", properties, text);
+}
+
+function createOffer(app, { fileId, text }) {
+  const card = createFileCard(app, fileId, { inLog: true });
+  const gone = el("p", { class: "entry-unknown" }, `${line(text)} was withdrawn.`);
+  const body = el("div", { class: "entry-body" }, card.element, gone);
+  const update = (entry, state) => {
+    const row = state.files[fileId];
+    const offeredStill = row !== undefined && (row.from.length > 0 || row.phase === "held");
+    card.element.hidden = !offeredStill;
+    gone.hidden = offeredStill;
+    if (row) card.update(row, app.fileLabels()[fileId]);
+  };
+  return { body, update };
+}

@@ -1,0 +1,433 @@
+/**
+ * The page's state and the one function that changes it: `reduce(state, notice) -> state`.
+ *
+ * Pure: no clock, no document, no socket. A notice is what klatch sent or what the person did
+ * (`page_…`); `at` is when it came. What did not change keeps its identity, so that components
+ * can compare with `===`.
+ *
+ * @typedef {import("./types.js").State} State
+ * @typedef {import("./types.js").Entry} Entry
+ * @typedef {import("./types.js").FileRow} FileRow
+ */
+
+import { splitAddress } from "./address.js";
+import { fromHistory, insert, merge } from "./entries.js";
+
+/** Entries kept while the person reads the newest ones; older ones are fetched again on demand. */
+export const KEPT_ENTRIES = 4000;
+
+/** @type {State} */
+export const initial = Object.freeze({
+  connection: "connecting",
+  self: null,
+  room: null,
+  run: null,
+  addresses: [],
+  members: [],
+  entries: [],
+  earlier: 0,
+  files: {},
+  served: [],
+  shares: [],
+  enteredRoom: null,
+  restarted: false,
+  lastAddress: null,
+  unread: { count: 0, after: null },
+  attentive: true,
+  alert: null,
+  seq: 0,
+});
+
+/**
+ * @param {State} state
+ * @param {{event: string, [field: string]: any}} notice
+ * @returns {State}
+ */
+export function reduce(state, notice) {
+  return Object.hasOwn(HANDLERS, notice.event) ? HANDLERS[notice.event](state, notice) : state;
+}
+
+/**
+ * Whether the start is shown: nobody was ever here, nothing was said, nobody chose to stay.
+ * @param {State} state
+ * @returns {boolean}
+ */
+export function atStart(state) {
+  const silent = state.entries.every((entry) => entry.kind === "line");
+  const chosen = state.room !== null && state.enteredRoom === state.room.id;
+  return !chosen && !state.room?.settled && state.members.length === 0 && silent;
+}
+
+const HANDLERS = {
+  session(state, { run }) {
+    const restarted = state.run !== null && state.run !== run;
+    return restarted ? { ...emptied(state), run, restarted, alert: null } : { ...state, run };
+  },
+
+  snapshot(state, snapshot) {
+    const sameRoom = state.room?.id === snapshot.room.id;
+    const seq = state.seq + snapshot.messages.length;
+    const history = withHeld(fromHistory(snapshot.messages, state.seq), snapshot);
+    const known = new Set(state.entries.map(({ key }) => key));
+    // Without a common entry something between the two parts may be missing: klatch has it.
+    const meets = sameRoom && (snapshot.earlier === 0 || history.some(({ key }) => known.has(key)));
+    const entries = meets ? merge(state.entries, history) : history;
+    const served = servedOf(snapshot.transfers, []);
+    const files = withTakers(filesOf(snapshot, sameRoom ? state.files : {}), served);
+    return {
+      ...state,
+      connection: "connected",
+      self: snapshot.self,
+      room: snapshot.room,
+      addresses: snapshot.addresses,
+      members: snapshot.members.filter((member) => !member.own && member.id !== snapshot.self.id),
+      entries,
+      earlier: meets ? Math.min(state.earlier, snapshot.earlier) : snapshot.earlier,
+      files,
+      served,
+      lastAddress: addressOf(snapshot.members) ?? state.lastAddress,
+      unread: sameRoom ? counted(state, entries) : initial.unread,
+      seq,
+    };
+  },
+
+  history(state, { messages, earlier }) {
+    const entries = merge(fromHistory(messages, state.seq), state.entries);
+    return { ...state, entries, earlier, seq: state.seq + messages.length };
+  },
+
+  listening: (state, { addresses }) => ({ ...state, addresses }),
+
+  message(state, notice) {
+    const [entry] = fromHistory([notice], state.seq);
+    const next = { ...state, seq: state.seq + 1, entries: insert(state.entries, entry) };
+    return arrived(state, next, entry, !notice.own && !notice.history);
+  },
+
+  held(state, { id, held_by: heldBy, present }) {
+    // An own message is among the newest ones: looking from the end is short.
+    const index = state.entries.findLastIndex((entry) => entry.key === id);
+    if (index < 0) return state;
+    const entries = [...state.entries];
+    entries[index] = { ...entries[index], heldBy, present };
+    return { ...state, entries };
+  },
+
+  file_offered(state, notice) {
+    const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
+    const known = state.files[notice.file.id];
+    const others = (known?.from ?? []).filter((who) => who.id !== notice.from.id);
+    const row = {
+      ...(known ?? offered(notice.file)),
+      from: [...others, notice.from],
+      own: notice.own || (known?.own ?? false),
+      hosts: Math.max(known?.hosts ?? 0, 1),
+    };
+    const files = { ...state.files, [notice.file.id]: row };
+    const next = { ...state, files, seq: state.seq + 1, entries: insert(state.entries, entry) };
+    return arrived(state, next, entry, !notice.own && !notice.history);
+  },
+
+  file_withdrawn(state, notice) {
+    const known = state.files[notice.file.id];
+    const next = said(
+      state,
+      notice,
+      `${notice.own ? "you" : notice.from.name} withdrew ${notice.file.name}`,
+    );
+    if (!known) return next;
+    const from = known.from.filter((who) => who.id !== notice.from.id);
+    const own = known.own && !notice.own;
+    return { ...next, files: { ...state.files, [notice.file.id]: { ...known, from, own } } };
+  },
+
+  hosts: (state, { file, hosts }) => changed(state, file, { hosts }),
+  chunks: (state, { file, count, held, served }) =>
+    changed(state, file, { chunks: { count, held, served } }),
+
+  download_started: (state, { file }) =>
+    changed(state, file, { phase: "fetching", failure: null, rate: 0, sources: 0 }),
+
+  download_progress: (state, notice) =>
+    changed(state, notice.file, {
+      phase: "fetching",
+      bytesDone: notice.bytes_done,
+      rate: notice.bytes_per_second,
+      sources: notice.hosts,
+    }),
+
+  download_finished: (state, { file, path }) =>
+    changed(state, file, { phase: "held", path, bytesDone: file.size, rate: 0, failure: null }),
+
+  download_failed(state, { file, code, text }) {
+    const failure = code === "cancelled" ? null : { code, text };
+    return changed(state, file, { phase: "offered", rate: 0, failure });
+  },
+
+  hash_progress(state, { path, bytes_done: sent }) {
+    const name = path.split(/[/\\]/).at(-1);
+    const shares = state.shares.map((share) =>
+      share.name === name && share.phase === "reading" ? { ...share, sent } : share,
+    );
+    return { ...state, shares };
+  },
+
+  files(state, { list }) {
+    return { ...state, files: filesOf({ files: list, transfers: [], saved: [] }, state.files) };
+  },
+
+  transfers(state, { list }) {
+    const served = servedOf(list, state.served);
+    return { ...state, served, files: withTakers(state.files, served) };
+  },
+
+  members: (state, { list }) => ({ ...state, members: list.filter((member) => !member.own) }),
+
+  joined(state, { room, members, locked, at }) {
+    const moved = {
+      ...state,
+      room: { id: room, locked, settled: true },
+      members,
+      enteredRoom: room,
+      restarted: false,
+      lastAddress: addressOf(members) ?? state.lastAddress,
+    };
+    const who = names(members);
+    return said(
+      moved,
+      { at },
+      `you are in ${locked ? "a locked" : "an open"} room${who && ` with ${who}`} now`,
+    );
+  },
+
+  /** The fresh room follows as a snapshot; where klatch ends instead, the old one stays. */
+  left: (state) => ({ ...state, enteredRoom: null }),
+
+  member_joined(state, { member, at }) {
+    if (member.id === state.self?.id) return state;
+    const members = [...state.members.filter(({ id }) => id !== member.id), member];
+    const present = state.members.some(({ id }) => id === member.id);
+    const room = state.room && { ...state.room, settled: true };
+    const lastAddress = addressOf([member]) ?? state.lastAddress;
+    const next = { ...state, members, room, lastAddress };
+    return present ? next : said(next, { at }, `${member.name} joined`);
+  },
+
+  member_left(state, { member, at }) {
+    const members = state.members.filter(({ id }) => id !== member.id);
+    return said({ ...state, members }, { at }, `${member.name} left`);
+  },
+
+  name_changed(state, { member, before, at }) {
+    const own = member.id === state.self?.id;
+    const rename = (who) => (who.id === member.id ? { ...who, name: member.name } : who);
+    const next = {
+      ...state,
+      self: state.self && rename(state.self),
+      members: state.members.map((one) => (one.id === member.id ? { ...one, ...member } : one)),
+    };
+    const line = own ? `you are ${member.name} now` : `${before} is ${member.name} now`;
+    return said(next, { at }, line);
+  },
+
+  room_locked(state, { by, overruled, at }) {
+    const next = { ...state, room: state.room && { ...state.room, locked: true } };
+    const own = by.id === state.self?.id;
+    const end = overruled ? ": that password holds, not yours" : "";
+    return said(next, { at }, `${own ? "you" : by.name} locked the room with a new password${end}`);
+  },
+
+  room_unlocked(state, { by, at }) {
+    const next = { ...state, room: state.room && { ...state.room, locked: false } };
+    const own = by.id === state.self?.id;
+    return said(next, { at }, `${own ? "you" : by.name} unlocked the room`);
+  },
+
+  notice: (state, { text, at }) => said(state, { at }, text),
+
+  /** What belongs to no command of this tab: the asker hears of its own from the socket. */
+  error(state, { code, text, line }) {
+    return line === null || line === undefined ? alerted(state, { code, text }) : state;
+  },
+
+  page_connection: (state, { status }) =>
+    state.connection === status ? state : { ...state, connection: status },
+
+  page_connected: (state, { address, port }) => ({
+    ...state,
+    lastAddress: { host: address, port },
+  }),
+
+  page_entered: (state) => ({ ...state, enteredRoom: state.room?.id ?? null, restarted: false }),
+
+  page_attention(state, { attentive }) {
+    if (state.attentive === attentive) return state;
+    // Seen: the count goes at once, the line only when the person looks away again.
+    const unread = attentive ? { ...state.unread, count: 0 } : initial.unread;
+    return { ...state, attentive, unread };
+  },
+
+  /** The unread line goes as well once the person has answered. */
+  page_caught_up: (state) =>
+    state.unread.after === null ? state : { ...state, unread: initial.unread },
+
+  page_share(state, { share }) {
+    const known = state.shares.some(({ key }) => key === share.key);
+    const shares = known
+      ? state.shares.map((one) => (one.key === share.key ? { ...one, ...share } : one))
+      : [...state.shares, share];
+    return { ...state, shares };
+  },
+
+  page_share_gone: (state, { key }) => ({
+    ...state,
+    shares: state.shares.filter((share) => share.key !== key),
+  }),
+
+  page_alert: (state, { code, text }) => alerted(state, { code, text }),
+  page_alert_closed: (state) => (state.alert ? { ...state, alert: null } : state),
+};
+
+function emptied(state) {
+  const { entries, earlier, files, members, served, unread } = initial;
+  return { ...state, entries, earlier, files, members, served, unread };
+}
+
+/** @returns {FileRow} */
+function offered(file) {
+  return {
+    file,
+    from: [],
+    own: false,
+    hosts: 0,
+    phase: "offered",
+    bytesDone: 0,
+    rate: 0,
+    sources: 0,
+    takers: 0,
+    path: null,
+    failure: null,
+    chunks: null,
+  };
+}
+
+/** What goes to others; a way to somebody stays open for a while when nothing moves on it. */
+function servedOf(list, before) {
+  const rows = list.filter(({ download }) => !download);
+  return rows.map((row) => {
+    const last = before.find(({ file, to }) => file.id === row.file.id && to?.id === row.to?.id);
+    const moving = last ? row.bytes_done !== last.bytes_done : row.bytes_done < row.file.size;
+    return { ...row, moving };
+  });
+}
+
+/** Tells each file how many members fetch it from here at this moment. */
+function withTakers(files, served) {
+  let next = files;
+  for (const [id, row] of Object.entries(files)) {
+    const takers = served.filter(({ file, moving }) => moving && file.id === id).length;
+    if (takers !== row.takers) next = { ...next, [id]: { ...row, takers } };
+  }
+  return next;
+}
+
+/** Own messages that are not listed are held by everybody here. */
+function withHeld(entries, { held, members, self }) {
+  const behind = new Map(held.map((row) => [row.id, row]));
+  const others = members.filter(({ id }) => id !== self.id).length;
+  return entries.map((entry) => {
+    if (!entry.own || entry.kind !== "message") return entry;
+    const row = behind.get(entry.key);
+    return { ...entry, heldBy: row?.held_by ?? others, present: row?.present ?? others };
+  });
+}
+
+/** Where somebody of these can be found again. */
+function addressOf(members) {
+  const found = members.find(({ own, address }) => !own && address);
+  if (!found) return null;
+  const { host, port } = splitAddress(found.address);
+  return { host, port: Number(port) };
+}
+
+/** The rows of a snapshot; what only events told of a file (its strip, an error) is kept. */
+function filesOf({ files, transfers, saved }, before) {
+  const downloads = new Map(
+    transfers.filter((row) => row.download).map((row) => [row.file.id, row]),
+  );
+  const paths = new Map(saved.map(({ id, path }) => [id, path]));
+  const rows = {};
+  for (const { file, from, own, hosts, held, fetching } of files) {
+    const known = before[file.id] ?? offered(file);
+    const download = downloads.get(file.id);
+    let { phase, bytesDone, rate, sources } = known;
+    if (held !== undefined || download) {
+      phase = held ? "held" : fetching || download ? "fetching" : "offered";
+    }
+    if (download) {
+      ({ bytes_done: bytesDone, bytes_per_second: rate, hosts: sources } = download);
+    }
+    const path = own ? null : (paths.get(file.id) ?? known.path);
+    rows[file.id] = { ...known, from, own, hosts, phase, bytesDone, rate, sources, path };
+  }
+  return rows;
+}
+
+function changed(state, file, change) {
+  const row = state.files[file.id];
+  return row ? { ...state, files: { ...state.files, [file.id]: { ...row, ...change } } } : state;
+}
+
+/** Counts what came while nobody looked, and bounds the log while somebody reads its end. */
+function arrived(before, next, entry, counts) {
+  let { entries, earlier, unread } = next;
+  if (counts && !before.attentive) {
+    const after = unread.after ?? before.entries.at(-1)?.key ?? null;
+    unread = { count: unread.count + 1, after };
+  }
+  if (before.attentive && entries.length > KEPT_ENTRIES && entries.at(-1) === entry) {
+    const dropped = entries.length - KEPT_ENTRIES + KEPT_ENTRIES / 4;
+    earlier += entries.slice(0, dropped).filter(({ local }) => !local).length;
+    entries = entries.slice(dropped);
+  }
+  return { ...next, entries, earlier, unread };
+}
+
+/** After a reconnection: what is behind the last entry that was known counts as unread. */
+function counted(state, entries) {
+  if (state.attentive) return state.unread;
+  const last = state.entries.at(-1)?.key;
+  const from = entries.findLastIndex(({ key }) => key === last) + 1;
+  const count = entries.slice(from).filter(({ own, kind }) => !own && kind !== "line").length;
+  if (count === 0) return state.unread;
+  return { count: state.unread.count + count, after: state.unread.after ?? last ?? null };
+}
+
+/** A line of klatch's own, where the log stands now. */
+function said(state, { at, time }, text) {
+  const entry = {
+    key: `line-${state.seq}`,
+    kind: "line",
+    local: true,
+    order: lastOrder(state),
+    seq: state.seq,
+    time: at ?? Date.parse(time),
+    text,
+  };
+  return { ...state, seq: state.seq + 1, entries: insert(state.entries, entry) };
+}
+
+function lastOrder(state) {
+  return state.entries.at(-1)?.order ?? "";
+}
+
+function alerted(state, { code, text }) {
+  return { ...state, seq: state.seq + 1, alert: { code, text, key: state.seq } };
+}
+
+function names(members) {
+  const list = members.map(({ name }) => name);
+  return list.length < 3
+    ? list.join(" and ")
+    : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
+}

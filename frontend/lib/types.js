@@ -1,0 +1,76 @@
+/**
+ * The shapes that travel between klatch and the page, and the page's own state.
+ * They are the events of `--json` with what only the bridge adds.
+ *
+ * @typedef {{id: string, name: string}} Who
+ * @typedef {{id: string, name: string, address: string, own?: boolean}} Member
+ * @typedef {{id: string, name: string, size: number}} FileInfo
+ * @typedef {{code: string, text: string}} Failure  What went wrong, in klatch's words.
+ *
+ * @typedef {object} Entry  One thing in the log, in the room's order.
+ * @property {string} key  Unique in the log.
+ * @property {'message'|'offer'|'line'} kind
+ * @property {string} order  The room's order; lines of our own stand where they arrived.
+ * @property {number} seq  Arrival, for entries of one order.
+ * @property {number} time  Milliseconds since 1970, by the author's clock.
+ * @property {Who} [from]
+ * @property {boolean} [own]
+ * @property {boolean} [history]
+ * @property {string} [text]
+ * @property {boolean} [known]  False for a kind of entry that this version cannot show.
+ * @property {number} [heldBy]
+ * @property {number} [present]
+ * @property {string} [fileId]
+ * @property {boolean} [local]  A line of this page's own, which klatch does not keep.
+ *
+ * @typedef {object} FileRow  A file that somebody offers, and what this node does with it.
+ * @property {FileInfo} file
+ * @property {Who[]} from  Who offers it; nobody once it is withdrawn.
+ * @property {boolean} own
+ * @property {number} hosts
+ * @property {'offered'|'fetching'|'held'} phase
+ * @property {number} bytesDone
+ * @property {number} rate  Bytes per second.
+ * @property {number} sources  Hosts in use.
+ * @property {number} takers  Members that fetch it from here now.
+ * @property {string|null} path  Where the finished download lies.
+ * @property {Failure|null} failure
+ * @property {{count: number, held: string, served: string}|null} chunks  Bitmaps in base64.
+ *
+ * @typedef {object} Transfer  A file that is being served to somebody.
+ * @property {FileInfo} file
+ * @property {boolean} download
+ * @property {number} bytes_done
+ * @property {number} bytes_per_second
+ * @property {Who|null} to
+ * @property {boolean} moving  Bytes went since the report before.
+ *
+ * @typedef {object} Share  A file on its way from this tab into klatch.
+ * @property {string} key
+ * @property {string} name
+ * @property {number} size
+ * @property {number} sent
+ * @property {'waiting'|'sending'|'reading'} phase
+ *
+ * @typedef {object} State
+ * @property {'connecting'|'connected'|'reconnecting'|'expired'|'refused'|'ended'} connection
+ * @property {{id: string, name: string, temporary: boolean, version: string}|null} self
+ * @property {{id: string, locked: boolean, settled: boolean}|null} room
+ * @property {string|null} run
+ * @property {string[]} addresses
+ * @property {Member[]} members  The others that are present.
+ * @property {Entry[]} entries
+ * @property {number} earlier  Entries before the first of `entries` that klatch still has.
+ * @property {Record<string, FileRow>} files
+ * @property {Transfer[]} served
+ * @property {Share[]} shares
+ * @property {string|null} enteredRoom  The room that the person chose to be in.
+ * @property {boolean} restarted  klatch was started anew since this tab was opened.
+ * @property {{host: string, port: number}|null} lastAddress
+ * @property {{count: number, after: string|null}} unread
+ * @property {boolean} attentive  The newest entry is in sight of a person.
+ * @property {(Failure & {key: number})|null} alert
+ * @property {number} seq
+ */
+
+export {};

@@ -1,0 +1,163 @@
+/** Puts the page together: one store, one socket, the components, and what they may ask for. */
+
+import { el } from "./lib/dom.js";
+import { line } from "./lib/text.js";
+import { createSharing } from "./lib/share.js";
+import { createSocket } from "./lib/socket.js";
+import { atStart, initial } from "./lib/state.js";
+import { createStore } from "./lib/store.js";
+import { createComposer } from "./components/composer/composer.js";
+import { confirmEnd } from "./components/dialog/room-dialogs.js";
+import { createDrop } from "./components/drop/drop.js";
+import { createFiles } from "./components/files/files.js";
+import { createInvite } from "./components/invite/invite.js";
+import { createLog } from "./components/log/log.js";
+import { connectionStatus, createMasthead } from "./components/masthead/masthead.js";
+import { watchUnread } from "./components/masthead/notify.js";
+import { createMembers } from "./components/members/members.js";
+import { openPreview } from "./components/preview/preview.js";
+import { createRoomAlert } from "./components/alert/alert.js";
+import { createStart } from "./components/start/start.js";
+import { createFarewell } from "./components/farewell/farewell.js";
+
+const RUN = "klatch.run";
+const ROOM = "klatch.room";
+const LAST = "klatch.last";
+const OVER = ["expired", "refused", "ended"];
+
+const store = createStore({
+  ...initial,
+  run: sessionStorage.getItem(RUN),
+  enteredRoom: sessionStorage.getItem(ROOM),
+  lastAddress: JSON.parse(sessionStorage.getItem(LAST) ?? "null"),
+});
+
+const socket = createSocket({
+  url: `ws://${location.host}/ws`,
+  code: takeCode(),
+  storage: sessionStorage,
+  onNotice: store.dispatch,
+  onStatus: (status) => store.dispatch({ event: "page_connection", status }),
+});
+
+/**
+ * What components may use.
+ * @typedef {typeof app} App
+ */
+const app = {
+  store,
+  ask: socket.ask,
+  sharing: createSharing({ token: socket.token, dispatch: store.dispatch }),
+  alert: ({ code, message }) =>
+    store.dispatch({ event: "page_alert", code: code ?? "io_error", text: message }),
+  quit: () => confirmEnd(app, "Quit now?", "Quit anyway", quit),
+  fileAction,
+  fileLabels,
+};
+
+async function quit() {
+  // klatch may be gone before it has answered; a command cannot be refused otherwise.
+  await socket.ask("quit").catch(() => {});
+  socket.close();
+}
+
+/** The one-time code leaves the address bar as soon as it is read. */
+function takeCode() {
+  const code = location.hash.slice(1);
+  if (code) history.replaceState(null, "", location.pathname);
+  return code;
+}
+
+/** @type {WeakMap<object, Record<string, string>>} */
+const labelsOf = new WeakMap();
+
+/** Files by the name that people see: two of one name carry the beginning of their ids. */
+function fileLabels() {
+  const { files } = store.state;
+  if (!labelsOf.has(files)) {
+    const rows = Object.values(files);
+    const counts = new Map();
+    for (const { file } of rows) counts.set(file.name, (counts.get(file.name) ?? 0) + 1);
+    const label = ({ id, name }) =>
+      counts.get(name) > 1 ? `${line(name)} (${id.slice(0, 8)})` : line(name);
+    labelsOf.set(files, Object.fromEntries(rows.map(({ file }) => [file.id, label(file)])));
+  }
+  return labelsOf.get(files);
+}
+
+async function fileAction(word, id) {
+  try {
+    const { file } = store.state.files[id];
+    if (word === "Show" || word === "Save") {
+      const answers = await socket.ask("media", { file: id });
+      const media = answers.find(({ event }) => event === "media");
+      if (word === "Show") openPreview(media, file);
+      else el("a", { href: `${media.url}?save`, download: "" }).click();
+      return;
+    }
+    await socket.ask(word.toLowerCase(), { file: id });
+  } catch (failure) {
+    if (word !== "Download" || !toldElsewhere(failure, id)) app.alert(failure);
+  }
+}
+
+/** A download is answered at its end: its card tells how it went, and it outlives connections. */
+function toldElsewhere({ code, lost }, id) {
+  return lost || code === "cancelled" || Boolean(store.state.files[id]?.failure);
+}
+
+function build() {
+  const invite = createInvite(app);
+  const members = createMembers(app);
+  const files = createFiles(app);
+  const log = createLog(app, { invite, inviteSlot: members.inviteSlot });
+  const composer = createComposer(app, {
+    chooseFiles: files.choose,
+    caughtUp: () => {
+      store.dispatch({ event: "page_caught_up" });
+      log.jumpToNewest({ keepFocus: true });
+    },
+  });
+  const panels = [
+    { name: "Members", panel: members.element },
+    { name: "Files", panel: files.element },
+  ];
+  const room = el(
+    "div",
+    { class: "room" },
+    createMasthead(app, panels),
+    el("main", { class: "talk" }, log.element, createRoomAlert(app), composer.element),
+    el("div", { class: "side" }, members.element, files.element),
+  );
+  const start = createStart(app, connectionStatus(app));
+  const farewell = createFarewell(app);
+  document.body.append(
+    start,
+    room,
+    farewell,
+    createDrop(app.sharing.add, () => !room.hidden),
+  );
+
+  store.watch((state) => {
+    const over = OVER.includes(state.connection);
+    const begun = state.room !== null;
+    const starting = begun && !over && atStart(state);
+    const inRoom = begun && !over && !starting;
+    farewell.hidden = !over;
+    start.hidden = !starting;
+    if (inRoom && room.hidden) queueMicrotask(composer.focus);
+    room.hidden = !inRoom;
+    if (state.run) sessionStorage.setItem(RUN, state.run);
+    if (state.room) sessionStorage.setItem(ROOM, state.enteredRoom ?? "");
+    sessionStorage.setItem(LAST, JSON.stringify(state.lastAddress));
+  });
+  watchUnread(app);
+}
+
+build();
+addEventListener("online", socket.retry);
+document.addEventListener("visibilitychange", () => document.hidden || socket.retry());
+addEventListener("hashchange", () => {
+  const code = takeCode();
+  if (code) socket.useCode(code);
+});

@@ -1,0 +1,236 @@
+//! What opens the bridge: one-time codes for a first visit, tokens for coming back, tickets for
+//! files.
+//!
+//! A token is made of a random session, the time, and a MAC over both, so that nothing about it
+//! needs to be remembered: with a secret that survives a restart, tokens do as well.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+
+use crate::crypto::hash::{check_hmac, hmac};
+use crate::crypto::random::random;
+use crate::limits::Limits;
+use crate::router::ids::FileId;
+
+const LABEL: &[u8] = b"klatch bridge token 1";
+const SESSION_BYTES: usize = 16;
+const TIME_BYTES: usize = 8;
+const MAC_BYTES: usize = 32;
+
+/// Tells the sessions of pages apart; a page keeps its own when it comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Session([u8; SESSION_BYTES]);
+
+/// A file that a session may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) session: Session,
+    pub(super) file: FileId,
+    /// As offered.
+    pub(super) name: String,
+    pub(super) size: u64,
+}
+
+pub(super) struct Keys {
+    secret: [u8; 32],
+    /// Tells this run of klatch from others.
+    pub(super) run: String,
+    limits: Arc<Limits>,
+    state: Mutex<State>,
+}
+
+/// Secrets are not for logs.
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Oldest first, with the moment from which they are good no more.
+    codes: VecDeque<(String, Instant)>,
+    /// Oldest first.
+    tickets: VecDeque<(String, Ticket)>,
+}
+
+impl Keys {
+    /// Tokens are good as long as the secret; `None`: for this run.
+    pub(super) fn new(secret: Option<[u8; 32]>, limits: &Arc<Limits>) -> Self {
+        Self {
+            secret: secret.unwrap_or_else(random),
+            run: HEXLOWER.encode(&random::<16>()),
+            limits: Arc::clone(limits),
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A code that opens the bridge once.
+    pub(super) fn new_code(&self, now: Instant) -> String {
+        let code = unguessable();
+        let mut state = self.lock();
+        if state.codes.len() >= self.limits.bridge_codes {
+            state.codes.pop_front();
+        }
+        let until = now + Duration::from_millis(self.limits.bridge_code_ms);
+        state.codes.push_back((code.clone(), until));
+        code
+    }
+
+    /// Whether a code was good; it is not from here on.
+    pub(super) fn take_code(&self, code: &str, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.codes.retain(|(_, until)| *until > now);
+        // Nobody learns 128 random bits from how long a comparison takes that ends it all.
+        let found = state.codes.iter().position(|(known, _)| known == code);
+        found.and_then(|index| state.codes.remove(index)).is_some()
+    }
+
+    /// A session of its own.
+    pub(super) fn new_session(&self) -> Session {
+        Session(random())
+    }
+
+    /// A token for a session, good from now on.
+    pub(super) fn token(&self, session: Session, now: SystemTime) -> String {
+        let mut bytes = session.0.to_vec();
+        bytes.extend(seconds(now).to_be_bytes());
+        let mac = self.mac(&bytes);
+        bytes.extend(mac);
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// The session of a token, if that is one of this bridge's and not too old.
+    pub(super) fn session(&self, token: &str, now: SystemTime) -> Option<Session> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        let (rest, mac) = bytes.split_last_chunk::<MAC_BYTES>()?;
+        let (session, time) = rest.split_last_chunk::<TIME_BYTES>()?;
+        let session: [u8; SESSION_BYTES] = session.try_into().ok()?;
+        if !check_hmac(&self.secret, &[LABEL, rest].concat(), mac) {
+            return None;
+        }
+        // One of the future was made before the clock was set back.
+        let age_s = seconds(now).saturating_sub(u64::from_be_bytes(*time));
+        (age_s <= self.limits.bridge_token_s).then_some(Session(session))
+    }
+
+    fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
+        hmac(&self.secret, &[LABEL, bytes].concat())
+    }
+
+    /// The unguessable part of the path where a session finds a file.
+    pub(super) fn ticket_for(&self, ticket: Ticket) -> String {
+        let mut state = self.lock();
+        let known = state.tickets.iter().find(|(_, known)| *known == ticket);
+        if let Some((path, _)) = known {
+            return path.clone();
+        }
+        if state.tickets.len() >= self.limits.bridge_tickets {
+            state.tickets.pop_front();
+        }
+        let path = unguessable();
+        state.tickets.push_back((path.clone(), ticket));
+        path
+    }
+
+    /// The file at such a path.
+    pub(super) fn ticket(&self, path: &str) -> Option<Ticket> {
+        let state = self.lock();
+        let found = state.tickets.iter().find(|(known, _)| known == path);
+        found.map(|(_, ticket)| ticket.clone())
+    }
+}
+
+/// 128 random bits as text.
+fn unguessable() -> String {
+    BASE64URL_NOPAD.encode(&random::<16>())
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(secret: Option<[u8; 32]>, limits: Limits) -> Keys {
+        Keys::new(secret, &Arc::new(limits))
+    }
+
+    #[test]
+    fn a_code_is_good_once_and_not_for_ever() {
+        let keys = keys(None, Limits::default());
+        let now = Instant::now();
+        let (first, second) = (keys.new_code(now), keys.new_code(now));
+        assert_ne!(first, second);
+        assert!(!keys.take_code("", now) && !keys.take_code(&first[1..], now));
+        assert!(keys.take_code(&first, now));
+        assert!(!keys.take_code(&first, now));
+        let late = now + Duration::from_millis(Limits::default().bridge_code_ms);
+        assert!(!keys.take_code(&second, late));
+    }
+
+    #[test]
+    fn the_oldest_code_makes_room() {
+        let keys = keys(None, Limits { bridge_codes: 2, ..Limits::default() });
+        let now = Instant::now();
+        let codes = [(); 3].map(|()| keys.new_code(now));
+        let good = codes.map(|code| keys.take_code(&code, now));
+        assert_eq!(good, [false, true, true]);
+    }
+
+    #[test]
+    fn a_token_outlives_the_run_only_with_a_secret_that_does() {
+        let now = SystemTime::now();
+        let again = || keys(Some([7; 32]), Limits::default());
+        let session = again().new_session();
+        let token = again().token(session, now);
+        assert_eq!(again().session(&token, now), Some(session));
+        assert_eq!(keys(Some([8; 32]), Limits::default()).session(&token, now), None);
+        assert_eq!(keys(None, Limits::default()).session(&token, now), None);
+        let late = now + Duration::from_secs(Limits::default().bridge_token_s + 1);
+        assert_eq!(again().session(&token, late), None);
+    }
+
+    #[test]
+    fn no_changed_token_is_one() {
+        let keys = keys(None, Limits::default());
+        let now = SystemTime::now();
+        let token = keys.token(keys.new_session(), now);
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).unwrap();
+        for index in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[index] ^= 1;
+            assert_eq!(keys.session(&BASE64URL_NOPAD.encode(&changed), now), None);
+            assert_eq!(keys.session(&BASE64URL_NOPAD.encode(&bytes[..index]), now), None);
+        }
+        assert_eq!(keys.session("", now), None);
+        assert_eq!(keys.session("no token at all", now), None);
+    }
+
+    #[test]
+    fn a_ticket_is_one_per_session_and_file() {
+        let keys = keys(None, Limits { bridge_tickets: 2, ..Limits::default() });
+        let ticket = |file: u8| Ticket {
+            session: Session([1; SESSION_BYTES]),
+            file: FileId([file; 32]),
+            name: "a.png".into(),
+            size: 1,
+        };
+        let first = keys.ticket_for(ticket(1));
+        assert_eq!(keys.ticket_for(ticket(1)), first);
+        assert_eq!(keys.ticket(&first), Some(ticket(1)));
+        let other = Ticket { session: Session([2; SESSION_BYTES]), ..ticket(1) };
+        assert_ne!(keys.ticket_for(other), first);
+        keys.ticket_for(ticket(2));
+        assert_eq!(keys.ticket(&first), None, "it was the oldest");
+    }
+}

@@ -1,0 +1,163 @@
+//! The bridge: the room as a page, served to browsers on this computer.
+//!
+//! One port speaks HTTP/1.1 and, after an upgrade, WebSocket; each connection has a thread, and
+//! each page a second one that writes. Pages are faces like the terminal: the same commands in,
+//! the same notices out.
+//!
+//! Anything on this computer can reach the port, and any page of the web can make a browser send
+//! something to it. So every request must name this very address as its host; what changes
+//! anything must come from this very origin; and nothing of the room is told before a code or a
+//! token was given. Codes are good once and travel in the address's fragment, which browsers send
+//! nowhere.
+//!
+//! Absent: cookies, templates, caches, and any list of what was said: the feed keeps that.
+
+mod assets;
+mod http;
+mod keys;
+mod media;
+mod orders;
+mod range;
+mod server;
+mod socket;
+mod tab;
+mod upload;
+mod voice;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use self::keys::Keys;
+use self::server::{Server, Shared};
+use crate::config::ListenAt;
+use crate::limits::Limits;
+use crate::node::Access;
+use crate::router::notice::{Code, Failure};
+
+/// Ports that are tried after the usual one, before any free one is taken.
+const NEXT_PORTS: u16 = 100;
+
+/// A bound port, which nobody serves yet.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    addr: SocketAddr,
+}
+
+impl Door {
+    /// Binds; a port that was not chosen by the person gives way to the next free one.
+    ///
+    /// # Errors
+    /// A [`Failure`] with `port_in_use`, `permission_denied`, `bad_address` or `io_error`.
+    pub fn bind(at: &ListenAt) -> Result<Self, Failure> {
+        let ip = at.addr.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let last = if at.explicit { at.port } else { at.port.saturating_add(NEXT_PORTS) };
+        let others = (at.port..=last).skip(1).chain((!at.explicit).then_some(0));
+        let mut bound = TcpListener::bind((ip, at.port));
+        for port in others {
+            if !bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+                break;
+            }
+            bound = TcpListener::bind((ip, port));
+        }
+        let failed = |error| failure(&error, ip, at.port);
+        let listener = bound.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, addr })
+    }
+}
+
+/// What the bridge is started with.
+#[derive(Debug)]
+pub struct BridgeConfig {
+    /// Makes tokens good again after a restart; `None`: they end with this run.
+    pub secret: Option<[u8; 32]>,
+    /// Where files given in pages lie; `None`: in a folder that goes with the bridge.
+    pub share_dir: Option<PathBuf>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A running bridge. Dropping it ends it.
+#[derive(Debug)]
+pub struct Bridge {
+    server: Server,
+    shared: Arc<Shared>,
+    /// Goes with the bridge.
+    _temporary: Option<TempDir>,
+}
+
+impl Bridge {
+    /// Begins to serve pages of a node.
+    ///
+    /// # Errors
+    /// A [`Failure`] when no folder can be made or no thread started.
+    pub fn start(door: Door, node: Access, config: BridgeConfig) -> Result<Self, Failure> {
+        let limits = Arc::new(config.limits);
+        let (share_dir, temporary) = share_dir(config.share_dir)?;
+        let keys = Keys::new(config.secret, &limits);
+        let shared = Arc::new(Shared::new(door.addr, node, keys, limits, share_dir));
+        let server = Server::start(door.listener, door.addr, &shared)?;
+        Ok(Self { server, shared, _temporary: temporary })
+    }
+
+    /// A fresh address of the page, good once.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let addr = self.shared.addr;
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let code = self.shared.keys.new_code(Instant::now());
+        format!("http://{}/#{code}", SocketAddr::new(ip, addr.port()))
+    }
+
+    /// Ends it; false when some of its threads still run at the deadline.
+    pub fn stop(&mut self, patience: Duration) -> bool {
+        self.server.stop(&self.shared, Instant::now() + patience)
+    }
+}
+
+/// The folder for copies, which is made when the first is, or one that goes with the bridge.
+fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), Failure> {
+    if let Some(dir) = kept {
+        return Ok((dir, None));
+    }
+    let made = tempfile::Builder::new().prefix("klatch-shared-").tempdir();
+    let made = made.map_err(|error| {
+        let text = format!(
+            "cannot make a folder for files given in the page: {error}; name one with --share-dir"
+        );
+        Failure::new(Code::IoError, text)
+    })?;
+    Ok((made.path().to_owned(), Some(made)))
+}
+
+fn failure(error: &io::Error, ip: IpAddr, port: u16) -> Failure {
+    let place = crate::net::spoken(SocketAddr::new(ip, port));
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(
+            Code::PortInUse,
+            format!(
+                "cannot serve the page at {place}: another program is there; choose another port \
+                 with --bridge"
+            ),
+        ),
+        io::ErrorKind::PermissionDenied => Failure::new(
+            Code::PermissionDenied,
+            format!("cannot serve the page at {place}: not allowed; choose a port above 1023"),
+        ),
+        io::ErrorKind::AddrNotAvailable => Failure::new(
+            Code::BadAddress,
+            format!("cannot serve the page at {place}: this computer does not have that address"),
+        ),
+        _ => Failure::new(Code::IoError, format!("cannot serve the page at {place}: {error}")),
+    }
+}

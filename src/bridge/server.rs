@@ -1,0 +1,304 @@
+//! The port of the bridge: accepts, and gives each connection a thread that answers its requests
+//! one after the other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::http::{Client, Head, Method, Reject, Reply};
+use super::keys::Keys;
+use super::{assets, media, tab, upload};
+use crate::limits::Limits;
+use crate::net::listener::{PAUSE, is_passing, wake};
+use crate::node::Access;
+use crate::router::notice::{Code, Failure};
+use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
+
+/// Name of the thread that accepts.
+const BRIDGE: &str = "bridge";
+/// Requests on one connection, after which it is closed: a browser opens another.
+const REQUESTS_MAX: usize = 10_000;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) addr: SocketAddr,
+    pub(super) node: Access,
+    pub(super) keys: Keys,
+    pub(super) limits: Arc<Limits>,
+    /// Where files given in pages lie.
+    pub(super) share_dir: PathBuf,
+    /// Pages that are open.
+    pub(super) tabs: Counter,
+    /// Files that are being given.
+    pub(super) uploads: Counter,
+    /// Bytes that are still to come of them.
+    pub(super) upload_bytes: AtomicU64,
+    pub(super) stopping: AtomicBool,
+    conns: Mutex<Conns>,
+}
+
+/// Counts what there may only be so many of.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicUsize);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Counted<'a>(&'a AtomicUsize);
+
+impl Counter {
+    /// One more, if there are fewer than `most`.
+    pub(super) fn enter(&self, most: usize) -> Option<Counted<'_>> {
+        let order = Ordering::SeqCst;
+        let more = |count| (count < most).then_some(count + 1);
+        self.0.fetch_update(order, order, more).ok().map(|_| Counted(&self.0))
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Conns {
+    open: BTreeMap<u64, (Arc<TcpStream>, Option<JoinHandle<()>>)>,
+    ended: Vec<JoinHandle<()>>,
+    next: u64,
+    closed: bool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        addr: SocketAddr,
+        node: Access,
+        keys: Keys,
+        limits: Arc<Limits>,
+        share_dir: PathBuf,
+    ) -> Self {
+        Self {
+            addr,
+            node,
+            keys,
+            limits,
+            share_dir,
+            tabs: Counter::default(),
+            uploads: Counter::default(),
+            upload_bytes: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            conns: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Conns> {
+        self.conns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a connection's thread, unless there are too many.
+    fn admit(self: &Arc<Self>, stream: TcpStream) {
+        let stream = Arc::new(stream);
+        let mut conns = self.lock();
+        for thread in std::mem::take(&mut conns.ended) {
+            // It is over but for its last instructions; a panic was logged by its guard.
+            let _ = thread.join();
+        }
+        if conns.closed || conns.open.len() >= self.limits.bridge_conns {
+            return;
+        }
+        let id = conns.next;
+        conns.next += 1;
+        let (shared, socket) = (Arc::clone(self), Arc::clone(&stream));
+        let started = thread::spawn("bridge-conn", STACK_LARGE_BYTES, move || {
+            let _gone = Gone { shared: &shared, id };
+            serve(&shared, &socket);
+        });
+        match started {
+            // Its thread may have ended already, but cannot have left the table, which is locked.
+            Ok(thread) => drop(conns.open.insert(id, (stream, Some(thread)))),
+            Err(error) => tracing::warn!(%error, "no thread could be started for a browser"),
+        }
+    }
+}
+
+/// Takes a connection out of the table when its thread ends.
+struct Gone<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        let mut conns = self.shared.lock();
+        if let Some((stream, thread)) = conns.open.remove(&self.id) {
+            // A socket that is closed already is what was wanted.
+            let _ = stream.shutdown(Shutdown::Both);
+            conns.ended.extend(thread);
+        }
+    }
+}
+
+/// The thread that accepts.
+#[derive(Debug)]
+pub(super) struct Server {
+    addr: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(super) fn start(
+        listener: TcpListener,
+        addr: SocketAddr,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Failure> {
+        let shared = Arc::clone(shared);
+        let started = thread::spawn(BRIDGE, STACK_SMALL_BYTES, move || accept(&listener, &shared));
+        let thread = started.map_err(|error| {
+            let text = format!("the system starts no thread for the page: {error}");
+            Failure::new(Code::IoError, text)
+        })?;
+        Ok(Self { addr, thread: Some(thread) })
+    }
+
+    /// Ends all connections, then the port; false when something still runs at the deadline.
+    pub(super) fn stop(&mut self, shared: &Shared, deadline: Instant) -> bool {
+        let Some(accepting) = self.thread.take() else { return true };
+        shared.stopping.store(true, Ordering::SeqCst);
+        let mut threads = vec![accepting];
+        {
+            let mut conns = shared.lock();
+            conns.closed = true;
+            for (stream, thread) in conns.open.values_mut() {
+                let _ = stream.shutdown(Shutdown::Both);
+                threads.extend(thread.take());
+            }
+            threads.append(&mut conns.ended);
+        }
+        shared.node.feed.wake();
+        for thread in threads {
+            while !thread.is_finished() {
+                if Instant::now() >= deadline {
+                    return false;
+                }
+                if thread.thread().name() == Some(BRIDGE) {
+                    wake(self.addr);
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // A panic was logged by the thread's guard.
+            let _ = thread.join();
+        }
+        true
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    while !shared.is_stopping() {
+        match listener.accept() {
+            Ok((stream, _)) => shared.admit(stream),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no browser could be accepted");
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection, one after the other.
+fn serve(shared: &Shared, stream: &Arc<TcpStream>) {
+    let Ok(local) = stream.local_addr() else { return };
+    let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
+    if stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(stuck))).is_err() {
+        return;
+    }
+    let mut client = Client::new(stream, &shared.limits);
+    for _ in 0..REQUESTS_MAX {
+        let head = match client.head() {
+            Ok(Some(head)) => head,
+            Ok(None) | Err(Reject::Gone) => return,
+            Err(Reject::With(status)) => return client.refuse(status),
+        };
+        if !is_own_host(&head, local) || !is_own_origin(&head) {
+            return client.refuse(403);
+        }
+        match answer(shared, &mut client, &head) {
+            Ok(true) if head.keep_alive => {}
+            // Whoever broke off needs no answer.
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Answers a request; false when the connection must not be used again.
+fn answer(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
+    match (head.method, head.path.as_str()) {
+        (Method::Get, "/ws") => {
+            if head.origin().is_none() {
+                client.refuse(403);
+            } else if let Some(accept) = head.websocket_accept() {
+                client.upgrade(&accept)?;
+                tab::run(shared, client);
+            } else {
+                client.refuse(400);
+            }
+            Ok(false)
+        }
+        (Method::Put, "/share") if head.origin().is_none() => {
+            client.refuse(403);
+            Ok(false)
+        }
+        (Method::Put, "/share") => upload::receive(shared, client, head),
+        // What comes next would be the body.
+        _ if head.length.is_some_and(|length| length > 0) => {
+            client.refuse(400);
+            Ok(false)
+        }
+        (Method::Get | Method::Head, path) if path.starts_with("/files/") => {
+            media::serve(shared, client, head)
+        }
+        (Method::Get | Method::Head, path) => match assets::find(path) {
+            Some(asset) => {
+                let reply = Reply::new(200).header("Content-Type", asset.kind);
+                let reply = if asset.is_document { reply } else { reply.part() };
+                client.respond(head, &reply, &asset.bytes)?;
+                Ok(true)
+            }
+            None => {
+                client.respond(head, &Reply::new(404), b"there is nothing here")?;
+                Ok(true)
+            }
+        },
+        _ => {
+            client.refuse(405);
+            Ok(false)
+        }
+    }
+}
+
+/// Whether a request names this very place, once: a page of another origin that was led here
+/// names its own (DNS rebinding).
+fn is_own_host(head: &Head, local: SocketAddr) -> bool {
+    let port = local.port();
+    let own = SocketAddr::new(local.ip().to_canonical(), port).to_string();
+    let names = [own, format!("localhost:{port}")];
+    let Some(host) = head.only("host") else { return false };
+    // Browsers leave out the port that HTTP has anyway.
+    let usual = |name: &String| port == 80 && name.strip_suffix(":80") == Some(host);
+    names.iter().any(|name| name == host || usual(name))
+}
+
+/// Whether a request that says where it comes from comes from this very origin.
+fn is_own_origin(head: &Head) -> bool {
+    let own = || head.only("host").map(|host| format!("http://{host}"));
+    head.count("origin") == 0 || head.origin().is_some() && head.origin() == own().as_deref()
+}

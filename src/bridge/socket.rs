@@ -1,0 +1,138 @@
+//! One WebSocket with a thread that reads and one that writes.
+//!
+//! tungstenite does not split a socket, so each thread has a half of its own over the same
+//! stream: both write whole frames under one lock, and only the reading half reads.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, Frame};
+use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::{Message, Utf8Bytes, WebSocket};
+
+use super::http::set_read_deadline;
+use crate::limits::Limits;
+
+/// Read at a time: pages say little.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Where frames go out, shared by both threads.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    stream: Arc<TcpStream>,
+    turn: Mutex<()>,
+}
+
+impl Outlet {
+    pub(super) fn new(stream: Arc<TcpStream>) -> Arc<Self> {
+        Arc::new(Self { stream, turn: Mutex::new(()) })
+    }
+
+    /// Sends whole frames; waits for a page that does not read, but not for ever.
+    pub(super) fn write(&self, frames: &[u8]) -> io::Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        (&*self.stream).write_all(frames)
+    }
+
+    /// Sends one text.
+    pub(super) fn send(&self, text: String) -> io::Result<()> {
+        let mut frames = Vec::new();
+        add_text(&mut frames, text);
+        self.write(&frames)
+    }
+
+    /// Says why, as far as that can be said, and ends the connection.
+    pub(super) fn close(&self, code: CloseCode) {
+        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+        let mut frames = Vec::new();
+        if Frame::close(Some(frame)).format(&mut frames).is_ok() {
+            // A page that has gone needs no farewell.
+            let _ = self.write(&frames);
+        }
+        self.cut();
+    }
+
+    /// Ends the connection.
+    pub(super) fn cut(&self) {
+        // A socket that is closed already is what was wanted.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Puts a text behind other frames.
+pub(super) fn add_text(frames: &mut Vec<u8>, text: String) {
+    // Writing to memory cannot fail.
+    let _ = Frame::message(text, OpCode::Data(Data::Text), true).format(frames);
+}
+
+/// Puts a ping behind other frames.
+pub(super) fn add_ping(frames: &mut Vec<u8>) {
+    let _ = Frame::ping(Vec::new()).format(frames);
+}
+
+/// The reading half.
+pub(super) struct Inlet {
+    socket: WebSocket<Half>,
+}
+
+struct Half {
+    outlet: Arc<Outlet>,
+    /// All reads end then.
+    deadline: Option<Instant>,
+}
+
+impl Read for Half {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stream = &self.outlet.stream;
+        if let Some(deadline) = self.deadline {
+            set_read_deadline(stream, deadline)?;
+        }
+        (&**stream).read(buffer)
+    }
+}
+
+impl Write for Half {
+    /// tungstenite gives all frames that it has at once.
+    fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
+        self.outlet.write(frames).map(|()| frames.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Inlet {
+    /// Begins with what came behind the request.
+    pub(super) fn new(outlet: &Arc<Outlet>, read: Vec<u8>, limits: &Limits) -> Self {
+        let most = limits.bridge_message_bytes;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(most)
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most));
+        let half = Half { outlet: Arc::clone(outlet), deadline: None };
+        Self { socket: WebSocket::from_partially_read(half, read, Role::Server, Some(config)) }
+    }
+
+    /// All reads end then.
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.socket.get_mut().deadline = Some(deadline);
+    }
+
+    /// Each read ends after this long.
+    pub(super) fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        let half = self.socket.get_mut();
+        half.deadline = None;
+        half.outlet.stream.set_read_timeout(Some(patience))
+    }
+
+    /// The next message; pings are answered on the way.
+    pub(super) fn next(&mut self) -> Result<Message, Box<tungstenite::Error>> {
+        Ok(self.socket.read()?)
+    }
+}

@@ -1,0 +1,243 @@
+//! One page: its key, then its commands. What it is told is [`super::voice`]'s.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::http::Client;
+use super::keys::{Session, Ticket};
+use super::media;
+use super::orders::{self, For, Greeting, Hello};
+use super::server::Shared;
+use super::socket::{Inlet, Outlet};
+use super::voice::{Voice, said};
+use crate::crypto::password;
+use crate::node::Stopped;
+use crate::router::ids::{FaceId, FileId};
+use crate::router::notice::{Code, Failure, FileInfo, Notice};
+use crate::thread::{self, STACK_LARGE_BYTES};
+use crate::ui::json::{history, to_json};
+
+/// Longest first message, in bytes.
+const HELLO_MAX_BYTES: usize = 1_024;
+
+/// Serves a page over a WebSocket that was agreed upon, until it goes.
+pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
+    let outlet = Outlet::new(client.stream().clone());
+    let mut inlet = Inlet::new(&outlet, client.take_pending(), &shared.limits);
+    let Some(session) = greet(shared, &mut inlet, &outlet) else {
+        return outlet.close(CloseCode::Policy);
+    };
+    let Some(_tab) = shared.tabs.enter(shared.limits.bridge_tabs) else {
+        let most = shared.limits.bridge_tabs;
+        let text = format!("{most} pages of this klatch are open already: close one of them");
+        let _ = outlet.send(refusal("too_many_tabs", &text));
+        return outlet.close(CloseCode::Policy);
+    };
+    let token = shared.keys.token(session, SystemTime::now());
+    let hello = json!({ "event": "session", "token": token, "run": shared.keys.run });
+    let patience = Duration::from_millis(shared.limits.bridge_dead_ms);
+    let greeted = outlet.send(hello.to_string()).and_then(|()| inlet.set_patience(patience));
+    if greeted.is_err() {
+        return;
+    }
+    let face = shared.node.handle.face();
+    let voice = Voice::new(shared, &face, &outlet);
+    let silence = voice.silence();
+    std::thread::scope(|scope| {
+        let started = thread::spawn_scoped(scope, "tab", STACK_LARGE_BYTES, || voice.run());
+        match started {
+            Ok(_) => listen(shared, (&mut inlet, &outlet), session, face.id),
+            Err(error) => tracing::warn!(%error, "no thread could be started for a page"),
+        }
+        outlet.cut();
+        silence.store(true, std::sync::atomic::Ordering::SeqCst);
+        shared.node.feed.wake();
+    });
+}
+
+/// Takes the key that a page begins with; `None` when it has no good one.
+fn greet(shared: &Shared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Session> {
+    let patience = Duration::from_millis(shared.limits.bridge_hello_ms);
+    inlet.set_deadline(Instant::now() + patience);
+    let text = loop {
+        match inlet.next().ok()? {
+            Message::Text(text) => break text,
+            Message::Ping(_) | Message::Pong(_) => {}
+            _ => return None,
+        }
+    };
+    let greeting = if text.len() <= HELLO_MAX_BYTES { text.as_str() } else { "" };
+    let session = match serde_json::from_str(greeting).ok()? {
+        Greeting { hello: Hello::Code(code) } => {
+            let good = shared.keys.take_code(&code, Instant::now());
+            good.then(|| shared.keys.new_session())
+        }
+        Greeting { hello: Hello::Token(token) } => shared.keys.session(&token, SystemTime::now()),
+    };
+    if session.is_none() {
+        let text = "this address was used or is too old: type `browser` in klatch's terminal for \
+                    a fresh one";
+        // A page that has gone needs no answer.
+        let _ = outlet.send(refusal("expired_address", text));
+    }
+    session
+}
+
+/// The bridge's own refusals have the form of the others.
+fn refusal(code: &str, text: &str) -> String {
+    json!({ "event": "error", "line": null, "command": null, "code": code, "text": text })
+        .to_string()
+}
+
+/// Takes commands until the page goes or misbehaves.
+fn listen(shared: &Shared, (inlet, outlet): (&mut Inlet, &Outlet), session: Session, face: FaceId) {
+    let mut pace = Pace::new(shared);
+    let ears = Ears { shared, outlet, session, face };
+    loop {
+        let message = inlet.next();
+        if !pace.allows(Instant::now()) {
+            return outlet.close(CloseCode::Policy);
+        }
+        let heard = match message {
+            Ok(Message::Text(text)) => ears.take(&text),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(()),
+            Ok(Message::Binary(_)) => return outlet.close(CloseCode::Unsupported),
+            Ok(Message::Close(_)) => return,
+            Err(error) => {
+                return match *error {
+                    tungstenite::Error::Capacity(_) => outlet.close(CloseCode::Size),
+                    tungstenite::Error::Utf8(_) => outlet.close(CloseCode::Invalid),
+                    tungstenite::Error::Protocol(_) => outlet.close(CloseCode::Protocol),
+                    _ => outlet.cut(),
+                };
+            }
+        };
+        if heard.is_err() {
+            return;
+        }
+    }
+}
+
+/// How much a page may say: a bucket that fills at a steady rate.
+struct Pace {
+    per_s: f64,
+    most: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Pace {
+    fn new(shared: &Shared) -> Self {
+        let most = f64::from(shared.limits.bridge_messages_burst);
+        let per_s = f64::from(shared.limits.bridge_messages_per_s);
+        Self { per_s, most, left: most, at: Instant::now() }
+    }
+
+    fn allows(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        self.left = (self.left + since * self.per_s).min(self.most) - 1.0;
+        self.left >= 0.0
+    }
+}
+
+/// Why a page is listened to no more.
+struct Deaf;
+
+impl From<Stopped> for Deaf {
+    fn from(_: Stopped) -> Self {
+        Self
+    }
+}
+
+impl From<std::io::Error> for Deaf {
+    fn from(_: std::io::Error) -> Self {
+        Self
+    }
+}
+
+struct Ears<'a> {
+    shared: &'a Shared,
+    outlet: &'a Outlet,
+    session: Session,
+    face: FaceId,
+}
+
+impl Ears<'_> {
+    /// Gives a command to whoever is to do it.
+    fn take(&self, text: &str) -> Result<(), Deaf> {
+        let (line, order) = match orders::read(text) {
+            Ok(given) => (given.line, given.order),
+            Err((line, failure)) => return self.fail(line, None, failure),
+        };
+        let word = order.word();
+        match order.addressed() {
+            Ok(For::Router(command)) => {
+                Ok(self.shared.node.handle.command(self.face, line, command)?)
+            }
+            Ok(For::History { before, count }) => {
+                let mut entries = self.shared.node.feed.history();
+                let count = count.min(self.shared.limits.tab_history);
+                let said = said(&mut entries, before.as_deref(), count);
+                self.outlet.send(history(line, &said))?;
+                self.done(line, word)
+            }
+            Ok(For::Media(file)) => match self.media(file) {
+                Some((url, kind)) => {
+                    let answer =
+                        json!({ "event": "media", "line": line, "url": url, "type": kind });
+                    self.outlet.send(answer.to_string())?;
+                    self.done(line, word)
+                }
+                None => {
+                    let text = "there is nothing of this file here yet: download it first";
+                    self.fail(Some(line), Some(word), Failure::new(Code::NoSuchOffer, text))
+                }
+            },
+            Ok(For::Suggestion) => {
+                let password = password::suggest();
+                let answer = json!({
+                    "event": "suggested_password", "line": line, "password": password.expose(),
+                });
+                self.outlet.send(answer.to_string())?;
+                self.done(line, word)
+            }
+            Err(failure) => self.fail(Some(line), Some(word), failure),
+        }
+    }
+
+    fn done(&self, line: u64, command: &'static str) -> Result<(), Deaf> {
+        Ok(self.outlet.send(to_json(&Notice::CommandDone { line, command }))?)
+    }
+
+    fn fail(
+        &self,
+        line: Option<u64>,
+        command: Option<&'static str>,
+        failure: Failure,
+    ) -> Result<(), Deaf> {
+        Ok(self.outlet.send(to_json(&Notice::Error { line, command, failure }))?)
+    }
+
+    /// Where a file can be looked at, and as what.
+    fn media(&self, file: FileId) -> Option<(String, &'static str)> {
+        let FileInfo { name, size, .. } = self.offered(file)?;
+        let ticket = Ticket { session: self.session, file, name: name.raw().to_owned(), size };
+        let kind = media::kind_of(&ticket.name).face();
+        Some((media::path_of(&self.shared.keys.ticket_for(ticket.clone()), &ticket.name), kind))
+    }
+
+    /// A file as it was offered last.
+    fn offered(&self, file: FileId) -> Option<FileInfo> {
+        let history = self.shared.node.feed.history();
+        history.iter().rev().find_map(|notice| match &**notice {
+            Notice::FileOffered { file: offered, .. } if offered.id == file => {
+                Some(offered.clone())
+            }
+            _ => None,
+        })
+    }
+}

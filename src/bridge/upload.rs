@@ -1,0 +1,297 @@
+//! Files that a person gives in the page: their bytes are streamed into the share folder and
+//! offered from there, for a browser tells nobody where they lie.
+//!
+//! Nothing is held in memory, nothing is replaced, and whatever ends the request early leaves
+//! nothing behind.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::RecvTimeoutError;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::http::{Client, Head, Reply};
+use super::server::Shared;
+use crate::files::names::{numbered, safe_name};
+use crate::node::{Answer, Face};
+use crate::router::command::Command;
+use crate::router::ids::FileId;
+use crate::router::notice::{Code, Failure, FileInfo, Notice};
+use crate::router::text::{is_control, is_format};
+
+/// Bytes read and written at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+/// Files of one name.
+const SAME_NAMES: u32 = 10_000;
+/// Longest name that is offered, in bytes, as file systems have it.
+const NAME_MAX_BYTES: usize = 255;
+/// How often it is seen whether the page still waits.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Why a file was not taken.
+enum Refusal {
+    /// With this status.
+    With(u16, Failure),
+    /// The page broke off.
+    Gone,
+}
+
+impl Refusal {
+    fn new(status: u16, code: Code, text: impl Into<String>) -> Self {
+        Self::With(status, Failure::new(code, text))
+    }
+
+    /// What the disk said.
+    fn disk(what: &str, path: &Path, error: &io::Error) -> Self {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
+        let (status, code) = if full { (507, Code::DiskFull) } else { (500, Code::IoError) };
+        Self::new(status, code, format!("cannot {what} {}: {error}", path.display()))
+    }
+}
+
+/// Takes a file; false when the connection must not be used again.
+pub(super) fn receive(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
+    match taken(shared, client, head) {
+        Ok(FileInfo { id, name, size }) => {
+            let file = json!({ "file": { "id": id, "name": name.raw(), "size": size } });
+            let reply = Reply::new(201).header("Content-Type", "application/json");
+            client.respond(head, &reply, file.to_string().as_bytes())?;
+            Ok(true)
+        }
+        Err(Refusal::With(status, failure)) => {
+            // A stranger is told of a code that only the bridge has.
+            let code = if status == 401 { "expired_address" } else { failure.code.word() };
+            let answer = json!({ "code": code, "text": failure.text });
+            let reply = Reply::new(status).header("Content-Type", "application/json");
+            client.refuse_body(&reply, answer.to_string().as_bytes());
+            Ok(false)
+        }
+        Err(Refusal::Gone) => Ok(false),
+    }
+}
+
+fn taken(shared: &Shared, client: &mut Client<'_>, head: &Head) -> Result<FileInfo, Refusal> {
+    let token = head.only("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    if token.and_then(|token| shared.keys.session(token, SystemTime::now())).is_none() {
+        let text = "this page's address is too old: type `browser` in klatch's terminal";
+        return Err(Refusal::new(401, Code::PermissionDenied, text));
+    }
+    let name = head.parameter("name").and_then(|name| offer_name(&name));
+    let name = name.ok_or_else(|| {
+        Refusal::new(400, Code::Usage, "a file needs a name, as text of the parameter `name`")
+    })?;
+    let size = head.length.ok_or_else(|| {
+        Refusal::new(411, Code::Usage, "the length of a file must be told in front of it")
+    })?;
+    if size > shared.limits.file_bytes {
+        let text = format!("{name} is larger than 2 TiB: split it first");
+        return Err(Refusal::new(413, Code::IoError, text));
+    }
+    let Some(_place) = shared.uploads.enter(shared.limits.bridge_uploads) else {
+        let text = "too many files are being shared at once: wait for one";
+        return Err(Refusal::new(503, Code::IoError, text));
+    };
+    let dir = &shared.share_dir;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| Refusal::disk("make the folder", dir, &error))?;
+    let coming = Coming::reserve(shared, &name, size)?;
+    client.go_on(head).map_err(|_| Refusal::Gone)?;
+    let copy = stream(client, dir, size, &coming)?;
+    drop(coming);
+    let path = place(copy, dir, &name)?;
+    offer(shared, client, &name, path)
+}
+
+/// The name to offer a file under: a browser gives the last component, and others make of it what
+/// is safe with them.
+fn offer_name(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let visible: String = last.chars().filter(|&c| !is_control(c) && !is_format(c)).collect();
+    let name = visible.trim();
+    let fits = !name.is_empty() && name.len() <= NAME_MAX_BYTES && name != "." && name != "..";
+    fits.then(|| name.to_owned())
+}
+
+/// Bytes that are still to come of a file: nobody else counts on their place on the disk.
+struct Coming<'a> {
+    all: &'a AtomicU64,
+    left: AtomicU64,
+}
+
+impl<'a> Coming<'a> {
+    fn reserve(shared: &'a Shared, name: &str, size: u64) -> Result<Self, Refusal> {
+        let all = &shared.upload_bytes;
+        let promised = all.fetch_add(size, Ordering::SeqCst);
+        let coming = Self { all, left: AtomicU64::new(size) };
+        let dir = &shared.share_dir;
+        let free = rustix::fs::statvfs(dir)
+            .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+            .map_err(|error| Refusal::disk("look at the folder", dir, &error.into()))?;
+        let needed = size.saturating_add(promised).saturating_add(shared.limits.bridge_spare_bytes);
+        if needed > free {
+            let text = format!(
+                "there is not enough room for a copy of {name} in {}: free some, or offer the \
+                 file where it lies, with `send` in klatch's terminal",
+                dir.display()
+            );
+            return Err(Refusal::new(507, Code::DiskFull, text));
+        }
+        Ok(coming)
+    }
+
+    fn came(&self, bytes: u64) {
+        self.left.fetch_sub(bytes, Ordering::SeqCst);
+        self.all.fetch_sub(bytes, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.left.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+/// Writes a body into a file that goes when it is dropped.
+fn stream(
+    client: &mut Client<'_>,
+    dir: &Path,
+    size: u64,
+    coming: &Coming<'_>,
+) -> Result<NamedTempFile, Refusal> {
+    let made = tempfile::Builder::new().prefix(".klatch-share-").tempfile_in(dir);
+    let mut copy = made.map_err(|error| Refusal::disk("create a file in", dir, &error))?;
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut left = size;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        let piece = buffer.get_mut(..most).unwrap_or_default();
+        let count = client.read_body(piece).map_err(|_| Refusal::Gone)?;
+        let piece = piece.get(..count).filter(|piece| !piece.is_empty()).ok_or(Refusal::Gone)?;
+        copy.write_all(piece).map_err(|error| Refusal::disk("write to", dir, &error))?;
+        coming.came(count as u64);
+        left -= count as u64;
+    }
+    Ok(copy)
+}
+
+/// Gives a copy its name in the folder, or with ` (2)` and so on where that is taken.
+fn place(mut copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, Refusal> {
+    let name = safe_name(name);
+    for number in 1..=SAME_NAMES {
+        let path = dir.join(numbered(&name, number));
+        match copy.persist_noclobber(&path) {
+            Ok(_) => return Ok(path),
+            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => copy = taken.file,
+            Err(failed) => return Err(Refusal::disk("create", &path, &failed.error)),
+        }
+    }
+    let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    Err(Refusal::disk("create", &dir.join(name), &taken))
+}
+
+/// Offers a copy. Whatever comes in between, it goes unless it is offered in the end.
+fn offer(
+    shared: &Shared,
+    client: &Client<'_>,
+    name: &str,
+    path: PathBuf,
+) -> Result<FileInfo, Refusal> {
+    let face = shared.node.handle.face();
+    let command = Command::Share { path: path.clone(), name: name.to_owned() };
+    let given = shared.node.handle.command(face.id, 0, command);
+    let offered = match given {
+        Ok(()) => offered(&face, client),
+        Err(stopped) => Err(Failure::new(Code::Cancelled, stopped.to_string())),
+    };
+    match offered {
+        Ok((file, true)) => Ok(file),
+        Ok((file, false)) => {
+            withdraw(shared, file.id, &face);
+            Err(Refusal::Gone)
+        }
+        Err(failure) => {
+            // There is nobody to tell that a copy stays behind; it is the person's own file.
+            let _ = fs::remove_file(&path);
+            Err(Refusal::With(500, failure))
+        }
+    }
+}
+
+/// Waits until a copy is offered; also says whether the page still waits for that.
+fn offered(face: &Face, client: &Client<'_>) -> Result<(FileInfo, bool), Failure> {
+    let ended = || Failure::new(Code::Cancelled, "klatch is ending");
+    let (mut file, mut waiting) = (None, true);
+    loop {
+        match face.answers.recv_timeout(LOOK) {
+            Ok(Answer::Told { notice: Notice::Files { list }, .. }) => {
+                file = list.into_iter().next().map(|row| row.file);
+            }
+            Ok(Answer::Reply { result, .. }) => {
+                result?;
+                waiting &= !client.is_gone();
+                return file.map(|file| (file, waiting)).ok_or_else(ended);
+            }
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => waiting = waiting && !client.is_gone(),
+            Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+        }
+    }
+}
+
+/// Takes an offer back that nobody wants any more, and its copy with it.
+fn withdraw(shared: &Shared, file: FileId, face: &Face) {
+    let command = Command::Cancel { wanted: file.to_string() };
+    if shared.node.handle.command(face.id, 1, command).is_ok() {
+        // Not before the router has done it may the face go.
+        while let Ok(answer) = face.answers.recv() {
+            if matches!(answer, Answer::Reply { line: 1, .. }) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_offered_under_its_own_name() {
+        let long = "x".repeat(256);
+        for (given, name) in [
+            ("report (final).pdf", Some("report (final).pdf")),
+            (".bashrc", Some(".bashrc")),
+            ("folder/a.txt", Some("a.txt")),
+            ("C:\\folder\\a.txt", Some("a.txt")),
+            ("ann\u{202e}gpj.exe", Some("anngpj.exe")),
+            ("a\r\nb", Some("ab")),
+            ("", None),
+            ("folder/", None),
+            ("..", None),
+            (&long, None),
+        ] {
+            assert_eq!(offer_name(given).as_deref(), name, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number_and_nothing_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 1..=3 {
+            let mut copy = NamedTempFile::new_in(dir.path()).unwrap();
+            write!(copy, "{number}").unwrap();
+            let path = place(copy, dir.path(), "../a.txt").ok().unwrap();
+            assert_eq!(path, dir.path().join(numbered("a.txt", number)));
+        }
+        assert_eq!(fs::read_to_string(dir.path().join("a.txt")).unwrap(), "1");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+}

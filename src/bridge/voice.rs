@@ -1,0 +1,359 @@
+//! What a page is told: how things stand, then what happens, in one stream with the answers to its
+//! commands.
+//!
+//! Everything is pulled from the feed at the page's own pace. A page that does not read blocks the
+//! thread that writes to it, which then is cut; one that fell behind begins anew. Neither is felt
+//! by anybody else.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::TryRecvError;
+use data_encoding::BASE64;
+use serde_json::json;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::server::Shared;
+use super::socket::{Outlet, add_ping, add_text};
+use crate::files::served::Served;
+use crate::node::{Answer, Face, Heard, Reader, Stopped};
+use crate::router::command::Command;
+use crate::router::ids::{FileId, MemberId};
+use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
+use crate::ui::json::{Said, snapshot, to_json};
+
+/// Frames are sent together up to so many bytes.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Chunks that came or went are told so often.
+const CHUNKS: Duration = Duration::from_millis(250);
+/// Hosts and transfers are told so often.
+const ROWS: Duration = Duration::from_secs(1);
+/// The lines of commands that the page did not give.
+const OWN_LINE: u64 = u64::MAX;
+
+/// Why a page is told no more.
+struct Silent;
+
+impl From<io::Error> for Silent {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl From<Stopped> for Silent {
+    fn from(_: Stopped) -> Self {
+        Self
+    }
+}
+
+/// The writing side of a page.
+pub(super) struct Voice<'a> {
+    shared: &'a Shared,
+    face: &'a Face,
+    outlet: &'a Outlet,
+    reader: Reader,
+    /// Answers that came and wait for their place among the notices.
+    due: VecDeque<Answer>,
+    /// No more answers will come.
+    unanswered: bool,
+    /// Frames that are to be sent.
+    frames: Vec<u8>,
+    silence: Arc<AtomicBool>,
+    files: BTreeMap<FileId, Known>,
+    /// Bytes that members were given of a file.
+    given: BTreeMap<(MemberId, FileId), u64>,
+    next_chunks: Instant,
+    next_rows: Instant,
+    next_ping: Instant,
+    /// Something moved when it was last looked.
+    moving: bool,
+    /// There are files, whose hosts come and go.
+    offers: bool,
+}
+
+/// What the page knows of a file.
+#[derive(Debug, Default)]
+struct Known {
+    changes: u64,
+    hosts: Option<usize>,
+}
+
+impl<'a> Voice<'a> {
+    pub(super) fn new(shared: &'a Shared, face: &'a Face, outlet: &'a Outlet) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            face,
+            outlet,
+            reader: shared.node.feed.reader_from_here(),
+            due: VecDeque::new(),
+            unanswered: false,
+            frames: Vec::new(),
+            silence: Arc::default(),
+            files: BTreeMap::new(),
+            given: BTreeMap::new(),
+            next_chunks: now,
+            next_rows: now + ROWS,
+            next_ping: now + Duration::from_millis(shared.limits.bridge_ping_ms),
+            moving: false,
+            offers: false,
+        }
+    }
+
+    /// Set when nobody listens any more; then [`crate::node::Feed::wake`] is to be called.
+    pub(super) fn silence(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.silence)
+    }
+
+    /// Tells the page everything until it goes or the node ends.
+    pub(super) fn run(mut self) {
+        let ended = self.begin().and_then(|()| {
+            loop {
+                self.go_on()?;
+            }
+        });
+        let Err::<std::convert::Infallible, _>(Silent) = ended;
+        self.outlet.cut();
+    }
+
+    /// Tells how things stand.
+    fn begin(&mut self) -> Result<(), Silent> {
+        self.reader = self.shared.node.feed.reader_from_here();
+        self.shared.node.handle.overview(self.face.id)?;
+        let (overview, after) = loop {
+            match self.face.answers.recv().map_err(|_| Silent)? {
+                Answer::Overview { overview, after } => break (*overview, after),
+                answer => self.due.push_back(answer),
+            }
+        };
+        let mut entries = self.reader.catch_up(after);
+        let said = said(&mut entries, None, self.shared.limits.tab_history);
+        let here = self.shared.node.library.all();
+        let saved: Vec<(FileId, PathBuf)> =
+            here.iter().filter_map(|(file, served)| Some((*file, served.path()?))).collect();
+        self.files.clear();
+        self.given.clear();
+        let overview = self.within_limits(overview);
+        for row in &overview.files {
+            self.files.entry(row.file.id).or_default().hosts = Some(row.hosts);
+        }
+        self.moving = !overview.transfers.is_empty();
+        self.offers = !overview.files.is_empty();
+        self.add(snapshot(&overview, &said, &saved))?;
+        for (file, served) in &here {
+            // Of the others there is nothing to see but that all is here.
+            if served.path().is_none() || served.sent().changes() > 0 {
+                self.add_chunks(file, served)?;
+            }
+            self.files.entry(*file).or_default().changes = served.changes();
+        }
+        self.next_chunks = Instant::now() + CHUNKS;
+        Ok(())
+    }
+
+    fn within_limits(&self, mut overview: Overview) -> Overview {
+        overview.files.truncate(self.shared.limits.tab_rows);
+        overview.transfers.truncate(self.shared.limits.tab_rows);
+        overview
+    }
+
+    /// Takes one thing that there is to tell; sends and waits when there is none.
+    fn go_on(&mut self) -> Result<(), Silent> {
+        if self.due.is_empty() {
+            match self.face.answers.try_recv() {
+                Ok(answer) => self.due.push_back(answer),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => self.unanswered = true,
+            }
+        }
+        let position = self.reader.position();
+        if let Some(answer) = self.due.pop_front_if(|answer| answer.after() <= position) {
+            return self.answer(answer);
+        }
+        let now = Instant::now();
+        let tick = self.next_chunks.min(self.next_rows).min(self.next_ping);
+        if tick <= now {
+            return self.tick(now);
+        }
+        let heard = match self.reader.next(Some(Duration::ZERO)) {
+            Heard::Nothing if self.unanswered => return Err(Silent),
+            Heard::Nothing => {
+                self.flush()?;
+                let (face, silence) = (self.face, &self.silence);
+                let other = || silence.load(Ordering::SeqCst) || !face.answers.is_empty();
+                self.reader.next_unless(Some(tick.saturating_duration_since(now)), other)
+            }
+            heard => heard,
+        };
+        match heard {
+            Heard::Notice(notice) => {
+                self.add(to_json(&notice))?;
+                match *notice {
+                    // Another room has other members, files and an id of its own.
+                    Notice::Joined { .. } => return self.begin(),
+                    Notice::FileOffered { .. } => self.offers = true,
+                    Notice::DownloadStarted { .. } => {
+                        self.moving = true;
+                        self.next_chunks = now;
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+            Heard::Forget | Heard::Missed(_) => self.begin(),
+            Heard::Nothing if self.silence.load(Ordering::SeqCst) => Err(Silent),
+            Heard::Nothing => Ok(()),
+            Heard::Ended => {
+                self.flush()?;
+                self.outlet.close(CloseCode::Away);
+                Err(Silent)
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<(), Silent> {
+        match answer {
+            Answer::Told { line: OWN_LINE, notice: Notice::Files { list }, .. } => {
+                self.add_hosts(&list)
+            }
+            Answer::Told { line: OWN_LINE, notice: Notice::Transfers { mut list }, .. } => {
+                let moved = self.moving;
+                self.keep_moving(&mut list);
+                self.moving = !list.is_empty();
+                list.truncate(self.shared.limits.tab_rows);
+                // Once more when all is quiet.
+                if moved || self.moving {
+                    return self.add(to_json(&Notice::Transfers { list }));
+                }
+                Ok(())
+            }
+            Answer::Reply { line: OWN_LINE, .. } | Answer::Overview { .. } => Ok(()),
+            Answer::Told { notice, .. } => self.add(to_json(&notice)),
+            Answer::Reply { line, command, result, .. } => {
+                let notice = match result {
+                    Ok(()) => Notice::CommandDone { line, command },
+                    Err(failure) => {
+                        Notice::Error { line: Some(line), command: Some(command), failure }
+                    }
+                };
+                self.add(to_json(&notice))
+            }
+            Answer::AskPassword { line, address, again, .. } => {
+                // Passwords come with the commands of a page: it gives this one anew with its own.
+                if !again {
+                    self.add(to_json(&Notice::PasswordRequired { address, line: Some(line) }))?;
+                }
+                Ok(self.shared.node.handle.password(self.face.id, line, None)?)
+            }
+        }
+    }
+
+    /// Leaves out what others fetched and fetch no more: it stands in the list for some seconds
+    /// after its last byte.
+    fn keep_moving(&mut self, list: &mut Vec<TransferLine>) {
+        let before = std::mem::take(&mut self.given);
+        list.retain(|row| {
+            let Some(to) = &row.to else { return true };
+            let key = (to.id, row.file.id);
+            self.given.insert(key, row.bytes_done);
+            before.get(&key) != Some(&row.bytes_done)
+        });
+    }
+
+    /// What is told from time to time.
+    fn tick(&mut self, now: Instant) -> Result<(), Silent> {
+        if self.next_chunks <= now {
+            // While nothing moves there is no hurry to see that something begins to.
+            self.next_chunks = now + if self.moving { CHUNKS } else { ROWS };
+            for (file, served) in self.shared.node.library.all() {
+                let changes = served.changes();
+                let known = self.files.entry(file).or_default();
+                if known.changes != changes {
+                    known.changes = changes;
+                    self.moving = true;
+                    self.add_chunks(&file, &served)?;
+                }
+            }
+        }
+        if self.next_rows <= now {
+            self.next_rows = now + ROWS;
+            let (handle, face) = (&self.shared.node.handle, self.face.id);
+            if self.offers {
+                handle.command(face, OWN_LINE, Command::Files)?;
+            }
+            if self.moving {
+                handle.command(face, OWN_LINE, Command::Transfers)?;
+            }
+        }
+        if self.next_ping <= now {
+            self.next_ping = now + Duration::from_millis(self.shared.limits.bridge_ping_ms);
+            add_ping(&mut self.frames);
+        }
+        Ok(())
+    }
+
+    fn add_chunks(&mut self, file: &FileId, served: &Served) -> Result<(), Silent> {
+        let (held, sent) = (served.held().to_bytes(), served.sent().chunks().to_bytes());
+        let event = json!({
+            "event": "chunks",
+            "file": { "id": file },
+            "count": served.chunk_count(),
+            "held": BASE64.encode(&held),
+            "served": BASE64.encode(&sent),
+        });
+        self.add(event.to_string())
+    }
+
+    fn add_hosts(&mut self, list: &[FileLine]) -> Result<(), Silent> {
+        for row in list.iter().take(self.shared.limits.tab_rows) {
+            let known = self.files.entry(row.file.id).or_default();
+            if known.hosts.replace(row.hosts) != Some(row.hosts) {
+                let event = json!({
+                    "event": "hosts", "file": { "id": row.file.id }, "hosts": row.hosts,
+                });
+                self.add(event.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, text: String) -> Result<(), Silent> {
+        add_text(&mut self.frames, text);
+        if self.frames.len() >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Silent> {
+        if !self.frames.is_empty() {
+            self.outlet.write(&self.frames)?;
+            self.frames.clear();
+            // A long text is rare: its memory is not kept.
+            self.frames.shrink_to(BATCH_BYTES);
+        }
+        Ok(())
+    }
+}
+
+/// The last `count` of these entries in the order of the room, of those before `before`.
+pub(super) fn said<'e>(
+    entries: &'e mut Vec<Arc<Notice>>,
+    before: Option<&str>,
+    count: usize,
+) -> Said<'e> {
+    entries.retain(|entry| before.is_none_or(|before| order(entry) < before));
+    entries.sort_by(|left, right| order(left).cmp(order(right)));
+    let earlier = entries.len().saturating_sub(count);
+    Said { notices: entries.get(earlier..).unwrap_or_default(), earlier }
+}
+
+fn order(entry: &Notice) -> &str {
+    match entry {
+        Notice::Message { order, .. }
+        | Notice::FileOffered { order, .. }
+        | Notice::FileWithdrawn { order, .. } => order,
+        _ => "",
+    }
+}

@@ -1,0 +1,105 @@
+//! The bridge of this program: started at once in browser mode, else by the first `browser`.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::bridge::{Bridge, BridgeConfig, Door};
+use crate::config::{ListenAt, Settings};
+use crate::limits::Limits;
+use crate::node::Access;
+use crate::router::notice::{Code, Failure};
+
+/// How long the end waits for threads of the bridge.
+const LAST_PAGES: Duration = Duration::from_secs(1);
+
+/// The bridge, or what it takes to start it.
+pub(super) struct Pages {
+    node: Access,
+    at: ListenAt,
+    share_dir: Option<PathBuf>,
+    secret: Option<[u8; 32]>,
+    limits: Limits,
+    open_browser: bool,
+    state: Mutex<State>,
+}
+
+enum State {
+    Unwanted,
+    Open(Bridge),
+    Ended,
+}
+
+impl Pages {
+    pub(super) fn new(
+        node: Access,
+        settings: &Settings,
+        secret: Option<[u8; 32]>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            node,
+            at: settings.bridge,
+            // Without anything kept, copies go with the program.
+            share_dir: settings.share_dir.clone(),
+            secret,
+            limits,
+            open_browser: settings.open_browser,
+            state: Mutex::new(State::Unwanted),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to serve at a port that is bound already.
+    pub(super) fn start(&self, door: Door) -> Result<(), Failure> {
+        *self.lock() = State::Open(self.bridge(door)?);
+        Ok(())
+    }
+
+    fn bridge(&self, door: Door) -> Result<Bridge, Failure> {
+        let (secret, share_dir) = (self.secret, self.share_dir.clone());
+        let config = BridgeConfig { secret, share_dir, limits: self.limits.clone() };
+        Bridge::start(door, self.node.clone(), config)
+    }
+
+    pub(super) fn is_started(&self) -> bool {
+        matches!(*self.lock(), State::Open(_))
+    }
+
+    /// A fresh address of the page; starts the bridge if need be.
+    pub(super) fn address(&self) -> Result<String, Failure> {
+        let mut state = self.lock();
+        if let State::Unwanted = *state {
+            *state = State::Open(self.bridge(Door::bind(&self.at)?)?);
+        }
+        match &*state {
+            State::Open(bridge) => Ok(bridge.address()),
+            _ => Err(Failure::new(Code::Cancelled, "klatch is ending")),
+        }
+    }
+
+    /// Opens the browser at an address of its own, if that is wanted.
+    pub(super) fn open_browser(&self) -> Result<(), Failure> {
+        if !self.open_browser {
+            return Ok(());
+        }
+        let opened = self.address().map(open::that_detached)?;
+        opened.map_err(|error| {
+            let text = format!("no browser could be opened ({error}): open the address above");
+            Failure::new(Code::IoError, text)
+        })
+    }
+
+    /// Ends it; no other begins.
+    pub(super) fn stop(&self) {
+        let before = std::mem::replace(&mut *self.lock(), State::Ended);
+        if let State::Open(mut bridge) = before
+            && !bridge.stop(LAST_PAGES)
+        {
+            tracing::error!("some threads of the page did not end in time");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/** One browser per test file, one world per test. */
+
+import { after, before, test } from "node:test";
+import { World } from "./klatch.js";
+import { Tab, launch } from "./page.js";
+
+/**
+ * @typedef {object} Scene
+ * @property {World} world
+ * @property {(klatch: import("./klatch.js").Klatch, options?: object) => Promise<Tab>} open
+ * @property {import("playwright-core").Browser} browser
+ */
+
+/**
+ * Declares tests that get a scene each; every page of it must have stayed sound.
+ * @returns {(name: string, play: (scene: Scene) => Promise<void>) => void}
+ */
+export function scenes() {
+  let browser;
+  before(async () => {
+    browser = await launch();
+  });
+  after(() => browser?.close());
+
+  return (name, play) =>
+    test(name, async () => {
+      const world = await World.create();
+      const tabs = [];
+      const open = async (klatch, options) => {
+        const tab = await Tab.open(browser, options);
+        tabs.push(tab);
+        if (klatch) await tab.goto(klatch);
+        return tab;
+      };
+      try {
+        await play({ world, open, browser });
+        for (const tab of tabs) await tab.assertSound();
+      } catch (failure) {
+        await keepPictures(name, tabs);
+        throw failure;
+      } finally {
+        await Promise.all(tabs.map((tab) => tab.close()));
+        await world.end();
+      }
+    });
+}
+
+/** What the pages looked like when a test failed, where somebody asked for it. */
+async function keepPictures(name, tabs) {
+  const folder = process.env.KLATCH_PICTURES;
+  if (!folder) return;
+  const file = name.replace(/\W+/g, "-");
+  await Promise.all(
+    tabs.map((tab, i) => tab.page.screenshot({ path: `${folder}/${file}-${i}.png` })),
+  );
+}

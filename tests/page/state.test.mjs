@@ -1,0 +1,315 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { KEPT_ENTRIES, atStart, initial, reduce } from "../../frontend/lib/state.js";
+
+const ANA = { id: "aa".repeat(32), name: "ana" };
+const BEN = { id: "bb".repeat(32), name: "ben" };
+const EVE = { id: "ee".repeat(32), name: "eve" };
+const PHOTO = { id: "f0".repeat(32), name: "photo.jpg", size: 1000 };
+
+const order = (n) => String(n).padStart(6, "0");
+
+function message(n, from = BEN, fields = {}) {
+  const time = "2026-11-26T14:00:00.000Z";
+  const own = from === ANA;
+  const common = { time, own, history: false, order: order(n) };
+  return { event: "message", id: `m${n}`, from, text: `text ${n}`, ...common, ...fields };
+}
+
+function offer(n, from = BEN, file = PHOTO) {
+  const time = "2026-11-26T14:00:00.000Z";
+  const own = from === ANA;
+  return { event: "file_offered", file, from, time, own, history: false, order: order(n) };
+}
+
+function snapshot(fields = {}) {
+  return {
+    event: "snapshot",
+    self: { ...ANA, temporary: false, version: "0.1.0" },
+    room: { id: "r1", locked: false, settled: false },
+    addresses: ["192.168.1.5:51692"],
+    members: [{ ...ANA, address: "", linked: true, own: true }],
+    messages: [],
+    earlier: 0,
+    held: [],
+    files: [],
+    transfers: [],
+    saved: [],
+    ...fields,
+  };
+}
+
+const after = (notices, state = initial) => notices.reduce(reduce, state);
+const inRoom = (notices, fields) =>
+  after([{ event: "session", run: "1", token: "t" }, snapshot(fields), ...notices]);
+const member = (who, address = "10.0.0.2:51692") => ({ ...who, address });
+const texts = ({ entries }) => entries.map(({ text }) => text);
+
+test("what the reducer does not know changes nothing", () => {
+  assert.equal(reduce(initial, { event: "from the future" }), initial);
+  assert.equal(reduce(initial, { event: "toString" }), initial);
+});
+
+test("a snapshot puts the page into the room", () => {
+  const members = [
+    { ...ANA, own: true, address: "" },
+    { ...BEN, own: false, address: "10.0.0.2:51692" },
+  ];
+  const state = inRoom([], { members, messages: [message(1), offer(2)], earlier: 7 });
+  assert.equal(state.connection, "connected");
+  assert.equal(state.self.name, "ana");
+  assert.deepEqual(
+    state.members.map(({ name }) => name),
+    ["ben"],
+  );
+  assert.deepEqual(texts(state), ["text 1", "photo.jpg"]);
+  assert.equal(state.earlier, 7);
+  assert.deepEqual(state.lastAddress, { host: "10.0.0.2", port: 51692 });
+});
+
+test("the start is shown to whoever is alone, silent and has not chosen", () => {
+  const alone = inRoom([]);
+  assert.ok(atStart(alone));
+  assert.ok(!atStart(reduce(alone, { event: "page_entered" })));
+  assert.ok(!atStart(reduce(alone, message(1, ANA))));
+  assert.ok(!atStart(inRoom([], { room: { id: "r1", locked: false, settled: true } })));
+  const joined = { event: "joined", room: "r2", members: [member(BEN)], locked: false, at: 1 };
+  assert.ok(!atStart(reduce(alone, joined)));
+  const left = after(
+    [joined, { event: "left", room: "r2" }, snapshot({ room: { id: "r3" } })],
+    alone,
+  );
+  assert.ok(atStart(left));
+});
+
+test("a late message goes where the room's order has it, and none comes twice", () => {
+  const state = inRoom([message(1), message(3), message(2), message(3)]);
+  assert.deepEqual(texts(state), ["text 1", "text 2", "text 3"]);
+});
+
+test("klatch's own lines stay where they were said", () => {
+  const state = inRoom([
+    message(1),
+    { event: "member_joined", member: member(EVE), at: 5 },
+    message(3),
+    message(2),
+  ]);
+  assert.deepEqual(texts(state), ["text 1", "eve joined", "text 2", "text 3"]);
+});
+
+test("history goes before what is there, without a gap and without doubles", () => {
+  const state = inRoom(
+    [{ event: "history", messages: [message(1), message(2), message(3)], earlier: 0 }],
+    { messages: [message(3), message(4)], earlier: 2 },
+  );
+  assert.deepEqual(texts(state), ["text 1", "text 2", "text 3", "text 4"]);
+  assert.equal(state.earlier, 0);
+});
+
+test("after a reconnection what overlaps is joined, and what does not is left to klatch", () => {
+  const before = inRoom([], { messages: [message(1), message(2)], earlier: 0 });
+  const overlapping = reduce(before, snapshot({ messages: [message(2), message(3)], earlier: 1 }));
+  assert.deepEqual(texts(overlapping), ["text 1", "text 2", "text 3"]);
+  assert.equal(overlapping.earlier, 0);
+  const apart = reduce(before, snapshot({ messages: [message(9)], earlier: 8 }));
+  assert.deepEqual(texts(apart), ["text 9"]);
+  assert.equal(apart.earlier, 8);
+});
+
+test("where klatch ends, the conversation stays in sight until it is back", () => {
+  const state = inRoom([
+    message(1),
+    { event: "left", room: "r1" },
+    { event: "stopped", exit_code: 0 },
+  ]);
+  assert.deepEqual(texts(state), ["text 1"]);
+  assert.ok(!atStart(state));
+});
+
+test("a restart of klatch empties the room, says so, and keeps the last address", () => {
+  const before = inRoom([message(1), { event: "member_joined", member: member(BEN), at: 1 }]);
+  const state = after(
+    [{ event: "session", run: "2", token: "t" }, snapshot({ room: { id: "r9" } })],
+    before,
+  );
+  assert.ok(state.restarted);
+  assert.ok(atStart(state));
+  assert.deepEqual(state.entries, []);
+  assert.deepEqual(state.lastAddress, { host: "10.0.0.2", port: 51692 });
+  assert.ok(!reduce(state, { event: "page_entered" }).restarted);
+});
+
+test("held by: on the way, complete, and after a reload", () => {
+  const state = inRoom([message(1, ANA), { event: "held", id: "m1", held_by: 1, present: 2 }]);
+  assert.deepEqual([state.entries[0].heldBy, state.entries[0].present], [1, 2]);
+  const members = [member(ANA), member(BEN), member(EVE)];
+  const held = [{ id: "m2", held_by: 1, present: 2 }];
+  const messages = [message(1, ANA), message(2, ANA), message(3, BEN)];
+  const again = inRoom([], { members, messages, held });
+  assert.deepEqual(
+    again.entries.map(({ heldBy }) => heldBy),
+    [2, 1, undefined],
+  );
+});
+
+test("a file from offer to place", () => {
+  const id = PHOTO.id;
+  let state = inRoom([offer(1), offer(2, EVE)]);
+  assert.deepEqual(
+    state.files[id].from.map(({ name }) => name),
+    ["ben", "eve"],
+  );
+  assert.equal(state.files[id].phase, "offered");
+  state = after(
+    [
+      { event: "download_started", file: PHOTO },
+      { event: "download_progress", file: PHOTO, bytes_done: 400, bytes_per_second: 100, hosts: 2 },
+      { event: "hosts", file: { id }, hosts: 3 },
+    ],
+    state,
+  );
+  const { phase, bytesDone, rate, sources, hosts } = state.files[id];
+  assert.deepEqual([phase, bytesDone, rate, sources, hosts], ["fetching", 400, 100, 2, 3]);
+  const cancelled = { event: "download_failed", file: PHOTO, code: "cancelled", text: "cancelled" };
+  assert.equal(reduce(state, cancelled).files[id].failure, null);
+  const failed = reduce(state, {
+    event: "download_failed",
+    file: PHOTO,
+    code: "no_host",
+    text: "gone",
+  });
+  assert.deepEqual(failed.files[id].failure, { code: "no_host", text: "gone" });
+  const done = { event: "download_finished", file: PHOTO, path: "/d/photo.jpg" };
+  state = reduce(state, done);
+  assert.equal(state.files[id].phase, "held");
+  assert.equal(state.files[id].path, "/d/photo.jpg");
+});
+
+test("a file knows how many fetch it from here", () => {
+  const row = {
+    file: PHOTO,
+    download: false,
+    bytes_done: 1,
+    bytes_per_second: 1,
+    hosts: 0,
+    to: EVE,
+  };
+  const state = inRoom([offer(1, ANA), { event: "transfers", list: [row, { ...row, to: BEN }] }]);
+  assert.equal(state.files[PHOTO.id].takers, 2);
+  const open = reduce(state, {
+    event: "transfers",
+    list: [row, { ...row, to: BEN, bytes_done: 9 }],
+  });
+  assert.equal(open.files[PHOTO.id].takers, 1);
+  const quiet = reduce(open, { event: "transfers", list: [] });
+  assert.equal(quiet.files[PHOTO.id].takers, 0);
+  assert.equal(reduce(quiet, { event: "transfers", list: [] }).files, quiet.files);
+});
+
+test("a withdrawn offer leaves the file to those who still offer it", () => {
+  let state = inRoom([offer(1), offer(2, EVE)]);
+  state = reduce(state, { ...offer(3), event: "file_withdrawn" });
+  assert.deepEqual(
+    state.files[PHOTO.id].from.map(({ name }) => name),
+    ["eve"],
+  );
+  assert.equal(texts(state).at(-1), "ben withdrew photo.jpg");
+});
+
+test("files of a snapshot know what is here, what is coming, and where it lies", () => {
+  const row = { file: PHOTO, from: [BEN], hosts: 2, own: false, held: false, fetching: true };
+  const transfer = {
+    file: PHOTO,
+    download: true,
+    bytes_done: 5,
+    bytes_per_second: 2,
+    hosts: 1,
+    to: null,
+  };
+  const coming = inRoom([], { files: [row], transfers: [transfer] });
+  assert.equal(coming.files[PHOTO.id].phase, "fetching");
+  assert.equal(coming.files[PHOTO.id].bytesDone, 5);
+  const saved = [{ id: PHOTO.id, path: "/d/p" }];
+  const here = inRoom([], { files: [{ ...row, held: true, fetching: false }], saved });
+  assert.equal(here.files[PHOTO.id].phase, "held");
+  assert.equal(here.files[PHOTO.id].path, "/d/p");
+});
+
+test("what comes while nobody looks is counted; its line stays until they look away again", () => {
+  const away = reduce(inRoom([message(1)]), { event: "page_attention", attentive: false });
+  const some = after(
+    [message(2), message(3, ANA), message(4, BEN, { history: true }), message(5)],
+    away,
+  );
+  assert.deepEqual(some.unread, { count: 2, after: "m1" });
+  const back = reduce(some, { event: "page_attention", attentive: true });
+  assert.deepEqual(back.unread, { count: 0, after: "m1" });
+  assert.equal(reduce(back, { event: "page_caught_up" }).unread.after, null);
+  assert.equal(reduce(back, { event: "page_attention", attentive: false }).unread.after, null);
+});
+
+test("the log is bounded while its end is read, and klatch has the rest", () => {
+  let state = inRoom([]);
+  for (let n = 1; n <= KEPT_ENTRIES + 1; n += 1) state = reduce(state, message(n));
+  assert.ok(state.entries.length <= KEPT_ENTRIES);
+  assert.equal(state.entries.length + state.earlier, KEPT_ENTRIES + 1);
+  assert.equal(state.entries.at(-1).key, `m${KEPT_ENTRIES + 1}`);
+});
+
+test("members come, change their names and go", () => {
+  let state = inRoom([
+    { event: "member_joined", member: member(BEN), at: 1 },
+    { event: "member_joined", member: member(EVE), at: 1 },
+    { event: "name_changed", member: member({ ...BEN, name: "benno" }), before: "ben", at: 1 },
+    { event: "member_left", member: member(EVE), at: 1 },
+  ]);
+  assert.deepEqual(
+    state.members.map(({ name }) => name),
+    ["benno"],
+  );
+  assert.deepEqual(texts(state), ["ben joined", "eve joined", "ben is benno now", "eve left"]);
+  state = reduce(state, {
+    event: "name_changed",
+    member: member({ ...ANA, name: "anna" }),
+    before: "ana",
+    at: 1,
+  });
+  assert.equal(state.self.name, "anna");
+});
+
+test("locking and unlocking are seen and said", () => {
+  const locked = inRoom([{ event: "room_locked", by: BEN, at: 1 }]);
+  assert.ok(locked.room.locked);
+  assert.deepEqual(texts(locked), ["ben locked the room with a new password"]);
+  const open = reduce(locked, { event: "room_unlocked", by: ANA, at: 1 });
+  assert.ok(!open.room.locked);
+  assert.equal(texts(open).at(-1), "you unlocked the room");
+});
+
+test("errors of nobody's command are shown; those of commands belong to who asked", () => {
+  const state = inRoom([{ event: "error", line: null, code: "disk_full", text: "no space" }]);
+  assert.equal(state.alert.code, "disk_full");
+  assert.equal(reduce(state, { event: "page_alert_closed" }).alert, null);
+  assert.equal(inRoom([{ event: "error", line: 4, code: "usage", text: "no" }]).alert, null);
+});
+
+test("shares are told from waiting to gone", () => {
+  const share = { key: "s1", name: "a.iso", size: 10, sent: 0, phase: "waiting" };
+  let state = after([
+    { event: "page_share", share },
+    { event: "page_share", share: { key: "s1", phase: "reading", sent: 0 } },
+    { event: "hash_progress", path: "/data/shared/a.iso", bytes_done: 6, size: 10 },
+  ]);
+  assert.deepEqual(state.shares, [{ ...share, phase: "reading", sent: 6 }]);
+  state = reduce(state, { event: "page_share_gone", key: "s1" });
+  assert.deepEqual(state.shares, []);
+});
+
+test("what did not change keeps its identity", () => {
+  const state = inRoom([message(1)]);
+  const next = reduce(state, { event: "member_joined", member: member(BEN), at: 1 });
+  assert.equal(next.files, state.files);
+  assert.equal(next.shares, state.shares);
+  assert.equal(next.entries[0], state.entries[0]);
+});
