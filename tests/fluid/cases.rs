@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use klatch::router::rng::Rng;
 
-use crate::world::{Event, World};
+use crate::events::Event;
+use crate::world::{Node, World};
 
 const MIB: u64 = 1 << 20;
 /// Bytes per microsecond of one Mbit/s.
@@ -207,7 +208,7 @@ impl Case {
     fn report(&self, world: &World, bound: f64, leavers: usize) -> Played {
         let those = world.nodes.iter().enumerate().skip(1).filter(|(node, _)| self.matters(*node));
         let those: Vec<_> = those.map(|(_, node)| node).collect();
-        let took = |node: &&crate::world::Node| Some((node.finished? - node.began) as f64 / 1e6);
+        let took = |node: &&Node| Some((node.finished? - node.began) as f64 / 1e6);
         let mut times: Vec<f64> = those.iter().filter_map(took).collect();
         times.sort_by(f64::total_cmp);
         let done: Vec<_> = those.iter().filter(|node| node.finished.is_some()).collect();

@@ -26,9 +26,6 @@ pub struct Flow {
     /// Bytes of which the receiver's choice has been told.
     pub told: f64,
     pub told_at: u64,
-    /// When a batch last got through, and how much had by then.
-    pub batch_at: u64,
-    pub batched: f64,
     /// It holds one of its sender's places.
     pub placed: bool,
 }
@@ -113,8 +110,6 @@ impl Flows {
             began: now,
             told: 0.0,
             told_at: now,
-            batch_at: now,
-            batched: 0.0,
             placed: true,
         };
         let slot = self.vacant.pop().unwrap_or_else(|| {

@@ -8,18 +8,16 @@ use klatch::router::bitmap::Bitmap;
 use klatch::router::swarm::picker::Want;
 use klatch::router::swarm::sent::{Picked, Sent};
 
+use crate::events::{Answer, Event};
 use crate::flows::Flow;
-use crate::world::{Answer, Event, World, member};
+use crate::world::{ON_THE_WIRE, World, member};
 
-/// A receiver that got no batch for so long loses its place to who waits.
-const STUCK: u64 = 2_000_000;
+/// Who holds a place for so long loses it to who waits.
+const HELD: u64 = 1_000_000;
 /// Who waited so long for a place is told that the host is busy.
 const PATIENCE: u64 = 5_000_000;
 /// What is not needed any more is remembered for so long.
 const SPARED: u64 = 3_000_000;
-/// Bytes that get through at a time.
-pub const BATCH: f64 = 256.0 * 1024.0;
-
 /// A lane: who asks whom, and what the host has not answered.
 #[derive(Debug)]
 pub struct Lane {
@@ -147,7 +145,7 @@ impl World {
 
     /// Gives places to those who wait, while there are any.
     fn give_places(&mut self, id: usize) {
-        while self.nodes[id].host.taken < self.limits.serving_chunks {
+        while self.nodes[id].host.taken < ON_THE_WIRE {
             let Some((lane, _)) = self.nodes[id].host.waiting.pop_front() else { return };
             if !self.lanes[lane].busy {
                 continue;
@@ -225,7 +223,7 @@ impl World {
         self.give_places(host);
     }
 
-    /// Takes places from receivers that are stuck, and patience from those who wait.
+    /// Takes places from receivers that are slow, and patience from those who wait.
     pub fn look_at_places(&mut self, id: usize) {
         let now = self.now;
         if self.nodes[id].host.waiting.is_empty() {
@@ -233,7 +231,7 @@ impl World {
         }
         for slot in self.flows.from(id) {
             let Some(flow) = self.flows.get(slot) else { continue };
-            if flow.placed && now - flow.batch_at >= STUCK {
+            if flow.placed && now - flow.began >= HELD {
                 flow.placed = false;
                 self.nodes[id].host.taken -= 1;
             }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)]
 
 mod cases;
+mod events;
 mod flows;
 mod host;
 mod world;

@@ -16,11 +16,11 @@ use klatch::router::bitmap::Bitmap;
 use klatch::router::ids::{ConnId, FileId, MemberId};
 use klatch::router::rng::Rng;
 use klatch::router::swarm::choice::{Choice, Order};
-use klatch::router::swarm::picker::Want;
 use klatch::router::time::Millis;
 
+use crate::events::{Answer, Event, Timed};
 use crate::flows::{Flow, Flows};
-use crate::host::{BATCH, Host, Lane};
+use crate::host::{Host, Lane};
 
 /// Rates are made anew so often, in microseconds like all times here.
 pub const TICK: u64 = 2_000;
@@ -30,6 +30,8 @@ const SCAN: u64 = 100_000;
 const SAY: u64 = 20_000;
 /// A part of a chunk is told no sooner.
 const TELL: u64 = 500_000;
+/// And in units of so many bytes.
+const BATCH: f64 = 256.0 * 1024.0;
 /// A lane over which nothing was asked for so long closes.
 const IDLE: u64 = 5_000_000;
 /// A refused lane is tried again after so long, and a lost one.
@@ -39,6 +41,9 @@ const LOST: u64 = 50_000;
 const DRIP: u64 = 20_000_000;
 /// A node that is silent for so long is dead.
 const DEAD: u64 = 15_000_000;
+/// Chunks of one host on the wire at a time: a place is given up when the last byte has gone to
+/// the kernel, so these are more than there are places, by what sockets hold.
+pub const ON_THE_WIRE: usize = 8;
 /// One in so many calls of the choice is timed.
 const TIMED: u64 = 16;
 /// Who took so long had the processor taken away.
@@ -59,57 +64,6 @@ fn node_of(member: &MemberId) -> usize {
     let mut number = [0; 8];
     number.copy_from_slice(&member.0[8..16]);
     u64::from_be_bytes(number) as usize
-}
-
-#[derive(Debug)]
-pub enum Answer {
-    Picked { chunk: u32 },
-    Came { chunk: u32, bytes: f64 },
-    Chunk { chunk: u32, bytes: f64 },
-    Broken { chunk: u32, bytes: f64 },
-    Busy { chunk: Option<u32> },
-    NotHeld { chunk: Option<u32> },
-    Elsewhere,
-}
-
-#[derive(Debug)]
-pub enum Event {
-    Wake { node: usize },
-    Tick,
-    Scan,
-    Asked { lane: usize, want: Want },
-    Sent { flow: usize, lane: usize },
-    Answer { lane: usize, answer: Answer },
-    Say { node: usize },
-    Gained { to: usize, from: usize, chunks: Rc<[u32]> },
-    Hosting { to: usize, from: usize, held: Option<Rc<Bitmap>> },
-    Spare { host: usize, fetcher: usize, chunk: u32 },
-    HungUp { lane: usize },
-    Dial { fetcher: usize, host: usize },
-    Dialled { fetcher: usize, host: usize },
-    Start { node: usize },
-    Leave { node: usize },
-    Vanish { node: usize },
-    Gone { node: usize },
-}
-
-struct Timed(u64, u64, Event);
-
-impl PartialEq for Timed {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-impl Eq for Timed {}
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Timed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
 }
 
 #[derive(Debug, Default)]
@@ -285,9 +239,7 @@ impl World {
     fn start(&mut self, id: usize) {
         let (size, now) = (self.size, self.now);
         let node = &mut self.nodes[id];
-        node.present = true;
-        node.fetching = true;
-        node.began = now;
+        (node.present, node.fetching, node.began) = (true, true, now);
         node.choice.begin(1, FILE, size);
         node.choice.listed(&FILE, &node.host.held);
         self.tell_all(id);
@@ -300,26 +252,25 @@ impl World {
         }
     }
 
+    /// Links to those who fetch, with their latencies.
+    fn fetchers(&self, id: usize) -> Vec<(usize, u64)> {
+        let links = self.nodes[id].links.iter().filter(|(other, _)| self.nodes[**other].fetching);
+        links.map(|(other, link)| (*other, link.latency)).collect()
+    }
+
     /// Everyone hears what a node holds.
     fn tell_all(&mut self, id: usize) {
         let held = &self.nodes[id].host.held;
         let held = (!held.is_all()).then(|| Rc::new(held.clone()));
-        let links: Vec<_> = self.nodes[id].links.iter().map(|(o, l)| (*o, l.latency)).collect();
-        for (to, latency) in links {
-            if self.nodes[to].fetching {
-                self.after(latency, Event::Hosting { to, from: id, held: held.clone() });
-            }
+        for (to, latency) in self.fetchers(id) {
+            self.after(latency, Event::Hosting { to, from: id, held: held.clone() });
         }
     }
 
     fn say(&mut self, id: usize) {
         let chunks: Rc<[u32]> = std::mem::take(&mut self.nodes[id].say).into();
-        if chunks.is_empty() || !self.nodes[id].present {
-            return;
-        }
-        let links: Vec<_> = self.nodes[id].links.iter().map(|(o, l)| (*o, l.latency)).collect();
-        for (to, latency) in links {
-            if self.nodes[to].fetching {
+        if self.nodes[id].present && !chunks.is_empty() {
+            for (to, latency) in self.fetchers(id) {
                 self.after(latency, Event::Gained { to, from: id, chunks: Rc::clone(&chunks) });
             }
         }
@@ -568,12 +519,9 @@ impl World {
                 ending.push(slot);
             }
             let batched = (flow.done(now) / BATCH).floor() * BATCH;
-            if batched > flow.batched {
-                (flow.batched, flow.batch_at) = (batched, now);
-                if now - flow.told_at >= TELL {
-                    telling.push((flow.lane, flow.chunk, batched - flow.told));
-                    (flow.told, flow.told_at) = (batched, now);
-                }
+            if batched > flow.told && now - flow.told_at >= TELL {
+                telling.push((flow.lane, flow.chunk, batched - flow.told));
+                (flow.told, flow.told_at) = (batched, now);
             }
         }
         ending.into_iter().for_each(|slot| self.watch(slot));
