@@ -217,7 +217,10 @@ export function createLog(app, { invite, inviteSlot }) {
       known.element.dataset.key = entry.key;
       made.set(entry.key, known);
     }
-    known.update(entry, state);
+    if (known.shown !== entry || known.files !== state.files) {
+      known.update(entry, state);
+      Object.assign(known, { shown: entry, files: state.files });
+    }
     known.element.classList.toggle("first", first);
     return known.element;
   }
