@@ -227,7 +227,7 @@ impl Default for Limits {
             serve_threads: 32,
             lanes_per_pair: 2,
             lane_queue: 16,
-            serving_chunks: 4,
+            serving_chunks: 2,
             lane_idle_ms: 5_000,
             file_chunks: 131_072,
             file_bytes: 1 << 41,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use klatch::crypto::binding::Role;
-use klatch::net::lane::{Header, REQUEST_BYTES, Request, Status};
+use klatch::crypto::noise::RECORD_MAX_PLAIN_BYTES;
+use klatch::net::lane::{Header, Request, Status};
 use klatch::router::ids::{FileId, RoomId};
 use klatch::router::message::{Held, KeyMark, Message};
 use klatch::router::signed::SignedRecord;
@@ -25,7 +26,10 @@ mod host {
     pub(super) const SOON: Duration = Duration::from_secs(20);
 }
 
-/// Joins `member`'s room and claims the whole of `file` there, until the member is gone.
+/// How long she stays: a download that cannot do without her leaving ends all the same.
+const STAY: Duration = Duration::from_secs(60);
+
+/// Joins `member`'s room and claims the whole of `file` there, for a minute.
 pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
     let ear = TcpListener::bind("127.0.0.1:0").context("listening for lanes")?;
     let eve = Eve::new();
@@ -33,7 +37,7 @@ pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
     session.say(&Message::Hosting { file, held: Held::All, fetching: false });
     session.settle();
     let (room, mark, record) = (session.room, session.mark(), Arc::clone(&session.record));
-    std::thread::spawn(move || while session.hear(Duration::from_secs(60)).is_some() {});
+    std::thread::spawn(move || while session.hear(STAY).is_some() {});
     let eve = Arc::new(eve);
     std::thread::spawn(move || {
         loop {
@@ -57,8 +61,8 @@ fn answer(mut wire: Wire, eve: &Eve, room: &RoomId, mark: KeyMark, record: &Sign
     wire.show(&eve.identity, room);
     wire.say(&Opening::Ready);
     let _ = wire.hear();
-    while let Ok(asked) = wire.channel.recv(REQUEST_BYTES) {
+    while let Ok(asked) = wire.channel.recv(RECORD_MAX_PLAIN_BYTES) {
         let Some(request) = Request::from_bytes(asked) else { return };
-        wire.raw(&Header { request, status: Status::NotHeld, bytes: 0 }.to_bytes());
+        wire.raw(&Header::of(&request, 0, Status::NotHeld, 0).to_bytes());
     }
 }

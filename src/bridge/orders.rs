@@ -143,7 +143,8 @@ impl Order {
                 Command::Name { name: check_name(name.trim()).map_err(text_failure)? }
             }
             Self::Leave => Command::Leave,
-            Self::Quit => Command::Quit,
+            // As for a person at the terminal: who would cut others off is told so first.
+            Self::Quit => Command::QuitWhenServed { asks: true },
             Self::Members => Command::Members,
             Self::Files => Command::Files,
             Self::Transfers => Command::Transfers,

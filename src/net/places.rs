@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A place that got nothing through for so long is given to who waits.
-const PLACE_STUCK: Duration = Duration::from_secs(2);
+/// A place that is held for so long is given to who waits.
+const PLACE_HELD: Duration = Duration::from_secs(1);
 /// Who waited so long for a place is told that the host is busy, and may ask another one.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// The places of a node.
 ///
-/// Few at a time, because a chunk that has arrived can be passed on, and four that are under way
-/// can not. A receiver that takes nothing for 2 s loses its place to who waits, and goes on
-/// without.
+/// Few at a time, because a chunk that has arrived can be passed on, and several that are under way
+/// can not. A receiver that takes long loses its place to who waits, and goes on without: so those
+/// on slow lines do not keep a host from the others.
 #[derive(Debug)]
 pub struct Places {
     most: usize,
-    stuck: Duration,
+    held: Duration,
     patience: Duration,
     state: Mutex<Taken>,
     freed: Condvar,
@@ -25,7 +25,7 @@ pub struct Places {
 
 #[derive(Debug, Default)]
 struct Taken {
-    /// Who holds a place, and when something last got through.
+    /// Who holds a place, and since when.
     holders: BTreeMap<u64, Instant>,
     /// Who waits, first come first.
     waiting: VecDeque<u64>,
@@ -44,12 +44,12 @@ impl Places {
     /// So many places.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self::with_times(most, PLACE_STUCK, PLACE_WAIT)
+        Self::with_times(most, PLACE_HELD, PLACE_WAIT)
     }
 
-    fn with_times(most: usize, stuck: Duration, patience: Duration) -> Self {
+    fn with_times(most: usize, held: Duration, patience: Duration) -> Self {
         let (state, freed) = (Mutex::default(), Condvar::new());
-        Self { most: most.max(1), stuck, patience, state, freed }
+        Self { most: most.max(1), held, patience, state, freed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -72,15 +72,15 @@ impl Places {
                 self.freed.notify_all();
                 return None;
             }
-            if state.waiting.front() == Some(&number) && state.make_room(self.most, now, self.stuck)
+            if state.waiting.front() == Some(&number) && state.make_room(self.most, now, self.held)
             {
                 state.waiting.pop_front();
                 state.holders.insert(number, now);
                 self.freed.notify_all();
                 return Some(Place { places: self, number });
             }
-            let stuck = state.holders.values().min().map(|oldest| *oldest + self.stuck);
-            let until = stuck.filter(|at| *at > now).unwrap_or(deadline).min(deadline);
+            let over = state.holders.values().min().map(|oldest| *oldest + self.held);
+            let until = over.filter(|at| *at > now).unwrap_or(deadline).min(deadline);
             let waited = self.freed.wait_timeout(state, until - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -94,21 +94,12 @@ impl Places {
 }
 
 impl Taken {
-    /// Whether there is a free place, taking one from a receiver that is stuck if need be.
-    fn make_room(&mut self, most: usize, now: Instant, stuck: Duration) -> bool {
+    /// Whether there is a free place, taking one from a receiver that is slow if need be.
+    fn make_room(&mut self, most: usize, now: Instant, held: Duration) -> bool {
         if self.holders.len() >= most {
-            self.holders.retain(|_, since| now.saturating_duration_since(*since) < stuck);
+            self.holders.retain(|_, since| now.saturating_duration_since(*since) < held);
         }
         self.holders.len() < most
-    }
-}
-
-impl Place<'_> {
-    /// Something got through.
-    pub fn progressed(&self) {
-        if let Some(since) = self.places.lock().holders.get_mut(&self.number) {
-            *since = Instant::now();
-        }
     }
 }
 
@@ -149,12 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_takes_nothing_loses_its_place_to_who_waits() {
+    fn a_receiver_that_takes_long_loses_its_place_to_who_waits() {
         let places = Places::with_times(1, Duration::from_millis(50), LONG);
         let stuck = places.take().unwrap();
         let next = places.take().unwrap();
         // It goes on without a place, and takes none from others by that.
-        stuck.progressed();
         drop(stuck);
         assert_eq!(places.lock().holders.len(), 1);
         drop(next);

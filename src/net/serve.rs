@@ -14,7 +14,7 @@ use super::lane::{
     BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, Wanted, closed_by_recv,
     closed_by_send, request_max_bytes, violation,
 };
-use super::places::{Place, Places};
+use super::places::Places;
 use super::stream::{Channel, RecvHalf, SendHalf};
 use super::throttle::Throttle;
 use crate::files::merkle::chunk_range;
@@ -212,7 +212,7 @@ impl Serving<'_> {
             }
             Ok(())
         };
-        self.send_bytes(&header, None, read).map(|_| ())
+        self.send_bytes(&header, read).map(|_| ())
     }
 
     fn send_chunk(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
@@ -257,7 +257,7 @@ impl Serving<'_> {
         };
         source.sent().note(member, chunk);
         let header = Header::of(request, chunk, Status::Ok, bytes);
-        let sent = self.send_bytes(&header, Some(&place), read);
+        let sent = self.send_bytes(&header, read);
         drop(place);
         if !matches!(sent, Ok(None)) {
             source.sent().forget_chunk(&member, chunk);
@@ -273,7 +273,6 @@ impl Serving<'_> {
     fn send_bytes(
         &mut self,
         header: &Header,
-        place: Option<&Place<'_>>,
         mut read: impl FnMut(u64, &mut [IoSliceMut<'_>]) -> Result<(), Broken>,
     ) -> Result<Option<Broken>, Closed> {
         let throttle = &self.host.throttle;
@@ -294,9 +293,6 @@ impl Serving<'_> {
             throttle.take(bytes);
             offset += bytes as u64;
             self.sender.flush().map_err(closed_by_send)?;
-            if let Some(place) = place {
-                place.progressed();
-            }
         }
         // An empty answer is its header alone.
         self.sender.flush().map_err(closed_by_send)?;

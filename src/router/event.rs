@@ -1,18 +1,18 @@
 //! What reaches the router, and what it decides: closed enums of plain data.
 
+mod conn;
 mod disk;
 
 use core::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+pub use self::conn::{Closed, Outcome, Plan, Target};
 pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, PartState};
 use super::bitmap::Bitmap;
 use super::command::Command;
 use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
-use super::message::{Hello, KeyMark, Message, Refusal};
+use super::message::{Hello, Message, Refusal};
 use super::notice::{Failure, Notice, Overview};
-use super::signed::SignedRecord;
 use super::swarm::picker::Want;
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::room_key::RoomKey;
@@ -297,94 +297,6 @@ pub struct Fetched {
     pub more: u64,
     /// Verified and written, or why not.
     pub result: Result<(), FetchError>,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Closed {
-    /// The peer refused, and said why.
-    Refused(Refusal),
-    /// This side refused.
-    ByUs,
-    /// The socket closed.
-    Gone,
-    /// Nothing came for too long.
-    Silent,
-    /// What came was no valid protocol.
-    Protocol(String),
-}
-
-/// What the handshake goes on with, decided by both Hellos.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
-    /// One room: prove knowledge of its keys, newest first.
-    Prove {
-        /// The room.
-        room: RoomId,
-        /// Every kept key.
-        keys: Vec<(KeyMark, RoomKey)>,
-    },
-    /// Two fresh open rooms: exchange {room, key}.
-    Merge {
-        /// One's own room.
-        room: RoomId,
-        /// Its key.
-        key: RoomKey,
-    },
-    /// Admit a newcomer: after OPAQUE if the newest record holds a lock, then send it.
-    Grant {
-        /// The room.
-        room: RoomId,
-        /// The newest record.
-        record: Arc<SignedRecord>,
-    },
-    /// Be admitted.
-    Join {
-        /// The password; `None` for an open room.
-        password: Option<Password>,
-    },
-}
-
-/// What the handshake gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The peer proved these keys, which this node has too, newest first; and named these.
-    Proven {
-        /// The newest key that both have.
-        common: KeyMark,
-        /// The newest that the peer has.
-        newest: KeyMark,
-    },
-    /// The peer's room and key.
-    Merged {
-        /// Room.
-        room: RoomId,
-        /// Key.
-        key: RoomKey,
-    },
-    /// The newcomer was admitted.
-    Granted,
-    /// We were admitted.
-    Joined {
-        /// The room.
-        room: RoomId,
-        /// Its newest record.
-        record: Arc<SignedRecord>,
-    },
-}
-
-/// Where to dial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// What a person typed.
-    Host {
-        /// Name or address.
-        host: String,
-        /// Port.
-        port: u16,
-    },
-    /// A known address.
-    Addr(SocketAddr),
 }
 
 /// Something to do. The shell performs effects in order.

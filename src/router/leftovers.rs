@@ -79,7 +79,7 @@ impl Router {
         self.reply(face, line, "cancel", result);
     }
 
-    /// Tells what earlier runs left behind, once, with the way to go on and the way to be rid of it.
+    /// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
     pub(super) fn leftovers_found(&mut self, leftovers: &Leftovers) {
         let Leftovers { folder, files } = leftovers;
         let total: u64 = files.iter().map(|(_, bytes)| bytes).sum();

@@ -227,8 +227,8 @@ impl Router {
             self.complain(Failure::new(
                 Code::HostChangedFile,
                 format!(
-                    "{name} changed on disk since it was offered, or cannot be read any more, so it \
-                     is offered no more: send it again"
+                    "{name} changed on disk since it was offered, or cannot be read any more, so \
+                     it is offered no more: send it again"
                 ),
             ));
         }

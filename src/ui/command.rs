@@ -115,7 +115,7 @@ commands! {
     "download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "cancel <filename or id>", "stop a download (again: remove its partial file), or take an own offer back",
+    "cancel <filename or id>", "stop a download (again: drop its partial file), or an own offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
     "files", "what is offered here",

@@ -36,10 +36,14 @@ fn s7_a_download_waits_until_there_is_room_on_its_disk() {
     // It is the command of a pipe: what is typed now waits for it, but chat comes in.
     alice.done("how is it going?");
     bob.hears("how is it going?");
+    let shown = |name: &str| !name.starts_with('.') && name != "ballast";
+    let names = || fs::read_dir(&small).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names().any(|name| shown(name.to_str().unwrap())), "half a file is no file");
     fs::remove_file(format!("{small}/ballast")).unwrap();
     bob.ended_well(number);
     let finished = bob.expect(json!({"event": "download_finished"}));
     let name = finished["path"].as_str().unwrap().rsplit('/').next().unwrap();
     assert!(same(format!("{small}/{name}").as_ref(), &bytes));
     assert_eq!(bob.all(json!({"event": "error", "code": "disk_full"})).len(), 1, "told once");
+    assert_eq!(names().count(), 1, "nothing is left over");
 }

@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 
-use crate::common::{Folder, Options, Peer, content, join, root, same};
+use crate::common::{Folder, Options, Peer, join, root};
 
 #[test]
 fn the_identity_outlives_the_program() {
@@ -129,62 +127,5 @@ fn downloads_need_a_folder_that_can_be_written() {
         bob.done("talking still works");
         alice.hears("talking still works");
         assert_eq!(bob.end(), 1);
-    }
-}
-
-#[test]
-fn a_full_disk_ends_a_download_which_goes_on_when_there_is_room() {
-    let Some(small) = SmallDisk::mount() else { return };
-    let place = small.0.path();
-    let filler = place.join("filler");
-    fs::write(&filler, content(1, 3 << 20)).unwrap();
-    let mut alice = Peer::start("alice");
-    let folder = Folder::new();
-    let bytes = content(3, 3 << 20);
-    alice.done(&format!("send {}", folder.file("large.bin", &bytes)));
-    let mut bob = Options::new("bob").args(["--downloads", place.to_str().unwrap()]).start();
-    join(&mut bob, &mut alice);
-    bob.done("wait file large.bin");
-    let text = bob.refused("download large.bin", "disk_full");
-    assert!(text.contains("full") && text.contains("make room"), "{text}");
-    bob.expect(json!({"event": "download_failed", "code": "disk_full"}));
-    bob.done("talking still works");
-    alice.hears("talking still works");
-    assert_eq!(visible(place), ["filler"], "half a file is no file");
-    fs::remove_file(filler).unwrap();
-    bob.done("download large.bin");
-    let finished = bob.expect(json!({"event": "download_finished"}));
-    assert!(same(finished["path"].as_str().unwrap().as_ref(), &bytes));
-    assert_eq!(visible(place).len(), 1);
-    assert_eq!(bob.end(), 1);
-    assert_eq!(fs::read_dir(place).unwrap().count(), 1, "nothing is left over");
-}
-
-fn visible(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-    names.map(|name| name.into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
-}
-
-/// A disk of 4 MiB, unmounted when dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None`, and a line that says so, where this is not allowed.
-    fn mount() -> Option<Self> {
-        let place = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(place.path());
-        if mounted.output().is_ok_and(|output| output.status.success()) {
-            return Some(Self(place));
-        }
-        eprintln!("skipped: a small disk can be mounted by root alone");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a program that fails late may still hold a file there.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
     }
 }

@@ -75,6 +75,8 @@ pub struct Choice {
     asked: usize,
     /// Hosts that may have room for requests, or have something new.
     dirty: BTreeSet<MemberId>,
+    /// Before then no host takes over from others while something is free.
+    take_over_at: Millis,
     /// When to look again although nothing happened.
     look_at: Option<Millis>,
     /// What is to be done.
@@ -392,8 +394,17 @@ impl Choice {
                 Asked::Full => false,
             });
         }
-        for host in out_of_work {
-            self.take_over(host, now, limits);
+        // Looking at what everyone was asked for is dear: while something is free, now and then.
+        let free = self.files.values().any(|(_, picker)| picker.free().next().is_some());
+        if free && now < self.take_over_at {
+            if !out_of_work.is_empty() {
+                self.look(self.take_over_at);
+            }
+        } else if !out_of_work.is_empty() {
+            self.take_over_at = now.plus(LOOK_MS);
+            for host in out_of_work {
+                self.take_over(host, now, limits);
+            }
         }
         std::mem::take(&mut self.out)
     }

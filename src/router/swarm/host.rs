@@ -61,13 +61,14 @@ impl Host {
         let asked = self.asked();
         let room = match self.pace.window(self.rtt_ms) {
             _ if self.slow => asked == 0,
-            None => asked < ASKED_MIN * limits.lanes_per_pair,
+            None => asked < ASKED_MIN,
             Some(bytes) => asked < ASKED_MIN || self.bytes_left() < bytes,
         };
         let lanes = self.lanes.iter().filter(|(_, lane)| {
             room && lane.tasks.len() < limits.lane_queue && lane.rests_until <= now
         });
-        lanes.min_by_key(|(_, lane)| lane.tasks.len()).map(|(conn, _)| *conn)
+        // Few streams at a time: each is faster, and where many meet in one line some are dropped.
+        lanes.min_by_key(|(_, lane)| lane.tasks.len() / ASKED_MIN).map(|(conn, _)| *conn)
     }
 
     /// Milliseconds until it has delivered `bytes` more; without end if it delivers nothing.

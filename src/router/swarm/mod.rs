@@ -9,6 +9,8 @@ pub(super) mod pace;
 pub mod picker;
 mod schedule;
 pub mod sent;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -293,8 +295,10 @@ impl Router {
     pub(super) fn chunk_fetched(&mut self, fetched: Fetched) {
         let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
         let (host, now) = (self.member_of(conn), self.now);
+        // What an earlier opening asked for is no news to this one: it asks again, for nothing.
+        let live = self.live(&file, turn).is_some();
         let (new, matters) = match (chunk, &result) {
-            (Some(chunk), Ok(())) => {
+            (Some(chunk), Ok(())) if live => {
                 (self.swarm.choice.fetched(conn, &file, chunk, more, now), true)
             }
             _ => (false, self.swarm.choice.failed(conn, &file, chunk, more, now)),

@@ -4,6 +4,8 @@ use crate::router::time::Millis;
 
 /// Bytes are counted over so long before they make a new rate.
 const SAMPLE_MS: u64 = 500;
+/// But the first rate is known sooner.
+const FIRST_MS: u64 = 50;
 /// What passes between the end of one chunk and the request for the next besides the network's
 /// round trip: threads that wake each other, a disk.
 const TURN_MS: u64 = 5;
@@ -39,7 +41,8 @@ impl Pace {
         let Some(since) = self.since else { return };
         self.bytes += bytes;
         let took = now.since(since);
-        if took >= SAMPLE_MS {
+        let enough = if self.rate.is_none() { FIRST_MS } else { SAMPLE_MS };
+        if took >= enough {
             let sample = self.bytes.saturating_mul(1000) / took;
             // What stalled is believed at once, and what hurries half.
             self.rate = Some(self.rate.map_or(sample, |rate| (rate + sample) / 2));
@@ -74,8 +77,8 @@ mod tests {
         let mut pace = Pace::default();
         assert_eq!(pace.rate(Millis(5_000)), None);
         pace.begin(Millis(0));
-        pace.came(Millis(100), 1_000);
-        assert_eq!(pace.rate(Millis(100)), None);
+        pace.came(Millis(20), 1_000);
+        assert_eq!(pace.rate(Millis(20)), None);
         pace.came(Millis(500), 1_000);
         assert_eq!(pace.rate(Millis(600)), Some(4_000));
         assert_eq!(pace.window(100), Some(840));

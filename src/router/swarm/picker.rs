@@ -260,6 +260,11 @@ impl Picker {
         if let Some(chunk) = urgent.find(|c| self.free.has(*c) && self.has(host, *c)) {
             return Some(Want::Chunk(chunk));
         }
+        // Most hosts that are looked at have nothing that is free: found out without the levels.
+        let mut words = self.free.words().iter().enumerate();
+        if words.all(|(index, word)| word & source.words(index) == 0) {
+            return None;
+        }
         // Level at which this host is the only one.
         let alone = match (source.held.is_none(), self.full) {
             (true, 1) => Some(0),

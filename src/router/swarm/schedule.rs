@@ -15,11 +15,10 @@ const LIST_MS: u64 = 1_000;
 impl Router {
     /// Has every host asked for as much as keeps it busy.
     pub(in crate::router) fn schedule(&mut self) {
-        if self.swarm.downloads.is_empty() {
-            return;
+        if !self.swarm.downloads.is_empty() {
+            self.look_for_hosts();
+            self.ask_for_lists();
         }
-        self.look_for_hosts();
-        self.ask_for_lists();
         let (now, limits) = (self.now, &self.config.limits);
         for order in self.swarm.choice.orders(now, limits, &mut self.rng) {
             match order {

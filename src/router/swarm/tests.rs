@@ -1,0 +1,207 @@
+//! The rules of the choice, one by one.
+
+use std::collections::BTreeSet;
+
+use super::choice::{Choice, Order};
+use super::picker::{Picker, Want};
+use crate::limits::Limits;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::rng::Rng;
+use crate::router::time::Millis;
+
+const FILE: FileId = FileId([7; 32]);
+const ALICE: MemberId = MemberId([1; 32]);
+const BOB: MemberId = MemberId([2; 32]);
+const CAROL: MemberId = MemberId([3; 32]);
+const CHUNK: u64 = 256 * 1024;
+
+fn those(chunks: &[u32], of: u32) -> Bitmap {
+    let mut bitmap = Bitmap::none(of);
+    chunks.iter().for_each(|chunk| assert!(bitmap.insert(*chunk)));
+    bitmap
+}
+
+fn picker(chunks: u32) -> Picker {
+    let mut picker = Picker::new(CHUNK * u64::from(chunks));
+    picker.listed(&Bitmap::none(chunks));
+    picker
+}
+
+fn choice(chunks: u32) -> Choice {
+    let mut choice = Choice::default();
+    choice.begin(1, FILE, CHUNK * u64::from(chunks));
+    choice.listed(&FILE, &Bitmap::none(chunks));
+    choice
+}
+
+fn asks(orders: Vec<Order>) -> Vec<(u64, Want)> {
+    let ask = |order| match order {
+        Order::Ask { conn, want, .. } => Some((conn.0, want)),
+        _ => None,
+    };
+    orders.into_iter().filter_map(ask).collect()
+}
+
+#[test]
+fn the_rarest_comes_first_and_ties_are_broken_at_random() {
+    let mut picker = picker(8);
+    picker.hosted(ALICE, Some(&those(&[0, 1, 2, 3, 4], 8)));
+    picker.hosted(BOB, Some(&those(&[0, 1, 2, 3, 4], 8)));
+    picker.hosted(CAROL, Some(&those(&[0, 1], 8)));
+    let mut seen = BTreeSet::new();
+    for seed in 0..64 {
+        match picker.next(&ALICE, Millis(0), &mut Rng::new(seed)) {
+            Some(Want::Chunk(chunk)) => seen.insert(chunk),
+            other => panic!("{other:?}"),
+        };
+    }
+    assert_eq!(seen, BTreeSet::from([2, 3, 4]), "two hosts have these, three the others");
+    [2, 3, 4].into_iter().for_each(|chunk| picker.asked(chunk));
+    let next = picker.next(&CAROL, Millis(0), &mut Rng::new(1));
+    assert!(matches!(next, Some(Want::Chunk(0 | 1))), "{next:?}");
+    [0, 1].into_iter().for_each(|chunk| picker.asked(chunk));
+    assert_eq!(picker.next(&ALICE, Millis(0), &mut Rng::new(1)), None, "all are asked");
+    picker.freed(3);
+    assert_eq!(picker.next(&ALICE, Millis(0), &mut Rng::new(1)), Some(Want::Chunk(3)));
+}
+
+#[test]
+fn only_a_host_that_is_alone_with_a_chunk_picks() {
+    let mut picker = picker(4);
+    let rng = &mut Rng::new(1);
+    picker.hosted(ALICE, None);
+    assert_eq!(picker.next(&ALICE, Millis(0), rng), Some(Want::Pick(Bitmap::all(4))));
+    picker.hosted(BOB, Some(&those(&[1, 3], 4)));
+    assert_eq!(picker.next(&ALICE, Millis(0), rng), Some(Want::Pick(those(&[0, 2], 4))));
+    let next = picker.next(&BOB, Millis(0), rng);
+    assert!(matches!(next, Some(Want::Chunk(1 | 3))), "{next:?}");
+    picker.hosted(CAROL, None);
+    let next = picker.next(&ALICE, Millis(0), rng);
+    assert!(matches!(next, Some(Want::Chunk(0 | 2))), "two have everything: {next:?}");
+}
+
+#[test]
+fn what_is_elsewhere_is_waited_for_and_then_asked_for_all_the_same() {
+    let mut picker = picker(4);
+    let rng = &mut Rng::new(1);
+    picker.hosted(ALICE, None);
+    picker.elsewhere(&ALICE, Millis(1_000));
+    assert_eq!(picker.next(&ALICE, Millis(1_001), rng), None);
+    let until = picker.elsewhere_until(&ALICE, Millis(1_001)).unwrap();
+    let next = picker.next(&ALICE, until, rng);
+    assert!(matches!(next, Some(Want::Chunk(_))), "it is not asked to choose again: {next:?}");
+}
+
+#[test]
+fn what_somebody_looks_at_comes_first() {
+    let mut picker = picker(8);
+    picker.hosted(ALICE, None);
+    picker.hosted(BOB, Some(&those(&[5], 8)));
+    picker.prefer(4..6);
+    let rng = &mut Rng::new(1);
+    assert_eq!(picker.next(&BOB, Millis(0), rng), Some(Want::Chunk(5)));
+    assert_eq!(picker.next(&ALICE, Millis(0), rng), Some(Want::Chunk(4)));
+}
+
+#[test]
+fn every_host_works_before_any_has_a_queue() {
+    let (mut choice, limits) = (choice(3), Limits::default());
+    for (conn, host) in [(1, ALICE), (2, BOB), (3, CAROL)] {
+        choice.hosted(host, &FILE, None);
+        choice.opened(host, ConnId(conn));
+    }
+    let orders = asks(choice.orders(Millis(0), &limits, &mut Rng::new(1)));
+    let lanes: BTreeSet<_> = orders.iter().map(|(conn, _)| *conn).collect();
+    assert_eq!((orders.len(), lanes), (3, BTreeSet::from([1, 2, 3])));
+    assert_eq!(choice.orders(Millis(1), &limits, &mut Rng::new(1)), [], "nothing is asked twice");
+}
+
+#[test]
+fn a_lone_host_is_asked_for_no_more_picks_than_there_are_chunks() {
+    let (mut choice, limits) = (choice(2), Limits::default());
+    choice.hosted(ALICE, &FILE, None);
+    choice.opened(ALICE, ConnId(1));
+    choice.opened(ALICE, ConnId(2));
+    let orders = asks(choice.orders(Millis(0), &limits, &mut Rng::new(1)));
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    assert!(orders.iter().all(|(_, want)| matches!(want, Want::Pick(_))), "{orders:?}");
+}
+
+/// Alice delivers a chunk every 100 ms, Bob has been asked and is silent.
+fn a_fast_and_a_silent_host() -> (Choice, Limits, Rng, Vec<Order>) {
+    let (mut choice, limits, mut rng) = (choice(16), Limits::default(), Rng::new(1));
+    for (conn, host) in [(1, ALICE), (2, BOB)] {
+        choice.hosted(host, &FILE, None);
+        choice.opened(host, ConnId(conn));
+    }
+    let mut asked = Vec::new();
+    let mut all = Vec::new();
+    for step in 0..60 {
+        let now = Millis(100 * step);
+        let orders = choice.orders(now, &limits, &mut rng);
+        asked.extend(asks(orders.clone()).into_iter().filter(|(conn, _)| *conn == 1));
+        all.extend(orders);
+        if !asked.is_empty() {
+            let (conn, want) = asked.remove(0);
+            let Want::Chunk(chunk) = want else { panic!("two have everything") };
+            assert!(choice.fetched(ConnId(conn), &FILE, chunk, CHUNK, now), "{chunk} came twice");
+        }
+    }
+    (choice, limits, rng, all)
+}
+
+#[test]
+fn a_fast_host_takes_over_from_a_silent_one_and_that_one_rests() {
+    let (mut choice, limits, mut rng, orders) = a_fast_and_a_silent_host();
+    let held = choice.picker(&FILE).unwrap().held();
+    assert!(held.is_all(), "{} of 16 came", held.count());
+    let revoked: Vec<_> = orders.iter().filter(|o| matches!(o, Order::Revoke { .. })).collect();
+    assert!(!revoked.is_empty());
+    assert!(revoked.iter().all(|o| matches!(o, Order::Revoke { host: BOB, .. })), "{revoked:?}");
+    assert!(orders.contains(&Order::Drop { conn: ConnId(2) }), "what keeps a thread is given up");
+    assert!(choice.host_of(ConnId(2)).is_none());
+    assert_eq!(choice.orders(Millis(6_000), &limits, &mut rng), [], "nothing is left to do");
+}
+
+#[test]
+fn a_lane_that_ends_frees_what_was_asked_over_it() {
+    let (mut choice, limits, mut rng) = (choice(1), Limits::default(), Rng::new(1));
+    for (conn, host) in [(1, ALICE), (2, BOB)] {
+        choice.hosted(host, &FILE, None);
+        choice.opened(host, ConnId(conn));
+    }
+    let [(conn, want)] = &asks(choice.orders(Millis(0), &limits, &mut rng))[..] else { panic!() };
+    choice.closed(ConnId(*conn));
+    let again = asks(choice.orders(Millis(1), &limits, &mut rng));
+    assert_eq!(again, [(3 - conn, want.clone())], "the other is asked for the same");
+}
+
+#[test]
+fn a_slow_host_makes_room_when_all_threads_wait() {
+    let limits = Limits { fetch_threads: 2, ..Limits::default() };
+    let (mut choice, mut rng) = (choice(16), Rng::new(1));
+    choice.hosted(ALICE, &FILE, None);
+    choice.hosted(BOB, &FILE, None);
+    choice.opened(ALICE, ConnId(1));
+    let mut now = Millis(0);
+    let mut orders = asks(choice.orders(now, &limits, &mut rng));
+    for _ in 0..8 {
+        now = now.plus(100);
+        let Want::Chunk(chunk) = orders.remove(0).1 else { panic!("two have everything") };
+        choice.fetched(ConnId(1), &FILE, chunk, CHUNK, now);
+        orders.extend(asks(choice.orders(now, &limits, &mut rng)));
+    }
+    // Both threads wait for Bob, who was asked when Alice had no lane.
+    choice.closed(ConnId(1));
+    choice.opened(BOB, ConnId(2));
+    assert_eq!(asks(choice.orders(now, &limits, &mut rng)).len(), 2);
+    choice.opened(ALICE, ConnId(3));
+    assert_eq!(asks(choice.orders(now, &limits, &mut rng)), []);
+    let at = now.plus(2_000);
+    let orders = choice.orders(at, &limits, &mut rng);
+    assert!(orders.contains(&Order::Drop { conn: ConnId(2) }), "{orders:?}");
+    assert!(choice.rests(&BOB, at));
+    let orders = asks(choice.orders(at, &limits, &mut rng));
+    assert!(!orders.is_empty() && orders.iter().all(|(conn, _)| *conn == 3), "{orders:?}");
+}
