@@ -262,6 +262,10 @@ export function createLog(app, { invite, inviteSlot }) {
       state.unread === before.unread &&
       state.earlier === before.earlier;
     if (same && entries === state.entries) return;
+    if (state.room?.id !== before.room?.id) {
+      topKey = null; // Another room is read from its end, wherever one was in the last.
+      follow(true);
+    }
     const older = state.entries.length - entries.length > 1 && !following;
     entries = state.entries;
     const top = topKey === null ? 0 : entries.findIndex(({ key }) => key === topKey);
