@@ -7,7 +7,6 @@ import { createSocket } from "./lib/socket.js";
 import { atStart, initial } from "./lib/state.js";
 import { createStore } from "./lib/store.js";
 import { createComposer } from "./components/composer/composer.js";
-import { confirmEnd } from "./components/dialog/room-dialogs.js";
 import { createDrop } from "./components/drop/drop.js";
 import { createFiles } from "./components/files/files.js";
 import { createInvite } from "./components/invite/invite.js";
@@ -15,7 +14,6 @@ import { createLog } from "./components/log/log.js";
 import { connectionStatus, createMasthead } from "./components/masthead/masthead.js";
 import { watchUnread } from "./components/masthead/notify.js";
 import { createMembers } from "./components/members/members.js";
-import { openPreview } from "./components/preview/preview.js";
 import { createRoomAlert } from "./components/alert/alert.js";
 import { createStart } from "./components/start/start.js";
 import { createFarewell } from "./components/farewell/farewell.js";
@@ -50,10 +48,15 @@ const app = {
   sharing: createSharing({ token: socket.token, dispatch: store.dispatch }),
   alert: ({ code, message }) =>
     store.dispatch({ event: "page_alert", code: code ?? "io_error", text: message }),
-  quit: () => confirmEnd(app, "Quit now?", "Quit anyway", quit),
+  quit: () => confirmQuit().catch(app.alert),
   fileAction,
   fileLabels,
 };
+
+async function confirmQuit() {
+  const { confirmEnd } = await import("./components/dialog/room-dialogs.js");
+  confirmEnd(app, "Quit now?", "Quit anyway", quit);
+}
 
 async function quit() {
   // klatch may be gone before it has answered; a command cannot be refused otherwise.
@@ -91,7 +94,7 @@ async function fileAction(word, id) {
     if (word === "Show" || word === "Save") {
       const answers = await socket.ask("media", { file: id });
       const media = answers.find(({ event }) => event === "media");
-      if (word === "Show") openPreview(media, file);
+      if (word === "Show") await preview(media, file);
       else el("a", { href: `${media.url}?save`, download: "" }).click();
       return;
     }
@@ -99,6 +102,12 @@ async function fileAction(word, id) {
   } catch (failure) {
     if (word !== "Download" || !toldElsewhere(failure, id)) app.alert(failure);
   }
+}
+
+/** Few visits look at a file: what shows it is loaded when it is needed. */
+async function preview(media, file) {
+  const { openPreview } = await import("./components/preview/preview.js");
+  openPreview(media, file);
 }
 
 /** A download is answered at its end: its card tells how it went, and it outlives connections. */

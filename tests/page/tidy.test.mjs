@@ -46,7 +46,7 @@ test("every stylesheet is linked, and everything that is linked or imported is t
   for (const path of linked) assert.ok(names.has(path), path);
   for (const { name } of ending(".css")) assert.ok(linked.includes(name), name);
   for (const { name, text } of ending(".js")) {
-    for (const [, path] of text.matchAll(/(?:from|import) "(\.[^"]+)"/g)) {
+    for (const [, path] of text.matchAll(/(?:from |import |import\()"(\.[^"]+)"/g)) {
       const found = new URL(path, `file://${name}`).pathname;
       assert.ok(names.has(found), `${name} imports ${path}`);
     }
@@ -63,6 +63,16 @@ test("lines fit, and files are short", () => {
 });
 
 test("the whole page is small", () => {
-  const bytes = files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
-  assert.ok(bytes < 150_000, `${bytes} bytes`);
+  const headBytes = 260; // What klatch writes before each file.
+  const later = [
+    "/components/dialog/room-dialogs.js",
+    "/components/preview/preview.js",
+    "/lib/types.js",
+    "/package.json",
+  ];
+  const sizes = files
+    .filter(({ name }) => !later.includes(name))
+    .map(({ text }) => Buffer.byteLength(text) + headBytes);
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(bytes < 147_000, `${bytes} bytes`);
 });

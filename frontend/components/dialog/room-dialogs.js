@@ -90,7 +90,7 @@ export function changeName(app) {
  * @param {import("../../main.js").App} app
  * @param {string} name
  * @param {string} accept
- * @param {() => Promise<void>} goOn
+ * @param {() => Promise<any>} goOn
  */
 export function confirmEnd(app, name, accept, goOn) {
   const { files, served, shares } = app.store.state;

@@ -217,7 +217,10 @@ export function createLog(app, { invite, inviteSlot }) {
       known.element.dataset.key = entry.key;
       made.set(entry.key, known);
     }
-    known.update(entry, state);
+    if (known.shown !== entry || known.files !== state.files) {
+      known.update(entry, state);
+      Object.assign(known, { shown: entry, files: state.files });
+    }
     known.element.classList.toggle("first", first);
     return known.element;
   }
@@ -259,6 +262,10 @@ export function createLog(app, { invite, inviteSlot }) {
       state.unread === before.unread &&
       state.earlier === before.earlier;
     if (same && entries === state.entries) return;
+    if (state.room?.id !== before.room?.id) {
+      topKey = null; // Another room is read from its end, wherever one was in the last.
+      follow(true);
+    }
     const older = state.entries.length - entries.length > 1 && !following;
     entries = state.entries;
     const top = topKey === null ? 0 : entries.findIndex(({ key }) => key === topKey);

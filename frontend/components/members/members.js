@@ -4,10 +4,12 @@ import { el, setText } from "../../lib/dom.js";
 import { fingerprint } from "../../lib/format.js";
 import { line } from "../../lib/text.js";
 import { cup, table, voice } from "../cup/cup.js";
-import { changeName, confirmEnd, lockRoom } from "../dialog/room-dialogs.js";
 import { lockMark } from "../masthead/marks.js";
 import { notifyButton } from "../masthead/notify.js";
 import { themeButton } from "../masthead/theme.js";
+
+/** Loaded when one is asked for. */
+const dialogs = () => import("../dialog/room-dialogs.js");
 
 /**
  * @param {import("../../main.js").App} app
@@ -20,17 +22,22 @@ export function createMembers(app) {
   const button = (text, click, extra = "") =>
     el("button", { class: `button small ${extra}`, type: "button", on: { click } }, text);
   const lock = button("Lock room", toggleLock);
-  const change = button("Change password", () => lockRoom(app));
-  const rename = button("Change name", () => changeName(app), "quiet");
-  const leave = button("Leave room", () =>
-    confirmEnd(app, "Leave now?", "Leave anyway", async () => {
-      await app.ask("leave");
-    }),
+  const open = (ask) => () => dialogs().then(ask).catch(app.alert);
+  const lockRoom = open((found) => found.lockRoom(app));
+  const change = button("Change password", lockRoom);
+  const rename = button(
+    "Change name",
+    open((found) => found.changeName(app)),
+    "quiet",
+  );
+  const leave = button(
+    "Leave room",
+    open((found) => found.confirmEnd(app, "Leave now?", "Leave anyway", () => app.ask("leave"))),
   );
 
   function toggleLock() {
     if (app.store.state.room?.locked) app.ask("unlock").catch(app.alert);
-    else lockRoom(app);
+    else lockRoom();
   }
 
   app.store.watch((state, before) => {

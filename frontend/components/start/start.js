@@ -4,7 +4,6 @@ import { el, svg } from "../../lib/dom.js";
 import { splitAddress } from "../../lib/address.js";
 import { line } from "../../lib/text.js";
 import { field, showFailure } from "../dialog/dialog.js";
-import { askPassword } from "../dialog/room-dialogs.js";
 import { table } from "../cup/cup.js";
 import { themeButton } from "../masthead/theme.js";
 
@@ -153,6 +152,7 @@ export function createStart(app, connection) {
     } catch (failure) {
       const asks = ["room_locked", "password_required"].includes(failure.code) && !secret;
       if (!asks) throw failure;
+      const { askPassword } = await import("../dialog/room-dialogs.js");
       askPassword(`${place.address} ${place.port}`, enter);
     }
   }
