@@ -143,6 +143,8 @@ pub struct TransferLine {
     pub bytes_done: u64,
     /// Bytes per second over the last few seconds.
     pub bytes_per_second: u64,
+    /// Seconds until the rest is here at this rate (download); `None`: nobody can tell.
+    pub seconds_left: Option<u64>,
     /// Hosts in use (download), 0 when serving.
     pub hosts: usize,
     /// The member served, when serving.
@@ -364,6 +366,8 @@ pub enum Notice {
         bytes_done: u64,
         /// Over the last few seconds.
         bytes_per_second: u64,
+        /// Until the rest is here at this rate; `None`: nobody can tell.
+        seconds_left: Option<u64>,
         /// Hosts in use.
         hosts: usize,
     },

@@ -205,6 +205,7 @@ enum Event {
         file: FileInfo,
         bytes_done: u64,
         bytes_per_second: u64,
+        seconds_left: Option<u64>,
         hosts: usize,
     },
     DownloadFinished {
@@ -358,6 +359,7 @@ struct TransferRow<'a> {
     download: bool,
     bytes_done: u64,
     bytes_per_second: u64,
+    seconds_left: Option<u64>,
     hosts: usize,
     to: Option<WhoView<'a>>,
     waiting: bool,
@@ -514,6 +516,7 @@ fn write_transfer_rows<S: Serializer>(
         download: row.download,
         bytes_done: row.bytes_done,
         bytes_per_second: row.bytes_per_second,
+        seconds_left: row.seconds_left,
         hosts: row.hosts,
         to: row.to.as_ref().map(WhoView::from),
         waiting: row.waiting,

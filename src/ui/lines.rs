@@ -150,7 +150,7 @@ fn about_file(notice: &Notice) -> Option<String> {
             format!("{} withdrew {}", nick(from), file.name)
         }
         Notice::DownloadStarted { file } => format!("fetching {}", titled(file)),
-        Notice::DownloadProgress { file, bytes_done, bytes_per_second, hosts } => format!(
+        Notice::DownloadProgress { file, bytes_done, bytes_per_second, hosts, .. } => format!(
             "{}: {}, {}/s from {}",
             file.name,
             percent(*bytes_done, file.size),

@@ -80,6 +80,7 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
             if line.download { "fetching" } else { "serving" }.to_owned(),
             format!("{} of {}", size(line.bytes_done), size(line.file.size)),
             format!("{}/s", size(line.bytes_per_second)),
+            line.seconds_left.map_or(String::new(), time_left),
             whence,
         ]
     });
@@ -87,6 +88,15 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
     std::iter::once(format!("{} moving:", counted(list.len(), "file")))
         .chain(table(&rows))
         .collect()
+}
+
+/// `12 s left`.
+pub(super) fn time_left(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s left"),
+        60..6_000 => format!("{} min left", seconds.div_ceil(60)),
+        _ => format!("{} h left", seconds.div_ceil(3_600)),
+    }
 }
 
 /// Rows in columns, two spaces in; the last column is as wide as it likes.

@@ -76,6 +76,12 @@ impl Download {
         FileInfo { id: file, name: Untrusted::new(&self.name), size: self.size }
     }
 
+    /// Seconds until the rest is here at the present rate.
+    fn seconds_left(&self) -> Option<u64> {
+        let left = self.size - self.bytes_done();
+        left.checked_add(self.rate.checked_sub(1)?)?.checked_div(self.rate)
+    }
+
     fn bytes_done(&self) -> u64 {
         let chunk = u64::from(merkle::chunk_bytes(self.size));
         (u64::from(self.chunks_done) * chunk).min(self.size)
@@ -386,11 +392,13 @@ impl Router {
         download.told = now;
         download.told_bytes = bytes_done;
         let (file_info, bytes_per_second) = (download.info(file), download.rate);
+        let seconds_left = download.seconds_left();
         let hosts = self.swarm.choice.hosts_in_use(&file);
         self.notify(Notice::DownloadProgress {
             file: file_info,
             bytes_done,
             bytes_per_second,
+            seconds_left,
             hosts,
         });
     }
@@ -506,6 +514,7 @@ impl Router {
                 download: true,
                 bytes_done: download.bytes_done(),
                 bytes_per_second: download.rate,
+                seconds_left: download.seconds_left(),
                 hosts: self.swarm.choice.hosts_in_use(file),
                 to: None,
                 waiting: matches!(download.stage, Stage::Waiting(_)),
@@ -519,6 +528,7 @@ impl Router {
                     download: false,
                     bytes_done: served.bytes,
                     bytes_per_second: served.pace.rate(self.now).unwrap_or(0),
+                    seconds_left: None,
                     hosts: 0,
                     to: Some(self.who(member)),
                     waiting: false,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::router::notice::Notice;
 use crate::ui::lines::{counted, path_text, percent, size};
+use crate::ui::tables::time_left;
 
 /// Rows that are shown; what else moves is counted.
 const ROWS_MAX: usize = 4;
@@ -27,8 +28,15 @@ impl Moving {
                 let row = format!("⇣ {}: looking for members that have it", file.name);
                 self.put(file.id.to_string(), row);
             }
-            Notice::DownloadProgress { file, bytes_done, bytes_per_second, hosts } => {
-                let left = time_left(file.size.saturating_sub(*bytes_done), *bytes_per_second);
+            Notice::DownloadProgress {
+                file,
+                bytes_done,
+                bytes_per_second,
+                seconds_left,
+                hosts,
+            } => {
+                let left =
+                    seconds_left.map_or(String::new(), |left| format!(", {}", time_left(left)));
                 let row = format!(
                     "⇣ {} {} {} of {}, {}/s{left} from {}",
                     file.name,
@@ -83,14 +91,4 @@ fn bar(done: u64, of: u64) -> String {
     let full = (u128::from(done) * u128::from(BAR_CELLS)).checked_div(u128::from(of));
     let full = full.unwrap_or(u128::from(BAR_CELLS)).min(u128::from(BAR_CELLS)) as usize;
     format!("{}{}", "━".repeat(full), "╌".repeat(BAR_CELLS as usize - full))
-}
-
-/// `, 12 s left`, where that can be said.
-fn time_left(bytes: u64, bytes_per_second: u64) -> String {
-    match bytes.checked_div(bytes_per_second) {
-        None => String::new(),
-        Some(seconds) if seconds < 60 => format!(", {} s left", seconds + 1),
-        Some(seconds) if seconds < 6_000 => format!(", {} min left", seconds.div_ceil(60)),
-        Some(seconds) => format!(", {} h left", seconds.div_ceil(3_600)),
-    }
 }

@@ -159,6 +159,7 @@ fn transfers_have_a_row_each_while_they_move() {
         file: file(0),
         bytes_done: 1_000_000,
         bytes_per_second: 1_000_000,
+        seconds_left: Some(9),
         hosts: 2,
     };
     assert!(view.hear(&progress, NOON_MS).is_empty());
@@ -166,5 +167,5 @@ fn transfers_have_a_row_each_while_they_move() {
     assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf ━━━━╌╌╌╌╌╌╌╌╌╌╌╌ 25 % of 4.0 MB, 1.0 MB…"]);
     assert!(width(&block[0]) < 60);
     view.resize(200);
-    assert!(view.block()[0].ends_with("1.0 MB/s, 4 s left from 2 members"), "{:?}", view.block());
+    assert!(view.block()[0].ends_with("1.0 MB/s, 9 s left from 2 members"), "{:?}", view.block());
 }

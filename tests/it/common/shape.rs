@@ -28,7 +28,11 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("file_offered", &["file", "from", "time", "own", "history", "order"], &[]),
     ("file_withdrawn", &["file", "from", "time", "own", "history", "order"], &[]),
     ("download_started", &["file"], &[]),
-    ("download_progress", &["file", "bytes_done", "bytes_per_second", "hosts"], &[]),
+    (
+        "download_progress",
+        &["file", "bytes_done", "bytes_per_second", "seconds_left", "hosts"],
+        &[],
+    ),
     ("download_finished", &["file", "path", "bytes_fetched", "seconds", "hosts"], &[]),
     ("download_failed", &["file", "code", "text"], &[]),
     ("room_locked", &["by"], &["overruled"]),
@@ -105,6 +109,7 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
         }
         "schema" | "held_by" | "present" | "bytes_done" | "size" | "bytes_per_second" | "hosts"
         | "bytes_fetched" | "line" | "exit_code" => value.is(Value::is_u64),
+        "seconds_left" => value.is(|value| value.is_null() || value.is_u64()),
         "seconds" => value.is(Value::is_number),
         _ => value.text().is_some(),
     }
