@@ -250,7 +250,7 @@ fn json_shows_ids_times_and_nested_objects_as_promised() {
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(started, start);
-    assert!(to_json(&all("ana")[14]).contains("\"seconds\":1.25,\"hosts\":1}"));
+    assert!(to_json(&all("ana")[15]).contains("\"seconds\":1.25,\"hosts\":1}"));
 }
 
 #[test]
