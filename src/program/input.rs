@@ -22,7 +22,7 @@ use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 use crate::ui::command::{
-    Input, LocalCommand, WAIT_DEFAULT_MS, help_lines, message, parse, read_password, secret_part,
+    Input, WAIT_DEFAULT_MS, help_lines, message, parse, read_password, secret_part,
 };
 use crate::ui::line_reader::{Line, LineReader};
 use crate::ui::terminal::{password_from_file, password_from_lines, password_from_terminal};
@@ -200,7 +200,7 @@ impl<R: BufRead> Stdin<R> {
                     self.output.print(&Notice::Remark { text });
                 }
             }
-            Ok(Input::Local(LocalCommand::Browser)) => self.print_page(number),
+            Ok(Input::Browser) => self.print_page(number),
             Err(failure) => self.failures.say(&self.output, number, None, failure),
         }
         Ok(())
@@ -222,7 +222,7 @@ impl<R: BufRead> Stdin<R> {
 
     /// The command `browser`.
     fn print_page(&self, line: u64) {
-        let command = LocalCommand::Browser.word();
+        let command = "browser";
         match self.pages.address() {
             Ok(url) => {
                 self.output.print(&Notice::Bridge { url });

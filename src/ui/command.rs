@@ -28,34 +28,8 @@ pub enum Input {
     Command(Command),
     /// Help about everything or about one of the words of [`COMMANDS`]: see [`help_lines`].
     Help(Option<String>),
-    /// A command that the face answers by itself.
-    Local(LocalCommand),
-}
-
-/// What a face does by itself. But for `browser` they are reserved words: this version answers
-/// with [`LocalCommand::failure`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LocalCommand {
-    /// Print a fresh address of the page.
+    /// A fresh address of the page, which the program prints itself.
     Browser,
-}
-
-impl LocalCommand {
-    /// The command's word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            LocalCommand::Browser => "browser",
-        }
-    }
-
-    /// The answer of this version.
-    #[must_use]
-    pub fn failure(self) -> Failure {
-        let word = self.word();
-        let text = format!("{word} is not in this version yet (to say it: say {word} …)");
-        Failure::new(Code::UnknownCommand, text)
-    }
 }
 
 /// One row of the help, and how the rest of such a line is read.
@@ -141,7 +115,7 @@ commands! {
     "verify" => |rest| verify(some(unquoted(rest))?);
 
     "browser", "print a fresh address of this room's page, good once",
-    "browser" => |_| Ok(Input::Local(LocalCommand::Browser));
+    "browser" => |_| Ok(Input::Browser);
 
     "leave", "into a fresh room, alone",
     "leave" => |rest| alone(rest, Command::Leave);
