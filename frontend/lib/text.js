@@ -58,7 +58,7 @@ export function parse(text) {
 }
 
 function pushParagraph(blocks, text) {
-  const trimmed = text.replace(/^\n+|\s+$/g, "");
+  const trimmed = text.replace(/^\n+/, "").trimEnd();
   if (trimmed) blocks.push({ kind: "paragraph", spans: spans(trimmed) });
 }
 
@@ -91,16 +91,20 @@ export function spans(text) {
   return found;
 }
 
+const OPENED = { ")": "(", "]": "[", "}": "{" };
+
 /** The full stop after an address belongs to the sentence; a bracket does if it was not opened. */
 function withoutTrailing(address) {
-  let shown = address;
-  for (;;) {
-    const last = shown.at(-1);
-    const opened = { ")": "(", "]": "[", "}": "{" }[last];
-    const loose = opened && shown.split(opened).length < shown.split(last).length;
-    if (!loose && !".,;:!?*_~".includes(last)) return shown;
-    shown = shown.slice(0, -1);
+  const count = new Map();
+  for (const letter of address) count.set(letter, (count.get(letter) ?? 0) + 1);
+  let end = address.length;
+  for (; end > 0; end -= 1) {
+    const last = address[end - 1];
+    const loose = OPENED[last] && (count.get(OPENED[last]) ?? 0) < count.get(last);
+    if (!loose && !".,;:!?*_~".includes(last)) break;
+    count.set(last, count.get(last) - 1);
   }
+  return address.slice(0, end);
 }
 
 /** The address as the browser will open it, or null where it is none of the web's. */

@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// Threats.md, S9: names that have hurt others, alone and combined.
+    /// S9: names that have hurt others, alone and combined.
     fn hostile_names() -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let roots = [

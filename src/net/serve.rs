@@ -26,7 +26,9 @@ use crate::router::swarm::sent::Picked;
 
 /// A chunk that is not needed is remembered for so long.
 const SPARED: Duration = Duration::from_secs(3);
-/// And so many of them.
+/// So many of one member's: more than it can have asked for over its lanes.
+const SPARED_EACH: usize = 64;
+/// And so many in all.
 const SPARED_MAX: usize = 1_024;
 
 /// What this node serves: its own files, and downloads as far as they have come.
@@ -110,7 +112,9 @@ impl Spared {
     pub fn insert(&self, member: MemberId, file: FileId, chunk: u32) {
         let (now, mut chunks) = (Instant::now(), self.lock());
         chunks.retain(|_, at| now.saturating_duration_since(*at) < SPARED);
-        if chunks.len() < SPARED_MAX {
+        let first = (member, FileId([0; 32]), 0);
+        let its = chunks.range(first..).take_while(|((by, ..), _)| *by == member).count();
+        if its < SPARED_EACH && chunks.len() < SPARED_MAX {
             chunks.insert((member, file, chunk), now);
         }
     }
@@ -174,7 +178,9 @@ impl Serving<'_> {
     fn next_request(&mut self) -> Result<Request, Closed> {
         let max = request_max_bytes(self.host.limits.file_chunks);
         while self.waiting.is_empty() {
-            let record = self.receiver.recv(max).map_err(closed_by_recv)?;
+            // All of it within the lane's patience, however it drips.
+            let due = Instant::now() + Duration::from_millis(self.host.limits.stuck_link_ms);
+            let record = self.receiver.recv_by(max, due).map_err(closed_by_recv)?;
             self.waiting.push_back(request(record)?);
         }
         // A deadline that has come reads nothing more: these are the records that came along.
@@ -236,10 +242,12 @@ impl Serving<'_> {
         };
         let range = chunk_range(source.tree().len(), chunk).filter(|_| source.holds(chunk));
         let Some((start, bytes)) = range else {
+            source.sent().forget_chunk(&member, chunk);
             return self.refuse(request, Status::NotHeld);
         };
         if !source.unchanged() {
             drop(place);
+            source.sent().forget_chunk(&member, chunk);
             self.refuse(request, Status::Changed)?;
             return self.changed(file);
         }

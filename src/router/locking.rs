@@ -109,6 +109,9 @@ impl Router {
                 self.mark_link(conn, |link| link.say_record = true);
             }
         }
+        if locked {
+            self.close_lanes_beyond(&record.body.members);
+        }
         self.presence.locked_out_told = false;
         // Who would not have us under the record before may have us under this one.
         for member in self.roster.members.values_mut() {

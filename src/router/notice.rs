@@ -153,7 +153,7 @@ pub struct TransferLine {
     pub waiting: bool,
 }
 
-/// An error of a command or at start: a code of interface.md and a line for people.
+/// An error of a command or at start: a code that scripts can rely on and a line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// One of the codes of the contract.

@@ -32,7 +32,8 @@ impl Router {
             let links = self.links().filter(move |(_, link)| has(link));
             links.map(|(_, link)| link.member).collect::<Vec<_>>()
         };
-        let files = self.sharing.files().into_iter().filter(|file| hosts(file, true).is_empty());
+        let whole = |file: &FileId| self.sharing.holds_all(file) && hosts(file, true).is_empty();
+        let files = self.sharing.files().into_iter().filter(whole);
         let needed = files.map(|file| (file, hosts(&file, false)));
         needed.filter(|(_, members)| !members.is_empty()).collect()
     }
@@ -59,7 +60,9 @@ impl Router {
             self.reply(face, line, "quit", Ok(()));
         } else {
             let until = self.now.plus(self.limits().last_host_ms);
-            self.quitting.pending = Some((face, line, until));
+            if let Some((face, line, _)) = self.quitting.pending.replace((face, line, until)) {
+                self.reply(face, line, "quit", Ok(()));
+            }
             let seconds = self.limits().last_host_ms / 1000;
             self.remark(format!("{fetching}: klatch ends when that is done, or in {seconds} s"));
         }

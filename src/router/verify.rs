@@ -27,11 +27,13 @@ pub(super) struct Verified {
     members: BTreeMap<MemberId, String>,
     /// Others under such a name that were told of.
     told: BTreeSet<MemberId>,
+    /// Whose words were shown last: only they can have been compared.
+    shown: Option<MemberId>,
 }
 
 impl Verified {
     pub(super) fn new(members: BTreeMap<MemberId, String>) -> Self {
-        Self { members, told: BTreeSet::new() }
+        Self { members, told: BTreeSet::new(), shown: None }
     }
 }
 
@@ -42,17 +44,24 @@ impl Router {
 
     /// `verify <nick>` shows the words; `same` says that the other side reads them too.
     pub(super) fn verify(&mut self, face: FaceId, line: u64, nick: &str, same: bool) {
-        let result = self.find_member(nick).map(|id| {
+        let result = self.find_member(nick).and_then(|id| {
             if same {
-                let name = self.roster.name_of(&id).raw().to_owned();
-                self.verified.members.insert(id, name);
+                let shown = self.roster.name_of(&id);
+                // Whoever came under that name since then was never compared.
+                if self.verified.shown.take() != Some(id) {
+                    let text = format!("compare the words first: verify {shown}");
+                    return Err(Failure::new(Code::Usage, text));
+                }
+                self.verified.members.insert(id, shown.raw().to_owned());
                 let member = self.member_info(&id);
                 self.notify(Notice::MemberVerified { member });
             } else {
+                self.verified.shown = Some(id);
                 let words = words(&self.my_id, &id);
                 let member = self.member_info(&id);
                 self.notify(Notice::Words { member, words });
             }
+            Ok(())
         });
         self.reply(face, line, "verify", result);
     }

@@ -1,4 +1,4 @@
-/** Peers who mean harm (threats.md, B6 and B9): their texts stay texts, their files stay inert. */
+/** Peers who mean harm (B6 and B9): their texts stay texts, their files stay inert. */
 
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";

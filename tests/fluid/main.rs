@@ -35,6 +35,7 @@ fn four_and_eight_come_near_the_bound() {
     for others in [4, 8] {
         let case = Case { others, size: 64 * MIB, links: Links::Near, churn: Churn::None };
         let played = case.play(1);
+        assert_eq!(played.unfinished, 0, "{played}");
         assert!(played.ratio <= 1.10, "{played}");
         assert!(played.seed_sent <= 1.05, "{played}");
         assert!(played.twice <= 0.02, "{played}");

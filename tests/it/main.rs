@@ -1,4 +1,4 @@
-//! Real programs over real sockets: what interface.md promises, seen from outside.
+//! Real programs over real sockets: what people and scripts are promised, seen from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod common;

@@ -226,3 +226,35 @@ fn s2_a_liar_about_its_chunks_costs_half_of_the_time_at_most() {
     }
     assert!(took[1] * 2 <= took[0] * 3, "{} ms with the liar, {} without", took[1], took[0]);
 }
+
+#[test]
+fn only_who_has_all_of_a_file_is_told_before_it_leaves() {
+    let (mut world, host, others) = room(9, 2, SIZE);
+    let [bob, carol] = others[..] else { panic!("two others") };
+    for node in [bob, carol] {
+        fetch(&mut world, node, true);
+    }
+    run_until_chunks(&mut world, bob, 40);
+    let quits = |world: &mut World, node: usize| {
+        world.command(node, Command::QuitWhenServed { asks: true });
+        world.run(100);
+        world.nodes[node].exit_code.is_some()
+    };
+    assert!(!quits(&mut world, host), "it is told first");
+    assert!(world.remarks(host).iter().any(|text| text.contains("only you have all of film.mkv")));
+    assert!(quits(&mut world, host), "said twice, it means it");
+    assert!(quits(&mut world, bob), "he has a part only");
+}
+
+#[test]
+fn a_last_host_in_a_pipe_ends_when_it_is_needed_no_more() {
+    let (mut world, host, others) = room(10, 1, SIZE);
+    let line = fetch(&mut world, others[0], true);
+    run_until_chunks(&mut world, others[0], 40);
+    world.command(host, Command::QuitWhenServed { asks: false });
+    world.run(100);
+    assert_eq!(world.nodes[host].exit_code, None);
+    assert_eq!(world.finish(others[0], line), Ok(()));
+    world.run(1_000);
+    assert_eq!(world.nodes[host].exit_code, Some(0));
+}

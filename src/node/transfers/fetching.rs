@@ -1,4 +1,4 @@
-//! The work of a chunk thread: ask over a lane, receive in small pieces, verify, write.
+//! The work of a chunk thread: ask over a lane, receive in pieces, verify, write.
 
 use std::time::{Duration, Instant};
 

@@ -163,6 +163,10 @@ impl Choice {
         for (_, picker) in self.files.values_mut() {
             picker.lost(host);
         }
+        // One whose lanes outlive its link is kept for them.
+        if self.hosts.get(host).is_some_and(|host| host.lanes.is_empty()) {
+            self.hosts.remove(host);
+        }
     }
 
     /// What `host` sent of a file does not fit: nothing more of it is taken from there. False if
@@ -380,6 +384,9 @@ impl Choice {
         if self.look_at.is_some_and(|at| at <= now) {
             self.look_at = None;
             self.dirty.extend(self.lanes.values());
+            // Those who rest may have no lane left; the end of it must not be forgotten.
+            let rests = self.hosts.iter().filter(|(_, host)| host.rests_until > now);
+            self.dirty.extend(rests.map(|(id, _)| *id));
         }
         // Hosts take turns, so that all of them work before any has a queue.
         let mut idle: Vec<MemberId> = std::mem::take(&mut self.dirty).into_iter().collect();

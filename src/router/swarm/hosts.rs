@@ -90,6 +90,9 @@ impl Router {
     /// A link is gone, and with it what its member has and what we know of what it got.
     pub(in crate::router) fn host_lost(&mut self, member: MemberId) {
         self.swarm.choice.lost(&member);
+        if self.swarm.lanes.get(&member).is_some_and(|lanes| lanes.fetching.is_empty()) {
+            self.swarm.lanes.remove(&member);
+        }
         self.effect(Effect::ForgetServed { member });
     }
 

@@ -1,6 +1,7 @@
 //! Lanes: data connections beside a session, dialled by whoever can.
 
 use core::net::SocketAddr;
+use std::collections::BTreeSet;
 
 use super::{FileId, Router};
 use crate::crypto::binding::{Role, Side};
@@ -134,7 +135,7 @@ impl Router {
         if !same_run || !expected {
             return self.refuse(id, Why::NoSession);
         }
-        // A lane that the peer gave up may linger for a moment: one more than the pair has.
+        // A lane that the peer gave up may linger for a moment: as many again as the pair has.
         let lingering = usize::from(!fetch) * per_pair;
         let wanted = !fetch
             || self
@@ -220,6 +221,19 @@ impl Router {
             self.conns.remove(&id);
             self.lane_down(id, member);
         }
+    }
+
+    /// Lanes outlive the loss of a session, but no lock that leaves their member outside.
+    pub(in crate::router) fn close_lanes_beyond(&mut self, listed: &[MemberId]) {
+        let outside: BTreeSet<MemberId> = self
+            .conns
+            .values()
+            .filter_map(|conn| match &conn.stage {
+                Stage::Lane { member, .. } if !listed.contains(member) => Some(*member),
+                _ => None,
+            })
+            .collect();
+        outside.into_iter().for_each(|member| self.close_lanes_of(member));
     }
 
     pub(super) fn lane_deadlines(&self, earliest: &mut Earliest) {

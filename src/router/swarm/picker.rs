@@ -18,12 +18,16 @@ use crate::router::time::Millis;
 /// given so long to announce them before it is asked to send one again.
 const ELSEWHERE_MS: u64 = 400;
 
+/// If nobody did, it is asked by number for so many times as long, so that somebody who passes
+/// nothing on costs the others little.
+const VAIN_FACTOR: u64 = 8;
+
 /// What to ask a host for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
     /// This chunk.
     Chunk(u32),
-    /// Whichever of these the host has sent least often.
+    /// Whichever of these the host has sent to nobody who is linked with it.
     Pick(Bitmap),
 }
 
@@ -133,8 +137,11 @@ impl Picker {
         if held.is_all() {
             source.held = None;
             self.full += 1;
-            let others = (0..self.held.len()).filter(|chunk| !new.contains(chunk));
-            others.collect::<Vec<_>>().into_iter().for_each(|chunk| self.rarer(chunk, true));
+            let mut counted = Bitmap::all(self.held.len());
+            for chunk in new {
+                counted.remove(chunk);
+            }
+            counted.iter().for_each(|chunk| self.rarer(chunk, true));
         } else {
             new.into_iter().for_each(|chunk| self.rarer(chunk, false));
         }
@@ -288,7 +295,7 @@ impl Picker {
                 continue;
             }
             if source.elsewhere_until > Millis(0)
-                && now.since(source.elsewhere_until) < ELSEWHERE_MS
+                && now.since(source.elsewhere_until) < VAIN_FACTOR * ELSEWHERE_MS
             {
                 // It waited for others in vain.
                 return Some(Want::Chunk(64 * first as u32 + any_bit(words(first), rng)));

@@ -1,5 +1,5 @@
 //! Those who are not the page: other origins, other names, and what is no HTTP or WebSocket.
-//! Threats.md, B1, B2, B4, B5, B8; B9 is in `files`.
+//! B1, B2, B4, B5, B8; B9 is in `files`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

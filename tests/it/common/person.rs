@@ -91,13 +91,6 @@ impl Person {
         self.screen.screen().contents()
     }
 
-    /// The line being typed.
-    pub(crate) fn line(&self) -> String {
-        let screen = self.screen();
-        let last = screen.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
-        last.strip_prefix("> ").unwrap_or(last).to_owned()
-    }
-
     /// Waits until the screen shows this.
     pub(crate) fn sees(&mut self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))

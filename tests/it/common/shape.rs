@@ -1,4 +1,4 @@
-//! The table of events of interface.md: which fields an event has, in which order.
+//! The table of events: which fields an event has, in which order.
 
 use std::fmt;
 use std::sync::LazyLock;

@@ -101,7 +101,8 @@ fn harmed(harm: impl Fn(&Path)) {
     carol.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
     bob.run(Command::Leave).unwrap();
     dave.connect(alice.addr()).unwrap();
-    if let Ok(()) = dave.run(Command::Wait { what: Wait::File("a.bin".into()), within_ms: 1_500 }) {
+    if let Ok(()) = dave.run(Command::Wait { what: Wait::File("a.bin".into()), within_ms: 10_000 })
+    {
         let line = dave.give(Command::Download { wanted: "a.bin".into(), patient: true });
         alice.hears_failure(Code::HostChangedFile);
         dave.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
