@@ -133,11 +133,11 @@ pub struct Options {
     pub json_schema: bool,
 
     /// Print the completions for a shell, and end
-    #[arg(long, value_name = "bash|zsh|fish", hide = true)]
+    #[arg(long, value_name = "bash|zsh|fish")]
     pub completions: Option<Shell>,
 
     /// Print the man page, and end
-    #[arg(long, hide = true)]
+    #[arg(long)]
     pub man: bool,
 }
 

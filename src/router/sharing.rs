@@ -113,7 +113,14 @@ impl Router {
     }
 
     pub(super) fn hashed(&mut self, job: u64, result: Result<Hashed, Failure>) {
-        let Some(Job { face, line, copy, .. }) = self.sharing.jobs.remove(&job) else { return };
+        let Some(Job { face, line, copy, path, .. }) = self.sharing.jobs.remove(&job) else {
+            return;
+        };
+        // Whoever was shown how far it is, is shown its end.
+        if let (Some(path), Ok(Hashed { size, .. })) = (path, &result) {
+            let (bytes_done, size) = (*size, *size);
+            self.notify(Notice::HashProgress { path, bytes_done, size });
+        }
         let offered = result.and_then(|hashed| self.offer(job, copy, &hashed));
         if offered.is_err() {
             self.effect(Effect::CancelHash { job });
@@ -135,12 +142,16 @@ impl Router {
             let (name, size, root) = (hashed.name.clone(), hashed.size, hashed.root);
             self.utter(Kind::Offer(Offer { name, size, root }))?;
         }
+        let held = self.sharing.holds_all(&file);
         self.effect(Effect::Serve { file, job });
         self.sharing.share_all(file);
         self.tell_hosting(file);
         if again {
             let name = Untrusted::new(&hashed.name);
-            self.remark(format!("you offer {name} already"));
+            // An offer outlives the program that made it, and comes back with the room.
+            let how = if held { "offer" } else { "serve" };
+            let since = if held { "already" } else { "again" };
+            self.remark(format!("you {how} {name} {since}"));
         }
         if copy {
             self.sharing.copies.insert(file);

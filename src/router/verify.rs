@@ -105,11 +105,12 @@ impl Router {
         }
         let Some(name) = self.roster.bare_name(id) else { return };
         let seen = look(name);
-        let known = self.verified.members.values().any(|known| look(known) == seen);
-        if known {
+        let known = self.verified.members.iter().find(|(_, known)| look(known) == seen);
+        if let Some((known, _)) = known {
+            let digits = known.short();
             let name = self.roster.name_of(id);
             self.remark(format!(
-                "careful: {name} has another key than the {name} that you verified; \
+                "careful: {name} has another key than the one that you verified ({digits}); \
                  verify {name} compares anew"
             ));
             if self.verified.told.len() >= self.limits().members {

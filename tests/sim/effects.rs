@@ -57,7 +57,7 @@ impl World {
                 let lock = lock();
                 self.done(node, took, Event::LockPrepared { face, line, room, lock, key });
             }
-            Effect::Notify(notice) => self.noticed(node, notice),
+            Effect::Notify(notice) | Effect::Tell { notice, .. } => self.noticed(node, notice),
             Effect::Reply { line, command, result, .. } => {
                 let before = self.nodes[node].replies.insert(line, (command, result));
                 assert!(
