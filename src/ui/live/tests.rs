@@ -110,7 +110,8 @@ fn a_crowd_is_one_sentence() {
     let due = view.due_ms().unwrap();
     assert!(view.tick(due - 1).is_empty());
     let pieces = view.tick(due);
-    let summary = "* guest4, guest5, guest6, guest7, guest8, guest9, guest10, guest11 and 8 more \n    \
+    let summary = "* guest4, guest5, guest6, guest7, \
+                   guest8, guest9, guest10, guest11 and 8 more \n    \
                    joined; guest9 left";
     assert_eq!(rows(&pieces), [summary]);
     assert_eq!(view.due_ms(), None);
