@@ -214,5 +214,5 @@ scene("a large file through the page costs neither klatch nor the tab memory", a
     `${size} bytes: klatch +${grown.klatch.toFixed(1)} MiB, tab +${grown.tab.toFixed(1)} MiB`,
   );
   assert.ok(grown.klatch < 32, `klatch grew by ${grown.klatch} MiB`);
-  assert.ok(grown.tab < 64, `the browser grew by ${grown.tab} MiB`);
+  assert.ok(grown.tab < 32, `the browser grew by ${grown.tab} MiB`);
 });

@@ -53,7 +53,8 @@ fn members_help_each_other() {
     }
     for node in others {
         let (bytes, hosts) = fetched(&world, node)[0];
-        assert!((100 * MIB..=102 * MIB).contains(&bytes), "{bytes}");
+        // What is taken over from a slower host may have begun to come from there.
+        assert!((100 * MIB..=101 * MIB).contains(&bytes), "{bytes}");
         assert!(hosts > 1, "a member still downloading serves what it has");
     }
 }
@@ -115,14 +116,14 @@ fn a_cancelled_download_goes_on_where_it_was() {
     let (mut world, _, others) = room(6, 1, 50 * MIB);
     let bob = others[0];
     let line = world.download(bob, "film.mkv");
-    world.run(2_500);
+    world.run(3_500);
     let cancel = world.command(bob, Command::Cancel { wanted: "film.mkv".into() });
     assert_eq!(world.finish(bob, cancel), Ok(()));
     assert_eq!(world.finish(bob, line), Err(Code::Cancelled));
     world.run(1_000);
     let line = world.download(bob, "film.mkv");
     assert_eq!(world.finish(bob, line), Ok(()));
-    assert!(fetched(&world, bob)[0].0 < 45 * MIB, "{:?}", fetched(&world, bob));
+    assert!(fetched(&world, bob)[0].0 < 40 * MIB, "{:?}", fetched(&world, bob));
 }
 
 #[test]

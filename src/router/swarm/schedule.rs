@@ -54,6 +54,10 @@ impl Router {
             let hostless = useful.len() == before && !picker.hosts().any(|h| picker.helps(&h));
             let since = download.hostless_since.take();
             download.hostless_since = hostless.then(|| since.unwrap_or(now));
+            if hostless {
+                // Nobody can tell how long it takes.
+                download.rate = 0;
+            }
         }
         for host in useful {
             self.want_lanes(host);
