@@ -224,7 +224,7 @@ impl Default for Limits {
             presence_ttl_ms: 15_000,
             closed_grace_ms: 5_000,
             fetch_threads: 32,
-            serve_threads: 32,
+            serve_threads: 64,
             lanes_per_pair: 2,
             lane_queue: 16,
             serving_chunks: 2,

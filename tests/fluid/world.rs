@@ -337,7 +337,7 @@ impl World {
         let Node { choice, links, fetching, .. } = &mut self.nodes[id];
         let Some(link) = links.get_mut(&host) else { return };
         let helps = choice.picker(&FILE).is_some_and(|picker| picker.helps(&member(host)));
-        if !*fetching || link.dialling || link.lanes.len() >= 2 || !helps {
+        if !*fetching || link.dialling || link.lanes.len() >= self.limits.lanes_per_pair || !helps {
             return;
         }
         link.dialling = true;

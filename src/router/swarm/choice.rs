@@ -5,17 +5,21 @@
 //! (`tests/fluid`). Told what happened, it answers [`Choice::orders`].
 //!
 //! - Each host has as much asked of it as keeps it busy ([`super::pace`]): so hosts are used in
-//!   proportion to what they deliver.
+//!   proportion to what they deliver. Of all together no more is asked than keeps the line busy,
+//!   and of the least busy first: so nobody waits long in the queues of a large swarm.
 //! - The rarest chunk first; what only one host has that host chooses ([`super::picker`]).
 //! - When nothing is free any more, a host without work takes over what would come later from
 //!   another one; the other is told to spare itself the bytes.
 
 use core::ops::Range;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+mod slow;
 
 use super::host::{Host, Lane, Task};
-use super::pace::GRACE_MS;
+use super::pace::Pace;
 use super::picker::{Picker, Want};
+use crate::files::merkle::CHUNK_MIN_BYTES;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{ConnId, FileId, MemberId};
@@ -26,14 +30,12 @@ use crate::router::time::{Earliest, Millis};
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
 const LOOK_MS: u64 = 100;
-/// What is taken over must come at least so much sooner.
-const GAIN_MS: u64 = 100;
-/// Of two hosts one is slow if the other is so many times as fast.
-const SLOW_FACTOR: u64 = 8;
-/// A host that was too slow is left alone for so long at first; each time twice as long.
-const SLOW_REST_MS: u64 = 2_000;
-/// But not longer.
-const SLOW_REST_MAX_MS: u64 = 60_000;
+/// Hosts that are asked are slow if one that waits is so many times as fast as all of them.
+const FAST_FACTOR: u64 = 2;
+
+/// So many requests are enough unless hosts are far: where many fetch, more of them only wait at
+/// hosts that are busy with others, and what waits is passed on later.
+const ENOUGH: usize = 16;
 
 /// What the choice wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +70,20 @@ pub enum Order {
 pub struct Choice {
     /// Files that are being fetched, by the order in which that began.
     files: BTreeMap<u64, (FileId, Picker)>,
-    turns: BTreeMap<FileId, u64>,
+    numbers: BTreeMap<FileId, u64>,
     hosts: BTreeMap<MemberId, Host>,
     lanes: BTreeMap<ConnId, MemberId>,
     /// Requests that are not answered: each keeps a thread.
     asked: usize,
-    /// Hosts that may have room for requests, or have something new.
-    dirty: BTreeSet<MemberId>,
+    /// How fast all hosts deliver together.
+    pace: Pace,
+    /// The longest round trip to any host.
+    far_ms: u64,
+    /// Bytes that came, and those of them that somebody else brought as well.
+    came_bytes: u64,
+    twice_bytes: u64,
+    /// Before then nothing is asked for beyond what is enough.
+    exceptions_at: Millis,
     /// Before then no host takes over from others while something is free.
     take_over_at: Millis,
     /// When to look again although nothing happened.
@@ -88,7 +97,7 @@ impl Choice {
 
     /// Fetching begins, with the list of hashes. `turn` counts up.
     pub fn begin(&mut self, turn: u64, file: FileId, size: u64) {
-        self.turns.insert(file, turn);
+        self.numbers.insert(file, turn);
         self.files.insert(turn, (file, Picker::new(size)));
     }
 
@@ -96,14 +105,13 @@ impl Choice {
     pub fn listed(&mut self, file: &FileId, held: &Bitmap) {
         if let Some(picker) = self.picker_mut(file) {
             picker.listed(held);
-            let hosts: Vec<_> = picker.hosts().collect();
-            self.dirty.extend(hosts);
+            self.ask_all();
         }
     }
 
     /// Fetching ends, one way or another. Requests that are under way are answered all the same.
     pub fn end(&mut self, file: &FileId) {
-        if let Some(turn) = self.turns.remove(file) {
+        if let Some(turn) = self.numbers.remove(file) {
             self.files.remove(&turn);
         }
         for (id, host) in &mut self.hosts {
@@ -119,11 +127,11 @@ impl Choice {
     /// The state of a file that is being fetched.
     #[must_use]
     pub fn picker(&self, file: &FileId) -> Option<&Picker> {
-        self.files.get(self.turns.get(file)?).map(|(_, picker)| picker)
+        self.files.get(self.numbers.get(file)?).map(|(_, picker)| picker)
     }
 
     fn picker_mut(&mut self, file: &FileId) -> Option<&mut Picker> {
-        self.files.get_mut(self.turns.get(file)?).map(|(_, picker)| picker)
+        self.files.get_mut(self.numbers.get(file)?).map(|(_, picker)| picker)
     }
 
     /// Somebody looks at these chunks already: they are fetched first, in this order.
@@ -139,7 +147,7 @@ impl Choice {
     pub fn hosted(&mut self, host: MemberId, file: &FileId, held: Option<&Bitmap>) {
         if let Some(picker) = self.picker_mut(file) {
             picker.hosted(host, held);
-            self.dirty.insert(host);
+            self.queue(host);
         }
     }
 
@@ -147,7 +155,7 @@ impl Choice {
     pub fn gained(&mut self, host: MemberId, file: &FileId, chunks: &[u32]) {
         if let Some(picker) = self.picker_mut(file) {
             picker.gained(&host, chunks);
-            self.dirty.insert(host);
+            self.queue(host);
         }
     }
 
@@ -179,14 +187,14 @@ impl Choice {
     pub fn pause(&mut self, file: &FileId, paused: bool) {
         if let Some(picker) = self.picker_mut(file) {
             picker.pause(paused);
-            let hosts: Vec<_> = picker.hosts().collect();
-            self.dirty.extend(hosts);
+            self.ask_all();
         }
     }
 
     /// The round trip to `host`.
     pub fn rtt(&mut self, host: MemberId, rtt_ms: u64) {
         self.hosts.entry(host).or_default().rtt_ms = rtt_ms;
+        self.far_ms = self.far_ms.max(rtt_ms);
     }
 
     // Lanes.
@@ -195,18 +203,16 @@ impl Choice {
     pub fn opened(&mut self, host: MemberId, conn: ConnId) {
         self.hosts.entry(host).or_default().lanes.insert(conn, Lane::default());
         self.lanes.insert(conn, host);
-        self.dirty.insert(host);
+        self.queue(host);
     }
 
     /// A lane is gone; what was asked over it is free again.
     pub fn closed(&mut self, conn: ConnId) {
         let Some(host) = self.lanes.remove(&conn) else { return };
-        let lane = self.hosts.get_mut(&host).and_then(|host| host.lanes.remove(&conn));
-        for task in lane.into_iter().flat_map(|lane| lane.tasks) {
-            self.asked -= 1;
-            self.free(&task);
-        }
-        self.settle(host);
+        let tasks = self.hosts.get_mut(&host).map(|host| host.close(conn)).unwrap_or_default();
+        self.settle(tasks.len());
+        tasks.iter().for_each(|task| self.free(task));
+        self.queue(host);
     }
 
     /// The host of a lane.
@@ -230,7 +236,7 @@ impl Choice {
 
     /// Counts a request that the choice did not order (for a list of hashes).
     pub fn ask_list(&mut self, conn: ConnId, file: FileId, now: Millis) {
-        self.note(conn, Task { file, chunk: None, left: 0, asked: now, revoked: true });
+        self.note(conn, Task { file, chunk: None, came: 0, left: 0, asked: now, revoked: true });
     }
 
     /// A lane to `host` for a request that the choice does not order.
@@ -243,13 +249,18 @@ impl Choice {
     }
 
     fn note(&mut self, conn: ConnId, task: Task) {
-        let Some(host) = self.lanes.get(&conn).and_then(|host| self.hosts.get_mut(host)) else {
-            return;
-        };
-        host.pace.begin(task.asked);
-        if let Some(lane) = host.lanes.get_mut(&conn) {
-            lane.tasks.push_back(task);
+        let (now, host) = (task.asked, self.lanes.get(&conn));
+        if host.and_then(|host| self.hosts.get_mut(host)).is_some_and(|h| h.note(conn, task)) {
+            self.pace.begin(now);
             self.asked += 1;
+        }
+    }
+
+    /// So many requests are answered.
+    fn settle(&mut self, requests: usize) {
+        self.asked -= requests;
+        if self.asked == 0 {
+            self.pace.rest();
         }
     }
 
@@ -257,15 +268,10 @@ impl Choice {
 
     /// The host of a lane chose a chunk.
     pub fn picked(&mut self, conn: ConnId, file: &FileId, chunk: u32) {
-        let Some(turn) = self.turns.get(file) else { return };
+        let Some(turn) = self.numbers.get(file) else { return };
         let Some((_, picker)) = self.files.get_mut(turn) else { return };
         let host = self.lanes.get(&conn).and_then(|host| self.hosts.get_mut(host));
-        let lane = host.and_then(|host| host.lanes.get_mut(&conn));
-        let tasks = lane.into_iter().flat_map(|lane| &mut lane.tasks);
-        let mut picks = tasks.filter(|task| task.file == *file && task.chunk.is_none());
-        if let Some(task) = picks.find(|task| !task.revoked) {
-            task.chunk = Some(chunk);
-            task.left = picker.bytes_of(chunk);
+        if host.is_some_and(|host| host.picked(conn, file, chunk, picker.bytes_of(chunk))) {
             picker.asked(chunk);
         }
     }
@@ -273,12 +279,10 @@ impl Choice {
     /// Bytes of a chunk came over a lane; more are to come.
     pub fn came(&mut self, conn: ConnId, file: &FileId, chunk: u32, bytes: u64, now: Millis) {
         let Some(id) = self.lanes.get(&conn) else { return };
-        let Some(host) = self.hosts.get_mut(id) else { return };
-        host.pace.came(now, bytes);
-        let lane = host.lanes.get_mut(&conn).into_iter();
-        let mut tasks = lane.flat_map(|lane| &mut lane.tasks);
-        if let Some(task) = tasks.find(|t| t.file == *file && t.chunk == Some(chunk)) {
-            task.left = task.left.saturating_sub(bytes);
+        if let Some(host) = self.hosts.get_mut(id) {
+            host.came(conn, file, chunk, bytes, now);
+            self.pace.came(now, bytes);
+            self.came_bytes += bytes;
         }
     }
 
@@ -347,14 +351,14 @@ impl Choice {
         let id = *self.lanes.get(&conn)?;
         let host = self.hosts.get_mut(&id)?;
         host.pace.came(now, bytes);
-        let tasks = &mut host.lanes.get_mut(&conn)?.tasks;
-        let place = tasks.iter().position(|task| task.file == *file && task.chunk == chunk);
-        // The choice of a host may be told by its end only.
-        let pick = || tasks.iter().position(|task| task.file == *file && task.chunk.is_none());
-        let place = place.or_else(pick)?;
-        let task = tasks.remove(place)?;
-        self.asked -= 1;
-        self.settle(id);
+        self.pace.came(now, bytes);
+        self.came_bytes += bytes;
+        let task = host.take(conn, file, chunk)?;
+        self.settle(1);
+        if task.revoked && self.picker(file).is_some() {
+            self.twice_bytes += task.came + bytes;
+        }
+        self.queue(id);
         Some(task)
     }
 
@@ -364,16 +368,21 @@ impl Choice {
             if let Some(picker) = self.picker_mut(&task.file) {
                 picker.freed(chunk);
             }
-            self.dirty.extend(self.lanes.values());
+            self.ask_all();
         }
     }
 
-    fn settle(&mut self, id: MemberId) {
-        self.dirty.insert(id);
-        if let Some(host) = self.hosts.get_mut(&id)
-            && host.asked() == 0
-        {
-            host.pace.rest();
+    /// A host may have room for a request, or something new: it waits for its turn.
+    fn queue(&mut self, id: MemberId) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.waits = true;
+        }
+    }
+
+    fn ask_all(&mut self) {
+        for host in self.hosts.values_mut() {
+            // Those who rest may have no lane left; the end of it must not be forgotten.
+            host.waits |= !host.lanes.is_empty() || host.rest_ms > 0;
         }
     }
 
@@ -383,23 +392,15 @@ impl Choice {
     pub fn orders(&mut self, now: Millis, limits: &Limits, rng: &mut Rng) -> Vec<Order> {
         if self.look_at.is_some_and(|at| at <= now) {
             self.look_at = None;
-            self.dirty.extend(self.lanes.values());
-            // Those who rest may have no lane left; the end of it must not be forgotten.
-            let rests = self.hosts.iter().filter(|(_, host)| host.rests_until > now);
-            self.dirty.extend(rests.map(|(id, _)| *id));
+            self.ask_all();
         }
-        // Hosts take turns, so that all of them work before any has a queue.
-        let mut idle: Vec<MemberId> = std::mem::take(&mut self.dirty).into_iter().collect();
         let mut out_of_work = Vec::new();
-        while !idle.is_empty() {
-            idle.retain(|host| match self.ask(*host, now, limits, rng) {
-                Asked::Something => true,
-                Asked::Nothing => {
-                    out_of_work.push(*host);
-                    false
-                }
-                Asked::Full => false,
-            });
+        while let Some(id) = self.next_turn(now, limits) {
+            match self.ask(id, now, limits, rng) {
+                Asked::Something => self.queue(id),
+                Asked::Nothing => out_of_work.push(id),
+                Asked::Full => {}
+            }
         }
         // Looking at what everyone was asked for is dear: while something is free, now and then.
         let free = self.files.values().any(|(_, picker)| picker.free().next().is_some());
@@ -416,6 +417,51 @@ impl Choice {
         std::mem::take(&mut self.out)
     }
 
+    /// Whose turn it is to be asked for more, if more is to be asked for: who alone has everything,
+    /// else of whom the least is asked, so that all of them work before any has a queue; and of
+    /// several who brings it soonest.
+    fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
+        let (full, enough) = (self.asked >= limits.fetch_threads, self.is_enough());
+        if (full || enough) && now < self.exceptions_at {
+            if self.hosts.values().any(|host| host.waits) {
+                self.look(self.exceptions_at);
+            }
+            return None;
+        }
+        if full {
+            self.make_room(now);
+            self.exceptions_at = now.plus(LOOK_MS);
+            return None;
+        }
+        // Whoever is tried for the first time, or is faster than all who are asked, has a turn
+        // nevertheless: those who are asked may be slow on purpose.
+        let all = self.pace.rate(now).unwrap_or(0).saturating_mul(FAST_FACTOR);
+        let may = |host: &Host| !enough || host.is_untried() || host.pace.rate(now) > Some(all);
+        let lone = self.files.values().find_map(|(_, picker)| picker.lone());
+        let waiting = self.hosts.iter_mut().filter(|(_, host)| host.waits && may(host));
+        let first = waiting.min_by_key(|(id, host)| {
+            let shared = host.asked() > 0 || lone != Some(**id);
+            let bytes = host.bytes_left() + u64::from(CHUNK_MIN_BYTES);
+            (shared, host.asked(), host.takes_ms(now, bytes))
+        });
+        if enough && first.is_none() {
+            self.exceptions_at = now.plus(LOOK_MS);
+        }
+        first.map(|(id, host)| {
+            host.waits = false;
+            *id
+        })
+    }
+
+    /// Whether so much is asked for that more would only wait at hosts that are busy with others.
+    fn is_enough(&self) -> bool {
+        self.asked >= ENOUGH
+            && self
+                .pace
+                .window(self.far_ms)
+                .is_none_or(|window| u64::from(CHUNK_MIN_BYTES) * self.asked as u64 >= window)
+    }
+
     /// Asks `host` for one more thing.
     fn ask(&mut self, id: MemberId, now: Millis, limits: &Limits, rng: &mut Rng) -> Asked {
         let Some(host) = self.hosts.get(&id) else { return Asked::Full };
@@ -425,14 +471,8 @@ impl Choice {
             rests.into_iter().for_each(|until| self.look(until));
             return Asked::Full;
         };
-        if self.asked >= limits.fetch_threads {
-            self.make_room(id, now);
-            return Asked::Full;
-        }
-        let host = self.hosts.get(&id);
         let picks = |file: &FileId| {
-            let tasks = host.into_iter().flat_map(Host::tasks);
-            tasks.filter(|t| t.file == *file && t.chunk.is_none() && !t.revoked).count()
+            host.tasks().filter(|t| t.file == *file && t.chunk.is_none() && !t.revoked).count()
         };
         let mut wait = None;
         let found = self.files.values().find_map(|(file, picker)| {
@@ -456,103 +496,9 @@ impl Choice {
             }
             Want::Pick(_) => (None, picker.chunk_bytes()),
         };
-        self.note(conn, Task { file, chunk, left, asked: now, revoked: false });
+        self.note(conn, Task { file, chunk, came: 0, left, asked: now, revoked: false });
         self.out.push(Order::Ask { conn, file, want });
         Asked::Something
-    }
-
-    /// A host with nothing to do takes over the chunk that would come last, if it brings it much
-    /// sooner.
-    fn take_over(&mut self, id: MemberId, now: Millis, limits: &Limits) {
-        let Some(host) = self.hosts.get(&id) else { return };
-        let Some(conn) = host.free_lane(now, limits) else { return };
-        if host.slow || self.asked >= limits.fetch_threads {
-            return;
-        }
-        let mut last: Option<(u64, MemberId, ConnId, FileId, u32)> = None;
-        let mut others_work = false;
-        for (other, slow) in self.hosts.iter().filter(|(other, h)| **other != id && h.asked() > 0) {
-            let mut ahead = 0;
-            let lanes = slow.lanes.iter();
-            let mut tasks: Vec<_> =
-                lanes.flat_map(|(conn, lane)| lane.tasks.iter().map(|t| (*conn, t))).collect();
-            tasks.sort_by_key(|(conn, task)| (task.asked, *conn));
-            for (its, task) in tasks {
-                ahead += task.left;
-                let Some(chunk) = task.chunk.filter(|_| !task.revoked) else { continue };
-                let Some(picker) = self.picker(&task.file).filter(|p| p.has(&id, chunk)) else {
-                    continue;
-                };
-                others_work = true;
-                let left_ms = slow.takes_ms(now, ahead);
-                let here = host.bytes_left() + picker.bytes_of(chunk);
-                let unproven_ms = if host.pace.rate(now).is_none() { GRACE_MS } else { 0 };
-                let here_ms = host.takes_ms(now, here).max(unproven_ms);
-                let young = slow.pace.rate(now).is_none();
-                if !young
-                    && left_ms > here_ms.saturating_mul(2).saturating_add(GAIN_MS)
-                    && last.is_none_or(|(latest, ..)| left_ms > latest)
-                {
-                    last = Some((left_ms, *other, its, task.file, chunk));
-                }
-            }
-        }
-        if others_work {
-            self.look(now.plus(LOOK_MS));
-        }
-        let Some((_, other, its, file, chunk)) = last else { return };
-        self.revoke(other, its, file, chunk, now);
-        let left = self.picker(&file).map_or(0, |picker| picker.bytes_of(chunk));
-        self.note(conn, Task { file, chunk: Some(chunk), left, asked: now, revoked: false });
-        self.out.push(Order::Ask { conn, file, want: Want::Chunk(chunk) });
-        self.dirty.insert(id);
-    }
-
-    fn revoke(&mut self, host: MemberId, conn: ConnId, file: FileId, chunk: u32, now: Millis) {
-        let Some(slow) = self.hosts.get_mut(&host) else { return };
-        let stuck = slow.takes_ms(now, slow.bytes_left()) > SLOW_REST_MS;
-        let tasks = slow.lanes.get_mut(&conn).into_iter().flat_map(|lane| &mut lane.tasks);
-        for task in tasks.filter(|task| task.file == file && task.chunk == Some(chunk)) {
-            task.revoked = true;
-        }
-        self.out.push(Order::Revoke { host, file, chunk });
-        if stuck {
-            self.give_up(host, conn, now);
-        }
-    }
-
-    /// All threads wait for hosts, and `id` has none: the slowest lane gives its own up, if it is
-    /// much slower.
-    fn make_room(&mut self, id: MemberId, now: Millis) {
-        self.look(now.plus(LOOK_MS));
-        let rate = |host: &Host| host.pace.rate(now);
-        let Some(fast) = self.hosts.get(&id).and_then(rate) else { return };
-        let slowest = self
-            .hosts
-            .iter()
-            .filter(|(other, host)| **other != id && host.asked() > 0)
-            .filter_map(|(other, host)| Some((rate(host)?, *other)))
-            .min();
-        let Some((slow, host)) = slowest else { return };
-        if slow.saturating_mul(SLOW_FACTOR) >= fast {
-            return;
-        }
-        let lanes = self.hosts.get(&host).into_iter().flat_map(|host| &host.lanes);
-        let busiest = lanes.max_by_key(|(_, lane)| lane.tasks.len()).map(|(conn, _)| *conn);
-        if let Some(conn) = busiest {
-            self.give_up(host, conn, now);
-        }
-    }
-
-    /// Closes a lane of a host that is too slow, and leaves the host alone for a while.
-    fn give_up(&mut self, host: MemberId, conn: ConnId, now: Millis) {
-        if let Some(slow) = self.hosts.get_mut(&host) {
-            slow.slow = true;
-            slow.rest_ms = (2 * slow.rest_ms).clamp(SLOW_REST_MS, SLOW_REST_MAX_MS);
-            slow.rests_until = now.plus(slow.rest_ms);
-        }
-        self.out.push(Order::Drop { conn });
-        self.closed(conn);
     }
 
     fn look(&mut self, at: Millis) {

@@ -16,7 +16,8 @@ pub(super) struct Task {
     pub(super) file: FileId,
     /// `None`: the host picks, and has not yet.
     pub(super) chunk: Option<u32>,
-    /// Bytes that are still to come.
+    /// Bytes that came, and those that are still to come.
+    pub(super) came: u64,
     pub(super) left: u64,
     pub(super) asked: Millis,
     /// Somebody else has it now.
@@ -32,6 +33,11 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Host {
     pub(super) lanes: BTreeMap<ConnId, Lane>,
+    /// Requests over all lanes, and the bytes that are still to come of them.
+    asked: usize,
+    left: u64,
+    /// It waits for its turn to be asked.
+    pub(super) waits: bool,
     pub(super) pace: Pace,
     pub(super) rtt_ms: u64,
     /// It was too slow: until it proves better, one chunk is asked of it at a time.
@@ -45,12 +51,84 @@ impl Host {
         self.lanes.values().flat_map(|lane| &lane.tasks)
     }
 
+    /// Nothing is known of it.
+    pub(super) fn is_untried(&self) -> bool {
+        self.asked == 0 && self.pace.is_unknown()
+    }
+
+    /// Requests that are not answered.
     pub(super) fn asked(&self) -> usize {
-        self.lanes.values().map(|lane| lane.tasks.len()).sum()
+        self.asked
     }
 
     pub(super) fn bytes_left(&self) -> u64 {
-        self.tasks().map(|task| task.left).sum()
+        self.left
+    }
+
+    /// Something is asked over a lane; false if there is no such lane.
+    pub(super) fn note(&mut self, conn: ConnId, task: Task) -> bool {
+        let Some(lane) = self.lanes.get_mut(&conn) else { return false };
+        self.pace.begin(task.asked);
+        self.asked += 1;
+        self.left += task.left;
+        lane.tasks.push_back(task);
+        true
+    }
+
+    /// The request for `chunk` over a lane is answered. The choice of a host may be told by its
+    /// end only.
+    pub(super) fn take(&mut self, conn: ConnId, file: &FileId, chunk: Option<u32>) -> Option<Task> {
+        let tasks = &mut self.lanes.get_mut(&conn)?.tasks;
+        let of = |chunk| tasks.iter().position(|t: &Task| t.file == *file && t.chunk == chunk);
+        let place = of(chunk).or_else(|| of(None))?;
+        let task = tasks.remove(place)?;
+        self.asked -= 1;
+        self.left -= task.left;
+        if self.asked == 0 {
+            self.pace.rest();
+        }
+        Some(task)
+    }
+
+    /// A lane is gone; what was asked over it.
+    pub(super) fn close(&mut self, conn: ConnId) -> VecDeque<Task> {
+        let tasks = self.lanes.remove(&conn).map(|lane| lane.tasks).unwrap_or_default();
+        self.asked -= tasks.len();
+        self.left -= tasks.iter().map(|task| task.left).sum::<u64>();
+        if self.asked == 0 {
+            self.pace.rest();
+        }
+        tasks
+    }
+
+    /// It chose a chunk of so many bytes. True if that matters.
+    pub(super) fn picked(&mut self, conn: ConnId, file: &FileId, chunk: u32, bytes: u64) -> bool {
+        let tasks = self.lanes.get_mut(&conn).into_iter().flat_map(|lane| &mut lane.tasks);
+        let mut picks = tasks.filter(|task| task.file == *file && task.chunk.is_none());
+        let Some(task) = picks.find(|task| !task.revoked) else { return false };
+        self.left = self.left - task.left + bytes;
+        task.chunk = Some(chunk);
+        task.left = bytes;
+        true
+    }
+
+    /// Bytes of a chunk came over a lane; more are to come.
+    pub(super) fn came(
+        &mut self,
+        conn: ConnId,
+        file: &FileId,
+        chunk: u32,
+        bytes: u64,
+        now: Millis,
+    ) {
+        self.pace.came(now, bytes);
+        let mut tasks = self.lanes.get_mut(&conn).into_iter().flat_map(|lane| &mut lane.tasks);
+        if let Some(task) = tasks.find(|t| t.file == *file && t.chunk == Some(chunk)) {
+            task.came += bytes;
+            let bytes = bytes.min(task.left);
+            task.left -= bytes;
+            self.left -= bytes;
+        }
     }
 
     /// The lane that has room for another request, if the host should have one.
@@ -58,11 +136,11 @@ impl Host {
         if self.rests_until > now {
             return None;
         }
-        let asked = self.asked();
+        let asked = self.asked;
         let room = match self.pace.window(self.rtt_ms) {
             _ if self.slow => asked == 0,
             None => asked < ASKED_MIN,
-            Some(bytes) => asked < ASKED_MIN || self.bytes_left() < bytes,
+            Some(bytes) => asked < ASKED_MIN || self.left < bytes,
         };
         let lanes = self.lanes.iter().filter(|(_, lane)| {
             room && lane.tasks.len() < limits.lane_queue && lane.rests_until <= now

@@ -51,6 +51,11 @@ impl Pace {
         }
     }
 
+    /// Nothing has come yet.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.rate.is_none()
+    }
+
     /// Bytes per second, as far as one can tell: a host that is silent slows down while one waits.
     pub(in crate::router) fn rate(&self, now: Millis) -> Option<u64> {
         let waited = self.since.map_or(0, |since| now.since(since));

@@ -208,6 +208,13 @@ impl Picker {
         self.sources.keys().copied()
     }
 
+    /// The one host that has everything, if there is just one.
+    #[must_use]
+    pub fn lone(&self) -> Option<MemberId> {
+        let mut full = self.sources.iter().filter(|(_, source)| source.held.is_none());
+        (self.full == 1).then(|| full.next().map(|(host, _)| *host))?
+    }
+
     /// Whether `host` has the chunk.
     #[must_use]
     pub fn has(&self, host: &MemberId, chunk: u32) -> bool {

@@ -205,3 +205,68 @@ fn a_slow_host_makes_room_when_all_threads_wait() {
     let orders = asks(choice.orders(at, &limits, &mut rng));
     assert!(!orders.is_empty() && orders.iter().all(|(conn, _)| *conn == 3), "{orders:?}");
 }
+
+/// So many hosts that have everything, each with a lane of its own number.
+fn full_hosts(choice: &mut Choice, numbers: core::ops::RangeInclusive<u8>) {
+    for number in numbers {
+        let host = MemberId([number; 32]);
+        choice.hosted(host, &FILE, None);
+        choice.opened(host, ConnId(number.into()));
+    }
+}
+
+#[test]
+fn many_hosts_are_asked_for_one_chunk_each_until_that_is_enough() {
+    let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
+    full_hosts(&mut choice, 1..=12);
+    let first = asks(choice.orders(Millis(0), &limits, &mut rng));
+    let conns: BTreeSet<_> = first.iter().take(12).map(|(conn, _)| *conn).collect();
+    assert_eq!(conns, (1..=12).collect(), "each once before any is asked twice");
+    assert_eq!(first.len(), 16);
+    // Who is new is tried all the same, and then it is the turn of whoever brings it soonest.
+    full_hosts(&mut choice, 13..=14);
+    let tried = asks(choice.orders(Millis(200), &limits, &mut rng));
+    assert_eq!(tried.iter().map(|(conn, _)| *conn).collect::<Vec<_>>(), [13, 14]);
+    let mut later = Vec::new();
+    for (number, (conn, want)) in first.into_iter().enumerate() {
+        let Want::Chunk(chunk) = want else { panic!("many have everything") };
+        let now = Millis(300 + 10 * number as u64);
+        choice.fetched(ConnId(conn), &FILE, chunk, CHUNK, now);
+        later.extend(asks(choice.orders(now, &limits, &mut rng)));
+    }
+    assert_eq!(later.len(), 14, "as many as were answered, but for the two that were tried");
+}
+
+#[test]
+fn hosts_that_deliver_nothing_keep_no_other_from_being_asked() {
+    let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
+    full_hosts(&mut choice, 1..=16);
+    assert_eq!(asks(choice.orders(Millis(0), &limits, &mut rng)).len(), 16);
+    full_hosts(&mut choice, 99..=99);
+    let (mut came, mut now) = (0, Millis(0));
+    let mut asked = Vec::new();
+    while now < Millis(10_000) {
+        now = now.plus(50);
+        let orders = choice.orders(now, &limits, &mut rng);
+        asked.extend(asks(orders).into_iter().filter(|(conn, _)| *conn == 99));
+        if let Some((_, Want::Chunk(chunk))) = asked.pop() {
+            came += u32::from(choice.fetched(ConnId(99), &FILE, chunk, CHUNK, now));
+        }
+    }
+    assert!(came >= 50, "the one that delivers brought {came} chunks only");
+}
+
+#[test]
+fn who_alone_has_everything_is_asked_before_all_others() {
+    let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
+    let half: Vec<u32> = (0..100).collect();
+    for number in 1..=20 {
+        let host = MemberId([number; 32]);
+        choice.hosted(host, &FILE, Some(&those(&half, 200)));
+        choice.opened(host, ConnId(number.into()));
+    }
+    full_hosts(&mut choice, 99..=99);
+    let first = asks(choice.orders(Millis(0), &limits, &mut rng));
+    assert!(matches!(first[0], (99, Want::Pick(_))), "{:?}", first[0]);
+    assert_eq!(first.iter().filter(|(conn, _)| *conn == 99).count(), 1);
+}

@@ -1,0 +1,121 @@
+//! Hosts that are slow, or slow on purpose: others take over from them.
+
+use super::{Choice, FAST_FACTOR, LOOK_MS, Order};
+use crate::limits::Limits;
+use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::swarm::host::{Host, Task};
+use crate::router::swarm::pace::GRACE_MS;
+use crate::router::swarm::picker::Want;
+use crate::router::time::Millis;
+
+/// What is taken over must come at least so much sooner.
+const GAIN_MS: u64 = 100;
+/// A host that was too slow is left alone for so long at first; each time twice as long.
+const SLOW_REST_MS: u64 = 2_000;
+/// But not longer.
+const SLOW_REST_MAX_MS: u64 = 60_000;
+/// While more than this part of all bytes came twice, chunks are taken over from the slowest only.
+const WASTE_PART: u64 = 64;
+
+impl Choice {
+    /// A host with nothing to do takes over the chunk that would come last, if it brings it much
+    /// sooner.
+    pub(super) fn take_over(&mut self, id: MemberId, now: Millis, limits: &Limits) {
+        let Some(host) = self.hosts.get(&id) else { return };
+        let Some(conn) = host.free_lane(now, limits) else { return };
+        if host.slow || self.asked >= limits.fetch_threads {
+            return;
+        }
+        let mut last: Option<(u64, MemberId, ConnId, FileId, u32)> = None;
+        let mut others_work = false;
+        for (other, slow) in self.hosts.iter().filter(|(other, h)| **other != id && h.asked() > 0) {
+            let mut ahead = 0;
+            let lanes = slow.lanes.iter();
+            let mut tasks: Vec<_> =
+                lanes.flat_map(|(conn, lane)| lane.tasks.iter().map(|t| (*conn, t))).collect();
+            tasks.sort_by_key(|(conn, task)| (task.asked, *conn));
+            for (its, task) in tasks {
+                ahead += task.left;
+                let Some(chunk) = task.chunk.filter(|_| !task.revoked) else { continue };
+                let Some(picker) = self.picker(&task.file).filter(|p| p.has(&id, chunk)) else {
+                    continue;
+                };
+                others_work = true;
+                let left_ms = slow.takes_ms(now, ahead);
+                let here = host.bytes_left() + picker.bytes_of(chunk);
+                let unproven_ms = if host.pace.rate(now).is_none() { GRACE_MS } else { 0 };
+                let here_ms = host.takes_ms(now, here).max(unproven_ms);
+                let young = slow.pace.rate(now).is_none();
+                if !young
+                    && (left_ms > SLOW_REST_MS || !self.is_wasteful())
+                    && left_ms > here_ms.saturating_mul(2).saturating_add(GAIN_MS)
+                    && last.is_none_or(|(latest, ..)| left_ms > latest)
+                {
+                    last = Some((left_ms, *other, its, task.file, chunk));
+                }
+            }
+        }
+        if others_work {
+            self.look(now.plus(LOOK_MS));
+        }
+        let Some((_, other, its, file, chunk)) = last else { return };
+        self.revoke(other, its, file, chunk, now);
+        let left = self.picker(&file).map_or(0, |picker| picker.bytes_of(chunk));
+        self.note(
+            conn,
+            Task { file, chunk: Some(chunk), came: 0, left, asked: now, revoked: false },
+        );
+        self.out.push(Order::Ask { conn, file, want: Want::Chunk(chunk) });
+        self.queue(id);
+    }
+
+    /// Whether too much of what came had come from somebody else as well.
+    fn is_wasteful(&self) -> bool {
+        WASTE_PART * self.twice_bytes > self.came_bytes
+    }
+
+    fn revoke(&mut self, host: MemberId, conn: ConnId, file: FileId, chunk: u32, now: Millis) {
+        let Some(slow) = self.hosts.get_mut(&host) else { return };
+        let stuck = slow.takes_ms(now, slow.bytes_left()) > SLOW_REST_MS;
+        let tasks = slow.lanes.get_mut(&conn).into_iter().flat_map(|lane| &mut lane.tasks);
+        for task in tasks.filter(|task| task.file == file && task.chunk == Some(chunk)) {
+            task.revoked = true;
+        }
+        self.out.push(Order::Revoke { host, file, chunk });
+        if stuck {
+            self.give_up(host, conn, now);
+        }
+    }
+
+    /// All threads wait for hosts: if one that waits for its turn is much faster than all of these
+    /// together, the slowest has a lane taken away.
+    pub(super) fn make_room(&mut self, now: Millis) {
+        let rate = |host: &Host| host.pace.rate(now);
+        let waiting = self.hosts.values().filter(|host| host.waits && host.asked() == 0);
+        let (Some(fast), Some(all)) = (waiting.filter_map(rate).max(), self.pace.rate(now)) else {
+            return;
+        };
+        if fast <= all.saturating_mul(FAST_FACTOR) {
+            return;
+        }
+        let asked = self.hosts.iter().filter(|(_, host)| host.asked() > 0);
+        let slowest = asked.filter_map(|(id, host)| Some((rate(host)?, *id))).min();
+        let Some((_, host)) = slowest else { return };
+        let lanes = self.hosts.get(&host).into_iter().flat_map(|host| &host.lanes);
+        let busiest = lanes.max_by_key(|(_, lane)| lane.tasks.len()).map(|(conn, _)| *conn);
+        if let Some(conn) = busiest {
+            self.give_up(host, conn, now);
+        }
+    }
+
+    /// Closes a lane of a host that is too slow, and leaves the host alone for a while.
+    fn give_up(&mut self, host: MemberId, conn: ConnId, now: Millis) {
+        if let Some(slow) = self.hosts.get_mut(&host) {
+            slow.slow = true;
+            slow.rest_ms = (2 * slow.rest_ms).clamp(SLOW_REST_MS, SLOW_REST_MAX_MS);
+            slow.rests_until = now.plus(slow.rest_ms);
+        }
+        self.out.push(Order::Drop { conn });
+        self.closed(conn);
+    }
+}
