@@ -57,17 +57,11 @@ const EVENTS: &[(&str, &str)] = &[
 ];
 
 fn who(name: &str) -> Who {
-    Who { id: MemberId([0x3f; 32]), name: Untrusted::new(name) }
+    Who { id: MemberId([0x3f; 32]), name: Untrusted::new(name), verified: false }
 }
 
 fn member(name: &str, address: &str) -> MemberInfo {
-    MemberInfo {
-        who: who(name),
-        address: address.into(),
-        linked: true,
-        own: false,
-        verified: false,
-    }
+    MemberInfo { who: who(name), address: address.into(), linked: true, own: false }
 }
 
 fn line(name: &str, address: &str) -> MemberLine {
