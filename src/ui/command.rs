@@ -318,9 +318,13 @@ fn help(rest: &str) -> Result<Input, Misfit> {
     match find(word) {
         Some(_) => Ok(Input::Help(Some(word.to_owned()))),
         None if rest.is_empty() => Ok(Input::Help(None)),
+        None if word.contains([' ', '\t']) => Err(Misfit::Form),
         None => {
             let (near, word) = (near_command(word), shown(word));
-            let text = format!("there is no command {word}{near}: help alone shows them all");
+            let text = format!(
+                "there is no command {word}{near}: help alone shows them all (did you mean to say \
+                 it? say help …)"
+            );
             Err(Failure::new(Code::UnknownCommand, text).into())
         }
     }

@@ -123,7 +123,7 @@ fn a_visitor_leaves_no_mark_on_the_name_that_it_took() {
         };
         world.nodes[node].notices.iter().filter_map(name).collect::<Vec<_>>()
     };
-    let mut say = |world: &mut World, node: usize| {
+    let say = |world: &mut World, node: usize| {
         world.say(node, "it is me");
         world.run(1_000);
         names(world, alice).pop().unwrap()
