@@ -369,6 +369,9 @@ fn is_meant(wary: &mut bool, live: &mut LiveInput, input: &Result<Input, Failure
     }
     *wary = is_message(input)
         && !live.confirm("* this may be a password: send it to the room as a message?");
+    if *wary {
+        live.remark("* not sent");
+    }
     !*wary
 }
 

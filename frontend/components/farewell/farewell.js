@@ -12,7 +12,7 @@ export function createFarewell(app) {
   app.store.watch(({ connection, alert }, before) => {
     if (connection === before.connection && title.textContent) return;
     if (connection === "expired") {
-      title.textContent = "This page needs a fresh address.";
+      title.textContent = "A fresh address, please.";
       text.replaceChildren(
         "Type ",
         el("code", {}, "browser"),
