@@ -76,6 +76,24 @@ fn in_another_room_or_behind_another_lock_it_is_not_served() {
 }
 
 #[test]
+fn after_a_restart_an_offer_waits_for_its_author_who_is_told() {
+    let (mut world, host, others) = room(27, 1, SIZE);
+    let bob = others[0];
+    world.crash(host, false);
+    world.run(20_000);
+    world.start(host);
+    world.join(host, bob);
+    world.run(2_000);
+    assert!(world.nodes[host].disk.serving.is_empty());
+    assert_eq!(says(&world, host, "an offer of yours from an earlier stay is not served now"), 1);
+    let line = world.command(host, Command::Send { paths: vec!["film.mkv".into()] });
+    assert_eq!(world.finish(host, line), Ok(()));
+    assert_eq!(says(&world, host, "you serve film.mkv again"), 1);
+    let line = fetch(&mut world, bob);
+    assert_eq!(world.finish(bob, line), Ok(()));
+}
+
+#[test]
 fn a_file_that_changed_meanwhile_is_offered_no_more() {
     let (mut world, [host, bob, _]) = left(23);
     let parked = world.nodes[host].disk.parked.clone();
