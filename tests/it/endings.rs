@@ -159,7 +159,7 @@ fn a_signal_ends_it_though_nobody_reads_and_a_second_one_at_once() {
         // before klatch gives its reader up.
         let status = loop {
             unread.signal(signal);
-            std::thread::sleep(Duration::from_millis(50));
+            unread.witness.done("wait 0.05");
             if let Some(status) = unread.child.try_wait().unwrap() {
                 break status;
             }

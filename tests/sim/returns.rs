@@ -102,7 +102,10 @@ fn a_file_that_changed_meanwhile_is_offered_no_more() {
     world.join(host, bob);
     world.run(5_000);
     assert!(world.nodes[host].disk.serving.is_empty());
-    let changed = |notice: &Notice| matches!(notice, Notice::Error { failure, .. } if failure.code == Code::HostChangedFile);
+    let changed = |notice: &Notice| match notice {
+        Notice::Error { failure, .. } => failure.code == Code::HostChangedFile,
+        _ => false,
+    };
     assert_eq!(world.count(host, changed), 1);
     let withdrawn = |notice: &Notice| matches!(notice, Notice::FileWithdrawn { .. });
     assert_eq!(world.count(bob, withdrawn), 1);
