@@ -205,13 +205,17 @@ fn every_thread_is_joined() {
         return;
     }
     assert_eq!(klatch::thread::live(), 0);
-    // Who waited for the dial would wait so long.
-    let limits = Limits { handshake_deadline_ms: 60_000, ..Limits::default() };
+    // Who waited for the dial or for the download would wait so long.
+    let limits = Limits {
+        handshake_deadline_ms: 60_000,
+        down_bytes_per_s: Some(1_000_000),
+        ..Limits::default()
+    };
     let (mut alice, mut bob) = (Someone::new("alice"), Someone::with("bob", limits));
     bob.connect(&alice);
     let folder = Folder::new();
     // In the middle of it all: a download that runs, a dial that nobody answers.
-    alice.offer(&sparse(&folder, 1 << 30));
+    alice.offer(&sparse(&folder, 64 << 20));
     bob.wait(Wait::File("large.img".into()));
     bob.give(download("large.img"));
     bob.hears(|notice| matches!(notice, Notice::DownloadProgress { .. }));
