@@ -4,6 +4,8 @@
  * @typedef {import("./types.js").Entry} Entry
  */
 
+import { marked } from "./text.js";
+
 /**
  * @param {any[]} messages  `message`, `file_offered` and `file_withdrawn` as klatch sends them
  * @param {number} seq  the number of the first
@@ -23,7 +25,7 @@ export function fromHistory(messages, seq) {
     if (notice.event === "file_offered") {
       return { ...common, key, kind: "offer", fileId: notice.file.id, text: notice.file.name };
     }
-    const text = `${own ? "you" : from.name} withdrew ${notice.file.name}`;
+    const text = `${own ? "you" : marked(from)} withdrew ${notice.file.name}`;
     return { ...common, key, kind: "line", text };
   });
 }

@@ -12,6 +12,7 @@
 
 import { splitAddress } from "./address.js";
 import { fromHistory, insert, merge } from "./entries.js";
+import { marked } from "./text.js";
 
 /** Entries kept while the person reads the newest ones; older ones are fetched again on demand. */
 export const KEPT_ENTRIES = 4000;
@@ -133,7 +134,7 @@ const HANDLERS = {
     const next = said(
       state,
       notice,
-      `${notice.own ? "you" : notice.from.name} withdrew ${notice.file.name}`,
+      `${notice.own ? "you" : marked(notice.from)} withdrew ${notice.file.name}`,
     );
     if (!known) return next;
     const from = known.from.filter((who) => who.id !== notice.from.id);
@@ -210,37 +211,36 @@ const HANDLERS = {
     const room = state.room && { ...state.room, settled: true };
     const lastAddress = addressOf([member]) ?? state.lastAddress;
     const next = { ...state, members, room, lastAddress };
-    return present ? next : said(next, { at }, `${member.name} joined`);
+    return present ? next : said(next, { at }, `${marked(member)} joined`);
   },
 
   member_left(state, { member, at }) {
     const members = state.members.filter(({ id }) => id !== member.id);
-    return said({ ...state, members }, { at }, `${member.name} left`);
+    return said({ ...state, members }, { at }, `${marked(member)} left`);
   },
 
   name_changed(state, { member, before, at }) {
     const own = member.id === state.self?.id;
-    const rename = (who) => (who.id === member.id ? { ...who, name: member.name } : who);
-    const next = {
-      ...state,
-      self: state.self && rename(state.self),
-      members: state.members.map((one) => (one.id === member.id ? { ...one, ...member } : one)),
-    };
-    const line = own ? `you are ${member.name} now` : `${before} is ${member.name} now`;
+    const self = own ? { ...state.self, name: member.name } : state.self;
+    const next = { ...state, self, members: known(state, member) };
+    const line = own ? `you are ${member.name} now` : `${before} is ${marked(member)} now`;
     return said(next, { at }, line);
+  },
+
+  member_verified(state, { member, at }) {
+    const members = known(state, member);
+    return said({ ...state, members }, { at }, `${marked(member)} is verified now`);
   },
 
   room_locked(state, { by, overruled, at }) {
     const next = { ...state, room: state.room && { ...state.room, locked: true } };
-    const own = by.id === state.self?.id;
     const end = overruled ? ": that password holds, not yours" : "";
-    return said(next, { at }, `${own ? "you" : by.name} locked the room with a new password${end}`);
+    return said(next, { at }, `${actor(state, by)} locked the room with a new password${end}`);
   },
 
   room_unlocked(state, { by, at }) {
     const next = { ...state, room: state.room && { ...state.room, locked: false } };
-    const own = by.id === state.self?.id;
-    return said(next, { at }, `${own ? "you" : by.name} unlocked the room`);
+    return said(next, { at }, `${actor(state, by)} unlocked the room`);
   },
 
   notice: (state, { text, at }) => said(state, { at }, text),
@@ -425,8 +425,14 @@ function alerted(state, { code, text }) {
   return { ...state, seq: state.seq + 1, alert: { code, text, key: state.seq } };
 }
 
+const actor = ({ self }, by) => (by.id === self?.id ? "you" : marked(by));
+
+function known({ members }, member) {
+  return members.map((one) => (one.id === member.id ? { ...one, ...member } : one));
+}
+
 function names(members) {
-  const list = members.map(({ name }) => name);
+  const list = members.map(marked);
   return list.length < 3
     ? list.join(" and ")
     : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;

@@ -24,6 +24,9 @@ export function line(text) {
   return String(text).replace(HIDDEN, escape);
 }
 
+/** A name as it is shown. */
+export const marked = ({ name, verified }) => (verified ? `${name}✓` : name);
+
 /**
  * A text with its line feeds and tabs, and the joiners that emoji and some scripts need.
  * @param {string} text

@@ -111,6 +111,8 @@ struct State {
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
     /// Copies that were made for pages, by what they are offered as.
     copies: BTreeMap<FileId, Arc<Served>>,
+    /// Offered in a room that was left, and served no more.
+    parked: BTreeMap<FileId, Arc<Served>>,
 }
 
 /// What the router calls a download.
@@ -225,6 +227,7 @@ impl Transfers {
             }
             Effect::Serve { file, job } => self.serve(file, job),
             Effect::Unserve { file } => self.shared.host.sources.remove(&file),
+            Effect::Park { file, step } => return self.park(file, step),
             Effect::OpenPart { file, turn, size, root, copy } => {
                 return self.open_part(downloads::Opening { file, turn, size, root, copy });
             }

@@ -37,6 +37,8 @@ pub(super) struct Kept {
     pub(super) dir: Option<PathBuf>,
     /// Whom the person has verified.
     pub(super) memory: Memory,
+    /// What people are to know from the start.
+    pub(super) remark: Option<String>,
 }
 
 type StdinSource = Source<io::BufReader<io::Stdin>>;
@@ -73,6 +75,7 @@ pub(super) fn attend(
     let awaited = Arc::new(AtomicU64::new(NOBODY));
     let stdin = Stdin {
         interactive: is_interactive(settings),
+        wary: false,
         source,
         // The answer to the question of the start was a line as well.
         number: u64::from(settings.ui.is_none()),
@@ -90,8 +93,11 @@ pub(super) fn attend(
     let reader = node.feed().reader();
     let printing = {
         let (output, quit) = (Arc::clone(output), quit.clone());
-        let memory = kept.memory;
-        let noted = move |notice: &Notice| memory.hear(notice);
+        let (memory, remark) = (kept.memory, kept.remark);
+        let noted = move |notice: &Notice| match notice {
+            Notice::Started { .. } => remark.clone().map(|text| Notice::Remark { text }),
+            _ => memory.hear(notice),
+        };
         thread::spawn_exempt("printer", move || output.run(reader, quit, noted))
     };
     let reading = {
@@ -122,6 +128,7 @@ pub(super) fn attend(
             handle: node.handle().clone(),
             turns,
             awaited,
+            errand: settings.errand.is_some(),
         };
         thread::spawn_exempt("answers", move || {
             answers.run(&face);
@@ -241,6 +248,8 @@ struct Answering {
     handle: Handle,
     turns: Sender<Answer>,
     awaited: Arc<AtomicU64>,
+    /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
+    errand: bool,
 }
 
 impl Answering {
@@ -251,7 +260,10 @@ impl Answering {
                 self.print_reply(*line, command, result, *after);
             }
             if let Answer::Told { notice, after, .. } = &answer {
-                self.output.print_after(*after, notice);
+                match notice {
+                    Notice::Remark { text } if self.errand => self.output.hint(*after, text),
+                    notice => self.output.print_after(*after, notice),
+                }
             }
             let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer else {
                 continue;

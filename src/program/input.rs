@@ -52,6 +52,9 @@ pub(super) struct Stdin<R> {
     pub(super) number: u64,
     /// A person types, and is asked for passwords on the terminal.
     pub(super) interactive: bool,
+    /// A person was asked for a password, and what followed from the answer was not what they
+    /// hoped for: what they type next may be a password again.
+    pub(super) wary: bool,
     /// Answers password questions, in place of lines.
     pub(super) password_file: Option<PathBuf>,
     /// Where commands go.
@@ -114,7 +117,7 @@ impl<R: BufRead> Stdin<R> {
             }
         }
         for name in errand.get {
-            let offered = Wait::File(name.clone());
+            let offered = Wait::Offer(name.clone());
             let wait = Command::Wait { what: offered, within_ms: WAIT_DEFAULT_MS };
             if self.give(0, wait, false)? {
                 self.give(0, Command::Download { wanted: name, patient: false }, false)?;
@@ -136,7 +139,19 @@ impl<R: BufRead> Stdin<R> {
         let input = match &mut self.source {
             Source::Stream(lines) => match lines.next_line() {
                 Ok(Line::End) | Err(_) => return None,
-                Ok(line) => line.into_text().and_then(|text| parse(&text.unwrap_or_default())),
+                Ok(line) => {
+                    let input = line.into_text().and_then(|text| parse(&text.unwrap_or_default()));
+                    let said = is_message(&input);
+                    if !matches!(input, Ok(Input::Empty)) && std::mem::take(&mut self.wary) && said
+                    {
+                        let text = "that line was not sent, as it may be a password: type it again \
+                                    to send it";
+                        self.output.print(&Notice::Remark { text: text.into() });
+                        Ok(Input::Empty)
+                    } else {
+                        input
+                    }
+                }
             },
             Source::Live(live, waiting) => {
                 let line = match waiting.pop_front() {
@@ -147,9 +162,13 @@ impl<R: BufRead> Stdin<R> {
                             waiting.pop_front().unwrap_or_default()
                         }
                         Typed::Message(text) => {
-                            live.remember(&text, false);
+                            let input = message(&text);
                             self.number += 1;
-                            return Some(message(&text));
+                            if !is_meant(&mut self.wary, live, &input) {
+                                return Some(Ok(Input::Empty));
+                            }
+                            live.remember(&text, false);
+                            return Some(input);
                         }
                         Typed::Quit => {
                             let quit = Command::QuitWhenServed { asks: true };
@@ -159,8 +178,13 @@ impl<R: BufRead> Stdin<R> {
                     },
                 };
                 let input = parse(&line);
-                note_line(live, &self.output, &line, &input);
-                input
+                if is_meant(&mut self.wary, live, &input) {
+                    note_line(live, &self.output, &line, &input);
+                    input
+                } else {
+                    waiting.clear();
+                    Ok(Input::Empty)
+                }
             }
         };
         self.number += 1;
@@ -175,6 +199,7 @@ impl<R: BufRead> Stdin<R> {
             Ok(Input::Command(mut command)) => {
                 match &mut command {
                     Command::Download { patient: person, .. }
+                    | Command::LeaveWhenServed { asks: person }
                     | Command::QuitWhenServed { asks: person } => *person = self.interactive,
                     _ => {}
                 }
@@ -263,6 +288,7 @@ impl<R: BufRead> Stdin<R> {
                         // What it has to show comes before what is typed next.
                         self.output.wait_for(after);
                     }
+                    self.wary &= result.is_err();
                     return Ok(result.is_ok());
                 }
                 Answer::AskPassword { line: of, address, again, after } => {
@@ -285,6 +311,7 @@ impl<R: BufRead> Stdin<R> {
             (false, false) => format!("Password of the room at {}: ", Untrusted::new(address)),
             (false, true) => "That is not the password. Again (empty: give up): ".to_owned(),
         };
+        self.wary = self.interactive;
         let answer = match &mut self.source {
             Source::Live(live, waiting) => {
                 // What was pasted behind the command is no answer to a question.
@@ -329,10 +356,29 @@ impl<R: BufRead> Stdin<R> {
     }
 }
 
+fn is_message(input: &Result<Input, Failure>) -> bool {
+    matches!(input, Ok(Input::Command(Command::Say { .. })))
+}
+
+/// Whether a line may do what it says. After a password that was refused, or not given, a message
+/// may be the password once more, typed where the question is expected: the room gets it only if
+/// the person says so.
+fn is_meant(wary: &mut bool, live: &mut LiveInput, input: &Result<Input, Failure>) -> bool {
+    if !*wary || matches!(input, Ok(Input::Empty)) {
+        return true;
+    }
+    *wary = is_message(input)
+        && !live.confirm("* this may be a password: send it to the room as a message?");
+    if *wary {
+        live.remark("* not sent");
+    }
+    !*wary
+}
+
 /// A line that was typed at a live terminal: commands are shown again, without their secrets, and
 /// messages by the notice that they were said; all but secrets are remembered.
 fn note_line(live: &mut LiveInput, output: &Output, line: &str, input: &Result<Input, Failure>) {
-    let is_message = matches!(input, Ok(Input::Command(Command::Say { .. })));
+    let is_message = is_message(input);
     match secret_part(line) {
         Some((open, _)) => output.echo(&format!("> {}•••", Untrusted::new(open))),
         None => {

@@ -14,6 +14,7 @@ mod verified;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 
 use time::UtcOffset;
@@ -24,6 +25,7 @@ use crate::limits::Limits;
 use crate::net::listener::Listen;
 use crate::node::{Node, NodeConfig};
 use crate::router::notice::{Code, Failure, Notice};
+use crate::router::text::Untrusted;
 use crate::settings::{self, Saved};
 use crate::ui::command::connect_argument;
 use crate::ui::notice::{Format, Style};
@@ -114,6 +116,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         let text = format!("cannot read who was verified: {error}");
         could_not(Failure::new(Code::IoError, text))
     })?;
+    let remark = make_downloads(&settings.downloads).map_err(could_not)?;
     // Before the node: who cannot have the page that was asked for has met nobody yet.
     let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
     let door = door.map_err(could_not)?;
@@ -139,8 +142,36 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     if let Some(door) = door {
         pages.start(door).map_err(could_not)?;
     }
-    let kept = Kept { dir: kept_dir, memory };
+    let kept = Kept { dir: kept_dir, memory, remark };
     Ok(attend::attend(node, &settings, output, (first, style), (kept, pages)))
+}
+
+/// Makes the folder for downloads if it is missing, and says so. A folder around it that is missing
+/// as well is more likely a slip, or a disk that is not there.
+fn make_downloads(folder: &Path) -> Result<Option<String>, Failure> {
+    let shown = Untrusted::new(folder.to_string_lossy());
+    let failed = |error: io::Error| {
+        let (code, advice) = match error.kind() {
+            io::ErrorKind::NotFound => (Code::FileNotFound, "make the folder that it lies in, or"),
+            io::ErrorKind::PermissionDenied => (Code::PermissionDenied, "make it yourself, or"),
+            io::ErrorKind::NotADirectory => (Code::IoError, "that is no folder:"),
+            _ => (Code::IoError, "is its disk there?"),
+        };
+        let text = format!(
+            "cannot use {shown} for downloads: {error}; {advice} name another folder with \
+             --downloads"
+        );
+        Failure::new(code, text)
+    };
+    match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(None),
+        Ok(_) => Err(failed(io::ErrorKind::NotADirectory.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir(folder).map_err(failed)?;
+            Ok(Some(format!("made the folder {shown} for downloads")))
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn choose_ui(settings: &Settings) -> Result<UiChoice, Failure> {

@@ -8,7 +8,7 @@ use super::live::LiveOutput;
 use crate::node::{Heard, Reader};
 use crate::router::notice::Notice;
 use crate::ui::live::Moving;
-use crate::ui::notice::{Format, Renderer, Style, error_line};
+use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line};
 use crate::ui::width::fit;
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
@@ -109,6 +109,13 @@ impl Output {
     pub(super) fn print_after(&self, after: u64, notice: &Notice) {
         let mut state = self.wait_until(after);
         state.print(notice);
+        state.flush();
+    }
+
+    /// Tells people on stderr, once the printer has passed `after`; programs get a notice as well.
+    pub(super) fn hint(&self, after: u64, text: &str) {
+        let mut state = self.wait_until(after);
+        state.hint(text);
         state.flush();
     }
 
@@ -233,27 +240,14 @@ impl Bar {
 impl State {
     fn print(&mut self, notice: &Notice) {
         match &mut self.sink {
-            Sink::Streams { renderer, out, err, bar } => {
+            Sink::Streams { renderer, err, bar, .. } => {
                 if let Some(bar) = bar
                     && bar.takes(notice, err)
                 {
                     return;
                 }
                 let output = renderer.render(notice);
-                if let Some(lines) = output.out
-                    && !self.broken
-                    && writeln!(out, "{lines}").is_err()
-                {
-                    self.broken = true;
-                }
-                if let Some(line) = output.err {
-                    // What came before belongs in front of it, should both go to one screen.
-                    if !self.broken && out.flush().is_err() {
-                        self.broken = true;
-                    }
-                    // Where errors cannot be written there is nobody to tell.
-                    let _ = writeln!(err, "{line}");
-                }
+                self.write(output);
             }
             Sink::Live(live) => {
                 if live.hear(notice, now_ms()) {
@@ -265,6 +259,38 @@ impl State {
                     let _ = writeln!(io::stderr(), "{}", error_line(failure, &Style::plain()));
                 }
             }
+        }
+    }
+
+    fn hint(&mut self, text: &str) {
+        let notice = Notice::Remark { text: text.to_owned() };
+        match &mut self.sink {
+            Sink::Streams { renderer, bar, err, .. } => {
+                if let Some(bar) = bar {
+                    bar.takes(&notice, err);
+                }
+                let output = renderer.hint(text);
+                self.write(output);
+            }
+            Sink::Live(_) => self.print(&notice),
+        }
+    }
+
+    fn write(&mut self, output: Rendered) {
+        let Sink::Streams { out, err, .. } = &mut self.sink else { return };
+        if let Some(lines) = output.out
+            && !self.broken
+            && writeln!(out, "{lines}").is_err()
+        {
+            self.broken = true;
+        }
+        if let Some(line) = output.err {
+            // What came before belongs in front of it, should both go to one screen.
+            if !self.broken && out.flush().is_err() {
+                self.broken = true;
+            }
+            // Where errors cannot be written there is nobody to tell.
+            let _ = writeln!(err, "{line}");
         }
     }
 

@@ -1,7 +1,12 @@
 //! SIGINT and SIGTERM: the first leaves, the second ends the program at once.
+//!
+//! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group,
+//! and a terminal that closes does the like. The same signal again, right after the first, is
+//! therefore still the first.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
@@ -12,6 +17,8 @@ use crate::thread;
 const INTERRUPTED: i32 = 130;
 /// Exit code after a second SIGTERM.
 const TERMINATED: i32 = 143;
+/// Nobody who means it a second time is quicker than this.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// Calls `leave` at the first signal, unless it is a SIGINT that `taken` makes use of; `last` comes
 /// right before the program ends at once.
@@ -23,11 +30,18 @@ pub(super) fn watch(
     taken: impl Fn() -> bool + Send + 'static,
     last: impl Fn() + Clone + Send + 'static,
 ) -> io::Result<()> {
-    static LEAVING: AtomicBool = AtomicBool::new(false);
+    static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
     let signal = move |exit_code: i32| {
-        if LEAVING.swap(true, Ordering::SeqCst) {
-            last();
-            std::process::exit(exit_code);
+        {
+            let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((kind, at)) = *first {
+                if kind == exit_code && at.elapsed() < ECHO {
+                    return;
+                }
+                last();
+                std::process::exit(exit_code);
+            }
+            *first = Some((exit_code, Instant::now()));
         }
         // The router may be busy; the next signal must find this thread free.
         if thread::spawn_exempt("leaving", leave.clone()).is_err() {

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::router::ids::MemberId;
-use crate::router::notice::Notice;
+use crate::router::notice::{Notice, Who};
 use crate::router::text::check_name;
 use crate::ui::line_reader::{Line, LineReader};
 
@@ -40,7 +40,11 @@ impl Memory {
         let (Notice::MemberVerified { member }, Some(path)) = (notice, &self.0) else {
             return None;
         };
-        let line = format!("{} {}\n", member.who.id, member.who.name.raw());
+        // What tells it apart from others today is not its name.
+        let Who { id, name, .. } = &member.who;
+        let digits = format!("·{}", id.short().get(..4).unwrap_or_default());
+        let name = name.raw().strip_suffix(&digits).unwrap_or(name.raw());
+        let line = format!("{id} {name}\n");
         let mut options = OpenOptions::new();
         let file = options.append(true).create(true).mode(0o600).open(path);
         let kept = file.and_then(|mut file| {
@@ -76,7 +80,7 @@ fn read(file: File) -> io::Result<BTreeMap<MemberId, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::notice::{MemberInfo, Who};
+    use crate::router::notice::MemberInfo;
     use crate::router::text::Untrusted;
 
     #[test]
@@ -85,9 +89,8 @@ mod tests {
         let (memory, members) = Memory::open(Some(dir.path())).unwrap();
         assert!(members.is_empty());
         let id = MemberId([7; 32]);
-        let who = Who { id, name: Untrusted::new("bob the builder") };
-        let member =
-            MemberInfo { who, address: String::new(), linked: true, own: false, verified: true };
+        let who = Who { id, name: Untrusted::new("bob the builder·0707"), verified: true };
+        let member = MemberInfo { who, address: String::new(), linked: true, own: false };
         assert_eq!(memory.hear(&Notice::MemberVerified { member: member.clone() }), None);
         assert_eq!(memory.hear(&Notice::MemberJoined { member }), None);
         let mut file = OpenOptions::new().append(true).open(dir.path().join(FILE)).unwrap();

@@ -242,7 +242,7 @@ impl Router {
             if same_run {
                 self.refuse(id, Why::Crossing);
             } else {
-                let name = self.roster.name_of(&member);
+                let name = self.who(&member).marked();
                 self.refuse(id, Why::IdentityInUse);
                 self.remark(format!(
                     "a second program tried to connect with the identity of {name} and was refused"
@@ -453,7 +453,13 @@ impl Router {
     pub(super) fn forget_conn(&mut self, id: ConnId, how: Closed, refusal: Option<&Refusal>) {
         let Some(conn) = self.conns.remove(&id) else { return };
         self.dirty.remove(&id);
-        self.guesses.end(id);
+        let ours = |refusal: &Refusal| matches!(refusal.why, Why::Crossing | Why::Busy);
+        if self.guesses.end(id)
+            && !refusal.is_some_and(ours)
+            && let Some(remote) = conn.remote
+        {
+            self.guess_failed(remote.ip());
+        }
         let asked = self.asked.len();
         self.asked.retain(|_, (conn, _)| *conn != id);
         if self.asked.len() < asked {

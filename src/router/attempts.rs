@@ -193,7 +193,7 @@ impl Router {
                 let until = self.now.plus(HISTORY_MS);
                 attempt.state = State::Syncing { member, until };
                 if refusal.why == Why::Crossing && agreed.is_some() {
-                    let name = self.roster.name_of(&member);
+                    let name = self.who(&member).marked();
                     self.remark(format!("you are already linked with {name}"));
                 }
             }
@@ -259,7 +259,7 @@ impl Router {
     }
 
     fn in_a_room(&self, at: &str) -> String {
-        let with = self.roster.present().next().map(|(id, _)| self.roster.name_of(id));
+        let with = self.roster.present().next().map(|(id, _)| self.who(id).marked());
         match with {
             Some(name) => format!("you are in a room with {name}; leave first"),
             None if self.room.settled || self.room.lock.is_locked() => {
@@ -291,6 +291,7 @@ impl Router {
                 Some(State::Syncing { member, until })
                     if *until <= self.now || self.has_history_of(*member) =>
                 {
+                    self.tell_unserved();
                     self.end_attempt(id, Ok(()));
                 }
                 _ => {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Router;
 use super::ids::{Digest32, FileId, MemberId};
 use super::log::Order;
+use super::near::nearest;
 use super::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use super::room::order_text;
 use super::signed::{Kind, Offer, SignedEntry};
@@ -15,6 +16,8 @@ use crate::files::merkle;
 
 /// Hex digits of an id prefix, at least.
 pub(super) const PREFIX_MIN: usize = 8;
+/// Offers that are named one by one.
+const NAMED_MAX: usize = 8;
 
 /// An offer that stands.
 #[derive(Debug, Clone)]
@@ -48,6 +51,11 @@ impl Catalogue {
     pub(super) fn offers_of(&self, author: MemberId, file: FileId) -> Option<&Offered> {
         let names = self.by_file.get(&file)?;
         self.offers.get(names.iter().find(|(by, _)| *by == author)?)
+    }
+
+    /// What an author offers.
+    pub(super) fn own(&self, author: MemberId) -> impl Iterator<Item = &Offered> {
+        self.offers.iter().filter(move |((by, _), _)| *by == author).map(|(_, offered)| offered)
     }
 
     /// What an author offers under a name.
@@ -130,6 +138,9 @@ impl Router {
         let offered = Offered::of(offer, order);
         let file = offered.info();
         let known = !self.catalogue.insert(author, offered);
+        if own && !known && entry.body.chain != self.room.chain {
+            self.offer_came_back(file.id);
+        }
         if (again && !own) || known || self.room.shown(&entry.id) != entry.id {
             return;
         }
@@ -148,6 +159,10 @@ impl Router {
     ) {
         let author = entry.body.chain.author;
         let Some(offered) = self.catalogue.withdraw(author, file, order) else { return };
+        if author == self.my_id && entry.body.chain != self.room.chain {
+            // Said in an earlier stay, after an offer that was just taken up again.
+            self.unshare(file);
+        }
         if again {
             return;
         }
@@ -198,6 +213,31 @@ impl Router {
         })
     }
 
+    /// That nobody here offers a file of this name, and what comes closest to it.
+    pub(super) fn nobody_offers(&self, name: &str) -> String {
+        let shown = Untrusted::new(name);
+        if self.catalogue.offers.keys().any(|(_, offered)| offered == name) {
+            return format!("{shown} was offered, but nobody who has it is here now");
+        }
+        let here = self.catalogue.offers.iter().filter(|((author, _), offered)| {
+            *author != self.my_id && self.is_candidate(author, offered)
+        });
+        let here: BTreeSet<&str> = here.map(|((_, name), _)| name.as_str()).collect();
+        let hint = match nearest(name, here.iter().copied()) {
+            Some(near) => format!("did you mean {}?", Untrusted::new(near)),
+            None if here.is_empty() => "nothing is offered here".to_owned(),
+            None => {
+                let names = here.iter().take(NAMED_MAX).map(|name| Untrusted::new(*name).line());
+                let mut names: Vec<String> = names.collect();
+                if here.len() > NAMED_MAX {
+                    names.push(format!("{} more", here.len() - NAMED_MAX));
+                }
+                format!("offered here: {}", names.join(", "))
+            }
+        };
+        format!("nobody here offers {shown} ({hint})")
+    }
+
     /// Which file a person means: exact name first, then a unique id prefix. `own`: among one's
     /// own offers only.
     pub(super) fn find_file(&self, wanted: &str, own: bool) -> Result<Offered, Failure> {
@@ -227,11 +267,14 @@ impl Router {
             found.iter().filter(|((author, _), o)| self.is_candidate(author, o)).collect();
         let files: BTreeSet<_> = reachable.iter().map(|(_, offered)| offered.file).collect();
         let shown = Untrusted::new(wanted);
+        let near = nearest(wanted, all().map(|((_, name), _)| name.as_str()));
+        let near = near
+            .map_or_else(String::new, |near| format!(" (did you mean {}?)", Untrusted::new(near)));
         match (files.len(), reachable.first()) {
             (1, Some((_, offered))) => Ok((*offered).clone()),
             (0, _) if found.is_empty() => Err(Failure::new(
                 Code::NoSuchOffer,
-                format!("nobody offers {shown}: type files to see what there is"),
+                format!("nobody offers {shown}{near}: type files to see what there is"),
             )),
             (0, _) => Err(Failure::new(
                 Code::NoHost,
@@ -241,7 +284,7 @@ impl Router {
                 let mut choices: Vec<_> = reachable
                     .iter()
                     .map(|((author, _), offered)| {
-                        format!("{} from {}", offered.file.short(), self.roster.name_of(author))
+                        format!("{} from {}", offered.file.short(), self.who(author).marked())
                     })
                     .collect();
                 choices.dedup();

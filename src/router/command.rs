@@ -90,6 +90,12 @@ pub enum Command {
     },
     /// Into a fresh room alone.
     Leave,
+    /// Into a fresh room alone, but not under those who can fetch a file from this node only: see
+    /// [`Command::QuitWhenServed`].
+    LeaveWhenServed {
+        /// Somebody is there to decide.
+        asks: bool,
+    },
     /// End the program, but not under those who can fetch a file from this node only.
     QuitWhenServed {
         /// Somebody is there to decide: told, and asked to say it again. Otherwise klatch ends by
@@ -123,7 +129,7 @@ impl Command {
             Command::Wait { .. } => "wait",
             Command::Doctor => "doctor",
             Command::Verify { .. } => "verify",
-            Command::Leave => "leave",
+            Command::LeaveWhenServed { .. } | Command::Leave => "leave",
             Command::QuitWhenServed { .. } | Command::Quit => "quit",
             Command::EndOfInput => "end_of_input",
         }
@@ -150,6 +156,8 @@ pub enum Wait {
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
+    /// The same, for whoever wants to have that file and nothing else: told what is missing.
+    Offer(String),
     /// A message of another member that contains this text, after the one that satisfied the last.
     Message(String),
     /// Every download, from whichever face it was begun.

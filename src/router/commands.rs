@@ -112,7 +112,12 @@ impl Router {
                 self.limit(up, bytes_per_second);
                 self.reply(face, line, word, Ok(()));
             }
-            Command::QuitWhenServed { asks } => self.quit_when_served(face, line, asks),
+            Command::LeaveWhenServed { asks } => {
+                self.end_when_served(face, line, asks, Command::Leave, draw);
+            }
+            Command::QuitWhenServed { asks } => {
+                self.end_when_served(face, line, asks, Command::Quit, draw);
+            }
             Command::Quit => {
                 self.reply(face, line, word, Ok(()));
                 self.stop();
@@ -229,6 +234,13 @@ impl Router {
             Wait::Fetched => self.now.plus(FETCHED_MS),
             _ => self.now.plus(within_ms),
         };
+        if let Wait::Offer(name) = &what
+            && !self.is_offered_by_somebody(name)
+        {
+            let (missing, seconds) = (self.nobody_offers(name), within_ms / 1_000);
+            let text = format!("{missing}; waiting up to {seconds} s for it");
+            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
         self.commands.waits.push(Waiting { face, line, what, until });
     }
 

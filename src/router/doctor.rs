@@ -105,7 +105,7 @@ impl Router {
             list.push(Finding::good("nobody else is here"));
         }
         for (id, member) in self.roster.present() {
-            let name = self.roster.name_of(id);
+            let name = self.who(id).marked();
             if let Some((conn, link)) = self.link_of(id) {
                 let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
                 let place = remote.map_or_else(String::new, |addr| format!(" with {addr}"));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use self::conn::{Closed, Outcome, Plan, Target};
-pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, PartState};
+pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, Parking, PartState};
 use super::bitmap::Bitmap;
 use super::command::Command;
 use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
@@ -270,6 +270,13 @@ pub enum Event {
         /// It is still what was offered.
         intact: bool,
     },
+    /// [`Parking::Check`] is done.
+    ParkedChecked {
+        /// The file.
+        file: FileId,
+        /// It is what it was when it was laid aside.
+        intact: bool,
+    },
     /// A serving thread sent a chunk.
     ChunkServed {
         /// To whom.
@@ -455,6 +462,13 @@ pub enum Effect {
     Unserve {
         /// The file.
         file: FileId,
+    },
+    /// Lay a file that is served aside, or do something with one that was.
+    Park {
+        /// The file.
+        file: FileId,
+        /// What to do.
+        step: Parking,
     },
     /// Open a partial file for a download, and copy what is already here.
     OpenPart {

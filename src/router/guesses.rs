@@ -1,12 +1,18 @@
-//! How often strangers may try passwords.
+//! How often strangers may try passwords, and that people here are told when they do.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::Router;
 use super::ids::ConnId;
 use super::links::plain_ip;
-use super::time::Millis;
+use super::time::{Earliest, Millis};
 use crate::limits::Limits;
+
+/// People are told of wrong passwords so often at most.
+const TOLD_MS: u64 = 10_000;
+/// Addresses that are named at a time.
+const NAMED_MAX: usize = 4;
 
 /// Password exchanges with this node that did not succeed (yet).
 #[derive(Debug, Default)]
@@ -14,6 +20,12 @@ pub(super) struct Guesses {
     by_addr: BTreeMap<IpAddr, VecDeque<Millis>>,
     all: VecDeque<Millis>,
     under_way: BTreeSet<ConnId>,
+    /// Failed ones that nobody was told of yet.
+    untold: BTreeMap<IpAddr, u32>,
+    /// Those of them from addresses that are too many to be named.
+    untold_elsewhere: u32,
+    /// Before this nobody is told again.
+    quiet_until: Millis,
 }
 
 impl Guesses {
@@ -59,8 +71,9 @@ impl Guesses {
         Ok(())
     }
 
-    pub(super) fn end(&mut self, conn: ConnId) {
-        self.under_way.remove(&conn);
+    /// The connection is over; whether it was an attempt that did not succeed.
+    pub(super) fn end(&mut self, conn: ConnId) -> bool {
+        self.under_way.remove(&conn)
     }
 
     /// The password was right: the attempt does not count.
@@ -71,6 +84,50 @@ impl Guesses {
                 times.pop_back();
             }
             self.all.pop_back();
+        }
+    }
+}
+
+impl Router {
+    /// A password did not open this room, or whoever tried it broke off before that was clear:
+    /// the first message of the exchange that answers a guess tells the guesser.
+    pub(super) fn guess_failed(&mut self, ip: IpAddr) {
+        let guesses = &mut self.guesses;
+        let ip = plain_ip(ip);
+        if guesses.untold.len() < NAMED_MAX || guesses.untold.contains_key(&ip) {
+            *guesses.untold.entry(ip).or_default() += 1;
+        } else {
+            guesses.untold_elsewhere += 1;
+        }
+    }
+
+    pub(super) fn guess_timers(&mut self) {
+        if self.guesses.untold.is_empty() || self.now < self.guesses.quiet_until {
+            return;
+        }
+        self.guesses.quiet_until = self.now.plus(TOLD_MS);
+        let untold = std::mem::take(&mut self.guesses.untold);
+        let elsewhere = std::mem::take(&mut self.guesses.untold_elsewhere);
+        let mut places: Vec<String> =
+            untold.iter().map(|(ip, count)| format!("{count} from {ip}")).collect();
+        if elsewhere > 0 {
+            places.push(format!("{elsewhere} from elsewhere"));
+        }
+        let total = untold.values().sum::<u32>() + elsewhere;
+        self.remark(match (total, untold.first_key_value()) {
+            (1, Some((ip, _))) => {
+                format!("careful: somebody at {ip} tried a password that does not open the room")
+            }
+            _ => format!(
+                "careful: {total} passwords were tried that do not open the room: {}",
+                places.join(", ")
+            ),
+        });
+    }
+
+    pub(super) fn guess_deadlines(&self, earliest: &mut Earliest) {
+        if !self.guesses.untold.is_empty() {
+            earliest.at(self.guesses.quiet_until.max(self.now));
         }
     }
 }

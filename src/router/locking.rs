@@ -124,7 +124,7 @@ impl Router {
         if std::mem::replace(&mut self.presence.locked_out_told, true) {
             return;
         }
-        let name = self.roster.name_of(&member);
+        let name = self.who(&member).marked();
         let record = self.roster.get(&member).and_then(|member| member.record.as_ref());
         let line = match record.and_then(|record| record.body.addresses.first()) {
             Some(addr) => format!("connect {} {}", super::links::plain_ip(addr.ip()), addr.port()),

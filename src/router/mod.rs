@@ -11,6 +11,7 @@ pub mod ids;
 pub mod inspect;
 pub mod links;
 pub mod message;
+pub mod near;
 pub mod notice;
 pub mod rng;
 pub mod signed;
@@ -29,6 +30,7 @@ mod leftovers;
 mod lock;
 mod locking;
 mod log;
+mod parked;
 mod presence;
 mod pulse;
 mod quitting;
@@ -80,6 +82,7 @@ pub struct Router {
     commands: commands::Pending,
     verified: verify::Verified,
     quitting: quitting::Quitting,
+    parked: parked::Parked,
     /// Links that have something to say.
     dirty: BTreeSet<ConnId>,
     /// Which link each chain was asked of, and when.
@@ -95,7 +98,7 @@ impl Router {
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let my_id = MemberId(me.public());
         let room = room::Room::fresh(&config.draw, my_id, config.limits.lock_records);
-        let mut roster = Roster::default();
+        let mut roster = Roster::new(my_id);
         roster.set_name(my_id, &config.name);
         let mut router = Self {
             me,
@@ -117,6 +120,7 @@ impl Router {
             commands: commands::Pending::default(),
             verified: verify::Verified::new(config.verified.clone()),
             quitting: quitting::Quitting::default(),
+            parked: parked::Parked::default(),
             dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),
@@ -152,6 +156,7 @@ impl Router {
         self.link_deadlines(&mut earliest);
         self.presence_deadlines(&mut earliest);
         self.attempt_deadlines(&mut earliest);
+        self.guess_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
         self.command_deadlines(&mut earliest);
         earliest.0
@@ -217,6 +222,7 @@ impl Router {
             Event::ChunkFetched(fetched) => self.chunk_fetched(fetched),
             Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
             Event::SourceChecked { file, intact } => self.source_checked(file, intact),
+            Event::ParkedChecked { file, intact } => self.parked_checked(file, intact),
             Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),
         }
     }
@@ -225,6 +231,7 @@ impl Router {
         self.link_timers();
         self.presence_timers();
         self.attempt_timers();
+        self.guess_timers();
         self.swarm_timers();
         self.command_timers();
     }
@@ -256,7 +263,8 @@ impl Router {
     }
 
     fn who(&self, id: &MemberId) -> notice::Who {
-        notice::Who { id: *id, name: self.roster.name_of(id) }
+        let verified = self.is_verified(id);
+        notice::Who { id: *id, name: self.roster.name_of(id), verified }
     }
 
     fn link_of(&self, member: &MemberId) -> Option<(ConnId, &Link)> {

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::ids::{EntryId, FileId, MemberId, RoomId};
-use super::text::Untrusted;
+use super::text::{Untrusted, VERIFIED_MARK};
 
 /// Who said or did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub struct Who {
     pub id: MemberId,
     /// Its nickname, told apart from another of the same name (`ana·3f9c`).
     pub name: Untrusted,
+    /// This node's person compared words with it, and they were the same.
+    pub verified: bool,
+}
+
+impl Who {
+    /// The name in a sentence of klatch's, escaped, and marked if it is verified.
+    #[must_use]
+    pub fn marked(&self) -> String {
+        let mut name = self.name.line();
+        name.extend(self.verified.then_some(VERIFIED_MARK));
+        name
+    }
 }
 
 /// A member as others see it.
@@ -27,8 +39,6 @@ pub struct MemberInfo {
     pub linked: bool,
     /// This node itself.
     pub own: bool,
-    /// This node's person compared words with it, and they were the same.
-    pub verified: bool,
 }
 
 /// One line of `members`.
@@ -283,7 +293,7 @@ pub enum Notice {
     NameChanged {
         /// The member under its new name.
         member: MemberInfo,
-        /// The name before.
+        /// The name before, as it was shown.
         before: Untrusted,
     },
     /// A text was said.

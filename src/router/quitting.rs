@@ -1,6 +1,8 @@
-//! The end of the program, with regard to those who can fetch a file from here only.
+//! `quit` and `leave`, with regard to those who can fetch a file from here only.
 
 use super::Router;
+use super::command::Command;
+use super::event::Draw;
 use super::ids::{FaceId, FileId, MemberId};
 use super::text::Untrusted;
 use super::time::{Earliest, Millis};
@@ -10,13 +12,22 @@ const MEANT_MS: u64 = 60_000;
 /// Files and members that are named one by one.
 const NAMED_MAX: usize = 3;
 
-/// A `quit` that waits.
+/// A `quit` or `leave` that waits.
 #[derive(Debug, Default)]
 pub(super) struct Quitting {
-    /// When somebody was told what it would cut off.
-    told: Option<Millis>,
-    /// A command of a script: who gave it, and until when it waits.
-    pending: Option<(FaceId, u64, Millis)>,
+    /// When somebody was told what it would cut off, and what they had said.
+    told: Option<(Millis, &'static str)>,
+    pending: Option<Pending>,
+}
+
+/// A command of a script: who gave it, and until when it waits.
+#[derive(Debug)]
+struct Pending {
+    face: FaceId,
+    line: u64,
+    until: Millis,
+    command: Command,
+    draw: Draw,
 }
 
 impl Router {
@@ -43,28 +54,39 @@ impl Router {
         !self.needed_here().is_empty()
     }
 
-    pub(super) fn quit_when_served(&mut self, face: FaceId, line: u64, asks: bool) {
-        let needed = self.needed_here();
-        let meant = self.quitting.told.is_some_and(|told| self.now.since(told) < MEANT_MS);
+    /// Does what `command` says (`quit` or `leave`), but not under those who need this node.
+    pub(super) fn end_when_served(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        asks: bool,
+        command: Command,
+        draw: Draw,
+    ) {
+        let (needed, word) = (self.needed_here(), command.word());
+        let told = self.quitting.told.filter(|(_, said)| *said == word);
+        let meant = told.is_some_and(|(told, _)| self.now.since(told) < MEANT_MS);
         if needed.is_empty() || (asks && meant) {
-            self.reply(face, line, "quit", Ok(()));
-            return self.stop();
+            self.quitting.told = None;
+            return self.commanded(face, line, command, draw);
         }
         let (files, members) = self.name_needed(&needed);
         let fetching = format!("only you have all of {files}, and {members} still fetching it");
         if asks {
-            self.quitting.told = Some(self.now);
+            self.quitting.told = Some((self.now, word));
             self.remark(format!(
-                "{fetching}: stay until that is done? To leave all the same, quit again"
+                "{fetching}: stay until that is done? To {word} all the same, {word} again"
             ));
-            self.reply(face, line, "quit", Ok(()));
+            self.reply(face, line, word, Ok(()));
         } else {
             let until = self.now.plus(self.limits().last_host_ms);
-            if let Some((face, line, _)) = self.quitting.pending.replace((face, line, until)) {
-                self.reply(face, line, "quit", Ok(()));
+            let pending = Pending { face, line, until, command, draw };
+            if let Some(before) = self.quitting.pending.replace(pending) {
+                self.reply(before.face, before.line, before.command.word(), Ok(()));
             }
             let seconds = self.limits().last_host_ms / 1000;
-            self.remark(format!("{fetching}: klatch ends when that is done, or in {seconds} s"));
+            let then = if word == "quit" { "klatch ends" } else { "you leave" };
+            self.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
         }
     }
 
@@ -80,23 +102,25 @@ impl Router {
         let members: std::collections::BTreeSet<_> =
             needed.iter().flat_map(|(_, members)| members).collect();
         let verb = if members.len() == 1 { "is" } else { "are" };
-        let people = members.iter().map(|id| self.roster.name_of(id).to_string()).collect();
+        let people = members.iter().map(|id| self.who(id).marked()).collect();
         (names(needed.iter().map(file).collect()), format!("{} {verb}", names(people)))
     }
 
     /// Ends what waited for others to be done.
     pub(super) fn quitting_timers(&mut self) {
-        let Some((face, line, until)) = self.quitting.pending else { return };
-        if self.now >= until || !self.only_host_of_somebody() {
-            self.quitting.pending = None;
-            self.reply(face, line, "quit", Ok(()));
-            self.stop();
+        let Some(until) = self.quitting.pending.as_ref().map(|pending| pending.until) else {
+            return;
+        };
+        if (self.now >= until || !self.only_host_of_somebody())
+            && let Some(Pending { face, line, command, draw, .. }) = self.quitting.pending.take()
+        {
+            self.commanded(face, line, command, draw);
         }
     }
 
     pub(super) fn quitting_deadlines(&self, earliest: &mut Earliest) {
-        if let Some((_, _, until)) = self.quitting.pending {
-            earliest.at(until);
+        if let Some(pending) = &self.quitting.pending {
+            earliest.at(pending.until);
         }
     }
 }

@@ -126,7 +126,7 @@ impl Router {
         self.say_fork(chain);
         let entries: Vec<_> = self.room.log.entries().cloned().collect();
         self.rebuild_catalogue(&entries);
-        let name = self.roster.name_of(&chain.author);
+        let name = self.who(&chain.author).marked();
         let mine = chain == self.room.chain;
         self.complain(super::notice::Failure::new(
             super::notice::Code::ChainForked,

@@ -198,10 +198,11 @@ impl Router {
     }
 
     pub(super) fn rename(&mut self, member: MemberId, name: &str, quiet: bool) {
-        let Some(before) = self.roster.set_name(member, name) else { return };
-        if !quiet {
+        // As people saw it: told apart from others of that name.
+        let before = self.roster.name_of(&member);
+        if self.roster.set_name(member, name) && !quiet {
             let info = self.member_info(&member);
-            self.notify(Notice::NameChanged { member: info, before: Untrusted::new(before) });
+            self.notify(Notice::NameChanged { member: info, before });
             self.beware_of(&member);
         }
     }
@@ -219,7 +220,6 @@ impl Router {
             address: address.map(|addr| addr.to_string()).unwrap_or_default(),
             linked,
             own,
-            verified: self.is_verified(id),
         }
     }
 
@@ -319,6 +319,7 @@ impl Router {
         self.say_bye();
         self.drop_all_conns();
         self.drop_downloads();
+        self.park_offers();
         self.drop_shares();
         self.room = Room::fresh(draw, self.my_id, self.config.limits.lock_records);
         self.roster.forget_all();

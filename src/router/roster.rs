@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ids::{ConnId, MemberId};
 use super::signed::SignedPresence;
-use super::text::{Untrusted, look};
+use super::text::{Untrusted, look, without_marks};
 use super::time::Millis;
 use crate::limits::Limits;
 
@@ -102,8 +102,9 @@ impl Member {
 }
 
 /// Members of the room but this one, and the names of everyone who ever spoke.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Roster {
+    me: MemberId,
     pub(super) members: BTreeMap<MemberId, Member>,
     names: BTreeMap<MemberId, String>,
     /// By what a name looks like: two that look alike are told apart as well.
@@ -111,6 +112,11 @@ pub(super) struct Roster {
 }
 
 impl Roster {
+    pub(super) fn new(me: MemberId) -> Self {
+        let (members, names, bearers) = Default::default();
+        Self { me, members, names, bearers }
+    }
+
     pub(super) fn get(&self, id: &MemberId) -> Option<&Member> {
         self.members.get(id)
     }
@@ -152,17 +158,17 @@ impl Roster {
         self.names.len()
     }
 
-    /// Takes note of a name; returns the one before if it is another.
-    pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> Option<String> {
+    /// Takes note of a name; whether it takes the place of another one.
+    pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> bool {
         if self.names.get(&id).is_some_and(|before| before == name) {
-            return None;
+            return false;
         }
         let before = self.names.insert(id, name.to_owned());
         if let Some(before) = &before {
             self.unbear(&id, before);
         }
         self.bearers.entry(look(name)).or_default().insert(id);
-        before
+        before.is_some()
     }
 
     fn forget_name(&mut self, id: &MemberId) {
@@ -186,13 +192,21 @@ impl Roster {
         self.names.get(id).map(String::as_str)
     }
 
-    /// The name to show: told apart by four digits where two bear it; the id where none is known.
+    fn is_here(&self, id: &MemberId) -> bool {
+        *id == self.me || self.members.get(id).is_some_and(|member| member.present)
+    }
+
+    /// The name to show: told apart by four digits from others who bear it; the id where none is
+    /// known. Whoever is here yields to nobody who is gone, so a visitor leaves no trace on the
+    /// name that it took; and whoever is gone is told apart from all others.
     pub(super) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
-        let shared = self.bearers.get(&look(name)).is_some_and(|bearers| bearers.len() > 1);
-        let digits = id.short();
-        let digits = digits.get(..4).unwrap_or_default();
-        Untrusted::new(if shared { format!("{name}·{digits}") } else { name.clone() })
+        let here = self.is_here(id);
+        let bearers = self.bearers.get(&look(name)).into_iter().flatten();
+        let mut others = bearers.filter(|other| *other != id);
+        let shared = others.any(|other| !here || self.is_here(other));
+        let name = without_marks(name);
+        Untrusted::new(if shared { with_digits(&name, id) } else { name })
     }
 
     /// Another room: nobody is known.
@@ -201,4 +215,10 @@ impl Roster {
         self.names.clear();
         self.bearers.clear();
     }
+}
+
+/// A name told apart from others by the first digits of its bearer.
+pub(super) fn with_digits(name: &str, id: &MemberId) -> String {
+    let digits = id.short();
+    format!("{name}·{}", digits.get(..4).unwrap_or_default())
 }

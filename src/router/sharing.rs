@@ -71,6 +71,14 @@ impl Sharing {
         self.shares.get(file).is_some_and(|share| share.held.is_none())
     }
 
+    pub(super) fn is_copy(&self, file: &FileId) -> bool {
+        self.copies.contains(file)
+    }
+
+    pub(super) fn set_copy(&mut self, file: FileId) {
+        self.copies.insert(file);
+    }
+
     pub(super) fn share_all(&mut self, file: FileId) {
         self.shares.insert(file, Share { held: None });
     }
@@ -154,7 +162,7 @@ impl Router {
             self.remark(format!("you {how} {name} {since}"));
         }
         if copy {
-            self.sharing.copies.insert(file);
+            self.sharing.set_copy(file);
         }
         if let Some(before) = before.filter(|before| *before != file) {
             self.superseded(before);
@@ -178,7 +186,7 @@ impl Router {
         }
     }
 
-    fn unshare(&mut self, file: FileId) {
+    pub(super) fn unshare(&mut self, file: FileId) {
         if self.sharing.remove(&file) {
             self.effect(Effect::Unserve { file });
             self.tell_hosting(file);
@@ -235,14 +243,18 @@ impl Router {
         let name = self.catalogue.any(&file).map(|offered| Untrusted::new(&offered.name));
         let name = name.unwrap_or_else(|| Untrusted::new(file.short()));
         if self.sharing.shares.contains_key(&file) && self.withdraw(file).is_ok() {
-            self.complain(Failure::new(
-                Code::HostChangedFile,
-                format!(
-                    "{name} changed on disk since it was offered, or cannot be read any more, so \
-                     it is offered no more: send it again"
-                ),
-            ));
+            self.complain_of_change(&name);
         }
+    }
+
+    pub(super) fn complain_of_change(&mut self, name: &Untrusted) {
+        self.complain(Failure::new(
+            Code::HostChangedFile,
+            format!(
+                "{name} changed on disk since it was offered, or cannot be read any more, so it \
+                 is offered no more: send it again"
+            ),
+        ));
     }
 
     /// A peer says that a chunk of ours does not fit. Looking costs a read of it, so a peer is

@@ -115,12 +115,44 @@ pub fn is_format(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Stands behind the name of a member that this node's person has verified.
+pub const VERIFIED_MARK: char = '✓';
+
+/// Characters that could be taken for [`VERIFIED_MARK`].
+#[must_use]
+pub fn is_mark(c: char) -> bool {
+    matches!(
+        c,
+        VERIFIED_MARK
+            | '\u{2714}'
+            | '\u{2705}'
+            | '\u{2611}'
+            | '\u{221a}'
+            | '\u{237b}'
+            | '\u{aa9c}'
+            | '\u{10102}'
+            | '\u{1f5f8}'
+            | '\u{1f5f9}'
+    )
+}
+
+/// The name with such characters escaped: nobody marks themselves.
+#[must_use]
+pub fn without_marks(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if is_mark(c) { out += &format!("\\u{{{:x}}}", c as u32) } else { out.push(c) }
+    }
+    out
+}
+
 /// What a name looks like to a person in a hurry: names with one look are easily taken for each
 /// other (the skeleton of Unicode Technical Standard 39, 4, whatever the case).
 #[must_use]
 pub fn look(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !is_mark(*c)).collect();
     // Capitals first, as some of them look like small letters of another name.
-    let looks: String = unicode_security::skeleton(name).collect();
+    let looks: String = unicode_security::skeleton(&name).collect();
     let small = looks.to_lowercase();
     unicode_security::skeleton(&small).collect()
 }
@@ -216,6 +248,7 @@ mod tests {
             ("bill", "bi11"),
             ("ana", "\u{ff41}na"),
             ("rn", "m"),
+            ("ana", "ana\u{2714}"),
         ] {
             assert_eq!(look(one), look(other), "{one} {other}");
         }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Router;
 use super::ids::{FaceId, MemberId};
 use super::notice::{Code, Failure, Notice};
-use super::text::{Untrusted, look};
+use super::roster::with_digits;
+use super::text::{Untrusted, VERIFIED_MARK, look};
 use crate::crypto::hash::digest;
 
 /// How many words are compared, of 2,048 each.
@@ -52,7 +53,8 @@ impl Router {
                     let text = format!("compare the words first: verify {shown}");
                     return Err(Failure::new(Code::Usage, text));
                 }
-                self.verified.members.insert(id, shown.raw().to_owned());
+                let name = self.roster.bare_name(&id).unwrap_or_default().to_owned();
+                self.verified.members.insert(id, name);
                 let member = self.member_info(&id);
                 self.notify(Notice::MemberVerified { member });
             } else {
@@ -68,12 +70,12 @@ impl Router {
 
     /// Who is meant by a name as it is shown, or by one that only one member has.
     fn find_member(&self, nick: &str) -> Result<MemberId, Failure> {
-        let shown = |id: &MemberId| self.roster.name_of(id).raw() == nick;
-        let bare = |id: &MemberId| {
-            let name = self.roster.name_of(id);
-            let end = format!("·{}", id.short().get(..4).unwrap_or_default());
-            name.raw().strip_suffix(&end) == Some(nick)
-        };
+        // Whoever copies a name from the screen may have its mark too.
+        let nick = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
+        let name = |id: &MemberId| self.roster.name_of(id).raw().to_owned();
+        let bare = |id: &MemberId| self.roster.bare_name(id).unwrap_or_default().to_owned();
+        let shown = |id: &MemberId| name(id) == nick || with_digits(&name(id), id) == nick;
+        let bare = |id: &MemberId| bare(id) == nick;
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
             self.roster.present().map(|(id, _)| *id).filter(wanted).collect()
         };
@@ -89,8 +91,7 @@ impl Router {
                 Err(Failure::new(Code::NameNotFound, text))
             }
             several => {
-                let names: Vec<String> =
-                    several.iter().map(|id| self.roster.name_of(id).line()).collect();
+                let names: Vec<String> = several.iter().map(|id| self.who(id).marked()).collect();
                 let text = format!("several here are called {quoted}: {}", names.join(", "));
                 Err(Failure::new(Code::AmbiguousName, text))
             }

@@ -44,8 +44,14 @@ impl Router {
             if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
                 self.reply(waiting.face, waiting.line, "wait", Ok(()));
             } else if timed_out {
-                let text = format!("{} in time", self.what_did_not(&waiting.what));
-                let failure = Failure::new(Code::WaitTimeout, text);
+                let failure = match &waiting.what {
+                    // As a download that nobody can serve.
+                    Wait::Offer(name) => Failure::new(Code::NoHost, self.nobody_offers(name)),
+                    what => {
+                        let text = format!("{} in time", self.what_did_not(what));
+                        Failure::new(Code::WaitTimeout, text)
+                    }
+                };
                 self.reply(waiting.face, waiting.line, "wait", Err(failure));
             } else {
                 self.commands.waits.push(waiting);
@@ -57,7 +63,7 @@ impl Router {
         match what {
             Wait::Time(_) => false,
             Wait::Members(count) => self.roster.present_count() >= *count,
-            Wait::File(name) => self.is_offered_by_somebody(name),
+            Wait::File(name) | Wait::Offer(name) => self.is_offered_by_somebody(name),
             Wait::Message(text) => {
                 let seen = &mut self.catalogue.seen.0;
                 let found = seen.iter().position(|said| said.contains(text.as_str()));
@@ -78,7 +84,9 @@ impl Router {
             Wait::Members(count) => {
                 format!("{} of {count} others came", self.roster.present_count())
             }
-            Wait::File(name) => format!("nobody present offered {}", escaped(name)),
+            Wait::File(name) | Wait::Offer(name) => {
+                format!("nobody present offered {}", escaped(name))
+            }
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
             Wait::Fetched => "not everybody fetched what is offered".to_owned(),

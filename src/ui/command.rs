@@ -9,6 +9,7 @@ use super::rate::parse_rate;
 use crate::config::DEFAULT_PORT;
 use crate::crypto::password::{Password, PasswordError};
 use crate::router::command::{Command, LockWish, Wait};
+use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
 
@@ -118,7 +119,7 @@ commands! {
     "browser" => |_| Ok(Input::Browser);
 
     "leave", "into a fresh room, alone",
-    "leave" => |rest| alone(rest, Command::Leave);
+    "leave" => |rest| alone(rest, Command::LeaveWhenServed { asks: false });
 
     "quit", "end klatch",
     "quit" => |rest| alone(rest, Command::QuitWhenServed { asks: false });
@@ -148,9 +149,10 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
             Misfit::Failure(failure) => failure,
         }),
         None if body.is_some() => {
-            let word = shown(&format!("/{word}"));
-            let text =
-                format!("there is no command {word}: help shows them all (to say it: say /…)");
+            let (near, word) = (near_command(word), shown(&format!("/{word}")));
+            let text = format!(
+                "there is no command {word}{near}: help shows them all (to say it: say /…)"
+            );
             Err(Failure::new(Code::UnknownCommand, text))
         }
         None => say(line),
@@ -214,6 +216,12 @@ pub(super) fn shown(text: &str) -> String {
 
 fn find(word: &str) -> Option<&'static CommandHelp> {
     COMMANDS.iter().find(|command| command.word == word)
+}
+
+/// ` (did you mean password?)`, of a word that is nearly one.
+fn near_command(word: &str) -> String {
+    let near = nearest(word, COMMANDS.iter().map(|command| command.word));
+    near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -310,7 +318,15 @@ fn help(rest: &str) -> Result<Input, Misfit> {
     match find(word) {
         Some(_) => Ok(Input::Help(Some(word.to_owned()))),
         None if rest.is_empty() => Ok(Input::Help(None)),
-        None => Err(Misfit::Form),
+        None if word.contains([' ', '\t']) => Err(Misfit::Form),
+        None => {
+            let (near, word) = (near_command(word), shown(word));
+            let text = format!(
+                "there is no command {word}{near}: help alone shows them all (did you mean to say \
+                 it? say help …)"
+            );
+            Err(Failure::new(Code::UnknownCommand, text).into())
+        }
     }
 }
 

@@ -106,9 +106,9 @@ fn a_sentence_that_begins_with_a_word_is_not_sent_but_explained() {
         "members only",
         "transfers are slow",
         "unlock the door",
+        "help me please",
         "wait for me",
         "wait",
-        "help me please",
         "send",
         "send \"\"",
         "download",
@@ -200,6 +200,20 @@ fn waiting_has_a_bound_that_only_stands_outside_quotes() {
         "wait within 5",
     ] {
         assert_eq!(code(line), Code::Usage, "{line}");
+    }
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_named_with_the_one_that_was_meant() {
+    for (line, said) in [
+        ("help nosuch", "there is no command \"nosuch\": help alone shows them all"),
+        ("help transfer", "there is no command \"transfer\" (did you mean transfers?): "),
+        ("/pasword", "there is no command \"/pasword\" (did you mean password?): "),
+        ("/x", "there is no command \"/x\": help shows them all"),
+    ] {
+        let failure = parse(line).unwrap_err();
+        assert_eq!(failure.code, Code::UnknownCommand, "{line}");
+        assert!(failure.text.starts_with(said), "{}", failure.text);
     }
 }
 

@@ -308,6 +308,8 @@ struct FailureView<'a> {
 struct WhoView<'a> {
     id: MemberId,
     name: &'a str,
+    #[serde(skip_serializing_if = "is_false")]
+    verified: bool,
 }
 
 #[derive(Serialize)]
@@ -315,6 +317,8 @@ struct MemberView<'a> {
     id: MemberId,
     name: &'a str,
     address: &'a str,
+    #[serde(skip_serializing_if = "is_false")]
+    verified: bool,
 }
 
 #[derive(Serialize)]
@@ -326,8 +330,9 @@ struct FileView<'a> {
 
 #[derive(Serialize)]
 struct MemberRow<'a> {
-    #[serde(flatten)]
-    member: MemberView<'a>,
+    id: MemberId,
+    name: &'a str,
+    address: &'a str,
     linked: bool,
     own: bool,
     since: Option<String>,
@@ -435,13 +440,14 @@ impl From<&Receipt> for ReceiptView {
 
 impl<'a> From<&'a Who> for WhoView<'a> {
     fn from(who: &'a Who) -> Self {
-        Self { id: who.id, name: who.name.raw() }
+        Self { id: who.id, name: who.name.raw(), verified: who.verified }
     }
 }
 
 impl<'a> From<&'a MemberInfo> for MemberView<'a> {
     fn from(member: &'a MemberInfo) -> Self {
-        Self { id: member.who.id, name: member.who.name.raw(), address: &member.address }
+        let MemberInfo { who, address, .. } = member;
+        Self { id: who.id, name: who.name.raw(), address, verified: who.verified }
     }
 }
 
@@ -478,13 +484,15 @@ fn write_file<S: Serializer>(file: &FileInfo, serializer: S) -> Result<S::Ok, S:
 
 fn write_member_rows<S: Serializer>(list: &[MemberLine], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(|row| MemberRow {
-        member: (&row.member).into(),
+        id: row.member.who.id,
+        name: row.member.who.name.raw(),
+        address: &row.member.address,
         linked: row.member.linked,
         own: row.member.own,
         since: row.since_ms.map(rfc3339),
         round_trip_ms: row.round_trip_ms,
         fingerprint: &row.fingerprint,
-        verified: row.member.verified,
+        verified: row.member.who.verified,
     }))
 }
 

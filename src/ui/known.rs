@@ -2,7 +2,7 @@
 //! files, paths and hosts used before.
 
 use super::command::COMMANDS;
-use super::lines::{nick, typed};
+use super::lines::{typed, typed_nick};
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{MemberInfo, Notice};
 use crate::router::text::{Untrusted, is_control, is_format};
@@ -72,7 +72,7 @@ impl Known {
         if member.own || self.me == Some(member.who.id) {
             return;
         }
-        let name = nick(&member.who);
+        let name = typed_nick(&member.who);
         let is_room = self.members.len() < KNOWN_MAX;
         match self.members.iter_mut().find(|(id, _)| *id == member.who.id) {
             Some(known) => known.1 = name,
@@ -225,7 +225,7 @@ mod tests {
     }
 
     fn who(id: u8, name: &str) -> Who {
-        Who { id: MemberId([id; 32]), name: Untrusted::new(name) }
+        Who { id: MemberId([id; 32]), name: Untrusted::new(name), verified: false }
     }
 
     fn room() -> Known {
@@ -237,7 +237,6 @@ mod tests {
                 address: String::new(),
                 linked: true,
                 own: id == 0,
-                verified: false,
             };
             known.hear(&Notice::MemberJoined { member });
         }

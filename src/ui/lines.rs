@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::paint::{Paint, Style};
 use super::tables;
-use crate::router::notice::{Failure, FileInfo, MemberInfo, Notice, Who};
-use crate::router::text::Untrusted;
+use crate::router::notice::{Code, Failure, FileInfo, MemberInfo, Notice, Who};
 pub use crate::router::text::size;
+use crate::router::text::{Untrusted, VERIFIED_MARK, without_marks};
 
 /// Members named in one sentence at most; the rest is counted.
 const NAMED_MAX: usize = 8;
@@ -44,6 +44,11 @@ pub fn error_line(failure: &Failure, style: &Style) -> String {
     style.paint(Paint::Error, &format!("error: {}", safe(&failure.text)))
 }
 
+/// A hint as the one line that stderr gets.
+pub(super) fn hint_line(text: &str) -> String {
+    format!("* {}", safe(text))
+}
+
 fn system_lines(lines: &[String], paint: Paint, style: &Style) -> String {
     let marked = lines.iter().map(|line| style.paint(paint, &format!("* {line}")));
     marked.collect::<Vec<_>>().join("\n")
@@ -55,7 +60,7 @@ fn meaning(notice: &Notice) -> Paint {
         Notice::FileOffered { own: false, history: false, .. } => Paint::Offer,
         Notice::DownloadFinished { .. } | Notice::MemberVerified { .. } => Paint::Good,
         Notice::Remark { text } if text.starts_with("careful:") => Paint::Warning,
-        Notice::DownloadFailed { .. } => Paint::Error,
+        Notice::DownloadFailed { failure, .. } if failure.code != Code::Cancelled => Paint::Error,
         Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. } => Paint::Warning,
         _ => Paint::Dim,
     }
@@ -97,15 +102,14 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::MemberJoined { member } => {
             let address = Some(&member.address).filter(|a| style.verbose && !a.is_empty());
             let from = address.map(|address| format!(" from {}", safe(address)));
-            let verified = if member.verified { ", verified," } else { "" };
-            format!("{}{verified} joined{}", nick(&member.who), from.unwrap_or_default())
+            format!("{} joined{}", nick(&member.who), from.unwrap_or_default())
         }
         Notice::MemberLeft { member } => format!("{} left", nick(&member.who)),
         Notice::NameChanged { member, .. } if member.own => {
             format!("you are now called {}", nick(&member.who))
         }
         Notice::NameChanged { member, before } => {
-            let before = Who { id: member.who.id, name: before.clone() };
+            let before = Who { name: before.clone(), ..member.who.clone() };
             format!("{} is now called {}", nick(&before), nick(&member.who))
         }
         Notice::Message { from, .. } => {
@@ -160,10 +164,14 @@ fn about_file(notice: &Notice) -> Option<String> {
         Notice::DownloadFinished { path, bytes_fetched: 0, .. } => {
             format!("saved as {}", path_text(path))
         }
-        Notice::DownloadFinished { path, bytes_fetched, took_ms, hosts, .. } => format!(
+        Notice::DownloadFinished { file, path, bytes_fetched, took_ms, hosts } => format!(
             "saved as {} ({} in {}.{} s{} from {})",
             path_text(path),
-            size(*bytes_fetched),
+            // What was here already from an earlier try did not come now.
+            match *bytes_fetched < file.size {
+                true => format!("{}, {} of it now", size(file.size), size(*bytes_fetched)),
+                false => size(*bytes_fetched),
+            },
             took_ms / 1_000,
             took_ms % 1_000 / 100,
             speed(*bytes_fetched, *took_ms),
@@ -211,11 +219,7 @@ fn is_loopback(address: &str) -> bool {
 
 fn joined(members: &[MemberInfo], locked: bool) -> String {
     let kind = if locked { "a locked" } else { "an open" };
-    let named = |member: &MemberInfo| {
-        let verified = if member.verified { " (verified)" } else { "" };
-        nick(&member.who) + verified
-    };
-    let others = members.iter().filter(|member| !member.own).map(named);
+    let others = members.iter().filter(|member| !member.own).map(|member| nick(&member.who));
     let others: Vec<String> = others.collect();
     if others.is_empty() {
         return format!("you are in {kind} room now");
@@ -223,9 +227,16 @@ fn joined(members: &[MemberInfo], locked: bool) -> String {
     format!("you are in {kind} room with {} now", listed(&others))
 }
 
-/// A nickname that can be mistaken for nothing of klatch's, even from a peer that checks no names.
+/// A nickname with the mark that a verified member has.
 pub(super) fn nick(who: &Who) -> String {
-    let name = who.name.line().replace(':', "\\u{3a}");
+    let mut name = typed_nick(who);
+    name.extend(who.verified.then_some(VERIFIED_MARK));
+    name
+}
+
+/// A nickname that can be mistaken for nothing of klatch's, even from a peer that checks no names.
+pub(super) fn typed_nick(who: &Who) -> String {
+    let name = without_marks(&who.name.line()).replace(':', "\\u{3a}");
     let id: String = who.id.short().chars().take(4).collect();
     match name.chars().next() {
         None => format!("·{id}"),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 pub use super::json::to_json;
+use super::lines::hint_line;
 pub use super::lines::{error_line, size, to_lines};
 pub use super::paint::Style;
 use crate::router::notice::Notice;
@@ -40,6 +41,13 @@ impl Renderer {
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self { format, progress: Progress::default() }
+    }
+
+    /// What to write for a hint to people that belongs on stderr; programs get it as a notice.
+    pub fn hint(&mut self, text: &str) -> Output {
+        let json = matches!(self.format, Format::Json);
+        let notice = || to_json(&Notice::Remark { text: text.to_owned() });
+        Output { out: json.then(notice), err: Some(hint_line(text)) }
     }
 
     /// What to write for the notice.

@@ -57,17 +57,11 @@ const EVENTS: &[(&str, &str)] = &[
 ];
 
 fn who(name: &str) -> Who {
-    Who { id: MemberId([0x3f; 32]), name: Untrusted::new(name) }
+    Who { id: MemberId([0x3f; 32]), name: Untrusted::new(name), verified: false }
 }
 
 fn member(name: &str, address: &str) -> MemberInfo {
-    MemberInfo {
-        who: who(name),
-        address: address.into(),
-        linked: true,
-        own: false,
-        verified: false,
-    }
+    MemberInfo { who: who(name), address: address.into(), linked: true, own: false }
 }
 
 fn line(name: &str, address: &str) -> MemberLine {
@@ -337,8 +331,58 @@ fn people_read_sentences() {
     assert_eq!(lines[23], "* ok  ana\n* !!  ana\n*     do this");
     assert_eq!(lines[24], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
     assert_eq!(lines[28], "error: ana");
+    let mut resumed = notices[15].clone();
+    if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {
+        *bytes_fetched = 2_000_000;
+    }
+    let shown = "* saved as ana (12.3 MB, 2.0 MB of it now in 1.2 s, 1.6 MB/s from 1 member)";
+    assert_eq!(plain(&resumed), shown);
     for silent in [9, 26, 29] {
         assert_eq!(lines[silent], "", "{:?}", notices[silent]);
+    }
+}
+
+#[test]
+fn a_verified_member_is_marked_wherever_it_is_named_and_nobody_marks_themselves() {
+    let verified = Who { verified: true, ..who("ana") };
+    let member = MemberInfo { who: verified.clone(), ..member("ana", "10.0.0.1:5") };
+    let from = |notice: &mut Notice| match notice {
+        Notice::Message { from, .. }
+        | Notice::FileOffered { from, .. }
+        | Notice::FileWithdrawn { from, .. }
+        | Notice::RoomLocked { by: from, .. } => *from = verified.clone(),
+        Notice::MemberJoined { member: who } | Notice::MemberLeft { member: who } => {
+            *who = member.clone();
+        }
+        Notice::Joined { members, .. } => *members = vec![member.clone()],
+        Notice::Members { list } => list[0].member = member.clone(),
+        _ => {}
+    };
+    let named = |notice: &Notice| {
+        matches!(
+            notice,
+            Notice::Message { .. }
+                | Notice::FileOffered { .. }
+                | Notice::FileWithdrawn { .. }
+                | Notice::RoomLocked { .. }
+                | Notice::MemberJoined { .. }
+                | Notice::MemberLeft { .. }
+                | Notice::Joined { .. }
+                | Notice::Members { .. }
+        )
+    };
+    let mut notices: Vec<_> = all("ana").into_iter().filter(named).collect();
+    assert_eq!(notices.len(), 8);
+    for notice in &mut notices {
+        assert!(!to_json(notice).contains("\"verified\":true"), "{notice:?}");
+        from(notice);
+        let line = plain(notice);
+        assert!(line.contains("ana✓"), "{line}");
+        assert!(to_json(notice).contains("\"verified\":true"), "{notice:?}");
+    }
+    for mark in ['✓', '✔', '✅', '☑'] {
+        let line = plain(&message(&format!("eve{mark}"), "hello"));
+        assert!(line.starts_with("eve\\u{"), "{line}");
     }
 }
 

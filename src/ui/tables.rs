@@ -19,7 +19,7 @@ pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
             0 => "under 1 ms".to_owned(),
             ms => format!("{ms} ms"),
         });
-        let verified = if member.verified { ", verified" } else { "" };
+        let verified = if member.who.verified { ", verified" } else { "" };
         vec![
             nick(&member.who),
             place,
@@ -51,11 +51,16 @@ pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {
     let rows = list.iter().map(|line| {
         let from: Vec<String> = line.from.iter().map(nick).collect();
         let by = if line.own { "you".to_owned() } else { listed(&from) };
+        let held = match (line.hosts, line.own) {
+            (0, true) => "not served: send it again".to_owned(),
+            (0, false) => "nobody here has it".to_owned(),
+            (hosts, _) => format!("held by {hosts}"),
+        };
         vec![
             line.file.name.line(),
             size(line.file.size),
             line.file.id.short(),
-            format!("held by {}", line.hosts),
+            held,
             format!("from {by}"),
         ]
     });

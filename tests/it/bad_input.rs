@@ -54,7 +54,7 @@ fn a_command_that_misses_its_form_shows_it() {
         "leave me alone",
         "unlock the door",
         "quit it",
-        "help me",
+        "help me please",
     ] {
         // A word with something attached is no command's word, but a message.
         if line.starts_with("transfers,") {

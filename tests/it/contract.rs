@@ -43,7 +43,9 @@ fn a_session_shows_every_event() {
     carol.quit();
     bob.expect(json!({"event": "member_left"}));
     // A download that fails: its folder is gone.
-    let mut dave = Options::new("dave").args(["--downloads", "/nowhere/at/all"]).start();
+    let gone = folder.path("gone").display().to_string();
+    let mut dave = Options::new("dave").args(["--downloads", &gone]).start();
+    std::fs::remove_dir(&gone).unwrap();
     join(&mut dave, &mut alice);
     alice.done(&format!("send {}", folder.file("small.txt", b"small")));
     dave.done("wait file small.txt");

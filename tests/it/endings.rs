@@ -137,16 +137,15 @@ fn signals_leave_the_room() {
     }
 }
 
-/// A signal ends it within 2 s, in good order.
+/// A signal ends it in good order, and soon: not after a minute, as the end of stdin may.
 fn ends_by(peer: &mut Peer, signal: Signal) {
     let began = Instant::now();
     peer.program.signal(signal);
     peer.expect(json!({"event": "left"}));
     peer.expect(json!({"event": "stopped"}));
-    // As long as it takes to hear of it on a busy computer.
-    let allowed = Duration::from_secs(2) + Duration::from_secs(1);
-    assert!(began.elapsed() < allowed, "it took {:?}", began.elapsed());
     peer.ended();
+    // Two seconds, and as long as it takes to hear of it on a busy computer.
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
 }
 
 #[test]
@@ -156,11 +155,31 @@ fn a_signal_ends_it_though_nobody_reads_and_a_second_one_at_once() {
         unread.signal(signal);
         assert_eq!(unread.child.wait().unwrap().code(), Some(0), "it had nothing to complain of");
         let mut unread = Unread::start();
-        unread.signal(signal);
-        // The second one may overtake the first until klatch has taken that.
+        // Right after the first one more is an echo of it, but somebody goes on and means it: long
+        // before klatch gives its reader up.
+        let status = loop {
+            unread.signal(signal);
+            unread.witness.done("wait 0.05");
+            if let Some(status) = unread.child.try_wait().unwrap() {
+                break status;
+            }
+        };
+        assert_eq!(status.code(), Some(code));
         unread.expect_left();
-        unread.signal(signal);
-        assert_eq!(unread.child.wait().unwrap().code(), Some(code));
+    }
+}
+
+/// `timeout` signals its child, and then its whole group: one who means it once.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let [mut alice, mut bob] = room(["alice", "bob"]);
+        alice.program.signal(signal);
+        alice.program.signal(signal);
+        alice.expect(json!({"event": "left"}));
+        alice.expect(json!({"event": "stopped", "exit_code": 0}));
+        assert_eq!(alice.ended(), 0);
+        bob.expect(json!({"event": "member_left", "member": {"name": "alice"}}));
     }
 }
 

@@ -195,21 +195,27 @@ fn a_full_room_says_so() {
 #[test]
 fn a_node_that_ends_leaves_no_thread_behind() {
     // Threads are counted per process, and other tests have some.
-    alone("nodes::every_thread_is_joined_within_2_s", &["env"]);
+    alone("nodes::every_thread_is_joined", &["env"]);
 }
 
 #[test]
 #[ignore = "in a process of its own, by the test above"]
-fn every_thread_is_joined_within_2_s() {
+fn every_thread_is_joined() {
     if !is_alone() {
         return;
     }
     assert_eq!(klatch::thread::live(), 0);
-    let (mut alice, mut bob) = (Someone::new("alice"), Someone::new("bob"));
+    // Who waited for the dial or for the download would wait so long.
+    let limits = Limits {
+        handshake_deadline_ms: 60_000,
+        down_bytes_per_s: Some(1_000_000),
+        ..Limits::default()
+    };
+    let (mut alice, mut bob) = (Someone::new("alice"), Someone::with("bob", limits));
     bob.connect(&alice);
     let folder = Folder::new();
     // In the middle of it all: a download that runs, a dial that nobody answers.
-    alice.offer(&sparse(&folder, 1 << 30));
+    alice.offer(&sparse(&folder, 64 << 20));
     bob.wait(Wait::File("large.img".into()));
     bob.give(download("large.img"));
     bob.hears(|notice| matches!(notice, Notice::DownloadProgress { .. }));
@@ -223,7 +229,7 @@ fn every_thread_is_joined_within_2_s() {
     for someone in [bob, alice] {
         let began = Instant::now();
         someone.quit();
-        assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
     }
     assert_eq!(klatch::thread::live(), 0);
 }

@@ -102,7 +102,7 @@ fn downloads_need_a_folder_that_can_be_written() {
     let folder = Folder::new();
     alice.done(&format!("send {}", folder.file("x.txt", b"some text")));
     let missing = folder.path("no such folder").display().to_string();
-    let mut places = vec![(missing, "io_error")];
+    let mut places = vec![(missing.clone(), "io_error")];
     if root() {
         // No permission is denied to root, but here nobody makes files.
         places.push(("/proc".to_owned(), "io_error"));
@@ -114,6 +114,9 @@ fn downloads_need_a_folder_that_can_be_written() {
     }
     for (place, code) in places {
         let mut bob = Options::new("bob").args(["--downloads", &place]).start();
+        if place == missing {
+            fs::remove_dir(&place).unwrap();
+        }
         join(&mut bob, &mut alice);
         bob.done("wait file x.txt");
         let number = bob.say("download x.txt");

@@ -1,11 +1,13 @@
 //! For scripts: errands, what klatch prints about itself, and the scripts of docs/.
 
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::common::person::Person;
-use crate::common::{Folder, Options, Peer, Program, content, same};
+use crate::common::{DEADLINE, Folder, Options, Peer, Program, content, same};
 
 fn printed(option: &[&str]) -> String {
     let output = Program::command().args(option).output().unwrap();
@@ -95,14 +97,43 @@ fn files_are_sent_and_fetched_in_one_go() {
         .args(["--connect", &seed.address, "--get", "two words.txt", "nothing like it"])
         .launch();
     reader.expect(json!({"event": "download_finished"}));
-    // What nobody offers yet is waited for.
+    // What nobody offers yet is waited for, and people are told so.
+    reader.expect_that("a notice", |event| {
+        let text = event["text"].as_str().unwrap_or_default();
+        event["event"] == "notice" && text.contains("nobody here offers nothing like it")
+    });
     assert!(reader.all(json!({"event": "error"})).is_empty());
     seed.done(&format!("send {}", folder.file("nothing like it", b"after all")));
     assert_eq!(reader.ended(), 0);
+    let told = &reader.program.stderr;
+    assert!(told.contains("(offered here: two words.txt); waiting up to 60 s for it"), "{told}");
     let saved = reader.saved();
     assert_eq!(saved.len(), 2);
     assert!(saved.iter().any(|path| same(path, &content)), "{saved:?}");
     seed.quit();
+}
+
+#[test]
+fn what_nobody_offers_is_told_at_once_and_a_slip_is_understood() {
+    let folder = Folder::new();
+    let mut seed = Peer::start("seed");
+    seed.done(&format!("send {}", folder.file("nightly.tar", b"all of it")));
+    let mut command = Program::command();
+    command.args(["--name", "reader", "--ephemeral", "--listen", "127.0.0.1:0"]);
+    command.args(["--connect", &seed.address, "--get", "nighly.tar"]).current_dir(folder.path(""));
+    let mut reader = Program::spawn("reader", &mut command);
+    seed.expect(json!({"event": "joined"}));
+    // Once it waits.
+    reader.expect_line("* seed offers nightly.tar");
+    seed.done("wait 0.5");
+    seed.done(&format!("send {}", folder.file("nighly.tar", b"that one")));
+    reader.expect_line("* saved as ");
+    assert_eq!(reader.end(), 0);
+    let told = "* nobody here offers nighly.tar (did you mean nightly.tar?); waiting up to 60 s \
+                for it\n";
+    assert_eq!(reader.stderr, told);
+    assert!(reader.lines.iter().all(|line| !line.contains("waiting")), "{:?}", reader.lines);
+    seed.refused("download nightly.ta", "no_such_offer");
 }
 
 #[test]
@@ -165,4 +196,68 @@ fn the_nightly_drop_of_the_docs_delivers() {
     assert!(said.contains("dropped day 1.tar") && said.contains("collected notes.txt"), "{said}");
     assert!(same(&out.join("day 1.tar"), &content));
     assert!(same(&out.join("notes.txt"), b"notes"));
+}
+
+/// The service's own lines, with the places of this test in place of the computer's.
+#[test]
+fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
+    const PASSWORD: &str = "four red kettles";
+    let unit = include_str!("../../docs/klatch-seed.service").replace("\\\n", " ");
+    let value = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.to_owned()
+    };
+    let folder = Folder::new();
+    let state = folder.path("state");
+    std::fs::create_dir(&state).unwrap();
+    folder.file("password", format!("{PASSWORD}\n").as_bytes());
+    let mut ana = Peer::start("ana");
+    ana.done(&format!("password {PASSWORD}"));
+    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/seed");
+    let start = value("ExecStart=")
+        .replace("/usr/local/bin/klatch-seed", seed)
+        .replace("--listen 51692", "--listen 127.0.0.1:0")
+        .replace("alice.example", &ana.address);
+    let mut service = Command::new("sh");
+    service
+        .args(["-c", &format!("{} && exec {start}", value("ExecStartPre="))])
+        .env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"))
+        .env("STATE_DIRECTORY", &state)
+        .env("CREDENTIALS_DIRECTORY", folder.path(""))
+        .env("TMPDIR", folder.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0);
+    let mut service = Service(service.spawn().unwrap());
+    ana.expect(json!({"event": "joined"}));
+    let content = content(3, 300_000);
+    ana.done(&format!("send {}", folder.file("to keep.bin", &content)));
+    let kept = || {
+        let files = std::fs::read_dir(state.join("files")).into_iter().flatten();
+        let mut paths = files.map(|entry| entry.unwrap().path());
+        paths.any(|path| path.to_string_lossy().ends_with("_to keep.bin"))
+    };
+    let deadline = Instant::now() + DEADLINE;
+    while !kept() {
+        assert!(Instant::now() < deadline, "the seed keeps nothing");
+        ana.done("wait 0.05");
+    }
+    // As systemd does: everything of the service hears it.
+    let group = rustix::process::Pid::from_child(&service.0);
+    rustix::process::kill_process_group(group, rustix::process::Signal::TERM).unwrap();
+    ana.expect(json!({"event": "member_left", "member": {"name": "seed"}}));
+    service.0.wait().unwrap();
+    ana.quit();
+}
+
+/// Ends with the test, with all that it started.
+struct Service(std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
 }

@@ -98,3 +98,33 @@ fn two_people_on_one_machine_need_no_options() {
     assert_eq!(ana.end(), 0);
     assert!(home.path().join("data/klatch/identity").exists());
 }
+
+#[test]
+fn the_folder_for_downloads_is_made_if_only_it_is_missing() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |folder: &std::path::Path| {
+        let mut command = Program::command();
+        command.args(REST).args(["--ui", "terminal", "--downloads"]).arg(folder);
+        Program::spawn("grace", &mut command)
+    };
+    let folder = home.path().join("downloads");
+    let mut program = start(&folder);
+    assert_eq!(program.end(), 0);
+    assert!(folder.is_dir());
+    let told = format!("* made the folder {} for downloads", folder.display());
+    assert!(program.lines.contains(&told), "{:?}", program.lines);
+    let mut program = start(&folder);
+    assert_eq!(program.end(), 0);
+    assert!(!program.lines.contains(&told), "it is there");
+    // A slip, or a disk that is not there: found before anything is fetched.
+    let slip = home.path().join("donwloads/of/mine");
+    let file = home.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    for folder in [slip, file] {
+        let mut program = start(&folder);
+        assert_eq!(program.end(), 3);
+        assert!(program.stderr.contains(folder.to_str().unwrap()), "{}", program.stderr);
+        assert!(program.stderr.contains("--downloads"), "{}", program.stderr);
+    }
+    assert!(!home.path().join("donwloads").exists());
+}

@@ -98,6 +98,23 @@ test("klatch's own lines stay where they were said", () => {
   assert.deepEqual(texts(state), ["text 1", "eve joined", "text 2", "text 3"]);
 });
 
+test("a verified member is marked from then on", () => {
+  const verified = { ...member(EVE), verified: true };
+  const state = inRoom([
+    { event: "member_joined", member: member(EVE), at: 5 },
+    { event: "member_verified", member: verified, at: 6 },
+    { event: "name_changed", member: { ...verified, name: "eva" }, before: "eve", at: 7 },
+    { event: "member_left", member: { ...verified, name: "eva" }, at: 8 },
+  ]);
+  const lines = ["eve joined", "eve✓ is verified now", "eve is eva✓ now", "eva✓ left"];
+  assert.deepEqual(texts(state), lines);
+  const here = inRoom([
+    { event: "member_joined", member: member(EVE), at: 5 },
+    { event: "member_verified", member: verified, at: 6 },
+  ]);
+  assert.equal(here.members[0].verified, true);
+});
+
 test("history goes before what is there, without a gap and without doubles", () => {
   const state = inRoom(
     [{ event: "history", messages: [message(1), message(2), message(3)], earlier: 0 }],

@@ -37,6 +37,10 @@ pub struct Disk {
     pub broken_at_the_end: Option<Code>,
     /// Threads of this run: files served whole, and open partial files by their turn.
     pub serving: BTreeSet<FileId>,
+    /// Files that were served and may be again.
+    pub parked: BTreeSet<FileId>,
+    /// Files that were changed since they were offered.
+    pub changed: BTreeSet<FileId>,
     /// Open partial files.
     pub open: BTreeMap<FileId, u64>,
     /// Finished hash jobs.
@@ -57,6 +61,7 @@ impl Disk {
     /// The program ends: what lies on the disk stays, what threads did ends.
     pub fn crash(&mut self) {
         self.serving.clear();
+        self.parked.clear();
         self.open.clear();
         self.jobs.clear();
         self.sent.clear();

@@ -1,7 +1,7 @@
 //! The shell's part in files: hashing, lanes, fetching, putting in place.
 
 use klatch::files::merkle;
-use klatch::router::event::{Closed, Effect, Event, FetchError};
+use klatch::router::event::{Closed, Effect, Event, FetchError, Parking};
 use klatch::router::ids::{ConnId, FileId};
 use klatch::router::notice::{Code, Failure};
 use klatch::router::swarm::picker::Want;
@@ -35,6 +35,23 @@ impl World {
             Effect::Unserve { file } => {
                 disk.serving.remove(&file);
             }
+            Effect::Park { file, step } => match step {
+                Parking::Begin => {
+                    assert!(disk.serving.contains(&file), "what is not served is laid aside");
+                    disk.parked.insert(file);
+                }
+                Parking::Check => {
+                    let intact = disk.parked.contains(&file) && !disk.changed.contains(&file);
+                    self.done(node, 5, Event::ParkedChecked { file, intact });
+                }
+                Parking::Resume => {
+                    assert!(disk.parked.remove(&file), "nothing was laid aside");
+                    disk.serving.insert(file);
+                }
+                Parking::Forget => {
+                    disk.parked.remove(&file);
+                }
+            },
             Effect::OpenPart { file, turn, size, copy, .. } => {
                 let result = disk.writable().map(|()| disk.open_part(file, turn, size, copy));
                 self.done(node, 5, Event::PartOpened { file, turn, result });

@@ -14,6 +14,7 @@ mod logs;
 mod net;
 mod people;
 mod pipe;
+mod returns;
 mod scenario;
 mod swarms;
 mod trace;

@@ -1,6 +1,6 @@
 //! Files: from one host to many, from many to one, and what goes wrong on the way.
 
-use klatch::router::command::Command;
+use klatch::router::command::{Command, Wait};
 use klatch::router::event::Event;
 use klatch::router::notice::{Code, Notice};
 
@@ -188,4 +188,30 @@ fn what_somebody_waits_for_comes_first() {
     let came = count(&world) - before;
     assert!(!wanted.is_empty() && came < 100 && came < chunks - before, "{came} of {chunks}");
     assert_eq!(world.finish(bob, line), Ok(()));
+}
+
+#[test]
+fn an_errand_for_what_nobody_offers_says_so_and_ends_as_a_download_without_a_host_does() {
+    let (mut world, host, others) = room(28, 1, 3 * MIB);
+    let bob = others[0];
+    let wants = |world: &mut World, name: &str| {
+        let what = Wait::Offer(name.to_owned());
+        let line = world.command(bob, Command::Wait { what, within_ms: 60_000 });
+        world.run(10);
+        (line, world.remarks(bob).pop().unwrap_or_default())
+    };
+    let (line, told) = wants(&mut world, "film.mkw");
+    let slip = "nobody here offers film.mkw (did you mean film.mkv?)";
+    assert_eq!(told, format!("{slip}; waiting up to 60 s for it"));
+    assert_eq!(world.finish(bob, line), Err(Code::NoHost));
+    assert_eq!(world.failure(bob, line), slip);
+    let before = world.remarks(bob).len();
+    let (line, _) = wants(&mut world, "film.mkv");
+    assert_eq!(world.finish(bob, line), Ok(()));
+    assert_eq!(world.remarks(bob).len(), before, "there is nothing to say");
+    world.crash(host, false);
+    world.run(60_000);
+    let (line, told) = wants(&mut world, "film.mkv");
+    assert!(told.starts_with("film.mkv was offered, but nobody who has it is here now"), "{told}");
+    assert_eq!(world.finish(bob, line), Err(Code::NoHost));
 }

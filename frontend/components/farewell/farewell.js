@@ -1,4 +1,4 @@
-/** Where this page ends: its address is used up, or klatch has ended. */
+/** Where this page ends: it needs a fresh address, or klatch has ended. */
 
 import { el } from "../../lib/dom.js";
 
@@ -12,7 +12,7 @@ export function createFarewell(app) {
   app.store.watch(({ connection, alert }, before) => {
     if (connection === before.connection && title.textContent) return;
     if (connection === "expired") {
-      title.textContent = "This address is used up.";
+      title.textContent = "A fresh address, please.";
       text.replaceChildren(
         "Type ",
         el("code", {}, "browser"),

@@ -2,7 +2,7 @@
 
 import { el, setText } from "../../lib/dom.js";
 import { fingerprint } from "../../lib/format.js";
-import { line } from "../../lib/text.js";
+import { line, marked } from "../../lib/text.js";
 import { cup, table, voice } from "../cup/cup.js";
 import { lockMark } from "../masthead/marks.js";
 import { notifyButton } from "../masthead/notify.js";
@@ -86,7 +86,7 @@ function row(member, action) {
       el(
         "div",
         { class: "member-head" },
-        el("p", { class: "member-name" }, el("bdi", {}, line(member.name))),
+        el("p", { class: "member-name" }, el("bdi", {}, line(marked(member)))),
         action,
       ),
       el("p", { class: "member-place" }, place),

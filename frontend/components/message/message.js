@@ -2,7 +2,7 @@
 
 import { el, setText } from "../../lib/dom.js";
 import { clock } from "../../lib/format.js";
-import { line, parse } from "../../lib/text.js";
+import { line, marked, parse } from "../../lib/text.js";
 import { cup, voice } from "../cup/cup.js";
 import { createFileCard } from "../file/file.js";
 
@@ -33,7 +33,7 @@ export function createEntry(app, entry) {
       "p",
       { class: "entry-who" },
       cup(entry.from.id),
-      el("bdi", { class: "entry-name" }, entry.own ? "you" : author),
+      el("bdi", { class: "entry-name" }, entry.own ? "you" : line(marked(entry.from))),
     ),
     kind.body,
     el("time", { class: "entry-time", dateTime: new Date(entry.time).toISOString() }, time),

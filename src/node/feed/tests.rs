@@ -10,7 +10,7 @@ fn remark(number: usize) -> Notice {
 fn message(number: usize) -> Notice {
     Notice::Message {
         id: EntryId([0; 32]),
-        from: Who { id: MemberId([0; 32]), name: Untrusted::new("alice") },
+        from: Who { id: MemberId([0; 32]), name: Untrusted::new("alice"), verified: false },
         text: Untrusted::new(number.to_string()),
         time_ms: 0,
         own: false,

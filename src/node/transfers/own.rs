@@ -7,7 +7,7 @@ use super::hashing::HashJob;
 use super::owed::Owed;
 use super::{Transfers, failures};
 use crate::files::served::Served;
-use crate::router::event::Event;
+use crate::router::event::{Event, Parking};
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure};
 
@@ -42,6 +42,37 @@ impl Transfers {
             let earlier = self.shared.lock().copies.insert(file, Arc::clone(served));
             self.remove_copy(earlier);
         }
+    }
+
+    /// What becomes of a file that is offered in a room which is left.
+    pub(super) fn park(&self, file: FileId, step: Parking) -> Option<Event> {
+        let sources = &self.shared.host.sources;
+        match step {
+            Parking::Begin => {
+                let served = sources.get(&file)?;
+                self.shared.lock().parked.insert(file, served);
+            }
+            Parking::Check => return self.check_parked(file),
+            Parking::Resume => {
+                let served = self.shared.lock().parked.remove(&file)?;
+                sources.insert(file, served);
+            }
+            Parking::Forget => drop(self.shared.lock().parked.remove(&file)),
+        }
+        None
+    }
+
+    fn check_parked(&self, file: FileId) -> Option<Event> {
+        let changed = Event::ParkedChecked { file, intact: false };
+        let Some(parked) = self.shared.lock().parked.get(&file).cloned() else {
+            return Some(changed);
+        };
+        let (shared, otherwise) = (Arc::clone(&self.shared), changed.clone());
+        let submitted = self.disk.submit(move |()| {
+            let owed = Owed::new(&shared.host.inbox, otherwise);
+            owed.pay(Event::ParkedChecked { file, intact: parked.unchanged() });
+        });
+        submitted.err().map(|_| changed)
     }
 
     /// Removes the copy that was made for an offer, if there is one.

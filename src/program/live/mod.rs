@@ -233,7 +233,7 @@ impl LiveInput {
         }
     }
 
-    fn remark(&self, row: &str) {
+    pub(super) fn remark(&self, row: &str) {
         // A terminal that is gone shows itself at the next line.
         let _ = self.screen.show(vec![Piece::Rows(row.to_owned())], None);
     }

@@ -67,3 +67,16 @@ pub struct Leftovers {
     /// For each file the first digits of its id, and the bytes that it takes on disk.
     pub files: Vec<(String, u64)>,
 }
+
+/// What becomes of a file that is offered in a room which is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parking {
+    /// Lay aside what serves it: it is served no more until it is taken up again.
+    Begin,
+    /// Look whether it is still what it was.
+    Check,
+    /// Serve it again.
+    Resume,
+    /// Forget it.
+    Forget,
+}

@@ -351,7 +351,7 @@ impl Router {
                     return;
                 }
                 let name = Untrusted::new(&download.name);
-                let from = self.roster.name_of(&host);
+                let from = self.who(&host).marked();
                 let what = chunk.map_or("the list of chunks".to_owned(), |c| format!("chunk {c}"));
                 self.complain(Failure::new(
                     Code::BadChunk,

@@ -50,6 +50,8 @@ pub struct LiveView {
     followed: VecDeque<Followed>,
     moving: Moving,
     noise: Noise,
+    /// Why the last download failed: its command fails for the same reason, which is said once.
+    failed: Option<String>,
 }
 
 /// An own message on its way.
@@ -79,6 +81,7 @@ impl LiveView {
             followed: VecDeque::new(),
             moving: Moving::default(),
             noise: Noise::default(),
+            failed: None,
         }
     }
 
@@ -91,6 +94,9 @@ impl LiveView {
     pub fn hear(&mut self, notice: &Notice, now_ms: i64) -> Vec<Piece> {
         self.note_own_name(notice);
         self.moving.hear(notice);
+        if let Notice::DownloadFailed { failure, .. } = notice {
+            self.failed = Some(failure.text.clone());
+        }
         let mut pieces = Vec::new();
         match notice {
             Notice::Held { id, held_by, present } => {
@@ -102,6 +108,8 @@ impl LiveView {
                     self.rows(lines::to_lines(notice, &self.style), &mut pieces);
                 }
             }
+            Notice::Error { command: Some("download"), failure, .. }
+                if self.failed.take_if(|said| *said == failure.text).is_some() => {}
             Notice::DownloadStarted { .. }
             | Notice::DownloadProgress { .. }
             | Notice::HashProgress { .. }

@@ -10,17 +10,11 @@ use crate::ui::width::width;
 const NOON_MS: i64 = 1_795_348_800_000;
 
 fn who(id: u8, name: &str) -> Who {
-    Who { id: MemberId([id; 32]), name: Untrusted::new(name) }
+    Who { id: MemberId([id; 32]), name: Untrusted::new(name), verified: false }
 }
 
 fn member(id: u8, name: &str) -> MemberInfo {
-    MemberInfo {
-        who: who(id, name),
-        address: String::new(),
-        linked: true,
-        own: false,
-        verified: false,
-    }
+    MemberInfo { who: who(id, name), address: String::new(), linked: true, own: false }
 }
 
 fn said(id: u8, name: &str, text: &str, own: bool) -> Notice {

@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use klatch::crypto::binding::{Role, Side};
 use klatch::crypto::identity::Identity;
@@ -246,12 +246,18 @@ fn an_endless_history_is_not_kept() {
 
 /// How long the slowest of these takes, and all of them.
 fn timed(alice: &mut Alice, conn: ConnId, messages: Vec<Message>) -> Duration {
-    let began = Instant::now();
+    let began = computed();
     for message in messages {
         alice.hears(conn, message);
         alice.now += 25;
     }
-    began.elapsed()
+    computed() - began
+}
+
+/// How long this thread has computed: others that are busy take nothing of it.
+fn computed() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap()
 }
 
 /// Alice with a log of 20,000 texts.
@@ -277,7 +283,7 @@ fn better_proofs_of_a_fork_are_taken_quietly() {
         (0..1_000).map(|n| fork.draft(1, Vec::new(), Kind::Text(format!("version {n}")))).collect();
     versions.sort_by_key(|entry| std::cmp::Reverse(entry.id));
     let mut complaints = 0;
-    let began = Instant::now();
+    let began = computed();
     for version in versions {
         let effects = alice.hears(conn, Message::Entry(version));
         alice.now += 25;
@@ -286,7 +292,8 @@ fn better_proofs_of_a_fork_are_taken_quietly() {
         )).count();
     }
     assert_eq!(complaints, 1, "people are told of a fork once");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let took = computed() - began;
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 /// Entries that wait for what never comes must not make those that come cost more.
@@ -305,7 +312,7 @@ fn entries_that_wait_do_not_slow_down_the_others() {
     let mut writer = Writer::new(Identity::generate(), alice.room);
     let texts: Vec<_> = (0..200).map(|_| writer.text("words")).collect();
     let took = timed(&mut alice, others[0], texts);
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
     alice.assert_bounded();
 }
 

@@ -53,7 +53,10 @@ fn t1_nothing_foreign_reaches_a_live_terminal() {
     }
     says_goodbye(address, "that was all");
     alice.sees("that was all");
-    alice.types("a\t");
+    // What is typed before the line is being edited would go with Ctrl-C.
+    alice.types("a");
+    alice.until("the line", |screen| screen.trim_end().ends_with("> a"));
+    alice.types("\t");
     alice.clears();
     alice.types(&format!("quit{ENTER}"));
     alice.ends();

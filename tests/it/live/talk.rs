@@ -90,10 +90,28 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     ana.sees(&format!("*   {words}"));
     ana.sees("do both of you have the same words? [y/N]");
     ana.types(&format!("y{ENTER}"));
-    ana.sees("* bob is verified from now on");
+    ana.sees("* bob✓ is verified from now on");
+    // From then on the mark stands wherever the name does.
+    bob.done("it is me");
+    ana.sees("bob✓: it is me");
+    bob.done("name bobby");
+    ana.sees("* bob✓ is now called bobby✓");
+    bob.done("name bob");
+    ana.sees("* bobby✓ is now called bob✓");
+    ana.types(&format!("members{ENTER}"));
+    ana.until("bob's row", |screen| screen.lines().any(|row| row.contains("*   bob✓  ")));
+    let address = bob.address.clone();
+    bob.done("leave");
+    ana.sees("* bob✓ left");
+    ana.types(&format!("connect {address}{ENTER}"));
+    ana.sees("* bob✓ joined");
+    // It comes with the name, and no name can have it.
+    let mut eve = Peer::start("eve✓");
+    eve.done(&format!("connect {}", ana.address()));
+    ana.sees("* eve\\u{2713} joined");
     ana.types(&format!("quit{ENTER}"));
     ana.ends();
-    drop(bob);
+    drop((bob, eve));
 
     // In the next run somebody else comes under that name, or under one that looks like it.
     let mut ana = Person::start("ana", &folder.path(""), &args);
@@ -112,6 +130,28 @@ fn names_that_look_alike_are_told_apart() {
     let mut eve = Peer::start("\u{430}n\u{430}");
     eve.done(&format!("connect {}", ana.address()));
     eve.done("it is me, ana");
-    let mark = format!("\u{430}n\u{430}·{}: it is me", &eve.id[..4]);
-    ana.sees(&mark);
+    let shown = format!("\u{430}n\u{430}·{}", &eve.id[..4]);
+    ana.sees(&format!("{shown}: it is me"));
+    eve.done("name eve");
+    ana.sees(&format!("* {shown} is now called eve"));
+}
+
+#[test]
+fn how_a_download_ended_is_said_once() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &["--limit-down", "1MB/s"]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    let large = folder.path("large.img");
+    std::fs::File::create(&large).unwrap().set_len(512 << 20).unwrap();
+    bob.done(&format!("send {}", large.display()));
+    ana.sees("bob offers large.img");
+    ana.types(&format!("download large.img{ENTER}"));
+    ana.has_written("⇣ large.img ");
+    ana.types(&format!("cancel large.img{ENTER}"));
+    ana.sees("large.img was not fetched: the download was cancelled");
+    // What else there is to say comes before the answer to this.
+    ana.types(&format!("members{ENTER}"));
+    let screen = ana.sees("2 members here");
+    assert_eq!(screen.matches("was cancelled").count(), 1, "{screen}");
 }

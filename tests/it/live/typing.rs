@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use crate::common::person::{CTRL_C, CTRL_D, ENTER, Person, TAB, UP};
 use crate::common::{Folder, Peer, Program};
@@ -115,6 +116,53 @@ fn a_password_is_never_shown_and_in_no_file() {
     }
     let history = std::fs::read_to_string(data.join("history")).unwrap();
     assert!(history.lines().all(|line| line == "password" || line == "quit"), "{history}");
+    no_file_has_it(&folder.path(""));
+}
+
+#[test]
+fn a_password_typed_once_too_often_is_no_message() {
+    let folder = Folder::new();
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("password {SECRET}"));
+    let data = folder.path("data");
+    let mut ana = Person::start("ana", &folder.path(""), &["--data-dir", data.to_str().unwrap()]);
+    ana.address();
+    ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
+    ana.sees("Password of the room at");
+    for guess in ["one", "two", "three"] {
+        ana.types(&format!("{guess} {SECRET}{ENTER}"));
+    }
+    ana.sees("connect again for another try");
+    bob.expect_that("a notice", |event| {
+        let text = event["text"].as_str().unwrap_or_default();
+        event["event"] == "notice" && text.contains("127.0.0.1 tried a password")
+    });
+    // Here the question was expected again.
+    let question = "* this may be a password: send it to the room as a message? [y/N]";
+    ana.types(&format!("{SECRET}{ENTER}"));
+    ana.sees(question);
+    ana.types(ENTER);
+    ana.sees("* not sent");
+    assert!(!ana.screen().contains(SECRET), "{}", ana.screen());
+    // The answer was no, so the question stays for what comes next; a command needs none.
+    ana.types(&format!("hello?{ENTER}"));
+    ana.sees(question);
+    ana.types(&format!("y{ENTER}"));
+    ana.sees("ana: hello?");
+    ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
+    ana.types(&format!("{SECRET}{ENTER}"));
+    ana.sees("in a locked room with bob now");
+    ana.types(&format!("and hello again{ENTER}"));
+    ana.sees("ana: and hello again ✓");
+    bob.hears("and hello again");
+    let said = bob.all(json!({"event": "message"}));
+    assert!(said.iter().all(|event| !event.to_string().contains("kettles")), "{said:?}");
+    ana.types(&format!("{UP}{UP}{UP}{UP}{UP}"));
+    ana.until("an earlier line", |screen| !screen.trim_end().ends_with('>'));
+    assert!(!ana.screen().contains("kettles"), "{}", ana.screen());
+    ana.clears();
+    ana.types(&format!("quit{ENTER}"));
+    ana.ends();
     no_file_has_it(&folder.path(""));
 }
 

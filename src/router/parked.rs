@@ -1,0 +1,127 @@
+//! Own offers of a room that was left: served again when this node comes back to it.
+//!
+//! An offer outlives its author's stay in the log of the room, and in nothing else: what served it
+//! is laid aside at `leave` and taken up again only in the very room that it was offered in, under
+//! the very lock that held when it was left, and only if the file did not change meanwhile. So a
+//! file is never served to anybody whom it was not offered to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Router;
+use super::event::{Effect, Parking};
+use super::ids::{FileId, RoomId};
+use super::message::KeyMark;
+use super::text::Untrusted;
+
+/// Offers that are laid aside: each keeps a file open.
+const PARKED_MAX: usize = 256;
+/// Files that are named one by one.
+const NAMED_MAX: usize = 4;
+
+/// What was offered in the room that was left last.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    place: Option<(RoomId, KeyMark)>,
+    files: BTreeMap<FileId, Laid>,
+}
+
+/// An offer that is laid aside.
+#[derive(Debug)]
+struct Laid {
+    /// A copy that was made for a page.
+    copy: bool,
+    /// Its file is being looked at, in order to be served again.
+    looked_at: bool,
+}
+
+impl Router {
+    fn is_parked_here(&self) -> bool {
+        self.parked.place == Some((self.room.id, self.room.lock.mark()))
+    }
+
+    /// The room is about to be left: lays aside what is offered in it.
+    pub(super) fn park_offers(&mut self) {
+        let offered = |file: &FileId| {
+            self.sharing.holds_all(file) && self.catalogue.offers_of(self.my_id, *file).is_some()
+        };
+        let files: BTreeSet<_> = self.sharing.files().into_iter().filter(offered).collect();
+        // A room in which nothing was offered does not take the place of one that has offers.
+        if files.is_empty() || !self.room.settled {
+            return;
+        }
+        if !self.is_parked_here() {
+            for file in std::mem::take(&mut self.parked.files).into_keys() {
+                self.effect(Effect::Park { file, step: Parking::Forget });
+            }
+            self.parked.place = Some((self.room.id, self.room.lock.mark()));
+        }
+        for file in files {
+            if self.parked.files.len() < PARKED_MAX {
+                let copy = self.sharing.is_copy(&file);
+                self.parked.files.insert(file, Laid { copy, looked_at: false });
+                self.effect(Effect::Park { file, step: Parking::Begin });
+            }
+        }
+    }
+
+    /// An offer of an earlier stay in this room came with its history.
+    pub(super) fn offer_came_back(&mut self, file: FileId) {
+        let here = self.is_parked_here() && !self.sharing.holds_all(&file);
+        if let Some(laid) = self.parked.files.get_mut(&file).filter(|_| here) {
+            laid.looked_at = true;
+            self.effect(Effect::Park { file, step: Parking::Check });
+        }
+    }
+
+    /// A file that was laid aside was looked at.
+    pub(super) fn parked_checked(&mut self, file: FileId, intact: bool) {
+        // Left again, locked anew, or withdrawn meanwhile: then it stays where it is.
+        if !self.is_parked_here() || self.sharing.holds_all(&file) {
+            return;
+        }
+        let Some(offered) = self.catalogue.offers_of(self.my_id, file) else { return };
+        let name = Untrusted::new(&offered.name);
+        let Some(laid) = self.parked.files.remove(&file) else { return };
+        let step = if intact { Parking::Resume } else { Parking::Forget };
+        self.effect(Effect::Park { file, step });
+        if intact {
+            self.sharing.share_all(file);
+            if laid.copy {
+                self.sharing.set_copy(file);
+            }
+            self.tell_hosting(file);
+            self.remark(format!("you serve {name} again"));
+        } else if self.withdraw(file).is_ok() {
+            self.complain_of_change(&name);
+        }
+    }
+
+    /// Tells of own offers that stand in this room and that nobody here can fetch.
+    pub(super) fn tell_unserved(&mut self) {
+        let served = |file: &FileId| {
+            self.sharing.holds_all(file)
+                || self.parked.files.get(file).is_some_and(|laid| laid.looked_at)
+                || self.hosts_of(file) > 0
+        };
+        let own = self.catalogue.own(self.my_id);
+        let unserved: BTreeSet<String> = own
+            .filter(|offered| !served(&offered.file))
+            .map(|offered| Untrusted::new(&offered.name).line())
+            .collect();
+        let (first, verb) = match unserved.len() {
+            0 => return,
+            1 => ("an offer of yours".to_owned(), "is"),
+            count => (format!("{count} offers of yours"), "are"),
+        };
+        let mut names: Vec<String> = unserved.iter().take(NAMED_MAX).cloned().collect();
+        if unserved.len() > NAMED_MAX {
+            names.push(format!("{} more", unserved.len() - NAMED_MAX));
+        }
+        let them = if unserved.len() == 1 { "it" } else { "them" };
+        self.remark(format!(
+            "{first} from an earlier stay {verb} not served now: {}; send {them} again, or cancel \
+             {them}",
+            names.join(", ")
+        ));
+    }
+}

@@ -1,0 +1,230 @@
+//! Members that leave a room and come back to it: what they offered, and what it is called then.
+
+use klatch::router::command::Command;
+use klatch::router::notice::{Code, Notice};
+
+use crate::swarms::{fetched, room};
+use crate::world::World;
+
+const SIZE: u64 = 3 << 20;
+const PASSWORD: &str = "a word to the wise";
+
+/// A room in which the first of them offers a file and then leaves.
+fn left(seed: u64) -> (World, [usize; 3]) {
+    let (mut world, host, others) = room(seed, 2, SIZE);
+    world.run(2_000);
+    let line = world.command(host, Command::Leave);
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(2_000);
+    assert!(world.nodes[host].disk.serving.is_empty(), "it serves in no other room");
+    (world, [host, others[0], others[1]])
+}
+
+fn fetch(world: &mut World, node: usize) -> u64 {
+    world.command(node, Command::Download { wanted: "film.mkv".into(), patient: false })
+}
+
+fn says(world: &World, node: usize, words: &str) -> usize {
+    world.remarks(node).iter().filter(|text| text.contains(words)).count()
+}
+
+#[test]
+fn an_offer_is_served_again_in_the_room_that_it_was_made_in() {
+    let (mut world, [host, bob, carol]) = left(21);
+    let line = fetch(&mut world, bob);
+    assert_eq!(world.finish(bob, line), Err(Code::NoHost), "nobody has it");
+    world.join(host, carol);
+    world.run(2_000);
+    assert_eq!(says(&world, host, "you serve film.mkv again"), 1);
+    assert_eq!(says(&world, host, "not served now"), 0);
+    let line = fetch(&mut world, bob);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    assert_eq!(fetched(&world, bob)[0].0, SIZE);
+    // As often as it comes back.
+    let line = world.command(host, Command::Leave);
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(2_000);
+    world.join(host, bob);
+    world.run(2_000);
+    assert_eq!(says(&world, host, "you serve film.mkv again"), 2);
+}
+
+#[test]
+fn in_another_room_or_behind_another_lock_it_is_not_served() {
+    let (mut world, [host, bob, carol]) = left(22);
+    let line = world.lock(bob, PASSWORD);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    world.run(2_000);
+    let dave = world.add("dave");
+    let erin = world.add("erin");
+    world.join(dave, erin);
+    world.join(host, dave);
+    world.run(5_000);
+    assert!(world.nodes[host].disk.serving.is_empty(), "dave's room was never offered it");
+    let line = world.command(host, Command::Leave);
+    assert_eq!(world.finish(host, line), Ok(()));
+    let line = world.connect_with(host, carol, PASSWORD);
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(5_000);
+    assert!(world.nodes[host].disk.serving.is_empty(), "others may be in the room by now");
+    assert_eq!(says(&world, host, "an offer of yours from an earlier stay is not served now"), 1);
+    // Sent again it is.
+    let line = world.command(host, Command::Send { paths: vec!["film.mkv".into()] });
+    assert_eq!(world.finish(host, line), Ok(()));
+    let line = fetch(&mut world, bob);
+    assert_eq!(world.finish(bob, line), Ok(()));
+}
+
+#[test]
+fn after_a_restart_an_offer_waits_for_its_author_who_is_told() {
+    let (mut world, host, others) = room(27, 1, SIZE);
+    let bob = others[0];
+    world.crash(host, false);
+    world.run(20_000);
+    world.start(host);
+    world.join(host, bob);
+    world.run(2_000);
+    assert!(world.nodes[host].disk.serving.is_empty());
+    assert_eq!(says(&world, host, "an offer of yours from an earlier stay is not served now"), 1);
+    let line = world.command(host, Command::Send { paths: vec!["film.mkv".into()] });
+    assert_eq!(world.finish(host, line), Ok(()));
+    assert_eq!(says(&world, host, "you serve film.mkv again"), 1);
+    let line = fetch(&mut world, bob);
+    assert_eq!(world.finish(bob, line), Ok(()));
+}
+
+#[test]
+fn a_file_that_changed_meanwhile_is_offered_no_more() {
+    let (mut world, [host, bob, _]) = left(23);
+    let parked = world.nodes[host].disk.parked.clone();
+    assert_eq!(parked.len(), 1);
+    world.nodes[host].disk.changed = parked;
+    world.join(host, bob);
+    world.run(5_000);
+    assert!(world.nodes[host].disk.serving.is_empty());
+    let changed = |notice: &Notice| match notice {
+        Notice::Error { failure, .. } => failure.code == Code::HostChangedFile,
+        _ => false,
+    };
+    assert_eq!(world.count(host, changed), 1);
+    let withdrawn = |notice: &Notice| matches!(notice, Notice::FileWithdrawn { .. });
+    assert_eq!(world.count(bob, withdrawn), 1);
+}
+
+#[test]
+fn leaving_as_the_last_host_is_asked_about_as_quitting_is() {
+    let (mut world, host, others) = room(24, 1, 50 << 20);
+    let bob = others[0];
+    let download = fetch(&mut world, bob);
+    world.run(1_000);
+    assert_eq!(world.result(bob, download), None, "it is under way");
+    let alone = |world: &World| says(world, host, "you are alone in a new open room");
+    let asks = |asks| Command::LeaveWhenServed { asks };
+    let line = world.command(host, asks(true));
+    assert_eq!(world.finish(host, line), Ok(()));
+    assert_eq!(says(&world, host, "To leave all the same, leave again"), 1);
+    assert_eq!(alone(&world), 0);
+    // In a pipe it waits until bob has the file.
+    let line = world.command(host, asks(false));
+    assert_eq!(world.finish(bob, download), Ok(()));
+    assert_eq!(world.finish(host, line), Ok(()));
+    assert_eq!(alone(&world), 1);
+    assert_eq!(world.nodes[host].exit_code, None, "it left the room, not the program");
+}
+
+#[test]
+fn a_visitor_leaves_no_mark_on_the_name_that_it_took() {
+    let (mut world, [alice, bob]) = World::of(25, ["alice", "bob"]);
+    world.join(bob, alice);
+    let visitor = world.add("bob");
+    let names = |world: &World, node: usize| {
+        let name = |(_, notice): &(u64, Notice)| match notice {
+            Notice::Message { from, .. } => Some(from.name.raw().to_owned()),
+            _ => None,
+        };
+        world.nodes[node].notices.iter().filter_map(name).collect::<Vec<_>>()
+    };
+    let say = |world: &mut World, node: usize| {
+        world.say(node, "it is me");
+        world.run(1_000);
+        names(world, alice).pop().unwrap()
+    };
+    assert_eq!(say(&mut world, bob), "bob");
+    world.join(visitor, alice);
+    let digits = |world: &World, node: usize| world.id(node).short()[..4].to_owned();
+    let (his, theirs) = (digits(&world, bob), digits(&world, visitor));
+    assert_eq!(say(&mut world, bob), format!("bob·{his}"));
+    assert_eq!(say(&mut world, visitor), format!("bob·{theirs}"));
+    world.command(visitor, Command::Name { name: "rob".into() });
+    world.run(1_000);
+    let renamed = |notice: &Notice| match notice {
+        Notice::NameChanged { before, member } => {
+            before.raw() == format!("bob·{theirs}") && member.who.name.raw() == "rob"
+        }
+        _ => false,
+    };
+    assert_eq!(world.count(alice, renamed), 1, "the old name as it was on the screen");
+    assert_eq!(say(&mut world, bob), "bob");
+    world.command(visitor, Command::Name { name: "bob".into() });
+    world.run(1_000);
+    let line = world.command(visitor, Command::Leave);
+    assert_eq!(world.finish(visitor, line), Ok(()));
+    world.run(1_000);
+    let gone = |notice: &Notice| match notice {
+        Notice::MemberLeft { member } => member.who.name.raw() == format!("bob·{theirs}"),
+        _ => false,
+    };
+    assert_eq!(world.count(alice, gone), 1, "who left is told apart from who stays");
+    assert_eq!(say(&mut world, bob), "bob");
+    // Whoever comes later sees who said what.
+    let dave = world.add("dave");
+    world.join(dave, alice);
+    world.run(2_000);
+    let told = names(&world, dave);
+    assert!(
+        told.contains(&"bob".to_owned()) && told.contains(&format!("bob·{theirs}")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
+    let (mut world, [alice, bob]) = World::of(26, ["alice", "bob"]);
+    world.join(bob, alice);
+    let line = world.lock(alice, PASSWORD);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    let guess = |world: &mut World, node: usize| {
+        let line = world.connect_with(node, alice, "something else");
+        world.run_until(60_000, |world| world.result(node, line).is_some());
+    };
+    let eve = world.add("eve");
+    guess(&mut world, eve);
+    world.run(1_000);
+    let place = world.nodes[eve].ip;
+    let one = format!("careful: somebody at {place} tried a password that does not open the room");
+    assert_eq!(says(&world, alice, &one), 1, "{:?}", world.remarks(alice));
+    assert_eq!(says(&world, bob, "tried"), 0, "bob was not asked");
+    world.run(30_000);
+    let before = world.remarks(alice).len();
+    for name in ["mallory", "oscar", "trudy", "sybil", "walter", "victor"] {
+        let node = world.add(name);
+        guess(&mut world, node);
+        guess(&mut world, node);
+    }
+    world.run(30_000);
+    let told = world.remarks(alice).split_off(before);
+    let tried: u64 = told
+        .iter()
+        .filter_map(|text| text.strip_prefix("careful: "))
+        .map(|text| text.split(' ').next().unwrap().parse().unwrap_or(1))
+        .sum();
+    assert!(told.len() <= 1 + usize::try_from(world.now_ms / 10_000).unwrap(), "{told:?}");
+    assert!(tried >= 12, "each is counted: {told:?}");
+    // Who has the password is no news.
+    let before = world.remarks(alice).len();
+    let dave = world.add("dave");
+    let line = world.connect_with(dave, alice, PASSWORD);
+    assert_eq!(world.finish(dave, line), Ok(()));
+    world.run(30_000);
+    assert_eq!(world.remarks(alice).len(), before);
+}
