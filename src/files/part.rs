@@ -3,7 +3,8 @@
 //! - A chunk counts only once its hash was compared; its writer hashes what it writes.
 //! - A chunk has one writer at a time. Its newest writer wins: a slow host's late bytes can never
 //!   land in a chunk that a faster one has taken over.
-//! - Nothing is allocated ahead: an offer may lie about its length.
+//! - Room is taken for a chunk when its first bytes are here, never for a file: an offer may lie
+//!   about its length.
 //! - After a crash, what was claimed is a hint; it is hashed again before it counts.
 //! - File first, then its name, then the folder: each is on disk before the next begins.
 //! - After a sync that failed, what was written is written once more; the system may have lost it
@@ -171,6 +172,7 @@ impl Part {
             number: slot.writer,
             offset,
             left: bytes as usize,
+            begun: false,
             hasher,
         })
     }
@@ -405,6 +407,8 @@ pub struct ChunkWriter<'a> {
     offset: u64,
     /// Bytes of the chunk that are still to come.
     left: usize,
+    /// Whether a first part of it was written, and room taken for the rest.
+    begun: bool,
     hasher: ChunkHasher,
 }
 
@@ -420,8 +424,14 @@ impl ChunkWriter<'_> {
             return Ok(());
         };
         let slot = self.slot()?;
+        if !self.begun {
+            let Hidden { disk, file, .. } = &self.part.hidden;
+            // A disk that is full says so when it is written to; another one writes all the same.
+            let _ = disk.take_room(file, self.offset, self.left as u64);
+        }
         self.part.write(bytes, self.offset)?;
         drop(slot);
+        self.begun = true;
         self.hasher.update(bytes);
         self.left = left;
         self.offset += bytes.len() as u64;
