@@ -3,7 +3,7 @@
 //! - A chunk counts only once its hash was compared; its writer hashes what it writes.
 //! - A chunk has one writer at a time. Its newest writer wins: a slow host's late bytes can never
 //!   land in a chunk that a faster one has taken over.
-//! - Room is taken for a chunk when its first bytes are here, never for a file: an offer may lie
+//! - Room is taken for 1 MiB at most before its bytes are here, never for a file: an offer may lie
 //!   about its length.
 //! - After a crash, what was claimed is a hint; it is hashed again before it counts.
 //! - File first, then its name, then the folder: each is on disk before the next begins.
@@ -40,6 +40,8 @@ use crate::router::ids::{Digest32, FileId};
 pub(super) const STEM_DIGITS: usize = 16;
 /// So much is written between syncs while bytes come.
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
+/// Room is taken for so much at a time, of one chunk.
+const ROOM_BYTES: usize = 1024 * 1024;
 /// Files of one name and one second.
 const SAME_NAMES: u32 = 1_000;
 
@@ -172,7 +174,7 @@ impl Part {
             number: slot.writer,
             offset,
             left: bytes as usize,
-            begun: false,
+            room: 0,
             hasher,
         })
     }
@@ -407,8 +409,8 @@ pub struct ChunkWriter<'a> {
     offset: u64,
     /// Bytes of the chunk that are still to come.
     left: usize,
-    /// Whether a first part of it was written, and room taken for the rest.
-    begun: bool,
+    /// Bytes of them for which room was taken.
+    room: usize,
     hasher: ChunkHasher,
 }
 
@@ -424,14 +426,16 @@ impl ChunkWriter<'_> {
             return Ok(());
         };
         let slot = self.slot()?;
-        if !self.begun {
+        let mut room = self.room;
+        if room < bytes.len() {
+            room = self.left.min(ROOM_BYTES.max(bytes.len()));
             let Hidden { disk, file, .. } = &self.part.hidden;
             // A disk that is full says so when it is written to; another one writes all the same.
-            let _ = disk.take_room(file, self.offset, self.left as u64);
+            let _ = disk.take_room(file, self.offset, room as u64);
         }
         self.part.write(bytes, self.offset)?;
         drop(slot);
-        self.begun = true;
+        self.room = room.saturating_sub(bytes.len());
         self.hasher.update(bytes);
         self.left = left;
         self.offset += bytes.len() as u64;
