@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+#[cfg(target_os = "linux")]
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 /// The changes that partial files need. Every method does what the system does.
@@ -36,6 +38,20 @@ pub trait Disk: Debug + Send + Sync {
     /// What the system says.
     fn read_at(&self, file: &File, space: &mut [u8], offset: u64) -> io::Result<usize> {
         file.read_at(space, offset)
+    }
+
+    /// Takes room for what is about to be written to a part of a file, of which nothing can be seen
+    /// until then: a system that has not to find it page by page writes with less work. Where it
+    /// cannot be done nothing is.
+    ///
+    /// # Errors
+    /// What the system says, also that this disk cannot do it.
+    fn take_room(&self, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        fallocate(file, FallocateFlags::KEEP_SIZE, offset, bytes)?;
+        #[cfg(not(target_os = "linux"))]
+        let _ = (file, offset, bytes);
+        Ok(())
     }
 
     /// Cuts a file off, or makes it longer by a hole.

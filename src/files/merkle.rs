@@ -8,6 +8,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::leaves;
 use crate::router::ids::{Digest32, FileId};
 
 /// Bytes under one leaf (BEP 52).
@@ -132,6 +133,10 @@ impl ChunkHasher {
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.left = self.left.and_then(|left| left.checked_sub(bytes.len() as u64));
         while self.left.is_some() && !bytes.is_empty() {
+            if let Some(later) = self.whole_leaves(bytes) {
+                bytes = later;
+                continue;
+            }
             let room = LEAF_BYTES - self.leaf_bytes;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.leaf.update(now);
@@ -153,6 +158,24 @@ impl ChunkHasher {
             self.end_leaf();
         }
         Some(self.leaves.root(self.levels, Digest32::default()))
+    }
+
+    /// Takes as many whole leaves as are hashed at once, of those that `bytes` begin with; gives
+    /// what follows, or `None` if there are too few, or a leaf is begun.
+    fn whole_leaves<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        let (whole, _) = bytes.as_chunks::<LEAF_BYTES>();
+        if self.leaf_bytes > 0 {
+            return None;
+        }
+        let count = if let Some(four) = whole.first_chunk::<4>() {
+            leaves::hash(four).into_iter().for_each(|leaf| self.leaves.push(leaf));
+            4
+        } else {
+            let two = whole.first_chunk::<2>()?;
+            leaves::hash(two).into_iter().for_each(|leaf| self.leaves.push(leaf));
+            2
+        };
+        bytes.get(count * LEAF_BYTES..)
     }
 
     fn end_leaf(&mut self) {

@@ -7,6 +7,7 @@
 pub mod disk;
 pub mod hash;
 mod hidden;
+mod leaves;
 pub mod leftovers;
 pub mod merkle;
 pub mod names;

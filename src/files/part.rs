@@ -3,7 +3,8 @@
 //! - A chunk counts only once its hash was compared; its writer hashes what it writes.
 //! - A chunk has one writer at a time. Its newest writer wins: a slow host's late bytes can never
 //!   land in a chunk that a faster one has taken over.
-//! - Nothing is allocated ahead: an offer may lie about its length.
+//! - Room is taken for 1 MiB at most before its bytes are here, never for a file: an offer may lie
+//!   about its length.
 //! - After a crash, what was claimed is a hint; it is hashed again before it counts.
 //! - File first, then its name, then the folder: each is on disk before the next begins.
 //! - After a sync that failed, what was written is written once more; the system may have lost it
@@ -39,6 +40,8 @@ use crate::router::ids::{Digest32, FileId};
 pub(super) const STEM_DIGITS: usize = 16;
 /// So much is written between syncs while bytes come.
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
+/// Room is taken for so much at a time, of one chunk.
+const ROOM_BYTES: usize = 1024 * 1024;
 /// Files of one name and one second.
 const SAME_NAMES: u32 = 1_000;
 
@@ -171,6 +174,7 @@ impl Part {
             number: slot.writer,
             offset,
             left: bytes as usize,
+            room: 0,
             hasher,
         })
     }
@@ -405,6 +409,8 @@ pub struct ChunkWriter<'a> {
     offset: u64,
     /// Bytes of the chunk that are still to come.
     left: usize,
+    /// Bytes of them for which room was taken.
+    room: usize,
     hasher: ChunkHasher,
 }
 
@@ -420,8 +426,16 @@ impl ChunkWriter<'_> {
             return Ok(());
         };
         let slot = self.slot()?;
+        let mut room = self.room;
+        if room < bytes.len() {
+            room = self.left.min(ROOM_BYTES.max(bytes.len()));
+            let Hidden { disk, file, .. } = &self.part.hidden;
+            // A disk that is full says so when it is written to; another one writes all the same.
+            let _ = disk.take_room(file, self.offset, room as u64);
+        }
         self.part.write(bytes, self.offset)?;
         drop(slot);
+        self.room = room.saturating_sub(bytes.len());
         self.hasher.update(bytes);
         self.left = left;
         self.offset += bytes.len() as u64;
