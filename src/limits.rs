@@ -95,9 +95,9 @@ pub struct Limits {
     pub closed_grace_ms: u64,
 
     // Files.
-    /// Threads that fetch a chunk.
+    /// Threads that fetch a chunk: requests that are not answered, at once.
     pub fetch_threads: usize,
-    /// Threads that serve a lane.
+    /// Threads that serve a lane: twice as many as members that can fetch from here at once.
     pub serve_threads: usize,
     /// Lanes per pair of members and direction of the bytes.
     pub lanes_per_pair: usize,
@@ -227,7 +227,7 @@ impl Default for Limits {
             serve_threads: 64,
             lanes_per_pair: 2,
             lane_queue: 16,
-            serving_chunks: 2,
+            serving_chunks: 8,
             lane_idle_ms: 5_000,
             file_chunks: 131_072,
             file_bytes: 1 << 41,

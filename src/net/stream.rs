@@ -22,6 +22,10 @@ const LENGTH_BYTES: usize = 2;
 const AROUND_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
 /// Bytes that a receiving half asks the socket for when nothing says that more are under way.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
+/// What the kernel keeps of a lane's bytes before it sends them; more came out slower, and less no
+/// better.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// Why nothing was received.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +137,13 @@ impl Channel {
     pub fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
         self.socket().set_read_timeout(Some(read))?;
         self.socket().set_write_timeout(Some(write))
+    }
+
+    /// Has the kernel keep little that it cannot send yet: what is written then has left but for
+    /// that, so whose turn it is to send is decided here. Where it cannot be done, turns are rough.
+    pub fn bound_unsent(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket2::SockRef::from(&**self.socket()).set_tcp_notsent_lowat(UNSENT_BYTES);
     }
 
     /// The two directions, each for a thread of its own.

@@ -280,6 +280,7 @@ impl Transfers {
             return lane.watch(Duration::from_millis(host.limits.lane_idle_ms));
         }
         lower_priority();
+        channel.bound_unsent();
         match self.open_lane(conn, Lane::Serve(Arc::clone(channel.socket()))) {
             Some(_open) => serve(channel, member, host),
             None => Closed::ByUs,

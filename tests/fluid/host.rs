@@ -10,7 +10,7 @@ use klatch::router::swarm::sent::{Picked, Sent};
 
 use crate::events::{Answer, Event};
 use crate::flows::Flow;
-use crate::world::{ON_THE_WIRE, World, member};
+use crate::world::{World, member};
 
 /// Who holds a place for so long loses it to who waits.
 const HELD: u64 = 1_000_000;
@@ -145,7 +145,7 @@ impl World {
 
     /// Gives places to those who wait, while there are any.
     fn give_places(&mut self, id: usize) {
-        while self.nodes[id].host.taken < ON_THE_WIRE {
+        while self.nodes[id].host.taken < self.limits.serving_chunks {
             let Some((lane, _)) = self.nodes[id].host.waiting.pop_front() else { return };
             if !self.lanes[lane].busy {
                 continue;

@@ -41,9 +41,6 @@ const LOST: u64 = 50_000;
 const DRIP: u64 = 20_000_000;
 /// A node that is silent for so long is dead.
 const DEAD: u64 = 15_000_000;
-/// Chunks of one host on the wire at a time: a place is given up when the last byte has gone to
-/// the kernel, so these are more than there are places, by what sockets hold.
-pub const ON_THE_WIRE: usize = 8;
 /// One in so many calls of the choice is timed.
 const TIMED: u64 = 16;
 /// Who took so long had the processor taken away.

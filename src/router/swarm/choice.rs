@@ -37,6 +37,10 @@ const FAST_FACTOR: u64 = 2;
 /// hosts that are busy with others, and what waits is passed on later.
 const ENOUGH: usize = 16;
 
+/// Who alone has everything is spared what others have if they bring all that is asked of them
+/// within so long.
+const SOON_MS: u64 = 500;
+
 /// What the choice wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
@@ -462,6 +466,18 @@ impl Choice {
                 .is_none_or(|window| u64::from(CHUNK_MIN_BYTES) * self.asked as u64 >= window)
     }
 
+    /// Whether what is asked of all hosts but one comes soon without its help.
+    fn others_suffice(&self, id: MemberId, now: Millis) -> bool {
+        let others = self.hosts.iter().filter(|(other, host)| **other != id && host.asked() > 0);
+        let (mut requests, mut bytes, mut rate) = (0, 0, 0);
+        for (_, host) in others {
+            requests += host.asked();
+            bytes += host.bytes_left();
+            rate += host.pace.rate(now).unwrap_or(0);
+        }
+        requests >= ENOUGH / 2 && 1000 * bytes <= SOON_MS * rate
+    }
+
     /// Asks `host` for one more thing.
     fn ask(&mut self, id: MemberId, now: Millis, limits: &Limits, rng: &mut Rng) -> Asked {
         let Some(host) = self.hosts.get(&id) else { return Asked::Full };
@@ -475,8 +491,10 @@ impl Choice {
             host.tasks().filter(|t| t.file == *file && t.chunk.is_none() && !t.revoked).count()
         };
         let mut wait = None;
+        let lone = self.files.values().any(|(_, picker)| picker.lone() == Some(id));
+        let spared = lone && self.others_suffice(id, now);
         let found = self.files.values().find_map(|(file, picker)| {
-            let want = picker.next(&id, now, rng);
+            let want = picker.next(&id, spared, now, rng);
             if want.is_none() {
                 wait = wait.or(picker.elsewhere_until(&id, now));
             }

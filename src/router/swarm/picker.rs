@@ -266,9 +266,10 @@ impl Picker {
     }
 
     /// What to ask `host` for next, of what is free: what is urgent, else what the fewest hosts
-    /// have, ties broken at random. What only this host has it chooses itself.
+    /// have, ties broken at random. What only this host has it chooses itself. `spared`: it is asked
+    /// for nothing that others have.
     #[must_use]
-    pub fn next(&self, host: &MemberId, now: Millis, rng: &mut Rng) -> Option<Want> {
+    pub fn next(&self, host: &MemberId, spared: bool, now: Millis, rng: &mut Rng) -> Option<Want> {
         let source = self.sources.get(host).filter(|_| self.listed && !self.paused)?;
         let mut urgent = self.urgent.clone();
         if let Some(chunk) = urgent.find(|c| self.free.has(*c) && self.has(host, *c)) {
@@ -295,6 +296,9 @@ impl Picker {
             let Some(first) = (start..length).chain(0..start).find(|i| words(*i) != 0) else {
                 continue;
             };
+            if alone != Some(count) && spared {
+                return None;
+            }
             if alone != Some(count) {
                 return Some(Want::Chunk(64 * first as u32 + any_bit(words(first), rng)));
             }

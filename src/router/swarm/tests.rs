@@ -51,19 +51,19 @@ fn the_rarest_comes_first_and_ties_are_broken_at_random() {
     picker.hosted(CAROL, Some(&those(&[0, 1], 8)));
     let mut seen = BTreeSet::new();
     for seed in 0..64 {
-        match picker.next(&ALICE, Millis(0), &mut Rng::new(seed)) {
+        match picker.next(&ALICE, false, Millis(0), &mut Rng::new(seed)) {
             Some(Want::Chunk(chunk)) => seen.insert(chunk),
             other => panic!("{other:?}"),
         };
     }
     assert_eq!(seen, BTreeSet::from([2, 3, 4]), "two hosts have these, three the others");
     [2, 3, 4].into_iter().for_each(|chunk| picker.asked(chunk));
-    let next = picker.next(&CAROL, Millis(0), &mut Rng::new(1));
+    let next = picker.next(&CAROL, false, Millis(0), &mut Rng::new(1));
     assert!(matches!(next, Some(Want::Chunk(0 | 1))), "{next:?}");
     [0, 1].into_iter().for_each(|chunk| picker.asked(chunk));
-    assert_eq!(picker.next(&ALICE, Millis(0), &mut Rng::new(1)), None, "all are asked");
+    assert_eq!(picker.next(&ALICE, false, Millis(0), &mut Rng::new(1)), None, "all are asked");
     picker.freed(3);
-    assert_eq!(picker.next(&ALICE, Millis(0), &mut Rng::new(1)), Some(Want::Chunk(3)));
+    assert_eq!(picker.next(&ALICE, false, Millis(0), &mut Rng::new(1)), Some(Want::Chunk(3)));
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn only_a_host_that_is_alone_with_a_chunk_picks() {
     let mut picker = picker(4);
     let rng = &mut Rng::new(1);
     picker.hosted(ALICE, None);
-    assert_eq!(picker.next(&ALICE, Millis(0), rng), Some(Want::Pick(Bitmap::all(4))));
+    assert_eq!(picker.next(&ALICE, false, Millis(0), rng), Some(Want::Pick(Bitmap::all(4))));
     picker.hosted(BOB, Some(&those(&[1, 3], 4)));
-    assert_eq!(picker.next(&ALICE, Millis(0), rng), Some(Want::Pick(those(&[0, 2], 4))));
-    let next = picker.next(&BOB, Millis(0), rng);
+    assert_eq!(picker.next(&ALICE, false, Millis(0), rng), Some(Want::Pick(those(&[0, 2], 4))));
+    let next = picker.next(&BOB, false, Millis(0), rng);
     assert!(matches!(next, Some(Want::Chunk(1 | 3))), "{next:?}");
     picker.hosted(CAROL, None);
-    let next = picker.next(&ALICE, Millis(0), rng);
+    let next = picker.next(&ALICE, false, Millis(0), rng);
     assert!(matches!(next, Some(Want::Chunk(0 | 2))), "two have everything: {next:?}");
 }
 
@@ -87,9 +87,9 @@ fn what_is_elsewhere_is_waited_for_and_then_asked_for_all_the_same() {
     let rng = &mut Rng::new(1);
     picker.hosted(ALICE, None);
     picker.elsewhere(&ALICE, Millis(1_000));
-    assert_eq!(picker.next(&ALICE, Millis(1_001), rng), None);
+    assert_eq!(picker.next(&ALICE, false, Millis(1_001), rng), None);
     let until = picker.elsewhere_until(&ALICE, Millis(1_001)).unwrap();
-    let next = picker.next(&ALICE, until, rng);
+    let next = picker.next(&ALICE, false, until, rng);
     assert!(matches!(next, Some(Want::Chunk(_))), "it is not asked to choose again: {next:?}");
 }
 
@@ -100,8 +100,8 @@ fn what_somebody_looks_at_comes_first() {
     picker.hosted(BOB, Some(&those(&[5], 8)));
     picker.prefer(4..6);
     let rng = &mut Rng::new(1);
-    assert_eq!(picker.next(&BOB, Millis(0), rng), Some(Want::Chunk(5)));
-    assert_eq!(picker.next(&ALICE, Millis(0), rng), Some(Want::Chunk(4)));
+    assert_eq!(picker.next(&BOB, false, Millis(0), rng), Some(Want::Chunk(5)));
+    assert_eq!(picker.next(&ALICE, false, Millis(0), rng), Some(Want::Chunk(4)));
 }
 
 #[test]
