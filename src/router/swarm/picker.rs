@@ -266,8 +266,8 @@ impl Picker {
     }
 
     /// What to ask `host` for next, of what is free: what is urgent, else what the fewest hosts
-    /// have, ties broken at random. What only this host has it chooses itself. `spared`: it is asked
-    /// for nothing that others have.
+    /// have, ties broken at random. What only this host has it chooses itself. One that is `spared`
+    /// is asked for nothing that others have.
     #[must_use]
     pub fn next(&self, host: &MemberId, spared: bool, now: Millis, rng: &mut Rng) -> Option<Want> {
         let source = self.sources.get(host).filter(|_| self.listed && !self.paused)?;
