@@ -3,7 +3,7 @@
 //! - A chunk counts only once its hash was compared; its writer hashes what it writes.
 //! - A chunk has one writer at a time. Its newest writer wins: a slow host's late bytes can never
 //!   land in a chunk that a faster one has taken over.
-//! - Room is taken for 1 MiB at most before its bytes are here, never for a file: an offer may lie
+//! - Room is taken for as much again of a chunk as came of it, and 1 MiB at most: an offer may lie
 //!   about its length.
 //! - After a crash, what was claimed is a hint; it is hashed again before it counts.
 //! - File first, then its name, then the folder: each is on disk before the next begins.
@@ -174,6 +174,7 @@ impl Part {
             number: slot.writer,
             offset,
             left: bytes as usize,
+            came: 0,
             room: 0,
             hasher,
         })
@@ -409,7 +410,8 @@ pub struct ChunkWriter<'a> {
     offset: u64,
     /// Bytes of the chunk that are still to come.
     left: usize,
-    /// Bytes of them for which room was taken.
+    /// Bytes that came, and of those that are to come the ones for which room was taken.
+    came: usize,
     room: usize,
     hasher: ChunkHasher,
 }
@@ -428,7 +430,8 @@ impl ChunkWriter<'_> {
         let slot = self.slot()?;
         let mut room = self.room;
         if room < bytes.len() {
-            room = self.left.min(ROOM_BYTES.max(bytes.len()));
+            // Never for much more than came.
+            room = self.left.min(ROOM_BYTES.min(self.came).max(bytes.len()));
             let Hidden { disk, file, .. } = &self.part.hidden;
             // A disk that is full says so when it is written to; another one writes all the same.
             let _ = disk.take_room(file, self.offset, room as u64);
@@ -436,6 +439,7 @@ impl ChunkWriter<'_> {
         self.part.write(bytes, self.offset)?;
         drop(slot);
         self.room = room.saturating_sub(bytes.len());
+        self.came += bytes.len();
         self.hasher.update(bytes);
         self.left = left;
         self.offset += bytes.len() as u64;

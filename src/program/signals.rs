@@ -1,8 +1,7 @@
 //! SIGINT and SIGTERM: the first leaves, the second ends the program at once.
 //!
-//! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group,
-//! and a terminal that closes does the like. The same signal again, right after the first, is
-//! therefore still the first.
+//! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group.
+//! The same signal again, right after the first, is therefore still the first.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +17,7 @@ const INTERRUPTED: i32 = 130;
 /// Exit code after a second SIGTERM.
 const TERMINATED: i32 = 143;
 /// Nobody who means it a second time is quicker than this.
-const ECHO: Duration = Duration::from_millis(300);
+const ECHO: Duration = Duration::from_millis(100);
 
 /// Calls `leave` at the first signal, unless it is a SIGINT that `taken` makes use of; `last` comes
 /// right before the program ends at once.

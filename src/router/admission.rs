@@ -453,7 +453,10 @@ impl Router {
     pub(super) fn forget_conn(&mut self, id: ConnId, how: Closed, refusal: Option<&Refusal>) {
         let Some(conn) = self.conns.remove(&id) else { return };
         self.dirty.remove(&id);
-        let ours = |refusal: &Refusal| matches!(refusal.why, Why::Crossing | Why::Busy);
+        // A guesser may call it off in the same words.
+        let ours = |refusal: &Refusal| {
+            how == Closed::ByUs && matches!(refusal.why, Why::Crossing | Why::Busy)
+        };
         if self.guesses.end(id)
             && !refusal.is_some_and(ours)
             && let Some(remote) = conn.remote

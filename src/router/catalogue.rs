@@ -18,6 +18,8 @@ use crate::files::merkle;
 pub(super) const PREFIX_MIN: usize = 8;
 /// Offers that are named one by one.
 const NAMED_MAX: usize = 8;
+/// So many names are compared with one that was mistyped.
+const COMPARED_MAX: usize = 1_000;
 
 /// An offer that stands.
 #[derive(Debug, Clone)]
@@ -54,7 +56,7 @@ impl Catalogue {
     }
 
     /// What an author offers.
-    pub(super) fn own(&self, author: MemberId) -> impl Iterator<Item = &Offered> {
+    pub(super) fn offers_by(&self, author: MemberId) -> impl Iterator<Item = &Offered> {
         self.offers.iter().filter(move |((by, _), _)| *by == author).map(|(_, offered)| offered)
     }
 
@@ -159,7 +161,8 @@ impl Router {
     ) {
         let author = entry.body.chain.author;
         let Some(offered) = self.catalogue.withdraw(author, file, order) else { return };
-        if author == self.my_id && entry.body.chain != self.room.chain {
+        let stands = self.catalogue.offers_of(self.my_id, file).is_some();
+        if author == self.my_id && entry.body.chain != self.room.chain && !stands {
             // Said in an earlier stay, after an offer that was just taken up again.
             self.unshare(file);
         }
@@ -223,7 +226,7 @@ impl Router {
             *author != self.my_id && self.is_candidate(author, offered)
         });
         let here: BTreeSet<&str> = here.map(|((_, name), _)| name.as_str()).collect();
-        let hint = match nearest(name, here.iter().copied()) {
+        let hint = match nearest(name, here.iter().copied().take(COMPARED_MAX)) {
             Some(near) => format!("did you mean {}?", Untrusted::new(near)),
             None if here.is_empty() => "nothing is offered here".to_owned(),
             None => {
@@ -267,14 +270,18 @@ impl Router {
             found.iter().filter(|((author, _), o)| self.is_candidate(author, o)).collect();
         let files: BTreeSet<_> = reachable.iter().map(|(_, offered)| offered.file).collect();
         let shown = Untrusted::new(wanted);
-        let near = nearest(wanted, all().map(|((_, name), _)| name.as_str()));
-        let near = near
-            .map_or_else(String::new, |near| format!(" (did you mean {}?)", Untrusted::new(near)));
+        let near = || {
+            let names = all().map(|((_, name), _)| name.as_str());
+            let near = nearest(wanted, names.take(COMPARED_MAX));
+            near.map_or_else(String::new, |near| {
+                format!(" (did you mean {}?)", Untrusted::new(near))
+            })
+        };
         match (files.len(), reachable.first()) {
             (1, Some((_, offered))) => Ok((*offered).clone()),
             (0, _) if found.is_empty() => Err(Failure::new(
                 Code::NoSuchOffer,
-                format!("nobody offers {shown}{near}: type files to see what there is"),
+                format!("nobody offers {shown}{}: type files to see what there is", near()),
             )),
             (0, _) => Err(Failure::new(
                 Code::NoHost,

@@ -71,6 +71,12 @@ impl Guesses {
         Ok(())
     }
 
+    /// Nobody is told of what happened in another room.
+    pub(super) fn forget_untold(&mut self) {
+        self.untold.clear();
+        self.untold_elsewhere = 0;
+    }
+
     /// The connection is over; whether it was an attempt that did not succeed.
     pub(super) fn end(&mut self, conn: ConnId) -> bool {
         self.under_way.remove(&conn)

@@ -77,6 +77,7 @@ impl Router {
     pub(super) fn parked_checked(&mut self, file: FileId, intact: bool) {
         // Left again, locked anew, or withdrawn meanwhile: then it stays where it is.
         if !self.is_parked_here() || self.sharing.holds_all(&file) {
+            self.parked.files.get_mut(&file).into_iter().for_each(|laid| laid.looked_at = false);
             return;
         }
         let Some(offered) = self.catalogue.offers_of(self.my_id, file) else { return };
@@ -98,12 +99,13 @@ impl Router {
 
     /// Tells of own offers that stand in this room and that nobody here can fetch.
     pub(super) fn tell_unserved(&mut self) {
+        let here = self.is_parked_here();
         let served = |file: &FileId| {
             self.sharing.holds_all(file)
-                || self.parked.files.get(file).is_some_and(|laid| laid.looked_at)
+                || here && self.parked.files.get(file).is_some_and(|laid| laid.looked_at)
                 || self.hosts_of(file) > 0
         };
-        let own = self.catalogue.own(self.my_id);
+        let own = self.catalogue.offers_by(self.my_id);
         let unserved: BTreeSet<String> = own
             .filter(|offered| !served(&offered.file))
             .map(|offered| Untrusted::new(&offered.name).line())

@@ -80,6 +80,11 @@ impl Router {
             self.reply(face, line, word, Ok(()));
         } else {
             let until = self.now.plus(self.limits().last_host_ms);
+            let quits = |pending: &Pending| pending.command.word() == "quit";
+            if word == "leave" && self.quitting.pending.as_ref().is_some_and(quits) {
+                // Klatch ends in any case, and that is to leave.
+                return self.reply(face, line, word, Ok(()));
+            }
             let pending = Pending { face, line, until, command, draw };
             if let Some(before) = self.quitting.pending.replace(pending) {
                 self.reply(before.face, before.line, before.command.word(), Ok(()));
@@ -104,6 +109,14 @@ impl Router {
         let verb = if members.len() == 1 { "is" } else { "are" };
         let people = members.iter().map(|id| self.who(id).marked()).collect();
         (names(needed.iter().map(file).collect()), format!("{} {verb}", names(people)))
+    }
+
+    /// The room is left: nobody has to wait for that any more.
+    pub(super) fn end_of_leave(&mut self) {
+        let leaves = |pending: &mut Pending| pending.command.word() == "leave";
+        if let Some(Pending { face, line, .. }) = self.quitting.pending.take_if(leaves) {
+            self.reply(face, line, "leave", Ok(()));
+        }
     }
 
     /// Ends what waited for others to be done.

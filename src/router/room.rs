@@ -328,6 +328,8 @@ impl Router {
         self.asked.clear();
         self.presence.forget();
         self.effect(Effect::Forget);
+        self.guesses.forget_untold();
+        self.end_of_leave();
         if announced {
             self.notify(Notice::Left { room: old });
         }

@@ -133,6 +133,7 @@ pub fn is_mark(c: char) -> bool {
             | '\u{10102}'
             | '\u{1f5f8}'
             | '\u{1f5f9}'
+            | '\u{1fbb1}'
     )
 }
 

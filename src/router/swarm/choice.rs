@@ -30,12 +30,11 @@ use crate::router::time::{Earliest, Millis};
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
 const LOOK_MS: u64 = 100;
-/// Hosts that are asked are slow if one that waits is so many times as fast as all of them.
-const FAST_FACTOR: u64 = 2;
-
 /// So many requests are enough unless hosts are far: where many fetch, more of them only wait at
 /// hosts that are busy with others, and what waits is passed on later.
 const ENOUGH: usize = 16;
+/// And so many for somebody who has less of a file than the others.
+const ENOUGH_BEHIND: usize = 24;
 
 /// Who alone has everything is spared what others have if they bring all that is asked of them
 /// within so long.
@@ -81,13 +80,15 @@ pub struct Choice {
     asked: usize,
     /// How fast all hosts deliver together.
     pace: Pace,
-    /// The longest round trip to any host.
-    far_ms: u64,
-    /// Bytes that came, and those of them that somebody else brought as well.
+    /// Bytes that came, and those of them that were asked of somebody else meanwhile.
     came_bytes: u64,
     twice_bytes: u64,
-    /// Before then nothing is asked for beyond what is enough.
-    exceptions_at: Millis,
+    /// As of when hosts were last looked at: the longest round trip to one that is asked for
+    /// something, and the requests that are stuck.
+    far_ms: u64,
+    stuck: usize,
+    /// Before then hosts are not looked at again, and nothing is asked for beyond what is enough.
+    inspect_at: Millis,
     /// Before then no host takes over from others while something is free.
     take_over_at: Millis,
     /// When to look again although nothing happened.
@@ -117,6 +118,9 @@ impl Choice {
     pub fn end(&mut self, file: &FileId) {
         if let Some(turn) = self.numbers.remove(file) {
             self.files.remove(&turn);
+        }
+        if self.files.is_empty() {
+            (self.came_bytes, self.twice_bytes) = (0, 0);
         }
         for (id, host) in &mut self.hosts {
             let tasks = host.lanes.values_mut().flat_map(|lane| &mut lane.tasks);
@@ -215,7 +219,10 @@ impl Choice {
         let Some(host) = self.lanes.remove(&conn) else { return };
         let tasks = self.hosts.get_mut(&host).map(|host| host.close(conn)).unwrap_or_default();
         self.settle(tasks.len());
-        tasks.iter().for_each(|task| self.free(task));
+        for task in &tasks {
+            self.twice_bytes += if task.revoked { task.came } else { 0 };
+            self.free(task);
+        }
         self.queue(host);
     }
 
@@ -425,22 +432,20 @@ impl Choice {
     /// else of whom the least is asked, so that all of them work before any has a queue; and of
     /// several who brings it soonest.
     fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
-        let (full, enough) = (self.asked >= limits.fetch_threads, self.is_enough());
-        if (full || enough) && now < self.exceptions_at {
-            if self.hosts.values().any(|host| host.waits) {
-                self.look(self.exceptions_at);
+        let full = self.asked >= limits.fetch_threads;
+        if full || self.is_enough() {
+            if now < self.inspect_at {
+                return self.no_turn();
             }
-            return None;
+            self.inspect(now);
+            if full {
+                self.make_room(now, limits);
+                return self.no_turn();
+            }
         }
-        if full {
-            self.make_room(now);
-            self.exceptions_at = now.plus(LOOK_MS);
-            return None;
-        }
-        // Whoever is tried for the first time, or is faster than all who are asked, has a turn
-        // nevertheless: those who are asked may be slow on purpose.
-        let all = self.pace.rate(now).unwrap_or(0).saturating_mul(FAST_FACTOR);
-        let may = |host: &Host| !enough || host.is_untried() || host.pace.rate(now) > Some(all);
+        // One of which nothing is known is tried nevertheless: who is asked may be slow on purpose.
+        let enough = self.is_enough();
+        let may = |host: &Host| !enough || host.can_be_tried(now, limits);
         let lone = self.files.values().find_map(|(_, picker)| picker.lone());
         let waiting = self.hosts.iter_mut().filter(|(_, host)| host.waits && may(host));
         let first = waiting.min_by_key(|(id, host)| {
@@ -448,31 +453,42 @@ impl Choice {
             let bytes = host.bytes_left() + u64::from(CHUNK_MIN_BYTES);
             (shared, host.asked(), host.takes_ms(now, bytes))
         });
-        if enough && first.is_none() {
-            self.exceptions_at = now.plus(LOOK_MS);
-        }
-        first.map(|(id, host)| {
+        if let Some((id, host)) = first {
             host.waits = false;
-            *id
-        })
+            return Some(*id);
+        }
+        self.no_turn()
+    }
+
+    /// Those who still wait may have a turn when hosts are looked at again.
+    fn no_turn(&mut self) -> Option<MemberId> {
+        if self.hosts.values().any(|host| host.waits) {
+            self.look(self.inspect_at);
+        }
+        None
     }
 
     /// Whether so much is asked for that more would only wait at hosts that are busy with others.
+    /// Who is behind those others asks for more, at their expense.
     fn is_enough(&self) -> bool {
-        self.asked >= ENOUGH
-            && self
-                .pace
-                .window(self.far_ms)
-                .is_none_or(|window| u64::from(CHUNK_MIN_BYTES) * self.asked as u64 >= window)
+        let first = self.files.values().next();
+        let behind = || first.is_some_and(|(_, picker)| picker.is_behind());
+        let asked = self.asked.saturating_sub(self.stuck);
+        let far = |window| window > u64::from(CHUNK_MIN_BYTES) * asked as u64;
+        asked >= ENOUGH
+            && (asked >= ENOUGH_BEHIND || !behind())
+            && !self.pace.window(self.far_ms).is_some_and(far)
     }
 
-    /// Whether what is asked of all hosts but one comes soon without its help.
-    fn others_suffice(&self, id: MemberId, now: Millis) -> bool {
+    /// Whether what is asked for of a file of all hosts but one comes soon without its help.
+    fn others_suffice(&self, id: MemberId, file: &FileId, now: Millis) -> bool {
         let others = self.hosts.iter().filter(|(other, host)| **other != id && host.asked() > 0);
         let (mut requests, mut bytes, mut rate) = (0, 0, 0);
         for (_, host) in others {
-            requests += host.asked();
-            bytes += host.bytes_left();
+            for task in host.tasks().filter(|task| task.file == *file && !task.revoked) {
+                requests += 1;
+                bytes += task.left;
+            }
             rate += host.pace.rate(now).unwrap_or(0);
         }
         requests >= ENOUGH / 2 && 1000 * bytes <= SOON_MS * rate
@@ -491,10 +507,12 @@ impl Choice {
             host.tasks().filter(|t| t.file == *file && t.chunk.is_none() && !t.revoked).count()
         };
         let mut wait = None;
-        let lone = self.files.values().any(|(_, picker)| picker.lone() == Some(id));
-        let spared = lone && self.others_suffice(id, now);
         let found = self.files.values().find_map(|(file, picker)| {
+            let spared = picker.lone() == Some(id) && self.others_suffice(id, file, now);
             let want = picker.next(&id, spared, now, rng);
+            if spared && want.is_none() {
+                wait = Some(now.plus(LOOK_MS));
+            }
             if want.is_none() {
                 wait = wait.or(picker.elsewhere_until(&id, now));
             }

@@ -51,9 +51,10 @@ impl Host {
         self.lanes.values().flat_map(|lane| &lane.tasks)
     }
 
-    /// Nothing is known of it.
-    pub(super) fn is_untried(&self) -> bool {
-        self.asked == 0 && self.pace.is_unknown()
+    /// Nothing is known of it, and it can be asked.
+    pub(super) fn can_be_tried(&self, now: Millis, limits: &Limits) -> bool {
+        let unknown = self.asked == 0 && !self.slow && self.pace.is_unknown();
+        unknown && self.free_lane(now, limits).is_some()
     }
 
     /// Requests that are not answered.

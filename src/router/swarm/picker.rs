@@ -22,6 +22,9 @@ const ELSEWHERE_MS: u64 = 400;
 /// nothing on costs the others little.
 const VAIN_FACTOR: u64 = 8;
 
+/// Who has less than the others by this part of the file is behind them.
+const BEHIND_PART: u64 = 64;
+
 /// What to ask a host for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
@@ -55,8 +58,9 @@ pub struct Picker {
     sources: BTreeMap<MemberId, Source>,
     /// Sources that have everything.
     full: usize,
-    /// How many of the others have each chunk.
+    /// How many of the others have each chunk, and all of these together.
     counts: Vec<u16>,
+    counted: u64,
     /// The chunks that so many of them have.
     levels: Vec<Bitmap>,
     /// Hosts whose bytes did not fit their hashes: nothing is asked of them again.
@@ -81,6 +85,7 @@ impl Picker {
             sources: BTreeMap::new(),
             full: 0,
             counts: vec![0; chunks as usize],
+            counted: 0,
             levels: vec![Bitmap::all(chunks)],
             banned: BTreeSet::new(),
             urgent: 0..0,
@@ -196,6 +201,7 @@ impl Picker {
         let level = usize::from(*count);
         *count = if rarer { count.saturating_sub(1) } else { count.saturating_add(1) };
         let next = usize::from(*count);
+        self.counted = self.counted + next as u64 - level as u64;
         while self.levels.len() <= next {
             self.levels.push(Bitmap::none(self.held.len()));
         }
@@ -215,6 +221,14 @@ impl Picker {
         (self.full == 1).then(|| full.next().map(|(host, _)| *host))?
     }
 
+    /// Whether less is here than others have on average, those who have everything left out.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let others = (self.sources.len() - self.full) as u64;
+        let chunks = u64::from(self.held.len());
+        others * (u64::from(self.held.count()) + chunks / BEHIND_PART) < self.counted
+    }
+
     /// Whether `host` has the chunk.
     #[must_use]
     pub fn has(&self, host: &MemberId, chunk: u32) -> bool {
@@ -227,6 +241,18 @@ impl Picker {
     pub fn helps(&self, host: &MemberId) -> bool {
         let source = self.sources.get(host);
         source.is_some_and(|source| source.held.as_ref().is_none_or(|h| h.adds_to(&self.held)))
+    }
+
+    /// Whether `host` could be asked for something.
+    #[must_use]
+    pub fn gives(&self, host: &MemberId) -> bool {
+        let source = self.sources.get(host).filter(|_| self.listed && !self.paused);
+        source.is_some_and(|source| self.has_free(source))
+    }
+
+    fn has_free(&self, source: &Source) -> bool {
+        let mut words = self.free.words().iter().enumerate();
+        words.any(|(index, word)| word & source.words(index) != 0)
     }
 
     /// These chunks come first, in this order: somebody looks at them already.
@@ -276,8 +302,7 @@ impl Picker {
             return Some(Want::Chunk(chunk));
         }
         // Most hosts that are looked at have nothing that is free: found out without the levels.
-        let mut words = self.free.words().iter().enumerate();
-        if words.all(|(index, word)| word & source.words(index) == 0) {
+        if !self.has_free(source) {
             return None;
         }
         // Level at which this host is the only one.

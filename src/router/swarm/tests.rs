@@ -225,12 +225,15 @@ fn many_hosts_are_asked_for_one_chunk_each_until_that_is_enough() {
     assert_eq!(first.len(), 16);
     // Who is new is tried all the same, and then it is the turn of whoever brings it soonest.
     full_hosts(&mut choice, 13..=14);
-    let tried = asks(choice.orders(Millis(200), &limits, &mut rng));
+    let mut tried = Vec::new();
+    for now in [200, 250, 300] {
+        tried.extend(asks(choice.orders(Millis(now), &limits, &mut rng)));
+    }
     assert_eq!(tried.iter().map(|(conn, _)| *conn).collect::<Vec<_>>(), [13, 14]);
     let mut later = Vec::new();
     for (number, (conn, want)) in first.into_iter().enumerate() {
         let Want::Chunk(chunk) = want else { panic!("many have everything") };
-        let now = Millis(300 + 10 * number as u64);
+        let now = Millis(310 + 10 * number as u64);
         choice.fetched(ConnId(conn), &FILE, chunk, CHUNK, now);
         later.extend(asks(choice.orders(now, &limits, &mut rng)));
     }
@@ -254,6 +257,23 @@ fn hosts_that_deliver_nothing_keep_no_other_from_being_asked() {
         }
     }
     assert!(came >= 50, "the one that delivers brought {came} chunks only");
+}
+
+#[test]
+fn silence_on_all_threads_ends_when_somebody_else_is_there() {
+    let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
+    full_hosts(&mut choice, 1..=40);
+    let (mut now, mut orders) = (Millis(0), choice.orders(Millis(0), &limits, &mut rng));
+    // Nothing ever comes, and nobody but the choice itself says when to look again.
+    while asks(orders.clone()).iter().all(|(conn, _)| *conn != 99) {
+        now = choice.next_deadline().expect("somebody waits");
+        assert!(now < Millis(20_000), "a new host is kept waiting");
+        orders = choice.orders(now, &limits, &mut rng);
+        if now >= Millis(5_000) && choice.host_of(ConnId(99)).is_none() {
+            full_hosts(&mut choice, 99..=99);
+        }
+    }
+    assert!(now >= Millis(5_000));
 }
 
 #[test]

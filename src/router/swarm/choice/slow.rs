@@ -1,6 +1,6 @@
 //! Hosts that are slow, or slow on purpose: others take over from them.
 
-use super::{Choice, FAST_FACTOR, LOOK_MS, Order};
+use super::{Choice, LOOK_MS, Order};
 use crate::limits::Limits;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::swarm::host::{Host, Task};
@@ -14,6 +14,11 @@ const GAIN_MS: u64 = 100;
 const SLOW_REST_MS: u64 = 2_000;
 /// But not longer.
 const SLOW_REST_MAX_MS: u64 = 60_000;
+/// Of two hosts one is slow, and what is asked of it is stuck, if the other is more than so many
+/// times as fast.
+const SLOW_FACTOR: u64 = 16;
+/// Bytes per second that are hoped for from a host of which nothing is known.
+const HOPED_RATE: u64 = 1024 * 1024;
 /// While more than this part of all bytes came twice, chunks are taken over from the slowest only.
 const WASTE_PART: u64 = 64;
 
@@ -87,20 +92,35 @@ impl Choice {
         }
     }
 
-    /// All threads wait for hosts: if one that waits for its turn is much faster than all of these
-    /// together, the slowest has a lane taken away.
-    pub(super) fn make_room(&mut self, now: Millis) {
+    /// Finds out which requests are stuck, and how far hosts are.
+    pub(super) fn inspect(&mut self, now: Millis) {
+        self.inspect_at = now.plus(LOOK_MS);
+        let asked = || self.hosts.values().filter(|host| host.asked() > 0);
         let rate = |host: &Host| host.pace.rate(now);
-        let waiting = self.hosts.values().filter(|host| host.waits && host.asked() == 0);
-        let (Some(fast), Some(all)) = (waiting.filter_map(rate).max(), self.pace.rate(now)) else {
+        let fastest = asked().filter_map(rate).max().unwrap_or(0);
+        let stuck = |host: &&Host| rate(host).is_some_and(|rate| SLOW_FACTOR * rate < fastest);
+        self.stuck = asked().filter(stuck).map(Host::asked).sum();
+        self.far_ms = asked().map(|host| host.rtt_ms).max().unwrap_or(0);
+    }
+
+    /// All threads wait for hosts: if one that has something waits for its turn and may be much
+    /// faster than the slowest of them, that one has a lane taken away.
+    pub(super) fn make_room(&mut self, now: Millis, limits: &Limits) {
+        let useful = |(id, host): &(&MemberId, &Host)| {
+            let free = host.waits && host.asked() == 0 && host.free_lane(now, limits).is_some();
+            free && self.files.values().any(|(_, picker)| picker.gives(id))
+        };
+        let rate = |host: &Host| host.pace.rate(now);
+        let waiting = self.hosts.iter().filter(useful);
+        let Some(fast) = waiting.map(|(_, host)| rate(host).unwrap_or(HOPED_RATE)).max() else {
             return;
         };
-        if fast <= all.saturating_mul(FAST_FACTOR) {
-            return;
-        }
         let asked = self.hosts.iter().filter(|(_, host)| host.asked() > 0);
         let slowest = asked.filter_map(|(id, host)| Some((rate(host)?, *id))).min();
-        let Some((_, host)) = slowest else { return };
+        let Some((slow, host)) = slowest else { return };
+        if SLOW_FACTOR * slow >= fast {
+            return;
+        }
         let lanes = self.hosts.get(&host).into_iter().flat_map(|host| &host.lanes);
         let busiest = lanes.max_by_key(|(_, lane)| lane.tasks.len()).map(|(conn, _)| *conn);
         if let Some(conn) = busiest {
