@@ -141,9 +141,7 @@ impl<R: BufRead> Stdin<R> {
                 Ok(Line::End) | Err(_) => return None,
                 Ok(line) => {
                     let input = line.into_text().and_then(|text| parse(&text.unwrap_or_default()));
-                    let said = is_message(&input);
-                    if !matches!(input, Ok(Input::Empty)) && std::mem::take(&mut self.wary) && said
-                    {
+                    if is_message(&input) && std::mem::take(&mut self.wary) {
                         let text = "that line was not sent, as it may be a password: type it again \
                                     to send it";
                         self.output.print(&Notice::Remark { text: text.into() });
@@ -179,7 +177,7 @@ impl<R: BufRead> Stdin<R> {
                 };
                 let input = parse(&line);
                 if is_meant(&mut self.wary, live, &input) {
-                    note_line(live, &self.output, &line, &input);
+                    note_line(live, &self.output, &line, &input, self.wary);
                     input
                 } else {
                     waiting.clear();
@@ -215,9 +213,17 @@ impl<R: BufRead> Stdin<R> {
                 }
                 if let (Some(nick), true, Source::Live(live, _)) =
                     (compared, done, &mut self.source)
-                    && live.confirm("* do both of you have the same words?")
                 {
-                    self.give(number, Command::Verify { nick, same: true }, true)?;
+                    if live.confirm("* do both of you have the same words?") {
+                        self.give(number, Command::Verify { nick, same: true }, true)?;
+                    } else {
+                        let nick = Untrusted::new(&nick);
+                        let text = format!(
+                            "{nick} is not verified; if the words differ, somebody may stand \
+                             between you: say nothing secret here"
+                        );
+                        self.output.print(&Notice::Remark { text });
+                    }
                 }
             }
             Ok(Input::Help(topic)) => {
@@ -288,7 +294,9 @@ impl<R: BufRead> Stdin<R> {
                         // What it has to show comes before what is typed next.
                         self.output.wait_for(after);
                     }
-                    self.wary &= result.is_err();
+                    if matches!(word, "connect" | "password") {
+                        self.wary &= result.is_err();
+                    }
                     return Ok(result.is_ok());
                 }
                 Answer::AskPassword { line: of, address, again, after } => {
@@ -364,11 +372,10 @@ fn is_message(input: &Result<Input, Failure>) -> bool {
 /// may be the password once more, typed where the question is expected: the room gets it only if
 /// the person says so.
 fn is_meant(wary: &mut bool, live: &mut LiveInput, input: &Result<Input, Failure>) -> bool {
-    if !*wary || matches!(input, Ok(Input::Empty)) {
+    if !*wary || !is_message(input) {
         return true;
     }
-    *wary = is_message(input)
-        && !live.confirm("* this may be a password: send it to the room as a message?");
+    *wary = !live.confirm("* this may be a password: send it to the room as a message?");
     if *wary {
         live.remark("* not sent");
     }
@@ -376,8 +383,15 @@ fn is_meant(wary: &mut bool, live: &mut LiveInput, input: &Result<Input, Failure
 }
 
 /// A line that was typed at a live terminal: commands are shown again, without their secrets, and
-/// messages by the notice that they were said; all but secrets are remembered.
-fn note_line(live: &mut LiveInput, output: &Output, line: &str, input: &Result<Input, Failure>) {
+/// messages by the notice that they were said; all but secrets are remembered, and nothing on disk
+/// that may be one.
+fn note_line(
+    live: &mut LiveInput,
+    output: &Output,
+    line: &str,
+    input: &Result<Input, Failure>,
+    wary: bool,
+) {
     let is_message = is_message(input);
     match secret_part(line) {
         Some((open, _)) => output.echo(&format!("> {}•••", Untrusted::new(open))),
@@ -386,7 +400,7 @@ fn note_line(live: &mut LiveInput, output: &Output, line: &str, input: &Result<I
                 output.echo(&format!("> {}", Untrusted::new(line)));
             }
             if !line.trim().is_empty() {
-                live.remember(line, input.is_ok() && !is_message);
+                live.remember(line, input.is_ok() && !is_message && !wary);
             }
         }
     }

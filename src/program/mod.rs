@@ -108,6 +108,14 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     for address in &settings.connect {
         first.push(connect_argument(address).map_err(usage)?);
     }
+    // Read only when a password is asked for: it may be a pipe.
+    if let Some(file) = &settings.password_file
+        && let Err(error) = file.metadata()
+    {
+        let shown = Untrusted::new(file.to_string_lossy());
+        let text = format!("cannot read the password file {shown}: {error}; check its name");
+        return Err(could_not(Failure::new(Code::IoError, text)));
+    }
     let ui = choose_ui(&settings).map_err(usage)?;
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
     // A temporary identity leaves the directory to the program that uses it.

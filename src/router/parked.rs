@@ -97,6 +97,13 @@ impl Router {
         }
     }
 
+    /// It is served no more, here or on coming back.
+    pub(super) fn forget_parked(&mut self, file: FileId) {
+        if self.parked.files.remove(&file).is_some() {
+            self.effect(Effect::Park { file, step: Parking::Forget });
+        }
+    }
+
     /// Tells of own offers that stand in this room and that nobody here can fetch.
     pub(super) fn tell_unserved(&mut self) {
         let here = self.is_parked_here();

@@ -16,7 +16,7 @@ const NAMED_MAX: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Quitting {
     /// When somebody was told what it would cut off, and what they had said.
-    told: Option<(Millis, &'static str)>,
+    told: Option<(Millis, &'static str, Vec<FileId>)>,
     pending: Option<Pending>,
 }
 
@@ -64,8 +64,10 @@ impl Router {
         draw: Draw,
     ) {
         let (needed, word) = (self.needed_here(), command.word());
-        let told = self.quitting.told.filter(|(_, said)| *said == word);
-        let meant = told.is_some_and(|(told, _)| self.now.since(told) < MEANT_MS);
+        let meant = self.quitting.told.as_ref().is_some_and(|(told, said, files)| {
+            let of_all = needed.iter().all(|(file, _)| files.contains(file));
+            *said == word && of_all && self.now.since(*told) < MEANT_MS
+        });
         if needed.is_empty() || (asks && meant) {
             self.quitting.told = None;
             return self.commanded(face, line, command, draw);
@@ -73,9 +75,10 @@ impl Router {
         let (files, members) = self.name_needed(&needed);
         let fetching = format!("only you have all of {files}, and {members} still fetching it");
         if asks {
-            self.quitting.told = Some((self.now, word));
+            let files = needed.iter().map(|(file, _)| *file).collect();
+            self.quitting.told = Some((self.now, word, files));
             self.remark(format!(
-                "{fetching}: stay until that is done? To {word} all the same, {word} again"
+                "{fetching}: better stay until that is done; to {word} all the same, {word} again"
             ));
             self.reply(face, line, word, Ok(()));
         } else {

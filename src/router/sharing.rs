@@ -232,6 +232,7 @@ impl Router {
             self.utter(Kind::Withdraw(file))?;
         }
         self.unshare(file);
+        self.forget_parked(file);
         Ok(())
     }
 

@@ -110,7 +110,7 @@ pub fn is_format(c: char) -> bool {
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
         | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
         | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
@@ -128,6 +128,7 @@ pub fn is_mark(c: char) -> bool {
             | '\u{2705}'
             | '\u{2611}'
             | '\u{221a}'
+            | '\u{23b7}'
             | '\u{237b}'
             | '\u{aa9c}'
             | '\u{10102}'
@@ -151,7 +152,8 @@ pub fn without_marks(name: &str) -> String {
 /// other (the skeleton of Unicode Technical Standard 39, 4, whatever the case).
 #[must_use]
 pub fn look(name: &str) -> String {
-    let name: String = name.chars().filter(|c| !is_mark(*c)).collect();
+    let unseen = |c: &char| is_mark(*c) || *c == '·';
+    let name: String = name.chars().filter(|c| !unseen(c)).collect();
     // Capitals first, as some of them look like small letters of another name.
     let looks: String = unicode_security::skeleton(&name).collect();
     let small = looks.to_lowercase();

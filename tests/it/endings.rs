@@ -183,6 +183,9 @@ fn a_signal_that_comes_twice_at_once_is_one() {
     }
 }
 
+/// A pipe holds 64 KiB, and the text of `help` is shorter than what is left.
+const PIPE_NEARLY_FULL_BYTES: u64 = 60_000;
+
 /// A klatch whose stdout is full and read by nobody, in a room with somebody who hears.
 struct Unread {
     child: std::process::Child,
@@ -208,6 +211,11 @@ impl Unread {
             }
         });
         witness.expect(json!({"event": "joined"}));
+        // Until then it could end before anybody is missed.
+        let unread = child.stdout.as_ref().unwrap();
+        while rustix::io::ioctl_fionread(unread).unwrap() < PIPE_NEARLY_FULL_BYTES {
+            witness.done("wait 0.05");
+        }
         Self { child, witness }
     }
 

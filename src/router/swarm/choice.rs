@@ -437,7 +437,7 @@ impl Choice {
             if now < self.inspect_at {
                 return self.no_turn();
             }
-            self.inspect(now);
+            self.inspect(now, limits);
             if full {
                 self.make_room(now, limits);
                 return self.no_turn();

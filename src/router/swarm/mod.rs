@@ -379,6 +379,20 @@ impl Router {
         self.swarm.choice.prefer(&file, first..last.saturating_add(1));
     }
 
+    /// Nobody who has more of it is here: nobody can tell how long it takes.
+    fn tell_stall(&mut self, file: FileId) {
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
+        download.rate = 0;
+        let (file, bytes_done) = (download.info(file), download.bytes_done());
+        self.notify(Notice::DownloadProgress {
+            file,
+            bytes_done,
+            bytes_per_second: 0,
+            seconds_left: None,
+            hosts: 0,
+        });
+    }
+
     fn tell_progress(&mut self, file: FileId) {
         let now = self.now;
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };

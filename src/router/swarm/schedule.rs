@@ -42,7 +42,7 @@ impl Router {
     /// Notes which downloads have no host, and sees to lanes for the hosts of the others.
     fn look_for_hosts(&mut self) {
         let now = self.now;
-        let mut useful = BTreeSet::new();
+        let (mut useful, mut stalled) = (BTreeSet::new(), Vec::new());
         for (file, download) in &mut self.swarm.downloads {
             if !matches!(download.stage, Stage::List(..) | Stage::Fetching) {
                 continue;
@@ -54,10 +54,12 @@ impl Router {
             let hostless = useful.len() == before && !picker.hosts().any(|h| picker.helps(&h));
             let since = download.hostless_since.take();
             download.hostless_since = hostless.then(|| since.unwrap_or(now));
-            if hostless {
-                // Nobody can tell how long it takes.
-                download.rate = 0;
+            if hostless && since.is_none() && matches!(download.stage, Stage::Fetching) {
+                stalled.push(*file);
             }
+        }
+        for file in stalled {
+            self.tell_stall(file);
         }
         for host in useful {
             self.want_lanes(host);

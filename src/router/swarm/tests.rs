@@ -260,6 +260,29 @@ fn hosts_that_deliver_nothing_keep_no_other_from_being_asked() {
 }
 
 #[test]
+fn a_fast_host_that_was_away_is_asked_again_though_slow_ones_have_its_place() {
+    let (mut choice, limits, mut rng) = (choice(400), Limits::default(), Rng::new(1));
+    full_hosts(&mut choice, 1..=20);
+    full_hosts(&mut choice, 99..=99);
+    let (mut conn, mut came, mut asked) = (99, 0, Vec::new());
+    for now in (0..10_000).step_by(50).map(Millis) {
+        asked.extend(asks(choice.orders(now, &limits, &mut rng)));
+        asked.retain(|(of, _)| *of == conn);
+        if now == Millis(4_000) {
+            choice.closed(ConnId(conn));
+            (conn, came) = (100, 0);
+        }
+        if now == Millis(5_000) {
+            choice.opened(MemberId([99; 32]), ConnId(conn));
+        }
+        if let Some((_, Want::Chunk(chunk))) = asked.pop() {
+            came += u32::from(choice.fetched(ConnId(conn), &FILE, chunk, CHUNK, now));
+        }
+    }
+    assert!(came >= 50, "it brought {came} chunks only after it came back");
+}
+
+#[test]
 fn silence_on_all_threads_ends_when_somebody_else_is_there() {
     let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
     full_hosts(&mut choice, 1..=40);

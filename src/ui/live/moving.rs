@@ -37,14 +37,18 @@ impl Moving {
             } => {
                 let left =
                     seconds_left.map_or(String::new(), |left| format!(", {}", time_left(left)));
+                let from = match (*hosts, *bytes_per_second) {
+                    (0, 0) => "waiting for somebody who has it".to_owned(),
+                    (hosts, rate) => {
+                        format!("{}/s{left} from {}", size(rate), counted(hosts, "member"))
+                    }
+                };
                 let row = format!(
-                    "⇣ {} {} {} of {}, {}/s{left} from {}",
+                    "⇣ {} {} {} of {}, {from}",
                     file.name,
                     bar(*bytes_done, file.size),
                     percent(*bytes_done, file.size),
                     size(file.size),
-                    size(*bytes_per_second),
-                    counted(*hosts, "member"),
                 );
                 self.put(file.id.to_string(), row);
             }

@@ -93,25 +93,29 @@ impl Choice {
     }
 
     /// Finds out which requests are stuck, and how far hosts are.
-    pub(super) fn inspect(&mut self, now: Millis) {
+    pub(super) fn inspect(&mut self, now: Millis, limits: &Limits) {
         self.inspect_at = now.plus(LOOK_MS);
         let asked = || self.hosts.values().filter(|host| host.asked() > 0);
         let rate = |host: &Host| host.pace.rate(now);
-        let fastest = asked().filter_map(rate).max().unwrap_or(0);
+        let useful = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now, limits));
+        let known = asked().chain(useful.map(|(_, host)| host));
+        let fastest = known.filter_map(rate).max().unwrap_or(0);
         let stuck = |host: &&Host| rate(host).is_some_and(|rate| SLOW_FACTOR * rate < fastest);
         self.stuck = asked().filter(stuck).map(Host::asked).sum();
         self.far_ms = asked().map(|host| host.rtt_ms).max().unwrap_or(0);
     }
 
+    /// Whether a host of which nothing is asked waits for its turn, and could be asked.
+    fn is_useful(&self, id: &MemberId, host: &Host, now: Millis, limits: &Limits) -> bool {
+        let free = host.waits && host.asked() == 0 && host.free_lane(now, limits).is_some();
+        free && self.files.values().any(|(_, picker)| picker.gives(id))
+    }
+
     /// All threads wait for hosts: if one that has something waits for its turn and may be much
     /// faster than the slowest of them, that one has a lane taken away.
     pub(super) fn make_room(&mut self, now: Millis, limits: &Limits) {
-        let useful = |(id, host): &(&MemberId, &Host)| {
-            let free = host.waits && host.asked() == 0 && host.free_lane(now, limits).is_some();
-            free && self.files.values().any(|(_, picker)| picker.gives(id))
-        };
         let rate = |host: &Host| host.pace.rate(now);
-        let waiting = self.hosts.iter().filter(useful);
+        let waiting = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now, limits));
         let Some(fast) = waiting.map(|(_, host)| rate(host).unwrap_or(HOPED_RATE)).max() else {
             return;
         };
