@@ -34,6 +34,10 @@ fn a_program_that_panics() {
     if editor.as_ref().is_ok_and(|_| std::env::var(WHERE).is_ok_and(|place| place == "editor")) {
         assert!(editor.unwrap().join().is_err());
     } else {
+        // A line is edited when the terminal gives keys and not lines.
+        while tcgetattr(std::io::stdin()).unwrap().local_modes.contains(LocalModes::ICANON) {
+            std::thread::yield_now();
+        }
         // As `main` would: the hook goes by the name of the thread.
         let main = std::thread::Builder::new().name("main".into());
         let main = main.spawn(move || {
