@@ -400,6 +400,10 @@ impl Router {
         if since < PROGRESS_MS {
             return;
         }
+        if download.hostless_since.is_some() {
+            // The last of what was under way came, and nothing more will.
+            return self.tell_stall(file);
+        }
         let bytes_done = download.bytes_done();
         let rate = (bytes_done.saturating_sub(download.told_bytes)) * 1000 / since.max(1);
         download.rate = if download.rate == 0 { rate } else { (download.rate * 3 + rate) / 4 };
