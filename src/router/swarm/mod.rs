@@ -382,8 +382,9 @@ impl Router {
     /// Nobody who has more of it is here: nobody can tell how long it takes.
     fn tell_stall(&mut self, file: FileId) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        download.rate = 0;
-        let (file, bytes_done) = (download.info(file), download.bytes_done());
+        let bytes_done = download.bytes_done();
+        (download.rate, download.told, download.told_bytes) = (0, self.now, bytes_done);
+        let file = download.info(file);
         self.notify(Notice::DownloadProgress {
             file,
             bytes_done,
