@@ -83,9 +83,9 @@ try {
   const jonas = new Terminal("jonas", await klatch("jonas", JONAS));
   await jonas.sees(/type a message, or help/);
   jonas.line(`connect ${ANA} ${port}`);
-  await jonas.sees(/[Pp]assword/);
+  await jonas.sees(/Password of the room/);
   jonas.line("not the password");
-  await jonas.sees(/[Pp]assword[^]*[Pp]assword/);
+  await jonas.sees(/That is not the password/);
   await photographTerminal(jonas, "password");
   jonas.line(PASSWORD);
   await tab.others(2);

@@ -40,7 +40,7 @@ export class Terminal {
    * @param {string} command  for the shell
    * @param {{columns?: number, rows?: number}} [size]
    */
-  constructor(name, command, { columns = 92, rows = 30 } = {}) {
+  constructor(name, command, { columns = 92, rows = 24 } = {}) {
     this.name = name;
     this.rows = rows;
     const size = ["-x", String(columns), "-y", String(rows)];
@@ -88,7 +88,13 @@ export class Terminal {
       .map(Number);
     const lines = screen.split("\n");
     while (lines.length <= row) lines.push("");
-    const drawn = lines.map((text, at) => drawLine(text, at === row ? column : -1)).join("\n");
+    let style = {};
+    const drawn = lines.map((text, at) => {
+      const line = drawLine(text, at === row ? column : -1, style);
+      // A line begins in the style in which the one before it ended.
+      style = line.style;
+      return line.html;
+    });
     return (
       `<!doctype html><meta charset="utf-8"><style>
       body { margin: 0; background: #f6f1e8; font-family: "Noto Sans", sans-serif;
@@ -102,7 +108,7 @@ export class Terminal {
       .caption { font: italic 27px/1.3 "Noto Serif", serif; color: #241d17; padding: 18px 4px 2px;
         min-height: 71px; }
       .caption:empty { display: none; }
-    </style><div class="window"><div class="title">${plain(title)}</div><pre>${drawn}</pre></div>` +
+    </style><div class="window"><div class="title">${plain(title)}</div><pre>${drawn.join("\n")}</pre></div>` +
       `<div class="caption">${plain(caption)}</div>`
     );
   }
@@ -112,9 +118,9 @@ function plain(text) {
   return text.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
-/** One line with its SGR codes as spans, and the cursor where it stands. */
-function drawLine(text, cursor) {
-  let style = {};
+/** One line with its SGR codes as spans, and the cursor where it stands; and its last style. */
+function drawLine(text, cursor, before) {
+  let style = before;
   let column = 0;
   let out = "";
   const put = (c) => {
@@ -129,7 +135,7 @@ function drawLine(text, cursor) {
     else style = sgr(style, codes.split(";").map(Number));
   }
   while (column <= cursor) put(" ");
-  return out;
+  return { html: out, style };
 }
 
 function sgr(before, codes) {
