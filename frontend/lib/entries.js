@@ -25,10 +25,12 @@ export function fromHistory(messages, seq) {
     if (notice.event === "file_offered") {
       return { ...common, key, kind: "offer", fileId: notice.file.id, text: notice.file.name };
     }
-    const text = `${own ? "you" : marked(from)} withdrew ${notice.file.name}`;
-    return { ...common, key, kind: "line", text };
+    return { ...common, key, kind: "line", text: withdrawal(notice) };
   });
 }
+
+export const withdrawal = ({ own, from, file }) =>
+  `${own ? "you" : marked(from)} withdrew ${file.name}`;
 
 function before(a, b) {
   return a.order === b.order ? a.seq < b.seq : a.order < b.order;

@@ -11,10 +11,10 @@
  */
 
 import { splitAddress } from "./address.js";
-import { fromHistory, insert, merge } from "./entries.js";
+import { fromHistory, insert, merge, withdrawal } from "./entries.js";
 import { marked } from "./text.js";
 
-/** Entries kept while the person reads the newest ones; older ones are fetched again on demand. */
+/** Entries kept while the newest are read; older ones are fetched again. */
 export const KEPT_ENTRIES = 4000;
 
 /** @type {State} */
@@ -131,11 +131,7 @@ const HANDLERS = {
 
   file_withdrawn(state, notice) {
     const known = state.files[notice.file.id];
-    const next = said(
-      state,
-      notice,
-      `${notice.own ? "you" : marked(notice.from)} withdrew ${notice.file.name}`,
-    );
+    const next = said(state, notice, withdrawal(notice));
     if (!known) return next;
     const from = known.from.filter((who) => who.id !== notice.from.id);
     const own = known.own && !notice.own;
@@ -223,7 +219,8 @@ const HANDLERS = {
     const own = member.id === state.self?.id;
     const self = own ? { ...state.self, name: member.name } : state.self;
     const next = { ...state, self, members: known(state, member) };
-    const line = own ? `you are ${member.name} now` : `${before} is ${marked(member)} now`;
+    const was = marked({ ...member, name: before });
+    const line = own ? `you are ${member.name} now` : `${was} is ${marked(member)} now`;
     return said(next, { at }, line);
   },
 

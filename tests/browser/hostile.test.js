@@ -84,13 +84,8 @@ scene("B6: 500 payloads in every field that a peer controls", async ({ world, op
   await assertHarmless(page);
 });
 
-scene("B6: what a real peer can say and offer", async ({ world, open }) => {
-  const ana = await world.browser("ana");
-  const page = await open(ana);
-  await page.create();
-  const ben = await world.terminal("<img src=x onerror=pwned=1>");
-  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-  await page.others(1);
+scene("B6: what a real peer can say and offer", async ({ world, open, meet }) => {
+  const { ana, page, ben } = await meet("<img src=x onerror=pwned=1>");
   const list = payloads();
   for (const [i, text] of list.entries()) {
     ben.type(`say ${text.replaceAll(/[\0\n\r]/g, " ")}`);
@@ -116,13 +111,8 @@ for (const [name, text] of [
 ]) {
   scene(
     `B9: a received ${name} is text or an attachment, never a document`,
-    async ({ world, open }) => {
-      const ana = await world.browser("ana");
-      const page = await open(ana);
-      await page.create();
-      const ben = await world.terminal("ben");
-      ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-      await page.others(1);
+    async ({ world, open, meet }) => {
+      const { page, ben } = await meet();
       const file = path.join(world.folder, name);
       await writeFile(file, text);
       ben.type(`send ${file}`);

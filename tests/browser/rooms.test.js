@@ -111,13 +111,8 @@ scene(
 
 scene(
   "lock, change, suggest and unlock from the page; everybody is told",
-  async ({ world, open }) => {
-    const ana = await world.browser("ana");
-    const page = await open(ana);
-    await page.create();
-    const ben = await world.terminal("ben");
-    ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-    await page.others(1);
+  async ({ meet }) => {
+    const { page, ben } = await meet();
     await page.button("Lock room").click();
     const dialog = page.dialog("Lock room");
     await page.field("New password", dialog).fill("short");
@@ -153,13 +148,8 @@ scene("nobody there is said in the terminal's words", async ({ world, open }) =>
   assert.match(await alert.textContent(), /127\.0\.0\.1/);
 });
 
-scene("names change, rooms are left, klatch is quit", async ({ world, open }) => {
-  const ana = await world.browser("ana");
-  const page = await open(ana);
-  await page.create();
-  const ben = await world.terminal("ben");
-  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
-  await page.others(1);
+scene("names change, rooms are left, klatch is quit", async ({ meet }) => {
+  const { ana, page, ben } = await meet();
   await page.button("Change name").click();
   const dialog = page.dialog("Change name");
   await page.field("Your name", dialog).fill("anastasia");

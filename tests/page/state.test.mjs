@@ -106,7 +106,7 @@ test("a verified member is marked from then on", () => {
     { event: "name_changed", member: { ...verified, name: "eva" }, before: "eve", at: 7 },
     { event: "member_left", member: { ...verified, name: "eva" }, at: 8 },
   ]);
-  const lines = ["eve joined", "eve✓ is verified now", "eve is eva✓ now", "eva✓ left"];
+  const lines = ["eve joined", "eve✓ is verified now", "eve✓ is eva✓ now", "eva✓ left"];
   assert.deepEqual(texts(state), lines);
   const here = inRoom([
     { event: "member_joined", member: member(EVE), at: 5 },

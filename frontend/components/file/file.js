@@ -2,7 +2,7 @@
 
 import { el, setLabel, setText } from "../../lib/dom.js";
 import { bytes, plural, previewKind, timeLeft } from "../../lib/format.js";
-import { line } from "../../lib/text.js";
+import { line, marked } from "../../lib/text.js";
 import { showChunks } from "./strip.js";
 
 /** What may be done with a file, and when. */
@@ -114,7 +114,7 @@ export function createFileCard(app, id, { inLog }) {
 }
 
 function factsOf({ file, from, own, hosts, takers }) {
-  const who = own ? "you" : from.map(({ name }) => line(name)).join(", ");
+  const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
   const parts = [bytes(file.size)];
   if (from.length > 0) parts.push(`from ${who}`);
   else parts.push("withdrawn");

@@ -509,14 +509,12 @@ impl Choice {
         let mut wait = None;
         let found = self.files.values().find_map(|(file, picker)| {
             let spared = picker.lone() == Some(id) && self.others_suffice(id, file, now);
-            let want = picker.next(&id, spared, now, rng);
-            if spared && want.is_none() {
-                wait = Some(now.plus(LOOK_MS));
-            }
-            if want.is_none() {
-                wait = wait.or(picker.elsewhere_until(&id, now));
-            }
-            match want? {
+            let Some(want) = picker.next(&id, spared, now, rng) else {
+                let spared_until = spared.then(|| now.plus(LOOK_MS));
+                wait = wait.or(spared_until).or(picker.elsewhere_until(&id, now));
+                return None;
+            };
+            match want {
                 // More picks than there is to pick from would come to nothing.
                 Want::Pick(of) if of.count() as usize <= picks(file) => None,
                 want => Some((*file, want)),

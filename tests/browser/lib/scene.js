@@ -9,6 +9,7 @@ import { Tab, launch } from "./page.js";
  * @property {World} world
  * @property {(klatch: import("./klatch.js").Klatch, options?: object) => Promise<Tab>} open
  * @property {import("playwright-core").Browser} browser
+ * @property {(name?: string) => Promise<object>} meet
  */
 
 /**
@@ -32,8 +33,18 @@ export function scenes() {
         if (klatch) await tab.goto(klatch);
         return tab;
       };
+      /** Ana, who is in a room of hers in a page, and `name`, who came to it in a terminal. */
+      const meet = async (name = "ben") => {
+        const ana = await world.browser("ana");
+        const page = await open(ana);
+        await page.create();
+        const ben = await world.terminal(name);
+        ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+        await page.others(1);
+        return { ana, page, ben };
+      };
       try {
-        await play({ world, open, browser });
+        await play({ world, open, browser, meet });
         for (const tab of tabs) await tab.assertSound();
       } catch (failure) {
         await keepPictures(name, tabs);

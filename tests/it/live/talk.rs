@@ -39,10 +39,10 @@ fn messages_appear_above_the_line_being_typed() {
     bob.expect(json!({"event": "member_left"}));
 }
 
-#[test]
-fn a_download_has_a_row_that_changes_in_place() {
+/// Ana, who fetches a large file from bob.
+fn who_fetches(options: &[&str]) -> (Folder, Person, Peer) {
     let folder = Folder::new();
-    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut ana = Person::start("ana", &folder.path(""), options);
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
     let large = folder.path("large.img");
@@ -50,6 +50,12 @@ fn a_download_has_a_row_that_changes_in_place() {
     bob.done(&format!("send {}", large.display()));
     ana.sees("bob offers large.img");
     ana.types(&format!("download large.img{ENTER}"));
+    (folder, ana, bob)
+}
+
+#[test]
+fn a_download_has_a_row_that_changes_in_place() {
+    let (_folder, mut ana, _bob) = who_fetches(&[]);
     ana.types("still typing");
     ana.has_written("⇣ large.img");
     let screen = ana.sees("* saved as ");
@@ -138,15 +144,7 @@ fn names_that_look_alike_are_told_apart() {
 
 #[test]
 fn how_a_download_ended_is_said_once() {
-    let folder = Folder::new();
-    let mut ana = Person::start("ana", &folder.path(""), &["--limit-down", "1MB/s"]);
-    let mut bob = Peer::start("bob");
-    bob.done(&format!("connect {}", ana.address()));
-    let large = folder.path("large.img");
-    std::fs::File::create(&large).unwrap().set_len(512 << 20).unwrap();
-    bob.done(&format!("send {}", large.display()));
-    ana.sees("bob offers large.img");
-    ana.types(&format!("download large.img{ENTER}"));
+    let (_folder, mut ana, _bob) = who_fetches(&["--limit-down", "1MB/s"]);
     ana.has_written("⇣ large.img ");
     ana.types(&format!("cancel large.img{ENTER}"));
     ana.sees("large.img was not fetched: the download was cancelled");
