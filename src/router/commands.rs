@@ -185,7 +185,7 @@ impl Router {
     pub(super) fn remark_alone(&mut self) {
         if self.roster.present_count() == 0 {
             if !std::mem::replace(&mut self.commands.told_alone, true) {
-                self.remark("nobody is here yet; your message waits");
+                self.remark("nobody is here yet; it waits for whoever comes");
             }
         } else {
             self.commands.told_alone = false;

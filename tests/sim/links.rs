@@ -93,7 +93,7 @@ fn what_was_said_alone_waits_and_is_shown_once() {
         world.say(alice, "two");
         world.send_file(alice, "a.txt", 1_000);
         world.run(500);
-        let waits = "nobody is here yet; your message waits";
+        let waits = "nobody is here yet; it waits for whoever comes";
         assert_eq!(world.remarks(alice).iter().filter(|text| *text == waits).count(), 1);
         world.join(alice, bob);
         world.run(2_000);

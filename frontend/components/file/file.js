@@ -60,7 +60,7 @@ export function createFileCard(app, id, { inLog }) {
       { class: "file-text" },
       name,
       facts,
-      // Above what comes and goes, so that no button moves from under the pointer.
+      // Above what comes and goes: no button moves from under the pointer.
       el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
       bar,
       strip,
@@ -102,7 +102,7 @@ export function createFileCard(app, id, { inLog }) {
     buttons.find(({ button }) => !button.hidden)?.button.focus();
   }
 
-  /** Only while something moves: a strip that is whole says nothing. */
+  /** Only while something moves: a whole strip says nothing. */
   function showStrip({ chunks, phase, takers }) {
     strip.hidden = !chunks || (phase !== "fetching" && takers === 0);
     if (strip.hidden || chunks === drawn) return;
