@@ -119,6 +119,11 @@ impl Spared {
         }
     }
 
+    /// A member is gone, and with it what it said.
+    pub fn forget_member(&self, member: &MemberId) {
+        self.lock().retain(|(by, ..), _| by != member);
+    }
+
     /// Whether `member` need not be sent `chunk`; asking forgets it.
     fn take(&self, member: MemberId, file: FileId, chunk: u32) -> bool {
         let at = self.lock().remove(&(member, file, chunk));
@@ -319,4 +324,24 @@ impl Serving<'_> {
 
 fn request(record: &[u8]) -> Result<Request, Closed> {
     Request::from_bytes(record).ok_or_else(|| violation("no request"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_member_does_not_need_is_forgotten_once_it_was_spared_or_is_gone() {
+        let (spared, file) = (Spared::default(), FileId([7; 32]));
+        let (alice, bob) = (MemberId([1; 32]), MemberId([2; 32]));
+        for member in [alice, bob] {
+            (0..100).for_each(|chunk| spared.insert(member, file, chunk));
+        }
+        assert!(spared.take(alice, file, 5));
+        assert!(!spared.take(alice, file, 5), "it asks again because it needs it");
+        assert!(!spared.take(alice, file, SPARED_EACH as u32), "of one member only so many");
+        spared.forget_member(&alice);
+        assert!(!spared.take(alice, file, 6), "another run of it may need it");
+        assert!(spared.take(bob, file, 6));
+    }
 }

@@ -238,7 +238,10 @@ impl Transfers {
             Effect::Spare { member, file, chunk } => {
                 self.shared.host.spared.insert(member, file, chunk);
             }
-            Effect::ForgetServed { member } => self.shared.host.sources.forget_member(&member),
+            Effect::ForgetServed { member } => {
+                self.shared.host.sources.forget_member(&member);
+                self.shared.host.spared.forget_member(&member);
+            }
             Effect::Limit { up, bytes_per_second } => {
                 let host = &self.shared.host;
                 let throttle = if up { &host.throttle } else { &*self.shared.fetch_throttle };

@@ -519,7 +519,8 @@ pub enum Effect {
         /// Bytes per second; `None`: as fast as it goes.
         bytes_per_second: Option<u64>,
     },
-    /// A member is not linked any more: what it was sent, others can have from us only.
+    /// A member is not linked any more: what it was sent, others can have from us only, and what it
+    /// did not need, it may need again.
     ForgetServed {
         /// The member.
         member: MemberId,

@@ -103,6 +103,7 @@ impl World {
             }
             Effect::ForgetServed { member } => {
                 disk.sent.values_mut().for_each(|sent| sent.forget(&member));
+                disk.spared.retain(|(by, ..)| *by != member);
             }
             Effect::Spare { member, file, chunk } => {
                 disk.spared.insert((member, file, chunk));
@@ -258,7 +259,12 @@ impl World {
         };
         let member = self.id(to);
         if self.nodes[host].disk.spared.remove(&(member, file, chunk)) {
-            return self.feed(to, request.fetched(conn, 0, Err(FetchError::Busy)));
+            // Before it began, or broken off in the middle.
+            let (bytes, error) = match self.rng.below(2) {
+                0 => (0, FetchError::Busy),
+                _ => (bytes / 2, FetchError::NotHeld),
+            };
+            return self.feed(to, request.fetched(conn, bytes, Err(error)));
         }
         let sent = self.nodes[host].disk.chunk(&file, chunk);
         let result = match sent {

@@ -126,6 +126,24 @@ fn a_cancelled_download_goes_on_where_it_was() {
     assert!(fetched(&world, bob)[0].0 < 40 * MIB, "{:?}", fetched(&world, bob));
 }
 
+/// That a chunk is not needed is said beside the lanes: it may meet the next request for it.
+#[test]
+fn who_changes_his_mind_at_once_loses_no_host() {
+    for seed in 0..20 {
+        let (mut world, _, others) = room(seed, 1, 50 * MIB);
+        let bob = others[0];
+        let mut line = world.download(bob, "film.mkv");
+        for turn in 0..5 {
+            world.run(200 + 37 * (seed + turn));
+            world.command(bob, Command::Cancel { wanted: "film.mkv".into() });
+            let again = world.download(bob, "film.mkv");
+            assert_eq!(world.finish(bob, line), Err(Code::Cancelled), "seed {seed}");
+            line = again;
+        }
+        assert_eq!(world.finish(bob, line), Ok(()), "seed {seed}");
+    }
+}
+
 #[test]
 fn offers_are_withdrawn_and_hosts_are_missed() {
     let (mut world, host, others) = room(7, 2, MIB);

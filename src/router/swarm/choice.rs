@@ -124,10 +124,15 @@ impl Choice {
         }
         for (id, host) in &mut self.hosts {
             let tasks = host.lanes.values_mut().flat_map(|lane| &mut lane.tasks);
-            for task in tasks.filter(|task| task.file == *file && !task.revoked) {
+            let asked = tasks.filter(|task| task.file == *file && !task.revoked);
+            let mut chunks = Vec::new();
+            for task in asked {
                 task.revoked = true;
-                let revoke = |chunk| Order::Revoke { host: *id, file: *file, chunk };
-                self.out.extend(task.chunk.map(revoke));
+                chunks.extend(task.chunk);
+            }
+            for chunk in chunks {
+                host.call_off(*file, chunk);
+                self.out.push(Order::Revoke { host: *id, file: *file, chunk });
             }
         }
     }
@@ -349,6 +354,12 @@ impl Choice {
         if let Some(picker) = self.picker_mut(file) {
             picker.lacks(host, chunk);
         }
+    }
+
+    /// Whether `host` may have broken off a chunk because it was told that an earlier request for
+    /// it is not needed any more: then it has it all the same. Asking forgets it.
+    pub fn was_called_off(&mut self, host: &MemberId, file: &FileId, chunk: u32) -> bool {
+        self.hosts.get_mut(host).is_some_and(|host| host.was_called_off(file, chunk))
     }
 
     fn answered(

@@ -10,6 +10,9 @@ use crate::router::time::Millis;
 /// Chunks to ask of a host at least: one that comes and one that waits.
 const ASKED_MIN: usize = 2;
 
+/// As many chunks that were called off as a host remembers for one member.
+const CALLED_OFF_MAX: usize = 64;
+
 /// A request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -44,6 +47,8 @@ pub(super) struct Host {
     pub(super) slow: bool,
     pub(super) rests_until: Millis,
     pub(super) rest_ms: u64,
+    /// What it was told not to send, and did not yet break off.
+    called_off: VecDeque<(FileId, u32)>,
 }
 
 impl Host {
@@ -130,6 +135,20 @@ impl Host {
             task.left -= bytes;
             self.left -= bytes;
         }
+    }
+
+    /// It is told that a chunk that was asked of it is not needed any more.
+    pub(super) fn call_off(&mut self, file: FileId, chunk: u32) {
+        if self.called_off.len() == CALLED_OFF_MAX {
+            self.called_off.pop_front();
+        }
+        self.called_off.push_back((file, chunk));
+    }
+
+    /// Whether it may have broken a chunk off because it was told to; asking forgets it.
+    pub(super) fn was_called_off(&mut self, file: &FileId, chunk: u32) -> bool {
+        let place = self.called_off.iter().position(|called| *called == (*file, chunk));
+        place.and_then(|place| self.called_off.remove(place)).is_some()
     }
 
     /// The lane that has room for another request, if the host should have one.

@@ -301,6 +301,16 @@ impl Router {
     pub(super) fn chunk_fetched(&mut self, fetched: Fetched) {
         let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
         let (host, now) = (self.member_of(conn), self.now);
+        let result = match (result, host.zip(chunk)) {
+            // The word that a chunk is not needed travels beside the lanes: it may meet a later
+            // request.
+            (Err(FetchError::NotHeld), Some((host, chunk)))
+                if self.swarm.choice.was_called_off(&host, &file, chunk) =>
+            {
+                Err(FetchError::Busy)
+            }
+            (result, _) => result,
+        };
         // What an earlier opening asked for is no news to this one: it asks again, for nothing.
         let live = self.live(&file, turn).is_some();
         let (new, matters) = match (chunk, &result) {

@@ -86,6 +86,7 @@ impl Choice {
         for task in tasks.filter(|task| task.file == file && task.chunk == Some(chunk)) {
             task.revoked = true;
         }
+        slow.call_off(file, chunk);
         self.out.push(Order::Revoke { host, file, chunk });
         if stuck {
             self.give_up(host, conn, now);
