@@ -170,19 +170,20 @@ impl World {
         let name = &self.nodes[node].name;
         assert!(queued <= self.nodes[node].limits.lane_queue, "{name} asks too much of a lane");
         if queued == 1 {
-            self.serve_next(pipe);
+            let [a, b] = &self.pipes[pipe].ends;
+            let away = 2 * self.latency(a.node, b.node);
+            self.serve_next(pipe, away);
         }
     }
 
-    fn serve_next(&mut self, pipe: usize) {
+    /// What was asked while another answer was under way follows it at once; else it is `away`.
+    fn serve_next(&mut self, pipe: usize, away: u64) {
         if self.pipes[pipe].queue.is_empty() {
             return self.lane_rests(pipe);
         }
         self.pick(pipe);
         let bytes = self.pipes[pipe].queue.front().map_or(0, |request| request.bytes);
-        let [a, b] = &self.pipes[pipe].ends;
-        let (a, b) = (a.node, b.node);
-        let took = 2 * self.latency(a, b) + bytes / self.rate;
+        let took = away + bytes / self.rate;
         self.pipes[pipe].serial += 1;
         let serial = self.pipes[pipe].serial;
         self.after(took, Happening::Served { pipe, serial });
@@ -236,7 +237,7 @@ impl World {
         }
         lane.overdue_ms = None;
         let Some(request) = lane.queue.pop_front() else { return };
-        self.serve_next(pipe);
+        self.serve_next(pipe, 0);
         self.answer(to, host, conn, &request);
     }
 
