@@ -116,7 +116,7 @@ fn a_cancelled_download_goes_on_where_it_was() {
     let (mut world, _, others) = room(6, 1, 50 * MIB);
     let bob = others[0];
     let line = world.download(bob, "film.mkv");
-    world.run(3_500);
+    world.run(1_500);
     let cancel = world.command(bob, Command::Cancel { wanted: "film.mkv".into() });
     assert_eq!(world.finish(bob, cancel), Ok(()));
     assert_eq!(world.finish(bob, line), Err(Code::Cancelled));
@@ -134,7 +134,7 @@ fn who_changes_his_mind_at_once_loses_no_host() {
         let bob = others[0];
         let mut line = world.download(bob, "film.mkv");
         for turn in 0..5 {
-            world.run(200 + 37 * (seed + turn));
+            world.run(50 + 11 * (seed + turn));
             world.command(bob, Command::Cancel { wanted: "film.mkv".into() });
             let again = world.download(bob, "film.mkv");
             assert_eq!(world.finish(bob, line), Err(Code::Cancelled), "seed {seed}");
