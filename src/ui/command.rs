@@ -16,7 +16,9 @@ use crate::router::text::{TextError, Untrusted, check_message, check_name, is_co
 /// How long `wait` waits unless told.
 pub const WAIT_DEFAULT_MS: u64 = 60_000;
 /// The help texts start two after this column; a longer form gets a line of its own.
-const HELP_COLUMN: usize = 35;
+const HELP_COLUMN: usize = 25;
+/// A line of help fits a terminal of 80 columns, with the mark that stands before it.
+const HELP_WIDTH: usize = 78;
 /// What errors show of a text at most, in characters.
 const SHOWN_MAX_CHARS: usize = 60;
 
@@ -69,10 +71,10 @@ macro_rules! commands {
 
 commands! {
     "connect <address> [<port>] [locked]",
-    "link with a peer; `locked`: only by the password of its room",
+    "link with a peer; `locked`: only if its room is",
     "connect" => connect;
 
-    "password [<password>]", "lock the room, or change its password; without one it asks",
+    "password [<password>]", "lock the room, or change its password",
     "password" => password;
 
     "unlock", "open the room again",
@@ -84,7 +86,7 @@ commands! {
     "download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "cancel <filename or id>", "stop a download (again: drop its partial file), or an own offer",
+    "cancel <filename or id>", "stop a download (again: its part too), or an offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
     "files", "what is offered here",
@@ -106,16 +108,16 @@ commands! {
     "for scripts: wait until it holds",
     "wait" => wait;
 
-    "limit up|down <rate|off>", "how much files may take of the network, e.g. limit up 5MB/s",
+    "limit up|down <rate|off>", "what files may take of the network, e.g. up 5MB/s",
     "limit" => limit;
 
     "doctor", "what is wrong, and what to do",
     "doctor" => |rest| alone(rest, Command::Doctor);
 
-    "verify <nick> [same]", "compare short words with a member; same: you did, and they are",
+    "verify <nick> [same]", "compare short words; `same`: you did, and they are",
     "verify" => |rest| verify(some(unquoted(rest))?);
 
-    "browser", "print a fresh address of this room's page, good once",
+    "browser", "a fresh address of this room's page, good once",
     "browser" => |_| Ok(Input::Browser);
 
     "leave", "into a fresh room, alone",
@@ -185,7 +187,7 @@ pub fn help_lines(topic: Option<&str>) -> Vec<String> {
     let mut lines = Vec::new();
     for CommandHelp { form, help, .. } in COMMANDS {
         if form.len() > HELP_COLUMN {
-            lines.push((*form).to_owned());
+            lines.extend(form_lines(form));
             lines.push(format!("{:HELP_COLUMN$}  {help}", ""));
         } else {
             lines.push(format!("{form:HELP_COLUMN$}  {help}"));
@@ -193,6 +195,14 @@ pub fn help_lines(topic: Option<&str>) -> Vec<String> {
     }
     lines.push("anything else is a message to the room; a leading / always means a command".into());
     lines
+}
+
+/// A form, on a second line from its last alternative on where it is too long for one.
+fn form_lines(form: &str) -> Vec<String> {
+    match form.rfind(" | ").filter(|_| form.len() > HELP_WIDTH) {
+        Some(at) => vec![form[..at].to_owned(), format!("   {}", &form[at..])],
+        None => vec![form.to_owned()],
+    }
 }
 
 /// Where a line holds a password: what stands before it, and the password with all that follows.

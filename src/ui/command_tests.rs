@@ -60,7 +60,11 @@ fn the_table_names_every_command_of_the_contract_and_each_parses() {
         }
         assert_eq!(parse(&format!("/{line}")), parse(line));
         assert!(row.form.starts_with(row.word));
-        assert!(help_lines(None).iter().any(|help| help.starts_with(row.form)));
+        let help = help_lines(None).join("\n").replace("\n    |", " |");
+        assert!(help.lines().any(|line| line.starts_with(row.form)), "{help}");
+    }
+    for line in help_lines(None) {
+        assert!(line.len() <= 78, "too wide for 80 columns: {line}");
     }
     assert_eq!(help_lines(Some("leave")), ["leave: into a fresh room, alone"]);
 }

@@ -123,17 +123,9 @@ impl Choice {
             (self.came_bytes, self.twice_bytes) = (0, 0);
         }
         for (id, host) in &mut self.hosts {
-            let tasks = host.lanes.values_mut().flat_map(|lane| &mut lane.tasks);
-            let asked = tasks.filter(|task| task.file == *file && !task.revoked);
-            let mut chunks = Vec::new();
-            for task in asked {
-                task.revoked = true;
-                chunks.extend(task.chunk);
-            }
-            for chunk in chunks {
-                host.call_off(*file, chunk);
-                self.out.push(Order::Revoke { host: *id, file: *file, chunk });
-            }
+            let chunks = host.call_off_all(file);
+            let revoke = |chunk| Order::Revoke { host: *id, file: *file, chunk };
+            self.out.extend(chunks.into_iter().map(revoke));
         }
     }
 
@@ -190,10 +182,19 @@ impl Choice {
         }
     }
 
-    /// What `host` sent of a file does not fit: nothing more of it is taken from there. False if
-    /// that was so already.
+    /// What `host` sent of a file does not fit: nothing more of it is taken from there, and what
+    /// it was asked for others may bring. False if that was so already.
     pub fn ban(&mut self, host: MemberId, file: &FileId) -> bool {
-        self.picker_mut(file).is_some_and(|picker| picker.ban(host))
+        if !self.picker_mut(file).is_some_and(|picker| picker.ban(host)) {
+            return false;
+        }
+        let asked = self.hosts.get_mut(&host).map(|host| host.call_off_all(file));
+        for chunk in asked.unwrap_or_default() {
+            self.picker_mut(file).into_iter().for_each(|picker| picker.freed(chunk));
+            self.out.push(Order::Revoke { host, file: *file, chunk });
+        }
+        self.ask_all();
+        true
     }
 
     /// Nothing is asked for of a file until that is taken back.

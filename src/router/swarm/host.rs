@@ -145,6 +145,18 @@ impl Host {
         self.called_off.push_back((file, chunk));
     }
 
+    /// Nothing that was asked of it of a file is needed any more; those chunks.
+    pub(super) fn call_off_all(&mut self, file: &FileId) -> Vec<u32> {
+        let tasks = self.lanes.values_mut().flat_map(|lane| &mut lane.tasks);
+        let mut chunks = Vec::new();
+        for task in tasks.filter(|task| task.file == *file && !task.revoked) {
+            task.revoked = true;
+            chunks.extend(task.chunk);
+        }
+        chunks.iter().for_each(|chunk| self.call_off(*file, *chunk));
+        chunks
+    }
+
     /// Whether it may have broken a chunk off because it was told to; asking forgets it.
     pub(super) fn was_called_off(&mut self, file: &FileId, chunk: u32) -> bool {
         let place = self.called_off.iter().position(|called| *called == (*file, chunk));

@@ -313,3 +313,27 @@ fn who_alone_has_everything_is_asked_before_all_others() {
     assert!(matches!(first[0], (99, Want::Pick(_))), "{:?}", first[0]);
     assert_eq!(first.iter().filter(|(conn, _)| *conn == 99).count(), 1);
 }
+
+#[test]
+fn who_sent_wrong_bytes_keeps_nothing_that_was_asked_of_it() {
+    let (mut choice, limits, mut rng) = (choice(4), Limits::default(), Rng::new(1));
+    [ALICE, BOB, CAROL].into_iter().for_each(|host| choice.hosted(host, &FILE, None));
+    choice.opened(ALICE, ConnId(1));
+    let asked = asks(choice.orders(Millis(0), &limits, &mut rng));
+    let [(1, Want::Chunk(wrong)), (1, Want::Chunk(other))] = asked[..] else { panic!("{asked:?}") };
+    assert!(choice.failed(ConnId(1), &FILE, Some(wrong), CHUNK, Millis(10)));
+    assert!(choice.ban(ALICE, &FILE));
+    choice.opened(BOB, ConnId(2));
+    let orders = choice.orders(Millis(10), &limits, &mut rng);
+    assert!(orders.contains(&Order::Revoke { host: ALICE, file: FILE, chunk: other }));
+    let mut came = BTreeSet::new();
+    let mut asked = asks(orders);
+    while let Some((conn, want)) = asked.pop() {
+        let (2, Want::Chunk(chunk)) = (conn, want) else { panic!("not of Bob") };
+        assert!(choice.fetched(ConnId(2), &FILE, chunk, CHUNK, Millis(20)));
+        came.insert(chunk);
+        asked.extend(asks(choice.orders(Millis(20), &limits, &mut rng)));
+    }
+    assert_eq!(came, (0..4).collect(), "Bob brings all of it");
+    assert!(!choice.ban(ALICE, &FILE), "that is told once");
+}
