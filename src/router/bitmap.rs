@@ -109,7 +109,11 @@ impl Bitmap {
 
     /// The chunks held, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.len).filter(|&chunk| self.has(chunk))
+        (0u32..).step_by(64).zip(&self.words).flat_map(|(first, word)| {
+            let some = |word: u64| Some(word).filter(|word| *word != 0);
+            let rests = std::iter::successors(some(*word), move |word| some(word & (word - 1)));
+            rests.map(move |word| first + word.trailing_zeros())
+        })
     }
 
     /// Bytes, chunk 0 in the highest bit of the first byte (the order of BitTorrent, BEP 3).

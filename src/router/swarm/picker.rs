@@ -61,7 +61,7 @@ pub struct Picker {
     /// How many of the others have each chunk, and all of these together.
     counts: Vec<u16>,
     counted: u64,
-    /// The chunks that so many of them have.
+    /// The chunks that are free and that so many of them have.
     levels: Vec<Bitmap>,
     /// Hosts whose bytes did not fit their hashes: nothing is asked of them again.
     banned: BTreeSet<MemberId>,
@@ -205,8 +205,16 @@ impl Picker {
         while self.levels.len() <= next {
             self.levels.push(Bitmap::none(self.held.len()));
         }
-        self.levels.get_mut(level).map(|level| level.remove(chunk));
-        self.levels.get_mut(next).map(|level| level.insert(chunk));
+        if self.free.has(chunk) {
+            self.levels.get_mut(level).map(|level| level.remove(chunk));
+            self.levels.get_mut(next).map(|level| level.insert(chunk));
+        }
+    }
+
+    /// The free chunks that as many have as have this one.
+    fn level_of(&mut self, chunk: u32) -> Option<&mut Bitmap> {
+        let count = self.counts.get(chunk as usize)?;
+        self.levels.get_mut(usize::from(*count))
     }
 
     /// Hosts that have something of it.
@@ -251,6 +259,9 @@ impl Picker {
     }
 
     fn has_free(&self, source: &Source) -> bool {
+        if self.free.count() == 0 {
+            return false;
+        }
         let mut words = self.free.words().iter().enumerate();
         words.any(|(index, word)| word & source.words(index) != 0)
     }
@@ -262,19 +273,21 @@ impl Picker {
 
     /// The chunk came, and is verified.
     pub fn came(&mut self, chunk: u32) -> bool {
-        self.free.remove(chunk);
+        self.asked(chunk);
         self.held.insert(chunk)
     }
 
     /// The chunk was asked of somebody.
     pub fn asked(&mut self, chunk: u32) {
-        self.free.remove(chunk);
+        if self.free.remove(chunk) {
+            self.level_of(chunk).map(|level| level.remove(chunk));
+        }
     }
 
     /// The chunk is asked of nobody any more.
     pub fn freed(&mut self, chunk: u32) {
-        if !self.held.has(chunk) {
-            self.free.insert(chunk);
+        if !self.held.has(chunk) && self.free.insert(chunk) {
+            self.level_of(chunk).map(|level| level.insert(chunk));
         }
     }
 
@@ -311,10 +324,10 @@ impl Picker {
             (false, 0) => Some(1),
             _ => None,
         };
-        for (count, level) in self.levels.iter().enumerate() {
+        let levels = self.levels.iter().enumerate().filter(|(_, level)| level.count() > 0);
+        for (count, level) in levels {
             let words = |index: usize| {
-                let word = |bitmap: &Bitmap| bitmap.words().get(index).copied().unwrap_or(0);
-                word(level) & word(&self.free) & source.words(index)
+                level.words().get(index).copied().unwrap_or(0) & source.words(index)
             };
             let length = level.words().len();
             let start = rng.below(length as u64) as usize;
