@@ -326,9 +326,8 @@ impl Picker {
         };
         let levels = self.levels.iter().enumerate().filter(|(_, level)| level.count() > 0);
         for (count, level) in levels {
-            let words = |index: usize| {
-                level.words().get(index).copied().unwrap_or(0) & source.words(index)
-            };
+            let words =
+                |index: usize| level.words().get(index).copied().unwrap_or(0) & source.words(index);
             let length = level.words().len();
             let start = rng.below(length as u64) as usize;
             let Some(first) = (start..length).chain(0..start).find(|i| words(*i) != 0) else {
