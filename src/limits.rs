@@ -41,6 +41,10 @@ pub struct Limits {
     pub pushed_entries_per_s: u32,
     /// The same in a burst; what exceeds it is dropped and repaired.
     pub pushed_entries_burst: u32,
+    /// Chunks in bitmaps that a link says, per second; what exceeds it is ignored.
+    pub said_chunks_per_s: u32,
+    /// The same in a burst.
+    pub said_chunks_burst: u32,
     /// A link idle for so long is pinged.
     pub ping_after_idle_ms: u64,
     /// A link silent for so long is dead.
@@ -199,6 +203,8 @@ impl Default for Limits {
             stuck_link_ms: 20_000,
             pushed_entries_per_s: 50,
             pushed_entries_burst: 1_000,
+            said_chunks_per_s: 1024 * 1024,
+            said_chunks_burst: 8 * 1024 * 1024,
             ping_after_idle_ms: 5_000,
             dead_after_ms: 15_000,
             duplicate_ping_ms: 2_000,

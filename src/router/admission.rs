@@ -405,8 +405,7 @@ impl Router {
         port: u16,
         seen: IpAddr,
     ) {
-        let burst = self.limits().pushed_entries_burst;
-        let mut link = Link::new(member, run, self.now, burst);
+        let mut link = Link::new(member, run, self.now, self.limits());
         link.say_presence = self.present_with_records();
         link.say_presence.remove(&member);
         link.say_presence.remove(&self.my_id);

@@ -12,6 +12,7 @@ use super::signed::{Chain, SignedPresence, SignedRecord};
 use super::time::Millis;
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::room_key::RoomKey;
+use crate::limits::Limits;
 
 /// What both ends conclude from both Hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,11 +212,13 @@ pub(super) struct Link {
     pub(super) next_number: u32,
     /// The peer's question that is not answered yet.
     pub(super) question: Option<(u32, Vec<Wanted>)>,
-    /// Entries that it may still push: tokens, in thousandths, and when they were counted.
-    pub(super) push_tokens: (u64, Millis),
+    /// For entries that it pushes.
+    pub(super) push_tokens: Tokens,
 
     pub(super) hosting: BTreeMap<FileId, Hosting>,
     pub(super) bitmap_bytes: usize,
+    /// For chunks in the bitmaps that it says.
+    pub(super) bitmap_tokens: Tokens,
     pub(super) lane_wanted: Option<Millis>,
     /// When the peer last called a chunk of ours bad.
     pub(super) blamed: Option<Millis>,
@@ -224,7 +227,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(member: MemberId, run: RunId, now: Millis, burst: u32) -> Self {
+    pub(super) fn new(member: MemberId, run: RunId, now: Millis, limits: &Limits) -> Self {
         Self {
             member,
             run,
@@ -252,26 +255,61 @@ impl Link {
             asked: None,
             next_number: 0,
             question: None,
-            push_tokens: (u64::from(burst) * 1000, now),
+            push_tokens: Tokens::new(limits.pushed_entries_per_s, limits.pushed_entries_burst, now),
             hosting: BTreeMap::new(),
             bitmap_bytes: 0,
+            bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
             lane_wanted: None,
             blamed: None,
             rests_until: Millis(0),
         }
     }
+}
 
-    /// Takes a token for a pushed entry; false when the peer pushes too much.
-    pub(super) fn may_push(&mut self, now: Millis, per_s: u32, burst: u32) -> bool {
-        let (tokens, at) = self.push_tokens;
-        let grown = tokens.saturating_add(now.since(at) * u64::from(per_s));
-        let tokens = grown.min(u64::from(burst) * 1000);
-        self.push_tokens = (tokens.saturating_sub(1000), now);
-        tokens >= 1000
+/// What a peer may still do at once of what costs us something: more with time.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    per_s: u64,
+    burst: u64,
+    thousandths: u64,
+    counted: Millis,
+}
+
+impl Tokens {
+    fn new(per_s: u32, burst: u32, now: Millis) -> Self {
+        let burst = 1000 * u64::from(burst);
+        Self { per_s: per_s.into(), burst, thousandths: burst, counted: now }
+    }
+
+    /// Takes so many; false, and nothing taken, when there are fewer.
+    pub(super) fn take(&mut self, many: u64, now: Millis) -> bool {
+        let more = now.since(self.counted).saturating_mul(self.per_s);
+        self.thousandths = self.thousandths.saturating_add(more).min(self.burst);
+        self.counted = now;
+        let left = self.thousandths.checked_sub(many.saturating_mul(1000));
+        self.thousandths = left.unwrap_or(self.thousandths);
+        left.is_some()
     }
 }
 
 /// An address in the form in which it is compared and counted.
 pub(super) fn plain_ip(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_with_time_up_to_a_burst_and_none_are_taken_in_vain() {
+        let mut tokens = Tokens::new(10, 100, Millis(0));
+        assert!(tokens.take(60, Millis(0)));
+        assert!(!tokens.take(60, Millis(0)), "40 are left");
+        assert!(tokens.take(40, Millis(0)));
+        assert!(!tokens.take(1, Millis(99)));
+        assert!(tokens.take(1, Millis(100)));
+        assert!(!tokens.take(101, Millis(1_000_000)), "more than a burst");
+        assert!(tokens.take(100, Millis(1_000_000)));
+    }
 }

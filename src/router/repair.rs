@@ -69,10 +69,9 @@ impl Router {
     }
 
     fn entry_pushed(&mut self, id: ConnId, entry: &Arc<SignedEntry>) {
-        let (now, limits) = (self.now, &self.config.limits);
-        let (per_s, burst) = (limits.pushed_entries_per_s, limits.pushed_entries_burst);
+        let now = self.now;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
-        if !link.may_push(now, per_s, burst) {
+        if !link.push_tokens.take(1, now) {
             return; // Repair brings it at a pace that we set.
         }
         let from_author = link.member == entry.body.chain.author;

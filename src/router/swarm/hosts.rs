@@ -16,7 +16,7 @@ impl Router {
         held: Held,
         fetching: bool,
     ) {
-        let most = self.limits().hosted_files_per_member;
+        let (most, now) = (self.limits().hosted_files_per_member, self.now);
         let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         let known = link.hosting.get(&file);
@@ -31,6 +31,10 @@ impl Router {
             Held::Some(bitmap) => Some(bitmap),
         };
         let hosting = Hosting { held, fetching };
+        let news = bitmap_bits(&hosting) + known.map_or(0, bitmap_bits);
+        if known.is_some_and(|known| *known == hosting) || !link.bitmap_tokens.take(news, now) {
+            return;
+        }
         let bytes = others + bitmap_bytes(&hosting);
         if bytes > BITMAPS_MAX_BYTES {
             return;
@@ -104,7 +108,12 @@ impl Router {
     }
 }
 
+/// What taking note of it costs, in chunks of a bitmap.
+fn bitmap_bits(hosting: &Hosting) -> u64 {
+    hosting.held.as_ref().map_or(0, |held| u64::from(held.len()))
+}
+
 /// What remembering it costs, in bytes of bitmap.
 fn bitmap_bytes(hosting: &Hosting) -> usize {
-    hosting.held.as_ref().map_or(0, |held| (held.len() as usize).div_ceil(8))
+    bitmap_bits(hosting).div_ceil(8) as usize
 }
