@@ -4,13 +4,11 @@ use super::Router;
 use super::command::Command;
 use super::event::Draw;
 use super::ids::{FaceId, FileId, MemberId};
-use super::text::Untrusted;
+use super::text::{Untrusted, few};
 use super::time::{Earliest, Millis};
 
 /// Whoever was told so, and says it again within this, means it.
 const MEANT_MS: u64 = 60_000;
-/// Files and members that are named one by one.
-const NAMED_MAX: usize = 3;
 
 /// A `quit` or `leave` that waits.
 #[derive(Debug, Default)]
@@ -99,10 +97,6 @@ impl Router {
     }
 
     fn name_needed(&self, needed: &[(FileId, Vec<MemberId>)]) -> (String, String) {
-        let names = |names: Vec<String>| match names.len() {
-            0..=NAMED_MAX => names.join(", "),
-            more => format!("{} and {} more", names[..NAMED_MAX].join(", "), more - NAMED_MAX),
-        };
         let file = |(file, _): &(FileId, Vec<MemberId>)| {
             let offered = self.catalogue.any(file).map(|offered| Untrusted::new(&offered.name));
             offered.unwrap_or_else(|| Untrusted::new(file.short())).to_string()
@@ -110,8 +104,8 @@ impl Router {
         let members: std::collections::BTreeSet<_> =
             needed.iter().flat_map(|(_, members)| members).collect();
         let verb = if members.len() == 1 { "is" } else { "are" };
-        let people = members.iter().map(|id| self.who(id).marked()).collect();
-        (names(needed.iter().map(file).collect()), format!("{} {verb}", names(people)))
+        let people = few(members.iter().map(|id| self.who(id).marked()));
+        (few(needed.iter().map(file)), format!("{people} {verb}"))
     }
 
     /// The room is left: nobody has to wait for that any more.

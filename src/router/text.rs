@@ -148,6 +148,16 @@ pub fn without_marks(name: &str) -> String {
     out
 }
 
+/// Names that are told one by one; of more than three the number of the others.
+pub(super) fn few(names: impl IntoIterator<Item = String>) -> String {
+    let mut names = names.into_iter();
+    let first: Vec<_> = names.by_ref().take(3).collect();
+    match names.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
 /// What a name looks like to a person in a hurry: names with one look are easily taken for each
 /// other (the skeleton of Unicode Technical Standard 39, 4, whatever the case).
 #[must_use]

@@ -1,11 +1,12 @@
 //! `wait`: what scripts wait for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::Router;
 use super::command::Wait;
-use super::ids::FaceId;
-use super::notice::{Code, Failure};
+use super::event::Effect;
+use super::ids::{FaceId, MemberId};
+use super::notice::{Code, Failure, Notice};
 use super::time::Millis;
 
 /// Messages of others that no `wait message` has looked at yet.
@@ -18,6 +19,8 @@ pub(super) struct Waiting {
     pub(super) line: u64,
     pub(super) what: Wait,
     pub(super) until: Millis,
+    /// Who was still to fetch what is offered, when that was last told.
+    pub(super) lacked: BTreeSet<MemberId>,
 }
 
 /// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
@@ -38,7 +41,8 @@ impl Router {
         if self.commands.waits.is_empty() {
             return;
         }
-        for waiting in std::mem::take(&mut self.commands.waits) {
+        for mut waiting in std::mem::take(&mut self.commands.waits) {
+            self.tell_fetching(&mut waiting);
             let satisfied = self.holds(&waiting.what);
             let timed_out = self.now >= waiting.until;
             if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
@@ -56,6 +60,15 @@ impl Router {
             } else {
                 self.commands.waits.push(waiting);
             }
+        }
+    }
+
+    /// Tells whoever waits until others have fetched what is offered for whom that is.
+    fn tell_fetching(&mut self, waiting: &mut Waiting) {
+        let Waiting { face, line, what: Wait::Fetched, lacked, .. } = waiting else { return };
+        if let Some(text) = self.fetching_news(lacked) {
+            let (face, line) = (*face, *line);
+            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
     }
 

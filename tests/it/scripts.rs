@@ -34,7 +34,8 @@ fn help_man_page_and_completions_name_what_there_is() {
         Program::run("asked", ["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0"]);
     talk.type_line("help");
     talk.end();
-    let in_program = talk.lines.join("\n");
+    // A form that is too long for a line goes on in the next.
+    let in_program = talk.lines.join("\n").replace("\n*     |", " |");
     for command in klatch::ui::command::COMMANDS {
         assert!(plain.contains(command.form), "the man page lacks {}", command.form);
         assert!(in_program.contains(command.form), "help lacks {}", command.form);
@@ -93,6 +94,9 @@ fn files_are_sent_and_fetched_in_one_go() {
     // The desk stays as long as somebody here lacks it.
     seed.done("download two words.txt");
     assert_eq!(desk.ended(), 0);
+    let told = &desk.program.stderr;
+    assert!(told.contains("* waiting for seed to fetch two words.txt\n"), "{told}");
+    assert!(told.ends_with("* seed fetched two words.txt\n"), "{told}");
     let mut reader = Options::new("reader")
         .args(["--connect", &seed.address, "--get", "two words.txt", "nothing like it"])
         .launch();
