@@ -22,7 +22,7 @@ use super::Router;
 use super::bitmap::Bitmap;
 use super::event::{DiskError, Effect, FetchError, Fetched, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
-use super::links::Conn;
+use super::links::{Conn, Link};
 use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice, TransferLine};
 use super::text::Untrusted;
@@ -31,7 +31,8 @@ use crate::files::merkle;
 
 /// Progress is told so often while bytes arrive.
 const PROGRESS_MS: u64 = 250;
-/// A transfer is shown as running for so long after its last chunk was served.
+/// A transfer is shown as running for so long after its last chunk was served, unless the member
+/// has all of the file by then.
 const SERVED_SHOWN_MS: u64 = 5_000;
 /// Bytes of bitmaps kept for one peer.
 const BITMAPS_MAX_BYTES: usize = 1024 * 1024;
@@ -551,7 +552,9 @@ impl Router {
             .collect();
         for ((member, file), served) in &self.sharing.served {
             let Some(offered) = self.catalogue.any(file) else { continue };
-            if self.now.since(served.last) < SERVED_SHOWN_MS {
+            let has_all = |link: &Link| link.hosting.get(file).is_some_and(|h| h.held.is_none());
+            let served_whole = self.link_of(member).is_some_and(|(_, link)| has_all(link));
+            if self.now.since(served.last) < SERVED_SHOWN_MS && !served_whole {
                 list.push(TransferLine {
                     file: offered.info(),
                     download: false,
