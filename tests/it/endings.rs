@@ -58,6 +58,8 @@ fn the_end_of_stdin_waits_for_who_fetches_from_here_alone() {
     std::fs::File::create(&path).unwrap().set_len(SIZE).unwrap();
     alice.done(&format!("send {}", path.display()));
     bob.done("wait file last copy.img");
+    // So that it is seen to move.
+    bob.done("limit down 200MB/s");
     let number = bob.say("download last copy.img");
     // Only what alice knows of can she wait for.
     while {

@@ -88,6 +88,8 @@ fn chat_goes_on_while_a_large_file_moves_in_little_memory() {
     fs::File::create(&path).unwrap().set_len(SIZE).unwrap();
     alice.done(&format!("send {}", path.display()));
     bob.done("wait file disk.img");
+    // So that it is seen to move.
+    bob.done("limit down 300MB/s");
     let number = bob.say("download disk.img");
     let progress = bob.expect(json!({"event": "download_progress", "hosts": 1}));
     assert!(progress["bytes_done"].as_u64().unwrap() <= SIZE);
