@@ -15,8 +15,8 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 ///
 /// Few at a time, because a chunk that has arrived can be passed on, and several that are under way
 /// can not. A receiver that takes long loses its place to who waits, and goes on without: so those
-/// on slow lines do not keep a host from the others. Who holds fewer goes first, so that nobody has
-/// more of a host for asking over more lanes.
+/// on slow lines do not keep a host from the others. Members take turns, so that nobody has more of
+/// a host for asking over more lanes.
 #[derive(Debug)]
 pub struct Places {
     most: usize,
@@ -30,7 +30,10 @@ pub struct Places {
 struct Taken {
     /// Who holds a place, and since when.
     holders: BTreeMap<u64, (MemberId, Instant)>,
-    /// Who waits, in the order of asking.
+    /// Whom chunks are sent without a place, because they took too long.
+    beside: BTreeMap<u64, MemberId>,
+    /// Who waits, who is next first: in the order of asking, but those of whom one had its turn
+    /// behind all others.
     waiting: VecDeque<(u64, MemberId)>,
     next: u64,
     closed: bool,
@@ -77,8 +80,7 @@ impl Places {
                 return None;
             }
             if state.next() == Some(number) && state.make_room(self.most, now, self.held) {
-                state.waiting.retain(|(waiting, _)| *waiting != number);
-                state.holders.insert(number, (member, now));
+                state.give(number, member, now);
                 self.freed.notify_all();
                 return Some(Place { places: self, number });
             }
@@ -98,17 +100,32 @@ impl Places {
 }
 
 impl Taken {
-    /// Whose turn it is: of those whose members hold the fewest places, who came first.
+    /// Whose turn it is: the first of those whose members are sent the fewest chunks.
     fn next(&self) -> Option<u64> {
-        let held = |member: &MemberId| self.holders.values().filter(|(by, _)| by == member).count();
-        let first = self.waiting.iter().min_by_key(|(number, member)| (held(member), *number));
-        first.map(|(number, _)| *number)
+        let mut sent: BTreeMap<MemberId, usize> = BTreeMap::new();
+        let holders = self.holders.values().map(|(member, _)| member);
+        for member in holders.chain(self.beside.values()) {
+            *sent.entry(*member).or_default() += 1;
+        }
+        let of = |member: &MemberId| sent.get(member).copied().unwrap_or(0);
+        self.waiting.iter().min_by_key(|(_, member)| of(member)).map(|(number, _)| *number)
+    }
+
+    /// Gives the one with this number a place; others of the same member wait behind all others.
+    fn give(&mut self, number: u64, member: MemberId, now: Instant) {
+        self.waiting.retain(|(waiting, _)| *waiting != number);
+        self.waiting.make_contiguous().sort_by_key(|(_, other)| *other == member);
+        self.holders.insert(number, (member, now));
     }
 
     /// Whether there is a free place, taking one from a receiver that is slow if need be.
     fn make_room(&mut self, most: usize, now: Instant, held: Duration) -> bool {
         if self.holders.len() >= most {
-            self.holders.retain(|_, (_, since)| now.saturating_duration_since(*since) < held);
+            let late = |_: &u64, (_, since): &mut (MemberId, Instant)| {
+                now.saturating_duration_since(*since) >= held
+            };
+            let late = self.holders.extract_if(.., late);
+            self.beside.extend(late.map(|(number, (member, _))| (number, member)));
         }
         self.holders.len() < most
     }
@@ -116,9 +133,11 @@ impl Taken {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if self.places.lock().holders.remove(&self.number).is_some() {
-            self.places.freed.notify_all();
-        }
+        let mut state = self.places.lock();
+        state.beside.remove(&self.number);
+        state.holders.remove(&self.number);
+        drop(state);
+        self.places.freed.notify_all();
     }
 }
 
@@ -130,17 +149,16 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     const ALICE: MemberId = MemberId([1; 32]);
     const BOB: MemberId = MemberId([2; 32]);
+    const CAROL: MemberId = MemberId([3; 32]);
 
-    #[test]
-    fn places_are_given_in_the_order_of_asking() {
-        let places = Places::with_times(1, LONG, LONG);
+    /// In which order these, who ask one after another, have the place that `first` gives back.
+    fn order(places: &Places, first: Place<'_>, members: &[MemberId]) -> Vec<usize> {
         let (told, order) = unbounded();
         std::thread::scope(|scope| {
-            let first = places.take(ALICE).unwrap();
-            for number in 0..5 {
-                let (told, places) = (told.clone(), &places);
+            for (number, member) in members.iter().enumerate() {
+                let told = told.clone();
                 scope.spawn(move || {
-                    let _place = places.take(ALICE).unwrap();
+                    let _place = places.take(*member).unwrap();
                     told.send(number).unwrap();
                 });
                 while places.lock().waiting.len() <= number {
@@ -149,28 +167,38 @@ mod tests {
             }
             drop(first);
         });
-        assert_eq!(order.try_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        order.try_iter().collect()
     }
 
     #[test]
-    fn who_holds_a_place_waits_for_those_who_hold_none() {
+    fn places_are_given_in_the_order_of_asking() {
+        let places = Places::with_times(1, LONG, LONG);
+        let first = places.take(ALICE).unwrap();
+        let five: Vec<_> = (3..8).map(|number| MemberId([number; 32])).collect();
+        assert_eq!(order(&places, first, &five), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn members_take_turns_however_often_they_ask() {
+        let places = Places::with_times(1, LONG, LONG);
+        let first = places.take(BOB).unwrap();
+        let asking = [ALICE, ALICE, ALICE, BOB, CAROL, CAROL];
+        assert_eq!(order(&places, first, &asking), [0, 3, 4, 1, 5, 2]);
+    }
+
+    #[test]
+    fn who_is_sent_a_chunk_waits_for_those_who_are_sent_none() {
         let places = Places::with_times(2, LONG, LONG);
-        let (told, order) = unbounded();
-        std::thread::scope(|scope| {
-            let (first, _second) = (places.take(ALICE).unwrap(), places.take(ALICE).unwrap());
-            for (number, member) in [ALICE, ALICE, BOB].into_iter().enumerate() {
-                let (told, places) = (told.clone(), &places);
-                scope.spawn(move || {
-                    let _place = places.take(member).unwrap();
-                    told.send(member).unwrap();
-                });
-                while places.lock().waiting.len() <= number {
-                    std::thread::yield_now();
-                }
-            }
-            drop(first);
-        });
-        assert_eq!(order.try_iter().collect::<Vec<_>>(), [BOB, ALICE, ALICE]);
+        let (first, _second) = (places.take(ALICE).unwrap(), places.take(ALICE).unwrap());
+        assert_eq!(order(&places, first, &[ALICE, ALICE, BOB]), [2, 0, 1]);
+    }
+
+    #[test]
+    fn who_lost_its_place_for_being_slow_is_still_sent_a_chunk() {
+        let places = Places::with_times(1, LONG, LONG);
+        let next = places.take(CAROL).unwrap();
+        places.lock().beside.insert(u64::MAX, ALICE);
+        assert_eq!(order(&places, next, &[ALICE, BOB]), [1, 0]);
     }
 
     #[test]
@@ -181,6 +209,7 @@ mod tests {
         // It goes on without a place, and takes none from others by that.
         drop(stuck);
         assert_eq!(places.lock().holders.len(), 1);
+        assert!(places.lock().beside.is_empty());
         drop(next);
         assert_eq!(places.lock().holders.len(), 0);
     }

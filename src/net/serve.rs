@@ -240,7 +240,11 @@ impl Serving<'_> {
             }
             Wanted::Chunk(chunk) => *chunk,
             Wanted::Pick(of) => match source.pick(member, of) {
-                Picked::Chunk(chunk) => chunk,
+                Picked::Chunk(chunk) => {
+                    // Whoever did not know what is picked cannot have meant it.
+                    host.spared.take(member, file, chunk);
+                    chunk
+                }
                 Picked::Elsewhere => return self.refuse(request, Status::Elsewhere),
                 Picked::Nothing => return self.refuse(request, Status::NotHeld),
             },

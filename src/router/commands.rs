@@ -241,7 +241,7 @@ impl Router {
             let text = format!("{missing}; waiting up to {seconds} s for it");
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
-        self.commands.waits.push(Waiting { face, line, what, until, lacked: Default::default() });
+        self.commands.waits.push(Waiting { face, line, what, until, told: Default::default() });
     }
 
     /// Leaves: everyone linked is told, then the shell ends the program.

@@ -6,6 +6,14 @@ use super::Router;
 use super::ids::MemberId;
 use super::text::{Untrusted, few};
 
+/// What whoever waits was told: of each member once that it is waited for, and once that it has
+/// everything, whatever it says.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    waited_for: BTreeSet<MemberId>,
+    fetched: BTreeSet<MemberId>,
+}
+
 impl Router {
     /// Somebody is here, and all of them hold all of every file offered here.
     pub(super) fn is_fetched_by_all(&self) -> bool {
@@ -29,24 +37,27 @@ impl Router {
         Some(self.roster.present().map(|(id, _)| *id).filter(lacks).collect())
     }
 
-    /// Who has fetched what is offered since those in `lacked` did not have it, and who is still
-    /// waited for; `None` when that is no news.
-    pub(super) fn fetching_news(&self, lacked: &mut BTreeSet<MemberId>) -> Option<String> {
-        let lacking = self.lacking().unwrap_or_default();
-        let came = lacking.difference(lacked).next().is_some();
+    /// Who is newly waited for, and who has fetched what is offered meanwhile; `None` when that is
+    /// no news.
+    pub(super) fn fetching_news(&self, told: &mut Told) -> Option<String> {
+        let lacking = self.lacking()?;
+        let came = !lacking.is_subset(&told.waited_for);
+        told.waited_for.extend(&lacking);
         let here = |id: &&MemberId| self.roster.get(id).is_some_and(|member| member.present);
-        let have: Vec<_> = lacked.difference(&lacking).filter(here).copied().collect();
-        *lacked = lacking;
-        let names = |ids: &mut dyn Iterator<Item = &MemberId>| {
-            few(ids.map(|id| self.who(id).marked().to_string()))
-        };
+        let done = told.waited_for.difference(&lacking).filter(here);
+        let done: BTreeSet<_> = done.filter(|id| !told.fetched.contains(id)).copied().collect();
+        if !came && done.is_empty() {
+            return None;
+        }
+        told.fetched.extend(&done);
+        let names = |ids: &BTreeSet<MemberId>| few(ids.iter().map(|id| self.who(id).marked()));
+        let (have, lack) = (names(&done), names(&lacking));
         let files = self.sharing.files().into_iter().filter_map(|file| self.catalogue.any(&file));
         let files = few(files.map(|offered| Untrusted::new(&offered.name).to_string()));
-        let (have, lack) = (names(&mut have.iter()), names(&mut lacked.iter()));
-        match (have.is_empty(), lack.is_empty()) {
-            (true, _) => came.then(|| format!("waiting for {lack} to fetch {files}")),
-            (false, true) => Some(format!("{have} fetched {files}")),
-            (false, false) => Some(format!("{have} fetched {files}; waiting for {lack}")),
-        }
+        Some(match (have.is_empty(), lack.is_empty()) {
+            (true, _) => format!("waiting for {lack} to fetch {files}"),
+            (false, true) => format!("{have} fetched {files}"),
+            (false, false) => format!("{have} fetched {files}; waiting for {lack}"),
+        })
     }
 }

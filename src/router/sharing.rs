@@ -67,6 +67,10 @@ impl Sharing {
         self.shares.keys().copied().collect()
     }
 
+    pub(super) fn is_shared(&self, file: &FileId) -> bool {
+        self.shares.contains_key(file)
+    }
+
     pub(super) fn holds_all(&self, file: &FileId) -> bool {
         self.shares.get(file).is_some_and(|share| share.held.is_none())
     }

@@ -1,11 +1,12 @@
 //! `wait`: what scripts wait for.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::Router;
 use super::command::Wait;
 use super::event::Effect;
-use super::ids::{FaceId, MemberId};
+use super::fetched::Told;
+use super::ids::FaceId;
 use super::notice::{Code, Failure, Notice};
 use super::time::Millis;
 
@@ -19,8 +20,8 @@ pub(super) struct Waiting {
     pub(super) line: u64,
     pub(super) what: Wait,
     pub(super) until: Millis,
-    /// Who was still to fetch what is offered, when that was last told.
-    pub(super) lacked: BTreeSet<MemberId>,
+    /// Of those who are to fetch what is offered.
+    pub(super) told: Told,
 }
 
 /// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
@@ -65,8 +66,8 @@ impl Router {
 
     /// Tells whoever waits until others have fetched what is offered for whom that is.
     fn tell_fetching(&mut self, waiting: &mut Waiting) {
-        let Waiting { face, line, what: Wait::Fetched, lacked, .. } = waiting else { return };
-        if let Some(text) = self.fetching_news(lacked) {
+        let Waiting { face, line, what: Wait::Fetched, told, .. } = waiting else { return };
+        if let Some(text) = self.fetching_news(told) {
             let (face, line) = (*face, *line);
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }

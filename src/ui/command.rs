@@ -108,7 +108,7 @@ commands! {
     "for scripts: wait until it holds",
     "wait" => wait;
 
-    "limit up|down <rate|off>", "what files may take of the network, e.g. up 5MB/s",
+    "limit up|down <rate|off>", "what files may take: limit up 5MB/s, limit down off",
     "limit" => limit;
 
     "doctor", "what is wrong, and what to do",

@@ -84,7 +84,7 @@ pub struct Choice {
     came_bytes: u64,
     twice_bytes: u64,
     /// As of when hosts were last looked at: the longest round trip to one that is asked for
-    /// something, and the requests that are stuck.
+    /// something, and the requests that are stuck or not needed any more.
     far_ms: u64,
     stuck: usize,
     /// Before then hosts are not looked at again, and nothing is asked for beyond what is enough.
@@ -182,18 +182,19 @@ impl Choice {
         }
     }
 
-    /// What `host` sent of a file does not fit: nothing more of it is taken from there, and what
-    /// it was asked for others may bring. False if that was so already.
+    /// What `host` sent of a file does not fit: nothing more of it is taken from there, and its
+    /// lanes are closed, so that others may bring what it was asked for. False if that was so
+    /// already.
     pub fn ban(&mut self, host: MemberId, file: &FileId) -> bool {
         if !self.picker_mut(file).is_some_and(|picker| picker.ban(host)) {
             return false;
         }
-        let asked = self.hosts.get_mut(&host).map(|host| host.call_off_all(file));
-        for chunk in asked.unwrap_or_default() {
-            self.picker_mut(file).into_iter().for_each(|picker| picker.freed(chunk));
-            self.out.push(Order::Revoke { host, file: *file, chunk });
+        let lanes =
+            self.hosts.get(&host).map(|host| host.lanes.keys().copied().collect::<Vec<_>>());
+        for conn in lanes.unwrap_or_default() {
+            self.out.push(Order::Drop { conn });
+            self.closed(conn);
         }
-        self.ask_all();
         true
     }
 

@@ -10,8 +10,9 @@ use crate::router::time::Millis;
 /// Chunks to ask of a host at least: one that comes and one that waits.
 const ASKED_MIN: usize = 2;
 
-/// As many chunks that were called off as a host remembers for one member.
-const CALLED_OFF_MAX: usize = 64;
+/// Chunks that were called off and are remembered: more than a host can have been told since it
+/// forgot the first of them (it keeps 64 of one member, for 3 s).
+const CALLED_OFF_MAX: usize = 512;
 
 /// A request that is not answered yet.
 #[derive(Debug)]

@@ -23,7 +23,6 @@ impl Router {
         if known.is_none() && link.hosting.len() >= most {
             return;
         }
-        let wants = fetching && !known.is_some_and(|hosting| hosting.fetching);
         let others = link.bitmap_bytes - known.map_or(0, bitmap_bytes);
         let held = match held {
             Held::All => None,
@@ -31,18 +30,22 @@ impl Router {
             Held::Some(bitmap) => Some(bitmap),
         };
         let hosting = Hosting { held, fetching };
-        let news = bitmap_bits(&hosting) + known.map_or(0, bitmap_bits);
-        if known.is_some_and(|known| *known == hosting) || !link.bitmap_tokens.take(news, now) {
-            return;
-        }
         let bytes = others + bitmap_bytes(&hosting);
-        if bytes > BITMAPS_MAX_BYTES {
+        if bytes > BITMAPS_MAX_BYTES || known == Some(&hosting) {
             return;
         }
+        // Counting who has which chunk is what costs.
+        let counts = hosting.held.is_some() && self.swarm.choice.picker(&file).is_some();
+        let news = bitmap_bits(&hosting) + known.map_or(0, bitmap_bits);
+        if counts && !link.bitmap_tokens.take(news, now) {
+            return;
+        }
+        let wants =
+            fetching && hosting.held.is_some() && !known.is_some_and(|known| known.fetching);
         link.bitmap_bytes = bytes;
         self.swarm.choice.hosted(link.member, &file, hosting.held.as_ref());
         link.hosting.insert(file, hosting);
-        if wants && self.sharing.files().contains(&file) {
+        if wants && self.sharing.is_shared(&file) {
             self.mark_link(conn, |link| {
                 link.say_hosting.insert(file);
             });

@@ -320,12 +320,12 @@ fn who_sent_wrong_bytes_keeps_nothing_that_was_asked_of_it() {
     [ALICE, BOB, CAROL].into_iter().for_each(|host| choice.hosted(host, &FILE, None));
     choice.opened(ALICE, ConnId(1));
     let asked = asks(choice.orders(Millis(0), &limits, &mut rng));
-    let [(1, Want::Chunk(wrong)), (1, Want::Chunk(other))] = asked[..] else { panic!("{asked:?}") };
+    let [(1, Want::Chunk(wrong)), (1, Want::Chunk(_))] = asked[..] else { panic!("{asked:?}") };
     assert!(choice.failed(ConnId(1), &FILE, Some(wrong), CHUNK, Millis(10)));
     assert!(choice.ban(ALICE, &FILE));
     choice.opened(BOB, ConnId(2));
     let orders = choice.orders(Millis(10), &limits, &mut rng);
-    assert!(orders.contains(&Order::Revoke { host: ALICE, file: FILE, chunk: other }));
+    assert!(orders.contains(&Order::Drop { conn: ConnId(1) }), "{orders:?}");
     let mut came = BTreeSet::new();
     let mut asked = asks(orders);
     while let Some((conn, want)) = asked.pop() {
@@ -336,4 +336,21 @@ fn who_sent_wrong_bytes_keeps_nothing_that_was_asked_of_it() {
     }
     assert_eq!(came, (0..4).collect(), "Bob brings all of it");
     assert!(!choice.ban(ALICE, &FILE), "that is told once");
+}
+
+#[test]
+fn what_is_not_needed_any_more_keeps_nobody_else_from_being_asked() {
+    let limits = Limits { fetch_threads: 64, ..Limits::default() };
+    let (mut choice, mut rng) = (choice(400), Rng::new(1));
+    full_hosts(&mut choice, 1..=16);
+    let asked = asks(choice.orders(Millis(0), &limits, &mut rng));
+    assert_eq!(asked.len(), 16, "that is enough");
+    // All that was asked for belongs to a download that ends; the hosts go on sending.
+    choice.end(&FILE);
+    choice.begin(2, FILE, 400 * CHUNK);
+    choice.listed(&FILE, &Bitmap::none(400));
+    (1..=16).for_each(|number| choice.hosted(MemberId([number; 32]), &FILE, None));
+    choice.orders(Millis(10), &limits, &mut rng);
+    let again = asks(choice.orders(Millis(200), &limits, &mut rng));
+    assert!(again.len() >= 16, "{again:?}");
 }

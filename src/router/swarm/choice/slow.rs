@@ -93,7 +93,7 @@ impl Choice {
         }
     }
 
-    /// Finds out which requests are stuck, and how far hosts are.
+    /// Finds out which requests are stuck or not needed any more, and how far hosts are.
     pub(super) fn inspect(&mut self, now: Millis, limits: &Limits) {
         self.inspect_at = now.plus(LOOK_MS);
         let asked = || self.hosts.values().filter(|host| host.asked() > 0);
@@ -102,7 +102,11 @@ impl Choice {
         let known = asked().chain(useful.map(|(_, host)| host));
         let fastest = known.filter_map(rate).max().unwrap_or(0);
         let stuck = |host: &&Host| rate(host).is_some_and(|rate| SLOW_FACTOR * rate < fastest);
-        self.stuck = asked().filter(stuck).map(Host::asked).sum();
+        let of = |host: &Host| match stuck(&host) {
+            true => host.asked(),
+            false => host.tasks().filter(|task| task.revoked).count(),
+        };
+        self.stuck = asked().map(of).sum();
         self.far_ms = asked().map(|host| host.rtt_ms).max().unwrap_or(0);
     }
 
