@@ -228,7 +228,7 @@ impl Serving<'_> {
 
     fn send_chunk(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
         let (host, member, file) = (self.host, self.member, request.file);
-        let Some(place) = host.places.take(member) else {
+        let Some(place) = host.places.take() else {
             return self.refuse(request, Status::Busy);
         };
         // Only now: what is best to send may have changed while it waited.

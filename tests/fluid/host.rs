@@ -1,6 +1,6 @@
 //! The serving side of a node, as `net::serve` and `net::places` do it: each lane answers its
-//! requests in order, a few chunks are sent at a time, members in turn, and what a host picks it
-//! picks when it has a place.
+//! requests in order, a few chunks are sent at a time, first come first served, and what a host
+//! picks it picks when it has a place.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -146,11 +146,7 @@ impl World {
     /// Gives places to those who wait, while there are any.
     fn give_places(&mut self, id: usize) {
         while self.nodes[id].host.taken < self.limits.serving_chunks {
-            let Some(next) = self.next_waiting(id) else { return };
-            let waiting = &mut self.nodes[id].host.waiting;
-            let Some((lane, _)) = waiting.remove(next) else { return };
-            let (lanes, fetcher) = (&self.lanes, self.lanes[lane].fetcher);
-            waiting.make_contiguous().sort_by_key(|(other, _)| lanes[*other].fetcher == fetcher);
+            let Some((lane, _)) = self.nodes[id].host.waiting.pop_front() else { return };
             if !self.lanes[lane].busy {
                 continue;
             }
@@ -168,23 +164,6 @@ impl World {
                 }
             }
         }
-    }
-
-    /// The first of those whose nodes are sent the fewest chunks.
-    fn next_waiting(&mut self, id: usize) -> Option<usize> {
-        if self.nodes[id].host.waiting.len() < 2 {
-            return self.nodes[id].host.waiting.front().map(|_| 0);
-        }
-        let mut sent = Vec::new();
-        for slot in self.flows.from(id) {
-            sent.extend(self.flows.get(slot).map(|flow| flow.to));
-        }
-        let held = |lane: usize| {
-            let fetcher = self.lanes[lane].fetcher;
-            sent.iter().filter(|to| **to == fetcher).count()
-        };
-        let waiting = self.nodes[id].host.waiting.iter().enumerate();
-        waiting.min_by_key(|(_, (lane, _))| held(*lane)).map(|(at, _)| at)
     }
 
     /// What to send of what is wanted.
