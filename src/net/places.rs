@@ -13,8 +13,8 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 ///
 /// Few at a time, because a chunk that has arrived can be passed on, and several that are under way
 /// can not. A receiver that takes long loses its place to who waits, and goes on without: so those
-/// on slow lines do not keep a host from the others. Each lane has its turn, not each member: who is
-/// behind the others asks over a second lane, and so catches up with them.
+/// on slow lines do not keep a host from the others. Each lane has its turn, not each member: who
+/// is behind the others asks over a second lane, and so catches up with them.
 #[derive(Debug)]
 pub struct Places {
     most: usize,
