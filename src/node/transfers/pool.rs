@@ -246,7 +246,15 @@ mod tests {
             let (begun, end) = held(&pool).unwrap();
             begun.recv().unwrap();
             drop(end);
+            let busy = || {
+                let state = pool.shared.lock();
+                state.threads > 0 && state.idle == 0
+            };
+            while busy() {
+                std::thread::yield_now();
+            }
         }
+        assert!(pool.shared.lock().threads <= 1, "one is enough for one after another");
         let deadline = soon();
         while pool.shared.lock().threads > 0 {
             assert!(Instant::now() < deadline);
