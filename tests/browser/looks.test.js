@@ -142,6 +142,8 @@ scene("the keyboard alone: start, dialogs, messages, files, history", async ({ w
     true,
   );
   await keys.press("Enter");
+  // A person looks where the cursor is before typing.
+  await page.page.waitForFunction(() => document.activeElement?.closest("dialog input"));
   await keys.type("three blue teapots");
   await keys.press("Enter");
   await page.button("Unlock room").waitFor();
