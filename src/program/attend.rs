@@ -170,11 +170,7 @@ fn source(
     if talks && style.timestamps && Tty::is_there() {
         let style = Style { echo_own: true, ..style };
         let view = LiveView::new(style, settings.bell, now_ms());
-        let opened = Tty::take().and_then(|tty| {
-            let (shows, reads) = live::open(view, style.color, data_dir)?;
-            Ok((tty, shows, reads))
-        });
-        match opened {
+        match live::open(view, style.color, data_dir) {
             Ok((tty, shows, reads)) => {
                 let writer = shows.log();
                 log::begin(settings.verbose, move || writer.clone());

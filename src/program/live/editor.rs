@@ -115,7 +115,7 @@ impl LineEditor {
         if let Some(assistant) = self.editor.helper() {
             assistant.line.borrow_mut().clear();
         }
-        self.screen.begin();
+        let _inside = self.screen.begin();
         let read = self.editor.readline(prompt);
         let line = match (&read, self.editor.helper()) {
             (Ok(line), _) => line.clone(),
@@ -198,6 +198,8 @@ impl Hinter for Assistant {
     /// No hint; but this is called whenever the line changes.
     fn hint(&self, line: &str, _pos: usize, _context: &Context<'_>) -> Option<String> {
         line.clone_into(&mut self.line.borrow_mut());
+        #[cfg(test)]
+        assert!(line != super::tests::TRAP, "panic while a line is edited");
         None
     }
 }
@@ -258,7 +260,7 @@ impl Highlighter for Assistant {
         prompt: &'p str,
         _default: bool,
     ) -> Cow<'b, str> {
-        Cow::Owned(self.screen.redraw() + prompt)
+        Cow::Owned(self.screen.redraw(|| self.left(prompt)) + prompt)
     }
 
     fn highlight<'l>(&self, line: &'l str, _pos: usize) -> Cow<'l, str> {
@@ -284,6 +286,15 @@ impl Highlighter for Assistant {
 }
 
 impl Assistant {
+    /// What stays on the screen of a line that will not be ended.
+    fn left(&self, prompt: &str) -> String {
+        let line = self.line.borrow();
+        if line.is_empty() || self.hidden.get() {
+            return String::new();
+        }
+        prompt.to_owned() + &self.highlight(&line, 0)
+    }
+
     fn command_coloured(&self, line: &str) -> String {
         match starts_as_command(line).filter(|_| self.color) {
             Some(length) => {

@@ -5,6 +5,7 @@
 //! editor's external printer can block, a thread of its own wakes the editor through it.
 
 mod editor;
+mod gate;
 mod history;
 mod screen;
 mod tty;
@@ -64,7 +65,8 @@ pub(super) enum Typed {
 /// Rows that are gathered before they are shown: enough for one screen, and soon drawn.
 const BATCH_BYTES: usize = 16 * 1024;
 
-/// A live terminal on stdin and stdout, and the thread that wakes its editor.
+/// A live terminal on stdin and stdout, whose modes are taken, and the thread that wakes its
+/// editor.
 ///
 /// # Errors
 /// When there is none, or no thread can be started.
@@ -72,9 +74,10 @@ pub fn open(
     view: LiveView,
     color: bool,
     data_dir: Option<&Path>,
-) -> io::Result<(LiveOutput, LiveInput)> {
+) -> io::Result<(Tty, LiveOutput, LiveInput)> {
     let (screen, wakes) = Screen::new();
     let screen = Arc::new(screen);
+    let tty = Tty::take(screen.gate())?;
     let known = Arc::new(Mutex::new(Known::default()));
     let history = History::open(data_dir);
     let made = LineEditor::new(Arc::clone(&screen), Arc::clone(&known), &history, color);
@@ -88,7 +91,7 @@ pub fn open(
     })?;
     let output =
         LiveOutput { view, screen: Arc::clone(&screen), known, batch: Vec::new(), batch_bytes: 0 };
-    Ok((output, LiveInput { editor, history, screen, interrupted: false }))
+    Ok((tty, output, LiveInput { editor, history, screen, interrupted: false }))
 }
 
 /// Columns of the terminal.
@@ -98,15 +101,20 @@ fn columns() -> usize {
 }
 
 /// Panics are told above the line being typed; one that takes the program or its editor with it
-/// finds the terminal as it was.
+/// leaves the terminal as it was.
 pub(super) fn report_panics(tty: Tty, log: Log) {
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
         let text = Untrusted::new(format!("klatch has a bug: thread {name}: {panic}")).line();
-        if matches!(name, "main" | "stdin") {
-            log.0.close();
-            tty.restore();
+        match name {
+            "main" => {
+                log.0.close();
+                tty.restore();
+            }
+            // The editor still puts back the modes that it found; the program ends, and then ours.
+            "stdin" => log.0.close(),
+            _ => {}
         }
         log.0.log(&format!("* {text}"));
     }));

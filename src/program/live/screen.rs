@@ -10,10 +10,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 
+use super::gate::{Gate, Inside};
 use crate::router::ids::EntryId;
 use crate::ui::live::Piece;
 
@@ -25,7 +26,7 @@ const PENDING_MAX_BYTES: usize = 64 * 1024;
 pub(super) struct Screen {
     state: Mutex<State>,
     drawn: Condvar,
-    wake: Sender<()>,
+    gate: Arc<Gate>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,13 @@ impl Screen {
     /// A screen without an editor, and where it is to be woken from.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (wake, wakes) = bounded(1);
-        (Self { state: Mutex::default(), drawn: Condvar::new(), wake }, wakes)
+        let gate = Arc::new(Gate::new(wake));
+        (Self { state: Mutex::default(), drawn: Condvar::new(), gate }, wakes)
+    }
+
+    /// What the editor has to pass.
+    pub(super) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -71,8 +78,7 @@ impl Screen {
         }
         if state.editing {
             if state.stale || !state.pending.is_empty() {
-                // One that is on its way already will do.
-                let _ = self.wake.try_send(());
+                self.gate.wake();
             }
             return Ok(());
         }
@@ -88,7 +94,7 @@ impl Screen {
         }
         state.take(Piece::Rows(row.to_owned()));
         if state.editing {
-            let _ = self.wake.try_send(());
+            self.gate.wake();
         } else {
             let rows = std::mem::take(&mut state.pending);
             // Where rows cannot be written there is nobody to tell.
@@ -96,16 +102,20 @@ impl Screen {
         }
     }
 
-    /// The editor starts.
-    pub(super) fn begin(&self) {
+    /// The editor starts. Does not return when the program ends.
+    pub(super) fn begin(&self) -> Inside<'_> {
+        let inside = self.gate.enter();
         let mut state = self.lock();
         state.editing = true;
         state.stale = true;
         state.live_rows = 0;
+        inside
     }
 
     /// What the editor shall write in front of its prompt, whose first row it has just cleared.
-    pub(super) fn redraw(&self) -> String {
+    /// Does not return when the program ends: then `left`, the prompt and its line, is shown.
+    pub(super) fn redraw(&self, left: impl FnOnce() -> String) -> String {
+        self.gate.pass(left);
         let mut state = self.lock();
         if !state.editing || (state.pending.is_empty() && !state.stale) {
             return String::new();
@@ -153,16 +163,21 @@ impl Screen {
         written
     }
 
-    /// The program ends: whatever waits is shown, below a line that may still be in the editor.
+    /// The program ends: whatever waits is shown, below a line that may still be in the editor,
+    /// whose thread goes on no more.
     pub(super) fn close(&self) {
+        let left = self.gate.close();
         let mut state = self.lock();
         if state.closed {
             return;
         }
         state.closed = true;
         let mut out = String::new();
-        if std::mem::take(&mut state.editing) {
-            out += "\n\x1b[J";
+        match (std::mem::take(&mut state.editing), left) {
+            (true, Some(line)) if line.is_empty() => out += "\r\x1b[J",
+            (true, Some(line)) => out = out + "\r\x1b[J" + &line + "\n",
+            (true, None) => out += "\n\x1b[J",
+            (false, _) => {}
         }
         if let Some((_, rows)) = state.tail.take().filter(|_| state.live_rows == 0) {
             out = out + &rows + "\n";

@@ -10,48 +10,55 @@ use time::UtcOffset;
 use super::*;
 use crate::ui::notice::Style;
 
-/// Says which thread shall panic; without it, none does.
+/// Says where the program shall panic; without it, it does not.
 const WHERE: &str = "KLATCH_TEST_PANIC";
+
+/// The line at which the editor panics in tests.
+pub(super) const TRAP: &str = "trap";
+
+/// Where: in the editor's thread, which edits a line; in the main one while a line is edited; and
+/// in the main one at the moment when a line begins or ends.
+const PLACES: [&str; 3] = ["editor", "edited", "begins"];
 
 #[test]
 #[ignore = "run by the next test, on a terminal"]
 fn a_program_that_panics() {
     let Ok(place) = std::env::var(WHERE) else { return };
-    let tty = Tty::take().unwrap();
     let view = LiveView::new(Style::terminal(UtcOffset::UTC), false, 0);
-    let (output, mut input) = open(view, true, None).unwrap();
+    let (tty, output, mut input) = open(view, true, None).unwrap();
     report_panics(tty.clone(), output.log());
     let (typing, typed) = crossbeam_channel::bounded(1);
     let editor = std::thread::Builder::new().name("stdin".into());
     let editor = editor.spawn(move || {
-        let first = input.next();
-        typing.send(()).unwrap();
-        assert!(place != "editor", "panic in the editor's thread");
-        drop(first);
         input.next();
+        typing.send(()).unwrap();
+        while matches!(input.next(), Typed::Lines(_)) {}
     });
     typed.recv().unwrap();
-    if editor.as_ref().is_ok_and(|_| std::env::var(WHERE).is_ok_and(|place| place == "editor")) {
+    if place == "editor" {
         assert!(editor.unwrap().join().is_err());
-    } else {
-        // A line is edited when the terminal gives keys and not lines.
-        while tcgetattr(std::io::stdin()).unwrap().local_modes.contains(LocalModes::ICANON) {
-            std::thread::yield_now();
-        }
-        // As `main` would: the hook goes by the name of the thread.
-        let main = std::thread::Builder::new().name("main".into());
-        let main = main.spawn(move || {
-            let _tty = tty;
-            panic!("panic while a line is edited");
-        });
-        assert!(main.unwrap().join().is_err());
+        tty.restore();
+        std::process::exit(101);
     }
+    // Only while a line is edited are Ctrl-C and its like keys.
+    let edited = || !tcgetattr(std::io::stdin()).unwrap().local_modes.contains(LocalModes::ISIG);
+    while place == "edited" && !edited() {
+        std::thread::yield_now();
+    }
+    // As `main` would: the hook goes by the name of the thread.
+    let main = std::thread::Builder::new().name("main".into());
+    let main = main.spawn(move || {
+        let _tty = tty;
+        panic!("panic while a line is edited");
+    });
+    assert!(main.unwrap().join().is_err());
     std::process::exit(101);
 }
 
 #[test]
 fn t4_a_panic_leaves_the_terminal_as_it_was() {
-    for place in ["editor", "main"] {
+    // The moment is a different one each time.
+    for place in PLACES.into_iter().chain(["begins"; 7]) {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let tty = std::fs::File::open(pair.master.tty_name().unwrap()).unwrap();
@@ -76,7 +83,10 @@ fn t4_a_panic_leaves_the_terminal_as_it_was() {
                 }
                 if !typed && bytes.windows(8).any(|part| part == b"\x1b[?2004h") {
                     typed = true;
+                    let next: &[u8] =
+                        if place == "editor" { TRAP.as_bytes() } else { b"two\rthree\r" };
                     keys.write_all(b"one\r").unwrap();
+                    keys.write_all(next).unwrap();
                 }
             }
             (String::from_utf8_lossy(&bytes).into_owned(), keys)

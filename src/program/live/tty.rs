@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::gate::Gate;
+
 /// What takes back modes that an editor may have left on: bracketed paste, synchronised updates,
 /// a hidden cursor, colours.
 const RESET: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
@@ -15,7 +17,10 @@ const RESET: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
 pub struct Tty(Arc<Saved>);
 
 #[derive(Debug)]
-struct Saved(Mutex<Option<Termios>>);
+struct Saved {
+    modes: Mutex<Option<Termios>>,
+    gate: Arc<Gate>,
+}
 
 impl Tty {
     /// Whether a line can be edited here: both streams are terminals that can move a cursor.
@@ -30,17 +35,17 @@ impl Tty {
     ///
     /// # Errors
     /// When stdin is no terminal.
-    pub fn take() -> io::Result<Self> {
+    pub(super) fn take(gate: Arc<Gate>) -> io::Result<Self> {
         let saved = tcgetattr(io::stdin())?;
         let mut quiet = saved.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
         // Enter stays what the editor takes it for.
         quiet.input_modes.remove(InputModes::ICRNL);
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
-        Ok(Self(Arc::new(Saved(Mutex::new(Some(saved))))))
+        Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), gate })))
     }
 
-    /// Puts everything back; once.
+    /// Puts everything back, once; nothing is edited any more.
     pub fn restore(&self) {
         self.0.restore();
     }
@@ -48,7 +53,8 @@ impl Tty {
 
 impl Saved {
     fn restore(&self) {
-        let saved = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.gate.close();
+        let saved = self.modes.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(saved) = saved else { return };
         // A terminal that is gone cannot be put back.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &saved);

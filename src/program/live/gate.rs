@@ -1,0 +1,155 @@
+//! Who may use the terminal: the editor's thread until the program ends, and then nobody.
+//!
+//! The editor sets the terminal's modes when a line begins and sets them back when it ends. When
+//! klatch ends at that very moment, the last word must be ours: [`Gate::close`] waits until the
+//! editor's thread stands still at the gate, and it never goes on from there.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+/// How long the editor is waited for: it may be held up by a terminal that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The gate of one terminal.
+#[derive(Debug)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+    wake: Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    /// The thread that edits a line.
+    inside: Option<ThreadId>,
+    /// What stood in the line when the editor was stopped.
+    left: Option<String>,
+}
+
+/// A line is edited; dropping this ends it.
+#[derive(Debug)]
+pub(super) struct Inside<'a>(&'a Gate);
+
+impl Gate {
+    /// An open gate; `wake` makes an editor that waits for keys come by.
+    pub(super) fn new(wake: Sender<()>) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), wake }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the editor draw its line anew, soon.
+    pub(super) fn wake(&self) {
+        // One that is on its way already will do.
+        let _ = self.wake.try_send(());
+    }
+
+    /// A line begins. Does not return when the program ends.
+    pub(super) fn enter(&self) -> Inside<'_> {
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            stand_still();
+        }
+        state.inside = Some(std::thread::current().id());
+        Inside(self)
+    }
+
+    /// The editor comes by while a line is edited, which is `left`. Does not return when the
+    /// program ends.
+    pub(super) fn pass(&self, left: impl FnOnce() -> String) {
+        let mut state = self.lock();
+        if state.closed {
+            state.inside = None;
+            state.left = Some(left());
+            drop(state);
+            self.changed.notify_all();
+            stand_still();
+        }
+    }
+
+    /// Closes the gate for good and waits until the editor stands still. What stood in its line
+    /// is returned if it was stopped on a row that it had cleared, once.
+    pub(super) fn close(&self) -> Option<String> {
+        let mut state = self.lock();
+        state.closed = true;
+        let this = std::thread::current().id();
+        if state.inside.is_some_and(|thread| thread != this) {
+            self.wake();
+            let edits = |state: &mut State| state.inside.is_some();
+            let waited = self.changed.wait_timeout_while(state, PATIENCE, edits);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.left.take()
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.lock().inside = None;
+        self.0.changed.notify_all();
+    }
+}
+
+/// The process ends soon, and this thread with it.
+fn stand_still() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    /// A gate, and where the editor is woken.
+    fn gate() -> (&'static Gate, crossbeam_channel::Receiver<()>) {
+        let (wake, wakes) = bounded(1);
+        // The editor's thread stands at it for ever.
+        (Box::leak(Box::new(Gate::new(wake))), wakes)
+    }
+
+    #[test]
+    fn who_closes_waits_until_the_editor_stands_still() {
+        let (gate, wakes) = gate();
+        let (begun, begins) = bounded(1);
+        let went_on = &*Box::leak(Box::new(AtomicBool::new(false)));
+        std::thread::spawn(move || {
+            let _inside = gate.enter();
+            gate.pass(|| unreachable!("the gate is open"));
+            begun.send(()).unwrap();
+            wakes.recv().unwrap();
+            gate.pass(|| "> half a li".into());
+            went_on.store(true, Ordering::SeqCst);
+        });
+        begins.recv().unwrap();
+        assert_eq!(gate.close().as_deref(), Some("> half a li"));
+        assert!(gate.lock().inside.is_none());
+        assert!(!went_on.load(Ordering::SeqCst));
+        assert_eq!(gate.close(), None, "it is shown once");
+    }
+
+    #[test]
+    fn nobody_waits_for_an_editor_that_is_out_or_closes_itself() {
+        let (gate, wakes) = gate();
+        drop(gate.enter());
+        assert_eq!(gate.close(), None);
+        assert!(wakes.try_recv().is_err(), "nobody is woken");
+        let (gate, wakes) = self::gate();
+        let inside = gate.enter();
+        assert_eq!(gate.close(), None);
+        assert!(wakes.try_recv().is_err(), "nobody is woken");
+        drop(inside);
+        assert!(gate.lock().inside.is_none());
+    }
+}
