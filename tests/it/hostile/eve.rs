@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use klatch::crypto::binding::{Binding, Role, Side, identity_message, key_proof, room_tag};
@@ -15,7 +16,7 @@ use klatch::crypto::password::Password;
 use klatch::crypto::random::random;
 use klatch::crypto::room_key::RoomKey;
 use klatch::limits::Limits;
-use klatch::net::preamble;
+use klatch::net::preamble::{self, PreambleError};
 use klatch::net::stream::{Channel, RecvError};
 use klatch::router::ids::{EntryId, LogNonce, MemberId, RoomId, RunId};
 use klatch::router::message::{Hello, KeyMark, Message, Why};
@@ -30,6 +31,9 @@ use super::host::SOON;
 
 /// Sorts behind every room of anybody else's, so that a merge leaves the victim in its own.
 pub(super) const LAST_ROOM: RoomId = RoomId([0xff; 32]);
+
+/// Between two attempts to reach somebody who has too much to do.
+const BETWEEN_DIALS: Duration = Duration::from_millis(20);
 
 pub(super) struct Eve {
     pub(super) identity: Identity,
@@ -61,11 +65,21 @@ impl Eve {
         socket.into()
     }
 
-    /// A channel to `to`.
+    /// A channel to `to`; again and again, as programs do, while that has too much to do.
     pub(super) fn dial(&self, to: SocketAddr, role: Role) -> Wire {
-        let socket = Arc::new(self.socket(to));
-        let (channel, h) = preamble::dial(&socket, to, role, Instant::now() + SOON).unwrap();
-        Wire::new(channel, Binding { side: Side::Dialer, role, h })
+        let deadline = Instant::now() + SOON;
+        loop {
+            let socket = Arc::new(self.socket(to));
+            match preamble::dial(&socket, to, role, deadline) {
+                Ok((channel, h)) => {
+                    return Wire::new(channel, Binding { side: Side::Dialer, role, h });
+                }
+                Err(PreambleError::Busy) if Instant::now() < deadline => {
+                    thread::sleep(BETWEEN_DIALS);
+                }
+                Err(error) => panic!("no channel: {error}"),
+            }
+        }
     }
 
     /// Waits for somebody who dials her.
