@@ -27,12 +27,16 @@ impl Someone {
     }
 
     fn on(name: &str, disk: Arc<dyn Disk>) -> Self {
+        Self::within(name, disk, Limits::default())
+    }
+
+    fn within(name: &str, disk: Arc<dyn Disk>, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = NodeConfig {
             name: name.into(),
             identity: Identity::generate(),
             temporary: true,
-            limits: Limits { disk_look_ms: 50, ..Limits::default() },
+            limits: Limits { disk_look_ms: 50, ..limits },
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
             virtual_interfaces: false,
@@ -265,7 +269,11 @@ fn failures_to_connect_are_told_apart() {
 
 #[test]
 fn a_node_ends_in_time_whatever_its_peers_and_faces_do() {
-    let mut alice = Someone::new("alice");
+    // Whoever waits for a deadline waits for longer than the test.
+    let patience = 2 * SOON.as_millis() as u64;
+    let limits =
+        Limits { handshake_deadline_ms: patience, shutdown_ms: patience, ..Limits::default() };
+    let mut alice = Someone::within("alice", Arc::new(SystemDisk), limits);
     let mut bob = Someone::new("bob");
     bob.connect(&alice, LockWish::Unknown).unwrap();
     // One that never says anything, and a dial that is never answered.
@@ -278,7 +286,7 @@ fn a_node_ends_in_time_whatever_its_peers_and_faces_do() {
     let began = Instant::now();
     alice.give(Command::Quit);
     let code = alice.node.wait_stopped();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(code <= 1);
     assert_eq!(handle.command(face, 9, Command::Files), Err(Stopped));
 }

@@ -367,7 +367,7 @@ fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
         }
     }
     assert!(let_in >= places - 1 && turned_away > 0, "{let_in} {turned_away}");
-    let deadline = Instant::now() + Duration::from_millis(1_500);
+    let deadline = Instant::now() + SOON;
     while !bob.net.conns.all().is_empty() {
         let _ = bob.events.try_recv();
         assert!(Instant::now() < deadline, "connections are left");

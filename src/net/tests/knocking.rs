@@ -37,7 +37,8 @@ fn h10_other_protocols_get_at_most_one_short_reply() {
     for stranger in strangers {
         let (answer, took) = answer_to(&bob, stranger);
         assert!(answer.len() <= 8, "{answer:?}");
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        let patience = Duration::from_millis(patient().handshake_deadline_ms);
+        assert!(took < patience, "he waited for more: {took:?}");
     }
     assert!(bob.events.try_recv().is_err());
 }
@@ -59,15 +60,12 @@ fn h10_other_versions_and_roles_are_told_ours() {
 fn r2_bytes_that_drip_do_not_buy_time() {
     let bob = Peer::new(Limits { handshake_deadline_ms: 300, ..Limits::default() });
     let mut socket = TcpStream::connect(bob.addr).unwrap();
-    let began = Instant::now();
-    let dripped = MAGIC.iter().chain(&[MAJOR, 1]).chain(&[9; 1_000]);
-    for byte in dripped {
-        if socket.write_all(&[*byte]).is_err() {
-            break;
-        }
+    // They would take 20 seconds.
+    let mut dripped = MAGIC.iter().chain(&[MAJOR, 1]).chain(&[9; 1_000]);
+    while dripped.next().is_some_and(|byte| socket.write_all(&[*byte]).is_ok()) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(dripped.next().is_some(), "everything was taken");
 }
 
 #[test]
@@ -129,11 +127,9 @@ fn a_dial_that_nobody_wants_any_more_ends_at_once() {
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let conn = alice.dial(deaf.local_addr().unwrap(), Role::Session);
     let _socket = deaf.accept().unwrap();
-    let began = Instant::now();
     alice.net.conns.get(conn).unwrap().shut();
-    // The system may learn of the connection before alice's thread does.
+    // After the deadline it would be a timeout.
     assert!(matches!(failed(&alice, conn).0, Code::Cancelled));
-    assert!(began.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
