@@ -244,7 +244,7 @@ fn an_endless_history_is_not_kept() {
     alice.assert_bounded();
 }
 
-/// How long the slowest of these takes, and all of them.
+/// How long she computes over these messages.
 fn timed(alice: &mut Alice, conn: ConnId, messages: Vec<Message>) -> Duration {
     let began = computed();
     for message in messages {

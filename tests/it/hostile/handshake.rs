@@ -270,7 +270,7 @@ fn h6_lanes_of_strangers_and_of_other_runs_are_refused() {
 
 #[test]
 fn r2_drips_at_each_step_of_a_handshake_buy_no_time() {
-    let limits = Limits { handshake_deadline_ms: 1_000, ..Limits::default() };
+    let limits = Limits { handshake_deadline_ms: 2_000, ..Limits::default() };
     let mut alice = Host::with("alice", limits);
     for step in 0..5 {
         let eve = Eve::new();
