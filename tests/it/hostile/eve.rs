@@ -19,7 +19,7 @@ use klatch::limits::Limits;
 use klatch::net::preamble::{self, PreambleError};
 use klatch::net::stream::{Channel, RecvError};
 use klatch::router::ids::{EntryId, LogNonce, MemberId, RoomId, RunId};
-use klatch::router::message::{Hello, KeyMark, Message, Why};
+use klatch::router::message::{Hello, KeyMark, Message, Refusal, Why};
 use klatch::router::signed::{
     Chain, EntryBody, EntryRef, Kind, Presence, SignedEntry, SignedPresence, SignedRecord,
 };
@@ -120,21 +120,18 @@ impl Eve {
         password: Option<&Password>,
         addresses: Vec<SocketAddr>,
     ) -> Session {
-        let mut wire = self.dial(to, Role::Session);
-        let hello = Hello { password: password.is_some(), ..self.hello() };
-        let theirs = wire.greet(hello, &LAST_ROOM);
-        let (room, record) = match (password, theirs.settled) {
-            (Some(password), _) => {
-                wire.guess(password).expect("the password is right");
-                wire.granted()
-            }
-            (None, true) => wire.granted(),
-            (None, false) => {
-                wire.say(&Opening::Room { room: LAST_ROOM, key: RoomKey::generate() });
-                match wire.hear().unwrap() {
-                    Opening::Room { room, key } => (room, SignedRecord::first(&room, key)),
-                    other => panic!("no room: {other:?}"),
+        let deadline = Instant::now() + SOON;
+        let (mut wire, room, record) = loop {
+            let mut wire = self.dial(to, Role::Session);
+            match self.admitted(&mut wire, password) {
+                Ok((room, record)) => break (wire, room, record),
+                // Somebody else was admitted at the same moment.
+                Err(Opening::Refuse(Refusal { why: Why::Busy, .. }))
+                    if Instant::now() < deadline =>
+                {
+                    thread::sleep(BETWEEN_DIALS);
                 }
+                Err(other) => panic!("not admitted: {other:?}"),
             }
         };
         wire.show(&self.identity, &room);
@@ -144,6 +141,26 @@ impl Eve {
         session.say(&Message::Presence(self.presence(&room, 1, addresses)));
         session.say(&Message::Ready { port: 0, seen: Ipv4Addr::LOCALHOST.into() });
         session
+    }
+
+    /// The room that she is let into, and its lock; or what was said instead.
+    fn admitted(
+        &self,
+        wire: &mut Wire,
+        password: Option<&Password>,
+    ) -> Result<(RoomId, Arc<SignedRecord>), Opening> {
+        let hello = Hello { password: password.is_some(), ..self.hello() };
+        let theirs = wire.greet(hello, &LAST_ROOM);
+        if let Some(password) = password {
+            wire.guess(password)?;
+        } else if !theirs.settled {
+            wire.say(&Opening::Room { room: LAST_ROOM, key: RoomKey::generate() });
+        }
+        match wire.hear().unwrap() {
+            Opening::Grant { room, record } => Ok((room, record)),
+            Opening::Room { room, key } => Ok((room, SignedRecord::first(&room, key))),
+            other => Err(other),
+        }
     }
 
     pub(super) fn presence(
@@ -217,13 +234,6 @@ impl Wire {
                 Ok(())
             }
             other => Err(other),
-        }
-    }
-
-    fn granted(&mut self) -> (RoomId, Arc<SignedRecord>) {
-        match self.hear().unwrap() {
-            Opening::Grant { room, record } => (room, record),
-            other => panic!("not granted: {other:?}"),
         }
     }
 
