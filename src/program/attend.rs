@@ -2,11 +2,11 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, never};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::failures::{self, Failures};
 use super::input::{Ended, NOBODY, Source, Stdin};
@@ -51,10 +51,6 @@ pub(super) fn attend(
     (first, style): (Vec<Command>, Style),
     (kept, pages): (Kept, Arc<Pages>),
 ) -> u8 {
-    let (source, tty) = source(settings, output, style, kept.dir.as_deref());
-    if settings.errand.is_some() && io::stderr().is_terminal() {
-        output.show_bar();
-    }
     let failures = Arc::new(Failures::default());
     let face = node.handle().face();
     let quit = {
@@ -65,14 +61,23 @@ pub(super) fn attend(
         }
     };
     let (turns, answers) = bounded(TURNS);
-    let (interrupt, interrupts) = match &tty {
-        Some(_) => {
-            let (interrupt, interrupts) = bounded(1);
-            (Some(interrupt), interrupts)
-        }
-        None => (None, never()),
-    };
+    let (interrupt, interrupts) = bounded(1);
     let awaited = Arc::new(AtomicU64::new(NOBODY));
+    let tty = Arc::new(OnceLock::<Tty>::new());
+    // Before anything is seen of klatch: whoever sees it may send a signal.
+    let signals = {
+        let (tty, awaited) = (Arc::clone(&tty), Arc::clone(&awaited));
+        let last = {
+            let tty = Arc::clone(&tty);
+            move || tty.get().into_iter().for_each(Tty::restore)
+        };
+        let taken = move || tty.get().is_some() && is_taken(&interrupt, &awaited);
+        signals::watch(quit.clone(), taken, last)
+    };
+    let source = source(settings, output, style, kept.dir.as_deref(), &tty);
+    if settings.errand.is_some() && io::stderr().is_terminal() {
+        output.show_bar();
+    }
     let stdin = Stdin {
         interactive: is_interactive(settings),
         wary: false,
@@ -112,13 +117,6 @@ pub(super) fn attend(
             }
         })
     };
-    let signals = {
-        let awaited = Arc::clone(&awaited);
-        let taken = move || is_taken(interrupt.as_ref(), &awaited);
-        let restore = tty.clone();
-        let last = move || restore.iter().for_each(Tty::restore);
-        signals::watch(quit.clone(), taken, last)
-    };
     let (end, ended) = bounded(1);
     let (last, said) = bounded(1);
     let answering = {
@@ -135,7 +133,7 @@ pub(super) fn attend(
             answers.finish(&ended, &last);
         })
     };
-    for started in [printing, reading, signals, answering] {
+    for started in [signals, printing, reading, answering] {
         if let Err(error) = started {
             let text = format!("the system starts no thread for klatch: {error}");
             failures.say(output, 0, None, Failure::new(Code::IoError, text));
@@ -148,7 +146,7 @@ pub(super) fn attend(
     // that print, and must not hold up the end.
     let _ = end.send(node_code);
     let code = said.recv_timeout(LAST_LINES);
-    if let Some(tty) = tty {
+    if let Some(tty) = tty.get() {
         tty.restore();
     }
     code.unwrap_or_else(|_| node_code.max(failures.any().into()))
@@ -159,24 +157,27 @@ fn is_interactive(settings: &Settings) -> bool {
     io::stdin().is_terminal() && !settings.json
 }
 
-/// A live terminal where there is one and colours are welcome; otherwise plain lines.
+/// A live terminal, kept in `tty`, where there is one and colours are welcome; otherwise plain
+/// lines.
 fn source(
     settings: &Settings,
     output: &Output,
     style: Style,
     data_dir: Option<&Path>,
-) -> (StdinSource, Option<Tty>) {
+    tty: &OnceLock<Tty>,
+) -> StdinSource {
     let talks = is_interactive(settings) && settings.errand.is_none();
     if talks && style.timestamps && Tty::is_there() {
         let style = Style { echo_own: true, ..style };
         let view = LiveView::new(style, settings.bell, now_ms());
         match live::open(view, style.color, data_dir) {
-            Ok((tty, shows, reads)) => {
+            Ok((taken, shows, reads)) => {
                 let writer = shows.log();
                 log::begin(settings.verbose, move || writer.clone());
-                live::report_panics(tty.clone(), shows.log());
+                live::report_panics(taken.clone(), shows.log());
+                tty.get_or_init(|| taken);
                 output.go_live(shows);
-                return (Source::Live(Box::new(reads), Default::default()), Some(tty));
+                return Source::Live(Box::new(reads), Default::default());
             }
             Err(error) => {
                 let text = format!("lines cannot be edited on this terminal: {error}");
@@ -186,13 +187,12 @@ fn source(
     }
     log::to_stderr(settings.verbose);
     let lines = LineReader::new(io::BufReader::new(io::stdin()), Limits::default().line_max_bytes);
-    (Source::Stream(lines), None)
+    Source::Stream(lines)
 }
 
 /// Ctrl-C at a live terminal while a command is waited for ends only the waiting.
-fn is_taken(interrupt: Option<&Sender<()>>, awaited: &AtomicU64) -> bool {
-    let waiting = awaited.load(Ordering::SeqCst) != NOBODY;
-    waiting && interrupt.is_some_and(|interrupt| interrupt.try_send(()).is_ok())
+fn is_taken(interrupt: &Sender<()>, awaited: &AtomicU64) -> bool {
+    awaited.load(Ordering::SeqCst) != NOBODY && interrupt.try_send(()).is_ok()
 }
 
 /// A panic of the thread that reads must not leave a klatch that nobody can talk to.

@@ -80,10 +80,22 @@ impl Person {
     /// Empties the line being typed. What is typed in one go with Ctrl-C would be lost with it, as
     /// on any terminal.
     pub(crate) fn clears(&mut self) {
+        // A line that is drawn anew looks empty for a moment: what counts is that another begins.
+        let begun = self.lines_begun();
+        let deadline = Instant::now() + DEADLINE;
         self.types(CTRL_C);
-        self.until("an empty line", |screen| {
+        let is_empty = |screen: &str| {
             screen.trim_end_matches('\n').rsplit('\n').next().is_some_and(|row| row.trim() == ">")
-        });
+        };
+        while self.lines_begun() == begun || !is_empty(&self.screen()) {
+            assert!(self.pump(deadline), "{}'s line is not empty:\n{}", self.name, self.screen());
+        }
+    }
+
+    /// Lines that the program began to edit: it asks for pastes in brackets then.
+    fn lines_begun(&self) -> usize {
+        let asks = b"\x1b[?2004h";
+        self.raw.windows(asks.len()).filter(|part| part == asks).count()
     }
 
     /// What the screen shows.
