@@ -295,7 +295,7 @@ impl<'a> Client<'a> {
     fn read_more(&mut self, deadline: Instant) -> io::Result<usize> {
         let mut piece = [0; PIECE_BYTES];
         set_read_deadline(self.stream, deadline)?;
-        let count = (&**self.stream).read(&mut piece)?;
+        let count = read(self.stream, &mut piece)?;
         self.pending.extend_from_slice(piece.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -309,7 +309,7 @@ impl<'a> Client<'a> {
         }
         let stuck = Duration::from_millis(self.limits.bridge_stuck_ms);
         self.stream.set_read_timeout(Some(stuck))?;
-        (&**self.stream).read(out)
+        read(self.stream, out)
     }
 
     /// Whether the other end has closed the connection.
@@ -320,7 +320,7 @@ impl<'a> Client<'a> {
         }
         match self.stream.peek(&mut [0]) {
             Ok(count) => count == 0,
-            Err(error) => !is_timeout(&error),
+            Err(error) => !is_timeout(&error) && error.kind() != io::ErrorKind::Interrupted,
         }
     }
 
@@ -378,7 +378,7 @@ impl<'a> Client<'a> {
         let deadline = Instant::now() + patience;
         let mut buffer = vec![0; 16 * PIECE_BYTES];
         while set_read_deadline(self.stream, deadline).is_ok() {
-            match (&**self.stream).read(&mut buffer) {
+            match read(self.stream, &mut buffer) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
@@ -394,6 +394,17 @@ pub(super) fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Re
     }
     // The system rounds to microseconds, and takes zero for none.
     stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
+}
+
+/// Reads, again if klatch was stopped (Ctrl-Z) and goes on: Linux ends reads that have a timeout
+/// then (signal(7)).
+pub(super) fn read(mut stream: &TcpStream, out: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(out) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 /// Both are what systems say when a read waited too long.

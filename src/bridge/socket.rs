@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, Utf8Bytes, WebSocket};
 
-use super::http::set_read_deadline;
+use super::http::{self, set_read_deadline};
 use crate::limits::Limits;
 
 /// Read at a time: pages say little.
@@ -90,7 +90,7 @@ impl Read for Half {
         if let Some(deadline) = self.deadline {
             set_read_deadline(stream, deadline)?;
         }
-        (&**stream).read(buffer)
+        http::read(stream, buffer)
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::page::{Page, answer, browser, connect, get, request};
 use crate::common::{Folder, Peer, content, join, same};
 #[cfg(target_os = "linux")]
-use crate::hostile::status_of;
+use crate::hostile::{status_of, wait_until};
 
 /// Headers of a `PUT` of the page itself.
 fn headers(page: &Page, length: usize) -> String {
@@ -113,6 +113,40 @@ fn an_upload_that_breaks_off_leaves_nothing() {
 
 /// The bytes go through klatch, not into its memory.
 #[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")]
+fn stands_still(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().any(|line| line.starts_with("State:\tT"))
+}
+
+/// As with Ctrl-Z and `fg`: what was under way goes on.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_klatch_that_is_stopped_for_a_while_breaks_nothing_off() {
+    let folder = Folder::new();
+    let (mut alice, mut page, dir) = sharing(&folder);
+    let bytes = content(3, 1_000_000);
+    let mut stream = connect(page.addr);
+    let (addr, headers) = (page.addr, headers(&page, bytes.len()));
+    let head = format!("PUT /share?name=a.bin HTTP/1.1\r\nHost: {addr}\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let (first, rest) = bytes.split_at(500_000);
+    stream.write_all(first).unwrap();
+    let came = |path: &PathBuf| path.metadata().is_ok_and(|it| it.len() == first.len() as u64);
+    wait_until("the first half lies there", || lying(&dir).iter().any(came));
+    for _ in 0..3 {
+        alice.program.signal(Signal::STOP);
+        wait_until("it stands still", || stands_still(alice.program.pid()));
+        alice.program.signal(Signal::CONT);
+        wait_until("it goes on", || !stands_still(alice.program.pid()));
+    }
+    page.done(json!({"command": "say", "text": "still here"}));
+    stream.write_all(rest).unwrap();
+    assert_eq!(answer(&mut stream).status, 201);
+    assert!(same(&dir.join("a.bin"), &bytes));
+    alice.quit();
+}
+
 #[test]
 fn a_large_file_costs_no_memory() {
     const BYTES: usize = 200_000_000;
