@@ -67,12 +67,13 @@ pub(super) fn attend(
     // Before anything is seen of klatch: whoever sees it may send a signal.
     let signals = {
         let (tty, awaited) = (Arc::clone(&tty), Arc::clone(&awaited));
-        let last = {
+        let on_tty = |act: fn(&Tty)| {
             let tty = Arc::clone(&tty);
-            move || tty.get().into_iter().for_each(Tty::restore)
+            move || tty.get().into_iter().for_each(act)
         };
+        let (last, resumed) = (on_tty(Tty::restore), on_tty(Tty::resume));
         let taken = move || tty.get().is_some() && is_taken(&interrupt, &awaited);
-        signals::watch(quit.clone(), taken, last)
+        signals::watch(quit.clone(), taken, last, resumed)
     };
     let source = source(settings, output, style, kept.dir.as_deref(), &tty);
     if settings.errand.is_some() && io::stderr().is_terminal() {

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first leaves, the second ends the program at once.
+//! SIGINT and SIGTERM: the first leaves, the second ends the program at once. SIGCONT: klatch was
+//! stopped, and goes on.
 //!
 //! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group.
 //! The same signal again, right after the first, is therefore still the first.
@@ -7,7 +8,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGTERM;
+use signal_hook::consts::{SIGCONT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::thread;
@@ -20,7 +21,7 @@ const TERMINATED: i32 = 143;
 const ECHO: Duration = Duration::from_millis(100);
 
 /// Calls `leave` at the first signal, unless it is a SIGINT that `taken` makes use of; `last` comes
-/// right before the program ends at once.
+/// right before the program ends at once, and `resumed` when it goes on after a stop.
 ///
 /// # Errors
 /// When a handler cannot be installed.
@@ -28,6 +29,7 @@ pub(super) fn watch(
     leave: impl Fn() + Clone + Send + 'static,
     taken: impl Fn() -> bool + Send + 'static,
     last: impl Fn() + Clone + Send + 'static,
+    resumed: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
     let signal = move |exit_code: i32| {
@@ -55,10 +57,10 @@ pub(super) fn watch(
         }
     })
     .map_err(io::Error::other)?;
-    let mut signals = Signals::new([SIGTERM])?;
+    let mut signals = Signals::new([SIGTERM, SIGCONT])?;
     thread::spawn_exempt("signals", move || {
-        for _ in signals.forever() {
-            signal(TERMINATED);
+        for kind in signals.forever() {
+            if kind == SIGCONT { resumed() } else { signal(TERMINATED) }
         }
     })
 }

@@ -9,6 +9,9 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use rustix::termios::Termios;
+
+use super::tty;
 
 /// How long the editor is waited for: it may be held up by a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -26,6 +29,8 @@ struct State {
     closed: bool,
     /// The thread that edits a line.
     inside: Option<ThreadId>,
+    /// The terminal's modes while a line is edited.
+    modes: Option<Termios>,
     /// What stood in the line when the editor was stopped.
     left: Option<String>,
 }
@@ -71,6 +76,19 @@ impl Gate {
             drop(state);
             self.changed.notify_all();
             stand_still();
+        }
+        if state.modes.is_none() {
+            state.modes = tty::modes_of_a_line();
+        }
+    }
+
+    /// Somebody else had the terminal meanwhile: gives it the modes that it should have now, which
+    /// are `between` while no line is edited.
+    pub(super) fn resume(&self, between: &Termios) {
+        let state = self.lock();
+        if !state.closed {
+            let modes = state.modes.as_ref().filter(|_| state.inside.is_some());
+            tty::set(modes.unwrap_or(between));
         }
     }
 

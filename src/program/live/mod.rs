@@ -77,7 +77,7 @@ pub fn open(
 ) -> io::Result<(Tty, LiveOutput, LiveInput)> {
     let (screen, wakes) = Screen::new();
     let screen = Arc::new(screen);
-    let tty = Tty::take(screen.gate())?;
+    let tty = Tty::take(Arc::clone(&screen))?;
     let known = Arc::new(Mutex::new(Known::default()));
     let history = History::open(data_dir);
     let made = LineEditor::new(Arc::clone(&screen), Arc::clone(&known), &history, color);

@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, bounded};
 
@@ -26,7 +26,7 @@ const PENDING_MAX_BYTES: usize = 64 * 1024;
 pub(super) struct Screen {
     state: Mutex<State>,
     drawn: Condvar,
-    gate: Arc<Gate>,
+    gate: Gate,
 }
 
 #[derive(Debug, Default)]
@@ -47,13 +47,23 @@ impl Screen {
     /// A screen without an editor, and where it is to be woken from.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (wake, wakes) = bounded(1);
-        let gate = Arc::new(Gate::new(wake));
+        let gate = Gate::new(wake);
         (Self { state: Mutex::default(), drawn: Condvar::new(), gate }, wakes)
     }
 
     /// What the editor has to pass.
-    pub(super) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate)
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Somebody else wrote to the terminal meanwhile: draws what belongs there anew.
+    pub(super) fn resume(&self) {
+        let mut state = self.lock();
+        state.live_rows = 0;
+        state.stale = true;
+        if state.editing {
+            self.gate.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::gate::Gate;
+use super::screen::Screen;
 
 /// What takes back modes that an editor may have left on: bracketed paste, synchronised updates,
 /// a hidden cursor, colours.
@@ -19,7 +19,9 @@ pub struct Tty(Arc<Saved>);
 #[derive(Debug)]
 struct Saved {
     modes: Mutex<Option<Termios>>,
-    gate: Arc<Gate>,
+    /// The modes between two lines.
+    quiet: Termios,
+    screen: Arc<Screen>,
 }
 
 impl Tty {
@@ -35,14 +37,22 @@ impl Tty {
     ///
     /// # Errors
     /// When stdin is no terminal.
-    pub(super) fn take(gate: Arc<Gate>) -> io::Result<Self> {
+    pub(super) fn take(screen: Arc<Screen>) -> io::Result<Self> {
         let saved = tcgetattr(io::stdin())?;
         let mut quiet = saved.clone();
         quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
         // Enter stays what the editor takes it for.
         quiet.input_modes.remove(InputModes::ICRNL);
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
-        Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), gate })))
+        Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), quiet, screen })))
+    }
+
+    /// klatch was stopped and goes on: a shell had the terminal meanwhile. (The editor puts its
+    /// modes back after Ctrl-Z, but may do so before it is stopped: any thread of the program takes
+    /// that signal.)
+    pub fn resume(&self) {
+        self.0.screen.gate().resume(&self.0.quiet);
+        self.0.screen.resume();
     }
 
     /// Puts everything back, once; nothing is edited any more.
@@ -53,14 +63,25 @@ impl Tty {
 
 impl Saved {
     fn restore(&self) {
-        self.gate.close();
+        self.screen.gate().close();
         let saved = self.modes.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(saved) = saved else { return };
-        // A terminal that is gone cannot be put back.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &saved);
+        set(&saved);
         let _ = rustix::io::write(io::stdout(), RESET);
         let _ = io::stdout().flush();
     }
+}
+
+/// Gives the terminal these modes.
+pub(super) fn set(modes: &Termios) {
+    // Nothing can be done for a terminal that is gone.
+    let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+}
+
+/// The modes of the terminal, if a line is edited on it: all keys are the editor's.
+pub(super) fn modes_of_a_line() -> Option<Termios> {
+    let keys = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+    tcgetattr(io::stdin()).ok().filter(|modes| !modes.local_modes.intersects(keys))
 }
 
 impl Drop for Saved {

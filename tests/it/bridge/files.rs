@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::page::{Page, answer, browser, connect, get, request};
 use crate::common::{Folder, Peer, content, join, same};
 #[cfg(target_os = "linux")]
-use crate::hostile::{status_of, wait_until};
+use crate::hostile::{status_of, stop_for_a_while, wait_until};
 
 /// Headers of a `PUT` of the page itself.
 fn headers(page: &Page, length: usize) -> String {
@@ -113,12 +113,6 @@ fn an_upload_that_breaks_off_leaves_nothing() {
 
 /// The bytes go through klatch, not into its memory.
 #[cfg(target_os = "linux")]
-#[cfg(target_os = "linux")]
-fn stands_still(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status.lines().any(|line| line.starts_with("State:\tT"))
-}
-
 /// As with Ctrl-Z and `fg`: what was under way goes on.
 #[test]
 #[cfg(target_os = "linux")]
@@ -135,10 +129,7 @@ fn a_klatch_that_is_stopped_for_a_while_breaks_nothing_off() {
     let came = |path: &PathBuf| path.metadata().is_ok_and(|it| it.len() == first.len() as u64);
     wait_until("the first half lies there", || lying(&dir).iter().any(came));
     for _ in 0..3 {
-        alice.program.signal(Signal::STOP);
-        wait_until("it stands still", || stands_still(alice.program.pid()));
-        alice.program.signal(Signal::CONT);
-        wait_until("it goes on", || !stands_still(alice.program.pid()));
+        stop_for_a_while(alice.program.pid(), || {});
     }
     page.done(json!({"command": "say", "text": "still here"}));
     stream.write_all(rest).unwrap();

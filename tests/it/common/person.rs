@@ -166,11 +166,15 @@ impl Person {
     /// Whether the terminal echoes and edits lines by itself, as it does for a shell.
     pub(crate) fn is_as_it_was(&self) -> bool {
         use rustix::termios::{InputModes, LocalModes, tcgetattr};
-        let path = self.master.tty_name().expect("the terminal has a name");
-        let tty = std::fs::File::open(path).expect("the terminal is there");
-        let modes = tcgetattr(tty).expect("it is a terminal");
+        let modes = tcgetattr(self.tty()).expect("it is a terminal");
         let local = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
         modes.local_modes.contains(local) && modes.input_modes.contains(InputModes::ICRNL)
+    }
+
+    /// The terminal, as another program on it has it.
+    pub(crate) fn tty(&self) -> std::fs::File {
+        let path = self.master.tty_name().expect("the terminal has a name");
+        std::fs::File::open(path).expect("the terminal is there")
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -53,4 +53,4 @@ mod swarm;
 mod wire;
 
 #[cfg(target_os = "linux")]
-pub(crate) use program::{status_of, wait_until};
+pub(crate) use program::{status_of, stop_for_a_while, wait_until};

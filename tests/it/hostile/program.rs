@@ -134,6 +134,22 @@ pub(crate) fn status_of(id: u32, field: &str) -> u64 {
     line.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
 }
 
+/// Stops a program as Ctrl-Z does, and lets it go on as `fg` does.
+#[cfg(target_os = "linux")]
+pub(crate) fn stop_for_a_while(id: u32, meanwhile: impl FnOnce()) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    let stopped = || {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    };
+    kill_process(pid, Signal::STOP).unwrap();
+    wait_until("it stands still", stopped);
+    meanwhile();
+    kill_process(pid, Signal::CONT).unwrap();
+    wait_until("it goes on", || !stopped());
+}
+
 /// Waits until `holds`; looks again whenever something may have changed.
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;

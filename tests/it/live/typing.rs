@@ -7,6 +7,8 @@ use serde_json::json;
 
 use crate::common::person::{CTRL_C, CTRL_D, ENTER, Person, TAB, UP};
 use crate::common::{Folder, Peer, Program};
+#[cfg(target_os = "linux")]
+use crate::hostile::{stop_for_a_while, wait_until};
 
 const SECRET: &str = "four red kettles";
 
@@ -226,6 +228,46 @@ fn ctrl_c_clears_the_line_and_twice_leaves() {
     ana.types(CTRL_C);
     assert_eq!(ana.ends(), 0);
     assert!(ana.is_as_it_was());
+}
+
+/// Whatever a shell made of the terminal meanwhile.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_klatch_that_was_stopped_has_its_terminal_back() {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let folder = Folder::new();
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("password {SECRET}"));
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    ana.address();
+    let as_a_shell_would = |ana: &Person| {
+        let tty = ana.tty();
+        let mut modes = tcgetattr(&tty).unwrap();
+        modes.local_modes.insert(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        tcsetattr(&tty, OptionalActions::Now, &modes).unwrap();
+    };
+    let edits = |ana: &Person| {
+        let keys = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        !tcgetattr(ana.tty()).unwrap().local_modes.intersects(keys)
+    };
+    ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
+    ana.sees("Password of the room at");
+    stop_for_a_while(ana.pid(), || as_a_shell_would(&ana));
+    wait_until("keys are the editor's", || edits(&ana));
+    ana.types(&format!("{SECRET}{ENTER}"));
+    ana.sees("in a locked room with bob now");
+    assert!(!ana.screen().contains(SECRET), "{}", ana.screen());
+    ana.types("half a line");
+    ana.sees("> half a line");
+    ana.raw.clear();
+    stop_for_a_while(ana.pid(), || as_a_shell_would(&ana));
+    // It stands there again, below what a shell may have written.
+    ana.has_written("> half a line");
+    wait_until("keys are the editor's", || edits(&ana));
+    ana.types(&format!(" goes on{ENTER}"));
+    bob.hears("half a line goes on");
+    ana.types(CTRL_D);
+    assert_eq!(ana.ends(), 0);
 }
 
 #[test]
