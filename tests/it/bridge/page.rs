@@ -1,6 +1,6 @@
 //! A page as a browser runs it, without the browser: HTTP requests and a WebSocket.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
@@ -88,6 +88,7 @@ pub(super) fn next(socket: &mut WebSocket<TcpStream>) -> Option<Value> {
     while Instant::now() < deadline {
         match socket.read() {
             Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
             Ok(Message::Close(_)) | Err(_) => return None,
             Ok(_) => {}
         }
@@ -232,7 +233,8 @@ pub(super) fn answer(stream: &mut TcpStream) -> Answer {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&head));
+        let read = stream.read_exact(&mut byte);
+        assert!(read.is_ok(), "{read:?} after {}", String::from_utf8_lossy(&head));
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();

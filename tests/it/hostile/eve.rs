@@ -5,7 +5,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use klatch::crypto::binding::{Binding, Role, Side, identity_message, key_proof, room_tag};
@@ -28,12 +27,10 @@ use klatch::wire::opening::{MINOR, Opening, Proven};
 use socket2::{Domain, Socket, Type};
 
 use super::host::SOON;
+use super::program::wait_until;
 
 /// Sorts behind every room of anybody else's, so that a merge leaves the victim in its own.
 pub(super) const LAST_ROOM: RoomId = RoomId([0xff; 32]);
-
-/// Between two attempts to reach somebody who has too much to do.
-const BETWEEN_DIALS: Duration = Duration::from_millis(20);
 
 pub(super) struct Eve {
     pub(super) identity: Identity,
@@ -67,19 +64,19 @@ impl Eve {
 
     /// A channel to `to`; again and again, as programs do, while that has too much to do.
     pub(super) fn dial(&self, to: SocketAddr, role: Role) -> Wire {
-        let deadline = Instant::now() + SOON;
-        loop {
+        let mut wire = None;
+        wait_until("she has time", || {
             let socket = Arc::new(self.socket(to));
-            match preamble::dial(&socket, to, role, deadline) {
+            match preamble::dial(&socket, to, role, Instant::now() + SOON) {
                 Ok((channel, h)) => {
-                    return Wire::new(channel, Binding { side: Side::Dialer, role, h });
+                    wire = Some(Wire::new(channel, Binding { side: Side::Dialer, role, h }));
                 }
-                Err(PreambleError::Busy) if Instant::now() < deadline => {
-                    thread::sleep(BETWEEN_DIALS);
-                }
+                Err(PreambleError::Busy) => {}
                 Err(error) => panic!("no channel: {error}"),
             }
-        }
+            wire.is_some()
+        });
+        wire.unwrap()
     }
 
     /// Waits for somebody who dials her.
@@ -120,20 +117,18 @@ impl Eve {
         password: Option<&Password>,
         addresses: Vec<SocketAddr>,
     ) -> Session {
-        let deadline = Instant::now() + SOON;
-        let (mut wire, room, record) = loop {
+        let mut joined = None;
+        wait_until("she lets eve in", || {
             let mut wire = self.dial(to, Role::Session);
             match self.admitted(&mut wire, password) {
-                Ok((room, record)) => break (wire, room, record),
+                Ok((room, record)) => joined = Some((wire, room, record)),
                 // Somebody else was admitted at the same moment.
-                Err(Opening::Refuse(Refusal { why: Why::Busy, .. }))
-                    if Instant::now() < deadline =>
-                {
-                    thread::sleep(BETWEEN_DIALS);
-                }
+                Err(Opening::Refuse(Refusal { why: Why::Busy, .. })) => {}
                 Err(other) => panic!("not admitted: {other:?}"),
             }
-        };
+            joined.is_some()
+        });
+        let (mut wire, room, record) = joined.unwrap();
         wire.show(&self.identity, &room);
         let host = wire.shown();
         let mut session = Session { wire, room, record, host, identity: self.identity.clone() };
