@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use klatch::crypto::binding::{Binding, Role, Side, identity_message, key_proof, room_tag};
 use klatch::crypto::identity::Identity;
 use klatch::crypto::lock::Joiner;
@@ -27,7 +28,6 @@ use klatch::wire::opening::{MINOR, Opening, Proven};
 use socket2::{Domain, Socket, Type};
 
 use super::host::SOON;
-use super::program::wait_until;
 
 /// Sorts behind every room of anybody else's, so that a merge leaves the victim in its own.
 pub(super) const LAST_ROOM: RoomId = RoomId([0xff; 32]);
@@ -38,6 +38,16 @@ pub(super) struct Eve {
     pub(super) name: String,
     /// The address that she comes from.
     pub(super) from: Ipv4Addr,
+}
+
+/// Waits until `holds`; looks again whenever something may have changed.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    let (_never, silence) = bounded::<()>(0);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        let _ = silence.recv_timeout(Duration::from_millis(20));
+    }
 }
 
 impl Eve {

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use klatch::crypto::binding::Role;
 
+use super::eve::wait_until;
 use super::eve::{Eve, LAST_ROOM};
 use super::host::Host;
-use super::program::{Program, status_of, wait_until};
+use super::program::{Program, status_of};
 
 /// Whoever owns nothing: a user of whom a test can count the threads.
 const NOBODY: u32 = 65_534;

@@ -52,5 +52,6 @@ mod program;
 mod swarm;
 mod wire;
 
+pub(crate) use eve::wait_until;
 #[cfg(target_os = "linux")]
-pub(crate) use program::{status_of, stop_for_a_while, wait_until};
+pub(crate) use program::{status_of, stop_for_a_while};

@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded};
 use tempfile::TempDir;
 
+use super::eve::wait_until;
 use super::host::SOON;
 
 pub(super) struct Program {
@@ -148,14 +149,4 @@ pub(crate) fn stop_for_a_while(id: u32, meanwhile: impl FnOnce()) {
     meanwhile();
     kill_process(pid, Signal::CONT).unwrap();
     wait_until("it goes on", || !stopped());
-}
-
-/// Waits until `holds`; looks again whenever something may have changed.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
-    let (_never, silence) = bounded::<()>(0);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        let _ = silence.recv_timeout(Duration::from_millis(20));
-    }
 }
