@@ -294,8 +294,7 @@ impl<'a> Client<'a> {
 
     fn read_more(&mut self, deadline: Instant) -> io::Result<usize> {
         let mut piece = [0; PIECE_BYTES];
-        set_read_deadline(self.stream, deadline)?;
-        let count = read(self.stream, &mut piece)?;
+        let count = read(self.stream, &mut piece, Some(deadline))?;
         self.pending.extend_from_slice(piece.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -308,8 +307,7 @@ impl<'a> Client<'a> {
             return Ok(count);
         }
         let stuck = Duration::from_millis(self.limits.bridge_stuck_ms);
-        self.stream.set_read_timeout(Some(stuck))?;
-        read(self.stream, out)
+        read(self.stream, out, Some(Instant::now() + stuck))
     }
 
     /// Whether the other end has closed the connection.
@@ -377,17 +375,12 @@ impl<'a> Client<'a> {
         }
         let deadline = Instant::now() + patience;
         let mut buffer = vec![0; 16 * PIECE_BYTES];
-        while set_read_deadline(self.stream, deadline).is_ok() {
-            match read(self.stream, &mut buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-        }
+        while read(self.stream, &mut buffer, Some(deadline)).is_ok_and(|count| count > 0) {}
     }
 }
 
 /// Blocking reads end at `deadline`.
-pub(super) fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Result<()> {
+fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
@@ -396,10 +389,17 @@ pub(super) fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Re
     stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
 }
 
-/// Reads, again if klatch was stopped (Ctrl-Z) and goes on: Linux ends reads that have a timeout
-/// then (signal(7)).
-pub(super) fn read(mut stream: &TcpStream, out: &mut [u8]) -> io::Result<usize> {
+/// Reads until `deadline`, or as long as was set before; again if klatch was stopped (Ctrl-Z) and
+/// goes on: Linux ends reads that have a timeout then (signal(7)).
+pub(super) fn read(
+    mut stream: &TcpStream,
+    out: &mut [u8],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
     loop {
+        if let Some(deadline) = deadline {
+            set_read_deadline(stream, deadline)?;
+        }
         match stream.read(out) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             read => return read,

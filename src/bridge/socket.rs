@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, Utf8Bytes, WebSocket};
 
-use super::http::{self, set_read_deadline};
+use super::http;
 use crate::limits::Limits;
 
 /// Read at a time: pages say little.
@@ -86,11 +86,7 @@ struct Half {
 
 impl Read for Half {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stream = &self.outlet.stream;
-        if let Some(deadline) = self.deadline {
-            set_read_deadline(stream, deadline)?;
-        }
-        http::read(stream, buffer)
+        http::read(&self.outlet.stream, buffer, self.deadline)
     }
 }
 
