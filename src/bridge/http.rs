@@ -307,7 +307,8 @@ impl<'a> Client<'a> {
             return Ok(count);
         }
         let stuck = Duration::from_millis(self.limits.bridge_stuck_ms);
-        read(self.stream, out, Some(Instant::now() + stuck))
+        self.stream.set_read_timeout(Some(stuck))?;
+        read(self.stream, out, None)
     }
 
     /// Whether the other end has closed the connection.

@@ -1,6 +1,6 @@
 //! The life of a connection on its own thread, from the first byte to the last.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -142,6 +142,7 @@ fn linger(mut socket: &TcpStream) {
         }
         match socket.read(&mut room) {
             Ok(count) if count > 0 => left = left.saturating_sub(count),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             _ => return,
         }
     }

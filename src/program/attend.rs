@@ -173,10 +173,10 @@ fn source(
         let view = LiveView::new(style, settings.bell, now_ms());
         match live::open(view, style.color, data_dir) {
             Ok((taken, shows, reads)) => {
+                tty.get_or_init(|| taken.clone());
                 let writer = shows.log();
                 log::begin(settings.verbose, move || writer.clone());
-                live::report_panics(taken.clone(), shows.log());
-                tty.get_or_init(|| taken);
+                live::report_panics(taken, shows.log());
                 output.go_live(shows);
                 return Source::Live(Box::new(reads), Default::default());
             }

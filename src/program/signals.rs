@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the first leaves, the second ends the program at once. SIGCONT: klatch was
-//! stopped, and goes on.
+//! SIGINT and SIGTERM: the first leaves, the second ends the program at once, as SIGQUIT does.
+//! SIGCONT: klatch was stopped, and goes on.
 //!
 //! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group.
 //! The same signal again, right after the first, is therefore still the first.
@@ -8,13 +8,15 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGCONT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::thread;
 
 /// Exit code after a second SIGINT.
 const INTERRUPTED: i32 = 130;
+/// Exit code after SIGQUIT.
+const QUIT: i32 = 131;
 /// Exit code after a second SIGTERM.
 const TERMINATED: i32 = 143;
 /// Nobody who means it a second time is quicker than this.
@@ -32,6 +34,7 @@ pub(super) fn watch(
     resumed: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
+    let at_once = last.clone();
     let signal = move |exit_code: i32| {
         {
             let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,10 +60,18 @@ pub(super) fn watch(
         }
     })
     .map_err(io::Error::other)?;
-    let mut signals = Signals::new([SIGTERM, SIGCONT])?;
+    let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGCONT])?;
     thread::spawn_exempt("signals", move || {
         for kind in signals.forever() {
-            if kind == SIGCONT { resumed() } else { signal(TERMINATED) }
+            match kind {
+                SIGCONT => resumed(),
+                // Whoever presses Ctrl-\ has no patience.
+                SIGQUIT => {
+                    at_once();
+                    std::process::exit(QUIT)
+                }
+                _ => signal(TERMINATED),
+            }
         }
     })
 }

@@ -25,6 +25,8 @@ use crate::ui::known::{Known, Places};
 
 /// What stands before the line being typed.
 const PROMPT: &str = "> ";
+/// A sequence that begins with Esc goes on within this time.
+const ESCAPE_MS: u16 = 200;
 /// Columns between tab stops.
 const TAB_STOP: usize = 8;
 /// Words of commands, while they are typed: this will not be said to the room.
@@ -71,6 +73,8 @@ impl LineEditor {
             .color_mode(ColorMode::Forced)
             .max_history_size(super::history::LINES_MAX)?
             .tab_stop(TAB_STOP as u8)
+            // After a lone Esc it would look at nothing else until the next key.
+            .keyseq_timeout(Some(ESCAPE_MS))
             .build();
         let past = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, past)?;
@@ -198,6 +202,7 @@ impl Hinter for Assistant {
     /// No hint; but this is called whenever the line changes.
     fn hint(&self, line: &str, _pos: usize, _context: &Context<'_>) -> Option<String> {
         line.clone_into(&mut self.line.borrow_mut());
+        // Only here can a test make the editor's own thread panic while it edits.
         #[cfg(test)]
         assert!(line != super::tests::TRAP, "panic while a line is edited");
         None

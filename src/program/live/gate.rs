@@ -13,8 +13,9 @@ use rustix::termios::Termios;
 
 use super::tty;
 
-/// How long the editor is waited for: it may be held up by a terminal that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the editor is waited for. One that waits for keys comes by at once; in the middle of a
+/// search or of a quoted key it does not look around, and touches no modes either.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The gate of one terminal.
 #[derive(Debug)]
@@ -30,7 +31,9 @@ struct State {
     /// The thread that edits a line.
     inside: Option<ThreadId>,
     /// The terminal's modes while a line is edited.
-    modes: Option<Termios>,
+    editing: Option<Termios>,
+    /// The modes between two lines.
+    quiet: Option<Termios>,
     /// What stood in the line when the editor was stopped.
     left: Option<String>,
 }
@@ -70,30 +73,38 @@ impl Gate {
     /// program ends.
     pub(super) fn pass(&self, left: impl FnOnce() -> String) {
         let mut state = self.lock();
-        if state.closed {
-            state.inside = None;
-            state.left = Some(left());
-            drop(state);
-            self.changed.notify_all();
-            stand_still();
-        }
-        if state.modes.is_none() {
-            state.modes = tty::modes_of_a_line();
-        }
-    }
-
-    /// Somebody else had the terminal meanwhile: gives it the modes that it should have now, which
-    /// are `between` while no line is edited.
-    pub(super) fn resume(&self, between: &Termios) {
-        let state = self.lock();
         if !state.closed {
-            let modes = state.modes.as_ref().filter(|_| state.inside.is_some());
-            tty::set(modes.unwrap_or(between));
+            if state.editing.is_none() {
+                state.editing = tty::modes_of_a_line();
+            }
+            return;
+        }
+        drop(state);
+        let left = left();
+        let mut state = self.lock();
+        state.inside = None;
+        state.left = Some(left);
+        drop(state);
+        self.changed.notify_all();
+        stand_still();
+    }
+
+    /// The modes of the terminal between two lines.
+    pub(super) fn keep_quiet(&self, modes: Termios) {
+        self.lock().quiet = Some(modes);
+    }
+
+    /// Somebody else had the terminal meanwhile: gives it the modes that it should have now.
+    pub(super) fn resume(&self) {
+        let state = self.lock();
+        let editing = state.editing.as_ref().filter(|_| state.inside.is_some());
+        if let Some(modes) = editing.or(state.quiet.as_ref()).filter(|_| !state.closed) {
+            tty::set(modes);
         }
     }
 
-    /// Closes the gate for good and waits until the editor stands still. What stood in its line
-    /// is returned if it was stopped on a row that it had cleared, once.
+    /// Closes the gate for good and waits until the editor stands still. What stood in its line is
+    /// returned, once, if it was about to draw that anew.
     pub(super) fn close(&self) -> Option<String> {
         let mut state = self.lock();
         state.closed = true;
@@ -103,6 +114,8 @@ impl Gate {
             let edits = |state: &mut State| state.inside.is_some();
             let waited = self.changed.wait_timeout_while(state, PATIENCE, edits);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            // It is waited for once.
+            state.inside = None;
         }
         state.left.take()
     }
@@ -110,7 +123,13 @@ impl Gate {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.0.lock().inside = None;
+        let mut state = self.0.lock();
+        state.inside = None;
+        // The editor puts back the modes that it found, which may have been a shell's.
+        if let Some(quiet) = state.quiet.as_ref().filter(|_| !state.closed) {
+            tty::set(quiet);
+        }
+        drop(state);
         self.0.changed.notify_all();
     }
 }

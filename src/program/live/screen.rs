@@ -123,7 +123,8 @@ impl Screen {
     }
 
     /// What the editor shall write in front of its prompt, whose first row it has just cleared.
-    /// Does not return when the program ends: then `left`, the prompt and its line, is shown.
+    /// Does not return when the program ends; [`Screen::close`] shows `left`, the prompt and its
+    /// line, then.
     pub(super) fn redraw(&self, left: impl FnOnce() -> String) -> String {
         self.gate.pass(left);
         let mut state = self.lock();

@@ -4,7 +4,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+};
 
 use super::screen::Screen;
 
@@ -19,8 +22,6 @@ pub struct Tty(Arc<Saved>);
 #[derive(Debug)]
 struct Saved {
     modes: Mutex<Option<Termios>>,
-    /// The modes between two lines.
-    quiet: Termios,
     screen: Arc<Screen>,
 }
 
@@ -44,14 +45,15 @@ impl Tty {
         // Enter stays what the editor takes it for.
         quiet.input_modes.remove(InputModes::ICRNL);
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
-        Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), quiet, screen })))
+        screen.gate().keep_quiet(quiet);
+        Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), screen })))
     }
 
     /// klatch was stopped and goes on: a shell had the terminal meanwhile. (The editor puts its
     /// modes back after Ctrl-Z, but may do so before it is stopped: any thread of the program takes
     /// that signal.)
     pub fn resume(&self) {
-        self.0.screen.gate().resume(&self.0.quiet);
+        self.0.screen.gate().resume();
         self.0.screen.resume();
     }
 
@@ -64,16 +66,21 @@ impl Tty {
 impl Saved {
     fn restore(&self) {
         self.screen.gate().close();
-        let saved = self.modes.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(saved) = saved else { return };
+        // Who comes second may end the program right away, and waits until the first is done.
+        let mut modes = self.modes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(saved) = modes.take() else { return };
         set(&saved);
         let _ = rustix::io::write(io::stdout(), RESET);
         let _ = io::stdout().flush();
     }
 }
 
-/// Gives the terminal these modes.
+/// Gives the terminal these modes, unless klatch runs in the background: they are the shell's then,
+/// and who touched them would be stopped.
 pub(super) fn set(modes: &Termios) {
+    if tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp()) {
+        return;
+    }
     // Nothing can be done for a terminal that is gone.
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
 }

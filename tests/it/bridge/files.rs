@@ -111,8 +111,6 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     alice.quit();
 }
 
-/// The bytes go through klatch, not into its memory.
-#[cfg(target_os = "linux")]
 /// As with Ctrl-Z and `fg`: what was under way goes on.
 #[test]
 #[cfg(target_os = "linux")]
@@ -138,6 +136,8 @@ fn a_klatch_that_is_stopped_for_a_while_breaks_nothing_off() {
     alice.quit();
 }
 
+/// The bytes go through klatch, not into its memory.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_large_file_costs_no_memory() {
     const BYTES: usize = 200_000_000;

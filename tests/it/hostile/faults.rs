@@ -6,8 +6,7 @@ use std::process::Command;
 
 use klatch::crypto::binding::Role;
 
-use super::eve::wait_until;
-use super::eve::{Eve, LAST_ROOM};
+use super::eve::{Eve, LAST_ROOM, wait_until};
 use super::host::Host;
 use super::program::{Program, status_of};
 

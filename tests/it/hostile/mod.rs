@@ -52,6 +52,7 @@ mod program;
 mod swarm;
 mod wire;
 
+#[cfg(target_os = "linux")]
 pub(crate) use eve::wait_until;
 #[cfg(target_os = "linux")]
 pub(crate) use program::{status_of, stop_for_a_while};

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, bounded};
 use tempfile::TempDir;
 
+#[cfg(target_os = "linux")]
 use super::eve::wait_until;
 use super::host::SOON;
 

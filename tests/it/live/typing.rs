@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 
 use crate::common::person::{CTRL_C, CTRL_D, ENTER, Person, TAB, UP};
@@ -234,26 +236,15 @@ fn ctrl_c_clears_the_line_and_twice_leaves() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_klatch_that_was_stopped_has_its_terminal_back() {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
     let folder = Folder::new();
     let mut bob = Peer::start("bob");
     bob.done(&format!("password {SECRET}"));
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     ana.address();
-    let as_a_shell_would = |ana: &Person| {
-        let tty = ana.tty();
-        let mut modes = tcgetattr(&tty).unwrap();
-        modes.local_modes.insert(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-        tcsetattr(&tty, OptionalActions::Now, &modes).unwrap();
-    };
-    let edits = |ana: &Person| {
-        let keys = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        !tcgetattr(ana.tty()).unwrap().local_modes.intersects(keys)
-    };
     ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
     ana.sees("Password of the room at");
     stop_for_a_while(ana.pid(), || as_a_shell_would(&ana));
-    wait_until("keys are the editor's", || edits(&ana));
+    wait_until("keys are the editor's", || keys_of(&ana).is_empty());
     ana.types(&format!("{SECRET}{ENTER}"));
     ana.sees("in a locked room with bob now");
     assert!(!ana.screen().contains(SECRET), "{}", ana.screen());
@@ -263,11 +254,70 @@ fn a_klatch_that_was_stopped_has_its_terminal_back() {
     stop_for_a_while(ana.pid(), || as_a_shell_would(&ana));
     // It stands there again, below what a shell may have written.
     ana.has_written("> half a line");
-    wait_until("keys are the editor's", || edits(&ana));
+    wait_until("keys are the editor's", || keys_of(&ana).is_empty());
     ana.types(&format!(" goes on{ENTER}"));
     bob.hears("half a line goes on");
     ana.types(CTRL_D);
     assert_eq!(ana.ends(), 0);
+}
+
+/// While a command is waited for, nothing is echoed and Ctrl-C ends the waiting, whatever modes the
+/// editor found when the line began.
+#[test]
+#[cfg(target_os = "linux")]
+fn between_two_lines_the_terminal_is_quiet() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    ana.address();
+    for times in 1..=2 {
+        // Nobody answers here.
+        let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = deaf.local_addr().unwrap().port();
+        ana.types(&format!("connect 127.0.0.1 {port}{ENTER}"));
+        let _socket = deaf.accept().unwrap();
+        wait_until("the line has ended", || keys_of(&ana) == LocalModes::ISIG);
+        as_a_shell_would(&ana);
+        ana.types(CTRL_C);
+        ana.until("the waiting ends", |screen| {
+            screen.matches("connect goes on by itself").count() == times
+        });
+        wait_until("keys are the editor's", || keys_of(&ana).is_empty());
+    }
+    ana.types(CTRL_D);
+    ana.ends();
+    assert!(ana.is_as_it_was());
+}
+
+/// Which of the terminal's own ways with keys are on.
+#[cfg(target_os = "linux")]
+fn keys_of(ana: &Person) -> LocalModes {
+    let all = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+    tcgetattr(ana.tty()).unwrap().local_modes & all
+}
+
+/// Turns all of them on.
+#[cfg(target_os = "linux")]
+fn as_a_shell_would(ana: &Person) {
+    let tty = ana.tty();
+    let mut modes = tcgetattr(&tty).unwrap();
+    modes.local_modes.insert(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    tcsetattr(&tty, OptionalActions::Now, &modes).unwrap();
+}
+
+/// In the middle of a search, of a quoted key or of an Esc the editor listens to nothing else.
+#[test]
+fn whatever_the_editor_waits_for_signals_end_klatch() {
+    let folder = Folder::new();
+    for keys in ["\x1b", "\x12", "\x16", "\x18"] {
+        let mut ana = Person::start("ana", &folder.path(""), &[]);
+        ana.address();
+        ana.types(&format!("half a line{keys}"));
+        ana.sees("half a line");
+        let pid = Pid::from_raw(i32::try_from(ana.pid()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert_eq!(ana.ends(), 0);
+        assert!(ana.is_as_it_was());
+    }
 }
 
 #[test]
