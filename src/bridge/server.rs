@@ -21,6 +21,8 @@ use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
 /// Name of the thread that accepts.
 const BRIDGE: &str = "bridge";
+/// How long pages are left to themselves at the end: each hears that klatch has stopped, and goes.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Requests on one connection, after which it is closed: a browser opens another.
 const REQUESTS_MAX: usize = 10_000;
 
@@ -57,6 +59,10 @@ impl Counter {
         let order = Ordering::SeqCst;
         let more = |count| (count < most).then_some(count + 1);
         self.0.fetch_update(order, order, more).ok().map(|_| Counted(&self.0))
+    }
+
+    fn is_zero(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -169,10 +175,15 @@ impl Server {
         Ok(Self { addr, thread: Some(thread) })
     }
 
-    /// Ends all connections, then the port; false when something still runs at the deadline.
+    /// Ends all connections, then the port; false when something still runs at the deadline. The
+    /// node has ended before: pages still hear what it said last.
     pub(super) fn stop(&mut self, shared: &Shared, deadline: Instant) -> bool {
         let Some(accepting) = self.thread.take() else { return true };
         shared.stopping.store(true, Ordering::SeqCst);
+        let farewell = (Instant::now() + FAREWELL).min(deadline);
+        while !shared.tabs.is_zero() && Instant::now() < farewell {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let mut threads = vec![accepting];
         {
             let mut conns = shared.lock();
