@@ -58,7 +58,7 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     rest.control("SH", ["EXIT STATUS"]);
     rest.text([roman(
         "0: all well. 1: some command failed. 2: wrong usage. 3: klatch could not start. \
-         130, 143: ended at once by a second SIGINT or SIGTERM.",
+         130, 131, 143: ended at once by a second SIGINT, SIGQUIT, a second SIGTERM.",
     )]);
     rest.control("SH", ["ENVIRONMENT"]);
     for (variable, meaning) in [

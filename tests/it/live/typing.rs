@@ -329,14 +329,14 @@ fn ctrl_d_and_signals_leave_the_terminal_as_it_was() {
     ana.types(CTRL_D);
     assert_eq!(ana.ends(), 0);
     assert!(ana.is_as_it_was());
-    for signal in [Signal::INT, Signal::TERM] {
+    for (signal, code) in [(Signal::INT, 0), (Signal::TERM, 0), (Signal::QUIT, 131)] {
         let mut ana = Person::start("ana", &folder.path(""), &[]);
         ana.address();
         ana.types("half a line");
         ana.sees("> half a line");
         let pid = Pid::from_raw(i32::try_from(ana.pid()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
-        assert_eq!(ana.ends(), 0);
+        assert_eq!(ana.ends(), code);
         assert!(ana.is_as_it_was());
     }
 }
