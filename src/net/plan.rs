@@ -37,13 +37,19 @@ impl Handshake<'_> {
             Opening::Keys(theirs) => theirs,
             _ => return Err(End::out_of_turn()),
         };
-        let holds = |mark: &KeyMark, key: &RoomKey| {
-            theirs.iter().filter(|their| their.mark == *mark).any(|their| {
-                let binding = binding.other_side();
-                check_key_proof(&binding, key, mark.epoch, &mark.hash.0, &their.proof)
-            })
-        };
-        let common = keys.iter().find(|(mark, key)| holds(mark, key)).map(|(mark, _)| *mark);
+        // A mark is no secret, for members tell theirs before they know who asks: whoever names one
+        // of ours has to prove its key, or it would pass for a member that holds it.
+        let mut common = None;
+        for their in &theirs {
+            let Some((mark, key)) = keys.iter().find(|(mark, _)| *mark == their.mark) else {
+                continue;
+            };
+            let side = binding.other_side();
+            if !check_key_proof(&side, key, mark.epoch, &mark.hash.0, &their.proof) {
+                return Err(End::refuse(Why::NoKey));
+            }
+            common = common.max(Some(*mark));
+        }
         let newest = theirs.iter().map(|their| their.mark).max();
         match (common, newest) {
             (Some(common), Some(newest)) => Ok(Outcome::Proven { common, newest }),

@@ -349,6 +349,13 @@ impl Router {
         if self.grant_is_stale(id) {
             return self.refuse(id, Why::Busy);
         }
+        // Whoever proved an older key only is a member if the newest record says so.
+        if let Grounds::Member { common, .. } = agreement.grounds {
+            let lock = &self.room.lock;
+            if lock.is_locked() && common != lock.mark() && !lock.lists(&member) {
+                return self.refuse(id, Why::NotListed);
+            }
+        }
         let full = self.links().count() >= self.limits().peers;
         if full && self.link_of(&member).is_none() {
             return self.refuse(id, Why::Full);

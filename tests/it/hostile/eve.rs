@@ -243,8 +243,12 @@ impl Wire {
     }
 
     pub(super) fn prove(&mut self, mark: KeyMark, key: &RoomKey) {
-        let proof = key_proof(&self.binding, key, mark.epoch, &mark.hash.0);
-        self.say(&Opening::Keys(vec![Proven { mark, proof }]));
+        let proven = self.proven(mark, key);
+        self.say(&Opening::Keys(vec![proven]));
+    }
+
+    pub(super) fn proven(&self, mark: KeyMark, key: &RoomKey) -> Proven {
+        Proven { mark, proof: key_proof(&self.binding, key, mark.epoch, &mark.hash.0) }
     }
 
     pub(super) fn show(&mut self, identity: &Identity, room: &RoomId) {

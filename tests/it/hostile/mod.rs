@@ -17,6 +17,7 @@
 //! | H5 "open" instead of locked | `h5_…` | `h5_…` in `net::tests` |
 //! | H6 moved identities and proofs | `h6_…` | `net::tests::hostile::h6_…`, `crypto::binding` |
 //! | H10 other protocols | | `net::tests::knocking::h10_…` |
+//! | H11 former members | `h11_…` | |
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
 //! | S1 bad bytes | `s1_…` | [2] |
@@ -49,6 +50,7 @@ mod log;
 mod middle;
 pub(crate) mod output;
 mod program;
+mod returning;
 mod swarm;
 mod wire;
 
