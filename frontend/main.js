@@ -3,7 +3,7 @@
 import { el } from "./lib/dom.js";
 import { line } from "./lib/text.js";
 import { createSharing } from "./lib/share.js";
-import { createSocket } from "./lib/socket.js";
+import { createSocket, isQuestion } from "./lib/socket.js";
 import { atStart, initial } from "./lib/state.js";
 import { createStore } from "./lib/store.js";
 import { createComposer } from "./components/composer/composer.js";
@@ -14,13 +14,19 @@ import { createLog } from "./components/log/log.js";
 import { connectionStatus, createMasthead } from "./components/masthead/masthead.js";
 import { watchUnread } from "./components/masthead/notify.js";
 import { createMembers } from "./components/members/members.js";
-import { createRoomAlert } from "./components/alert/alert.js";
+import { createMore } from "./components/more/more.js";
+import { createNote, createRoomAlert } from "./components/alert/alert.js";
 import { createStart } from "./components/start/start.js";
 import { createFarewell } from "./components/farewell/farewell.js";
 
 const RUN = "klatch.run";
 const ROOM = "klatch.room";
 const LAST = "klatch.last";
+/** How long somebody's wish to compare words stays in sight. */
+const WORDS_MS = 120_000;
+/** Who came through whom, and who is what, is asked for once it settled. */
+const SETTLE_MS = 300;
+const MEMBERSHIP = ["joined", "member_joined", "member_removed", "room_locked", "steward_changed"];
 const OVER = ["expired", "refused", "ended"];
 
 const store = createStore({
@@ -34,7 +40,7 @@ const socket = createSocket({
   url: `ws://${location.host}/ws`,
   code: takeCode(),
   storage: sessionStorage,
-  onNotice: store.dispatch,
+  onNotice: hear,
   onStatus: (status) => store.dispatch({ event: "page_connection", status }),
 });
 
@@ -51,7 +57,41 @@ const app = {
   quit: () => confirmQuit().catch(app.alert),
   fileAction,
   fileLabels,
+  /** @type {ReturnType<typeof createNote>["show"]} */
+  note: () => {},
 };
+
+function hear(notice) {
+  if (isQuestion(notice)) {
+    answer(notice).catch(app.alert);
+    return;
+  }
+  store.dispatch(notice);
+  if (MEMBERSHIP.includes(notice.event)) lookAgain();
+  if (notice.event === "verify" && notice.asked) offerWords();
+}
+
+async function answer(question) {
+  const { answerPassword, answerQuestion } = await import("./components/dialog/room-dialogs.js");
+  (question.event === "confirm" ? answerQuestion : answerPassword)(app, question);
+}
+
+/** Somebody waits with the same words in sight. */
+function offerWords() {
+  const { words } = store.state;
+  const act = async () =>
+    (await import("./components/dialog/member-dialogs.js")).compare(app, words);
+  const text = `${line(words.member.name)} wants to compare words with you.`;
+  app.note({ text, label: "Compare words", act, ms: WORDS_MS });
+}
+
+let looking = 0;
+
+function lookAgain() {
+  clearTimeout(looking);
+  // A connection that is lost brings a snapshot, which says the same.
+  looking = setTimeout(() => socket.ask("members").catch(() => {}), SETTLE_MS);
+}
 
 async function confirmQuit() {
   const { confirmEnd } = await import("./components/dialog/room-dialogs.js");
@@ -116,6 +156,8 @@ function toldElsewhere({ code, lost }, id) {
 }
 
 function build() {
+  const note = createNote(app);
+  app.note = note.show;
   const invite = createInvite(app);
   const members = createMembers(app);
   const files = createFiles(app);
@@ -134,8 +176,15 @@ function build() {
   const room = el(
     "div",
     { class: "room" },
-    createMasthead(app, panels),
-    el("main", { class: "talk" }, log.element, createRoomAlert(app), composer.element),
+    createMasthead(app, panels, createMore(app)),
+    el(
+      "main",
+      { class: "talk" },
+      log.element,
+      note.element,
+      createRoomAlert(app),
+      composer.element,
+    ),
     el("div", { class: "side" }, members.element, files.element),
   );
   const start = createStart(app, connectionStatus(app));

@@ -48,6 +48,10 @@ pub struct ListenAt {
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(name = "klatch", version, about, max_term_width = 100)]
 pub struct Options {
+    /// Where to begin: an invitation (klatch:…), or ADDRESS[:PORT]
+    #[arg(value_name = "WHERE", num_args = 0..=3)]
+    pub place: Vec<String>,
+
     /// Which interface to use; without it klatch asks
     #[arg(long, value_name = "terminal|browser", hide_possible_values = true)]
     pub ui: Option<UiChoice>,
@@ -60,8 +64,8 @@ pub struct Options {
     #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = listen_value)]
     pub listen: Option<ListenAt>,
 
-    /// Connect to this peer at start; may be given more than once
-    #[arg(short, long, value_name = "ADDR[:PORT]")]
+    /// The same as WHERE; may be given more than once
+    #[arg(short, long, value_name = "WHERE")]
     pub connect: Vec<String>,
 
     /// Where the browser finds klatch [default: 127.0.0.1:8765 or the next free port]
@@ -169,7 +173,7 @@ pub struct Settings {
     pub name: String,
     /// Where peers reach us.
     pub listen: ListenAt,
-    /// Peers to connect to, as typed: `ui::command::connect_argument` reads them.
+    /// Peers to connect to and invitations, as typed: `ui::command::connect_argument` reads them.
     pub connect: Vec<String>,
     /// Where the browser finds us; its address is always given.
     pub bridge: ListenAt,
@@ -199,6 +203,8 @@ pub struct Settings {
     pub bell: bool,
     /// Colours on a terminal.
     pub color: bool,
+    /// Wrong passwords from this computer are not counted.
+    pub trust_loopback: bool,
     /// What this run is for, if it is not for talking.
     pub errand: Option<Errand>,
 }
@@ -269,6 +275,8 @@ impl Options {
             (Some(chosen), _) => Some(absolute(&chosen)?),
             (None, kept) => kept.as_ref().map(|dir| dir.path.join("shared")),
         };
+        // What others are told to type has spaces, and need not be quoted.
+        let place = (!self.place.is_empty()).then(|| self.place.join(" "));
         let login = || env("USER").or_else(|| env("LOGNAME"));
         Ok(Settings {
             // An errand has nobody to ask.
@@ -279,7 +287,7 @@ impl Options {
                 port: DEFAULT_PORT,
                 explicit: false,
             }),
-            connect: self.connect,
+            connect: place.into_iter().chain(self.connect).collect(),
             bridge: self.bridge.unwrap_or(ListenAt {
                 addr: Some(Ipv4Addr::LOCALHOST.into()),
                 port: DEFAULT_BRIDGE_PORT,
@@ -298,6 +306,7 @@ impl Options {
             verbose: self.verbose,
             bell: saved.bell.unwrap_or(false),
             color: saved.color.unwrap_or(true),
+            trust_loopback: saved.trust_loopback.unwrap_or(false),
             errand,
         })
     }
@@ -427,6 +436,20 @@ mod tests {
     }
 
     #[test]
+    fn where_to_begin_is_an_invitation_an_address_or_the_line_that_others_type() {
+        for (line, places) in [
+            ("alice.example:9", &["alice.example:9"][..]),
+            ("192.168.1.5 51692", &["192.168.1.5 51692"]),
+            ("connect 192.168.1.5 51692", &["connect 192.168.1.5 51692"]),
+            ("--name ben klatch:abc -c bob", &["klatch:abc", "bob"]),
+            ("-c bob -c klatch:abc", &["bob", "klatch:abc"]),
+            ("", &[]),
+        ] {
+            assert_eq!(settings(line, &[]).connect, places, "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_ends_with_2_and_help_with_0() {
         for wrong in [
             "--ui page",
@@ -438,7 +461,7 @@ mod tests {
             "--listen 127.0.0.1",
             "--max-peers 0",
             "--nonsense",
-            "leftover",
+            "a b c d",
             "--ui",
         ] {
             let error = typed(wrong).expect_err(wrong);

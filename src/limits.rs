@@ -19,6 +19,8 @@ pub struct Limits {
     pub password_deadline_ms: u64,
     /// Bytes of one record before admission.
     pub handshake_record_max_bytes: usize,
+    /// Wrong passwords from this computer are not counted.
+    pub trust_loopback: bool,
     /// Password exchanges in progress at once.
     pub password_exchanges: usize,
     /// Password attempts that did not succeed, per address and `password_window_ms`.
@@ -41,6 +43,10 @@ pub struct Limits {
     pub pushed_entries_per_s: u32,
     /// The same in a burst; what exceeds it is dropped and repaired.
     pub pushed_entries_burst: u32,
+    /// Records of the register that a link says, per second; what exceeds it ends the link.
+    pub records_per_s: u32,
+    /// The same in a burst: a whole register and more.
+    pub records_burst: u32,
     /// Chunks in bitmaps that a link says, per second; what exceeds it is ignored.
     pub said_chunks_per_s: u32,
     /// The same in a burst.
@@ -73,8 +79,6 @@ pub struct Limits {
     pub ask_timeout_ms: u64,
     /// Have-vector entries in one message.
     pub have_page: usize,
-    /// Change records of the lock that are kept with their keys.
-    pub lock_records: usize,
 
     // Finding each other.
     /// Addresses that one member may teach about itself.
@@ -193,6 +197,7 @@ impl Default for Limits {
             handshake_deadline_ms: 3_000,
             password_deadline_ms: 10_000,
             handshake_record_max_bytes: 4 * 1024,
+            trust_loopback: false,
             password_exchanges: 4,
             password_attempts_per_addr: 5,
             password_window_ms: 10 * 60_000,
@@ -203,6 +208,8 @@ impl Default for Limits {
             stuck_link_ms: 20_000,
             pushed_entries_per_s: 50,
             pushed_entries_burst: 1_000,
+            records_per_s: 50,
+            records_burst: 8_192,
             said_chunks_per_s: 1024 * 1024,
             said_chunks_burst: 8 * 1024 * 1024,
             ping_after_idle_ms: 5_000,
@@ -218,7 +225,6 @@ impl Default for Limits {
             answer_bytes: 256 * 1024,
             ask_timeout_ms: 2_000,
             have_page: 100,
-            lock_records: 16,
             addresses_per_member: 4,
             dials: 8,
             failed_dials_per_teller_min: 4,

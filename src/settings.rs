@@ -37,6 +37,9 @@ pub const TEMPLATE: &str = "\
 # What files may take of the network, up and down: \"5MB/s\", \"20Mbit/s\", \"off\".
 # limit_up = \"off\"
 # limit_down = \"off\"
+
+# Do not count wrong passwords that come from this computer itself.
+# trust_loopback = false
 ";
 
 /// What the file says; `None` where it says nothing.
@@ -57,6 +60,8 @@ pub struct Saved {
     pub limit_up: Option<String>,
     /// What fetching files may take of the network.
     pub limit_down: Option<String>,
+    /// Whether wrong passwords from this computer are not counted.
+    pub trust_loopback: Option<bool>,
 }
 
 impl Saved {
@@ -187,6 +192,7 @@ mod tests {
             max_peers: Some(128),
             limit_up: Some("off".into()),
             limit_down: Some("off".into()),
+            trust_loopback: Some(false),
         };
         assert_eq!(all, set, "every setting has its line");
         assert!(all.downloads().unwrap().is_absolute());

@@ -9,8 +9,7 @@ use klatch::crypto::binding::Role;
 use klatch::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use klatch::net::lane::{Header, Request, Status};
 use klatch::router::ids::{FileId, RoomId};
-use klatch::router::message::{Held, KeyMark, Message};
-use klatch::router::signed::SignedRecord;
+use klatch::router::message::{Held, Message};
 use klatch::wire::opening::Opening;
 
 use self::eve::{Eve, Wire};
@@ -36,29 +35,28 @@ pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
     let mut session = eve.join_with(member, None, vec![ear.local_addr()?]);
     session.say(&Message::Hosting { file, held: Held::All, fetching: false });
     session.settle();
-    let (room, mark, record) = (session.room, session.mark(), Arc::clone(&session.record));
+    let room = session.room;
     std::thread::spawn(move || while session.hear(STAY).is_some() {});
     let eve = Arc::new(eve);
     std::thread::spawn(move || {
         loop {
             let wire = Eve::answer(&ear);
-            let (eve, record) = (Arc::clone(&eve), Arc::clone(&record));
-            std::thread::spawn(move || answer(wire, &eve, &room, mark, &record));
+            let eve = Arc::clone(&eve);
+            std::thread::spawn(move || answer(wire, &eve, &room));
         }
     });
     Ok(())
 }
 
 /// Takes a lane in as a member does, and refuses whatever is asked for.
-fn answer(mut wire: Wire, eve: &Eve, room: &RoomId, mark: KeyMark, record: &SignedRecord) {
+fn answer(mut wire: Wire, eve: &Eve, room: &RoomId) {
     if wire.binding.role == Role::Session {
         return;
     }
     wire.greet(eve.hello_of_member(), room);
-    wire.prove(mark, &record.body.key);
-    // Their proof, and who they are: she does not mind.
-    let _ = (wire.hear(), wire.hear());
-    wire.show(&eve.identity, room);
+    if wire.recognise(eve, &[]).is_err() {
+        return;
+    }
     wire.say(&Opening::Ready);
     let _ = wire.hear();
     while let Ok(asked) = wire.channel.recv(RECORD_MAX_PLAIN_BYTES) {

@@ -105,7 +105,7 @@ impl Someone {
                     return result.map_err(|failure| anyhow!(failure.text));
                 }
                 Answer::Reply { .. } | Answer::Told { .. } | Answer::Overview { .. } => {}
-                Answer::AskPassword { .. } => bail!("a password is asked for"),
+                Answer::AskPassword { .. } | Answer::Confirm { .. } => bail!("a question is asked"),
             }
         }
     }

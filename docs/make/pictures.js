@@ -74,11 +74,11 @@ try {
   await tab.others(1);
   await photographTerminal(mira, "connecting");
 
-  await tab.button("Lock room").click();
+  await tab.more("Lock room");
   await tab.field("New password", tab.dialog("Lock room")).fill(PASSWORD);
   await photographPage(tab, "lock", { phone: false });
   await tab.button("Set password", tab.dialog("Lock room")).click();
-  await mira.sees(/locked the room/);
+  await mira.sees(/closed the room/);
 
   const jonas = new Terminal("jonas", await klatch("jonas", JONAS));
   await jonas.sees(/type a message, or help/);

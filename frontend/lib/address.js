@@ -8,6 +8,8 @@ const DEFAULT_PORT = "51692";
  * @returns {{host: string, port: string|null}}  port is null where the text names none
  */
 export function splitAddress(text) {
+  const invited = invitation(text);
+  if (invited) return { host: invited, port: null };
   const words = text
     .trim()
     .replace(/^\/?connect\s+/i, "")
@@ -18,6 +20,16 @@ export function splitAddress(text) {
   const named = /^([^:]+):(\d{1,5})$/.exec(first);
   if (named) return { host: named[1], port: named[2] };
   return { host: first, port: digits(second) };
+}
+
+/**
+ * The invitation in what was pasted: the bare text, or the whole line that guests type.
+ * @param {string} text
+ * @returns {string|null}
+ */
+export function invitation(text) {
+  const found = /^\s*(?:\/?(?:join|connect)\s+)?(?:klatch\s+)?(klatch:[\s\S]*)$/i.exec(text);
+  return found && found[1].replace(/\s+/g, "");
 }
 
 function digits(word) {

@@ -75,6 +75,19 @@ export function day(time, now) {
 }
 
 /**
+ * @param {number} time
+ * @param {number} now
+ * @returns {string} `today 14:02`, `tomorrow 14:02`, `Friday, 4 December 14:02`
+ */
+export function moment(time, now) {
+  const after = new Date(now);
+  after.setDate(after.getDate() + 1);
+  const key = dayKey(time);
+  if (key === dayKey(now)) return `today ${clock(time)}`;
+  return `${key === dayKey(after.getTime()) ? "tomorrow" : day(time, now)} ${clock(time)}`;
+}
+
+/**
  * The beginning of an id, short enough to be compared aloud.
  * @param {string} id
  * @returns {string} `3f9c 02aa 71b4 d00e`

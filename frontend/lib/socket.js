@@ -27,6 +27,14 @@ const CUT_OFF = {
 };
 
 /**
+ * Whether a command waits for an answer of the person: yes or no, or a new password.
+ * @param {{event: string, address?: string}} notice
+ */
+export function isQuestion({ event, address }) {
+  return event === "confirm" || (event === "password_required" && address === "");
+}
+
+/**
  * @param {object} needs
  * @param {string} needs.url
  * @param {string} [needs.code]  the one-time code of the page's address
@@ -73,8 +81,8 @@ export function createSocket(needs) {
       return refused(notice, usedCode);
     }
     const request = asked.get(notice.line);
-    // History changes the state, whoever asked for it.
-    if (!request || notice.event === "history") return onNotice(notice);
+    // History changes the state, whoever asked for it; a question is for the person.
+    if (!request || notice.event === "history" || isQuestion(notice)) return onNotice(notice);
     if (notice.event === "command_done") {
       asked.delete(notice.line);
       request.resolve(request.answers);

@@ -12,6 +12,7 @@
 
 import { splitAddress } from "./address.js";
 import { fromHistory, insert, merge, withdrawal } from "./entries.js";
+import { joinedLine, lockedLine, removedLine, stewardLine, unlockedLine } from "./rooms.js";
 import { marked } from "./text.js";
 
 /** Entries kept while the newest are read; older ones are fetched again. */
@@ -25,6 +26,10 @@ export const initial = Object.freeze({
   run: null,
   addresses: [],
   members: [],
+  standing: null,
+  invitation: null,
+  invitations: [],
+  words: null,
   entries: [],
   earlier: 0,
   files: {},
@@ -76,12 +81,13 @@ const HANDLERS = {
     const served = servedOf(snapshot.transfers, []);
     const files = withTakers(filesOf(snapshot, sameRoom ? state.files : {}), served);
     return {
-      ...state,
+      ...(sameRoom ? state : alone(state)),
       connection: "connected",
       self: snapshot.self,
       room: snapshot.room,
       addresses: snapshot.addresses,
-      members: snapshot.members.filter((member) => !member.own && member.id !== snapshot.self.id),
+      members: others(snapshot.members, snapshot.self),
+      standing: ownStanding(snapshot.members) ?? null,
       entries,
       earlier: meets ? Math.min(state.earlier, snapshot.earlier) : snapshot.earlier,
       files,
@@ -178,23 +184,31 @@ const HANDLERS = {
     return { ...state, served, files: withTakers(state.files, served) };
   },
 
-  members: (state, { list }) => ({ ...state, members: list.filter((member) => !member.own) }),
+  members: (state, { list }) => ({
+    ...state,
+    members: others(list, state.self),
+    standing: ownStanding(list) ?? state.standing,
+  }),
 
-  joined(state, { room, members, locked, at }) {
+  invitation: (state, { event: _, at: __, ...invitation }) => ({ ...state, invitation }),
+  invitations: (state, { list }) => ({ ...state, invitations: list }),
+
+  /** Words to compare; when the other side asks, its person waits for an answer. */
+  verify(state, { member, words, asked, at }) {
+    const next = { ...state, words: { member, words, asked, key: state.seq } };
+    return asked ? said(next, { at }, `${marked(member)} wants to compare words with you`) : next;
+  },
+
+  joined(state, { room, members, locked, founder, at }) {
     const moved = {
-      ...state,
-      room: { id: room, locked, settled: true },
+      ...(state.room?.id === room ? state : alone(state)),
+      room: { id: room, locked, settled: true, founder },
       members,
       enteredRoom: room,
       restarted: false,
       lastAddress: addressOf(members) ?? state.lastAddress,
     };
-    const who = names(members);
-    return said(
-      moved,
-      { at },
-      `you are in ${locked ? "a locked" : "an open"} room${who && ` with ${who}`} now`,
-    );
+    return said(moved, { at }, joinedLine(state, { members, locked, founder }));
   },
 
   /** The fresh room follows as a snapshot; where klatch ends instead, the old one stays. */
@@ -202,12 +216,13 @@ const HANDLERS = {
 
   member_joined(state, { member, at }) {
     if (member.id === state.self?.id) return state;
-    const members = [...state.members.filter(({ id }) => id !== member.id), member];
-    const present = state.members.some(({ id }) => id === member.id);
+    const before = state.members.find(({ id }) => id === member.id);
+    const rest = state.members.filter((one) => one !== before);
+    const members = [...rest, { ...before, ...member }];
     const room = state.room && { ...state.room, settled: true };
     const lastAddress = addressOf([member]) ?? state.lastAddress;
     const next = { ...state, members, room, lastAddress };
-    return present ? next : said(next, { at }, `${marked(member)} joined`);
+    return before ? next : said(next, { at }, `${marked(member)} joined`);
   },
 
   member_left(state, { member, at }) {
@@ -226,19 +241,27 @@ const HANDLERS = {
 
   member_verified(state, { member, at }) {
     const members = known(state, member);
-    return said({ ...state, members }, { at }, `${marked(member)} is verified now`);
+    const words = state.words?.member.id === member.id ? null : state.words;
+    return said({ ...state, members, words }, { at }, `${marked(member)} is verified now`);
   },
 
-  room_locked(state, { by, overruled, at }) {
-    const next = { ...state, room: state.room && { ...state.room, locked: true } };
-    const end = overruled ? ": that password holds, not yours" : "";
-    return said(next, { at }, `${actor(state, by)} locked the room with a new password${end}`);
+  room_locked(state, notice) {
+    const locked = { locked: true, password: notice.password };
+    const next = { ...state, room: state.room && { ...state.room, ...locked } };
+    return told(next, notice, lockedLine(state, notice), notice.me_out);
   },
 
-  room_unlocked(state, { by, at }) {
-    const next = { ...state, room: state.room && { ...state.room, locked: false } };
-    return said(next, { at }, `${actor(state, by)} unlocked the room`);
+  room_unlocked(state, notice) {
+    const open = { locked: false, password: false };
+    const next = { ...state, room: state.room && { ...state.room, ...open } };
+    return said(next, notice, unlockedLine(state, notice));
   },
+
+  member_removed(state, notice) {
+    return told(state, notice, removedLine(state, notice), notice.me_out);
+  },
+
+  steward_changed: (state, notice) => said(state, notice, stewardLine(state, notice)),
 
   notice: (state, { text, at }) => said(state, { at }, text),
 
@@ -265,6 +288,14 @@ const HANDLERS = {
   },
 
   /** The unread line goes as well once the person has answered. */
+  page_invitations_ended: (state) => ({
+    ...state,
+    invitation: null,
+    invitations: state.invitations.filter(({ own }) => !own),
+  }),
+
+  page_words_read: (state) => (state.words ? { ...state, words: null } : state),
+
   page_caught_up: (state) =>
     state.unread.after === null ? state : { ...state, unread: initial.unread },
 
@@ -284,6 +315,24 @@ const HANDLERS = {
   page_alert: (state, { code, text }) => alerted(state, { code, text }),
   page_alert_closed: (state) => (state.alert ? { ...state, alert: null } : state),
 };
+
+/** Whoever is put out reads it whatever is shown next. */
+function told(state, notice, text, out) {
+  const next = said(state, notice, text);
+  return out ? alerted(next, { code: "removed", text }) : next;
+}
+
+/** In another room nothing of the last one holds. */
+function alone(state) {
+  const { invitation, invitations, words } = initial;
+  return { ...state, invitation, invitations, words };
+}
+
+function others(list, self) {
+  return list.filter(({ own, id }) => !own && id !== self?.id);
+}
+
+const ownStanding = (list) => list.find(({ own }) => own)?.standing;
 
 function emptied(state) {
   const { entries, earlier, files, members, served, unread } = initial;
@@ -422,15 +471,6 @@ function alerted(state, { code, text }) {
   return { ...state, seq: state.seq + 1, alert: { code, text, key: state.seq } };
 }
 
-const actor = ({ self }, by) => (by.id === self?.id ? "you" : marked(by));
-
 function known({ members }, member) {
   return members.map((one) => (one.id === member.id ? { ...one, ...member } : one));
-}
-
-function names(members) {
-  const list = members.map(marked);
-  return list.length < 3
-    ? list.join(" and ")
-    : `${list.slice(0, -1).join(", ")} and ${list.at(-1)}`;
 }

@@ -3,7 +3,9 @@
  * They are the events of `--json` with what only the bridge adds.
  *
  * @typedef {{id: string, name: string}} Who
- * @typedef {{id: string, name: string, address: string, own?: boolean}} Member
+ * @typedef {{id: string, name: string, address: string, own?: boolean, standing?: string,
+ *   through?: Who|null, ignored?: boolean}} Member
+ * @typedef {{id: string, maker: Who, own: boolean, expires: string, left: number|null}} Invitation
  * @typedef {{id: string, name: string, size: number}} FileInfo
  * @typedef {{code: string, text: string}} Failure  What went wrong, in klatch's words.
  *
@@ -55,10 +57,15 @@
  * @typedef {object} State
  * @property {'connecting'|'connected'|'reconnecting'|'expired'|'refused'|'ended'} connection
  * @property {{id: string, name: string, temporary: boolean, version: string}|null} self
- * @property {{id: string, locked: boolean, settled: boolean}|null} room
+ * @property {{id: string, locked: boolean, password?: boolean, settled: boolean,
+ *   founder?: Who}|null} room
  * @property {string|null} run
  * @property {string[]} addresses
  * @property {Member[]} members  The others that are present.
+ * @property {string|null} standing  What this node is in the room.
+ * @property {{text: string, line: string, expires: string, once: boolean}|null} invitation
+ * @property {Invitation[]} invitations  Those that let people in, as they were last told.
+ * @property {{member: Member, words: string, asked: boolean, key: number}|null} words
  * @property {Entry[]} entries
  * @property {number} earlier  Entries before the first of `entries` that klatch still has.
  * @property {Record<string, FileRow>} files

@@ -3,12 +3,13 @@
 use serde::Deserialize;
 
 use crate::config::DEFAULT_PORT;
-use crate::router::command::{Command, LockWish};
+use crate::router::command::{Command, LockWish, NewPassword};
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, check_message, check_name};
 use crate::ui::address::read_address;
 use crate::ui::command::read_password;
+use crate::ui::slash::{HOUR_MS, INVITE_MAX_HOURS, invitation};
 
 /// A page's first message.
 #[derive(Deserialize)]
@@ -50,10 +51,55 @@ pub(super) enum Order {
         locked: bool,
         password: Option<String>,
     },
+    /// Without a password only invitations let people in.
     Password {
-        password: String,
+        password: Option<String>,
     },
     Unlock,
+    Invite {
+        #[serde(default)]
+        once: bool,
+        /// From an hour to a week; a day unless told.
+        hours: Option<u64>,
+    },
+    /// Ends the invitations of this node.
+    InviteOff,
+    Remove {
+        nick: String,
+        #[serde(default)]
+        off: bool,
+    },
+    Steward {
+        nick: String,
+        #[serde(default)]
+        off: bool,
+    },
+    Ignore {
+        nick: String,
+        #[serde(default)]
+        off: bool,
+    },
+    Verify {
+        nick: String,
+        #[serde(default)]
+        same: bool,
+    },
+    /// The answer to a question of yes or no.
+    Confirm {
+        /// The command that asked.
+        of: u64,
+        yes: bool,
+    },
+    /// The answer to the question for a new password.
+    GivePassword {
+        /// The command that asked.
+        of: u64,
+        /// As in `Password`.
+        password: Option<String>,
+        /// The person wants no change at all.
+        #[serde(default)]
+        cancel: bool,
+    },
     Say {
         text: String,
     },
@@ -87,6 +133,16 @@ pub(super) enum Order {
 /// Who answers a command.
 pub(super) enum For {
     Router(Command),
+    /// The router, of a command that asked a question of yes or no.
+    Confirmed {
+        of: u64,
+        yes: bool,
+    },
+    /// The router, of a command that asked for a new password.
+    Password {
+        of: u64,
+        password: Option<NewPassword>,
+    },
     /// The bridge: entries of the history.
     History {
         before: Option<String>,
@@ -126,9 +182,24 @@ impl Order {
                 connect(&address, port, locked, password)?
             }
             Self::Password { password } => {
-                Command::Password { password: Some(read_password(&password)?) }
+                Command::Password { password: Some(new_password(password)?), asks: true }
             }
             Self::Unlock => Command::Unlock,
+            Self::Invite { once, hours } => {
+                Command::Invite { once, for_ms: hours.map(invite_ms).transpose()? }
+            }
+            Self::InviteOff => Command::InviteOff,
+            Self::Remove { nick, off } => Command::Remove { nick, undo: off, asks: true },
+            Self::Steward { nick, off } => Command::Steward { nick, off },
+            Self::Ignore { nick, off } => Command::Ignore { nick, off },
+            Self::Verify { nick, same } => Command::Verify { nick, same },
+            Self::Confirm { of, yes } => return Ok(For::Confirmed { of, yes }),
+            Self::GivePassword { of, cancel: true, .. } => {
+                return Ok(For::Password { of, password: None });
+            }
+            Self::GivePassword { of, password, .. } => {
+                return Ok(For::Password { of, password: Some(new_password(password)?) });
+            }
             Self::Say { text } => {
                 check_message(&text).map_err(text_failure)?;
                 Command::Say { text }
@@ -160,6 +231,13 @@ impl Order {
             Self::Connect { .. } => "connect",
             Self::Password { .. } => "password",
             Self::Unlock => "unlock",
+            Self::Invite { .. } | Self::InviteOff => "invite",
+            Self::Remove { .. } => "remove",
+            Self::Steward { .. } => "steward",
+            Self::Ignore { .. } => "ignore",
+            Self::Verify { .. } => "verify",
+            Self::Confirm { .. } => "confirm",
+            Self::GivePassword { .. } => "give_password",
             Self::Say { .. } => "say",
             Self::Download { .. } => "download",
             Self::Cancel { .. } => "cancel",
@@ -177,13 +255,28 @@ impl Order {
     }
 }
 
-/// An address may carry its port, as it does in the line that others are told to type.
+fn new_password(typed: Option<String>) -> Result<NewPassword, Failure> {
+    typed.map_or(Ok(NewPassword::Nothing), |typed| read_password(&typed).map(NewPassword::Set))
+}
+
+fn invite_ms(hours: u64) -> Result<u64, Failure> {
+    match hours {
+        1..=INVITE_MAX_HOURS => Ok(hours * HOUR_MS),
+        _ => Err(Failure::new(Code::Usage, "an invitation lasts from an hour to 7 days")),
+    }
+}
+
+/// An invitation is taken in place of an address. An address may carry its port, as it does in the
+/// line that others are told to type.
 fn connect(
     address: &str,
     port: Option<u16>,
     locked: bool,
     password: Option<String>,
 ) -> Result<Command, Failure> {
+    if let Some(join) = invitation(address) {
+        return join;
+    }
     let (host, own_port) = read_address(address.trim())?;
     let port = own_port.or(port).unwrap_or(DEFAULT_PORT);
     let lock = match (password, locked) {
@@ -226,6 +319,40 @@ mod tests {
         assert_eq!(command(text), Ok(Command::Say { text: "two\nlines".into() }));
         let text = r#"{"line":9,"command":"unlock"}"#;
         assert_eq!(command(text), Ok(Command::Unlock));
+    }
+
+    #[test]
+    fn what_concerns_members_is_read() {
+        let remove = |off: &str| format!(r#"{{"line":1,"command":"remove","nick":"eve"{off}}}"#);
+        let removed = |undo| Command::Remove { nick: "eve".into(), undo, asks: true };
+        assert_eq!(command(&remove("")), Ok(removed(false)));
+        assert_eq!(command(&remove(r#","off":true"#)), Ok(removed(true)));
+        let open = r#"{"line":1,"command":"password"}"#;
+        let nothing = Command::Password { password: Some(NewPassword::Nothing), asks: true };
+        assert_eq!(command(open), Ok(nothing));
+        let invite = r#"{"line":1,"command":"invite","once":true,"hours":168}"#;
+        let week = Command::Invite { once: true, for_ms: Some(168 * HOUR_MS) };
+        assert_eq!(command(invite), Ok(week));
+        let invite = r#"{"line":1,"command":"invite","hours":169}"#;
+        assert_eq!(command(invite).unwrap_err().code, Code::Usage);
+        let off = r#"{"line":1,"command":"invite_off"}"#;
+        assert_eq!(command(off), Ok(Command::InviteOff));
+        let damaged = r#"{"line":1,"command":"connect","address":"klatch klatch:abc"}"#;
+        assert_eq!(command(damaged).unwrap_err().code, Code::BadAddress);
+    }
+
+    #[test]
+    fn answers_to_questions_name_the_command_that_asked() {
+        let answer = |text: &str| read(text).ok().unwrap().order.addressed();
+        let yes = answer(r#"{"line":9,"command":"confirm","of":8,"yes":true}"#);
+        assert!(matches!(yes, Ok(For::Confirmed { of: 8, yes: true })));
+        let none = answer(r#"{"line":9,"command":"give_password","of":8}"#);
+        let nothing = Some(NewPassword::Nothing);
+        assert!(matches!(none, Ok(For::Password { of: 8, password }) if password == nothing));
+        let no = answer(r#"{"line":9,"command":"give_password","of":8,"cancel":true}"#);
+        assert!(matches!(no, Ok(For::Password { of: 8, password: None })));
+        let short = answer(r#"{"line":9,"command":"give_password","of":8,"password":"short"}"#);
+        assert!(short.is_err_and(|failure| failure.code == Code::PasswordTooShort));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::http::{Client, Head, Method, Reject, Reply};
 use super::keys::Keys;
 use super::{assets, media, tab, upload};
@@ -25,6 +27,8 @@ const BRIDGE: &str = "bridge";
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Requests on one connection, after which it is closed: a browser opens another.
 const REQUESTS_MAX: usize = 10_000;
+/// What the system keeps for a page that does not read.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -229,6 +233,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(shared: &Shared, stream: &Arc<TcpStream>) {
     let Ok(local) = stream.local_addr() else { return };
     let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
+    // Whatever the system would take, what a page has not taken is bounded.
+    let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     if stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(stuck))).is_err() {
         return;
     }

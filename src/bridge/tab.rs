@@ -178,6 +178,14 @@ impl Ears<'_> {
             Ok(For::Router(command)) => {
                 Ok(self.shared.node.handle.command(self.face, line, command)?)
             }
+            Ok(For::Confirmed { of, yes }) => {
+                self.shared.node.handle.confirm(self.face, of, yes)?;
+                self.done(line, word)
+            }
+            Ok(For::Password { of, password }) => {
+                self.shared.node.handle.password(self.face, of, password)?;
+                self.done(line, word)
+            }
             Ok(For::History { before, count }) => {
                 let mut entries = self.shared.node.feed.history();
                 let count = count.min(self.shared.limits.tab_history);

@@ -60,6 +60,8 @@ pub(super) struct Voice<'a> {
     due: VecDeque<Answer>,
     /// No more answers will come.
     unanswered: bool,
+    /// Commands that asked something which only the page can answer, the newest last.
+    asked: Vec<Asked>,
     /// Frames that are to be sent.
     frames: Vec<u8>,
     silence: Arc<AtomicBool>,
@@ -73,6 +75,15 @@ pub(super) struct Voice<'a> {
     moving: bool,
     /// There are files, whose hosts come and go.
     offers: bool,
+}
+
+/// A command that waits for an answer of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// For a new password.
+    Password(u64),
+    /// Yes or no.
+    Confirm(u64),
 }
 
 /// What the page knows of a file.
@@ -92,6 +103,7 @@ impl<'a> Voice<'a> {
             reader: shared.node.feed.reader_from_here(),
             due: VecDeque::new(),
             unanswered: false,
+            asked: Vec::new(),
             frames: Vec::new(),
             silence: Arc::default(),
             files: BTreeMap::new(),
@@ -117,6 +129,7 @@ impl<'a> Voice<'a> {
             }
         });
         let Err::<std::convert::Infallible, _>(Silent) = ended;
+        self.decline();
         self.outlet.cut();
     }
 
@@ -234,6 +247,9 @@ impl<'a> Voice<'a> {
             Answer::Reply { line: OWN_LINE, .. } | Answer::Overview { .. } => Ok(()),
             Answer::Told { notice, .. } => self.add(to_json(&notice)),
             Answer::Reply { line, command, result, .. } => {
+                self.asked.retain(|asked| {
+                    *asked != Asked::Password(line) && *asked != Asked::Confirm(line)
+                });
                 let notice = match result {
                     Ok(()) => Notice::CommandDone { line, command },
                     Err(failure) => {
@@ -242,6 +258,15 @@ impl<'a> Voice<'a> {
                 };
                 self.add(to_json(&notice))
             }
+            Answer::AskPassword { line, address, .. } if address.is_empty() => {
+                self.asked.push(Asked::Password(line));
+                self.add(to_json(&Notice::PasswordRequired { address, line: Some(line) }))
+            }
+            Answer::Confirm { line, question, .. } => {
+                self.asked.push(Asked::Confirm(line));
+                let event = json!({ "event": "confirm", "line": line, "question": question });
+                self.add(event.to_string())
+            }
             Answer::AskPassword { line, address, again, .. } => {
                 // Passwords come with the commands of a page: it gives this one anew with its own.
                 if !again {
@@ -249,6 +274,18 @@ impl<'a> Voice<'a> {
                 }
                 Ok(self.shared.node.handle.password(self.face.id, line, None)?)
             }
+        }
+    }
+
+    /// Nobody is there any more to answer.
+    fn decline(&mut self) {
+        let (handle, face) = (&self.shared.node.handle, self.face.id);
+        for asked in self.asked.drain(..) {
+            // A node that has ended waits for no answer, and an answered question is no question.
+            let _ = match asked {
+                Asked::Password(line) => handle.password(face, line, None),
+                Asked::Confirm(line) => handle.confirm(face, line, false),
+            };
         }
     }
 

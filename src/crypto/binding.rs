@@ -9,20 +9,21 @@
 
 use super::hash;
 use super::noise::HandshakeHash;
-use super::room_key::RoomKey;
 
 /// What every byte string begins with that is hashed, MACed or signed: the protocol, its major
 /// version, the kind. All have one length, so that no label is the beginning of another, and
 /// each names one kind in all of klatch.
 pub type Label = [u8; 24];
 
-/// Bytes of a room tag or a key proof.
+/// Bytes of a room tag or a MAC.
 pub const TAG_BYTES: usize = 32;
 
 const ROOM_TAG: Label = *b"klatch/1 room tag       ";
-const KEY_PROOF: Label = *b"klatch/1 key proof      ";
 const IDENTITY: Label = *b"klatch/1 identity       ";
+const NEWCOMER: Label = *b"klatch/1 newcomer       ";
 const PASSWORD: Label = *b"klatch/1 password       ";
+const FIND: Label = *b"klatch/1 find           ";
+const GUEST: Label = *b"klatch/1 guest          ";
 
 /// A side of a connection. The values are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,34 +113,36 @@ pub fn room_tag(binding: &Binding, room: &[u8; 32]) -> [u8; TAG_BYTES] {
     hash::digest(&[&binding.message(&ROOM_TAG, &[room])])
 }
 
-/// Proof of knowing `key`, the room's in `epoch`, which the lock record with the hash
-/// `record_hash` began: HMAC-SHA256 under the key.
-#[must_use]
-pub fn key_proof(
-    binding: &Binding,
-    key: &RoomKey,
-    epoch: u64,
-    record_hash: &[u8; 32],
-) -> [u8; TAG_BYTES] {
-    key.mac(&proof_message(binding, epoch, record_hash))
-}
-
-/// Whether `proof` is the [`key_proof`] of the side that `binding` names, in constant time.
-#[must_use]
-pub fn check_key_proof(
-    binding: &Binding,
-    key: &RoomKey,
-    epoch: u64,
-    record_hash: &[u8; 32],
-    proof: &[u8; TAG_BYTES],
-) -> bool {
-    key.check_mac(&proof_message(binding, epoch, record_hash), proof)
-}
-
 /// What a member signs to show itself in this connection and room.
 #[must_use]
 pub fn identity_message(binding: &Binding, room: &[u8; 32]) -> Vec<u8> {
     binding.message(&IDENTITY, &[room])
+}
+
+/// What a newcomer signs to show itself before it knows the room. `entrance` is the public key of
+/// the invitation that it brings, or zeros.
+#[must_use]
+pub fn newcomer_message(binding: &Binding, entrance: &[u8; 32]) -> Vec<u8> {
+    binding.message(&NEWCOMER, &[entrance])
+}
+
+/// Proof of knowing the secret of an invitation, which tells a stranger nothing: HMAC-SHA256 under
+/// `find`, which is made of that secret. First the guest's, then the member's.
+#[must_use]
+pub fn find_proof(binding: &Binding, find: &[u8; 32]) -> [u8; TAG_BYTES] {
+    hash::hmac(find, &binding.message(&FIND, &[]))
+}
+
+/// Whether `proof` is the [`find_proof`] of the side that `binding` names, in constant time.
+#[must_use]
+pub fn check_find_proof(binding: &Binding, find: &[u8; 32], proof: &[u8; TAG_BYTES]) -> bool {
+    hash::check_hmac(find, &binding.message(&FIND, &[]), proof)
+}
+
+/// What the key of an invitation signs: its holder is in this connection, as `guest`.
+#[must_use]
+pub fn guest_message(binding: &Binding, guest: &[u8; 32], invitation: &[u8; 32]) -> Vec<u8> {
+    binding.message(&GUEST, &[guest, invitation])
 }
 
 /// OPAQUE's context (RFC 9807): an exchange that somebody in the middle passes on fails,
@@ -150,16 +153,12 @@ pub fn password_context(h: &HandshakeHash) -> Vec<u8> {
     [&PASSWORD[..], &h.0[..]].concat()
 }
 
-fn proof_message(binding: &Binding, epoch: u64, record_hash: &[u8; 32]) -> Vec<u8> {
-    binding.message(&KEY_PROOF, &[&epoch.to_be_bytes(), record_hash])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ROOM: [u8; 32] = [1; 32];
-    const RECORD: [u8; 32] = [2; 32];
+    const KEY: [u8; 32] = [2; 32];
 
     fn binding() -> Binding {
         Binding { side: Side::Dialer, role: Role::Session, h: HandshakeHash([3; 32]) }
@@ -185,25 +184,23 @@ mod tests {
     }
 
     #[test]
-    fn a_key_proof_holds_for_one_key_epoch_record_and_binding() {
-        let key = RoomKey::from_bytes([5; 32]);
-        let proof = key_proof(&binding(), &key, 7, &RECORD);
-        assert!(check_key_proof(&binding(), &key, 7, &RECORD, &proof));
-        assert!(!check_key_proof(&binding(), &key, 8, &RECORD, &proof));
-        assert!(!check_key_proof(&binding(), &key, 7, &[9; 32], &proof));
-        let other_key = RoomKey::from_bytes([6; 32]);
-        assert!(!check_key_proof(&binding(), &other_key, 7, &RECORD, &proof));
-        for other in others() {
-            assert!(!check_key_proof(&other, &key, 7, &RECORD, &proof));
-        }
+    fn a_find_proof_holds_for_one_secret_and_binding_and_cannot_be_sent_back() {
+        let proof = find_proof(&binding(), &KEY);
+        assert!(check_find_proof(&binding(), &KEY, &proof));
+        assert!(!check_find_proof(&binding(), &[9; 32], &proof));
+        assert!(others().iter().all(|other| !check_find_proof(other, &KEY, &proof)));
     }
 
     #[test]
-    fn eve_cannot_send_a_proof_back_to_its_maker() {
-        let key = RoomKey::generate();
-        let alice = binding();
-        let proof = key_proof(&alice, &key, 1, &RECORD);
-        assert!(!check_key_proof(&alice.other_side(), &key, 1, &RECORD, &proof));
+    fn what_newcomers_and_guests_sign_covers_everything() {
+        let newcomer = newcomer_message(&binding(), &KEY);
+        assert_ne!(newcomer, newcomer_message(&binding(), &[0; 32]));
+        assert!(others().iter().all(|other| newcomer_message(other, &KEY) != newcomer));
+        // A newcomer's signature is no member's, though its fields have the same form.
+        assert_ne!(newcomer, identity_message(&binding(), &KEY));
+        let guest = guest_message(&binding(), &ROOM, &KEY);
+        assert_ne!(guest, guest_message(&binding(), &KEY, &ROOM));
+        assert!(others().iter().all(|other| guest_message(other, &ROOM, &KEY) != guest));
     }
 
     #[test]
@@ -223,8 +220,8 @@ mod tests {
 
     #[test]
     fn labels_are_distinct_and_values_are_stable() {
-        let labels = std::collections::BTreeSet::from([ROOM_TAG, KEY_PROOF, IDENTITY, PASSWORD]);
-        assert_eq!(labels.len(), 4);
+        let labels = [ROOM_TAG, IDENTITY, NEWCOMER, PASSWORD, FIND, GUEST];
+        assert_eq!(std::collections::BTreeSet::from(labels).len(), labels.len());
         assert_eq!([Side::Dialer.byte(), Side::Listener.byte()], [1, 2]);
         for (byte, role) in [(1, Role::Session), (2, Role::LaneFetch), (3, Role::LaneServe)] {
             assert_eq!((role.byte(), Role::from_byte(byte)), (byte, Some(role)));

@@ -48,12 +48,6 @@ pub fn check_hmac(key: &[u8; 32], message: &[u8], tag: &[u8; 32]) -> bool {
     keyed(key, message).verify(tag.into()).is_ok()
 }
 
-/// Whether two secrets are equal, in a time that does not tell where they differ.
-pub(super) fn equal(left: &[u8; 32], right: &[u8; 32]) -> bool {
-    let differing = left.iter().zip(right).fold(0, |seen, (l, r)| seen | (l ^ r));
-    std::hint::black_box(differing) == 0
-}
-
 fn keyed(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
     // HMAC itself pads a short key with zeros to a block; a whole block is a key that cannot be
     // refused for its length.
@@ -87,16 +81,5 @@ mod tests {
         assert_eq!(tag.to_vec(), HEXLOWER.decode(known).unwrap());
         assert!(check_hmac(&key, b"what do ya want for nothing?", &tag));
         assert!(!check_hmac(&key, b"what do ya want for nothing!", &tag));
-    }
-
-    #[test]
-    fn equal_sees_every_byte() {
-        let zeros = [0; 32];
-        assert!(equal(&zeros, &zeros));
-        for index in 0..32 {
-            let mut other = zeros;
-            other[index] = 1;
-            assert!(!equal(&zeros, &other));
-        }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! This is the lowest layer: it knows bytes, not rooms or members. Everything that is hashed,
 //! MACed or signed for a connection begins with a [`binding::Label`] and covers the handshake
-//! hash, so nothing can be moved from where it belongs. Secrets are wiped when dropped and never
-//! printed. Each package is used in one file (snow in `noise` and `primitives`, zeroize wherever a
+//! hash, so nothing can be moved from where it belongs. Secrets are never printed. Identities,
+//! passwords, password data and the secrets of invitations are wiped when dropped; what packages
+//! copy on the way (snow's chaining key, buffers of the wire) is not. Each package is used in one
+//! file (snow in `noise` and `primitives`, zeroize wherever a
 //! secret is kept) and none shows in a signature: the rest of klatch sees plain arrays.
 //!
 //! Deliberately absent: algorithms to choose from (the protocol's major version fixes them), and
@@ -12,7 +14,6 @@
 pub mod random;
 
 pub mod hash;
-pub mod room_key;
 
 pub mod identity;
 
@@ -21,5 +22,6 @@ mod primitives;
 
 pub mod binding;
 
-pub mod lock;
+pub mod invite;
+pub mod opaque;
 pub mod password;

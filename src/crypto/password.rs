@@ -1,6 +1,6 @@
 //! The password of a locked room, as people type it.
 //!
-//! What opens a room with it is [`super::lock`]. Absent is any judgement of strength beyond the
+//! What opens a room with it is [`super::opaque`]. Absent is any judgement of strength beyond the
 //! length: who wants a strong one takes [`suggest`]'s.
 
 use std::fmt;

@@ -1,21 +1,22 @@
 //! From the channel to an identified peer, under one absolute deadline.
 //!
-//! Both sides send Hello at once, ask their routers for the verdict, carry out the plan that it
-//! names (the `plan` module), and show who they are, the dialer first. The router decides, this
-//! thread speaks; whatever happens, there is one way out, which says what the peer is told.
+//! Both sides send Hello at once, ask their routers for the verdict and carry out the plan that it
+//! names (the `plan` module). The router decides, this thread speaks; whatever happens, there is
+//! one way out, which says what the peer is told.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Net;
 use super::conn::Conn;
 use super::outbox::{NoOrder, Order};
 use super::stream::{Channel, RecvError};
-use crate::crypto::binding::{Binding, Role, Side, identity_message, room_tag};
-use crate::crypto::identity;
+use crate::crypto::binding::{Binding, Role, Side, room_tag};
 use crate::crypto::noise::HandshakeHash;
-use crate::router::event::{Closed, Event, Plan};
-use crate::router::ids::{MemberId, RoomId};
+use crate::router::event::{Closed, Entrance, Entry, Event, Home, Plan};
+use crate::router::ids::{InvitationId, MemberId, RoomId};
 use crate::router::message::{Hello, Refusal, Why};
+use crate::router::signed::{SignedInvitation, SignedRecord};
 use crate::wire::WireError;
 use crate::wire::opening::{MINOR, Opening};
 
@@ -86,6 +87,8 @@ pub(super) struct Handshake<'a> {
     conn: &'a Conn,
     /// What this side makes.
     pub(super) binding: Binding,
+    /// For which what is signed has to hold: one's own, or the one that was granted.
+    pub(super) room: RoomId,
     channel: Channel,
     since: Instant,
     deadline: Instant,
@@ -101,7 +104,7 @@ impl<'a> Handshake<'a> {
     ) -> Self {
         let deadline = since + Duration::from_millis(net.limits.handshake_deadline_ms);
         let binding = Binding { side, role, h };
-        Self { net, conn, binding, channel, since, deadline }
+        Self { net, conn, binding, room: RoomId::default(), channel, since, deadline }
     }
 
     pub(super) fn into_channel(self) -> Channel {
@@ -122,11 +125,9 @@ impl<'a> Handshake<'a> {
             let time = Duration::from_millis(self.net.limits.password_deadline_ms);
             self.deadline = self.since + time;
         }
-        let (outcome, room) = self.carry_out(plan)?;
-        let member = self.exchange_identities(&room)?;
-        let draw = super::draw();
-        self.tell(Event::Identified { conn: self.conn.id, member, outcome, draw })?;
-        Ok(Admitted { member, room })
+        let (member, outcome) = self.carry_out(plan)?;
+        self.tell(Event::Identified { conn: self.conn.id, member, outcome })?;
+        Ok(Admitted { member, room: self.room })
     }
 
     /// Says goodbye; true if there is something for the peer to read.
@@ -139,9 +140,10 @@ impl<'a> Handshake<'a> {
             Order::SendHello { hello, room } => (hello, room),
             other => return Err(End::ordered(other)),
         };
+        self.room = room;
         let tag = room_tag(&self.binding, &room.0);
         self.send(&Opening::Hello { minor: MINOR, hello, tag })?;
-        match self.recv(self.net.limits.handshake_record_max_bytes)? {
+        match self.recv(self.small())? {
             Opening::Hello { hello, tag, .. } => {
                 let same_room = tag == room_tag(&self.binding.other_side(), &room.0);
                 Ok((hello, same_room))
@@ -150,37 +152,44 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// The dialer first: whoever dials a stranger shows itself before it learns who that is, and
-    /// whoever is dialled shows itself to members only.
-    fn exchange_identities(&mut self, room: &RoomId) -> Result<MemberId, End> {
-        if self.binding.side == Side::Dialer {
-            self.show_identity(room)?;
-            self.check_identity(room)
-        } else {
-            let member = self.check_identity(room)?;
-            self.show_identity(room)?;
-            Ok(member)
+    /// Whether the peer, who proved that it is `member`, may link; false: it has to show its chain.
+    pub(super) fn is_known(
+        &mut self,
+        member: MemberId,
+        chain: Option<Vec<Arc<SignedRecord>>>,
+        invitation: Option<InvitationId>,
+    ) -> Result<bool, End> {
+        let conn = self.conn.id;
+        self.judged(Event::Shown { conn, member, chain, invitation })
+    }
+
+    /// Whether we enter the room that lets us in.
+    pub(super) fn is_welcome(
+        &mut self,
+        member: MemberId,
+        home: Home,
+        invitation: Option<Arc<SignedInvitation>>,
+    ) -> Result<(), End> {
+        let conn = self.conn.id;
+        self.judged(Event::Welcomed { conn, member, home, invitation }).map(|_| ())
+    }
+
+    fn judged(&mut self, event: Event) -> Result<bool, End> {
+        self.tell(event)?;
+        match self.order()? {
+            Order::Judged { known } => Ok(known),
+            other => Err(End::ordered(other)),
         }
     }
 
-    fn show_identity(&mut self, room: &RoomId) -> Result<(), End> {
-        let identity = &self.net.identity;
-        let signature = identity.sign(&identity_message(&self.binding, &room.0));
-        self.send(&Opening::Identity { member: MemberId(identity.public()), signature })
+    /// Bytes of most records.
+    pub(super) fn small(&self) -> usize {
+        self.net.limits.handshake_record_max_bytes
     }
 
-    fn check_identity(&mut self, room: &RoomId) -> Result<MemberId, End> {
-        match self.recv(self.net.limits.handshake_record_max_bytes)? {
-            Opening::Identity { member, signature } => {
-                let message = identity_message(&self.binding.other_side(), &room.0);
-                if identity::verify(&member.0, &message, &signature) {
-                    Ok(member)
-                } else {
-                    Err(End::protocol("the peer is not who it says it is"))
-                }
-            }
-            _ => Err(End::out_of_turn()),
-        }
+    /// Bytes of a record from somebody who knows the room, or whom we dialled: it may hold others'.
+    pub(super) fn large(&self) -> usize {
+        self.net.limits.message_max_bytes
     }
 
     fn tell(&self, event: Event) -> Result<(), End> {
@@ -197,15 +206,15 @@ impl<'a> Handshake<'a> {
 
     /// The peer's next record, of at most `max` bytes.
     pub(super) fn recv(&mut self, max: usize) -> Result<Opening, End> {
-        recv(self.net, self.conn, &mut self.channel, max, self.deadline)
+        recv(self.conn, &mut self.channel, max, self.deadline, &self.room)
     }
 }
 
 fn takes_a_password(plan: &Plan) -> bool {
     match plan {
-        Plan::Grant { record, .. } => record.body.lock.is_some(),
-        Plan::Join { password } => password.is_some(),
-        Plan::Prove { .. } | Plan::Merge { .. } => false,
+        Plan::Admit { entrance, .. } => matches!(entrance, Entrance::Password(_)),
+        Plan::Enter(entry) => matches!(entry, Entry::Password(_)),
+        Plan::Recognise { .. } => false,
     }
 }
 
@@ -222,7 +231,8 @@ pub(super) fn start_lane(
         other => return Err(End::ordered(other)),
     };
     send(net, channel, &Opening::Ready)?;
-    match recv(net, conn, channel, net.limits.handshake_record_max_bytes, deadline)? {
+    let most = net.limits.handshake_record_max_bytes;
+    match recv(conn, channel, most, deadline, &RoomId::default())? {
         Opening::Ready => Ok(started),
         _ => Err(End::out_of_turn()),
     }
@@ -257,17 +267,17 @@ fn send(net: &Net, channel: &mut Channel, opening: &Opening) -> Result<(), End> 
 /// The peer's next record. A refusal ends the connection, and so does the router while nothing
 /// comes.
 fn recv(
-    net: &Net,
     conn: &Conn,
     channel: &mut Channel,
     max: usize,
     deadline: Instant,
+    room: &RoomId,
 ) -> Result<Opening, End> {
     loop {
         let now = Instant::now();
         match channel.recv_by(max, deadline.min(now + SLICE)) {
             Ok(plain) => {
-                return match Opening::decode(plain, &net.limits)? {
+                return match Opening::decode(plain, room)? {
                     Opening::Refuse(refusal) => Err(End::Quiet(Closed::Refused(refusal))),
                     opening => Ok(opening),
                 };

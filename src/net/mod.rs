@@ -33,11 +33,11 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::crypto::identity::Identity;
+use crate::crypto::invite::InviteSecret;
 use crate::crypto::random::random;
-use crate::crypto::room_key::RoomKey;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Draw, Event};
-use crate::router::ids::{ConnId, LogNonce, MemberId, RoomId};
+use crate::router::ids::{ConnId, LogNonce, MemberId};
 use conn::Conns;
 use gate::Gate;
 use stream::Channel;
@@ -75,5 +75,6 @@ pub fn spoken(addr: SocketAddr) -> String {
 /// Fresh secrets for an event that may need them.
 #[must_use]
 pub fn draw() -> Draw {
-    Draw { room: RoomId(random()), key: RoomKey::generate(), nonce: LogNonce(random()) }
+    let secret = InviteSecret::from_bytes(random());
+    Draw { room: random(), nonce: LogNonce(random()), secret }
 }

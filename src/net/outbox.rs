@@ -31,6 +31,11 @@ pub enum Order {
     },
     /// Go on with the handshake.
     Proceed(Plan),
+    /// The peer that was shown is known, or has to show its chain.
+    Judged {
+        /// Which.
+        known: bool,
+    },
     /// The lane is admitted.
     StartLane {
         /// With whom.

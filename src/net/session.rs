@@ -168,7 +168,10 @@ fn write_batch(
             Order::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
             Order::Close => {}
             // Steps of a handshake that is over.
-            Order::SendHello { .. } | Order::Proceed(_) | Order::StartLane { .. } => continue,
+            Order::SendHello { .. }
+            | Order::Proceed(_)
+            | Order::Judged { .. }
+            | Order::StartLane { .. } => continue,
         }
         let last = order.is_last();
         if last || sender.queued_bytes() >= WRITE_BYTES {

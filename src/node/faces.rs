@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
-use crate::crypto::password::Password;
 use crate::net::draw;
-use crate::router::command::Command;
+use crate::router::command::{Command, NewPassword};
 use crate::router::event::Event;
 use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Failure, Notice, Overview};
@@ -62,6 +61,16 @@ pub enum Answer {
         /// The feed's position when it was asked.
         after: u64,
     },
+    /// A question of yes or no; [`Handle::confirm`] answers it. Only faces that said that somebody
+    /// is there are asked.
+    Confirm {
+        /// The line of the command that asks.
+        line: u64,
+        /// The question; foreign text in it is already escaped.
+        question: String,
+        /// The feed's position when it was asked.
+        after: u64,
+    },
 }
 
 /// Where a node takes commands; clones are handles to the same node.
@@ -98,7 +107,8 @@ impl Handle {
         self.send(Event::Commanded { face, line, command, draw: draw() })
     }
 
-    /// Answers [`Answer::AskPassword`]; `None` gives up.
+    /// Answers [`Answer::AskPassword`]; `None` gives up, and [`NewPassword::Nothing`] is only for a
+    /// new password of one's own room.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -106,9 +116,17 @@ impl Handle {
         &self,
         face: FaceId,
         line: u64,
-        password: Option<Password>,
+        password: Option<NewPassword>,
     ) -> Result<(), Stopped> {
         self.send(Event::PasswordGiven { face, line, password })
+    }
+
+    /// Answers [`Answer::Confirm`].
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn confirm(&self, face: FaceId, line: u64, yes: bool) -> Result<(), Stopped> {
+        self.send(Event::Confirmed { face, line, yes })
     }
 
     /// Asks how things stand; answered by one [`Answer::Overview`].
@@ -150,7 +168,8 @@ impl Answer {
             Self::Reply { after, .. }
             | Self::Told { after, .. }
             | Self::Overview { after, .. }
-            | Self::AskPassword { after, .. } => *after,
+            | Self::AskPassword { after, .. }
+            | Self::Confirm { after, .. } => *after,
         }
     }
 }

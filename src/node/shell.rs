@@ -18,9 +18,9 @@ use super::clock::Clock;
 use super::faces::{Answer, Faces};
 use super::feed::Feed;
 use super::transfers::Transfers;
-use crate::crypto::lock::Lock;
+use crate::crypto::opaque::PasswordData;
 use crate::crypto::password::Password;
-use crate::crypto::room_key::RoomKey;
+use crate::crypto::random::random;
 use crate::net::outbox::{Order, Queued};
 use crate::net::session::FAREWELL;
 use crate::net::{Net, dial, interfaces, listener};
@@ -162,6 +162,10 @@ impl Shell {
                 self.order(conn, Order::SendHello { hello, room });
             }
             Effect::Proceed { conn, plan } => self.order(conn, Order::Proceed(plan)),
+            Effect::Judge { conn, known } => self.order(conn, Order::Judged { known }),
+            Effect::DrawValue { conn } => {
+                self.work.local.push_back(Event::ValueDrawn { conn, value: random() });
+            }
             Effect::Send { conn, message } => self.order(conn, Order::Send(message)),
             Effect::Linked { conn, .. } => self.admit(conn),
             Effect::StartLane { conn, member, fetch } => {
@@ -181,6 +185,10 @@ impl Shell {
             Effect::Overview { face, overview } => {
                 let after = self.feed.position();
                 self.answer(face, Answer::Overview { overview, after });
+            }
+            Effect::Confirm { face, line, question } => {
+                let after = self.feed.position();
+                self.answer(face, Answer::Confirm { line, question, after });
             }
             Effect::PrepareLock { face, line, room, password } => {
                 self.prepare_lock(face, line, room, password);
@@ -313,13 +321,10 @@ impl Drop for Shell {
 }
 
 fn lock_prepared(face: FaceId, line: u64, room: RoomId, password: &Password) -> Event {
-    match Lock::new(password, &room.0) {
-        Ok(lock) => {
-            let key = RoomKey::generate();
-            Event::LockPrepared { face, line, room, lock, key }
-        }
+    match PasswordData::new(password, &room.0) {
+        Ok(data) => Event::LockPrepared { face, line, room, data },
         Err(error) => {
-            let text = format!("no lock could be made from the password: {error}");
+            let text = format!("the room could not be closed with this password: {error}");
             Event::LockFailed { face, line, failure: Failure::new(Code::IoError, text) }
         }
     }

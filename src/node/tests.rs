@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::crypto::password::Password;
 use crate::files::faulty::{Faults, FaultyDisk};
-use crate::router::command::{LockWish, Wait};
+use crate::router::command::{LockWish, NewPassword, Wait};
 use crate::router::notice::Notice;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -123,8 +123,8 @@ fn two_nodes_link_talk_and_leave() {
 #[test]
 fn a_locked_room_asks_for_the_password_and_takes_the_right_one() {
     let (mut alice, mut bob) = (Someone::new("alice"), Someone::new("bob"));
-    let password = |text: &str| Some(Password::new(text).unwrap());
-    alice.run(Command::Password { password: password("correct horse") }).unwrap();
+    let password = |text: &str| Some(NewPassword::Set(Password::new(text).unwrap()));
+    alice.run(Command::Password { password: password("correct horse"), asks: false }).unwrap();
     let addr = alice.node.addr();
     let line = bob.give(Command::Connect {
         host: addr.ip().to_string(),

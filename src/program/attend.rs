@@ -82,6 +82,7 @@ pub(super) fn attend(
     let stdin = Stdin {
         interactive: is_interactive(settings),
         wary: false,
+        taken: None,
         source,
         // The answer to the question of the start was a line as well.
         number: u64::from(settings.ui.is_none()),
@@ -262,17 +263,29 @@ impl Answering {
                     notice => self.output.print_after(*after, notice),
                 }
             }
-            let (Answer::Reply { line, .. } | Answer::AskPassword { line, .. }) = &answer else {
+            let (Answer::Reply { line, .. }
+            | Answer::AskPassword { line, .. }
+            | Answer::Confirm { line, .. }) = &answer
+            else {
                 continue;
             };
             if *line == self.awaited.load(Ordering::SeqCst) {
                 // If stdin has ended, nobody waits.
                 let _ = self.turns.send(answer);
-            } else if let Answer::AskPassword { line, .. } = answer {
-                // Nobody waits for this command any more, so nobody is asked.
-                let _ = self.handle.password(face.id, line, None);
+            } else {
+                self.decline(face, &answer);
             }
         }
+    }
+
+    /// Nobody waits for the command any more, so nobody is asked.
+    fn decline(&self, face: &Face, question: &Answer) {
+        // A node that has ended waits for no answer.
+        let _ = match question {
+            Answer::AskPassword { line, .. } => self.handle.password(face.id, *line, None),
+            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, false),
+            _ => Ok(()),
+        };
     }
 
     fn print_reply(

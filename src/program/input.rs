@@ -10,22 +10,23 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
 
-use super::failures::Failures;
+use super::failures::{Failures, error};
 use super::live::{LiveInput, Typed};
 use super::output::Output;
 use super::pages::Pages;
 use crate::config::Errand;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
-use crate::router::command::{Command, Wait};
+use crate::router::command::{Command, NewPassword, Wait};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 use crate::ui::command::{
-    Input, WAIT_DEFAULT_MS, help_lines, message, parse, read_password, secret_part,
+    Input, WAIT_DEFAULT_MS, help_lines, message, parse, read_new_password, read_password,
+    secret_part,
 };
 use crate::ui::line_reader::{Line, LineReader};
-use crate::ui::terminal::{password_from_file, password_from_lines, password_from_terminal};
+use crate::ui::terminal::{answer_from_file, answer_from_lines, answer_from_terminal};
 
 /// Notices that may wait for the printer while stdin is still read.
 const LAG: u64 = 512;
@@ -55,6 +56,8 @@ pub(super) struct Stdin<R> {
     /// A person was asked for a password, and what followed from the answer was not what they
     /// hoped for: what they type next may be a password again.
     pub(super) wary: bool,
+    /// A password that klatch made up, and that a person took: told once it holds.
+    pub(super) taken: Option<Password>,
     /// Answers password questions, in place of lines.
     pub(super) password_file: Option<PathBuf>,
     /// Where commands go.
@@ -199,6 +202,9 @@ impl<R: BufRead> Stdin<R> {
                     Command::Download { patient: person, .. }
                     | Command::LeaveWhenServed { asks: person }
                     | Command::QuitWhenServed { asks: person } => *person = self.interactive,
+                    Command::Password { asks, .. } | Command::Remove { asks, .. } => {
+                        *asks = matches!(self.source, Source::Live(..));
+                    }
                     _ => {}
                 }
                 let wait = !self.interactive || asks_something(&command);
@@ -281,6 +287,8 @@ impl<R: BufRead> Stdin<R> {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     let text = format!("{word} goes on by itself");
                     self.output.print(&Notice::Remark { text });
+                    // The question that showed it is gone, and it may still come to hold.
+                    self.tell_taken(true);
                     return Ok(false);
                 }
             };
@@ -294,73 +302,135 @@ impl<R: BufRead> Stdin<R> {
                         // What it has to show comes before what is typed next.
                         self.output.wait_for(after);
                     }
-                    if matches!(word, "connect" | "password") {
+                    if matches!(word, "connect" | "password" | "remove") {
                         self.wary &= result.is_err();
                     }
+                    self.tell_taken(result.is_ok());
                     return Ok(result.is_ok());
                 }
                 Answer::AskPassword { line: of, address, again, after } => {
                     let password = self.ask(of, &address, again, after);
                     self.handle.password(self.face, of, password)?;
                 }
+                Answer::Confirm { line: of, question, after } => {
+                    let yes = self.confirm(&question, after);
+                    self.handle.confirm(self.face, of, yes)?;
+                }
             }
         }
     }
 
-    fn ask(&mut self, line: u64, address: &str, again: bool, after: u64) -> Option<Password> {
+    /// Asks a person; whoever is not there says no.
+    fn confirm(&mut self, question: &str, after: u64) -> bool {
         self.output.wait_for(after);
-        let own_room = address.is_empty();
+        let Source::Live(live, waiting) = &mut self.source else { return false };
+        // What was pasted behind the command is no answer to a question.
+        waiting.clear();
+        live.confirm(&format!("* {}", Untrusted::new(question)))
+    }
+
+    fn ask(&mut self, line: u64, address: &str, again: bool, after: u64) -> Option<NewPassword> {
+        self.output.wait_for(after);
+        let answer = if address.is_empty() {
+            self.ask_new(after)
+        } else {
+            self.ask_of(address, again, after)?.map(NewPassword::Set)
+        };
+        answer.map_err(|failure| self.failures.say(&self.output, line, None, failure)).ok()
+    }
+
+    /// The password of somebody else's room; `None` where nobody is to be asked again.
+    fn ask_of(
+        &mut self,
+        address: &str,
+        again: bool,
+        after: u64,
+    ) -> Option<Result<Password, Failure>> {
         if let Some(file) = &self.password_file {
             // The same file would give the same wrong password.
-            return if again { None } else { self.heard(line, password_from_file(file)) };
+            return (!again).then(|| read_password(&answer_from_file(file)?));
         }
-        let prompt = match (own_room, again) {
-            (true, _) => "New password (empty: make one up): ".to_owned(),
-            (false, false) => format!("Password of the room at {}: ", Untrusted::new(address)),
-            (false, true) => "That is not the password. Again (empty: give up): ".to_owned(),
+        if again && !self.interactive {
+            return None;
+        }
+        let prompt = match again {
+            false => format!("Password of the room at {}: ", Untrusted::new(address)),
+            true => "That is not the password. Again (empty: give up): ".to_owned(),
         };
+        Some(self.answer_that_fits(&prompt, address, after, read_password))
+    }
+
+    /// Asks once more where what was typed cannot be a password: a person would type it again, and
+    /// the room would read it. An empty answer gives up.
+    fn answer_that_fits<T>(
+        &mut self,
+        prompt: &str,
+        address: &str,
+        after: u64,
+        read: fn(&str) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        loop {
+            let text = self.answer(prompt, address, after)?;
+            match read(&text) {
+                Err(failure) if self.interactive && !text.is_empty() => {
+                    self.output.print(&error(0, None, failure));
+                }
+                Err(_) if self.interactive => {
+                    return Err(Failure::new(Code::Cancelled, "no password was given"));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// A new password of one's own room. A person may take the one that is offered, which is shown
+    /// so that it can be passed on; a script has to bring its own.
+    fn ask_new(&mut self, after: u64) -> Result<NewPassword, Failure> {
+        if let Some(file) = &self.password_file {
+            return read_new_password(&answer_from_file(file)?);
+        }
+        let offered = password::suggest();
+        let prompt = format!("New password (Enter takes {}, - for none): ", offered.expose());
+        loop {
+            let text = self.answer(&prompt, "", after)?;
+            if text.is_empty() && self.interactive {
+                self.taken = Some(offered.clone());
+                return Ok(NewPassword::Set(offered));
+            }
+            match read_new_password(&text) {
+                // Again: a person would type it once more, and the room would read it.
+                Err(failure) if self.interactive => self.output.print(&error(0, None, failure)),
+                result => return result,
+            }
+        }
+    }
+
+    /// What is typed, unseen, or the next line of a pipe.
+    fn answer(&mut self, prompt: &str, address: &str, after: u64) -> Result<String, Failure> {
         self.wary = self.interactive;
-        let answer = match &mut self.source {
+        match &mut self.source {
             Source::Live(live, waiting) => {
                 // What was pasted behind the command is no answer to a question.
                 waiting.clear();
-                match live.ask_hidden(&prompt) {
-                    Some(text) => read_password(&text),
-                    None => Err(Failure::new(Code::Cancelled, "no password was given")),
-                }
+                let given_up = || Failure::new(Code::Cancelled, "no password was given");
+                live.ask_hidden(prompt).ok_or_else(given_up)
             }
-            Source::Stream(_) if self.interactive => password_from_terminal(&prompt),
-            Source::Stream(_) if again => return None,
+            Source::Stream(_) if self.interactive => answer_from_terminal(prompt),
             Source::Stream(lines) => {
                 let address = address.to_owned();
                 self.output.print_after(after, &Notice::PasswordRequired { address, line: None });
                 self.number += 1;
-                let password = password_from_lines(lines);
-                return self.heard(line, password);
+                answer_from_lines(lines)
             }
-        };
-        match answer {
-            Err(failure) if own_room && failure.code == Code::PasswordTooShort => {
-                self.suggest_or_complain(line, failure)
-            }
-            answer => self.heard(line, answer),
         }
     }
 
-    /// An empty answer means that klatch shall make up a password.
-    fn suggest_or_complain(&mut self, line: u64, failure: Failure) -> Option<Password> {
-        let empty = read_password("").is_err_and(|of_empty| of_empty == failure);
-        if !empty {
-            return self.heard(line, Err(failure));
+    /// Whoever took the password that was offered needs it once more, to pass it on.
+    fn tell_taken(&mut self, holds: bool) {
+        if let Some(password) = self.taken.take().filter(|_| holds) {
+            let text = format!("the password is {}: pass it on", password.expose());
+            self.output.print(&Notice::Remark { text });
         }
-        let password = password::suggest();
-        let text = format!("the new password is: {}", password.expose());
-        self.output.print(&Notice::Remark { text });
-        Some(password)
-    }
-
-    fn heard(&self, line: u64, answer: Result<Password, Failure>) -> Option<Password> {
-        answer.map_err(|failure| self.failures.say(&self.output, line, None, failure)).ok()
     }
 }
 
@@ -412,6 +482,7 @@ fn asks_something(command: &Command) -> bool {
         command,
         Command::Connect { .. }
             | Command::Password { .. }
+            | Command::Remove { .. }
             | Command::Verify { .. }
             | Command::QuitWhenServed { .. }
     )

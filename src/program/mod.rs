@@ -132,6 +132,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         peers: settings.max_peers,
         up_bytes_per_s: settings.limit_up,
         down_bytes_per_s: settings.limit_down,
+        trust_loopback: settings.trust_loopback,
         ..Limits::default()
     };
     let secret = held.page_secret().map_err(could_not)?;

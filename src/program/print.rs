@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::config::{Options, Shell};
-use crate::ui::command::COMMANDS;
+use crate::ui::command::{COMMANDS, SLASH_COMMANDS};
 
 /// JSON Schema of the events (draft 2020-12).
 pub const SCHEMA: &str = include_str!("../ui/events.schema.json");
@@ -48,9 +48,9 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     rest.control("SH", ["COMMANDS"]);
     rest.text([roman(
         "One on each line. A line that does not begin with the word of a command is a message to \
-         the room; one that begins with / is always a command.",
+         the room; one that begins with / is always a command, and some need the /.",
     )]);
-    for command in COMMANDS {
+    for command in COMMANDS.iter().chain(SLASH_COMMANDS) {
         rest.control("TP", []);
         rest.text([bold(command.form)]);
         rest.text([roman(command.help)]);

@@ -1,12 +1,15 @@
-//! A person's `connect`: dial, ask for a password if need be, try again when both are busy, and
-//! end when the room's history is here.
+//! A person's `connect` or `/join`: dial, ask for a password if need be, try again when both are
+//! busy, and end when the room's history is here.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 use super::Router;
+use super::admission::Brought;
 use super::command::LockWish;
 use super::event::{Closed, Effect, Target};
 use super::ids::{ConnId, FaceId, MemberId};
+use super::invite_link::InviteLink;
 use super::links::{Conn, Purpose};
 use super::message::{Refusal, Why};
 use super::notice::{Code, Failure};
@@ -40,7 +43,9 @@ pub(super) struct Attempt {
     line: u64,
     host: String,
     port: u16,
-    pub(super) password: Option<Password>,
+    /// Further addresses of an invitation.
+    elsewhere: Vec<SocketAddr>,
+    pub(super) brought: Brought,
     tries: u32,
     began: Millis,
     state: State,
@@ -74,16 +79,17 @@ impl Router {
     ) {
         let id = self.attempts.next;
         self.attempts.next += 1;
-        let password = match &lock {
-            LockWish::Password(password) => Some(password.clone()),
-            LockWish::Unknown | LockWish::Locked => None,
+        let brought = match &lock {
+            LockWish::Password(password) => Brought::Password(password.clone()),
+            LockWish::Unknown | LockWish::Locked => Brought::Nothing,
         };
         let attempt = Attempt {
             face,
             line,
             host,
             port,
-            password,
+            elsewhere: Vec::new(),
+            brought,
             tries: 0,
             began: self.now,
             state: State::AskingPassword,
@@ -94,6 +100,41 @@ impl Router {
         } else {
             self.dial_attempt(id);
         }
+    }
+
+    /// Enters a room by an invitation: its addresses are tried one after the other.
+    pub(super) fn join(&mut self, face: FaceId, line: u64, link: InviteLink) {
+        let mut addrs = link.addrs.clone();
+        addrs.reverse();
+        let Some(first) = addrs.pop() else {
+            let text = "the invitation names no address: ask for a new one while its maker is \
+                        on a network";
+            return self.reply(face, line, "join", Err(Failure::new(Code::Unreachable, text)));
+        };
+        let id = self.attempts.next;
+        self.attempts.next += 1;
+        let attempt = Attempt {
+            face,
+            line,
+            host: first.ip().to_string(),
+            port: first.port(),
+            elsewhere: addrs,
+            brought: Brought::Invitation(link),
+            tries: 0,
+            began: self.now,
+            state: State::AskingPassword,
+        };
+        self.attempts.all.insert(id, attempt);
+        self.dial_attempt(id);
+    }
+
+    /// Goes on with the next address; false if there is none.
+    fn try_elsewhere(&mut self, id: u64) -> bool {
+        let Some(attempt) = self.attempts.all.get_mut(&id) else { return false };
+        let Some(next) = attempt.elsewhere.pop() else { return false };
+        (attempt.host, attempt.port) = (next.ip().to_string(), next.port());
+        self.dial_attempt(id);
+        true
     }
 
     fn dial_attempt(&mut self, id: u64) {
@@ -127,17 +168,19 @@ impl Router {
         let id = *id;
         match password {
             Some(password) => {
-                attempt.password = Some(password);
+                attempt.brought = Brought::Password(password);
                 attempt.began = self.now;
                 self.dial_attempt(id);
             }
             None => {
-                let failure = match (attempt.tries, &attempt.password) {
-                    (1.., Some(_)) => self.refusal_failure(id, &Refusal::of(Why::WrongPassword)),
+                let failure = match (attempt.tries, &attempt.brought) {
+                    (1.., Brought::Password(_)) => {
+                        self.refusal_failure(id, &Refusal::of(Why::WrongPassword))
+                    }
                     _ => Failure::new(
                         Code::PasswordRequired,
                         format!(
-                            "the room at {} is locked and needs its password",
+                            "the room at {} is closed and needs its password",
                             place(&attempt.host, attempt.port)
                         ),
                     ),
@@ -151,8 +194,9 @@ impl Router {
     pub(super) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
         let Some(dialled) = self.conns.remove(&conn) else { return };
         match dialled.purpose {
+            Some(Purpose::Attempt(id)) if self.try_elsewhere(id) => {}
             Some(Purpose::Attempt(id)) => self.end_attempt(id, Err(failure)),
-            Some(Purpose::Redial(member)) => self.redial_failed(member, &Closed::Gone, None),
+            Some(Purpose::Redial(member)) => self.redial_failed(member, None),
             Some(Purpose::Lane(member)) => self.lane_failed(member, &dialled),
             None => {}
         }
@@ -184,11 +228,21 @@ impl Router {
             .map(|link| link.member);
         let Some(refusal) = refusal else {
             let failure = failure_of(&attempt.host, attempt.port, &how);
-            return self.end_attempt(id, Err(failure));
+            if !self.try_elsewhere(id) {
+                self.end_attempt(id, Err(failure));
+            }
+            return;
         };
+        if how == Closed::ByUs && matches!(refusal.why, Why::NotMember | Why::Removed) {
+            let at = place(&attempt.host, attempt.port);
+            let text = format!("whoever answers at {at} is not a member of this room");
+            return self.end_attempt(id, Err(Failure::new(Code::Unreachable, text)));
+        }
+        let brings_nothing = attempt.brought == Brought::Nothing;
         match refusal.why {
             Why::Busy | Why::Crossing if linked.is_none() => self.try_later(id, refusal),
-            Why::Busy | Why::Crossing => {
+            // Of two who dial each other at once, one may be in the room of the other already.
+            Why::Busy | Why::Crossing | Why::InARoom | Why::OtherRoom if linked.is_some() => {
                 let member = linked.unwrap_or_default();
                 let until = self.now.plus(HISTORY_MS);
                 attempt.state = State::Syncing { member, until };
@@ -197,11 +251,18 @@ impl Router {
                     self.remark(format!("you are already linked with {name}"));
                 }
             }
-            Why::Locked if attempt.password.is_none() => self.ask_password(id, false),
-            Why::NotListed if attempt.password.is_none() => self.ask_password(id, false),
+            Why::Locked | Why::NotMember if brings_nothing && conn.their_password => {
+                self.ask_password(id, false);
+            }
             Why::WrongPassword if attempt.tries + 1 < PASSWORD_TRIES => {
                 attempt.tries += 1;
                 self.ask_password(id, true);
+            }
+            // Somebody else may live at that address now.
+            Why::NoInvitation | Why::SelfConnect if self.try_elsewhere(id) => {}
+            Why::Locked | Why::NotMember if !conn.their_password => {
+                let failure = self.refusal_failure(id, &Refusal::of(Why::NoPassword));
+                self.end_attempt(id, Err(failure));
             }
             _ => {
                 let failure = self.refusal_failure(id, refusal);
@@ -232,14 +293,33 @@ impl Router {
                 format!("{at} was busy with another connection for 10 s: try again")
             }
             Why::SelfConnect => format!("{at} is this klatch itself: connect to somebody else"),
-            Why::Locked | Why::NotListed => {
-                format!("the room at {at} is locked and needs its password")
+            Why::Locked | Why::NotMember => {
+                format!("the room at {at} is closed and needs its password")
+            }
+            Why::NoPassword => format!(
+                "the room at {at} is closed and has no password: ask a member for an invitation"
+            ),
+            Why::Removed => match &refusal.record {
+                Some(record) if self.is_own_record(record) => {
+                    format!("{} removed you from this room", self.who(&record.record.by()).marked())
+                }
+                _ => format!("{at} says that you were removed from the room there"),
+            },
+            Why::NoInvitation => {
+                format!("nobody at {at} knows this invitation, or it was ended: ask for a new one")
+            }
+            Why::InvitationUsed => {
+                format!("the invitation was used already, says {at}: ask for a new one")
+            }
+            Why::InvitationExpired => {
+                format!("the time of the invitation is over, says {at}: ask for a new one")
             }
             Why::NotLocked => format!(
-                "the room at {at} is open, but a locked one was asked for; nothing was sent: \
-                 connect without a password if that is what you want"
+                "{at}, or somebody between, says that the room there is open, but a closed one \
+                 was asked for; nothing was sent: connect without a password if that is what you \
+                 want"
             ),
-            Why::InARoom | Why::OtherRoom | Why::NoKey => self.in_a_room(&at),
+            Why::InARoom | Why::OtherRoom => self.in_a_room(&at),
             Why::DialerLocked => self.dialer_locked(&at),
             Why::WrongPassword => format!(
                 "the password does not open the room at {at}: connect again for another try"
@@ -258,11 +338,16 @@ impl Router {
         Failure::new(refusal.why.code(), text)
     }
 
+    /// Whether a record was signed for this very room.
+    fn is_own_record(&self, record: &super::signed::SignedRecord) -> bool {
+        self.room.registry.holds(&record.id)
+    }
+
     fn in_a_room(&self, at: &str) -> String {
         let with = self.roster.present().next().map(|(id, _)| self.who(id).marked());
         match with {
             Some(name) => format!("you are in a room with {name}; leave first"),
-            None if self.room.settled || self.room.lock.is_locked() => {
+            None if self.room.settled || self.room.registry.is_closed() => {
                 "you are in a room of your own; leave first".to_owned()
             }
             None => format!("{at} is in another room"),
@@ -274,12 +359,14 @@ impl Router {
             || "connect <your address> <your port> locked".to_owned(),
             |addr| format!("connect {} {} locked", addr.ip(), addr.port()),
         );
-        format!("your room is locked, so {at} has to come to you: let them type: {line}")
+        format!("your room is closed, so {at} has to come to you: let them type: {line}")
     }
 
     fn end_attempt(&mut self, id: u64, result: Result<(), Failure>) {
         if let Some(attempt) = self.attempts.all.remove(&id) {
-            self.reply(attempt.face, attempt.line, "connect", result);
+            let joins = matches!(attempt.brought, Brought::Invitation(_));
+            let word = if joins { "join" } else { "connect" };
+            self.reply(attempt.face, attempt.line, word, result);
         }
     }
 

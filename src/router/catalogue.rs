@@ -137,6 +137,7 @@ impl Router {
     ) {
         let author = entry.body.chain.author;
         let own = author == self.my_id;
+        let again = again || self.is_ignored(&author);
         let offered = Offered::of(offer, order);
         let file = offered.info();
         let known = !self.catalogue.insert(author, offered);

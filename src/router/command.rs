@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::invite_link::InviteLink;
 use crate::crypto::password::Password;
 
 /// A parsed command with valid values; `ui::command` reads it from a line.
@@ -23,13 +24,52 @@ pub enum Command {
         /// What is known of the lock, and the password if one was given.
         lock: LockWish,
     },
-    /// Lock the room or change its password; `None` asks for it.
+    /// Enter a room by an invitation, through whoever of its addresses answers.
+    Join {
+        /// The invitation.
+        link: InviteLink,
+    },
+    /// Close the room, or change its password; `None` asks for it.
     Password {
         /// The new password.
-        password: Option<Password>,
+        password: Option<NewPassword>,
+        /// Somebody is there to answer questions ([`super::event::Effect::Confirm`]).
+        asks: bool,
     },
     /// Open the room again.
     Unlock,
+    /// Throw somebody out who came in through oneself or below.
+    Remove {
+        /// Its name, as it is shown or as it is.
+        nick: String,
+        /// Take it in again instead.
+        undo: bool,
+        /// Somebody is there to answer questions.
+        asks: bool,
+    },
+    /// Put somebody above everybody but oneself, the founder, and earlier stewards.
+    Steward {
+        /// Its name.
+        nick: String,
+        /// It is a steward no more.
+        off: bool,
+    },
+    /// Make an invitation, close the room if it is open, and list the invitations that live.
+    Invite {
+        /// It lets in one guest only.
+        once: bool,
+        /// It admits for so long; `None`: a day.
+        for_ms: Option<u64>,
+    },
+    /// End the invitations that this node made.
+    InviteOff,
+    /// Hide somebody here, and serve it nothing.
+    Ignore {
+        /// Its name.
+        nick: String,
+        /// Hide it no more.
+        off: bool,
+    },
     /// Offer a file.
     Send {
         /// The path as the person meant it, candidates in the order to try.
@@ -116,7 +156,12 @@ impl Command {
             Command::Say { .. } => "say",
             Command::Connect { .. } => "connect",
             Command::Password { .. } => "password",
+            Command::Join { .. } => "join",
             Command::Unlock => "unlock",
+            Command::Remove { .. } => "remove",
+            Command::Steward { .. } => "steward",
+            Command::Invite { .. } | Command::InviteOff => "invite",
+            Command::Ignore { .. } => "ignore",
             Command::Send { .. } => "send",
             Command::Share { .. } => "share",
             Command::Download { .. } => "download",
@@ -134,6 +179,15 @@ impl Command {
             Command::EndOfInput => "end_of_input",
         }
     }
+}
+
+/// What a person wants the password of its room to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewPassword {
+    /// This.
+    Set(Password),
+    /// None: only members and people with an invitation get in.
+    Nothing,
 }
 
 /// What the person at the keyboard said about the lock of the room that they connect to.

@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 
 use super::Router;
-use super::command::{Command, Wait};
+use super::closing::Locking;
+use super::command::{Command, NewPassword, Wait};
 use super::event::{Draw, Effect};
 use super::ids::FaceId;
 use super::notice::{Code, Failure, Notice, Overview};
+use super::removing::Removing;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::waits::Waiting;
-use crate::crypto::password::Password;
 
 /// How long the end of stdin waits for members to hold what was said.
 const HELD_MS: u64 = 10_000;
@@ -18,7 +19,7 @@ const HELD_MS: u64 = 10_000;
 const FETCHED_MS: u64 = 365 * 24 * 3_600_000;
 /// How often it looks.
 const LOOK_MS: u64 = 50;
-/// Commands that may wait for a move to end.
+/// Commands that may wait for a change of the lock.
 const DEFERRED_MAX: usize = 64;
 
 #[derive(Debug)]
@@ -44,9 +45,11 @@ struct Ending {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     deferred: VecDeque<Deferred>,
-    /// A lock is being prepared.
-    pub(super) locking: bool,
-    asking_password: Option<(FaceId, u64, Draw)>,
+    /// A change of the lock that is not made yet.
+    pub(super) locking: Option<Locking>,
+    /// Removals after which something is still to be asked.
+    pub(super) removing: Vec<Removing>,
+    asking_password: Option<(FaceId, u64, bool, Draw)>,
     pub(super) waits: Vec<Waiting>,
     ending: Option<Ending>,
     /// Some command failed.
@@ -56,9 +59,20 @@ pub(super) struct Pending {
 
 impl Router {
     pub(super) fn commanded(&mut self, face: FaceId, line: u64, command: Command, draw: Draw) {
-        let waits_for_move =
-            matches!(command, Command::Password { .. } | Command::Unlock | Command::Leave);
-        if waits_for_move && (self.reserved.is_some() || self.commands.locking) {
+        let waits_for_lock = matches!(
+            command,
+            Command::Password { .. }
+                | Command::Unlock
+                | Command::Leave
+                | Command::Invite { .. }
+                | Command::InviteOff
+                | Command::Remove { .. }
+                | Command::Steward { .. }
+        );
+        if waits_for_lock {
+            self.cancel_asked_lock();
+        }
+        if waits_for_lock && self.commands.locking.is_some() {
             if self.commands.deferred.len() < DEFERRED_MAX {
                 self.commands.deferred.push_back(Deferred { face, line, command, draw });
             } else {
@@ -75,19 +89,24 @@ impl Router {
                 self.reply(face, line, word, result);
             }
             Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
-            Command::Password { password: Some(password) } => {
-                self.prepare_lock(face, line, password);
+            Command::Join { link } => self.join(face, line, link),
+            Command::Password { password: Some(choice), asks } => {
+                self.lock((face, line, word), choice, asks);
             }
-            Command::Password { password: None } => {
-                let before = self.commands.asking_password.replace((face, line, draw));
-                if let Some((face, line, _)) = before {
+            Command::Password { password: None, asks } => {
+                let before = self.commands.asking_password.replace((face, line, asks, draw));
+                if let Some((face, line, ..)) = before {
                     let failure = Failure::new(Code::Cancelled, "another password command came");
                     self.reply(face, line, word, Err(failure));
                 }
-                let address = String::new();
-                self.effect(Effect::AskPassword { face, line, address, again: false });
+                self.ask_new_password(face, line);
             }
-            Command::Unlock => self.unlock(face, line, draw.key),
+            Command::Unlock => self.unlock(face, line),
+            Command::Remove { nick, undo, asks } => self.remove(face, line, &nick, undo, asks),
+            Command::Steward { nick, off } => self.steward(face, line, &nick, off),
+            Command::Invite { once, for_ms } => self.invite(face, line, (once, for_ms), &draw),
+            Command::InviteOff => self.invite_off(face, line),
+            Command::Ignore { nick, off } => self.ignore(face, line, &nick, off),
             Command::Send { paths } => self.send(face, line, paths),
             Command::Share { path, name } => self.share(face, line, path, name),
             Command::Download { wanted, patient } => {
@@ -152,13 +171,25 @@ impl Router {
         self.effect(Effect::Reply { face, line, command, result });
     }
 
-    pub(super) fn password_given(&mut self, face: FaceId, line: u64, password: Option<Password>) {
-        let asked = self.commands.asking_password.take_if(|(f, l, _)| (*f, *l) == (face, line));
-        if let Some((_, _, draw)) = asked {
+    /// A question of yes or no was answered; nobody asked any more if the room was left.
+    pub(super) fn confirmed(&mut self, face: FaceId, line: u64, yes: bool) {
+        if !self.lock_confirmed(face, line, yes) {
+            self.removal_confirmed(face, line, yes);
+        }
+    }
+
+    pub(super) fn password_given(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        password: Option<NewPassword>,
+    ) {
+        let asked = self.commands.asking_password.take_if(|(f, l, ..)| (*f, *l) == (face, line));
+        if let Some((_, _, asks, draw)) = asked {
             match password {
-                // It waits for a move to end, as if it had come with its password.
+                // It waits for another change to end, as if it had come with its password.
                 password @ Some(_) => {
-                    self.commanded(face, line, Command::Password { password }, draw);
+                    self.commanded(face, line, Command::Password { password, asks }, draw);
                 }
                 None => {
                     let failure = Failure::new(
@@ -168,12 +199,16 @@ impl Router {
                     self.reply(face, line, "password", Err(failure));
                 }
             }
-        } else {
+        } else if !self.removal_password(face, line, password.clone()) {
+            let password = match password {
+                Some(NewPassword::Set(password)) => Some(password),
+                _ => None,
+            };
             self.attempt_password(face, line, password);
         }
     }
 
-    /// Commands that waited for a move go on.
+    /// Commands that waited for a change of the lock go on.
     pub(super) fn run_deferred(&mut self) {
         for deferred in std::mem::take(&mut self.commands.deferred) {
             let Deferred { face, line, command, draw } = deferred;
@@ -216,7 +251,9 @@ impl Router {
             me: self.who(&self.my_id),
             temporary: self.config.temporary,
             room: self.room.id,
-            locked: self.room.lock.is_locked(),
+            locked: self.room.registry.is_closed(),
+            password: self.room.registry.password_data().is_some(),
+            founder: self.who(&self.room.registry.founder()),
             settled: self.room.settled,
             addresses: self.presence.spoken_addresses(),
             members: self.member_lines(),
@@ -278,7 +315,7 @@ impl Router {
         let idle_since = ending.idle_since;
         let busy = !self.attempts.is_empty()
             || !self.commands.waits.is_empty()
-            || self.commands.locking
+            || self.commands.locking.is_some()
             || self.sharing.is_hashing();
         let fetching = self.fail_hostless(Some(began));
         let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };

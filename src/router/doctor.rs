@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use super::ids::{FaceId, MemberId};
 use super::links::{Conn, plain_ip};
-use super::notice::{Finding, MemberLine, Notice};
+use super::notice::{Finding, MemberLine, Notice, Standing, Who};
 use super::{Router, is_loopback};
 use crate::crypto::binding::Side;
 
@@ -26,6 +26,9 @@ impl Router {
             since_ms: None,
             round_trip_ms: None,
             fingerprint: fingerprint(&self.my_id),
+            standing: self.standing_of(&self.my_id),
+            through: self.through(&self.my_id),
+            ignored: false,
         };
         let others = self.roster.present().map(|(id, _)| self.member_line(id));
         std::iter::once(me).chain(others).collect()
@@ -40,7 +43,44 @@ impl Router {
             since_ms,
             round_trip_ms: link.and_then(|(_, link)| link.rtt_known.then_some(link.rtt_ms)),
             fingerprint: fingerprint(id),
+            standing: self.standing_of(id),
+            through: self.through(id),
+            ignored: self.is_ignored(id),
         }
+    }
+
+    fn standing_of(&self, id: &MemberId) -> Standing {
+        let registry = &self.room.registry;
+        let membership = registry.membership();
+        if *id == registry.founder() {
+            Standing::Founder
+        } else if membership.stewards().contains(id) {
+            Standing::Steward
+        } else if membership.is_member(id) && !membership.is_passer_by(id) {
+            Standing::Member
+        } else if registry.may_link(id).is_ok() {
+            Standing::Visitor
+        } else {
+            Standing::Outside
+        }
+    }
+
+    /// Through whom somebody came in: the holder of the ticket above its own.
+    fn through(&self, id: &MemberId) -> Option<Who> {
+        let registry = &self.room.registry;
+        let membership = registry.membership();
+        if *id == registry.founder() {
+            return None;
+        }
+        if registry.issued_to(id).is_some() && !membership.is_member(id) {
+            return Some(self.who(&self.my_id));
+        }
+        let seat = membership.tickets_of(id).next()?;
+        let above = match seat.parent {
+            Some(parent) => membership.ticket(&parent)?.member,
+            None => registry.founder(),
+        };
+        Some(self.who(&above))
     }
 
     /// Measures every link anew, for the next who asks.

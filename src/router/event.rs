@@ -2,32 +2,37 @@
 
 mod conn;
 mod disk;
+mod effect;
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-pub use self::conn::{Closed, Outcome, Plan, Target};
+pub use self::conn::{Closed, Entrance, Entry, Findable, Home, Outcome, Plan, Target};
 pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, Parking, PartState};
+pub use self::effect::Effect;
 use super::bitmap::Bitmap;
-use super::command::Command;
-use super::ids::{ConnId, Digest32, FaceId, FileId, LogNonce, MemberId, RoomId, RunId};
-use super::message::{Hello, Message, Refusal};
-use super::notice::{Failure, Notice, Overview};
-use super::swarm::picker::Want;
+use super::command::{Command, NewPassword};
+use super::ids::{
+    ConnId, FaceId, FileId, InvitationId, LogNonce, MemberId, RoomId, RoomNonce, RunId,
+};
+use super::message::{Hello, Message};
+use super::notice::Failure;
+use super::signed::{SignedInvitation, SignedRecord};
 use crate::crypto::binding::{Role, Side};
-use crate::crypto::room_key::RoomKey;
-use crate::crypto::{lock::Lock, password::Password};
+use crate::crypto::invite::InviteSecret;
+use crate::crypto::opaque::PasswordData;
 
 /// Fresh secrets, drawn by the shell for the events that may need them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draw {
-    /// A room that nobody has been in.
-    pub room: RoomId,
-    /// A room key that nobody has seen.
-    pub key: RoomKey,
+    /// Makes the id of a room that nobody has been in.
+    pub room: RoomNonce,
     /// A new chain of this author.
     pub nonce: LogNonce,
+    /// Shared with nobody yet: an invitation's.
+    pub secret: InviteSecret,
 }
 
 /// Something that happened.
@@ -61,8 +66,17 @@ pub enum Event {
         face: FaceId,
         /// The line of the command that asked.
         line: u64,
+        /// The answer; [`NewPassword::Nothing`] only for a new password of one's own room.
+        password: Option<NewPassword>,
+    },
+    /// A face answered [`Effect::Confirm`].
+    Confirmed {
+        /// The face.
+        face: FaceId,
+        /// The line of the command that asked.
+        line: u64,
         /// The answer.
-        password: Option<Password>,
+        yes: bool,
     },
     /// A face begins, or begins anew: answered by [`Effect::Overview`].
     OverviewWanted {
@@ -78,9 +92,7 @@ pub enum Event {
         /// The room that it is for.
         room: RoomId,
         /// What members keep.
-        lock: Lock,
-        /// The next epoch's key.
-        key: RoomKey,
+        data: PasswordData,
     },
 
     /// [`Effect::PrepareLock`] failed.
@@ -120,7 +132,30 @@ pub enum Event {
         /// The room tags say that both are in one room.
         same_room: bool,
     },
-    /// The plan was carried out and the peer proved who it is.
+    /// The peer proved that it is this member; the connection waits for [`Effect::Judge`].
+    Shown {
+        /// The connection.
+        conn: ConnId,
+        /// The peer.
+        member: MemberId,
+        /// What makes it a member, if it was asked.
+        chain: Option<Vec<Arc<SignedRecord>>>,
+        /// The invitation that it holds.
+        invitation: Option<InvitationId>,
+    },
+    /// A room lets us in, and the member that does proved that it is this one; the connection waits
+    /// for [`Effect::Judge`].
+    Welcomed {
+        /// The connection.
+        conn: ConnId,
+        /// Who lets us in.
+        member: MemberId,
+        /// The room; its id is that of its founder and nonce.
+        home: Home,
+        /// The invitation that we brought: the secret and the room's hint are those of its text.
+        invitation: Option<Arc<SignedInvitation>>,
+    },
+    /// The plan was carried out.
     Identified {
         /// The connection.
         conn: ConnId,
@@ -128,10 +163,15 @@ pub enum Event {
         member: MemberId,
         /// What the plan gave.
         outcome: Outcome,
-        /// Secrets, should this node move.
-        draw: Draw,
     },
-    /// The peer said something; the first is `Ready`, `Record` or `Refuse`.
+    /// [`Effect::DrawValue`] is done.
+    ValueDrawn {
+        /// The connection that it was for.
+        conn: ConnId,
+        /// Random bytes.
+        value: [u8; 32],
+    },
+    /// The peer said something; the first is `Register` or `Refuse`.
     Said {
         /// The connection.
         conn: ConnId,
@@ -221,7 +261,7 @@ pub enum Event {
         /// Verified chunks on disk, now that there is something to verify them against.
         result: Result<Bitmap, FetchError>,
     },
-    /// The host chose a chunk ([`Want::Pick`]); it is on its way.
+    /// The host chose a chunk ([`super::swarm::picker::Want::Pick`]); it is on its way.
     ChunkPicked {
         /// The file.
         file: FileId,
@@ -307,274 +347,6 @@ pub struct Fetched {
     pub result: Result<(), FetchError>,
 }
 
-/// Something to do. The shell performs effects in order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Connect, and make the channel; answered by `ConnOpened` or `DialFailed`.
-    Dial {
-        /// Number of the connection, drawn by the router.
-        conn: ConnId,
-        /// Where to.
-        target: Target,
-        /// What for.
-        role: Role,
-    },
-    /// Send this Hello, with the tag of this room.
-    SendHello {
-        /// The connection.
-        conn: ConnId,
-        /// What to say.
-        hello: Hello,
-        /// For the tag; never sent.
-        room: RoomId,
-    },
-    /// Go on with the handshake; `password`: the longer deadline holds.
-    Proceed {
-        /// The connection.
-        conn: ConnId,
-        /// How.
-        plan: Plan,
-    },
-    /// Queue a message.
-    Send {
-        /// The connection.
-        conn: ConnId,
-        /// What.
-        message: Message,
-    },
-    /// The link is committed: handshake deadlines end.
-    Linked {
-        /// The connection.
-        conn: ConnId,
-        /// With whom.
-        member: MemberId,
-    },
-    /// Tell the peer why, then close.
-    Refuse {
-        /// The connection.
-        conn: ConnId,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// Send what is queued (for at most half a second), then close.
-    Close {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// The lane is admitted: say ready; then serve, or hand it to the fetching threads.
-    StartLane {
-        /// The connection.
-        conn: ConnId,
-        /// With whom.
-        member: MemberId,
-        /// This side asks; otherwise it serves.
-        fetch: bool,
-    },
-
-    /// Ask a face for a password.
-    AskPassword {
-        /// The face.
-        face: FaceId,
-        /// The line of the command.
-        line: u64,
-        /// `host:port` of the locked room; empty for a new password of one's own room.
-        address: String,
-        /// The last one was wrong.
-        again: bool,
-    },
-    /// Make a lock from a password (slow, elsewhere).
-    PrepareLock {
-        /// The face.
-        face: FaceId,
-        /// The line of the command.
-        line: u64,
-        /// The room.
-        room: RoomId,
-        /// The password.
-        password: Password,
-    },
-    /// Tell all faces.
-    Notify(Notice),
-    /// Tell one face what it asked for.
-    Tell {
-        /// The face.
-        face: FaceId,
-        /// The line of the command that asked.
-        line: u64,
-        /// What.
-        notice: Notice,
-    },
-    /// Tell one face how things stand.
-    Overview {
-        /// The face.
-        face: FaceId,
-        /// How.
-        overview: Box<Overview>,
-    },
-    /// Answer a command; on success with its lists before this.
-    Reply {
-        /// The face.
-        face: FaceId,
-        /// The line of the command.
-        line: u64,
-        /// Its word.
-        command: &'static str,
-        /// How it ended.
-        result: Result<(), Failure>,
-    },
-    /// The room was left: faces forget its log.
-    Forget,
-
-    /// Hash the first of these paths that exists.
-    Hash {
-        /// Number of the job.
-        job: u64,
-        /// Candidates.
-        paths: Vec<String>,
-    },
-    /// Hash a copy that a page made of a file on its person's disk.
-    HashCopy {
-        /// Number of the job.
-        job: u64,
-        /// Where the copy lies.
-        path: PathBuf,
-        /// The name to offer it under.
-        name: String,
-    },
-    /// The offer was taken back by its author: a copy that was made for it goes with it.
-    DiscardCopy {
-        /// The file.
-        file: FileId,
-    },
-    /// Stop hashing.
-    CancelHash {
-        /// The job.
-        job: u64,
-    },
-    /// Serve what this job hashed.
-    Serve {
-        /// The file.
-        file: FileId,
-        /// The job.
-        job: u64,
-    },
-    /// Stop serving a file.
-    Unserve {
-        /// The file.
-        file: FileId,
-    },
-    /// Lay a file that is served aside, or do something with one that was.
-    Park {
-        /// The file.
-        file: FileId,
-        /// What to do.
-        step: Parking,
-    },
-    /// Open a partial file for a download, and copy what is already here.
-    OpenPart {
-        /// The file.
-        file: FileId,
-        /// Which opening.
-        turn: u64,
-        /// Length in bytes.
-        size: u64,
-        /// BEP 52 root.
-        root: Digest32,
-        /// A complete source of the same content is served here: copy it.
-        copy: bool,
-    },
-    /// Fetch the chunk hashes over a lane.
-    FetchList {
-        /// The file.
-        file: FileId,
-        /// Which opening.
-        turn: u64,
-        /// The lane.
-        conn: ConnId,
-    },
-    /// Fetch a chunk over a lane.
-    Fetch {
-        /// The file.
-        file: FileId,
-        /// Which opening.
-        turn: u64,
-        /// The lane.
-        conn: ConnId,
-        /// What to ask for.
-        want: Want,
-    },
-    /// A member does not need a chunk any more that it asked for: it need not be sent.
-    Spare {
-        /// The member.
-        member: MemberId,
-        /// The file.
-        file: FileId,
-        /// The chunk.
-        chunk: u32,
-    },
-    /// So many bytes of files may pass in a second; chat is never limited.
-    Limit {
-        /// Towards others; otherwise what is fetched.
-        up: bool,
-        /// Bytes per second; `None`: as fast as it goes.
-        bytes_per_second: Option<u64>,
-    },
-    /// A member is not linked any more: what it was sent, others can have from us only, and what it
-    /// did not need, it may need again.
-    ForgetServed {
-        /// The member.
-        member: MemberId,
-    },
-    /// Every chunk is verified: put the file in place under a name.
-    FinishPart {
-        /// The file.
-        file: FileId,
-        /// Which opening.
-        turn: u64,
-        /// Name as offered.
-        name: String,
-    },
-    /// Stop a download; the verified chunks stay on disk.
-    DropPart {
-        /// The file.
-        file: FileId,
-        /// Which opening.
-        turn: u64,
-    },
-    /// Write into the partial file where these chunks will lie, to see whether the disk takes it.
-    TryPart {
-        /// The file.
-        file: FileId,
-        /// Which opening.
-        turn: u64,
-        /// Chunks that are neither verified nor on their way.
-        chunks: Vec<u32>,
-    },
-    /// Remove the partial files whose id begins so and that no download uses.
-    RemovePart {
-        /// The face.
-        face: FaceId,
-        /// The line of the command.
-        line: u64,
-        /// What the command named.
-        wanted: String,
-        /// Hex digits, 8 or more.
-        prefix: String,
-    },
-    /// Rehash a chunk that somebody calls bad.
-    Recheck {
-        /// The file.
-        file: FileId,
-        /// The chunk.
-        chunk: u32,
-    },
-    /// End the program with this code.
-    Stop {
-        /// 0, or 1 when a command failed.
-        exit_code: u8,
-    },
-}
-
 /// What the shell tells the router once, at the start.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -588,7 +360,7 @@ pub struct Config {
     pub wall_at_zero_ms: i64,
     /// Bounds.
     pub limits: crate::limits::Limits,
-    /// First room, key and chain.
+    /// First room and chain.
     pub draw: Draw,
     /// Members that were verified in earlier runs, with the names that they had then.
     pub verified: BTreeMap<MemberId, String>,

@@ -6,7 +6,7 @@ use super::Router;
 use super::event::Effect;
 use super::ids::ConnId;
 use super::message::{Have, Message};
-use super::signed::SignedEntry;
+use super::signed::{SignedEntry, pages};
 
 /// Pages of a have-vector said to one link per event.
 const PAGES_AT_ONCE: usize = 4;
@@ -35,7 +35,8 @@ impl Router {
             return;
         }
         let mut messages = Vec::new();
-        self.flush_lock_and_presence(id, &mut messages);
+        self.flush_records(id, &mut messages);
+        self.flush_presence(id, &mut messages);
         self.flush_files(id, &mut messages);
         self.flush_haves(id, &mut messages);
         self.flush_answer(id, &mut messages);
@@ -45,18 +46,26 @@ impl Router {
         }
     }
 
-    fn flush_lock_and_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let lock = &self.room.lock;
+    fn flush_records(&mut self, id: ConnId, messages: &mut Vec<Message>) {
+        let registry = &self.room.registry;
+        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while bytes < RECORDS_AT_ONCE_BYTES
+            && let Some(record) = link.say_records.pop_first()
+        {
+            if let Some(record) = registry.record(&record) {
+                bytes += record.bytes.len();
+                records.push(record.clone());
+            }
+        }
+        messages.extend(pages(&records).into_iter().map(Message::Records));
+        messages.extend(self.secrets_to_say(id));
+    }
+
+    fn flush_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if let Some(number) = link.pong.take() {
             messages.push(Message::Pong(number));
-        }
-        if std::mem::take(&mut link.say_record) {
-            // All that came since, for each is founded on the one before.
-            let said = link.record_said.replace(lock.mark());
-            let since = said.and_then(|said| lock.after(&said)).filter(|since| !since.is_empty());
-            let records = since.unwrap_or_else(|| vec![lock.newest().clone()]);
-            messages.extend(records.into_iter().map(Message::Record));
         }
         let (mut count, mut bytes) = (0, 0);
         while count < RECORDS_AT_ONCE && bytes < RECORDS_AT_ONCE_BYTES {

@@ -9,6 +9,9 @@ use super::links::plain_ip;
 use super::time::{Earliest, Millis};
 use crate::limits::Limits;
 
+const HOUR_MS: u64 = 3_600_000;
+/// The last part of the hour's budget, one in so many, is given out slowly.
+const SCARCE: usize = 4;
 /// People are told of wrong passwords so often at most.
 const TOLD_MS: u64 = 10_000;
 /// Addresses that are named at a time.
@@ -18,7 +21,8 @@ const NAMED_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Guesses {
     by_addr: BTreeMap<IpAddr, VecDeque<Millis>>,
-    all: VecDeque<Millis>,
+    /// When, and from which neighbourhood, in the last hour.
+    all: VecDeque<(Millis, IpAddr)>,
     under_way: BTreeSet<ConnId>,
     /// Failed ones that nobody was told of yet.
     untold: BTreeMap<IpAddr, u32>,
@@ -30,6 +34,10 @@ pub(super) struct Guesses {
 
 impl Guesses {
     /// Counts an attempt that begins, or says how long to wait.
+    ///
+    /// While little of the hour's budget is left, attempts come one at a time, and each source
+    /// waits the longer the more its neighbourhood has used: so guesses from many places slow down,
+    /// and whoever comes from elsewhere is not kept out by them.
     pub(super) fn begin(
         &mut self,
         conn: ConnId,
@@ -37,38 +45,54 @@ impl Guesses {
         now: Millis,
         limits: &Limits,
     ) -> Result<(), u64> {
-        const HOUR_MS: u64 = 3_600_000;
-        let drop_old = |times: &mut VecDeque<Millis>, window_ms: u64| {
-            while times.front().is_some_and(|at| now.since(*at) >= window_ms) {
-                times.pop_front();
-            }
-        };
-        self.by_addr.retain(|_, times| {
-            drop_old(times, limits.password_window_ms);
-            !times.is_empty()
-        });
-        drop_old(&mut self.all, HOUR_MS);
+        self.forget_old(now, limits);
         if self.under_way.len() >= limits.password_exchanges {
             return Err(1_000);
         }
-        let wait = |times: &VecDeque<Millis>, window_ms: u64| {
-            times.front().map_or(0, |at| window_ms.saturating_sub(now.since(*at)))
-        };
-        let key = source_of(ip);
-        if !is_own_loopback(ip) {
-            if let Some(times) = self.by_addr.get(&key)
-                && times.len() >= limits.password_attempts_per_addr
-            {
-                return Err(wait(times, limits.password_window_ms));
+        let own = is_own_loopback(ip);
+        if !(own && limits.trust_loopback) {
+            let source = source_of(ip);
+            let times = self.by_addr.get(&source);
+            if !own && times.is_some_and(|at| at.len() >= limits.password_attempts_per_addr) {
+                let first = times.and_then(|times| times.front());
+                return Err(first.map_or(0, |at| left(*at, limits.password_window_ms, now)));
             }
-            if self.all.len() >= limits.password_attempts_per_hour {
-                return Err(wait(&self.all, HOUR_MS));
+            let wait = self.wait_when_scarce(ip, now, limits);
+            if wait > 0 {
+                return Err(wait);
             }
-            self.by_addr.entry(key).or_default().push_back(now);
-            self.all.push_back(now);
+            self.by_addr.entry(source).or_default().push_back(now);
+            self.all.push_back((now, neighbourhood_of(ip)));
         }
         self.under_way.insert(conn);
         Ok(())
+    }
+
+    fn forget_old(&mut self, now: Millis, limits: &Limits) {
+        self.by_addr.retain(|_, times| {
+            while times.front().is_some_and(|at| left(*at, limits.password_window_ms, now) == 0) {
+                times.pop_front();
+            }
+            !times.is_empty()
+        });
+        while self.all.front().is_some_and(|(at, _)| left(*at, HOUR_MS, now) == 0) {
+            self.all.pop_front();
+        }
+    }
+
+    /// How long to wait when most of the hour's budget is used.
+    fn wait_when_scarce(&self, ip: IpAddr, now: Millis, limits: &Limits) -> u64 {
+        let budget = limits.password_attempts_per_hour;
+        if self.all.len() < budget - budget / SCARCE {
+            return 0;
+        }
+        let pace_ms = HOUR_MS / u64::try_from(budget.max(1)).unwrap_or(u64::MAX);
+        let next = self.all.back().map_or(0, |(at, _)| left(*at, pace_ms, now));
+        let near = neighbourhood_of(ip);
+        let used = self.all.iter().filter(|(_, of)| *of == near);
+        let (count, last) = used.fold((0, None), |(count, _), (at, _)| (count + 1, Some(*at)));
+        let own = last.map_or(0, |at| left(at, pace_ms.saturating_mul(count), now));
+        next.max(own)
     }
 
     /// Nobody is told of what happened in another room.
@@ -84,12 +108,14 @@ impl Guesses {
 
     /// The password was right: the attempt does not count.
     pub(super) fn succeeded(&mut self, conn: ConnId, ip: IpAddr) {
-        self.under_way.remove(&conn);
-        if !is_own_loopback(ip) {
+        if self.under_way.remove(&conn) {
             if let Some(times) = self.by_addr.get_mut(&source_of(ip)) {
                 times.pop_back();
             }
-            self.all.pop_back();
+            let near = neighbourhood_of(ip);
+            if let Some(at) = self.all.iter().rposition(|(_, of)| *of == near) {
+                self.all.remove(at);
+            }
         }
     }
 }
@@ -152,4 +178,84 @@ pub(crate) fn source_of(ip: IpAddr) -> IpAddr {
 pub(crate) fn is_own_loopback(ip: IpAddr) -> bool {
     matches!(plain_ip(ip), IpAddr::V4(core::net::Ipv4Addr::LOCALHOST))
         || ip == IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)
+}
+
+/// Those who are likely to be one and the same: a /24 in IPv4, a /48 in IPv6.
+fn neighbourhood_of(ip: IpAddr) -> IpAddr {
+    match plain_ip(ip) {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & (!0u32 << 8)).into()),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 80)).into()),
+    }
+}
+
+/// What is left of `span_ms` that began at `at`.
+fn left(at: Millis, span_ms: u64, now: Millis) -> u64 {
+    span_ms.saturating_sub(now.since(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guess(guesses: &mut Guesses, number: u64, ip: &str, now_ms: u64) -> Result<(), u64> {
+        let limits = Limits::default();
+        let conn = ConnId(number);
+        let begun = guesses.begin(conn, ip.parse().unwrap(), Millis(now_ms), &limits);
+        guesses.end(conn);
+        begun
+    }
+
+    /// R9: strangers from many addresses use the hour up; somebody from elsewhere still gets in.
+    #[test]
+    fn a_budget_that_is_nearly_used_up_slows_down_and_favours_who_used_least() {
+        let mut guesses = Guesses::default();
+        let mut passed = 0;
+        for number in 0..200 {
+            let ip = format!("198.51.100.{}", number % 40);
+            passed += u32::from(guess(&mut guesses, number, &ip, 0).is_ok());
+        }
+        assert_eq!(passed, 45, "three quarters of 60 at once");
+        // Another place waits for its turn only, and the guessers for an hour's worth of turns.
+        assert_eq!(guess(&mut guesses, 300, "203.0.113.1", 0), Err(60_000));
+        assert_eq!(guess(&mut guesses, 301, "203.0.113.1", 60_000), Ok(()));
+        assert!(guess(&mut guesses, 302, "198.51.100.77", 120_000).unwrap_err() > 40 * 60_000);
+        assert_eq!(guess(&mut guesses, 303, "2001:db8::1", 120_000), Ok(()));
+        // Never more than one a minute.
+        let mut more = 0;
+        for number in 0..1_000 {
+            let ip = format!("10.{}.{}.1", number / 250, number % 250);
+            more += u32::from(guess(&mut guesses, 400 + number, &ip, 130_000).is_ok());
+        }
+        assert_eq!(more, 0);
+    }
+
+    #[test]
+    fn this_computer_counts_in_the_hour_unless_it_is_trusted() {
+        let mut guesses = Guesses::default();
+        let many = |guesses: &mut Guesses, limits: &Limits| {
+            let ip = "127.0.0.1".parse().unwrap();
+            let begun = (0..100).filter(|number| {
+                let conn = ConnId(*number);
+                let begun = guesses.begin(conn, ip, Millis(0), limits).is_ok();
+                guesses.end(conn);
+                begun
+            });
+            begun.count()
+        };
+        assert_eq!(many(&mut guesses, &Limits::default()), 45);
+        let trusting = Limits { trust_loopback: true, ..Limits::default() };
+        assert_eq!(many(&mut Guesses::default(), &trusting), 100);
+    }
+
+    #[test]
+    fn the_right_password_is_given_back() {
+        let mut guesses = Guesses::default();
+        for number in 0..100 {
+            let ip = "198.51.100.1".parse().unwrap();
+            let begun = guesses.begin(ConnId(number), ip, Millis(0), &Limits::default());
+            assert_eq!(begun, Ok(()));
+            guesses.succeeded(ConnId(number), ip);
+        }
+        assert!(guesses.all.is_empty());
+    }
 }

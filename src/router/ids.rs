@@ -83,7 +83,7 @@ hex_id!(
     32
 );
 hex_id!(
-    /// A room: 256 random bits, drawn when the room is made; it never changes.
+    /// A room: SHA-256 over label, founder and a random nonce; it never changes.
     RoomId,
     32
 );
@@ -103,8 +103,13 @@ hex_id!(
     32
 );
 hex_id!(
-    /// A lock record: SHA-256 over label, room and signed bytes.
-    RecordHash,
+    /// A record of the register: SHA-256 over label, room and signed bytes, not the signature.
+    RecordId,
+    32
+);
+hex_id!(
+    /// An invitation: SHA-256 over label, room and signed bytes, not the signature.
+    InvitationId,
     32
 );
 hex_id!(
@@ -117,6 +122,17 @@ hex_id!(
     Digest32,
     32
 );
+
+/// Drawn by the founder of a room, so that it can found more than one.
+pub type RoomNonce = [u8; 32];
+
+impl RoomId {
+    /// The room that `founder` made with this nonce.
+    #[must_use]
+    pub fn of(founder: &MemberId, nonce: &RoomNonce) -> Self {
+        Self(crate::crypto::hash::digest(&[b"klatch room 1\0", &founder.0, nonce]))
+    }
+}
 
 /// A connection of this node, numbered by the shell; handles stay in the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

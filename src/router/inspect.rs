@@ -1,8 +1,11 @@
 //! What a simulator, a test or a diagnosis may look at. Nothing here changes what the router does.
 
+use std::sync::Arc;
+
 use super::Router;
-use super::ids::{ConnId, EntryId, MemberId, RoomId};
-use super::message::KeyMark;
+use super::ids::{ConnId, Digest32, EntryId, MemberId, RecordId, RoomId};
+use super::membership::Membership;
+use super::signed::SignedRecord;
 
 /// The state of a node that others can agree or disagree with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +14,14 @@ pub struct Inspection {
     pub room: RoomId,
     /// A link was committed in it.
     pub settled: bool,
-    /// The newest lock record.
-    pub lock: KeyMark,
+    /// Names the register.
+    pub register: Digest32,
+    /// Whether the room is closed.
+    pub closed: bool,
+    /// The lock whose password is in force and known here.
+    pub password: Option<RecordId>,
+    /// Who is a member.
+    pub members: Vec<MemberId>,
     /// Committed links, by member.
     pub links: Vec<(MemberId, ConnId)>,
     /// Members that count as present.
@@ -42,11 +51,31 @@ impl Router {
         Inspection {
             room: self.room.id,
             settled: self.room.settled,
-            lock: self.room.lock.mark(),
+            register: self.room.registry.digest(),
+            closed: self.room.registry.is_closed(),
+            password: self.room.registry.password_lock(),
+            members: self.room.registry.membership().members().collect(),
             links: self.links().map(|(conn, link)| (link.member, conn)).collect(),
             present: self.roster.present().map(|(id, _)| *id).collect(),
             entries: ordered.into_iter().map(|(_, id)| id).collect(),
         }
+    }
+
+    /// The room, and what names its register: cheap to compare after each event.
+    #[must_use]
+    pub fn register(&self) -> (RoomId, Digest32) {
+        (self.room.id, self.room.registry.digest())
+    }
+
+    /// Records of the register, to be judged by somebody else's rules.
+    pub fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
+        self.room.registry.records()
+    }
+
+    /// Who is a member by them.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        self.room.registry.membership()
     }
 
     /// Every collection that others can make grow, with its bound.

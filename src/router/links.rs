@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
-use super::ids::{FileId, MemberId, RoomId, RunId};
-use super::message::{Have, Hello, KeyMark, Wanted, Why};
+use super::ids::{Digest32, FileId, InvitationId, MemberId, RecordId, RoomId, RunId};
+use super::message::{Brings, Have, Hello, Wanted, Why};
+use super::registry::Registry;
 use super::signed::{Chain, SignedPresence, SignedRecord};
 use super::time::Millis;
+use super::verify::Comparing;
 use crate::crypto::binding::{Role, Side};
-use crate::crypto::room_key::RoomKey;
 use crate::limits::Limits;
 
 /// What both ends conclude from both Hellos.
@@ -19,47 +20,33 @@ use crate::limits::Limits;
 pub enum Verdict {
     /// Nothing comes of it.
     Refuse(Why),
-    /// Rule 1: one room; prove its keys.
-    Prove,
-    /// Rule 2: two fresh open rooms become the one with the smaller id.
-    Merge,
-    /// Rule 3: this side joins the room of the other.
-    Join(Side),
+    /// One room: both show who they are.
+    Recognise,
+    /// The dialer enters the listener's room with what it brings.
+    Enter(Brings),
 }
 
-/// The one rule, the same at both ends: it sees nothing but the Hellos and who dialled.
+/// The one rule, the same at both ends: it sees nothing but the Hellos and who dialled. Only a
+/// dialer moves, so no stranger moves anybody.
 #[must_use]
 pub fn decide(dialer: &Hello, listener: &Hello, same_room: bool) -> Verdict {
-    if dialer.run == listener.run {
-        return Verdict::Refuse(Why::SelfConnect);
-    }
-    if dialer.joining || listener.joining {
-        return Verdict::Refuse(Why::Busy);
-    }
-    if dialer.password {
-        // Nothing but a locked room will do; a member that missed a change comes back this way.
-        let may_move = same_room || (!dialer.settled && !dialer.locked);
-        return match (listener.locked, may_move) {
-            (false, _) => Verdict::Refuse(Why::NotLocked),
-            (true, true) => Verdict::Join(Side::Dialer),
-            (true, false) => Verdict::Refuse(Why::InARoom),
-        };
-    }
-    if same_room {
-        return Verdict::Prove;
-    }
-    if !dialer.moves {
-        return Verdict::Refuse(Why::OtherRoom);
-    }
-    let free = |hello: &Hello| !hello.settled && !hello.locked;
-    match (free(dialer), free(listener)) {
-        (true, true) => Verdict::Merge,
-        (true, false) if listener.locked => Verdict::Refuse(Why::Locked),
-        (true, false) => Verdict::Join(Side::Dialer),
-        (false, true) if dialer.locked => Verdict::Refuse(Why::DialerLocked),
-        (false, true) => Verdict::Join(Side::Listener),
-        (false, false) => Verdict::Refuse(Why::InARoom),
-    }
+    let free = !dialer.settled && !dialer.locked;
+    let refuse = match dialer.brings {
+        _ if dialer.run == listener.run => Why::SelfConnect,
+        Brings::Password if !listener.locked => Why::NotLocked,
+        Brings::Password if !listener.password => Why::NoPassword,
+        Brings::Password | Brings::Invitation if same_room || free => {
+            return Verdict::Enter(dialer.brings);
+        }
+        Brings::Password | Brings::Invitation => Why::InARoom,
+        Brings::Nothing if same_room => return Verdict::Recognise,
+        Brings::Nothing if !dialer.moves => Why::OtherRoom,
+        Brings::Nothing if !free && dialer.settled => Why::InARoom,
+        Brings::Nothing if !free => Why::DialerLocked,
+        Brings::Nothing if listener.locked => Why::Locked,
+        Brings::Nothing => return Verdict::Enter(Brings::Nothing),
+    };
+    Verdict::Refuse(refuse)
 }
 
 /// Why this node dialled.
@@ -73,33 +60,40 @@ pub(super) enum Purpose {
     Lane(MemberId),
 }
 
-/// What was agreed on once the peer is known, until both are ready.
-#[derive(Debug, Clone)]
+/// What is known once the peer is, until both are ready.
+#[derive(Debug)]
 pub(super) struct Agreement {
     pub(super) member: MemberId,
     pub(super) room: RoomId,
     pub(super) grounds: Grounds,
-    /// Our newest record when we began to agree.
-    pub(super) our_mark: KeyMark,
+    /// Our register when we named it.
+    pub(super) my_digest: Option<Digest32>,
+    pub(super) their_digest: Option<Digest32>,
+    pub(super) sent_ids: bool,
+    pub(super) their_ids: BTreeSet<RecordId>,
+    /// Records that came.
+    pub(super) records_heard: usize,
+    /// All of them came.
+    pub(super) ids_heard: bool,
+    /// Records that came since we named our register: said once the link is up.
+    pub(super) later: BTreeSet<RecordId>,
     pub(super) sent_ready: bool,
-    /// The peer was ready before us: its port, and our address as it sees it.
     /// An older link of this pair was pinged then.
     pub(super) doubts: Option<Millis>,
     pub(super) presence: Option<Arc<SignedPresence>>,
-    /// The peer was ready before us.
-    pub(super) early: Option<(u16, IpAddr)>,
+    /// The peer is ready; our address as it sees it.
+    pub(super) ready: Option<IpAddr>,
 }
 
-#[derive(Debug, Clone)]
+/// Why the two may link.
+#[derive(Debug)]
 pub(super) enum Grounds {
-    /// Both are in the room: the newest record that both know, and the peer's newest.
-    Member { common: KeyMark, newest: KeyMark },
-    /// Both rooms were fresh; the key of the room that both take.
-    Merged { key: RoomKey },
-    /// We admitted the peer.
-    Granted,
-    /// We were admitted.
-    Joined { record: Arc<SignedRecord> },
+    /// Both are in the room.
+    Recognised,
+    /// We let the peer in with this ticket.
+    Admitted { ticket: Arc<SignedRecord> },
+    /// We were let in: what we know of the room.
+    Entered { registry: Box<Registry> },
 }
 
 /// How far a connection is.
@@ -127,13 +121,56 @@ pub(super) struct Conn {
     pub(super) began: Millis,
     pub(super) my_hello: Option<(Hello, RoomId)>,
     pub(super) their_run: Option<RunId>,
-    pub(super) with_password: bool,
-    /// Our newest lock record when the plan was made.
-    pub(super) planned: Option<KeyMark>,
+    /// A password admits to the peer's room.
+    pub(super) their_password: bool,
+    pub(super) same_room: bool,
+    /// The dialer is let in with this; `None`: both are in the room already.
+    pub(super) enters: Option<Brings>,
+    /// The lock whose password lets the dialer in.
+    pub(super) lock: Option<RecordId>,
     pub(super) stage: Stage,
 }
 
 impl Conn {
+    pub(super) fn new(side: Side, role: Role, began: Millis) -> Self {
+        Self {
+            side,
+            role,
+            remote: None,
+            purpose: None,
+            began,
+            my_hello: None,
+            their_run: None,
+            their_password: false,
+            same_room: false,
+            enters: None,
+            lock: None,
+            stage: Stage::Opening,
+        }
+    }
+
+    pub(super) fn agreement(&self) -> Option<&Agreement> {
+        match &self.stage {
+            Stage::Agreeing(agreement) => Some(agreement),
+            _ => None,
+        }
+    }
+
+    /// The room that was entered, and what is known of it.
+    pub(super) fn take_entered(&mut self) -> Option<(RoomId, Registry)> {
+        let agreement = match std::mem::replace(&mut self.stage, Stage::Planned) {
+            Stage::Agreeing(agreement) => *agreement,
+            other => {
+                self.stage = other;
+                return None;
+            }
+        };
+        match agreement.grounds {
+            Grounds::Entered { registry } => Some((agreement.room, *registry)),
+            _ => None,
+        }
+    }
+
     pub(super) fn link(&self) -> Option<&Link> {
         match &self.stage {
             Stage::Linked(link) => Some(link),
@@ -184,9 +221,13 @@ pub(super) struct Link {
     /// It was measured.
     pub(super) rtt_known: bool,
 
-    pub(super) say_record: bool,
-    /// The newest record of which the peer knows that we have it.
-    pub(super) record_said: Option<KeyMark>,
+    pub(super) say_records: BTreeSet<RecordId>,
+    /// Password data and invitations may have to be said.
+    pub(super) say_secrets: bool,
+    pub(super) password_said: Option<RecordId>,
+    pub(super) invitations_said: BTreeSet<InvitationId>,
+    /// Words are being compared with the peer.
+    pub(super) comparing: Option<Comparing>,
     pub(super) say_presence: BTreeSet<MemberId>,
     /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
     pub(super) vector: Option<Option<Chain>>,
@@ -214,6 +255,8 @@ pub(super) struct Link {
     pub(super) question: Option<(u32, Vec<Wanted>)>,
     /// For entries that it pushes.
     pub(super) push_tokens: Tokens,
+    /// For records of the register that it says.
+    pub(super) record_tokens: Tokens,
 
     pub(super) hosting: BTreeMap<FileId, Hosting>,
     pub(super) bitmap_bytes: usize,
@@ -236,8 +279,11 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             rtt_known: false,
-            say_record: false,
-            record_said: None,
+            say_records: BTreeSet::new(),
+            say_secrets: false,
+            password_said: None,
+            invitations_said: BTreeSet::new(),
+            comparing: None,
             say_presence: BTreeSet::new(),
             vector: Some(None),
             say_haves: BTreeSet::new(),
@@ -256,6 +302,7 @@ impl Link {
             next_number: 0,
             question: None,
             push_tokens: Tokens::new(limits.pushed_entries_per_s, limits.pushed_entries_burst, now),
+            record_tokens: Tokens::new(limits.records_per_s, limits.records_burst, now),
             hosting: BTreeMap::new(),
             bitmap_bytes: 0,
             bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),

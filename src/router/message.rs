@@ -4,9 +4,11 @@ use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
-use super::ids::{EntryId, FileId, MemberId, RecordHash, RunId};
+use super::ids::{Digest32, EntryId, FileId, MemberId, RecordId, RunId};
 use super::notice::Code;
-use super::signed::{Chain, SignedEntry, SignedPresence, SignedRecord};
+use super::signed::{Chain, SignedEntry, SignedInvitation, SignedPresence, SignedRecord};
+use crate::crypto::invite::FindKey;
+use crate::crypto::opaque::PasswordData;
 
 /// The first record of both sides, before anything is known of the other. The room tag that goes
 /// with it on the wire is made and compared by `net`, which knows the handshake hash.
@@ -16,14 +18,25 @@ pub struct Hello {
     pub run: RunId,
     /// Whether a link was ever committed in the room.
     pub settled: bool,
-    /// Whether the room is locked.
+    /// Whether the room is closed.
     pub locked: bool,
-    /// Whether this node is about to move with another connection, or changes its lock.
-    pub joining: bool,
-    /// The dialer may move or be joined (a person's `connect`); redials only link.
-    pub moves: bool,
-    /// The dialer brings a password and accepts nothing but a locked room.
+    /// Whether a password admits to it.
     pub password: bool,
+    /// The dialer enters the room that it dials, if it may; redials and lanes only link.
+    pub moves: bool,
+    /// What the dialer brings to be let in.
+    pub brings: Brings,
+}
+
+/// What a dialer brings, and so how alone it enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brings {
+    /// Nothing: it is a member, or the room is open.
+    Nothing,
+    /// A password: an open room will not do.
+    Password,
+    /// An invitation.
+    Invitation,
 }
 
 /// Why a connection is refused, as told to the other side.
@@ -33,15 +46,18 @@ pub struct Refusal {
     pub why: Why,
     /// How long to wait before another try, if that helps.
     pub wait_ms: Option<u64>,
-    /// Port on which the refusing side listens, so that a line to type can be shown.
-    pub port: Option<u16>,
+    /// The record that puts the refused out, signed by whoever did it.
+    pub record: Option<Arc<SignedRecord>>,
+    /// If its author stands above the refused as a steward: what made it one. Whoever does not know
+    /// that would not heed the record, and never agree with who does.
+    pub steward: Option<Arc<SignedRecord>>,
 }
 
 impl Refusal {
     /// A refusal without particulars.
     #[must_use]
     pub fn of(why: Why) -> Self {
-        Self { why, wait_ms: None, port: None }
+        Self { why, wait_ms: None, record: None, steward: None }
     }
 }
 
@@ -54,20 +70,28 @@ pub enum Why {
     SelfConnect,
     /// This pair is linked already, or another connection of it is further along.
     Crossing,
-    /// The room is locked and no password was brought.
+    /// The room is closed and nothing was brought.
     Locked,
     /// A password was brought to an open room.
     NotLocked,
     /// Both are settled in different rooms.
     InARoom,
-    /// The dialer is in a locked room: the other side should dial, with the password.
+    /// The dialer is in a closed room of its own: the other side should dial.
     DialerLocked,
     /// A redial found another room.
     OtherRoom,
-    /// No room key is shared.
-    NoKey,
-    /// The newest lock record does not list this member.
-    NotListed,
+    /// The room is closed, and the peer is no member of it.
+    NotMember,
+    /// A member removed the peer.
+    Removed,
+    /// The room is closed and no password admits to it.
+    NoPassword,
+    /// No invitation that lives is the one that was brought.
+    NoInvitation,
+    /// The invitation let in as many as it may.
+    InvitationUsed,
+    /// The invitation's time is over.
+    InvitationExpired,
     /// The password does not open the lock.
     WrongPassword,
     /// Too many attempts.
@@ -97,8 +121,12 @@ impl Why {
         (Why::InARoom, "in_a_room"),
         (Why::DialerLocked, "dialer_locked"),
         (Why::OtherRoom, "other_room"),
-        (Why::NoKey, "no_key"),
-        (Why::NotListed, "not_listed"),
+        (Why::NotMember, "not_a_member"),
+        (Why::Removed, "removed"),
+        (Why::NoPassword, "no_password"),
+        (Why::NoInvitation, "no_invitation"),
+        (Why::InvitationUsed, "invitation_used"),
+        (Why::InvitationExpired, "invitation_expired"),
         (Why::WrongPassword, "wrong_password"),
         (Why::TooManyAttempts, "too_many_attempts"),
         (Why::Full, "room_full"),
@@ -126,9 +154,14 @@ impl Why {
     pub fn code(self) -> Code {
         match self {
             Why::SelfConnect => Code::SelfConnect,
-            Why::Locked | Why::NotListed => Code::RoomLocked,
+            Why::Locked | Why::NotMember => Code::RoomLocked,
+            Why::Removed => Code::Removed,
+            Why::NoPassword => Code::MembersOnly,
+            Why::NoInvitation => Code::NoInvitation,
+            Why::InvitationUsed => Code::InvitationUsed,
+            Why::InvitationExpired => Code::InvitationExpired,
             Why::NotLocked => Code::RoomNotLocked,
-            Why::InARoom | Why::DialerLocked | Why::OtherRoom | Why::NoKey => Code::InARoom,
+            Why::InARoom | Why::DialerLocked | Why::OtherRoom => Code::InARoom,
             Why::WrongPassword => Code::WrongPassword,
             Why::TooManyAttempts => Code::TooManyAttempts,
             Why::Full => Code::RoomFull,
@@ -183,8 +216,35 @@ pub enum Message {
     },
     /// The connection ends, and why.
     Refuse(Refusal),
-    /// A lock record: before the link to agree on the newest, later as it is made.
-    Record(Arc<SignedRecord>),
+    /// Before the link: names the sender's register, the same for equal ones.
+    Register(Digest32),
+    /// Before the link, if the registers differ: a page of the sender's.
+    Ids {
+        /// Records that the sender has.
+        list: Vec<RecordId>,
+        /// The last page.
+        last: bool,
+    },
+    /// Records of the register: before the link what the receiver lacks, later as they are made.
+    Records(Vec<Arc<SignedRecord>>),
+    /// What members keep of the password in force.
+    Password {
+        /// The lock that names it.
+        lock: RecordId,
+        /// The data.
+        data: PasswordData,
+    },
+    /// An invitation that lives, and by what its guest is known.
+    Invitation {
+        /// The invitation.
+        invitation: Arc<SignedInvitation>,
+        /// Members only know this of its secret.
+        find: FindKey,
+    },
+    /// Compare words with me: this names the value that I will tell when I know yours.
+    VerifyCommit(Digest32),
+    /// A value for comparing words.
+    VerifyNonce(Digest32),
     /// Somebody's presence record.
     Presence(Arc<SignedPresence>),
     /// A new entry, unasked.
@@ -252,17 +312,6 @@ pub enum Message {
         /// The chunk.
         chunk: u32,
     },
-}
-
-/// Names a lock record and its key; marks rank as their records do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KeyMark {
-    /// Epoch.
-    pub epoch: u64,
-    /// Locked; at one epoch locked ranks over open.
-    pub locked: bool,
-    /// The record.
-    pub hash: RecordHash,
 }
 
 /// Where a peer is, as the shell knows it.

@@ -9,7 +9,9 @@ pub mod command;
 pub mod event;
 pub mod ids;
 pub mod inspect;
+pub mod invite_link;
 pub mod links;
+pub mod membership;
 pub mod message;
 pub mod near;
 pub mod notice;
@@ -19,21 +21,26 @@ pub mod text;
 pub mod time;
 
 mod admission;
+mod agreement;
 mod attempts;
 mod catalogue;
+mod changes;
+mod closing;
 mod commands;
 mod doctor;
 mod fetched;
 mod flush;
 mod guesses;
+mod ignoring;
+mod inviting;
 mod leftovers;
-mod lock;
-mod locking;
 mod log;
 mod parked;
 mod presence;
 mod pulse;
 mod quitting;
+mod registry;
+mod removing;
 mod repair;
 mod room;
 mod roster;
@@ -70,8 +77,6 @@ pub struct Router {
     room: room::Room,
     roster: Roster,
     conns: BTreeMap<ConnId, Conn>,
-    /// The connection with which this node may be about to move.
-    reserved: Option<ConnId>,
     next_conn: u64,
     attempts: attempts::Attempts,
     guesses: guesses::Guesses,
@@ -81,6 +86,8 @@ pub struct Router {
     swarm: swarm::Swarm,
     commands: commands::Pending,
     verified: verify::Verified,
+    /// Members whom the person at this node does not want to hear.
+    ignored: BTreeSet<MemberId>,
     quitting: quitting::Quitting,
     parked: parked::Parked,
     /// Links that have something to say.
@@ -97,7 +104,7 @@ impl Router {
     #[must_use]
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let my_id = MemberId(me.public());
-        let room = room::Room::fresh(&config.draw, my_id, config.limits.lock_records);
+        let room = room::Room::fresh(&config.draw, my_id);
         let mut roster = Roster::new(my_id);
         roster.set_name(my_id, &config.name);
         let mut router = Self {
@@ -109,7 +116,6 @@ impl Router {
             room,
             roster,
             conns: BTreeMap::new(),
-            reserved: None,
             next_conn: 1 << 63,
             attempts: attempts::Attempts::default(),
             guesses: guesses::Guesses::default(),
@@ -119,6 +125,7 @@ impl Router {
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
             verified: verify::Verified::new(config.verified.clone()),
+            ignored: BTreeSet::new(),
             quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
             dirty: BTreeSet::new(),
@@ -180,8 +187,9 @@ impl Router {
                 self.password_given(face, line, password);
             }
             Event::OverviewWanted { face } => self.overview(face),
-            Event::LockPrepared { face, line, room, lock, key } => {
-                self.lock_prepared(face, line, room, lock, key);
+            Event::Confirmed { face, line, yes } => self.confirmed(face, line, yes),
+            Event::LockPrepared { face, line, room, data } => {
+                self.lock_prepared(face, line, room, data);
             }
             Event::LockFailed { face, line, failure } => self.lock_failed(face, line, failure),
             Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
@@ -191,9 +199,14 @@ impl Router {
             Event::HelloArrived { conn, theirs, same_room } => {
                 self.hello_arrived(conn, &theirs, same_room);
             }
-            Event::Identified { conn, member, outcome, .. } => {
-                self.identified(conn, member, outcome);
+            Event::Shown { conn, member, chain, invitation } => {
+                self.shown(conn, member, chain, invitation);
             }
+            Event::Welcomed { conn, member, home, invitation } => {
+                self.welcomed(conn, member, &home, invitation);
+            }
+            Event::Identified { conn, member, outcome } => self.identified(conn, member, outcome),
+            Event::ValueDrawn { conn, value } => self.value_drawn(conn, value),
             Event::Said { conn, message } => self.said(conn, message),
             Event::Congested { conn } => self.congested(conn, true),
             Event::Drained { conn } => self.congested(conn, false),
@@ -310,29 +323,17 @@ impl Router {
             event::Target::Addr(addr) => Some(*addr),
             event::Target::Host { .. } => None,
         };
-        self.conns.insert(
-            conn,
-            Conn {
-                side: Side::Dialer,
-                role,
-                remote,
-                purpose: Some(purpose),
-                began: self.now,
-                my_hello: None,
-                their_run: None,
-                with_password: false,
-                planned: None,
-                stage: Stage::Opening,
-            },
-        );
+        let mut dialled = Conn::new(Side::Dialer, role, self.now);
+        dialled.remote = remote;
+        dialled.purpose = Some(purpose);
+        self.conns.insert(conn, dialled);
         self.effect(Effect::Dial { conn, target, role });
         conn
     }
 
     /// Refuses a connection, tells the peer why, and forgets it.
     fn refuse(&mut self, conn: ConnId, why: Why) {
-        let port = self.presence.port();
-        self.refuse_with(conn, Refusal { why, wait_ms: None, port });
+        self.refuse_with(conn, Refusal::of(why));
     }
 
     fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::ids::{EntryId, FileId, MemberId, RoomId};
+use super::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use super::text::{Untrusted, VERIFIED_MARK};
 
 /// Who said or did something.
@@ -52,6 +52,56 @@ pub struct MemberLine {
     pub round_trip_ms: Option<u64>,
     /// Digits of its identity, in groups.
     pub fingerprint: String,
+    /// What it is in the room.
+    pub standing: Standing,
+    /// Through whom it came in; `None`: through nobody, or nobody knows.
+    pub through: Option<Who>,
+    /// This node's person hides it.
+    pub ignored: bool,
+}
+
+/// What somebody is in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It made the room.
+    Founder,
+    /// The founder put it above the others.
+    Steward,
+    /// A member by password, invitation, or because somebody kept it.
+    Member,
+    /// It came by an open door.
+    Visitor,
+    /// It was a member, and is none now.
+    Outside,
+}
+
+impl Standing {
+    /// The word that scripts see.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Founder => "founder",
+            Self::Steward => "steward",
+            Self::Member => "member",
+            Self::Visitor => "visitor",
+            Self::Outside => "outside",
+        }
+    }
+}
+
+/// An invitation that lets people in now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationLine {
+    /// Its id.
+    pub id: InvitationId,
+    /// Who made it.
+    pub maker: Who,
+    /// This node made it.
+    pub own: bool,
+    /// Until then, wall-clock milliseconds since 1970 UTC.
+    pub until_ms: i64,
+    /// Guests that it may still let in, as far as this node knows; `None`: any number.
+    pub left: Option<u32>,
 }
 
 /// One line of `doctor`.
@@ -115,8 +165,12 @@ pub struct Overview {
     pub temporary: bool,
     /// The room.
     pub room: RoomId,
-    /// Whether it is locked.
+    /// Whether it is closed.
     pub locked: bool,
+    /// Whether a password lets people in.
+    pub password: bool,
+    /// Who founded it.
+    pub founder: Who,
     /// Whether anybody else was ever in it.
     pub settled: bool,
     /// Where others reach this node, best first.
@@ -243,6 +297,12 @@ codes! {
     ChainForked = "chain_forked",
     BadChunk = "bad_chunk",
     HostChangedFile = "host_changed_file",
+    NotAbove = "not_above",
+    MembersOnly = "members_only",
+    Removed = "removed",
+    NoInvitation = "no_invitation",
+    InvitationUsed = "invitation_used",
+    InvitationExpired = "invitation_expired",
 }
 
 /// Something to tell the faces. Times are wall-clock milliseconds since 1970 UTC.
@@ -271,8 +331,10 @@ pub enum Notice {
         room: RoomId,
         /// Members known at this moment, without this node.
         members: Vec<MemberInfo>,
-        /// Whether it is locked.
+        /// Whether it is closed.
         locked: bool,
+        /// Whose room it is.
+        founder: Who,
     },
     /// We left a room.
     Left {
@@ -401,14 +463,18 @@ pub enum Notice {
         /// Why.
         failure: Failure,
     },
-    /// The room was locked, or its password changed.
+    /// The room was closed, or its password changed.
     RoomLocked {
         /// By whom.
         by: Who,
         /// By this node.
         own: bool,
-        /// This node's own change lost against it: the setter's password holds.
-        overruled: bool,
+        /// A password lets people in; otherwise only invitations do.
+        password: bool,
+        /// Members that it put out.
+        out: Vec<Who>,
+        /// It put this node out.
+        me_out: bool,
     },
     /// The room was opened.
     RoomUnlocked {
@@ -416,8 +482,42 @@ pub enum Notice {
         by: Who,
         /// By this node.
         own: bool,
-        /// This node's own change lost against it.
-        overruled: bool,
+    },
+    /// A member was thrown out.
+    MemberRemoved {
+        /// Who.
+        member: Who,
+        /// By whom.
+        by: Who,
+        /// By this node.
+        own: bool,
+        /// It is this node, or this node went with it.
+        me_out: bool,
+        /// Members that it had let in and that went with it.
+        also: Vec<Who>,
+    },
+    /// A member is a steward now, or no more.
+    StewardChanged {
+        /// Who.
+        member: Who,
+        /// This node made the change.
+        own: bool,
+        /// It is none any more.
+        off: bool,
+    },
+    /// Answer to `/invite`: what to pass on.
+    Invitation {
+        /// The invitation.
+        text: String,
+        /// It lets people in until then, wall-clock milliseconds since 1970 UTC.
+        until_ms: i64,
+        /// It lets in one guest only.
+        once: bool,
+    },
+    /// Answer to `/invite`: the invitations that live.
+    Invitations {
+        /// Own ones first.
+        list: Vec<InvitationLine>,
     },
     /// A password is needed to go on with a command of one face.
     PasswordRequired {
@@ -437,6 +537,8 @@ pub enum Notice {
         member: MemberInfo,
         /// The words, with spaces between.
         words: String,
+        /// The member asked for it, not this node.
+        asked: bool,
     },
     /// The words were the same: from now on this member is marked.
     MemberVerified {

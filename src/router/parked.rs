@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Router;
 use super::event::{Effect, Parking};
-use super::ids::{FileId, RoomId};
-use super::message::KeyMark;
+use super::ids::{FileId, RecordId, RoomId};
 use super::text::Untrusted;
 
 /// Offers that are laid aside: each keeps a file open.
@@ -21,7 +20,7 @@ const NAMED_MAX: usize = 4;
 /// What was offered in the room that was left last.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    place: Option<(RoomId, KeyMark)>,
+    place: Option<(RoomId, Vec<RecordId>)>,
     files: BTreeMap<FileId, Laid>,
 }
 
@@ -36,7 +35,13 @@ struct Laid {
 
 impl Router {
     fn is_parked_here(&self) -> bool {
-        self.parked.place == Some((self.room.id, self.room.lock.mark()))
+        self.parked.place == Some(self.parking_place())
+    }
+
+    /// The room, and the closings that are in force in it.
+    fn parking_place(&self) -> (RoomId, Vec<RecordId>) {
+        let closings = self.room.registry.membership().closings();
+        (self.room.id, closings.map(|closing| closing.id).collect())
     }
 
     /// The room is about to be left: lays aside what is offered in it.
@@ -53,7 +58,7 @@ impl Router {
             for file in std::mem::take(&mut self.parked.files).into_keys() {
                 self.effect(Effect::Park { file, step: Parking::Forget });
             }
-            self.parked.place = Some((self.room.id, self.room.lock.mark()));
+            self.parked.place = Some(self.parking_place());
         }
         for file in files {
             if self.parked.files.len() < PARKED_MAX {

@@ -38,8 +38,6 @@ pub(super) struct Own {
     record: Option<Arc<SignedPresence>>,
     /// Others hold a record of an earlier run of ours with a higher version.
     outdone: bool,
-    /// People were told that their password is not the newest.
-    pub(super) locked_out_told: bool,
 }
 
 impl Own {
@@ -80,10 +78,9 @@ impl Own {
     pub(super) fn forget(&mut self) {
         self.record = None;
         self.unlinked.clear();
-        self.locked_out_told = false;
     }
 
-    fn addresses(&self, most: usize) -> Vec<SocketAddr> {
+    pub(super) fn addresses(&self, most: usize) -> Vec<SocketAddr> {
         let mut addresses: Vec<_> = self.seen.iter().rev().copied().collect();
         for address in &self.interfaces {
             if !is_loopback(address.ip()) && !addresses.contains(address) {
@@ -164,6 +161,9 @@ impl Router {
     pub(super) fn presence_arrived(&mut self, via: ConnId, record: &Arc<SignedPresence>) {
         let body = &record.body;
         let Some(teller) = self.member_of(via) else { return };
+        if self.room.registry.may_link(&body.member).is_err() && body.member != self.my_id {
+            return;
+        }
         if body.member == self.my_id {
             // The clock was set back since an earlier run, whose record still counts: outdo it.
             if body.run != self.config.run && body.version >= self.presence.version {
@@ -219,7 +219,6 @@ impl Router {
         conn: ConnId,
         id: MemberId,
         record: &Arc<SignedPresence>,
-        _port: u16,
         seen: IpAddr,
     ) {
         let (now, limits) = (self.now, self.config.limits.clone());
@@ -269,6 +268,7 @@ impl Router {
         let closed = !matches!(how, Closed::Silent);
         let jitter = self.rng.between(50, 250);
         let (now, min) = (self.now, self.config.limits.redial_min_ms);
+        let in_doubt = self.is_member_of_closed();
         if let Some(member) = self.roster.members.get_mut(&link.member)
             && member.conn == Some(conn)
         {
@@ -280,32 +280,36 @@ impl Router {
             member.redial.next_address = 0;
             if let Some(refusal) = refusal {
                 member.redial.given_up =
-                    matches!(refusal.why, Why::NotListed | Why::Leaving | Why::OtherRoom);
-                if matches!(refusal.why, Why::NotListed | Why::Leaving) {
+                    matches!(refusal.why, Why::Removed | Why::Leaving | Why::OtherRoom)
+                        || refusal.why == Why::NotMember && !in_doubt;
+                if matches!(refusal.why, Why::NotMember | Why::Removed | Why::Leaving) {
                     member.lost = Some((now, false));
                 }
             }
         }
-        if refusal.is_some_and(|refusal| refusal.why == Why::NotListed) {
-            self.maybe_locked_out(link.member, how);
+        if refusal.is_some_and(|of| matches!(of.why, Why::NotMember | Why::Removed)) {
             self.close_lanes_of(link.member);
         }
         self.host_lost(link.member);
     }
 
-    pub(super) fn redial_failed(&mut self, id: MemberId, how: &Closed, refusal: Option<&Refusal>) {
+    /// Whoever says that this node is no member has not heard of something yet.
+    fn is_member_of_closed(&self) -> bool {
+        self.room.registry.is_closed() && self.room.registry.is_member(&self.my_id)
+    }
+
+    pub(super) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
         let (now, jitter) = (self.now, self.rng.between(0, 250));
         let max = self.config.limits.redial_max_ms;
+        let outside = self.room.registry.may_link(&self.my_id).is_err();
         let Some(member) = self.roster.members.get_mut(&id) else { return };
         let teller = member.taught_by;
         member.redial.conn = None;
         let addresses = member.record.as_ref().map_or(0, |record| record.body.addresses.len());
         let why = refusal.map(|refusal| refusal.why);
         // Somebody else may live at one address; the member may still be at the next.
-        let elsewhere = matches!(
-            why,
-            None | Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected)
-        );
+        let elsewhere =
+            matches!(why, None | Some(Why::OtherRoom | Why::SelfConnect | Why::Unexpected));
         if elsewhere && member.redial.next_address < addresses {
             member.redial.at = now;
             if why.is_none() && teller != id {
@@ -318,12 +322,10 @@ impl Router {
             member.redial.wait_ms = (member.redial.wait_ms * 2).min(max);
         }
         match why {
-            Some(Why::OtherRoom | Why::NoKey | Why::SelfConnect | Why::Unexpected) => {
+            // A word that anybody at that address can say counts only if it is so by our register.
+            Some(Why::NotMember | Why::Removed) => member.redial.given_up = outside,
+            Some(Why::OtherRoom | Why::SelfConnect | Why::Unexpected) => {
                 member.redial.given_up = true;
-            }
-            Some(Why::NotListed) => {
-                member.redial.given_up = true;
-                self.maybe_locked_out(id, how);
             }
             Some(_) => {}
             None if teller != id => self.taught_in_vain(teller),
@@ -495,12 +497,13 @@ impl Router {
     pub(super) fn drop_all_conns(&mut self) {
         let ids: Vec<_> = self.conns.keys().copied().collect();
         for id in ids {
+            self.no_words(id);
             self.effect(Effect::Close { conn: id });
             self.conns.remove(&id);
-            self.guesses_end(id);
+            self.guesses.end(id);
         }
-        self.reserved = None;
         self.dirty.clear();
         self.drop_attempts();
+        self.drop_questions();
     }
 }

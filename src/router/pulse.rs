@@ -4,7 +4,7 @@
 use super::Router;
 use super::event::{Closed, Effect};
 use super::links::{Conn, Link, Stage};
-use super::message::Why;
+use super::message::{Brings, Why};
 use super::repair::ANSWER_MS;
 use super::time::{Earliest, Millis};
 
@@ -84,7 +84,7 @@ impl Router {
 
     fn admit_by(&self, conn: &Conn) -> Millis {
         let limits = self.limits();
-        conn.began.plus(if conn.with_password {
+        conn.began.plus(if conn.enters == Some(Brings::Password) {
             limits.password_deadline_ms
         } else {
             limits.handshake_deadline_ms
@@ -105,7 +105,8 @@ fn link_due(link: &Link, now: Millis) -> Option<Millis> {
     {
         earliest.at(at);
     }
-    if link.vector.is_some() || !link.say_hosting.is_empty() || !link.say_presence.is_empty() {
+    let more = !link.say_records.is_empty() || !link.say_presence.is_empty();
+    if link.vector.is_some() || !link.say_hosting.is_empty() || more {
         earliest.at(Millis(0));
     }
     if let Some(asked) = &link.asked {

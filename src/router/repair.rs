@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Router;
 use super::ids::{ConnId, MemberId};
 use super::log::Placed;
-use super::message::{Have, Message, Wanted};
+use super::message::{Have, Message, Wanted, Why};
 use super::signed::{Chain, SignedEntry};
 use super::time::Millis;
 
@@ -31,7 +31,17 @@ impl Router {
             }
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            Message::Record(record) => self.record_told(id, member, &record),
+            // What was dropped would never be said again: the link goes, and both begin anew.
+            Message::Records(records) if !link.record_tokens.take(records.len() as u64, now) => {
+                return self.refuse(id, Why::Busy);
+            }
+            Message::Records(records) => self.records_arrived(&records, Some(id)),
+            Message::Password { lock, data } => self.password_told(lock, data),
+            Message::Invitation { invitation, find } => {
+                self.invitation_told(invitation, find);
+            }
+            Message::VerifyCommit(digest) => self.verify_committed(id, digest),
+            Message::VerifyNonce(value) => self.verify_revealed(id, value),
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped(file) => self.dropped(id, file),
@@ -39,7 +49,8 @@ impl Router {
             Message::Unwanted { file, chunk } => self.unwanted(id, file, chunk),
             Message::BadChunk { file, chunk } => self.bad_chunk_told(id, file, chunk),
             Message::Refuse(refusal) => self.refused(id, &refusal),
-            Message::Ready { .. } => {}
+            // Of an agreement that is over.
+            Message::Ready { .. } | Message::Register(_) | Message::Ids { .. } => {}
         }
         self.link_lives(member, run);
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::Router;
 use super::event::{Draw, Effect};
 use super::ids::{EntryId, LogNonce, MemberId, RoomId};
-use super::lock::LockState;
 use super::log::{Log, Order, Placed};
 use super::notice::{Code, Failure, MemberInfo, Notice, Receipt};
-use super::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry, SignedRecord};
+use super::registry::Registry;
+use super::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry};
 use super::text::Untrusted;
 use super::time::Millis;
 
@@ -33,7 +33,12 @@ pub(super) struct Room {
     pub(super) settled: bool,
     /// `joined` was told.
     pub(super) announced: bool,
-    pub(super) lock: LockState,
+    /// It was told that others say that we are no member.
+    pub(super) told_outside: bool,
+    /// The founder was told that it is the only one who can remove anybody.
+    pub(super) steward_proposed: bool,
+    /// Who is a member.
+    pub(super) registry: Registry,
     pub(super) log: Log,
     pub(super) chain: Chain,
     /// Ids under which entries signed anew were first shown.
@@ -52,17 +57,18 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn fresh(draw: &Draw, me: MemberId, records: usize) -> Self {
-        let first = SignedRecord::first(&draw.room, draw.key.clone());
-        Self::with(draw.room, LockState::new(first, records), me, draw.nonce)
+    pub(super) fn fresh(draw: &Draw, me: MemberId) -> Self {
+        Self::with(Registry::new(me, me, draw.room), me, draw.nonce)
     }
 
-    fn with(id: RoomId, lock: LockState, me: MemberId, nonce: LogNonce) -> Self {
+    fn with(registry: Registry, me: MemberId, nonce: LogNonce) -> Self {
         Self {
-            id,
+            id: registry.room(),
             settled: false,
             announced: false,
-            lock,
+            told_outside: false,
+            steward_proposed: false,
+            registry,
             log: Log::new(),
             chain: Chain { author: me, nonce },
             aliases: BTreeMap::new(),
@@ -94,6 +100,7 @@ impl Router {
             let name = self.config.name.clone();
             self.append(Kind::Name(name), None)?;
         }
+        self.publish_ticket();
         self.append(kind, None)?;
         self.room.spoke = true;
         Ok(())
@@ -174,6 +181,9 @@ impl Router {
             Kind::Text(text) => (text.clone(), true),
             _ => (String::new(), false),
         };
+        if self.is_ignored(&entry.body.chain.author) {
+            return;
+        }
         if !own {
             self.message_seen(&text);
         }
@@ -290,9 +300,10 @@ impl Router {
     /// The chain keeps its nonce: entries are signed for their room and nobody else has those of
     /// the room left behind, so it cannot fork; and what was said alone keeps the place in the
     /// order that faces were told.
-    pub(super) fn move_to(&mut self, id: RoomId, lock: LockState, via: MemberId) {
+    pub(super) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
+        debug_assert_eq!(id, registry.room());
         let nonce = self.room.chain.nonce;
-        let mut room = Room::with(id, lock, self.my_id, nonce);
+        let mut room = Room::with(registry, self.my_id, nonce);
         room.spoke = self.room.spoke;
         room.history_from = Some(via);
         let old = std::mem::replace(&mut self.room, room);
@@ -321,7 +332,7 @@ impl Router {
         self.drop_downloads();
         self.park_offers();
         self.drop_shares();
-        self.room = Room::fresh(draw, self.my_id, self.config.limits.lock_records);
+        self.room = Room::fresh(draw, self.my_id);
         self.roster.forget_all();
         self.roster.set_name(self.my_id, &self.config.name);
         self.catalogue.clear();

@@ -24,6 +24,8 @@ pub(super) struct Redial {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) record: Option<Arc<SignedPresence>>,
+    /// What it last said of itself before it was put out.
+    said_before: Option<Arc<SignedPresence>>,
     pub(super) heard: Millis,
     pub(super) taught_by: MemberId,
     /// Taught from this very computer, so that its loopback addresses mean something here.
@@ -40,6 +42,7 @@ impl Member {
     fn new(now: Millis, taught_by: MemberId, limits: &Limits) -> Self {
         Self {
             record: None,
+            said_before: None,
             heard: now,
             taught_by,
             taught_here: false,
@@ -54,6 +57,25 @@ impl Member {
                 next_address: 0,
                 given_up: false,
             },
+        }
+    }
+
+    /// It is no member any more: it is not here, and not dialled.
+    pub(super) fn put_out(&mut self) {
+        self.said_before = self.record.take().or(self.said_before.take());
+        self.lost = None;
+        self.redial.given_up = true;
+    }
+
+    /// It may be here again: unless somebody begins, two who cannot dial each other never hear of
+    /// each other any more.
+    pub(super) fn take_in(&mut self, now: Millis) {
+        if self.record.is_none()
+            && let Some(record) = self.said_before.take()
+        {
+            self.record = Some(record);
+            self.heard = now;
+            self.without_link = now;
         }
     }
 
@@ -190,6 +212,21 @@ impl Roster {
     /// The name as the member gave it.
     pub(super) fn bare_name(&self, id: &MemberId) -> Option<&str> {
         self.names.get(id).map(String::as_str)
+    }
+
+    /// Who is shown or was ever known under a name, here or gone.
+    pub(super) fn known_as(&self, nick: &str) -> Vec<MemberId> {
+        let shown = |id: &MemberId| {
+            let name = self.name_of(id);
+            name.raw() == nick || with_digits(name.raw(), id) == nick
+        };
+        let found: Vec<MemberId> =
+            self.names.keys().filter(|id| **id != self.me && shown(id)).copied().collect();
+        if !found.is_empty() {
+            return found;
+        }
+        let bare = self.names.iter().filter(|(id, name)| **id != self.me && *name == nick);
+        bare.map(|(id, _)| *id).collect()
     }
 
     fn is_here(&self, id: &MemberId) -> bool {

@@ -1,25 +1,41 @@
 //! Comparing short words with a member, whom one has verified, and who only has a known name.
 //!
-//! Both sides compute the same words from both identities. Who sits between two members and shows
-//! each of them an identity of its own would need two identities that give both the same words: a
-//! collision of 88 bits in which each trial costs [`ROUNDS`] hashes.
+//! One side commits to a random value, the other tells its own, the first reveals: the words are
+//! made of both values and both identities. Who sits between two members, with an identity of its
+//! own for each, has to fix its values before it knows what words they give, so it has one guess
+//! of 44 bits for each comparison (RFC 6189, 4.4.1.1, has the same idea).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Router;
-use super::ids::{FaceId, MemberId};
+use super::event::Effect;
+use super::ids::{ConnId, Digest32, FaceId, MemberId};
+use super::links::Conn;
+use super::message::{Message, Why};
 use super::notice::{Code, Failure, Notice};
 use super::roster::with_digits;
 use super::text::{Untrusted, VERIFIED_MARK, look};
 use crate::crypto::hash::digest;
 
 /// How many words are compared, of 2,048 each.
-const WORDS: usize = 8;
+const WORDS: usize = 4;
 /// Bits of a word.
 const WORD_BITS: usize = 11;
-/// Hashes one after the other: some milliseconds for an honest side.
-const ROUNDS: u32 = 65_536;
-const LABEL: &[u8; 16] = b"klatch verify 1\n";
+const LABEL: &[u8] = b"klatch verify 1\0";
+const COMMIT: &[u8] = b"klatch verify commit 1\0";
+
+/// How far a comparison over one link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparing {
+    /// This node began; its value is being drawn.
+    Drawing,
+    /// It committed to this value and waits for the peer's.
+    Committed(Digest32),
+    /// The peer committed so; this node's value is being drawn.
+    Answering(Digest32),
+    /// This node told its value and waits for the one that the peer committed to.
+    Answered { commit: Digest32, mine: Digest32 },
+}
 
 /// Whom the person at this node has verified.
 #[derive(Debug, Default)]
@@ -30,11 +46,13 @@ pub(super) struct Verified {
     told: BTreeSet<MemberId>,
     /// Whose words were shown last: only they can have been compared.
     shown: Option<MemberId>,
+    /// Commands that wait for words, and over which links.
+    waiting: Vec<(FaceId, u64, ConnId)>,
 }
 
 impl Verified {
     pub(super) fn new(members: BTreeMap<MemberId, String>) -> Self {
-        Self { members, told: BTreeSet::new(), shown: None }
+        Self { members, told: BTreeSet::new(), shown: None, waiting: Vec::new() }
     }
 }
 
@@ -45,6 +63,7 @@ impl Router {
 
     /// `verify <nick>` shows the words; `same` says that the other side reads them too.
     pub(super) fn verify(&mut self, face: FaceId, line: u64, nick: &str, same: bool) {
+        let mut waits = false;
         let result = self.find_member(nick).and_then(|id| {
             if same {
                 let shown = self.roster.name_of(&id);
@@ -58,18 +77,106 @@ impl Router {
                 let member = self.member_info(&id);
                 self.notify(Notice::MemberVerified { member });
             } else {
-                self.verified.shown = Some(id);
-                let words = words(&self.my_id, &id);
-                let member = self.member_info(&id);
-                self.notify(Notice::Words { member, words });
+                let Some((conn, link)) = self.link_of(&id) else {
+                    let name = self.who(&id).marked();
+                    let text = format!("there is no direct link with {name}: words need one");
+                    return Err(Failure::new(Code::Unreachable, text));
+                };
+                // Of a comparison that is under way the words are told as well.
+                let begins = link.comparing.is_none();
+                self.verified.waiting.push((face, line, conn));
+                waits = true;
+                if begins {
+                    self.mark_link(conn, |link| link.comparing = Some(Comparing::Drawing));
+                    self.effect(Effect::DrawValue { conn });
+                }
             }
             Ok(())
         });
-        self.reply(face, line, "verify", result);
+        if !waits {
+            self.reply(face, line, "verify", result);
+        }
+    }
+
+    /// Answers whoever waits for words over a link.
+    fn end_waiting(&mut self, conn: ConnId, result: &Result<(), Failure>) {
+        let (over, others) =
+            self.verified.waiting.drain(..).partition(|(_, _, waited)| *waited == conn);
+        self.verified.waiting = others;
+        let over: Vec<(FaceId, u64, ConnId)> = over;
+        for (face, line, _) in over {
+            self.reply(face, line, "verify", result.clone());
+        }
+    }
+
+    /// A link is over: no words come over it.
+    pub(super) fn no_words(&mut self, conn: ConnId) {
+        let text = "the link was lost before the words were there: try again";
+        self.end_waiting(conn, &Err(Failure::new(Code::Unreachable, text)));
+    }
+
+    /// Random bytes for a comparison are here.
+    pub(super) fn value_drawn(&mut self, conn: ConnId, value: [u8; 32]) {
+        let value = Digest32(value);
+        let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) else { return };
+        let message = match link.comparing {
+            Some(Comparing::Drawing) => {
+                link.comparing = Some(Comparing::Committed(value));
+                Message::VerifyCommit(commit_to(&value))
+            }
+            Some(Comparing::Answering(commit)) => {
+                link.comparing = Some(Comparing::Answered { commit, mine: value });
+                Message::VerifyNonce(value)
+            }
+            _ => return,
+        };
+        self.effect(Effect::Send { conn, message });
+    }
+
+    /// The peer wants to compare words. If both began, the smaller key goes on.
+    pub(super) fn verify_committed(&mut self, conn: ConnId, commit: Digest32) {
+        let me = self.my_id;
+        let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) else { return };
+        let both = matches!(link.comparing, Some(Comparing::Drawing | Comparing::Committed(_)));
+        if both && me < link.member {
+            return;
+        }
+        link.comparing = Some(Comparing::Answering(commit));
+        self.effect(Effect::DrawValue { conn });
+    }
+
+    /// The peer told its value.
+    pub(super) fn verify_revealed(&mut self, conn: ConnId, theirs: Digest32) {
+        let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) else { return };
+        let member = link.member;
+        let (mine, asked) = match link.comparing.take() {
+            Some(Comparing::Committed(mine)) => (mine, false),
+            Some(Comparing::Answered { commit, mine }) if commit_to(&theirs) == commit => {
+                (mine, true)
+            }
+            Some(Comparing::Answered { .. }) => return self.refuse(conn, Why::Protocol),
+            other => {
+                link.comparing = other;
+                return;
+            }
+        };
+        if !asked {
+            self.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
+        }
+        // First the value of whoever began.
+        let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
+        let words = words(&self.my_id, &member, first, second);
+        if asked && self.is_ignored(&member) {
+            return;
+        }
+        self.verified.shown = Some(member);
+        let member = self.member_info(&member);
+        self.notify(Notice::Words { member, words, asked });
+        self.end_waiting(conn, &Ok(()));
     }
 
     /// Who is meant by a name as it is shown, or by one that only one member has.
-    fn find_member(&self, nick: &str) -> Result<MemberId, Failure> {
+    pub(super) fn find_member(&self, nick: &str) -> Result<MemberId, Failure> {
         // Whoever copies a name from the screen may have its mark too.
         let nick = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
         let name = |id: &MemberId| self.roster.name_of(id).raw().to_owned();
@@ -122,13 +229,14 @@ impl Router {
     }
 }
 
-/// The words of two identities, whichever of them asks.
-fn words(mine: &MemberId, theirs: &MemberId) -> String {
+fn commit_to(value: &Digest32) -> Digest32 {
+    Digest32(digest(&[COMMIT, &value.0]))
+}
+
+/// The words of two identities and two values, whichever side computes them.
+fn words(mine: &MemberId, theirs: &MemberId, began: &Digest32, answered: &Digest32) -> String {
     let (first, second) = (mine.min(theirs), mine.max(theirs));
-    let mut hash = digest(&[LABEL, &first.0, &second.0]);
-    for _ in 0..ROUNDS {
-        hash = digest(&[LABEL, &hash, &first.0, &second.0]);
-    }
+    let hash = digest(&[LABEL, &first.0, &second.0, &began.0, &answered.0]);
     let list = bip39::Language::English.word_list();
     let bit = |at: usize| {
         let byte = hash.get(at / 8).copied().unwrap_or_default();
@@ -147,13 +255,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sides_read_the_same_words_and_a_third_reads_others() {
+    fn both_sides_read_the_same_words_and_others_read_others() {
         let [a, b, c] = [1, 2, 3].map(|byte| MemberId([byte; 32]));
-        let both = words(&a, &b);
-        assert_eq!(both, words(&b, &a));
+        let [x, y] = [4, 5].map(|byte| Digest32([byte; 32]));
+        let both = words(&a, &b, &x, &y);
+        assert_eq!(both, words(&b, &a, &x, &y));
         assert_eq!(both.split(' ').count(), WORDS);
-        assert_ne!(both, words(&a, &c));
-        // What people have compared once must stay what it was.
-        assert_eq!(both, "obvious tree evidence apology use kite either discover");
+        assert_ne!(both, words(&a, &c, &x, &y));
+        assert_ne!(both, words(&a, &b, &y, &x));
+        assert_ne!(commit_to(&x), commit_to(&y));
     }
 }

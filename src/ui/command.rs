@@ -1,18 +1,22 @@
 //! The line grammar: what a person or a pipe writes on one line becomes one [`Input`].
 //!
-//! A line is a command when it starts with a command's word, in lower case, or with `/`; anything
-//! else is a message. A command's word in a line that does not fit the command's form is an error
-//! and never a message: what was meant for klatch does not reach the room.
+//! A line is a command when it starts with a word of [`COMMANDS`], in lower case, or with `/`;
+//! anything else is a message. The words of [`SLASH_COMMANDS`] are commands only behind a `/`. A
+//! command's word in a line that does not fit the command's form is an error and never a message:
+//! what was meant for klatch does not reach the room.
 
 use super::address::{is_number, read_address, read_port};
 use super::rate::parse_rate;
+use super::slash;
 use crate::config::DEFAULT_PORT;
 use crate::crypto::password::{Password, PasswordError};
-use crate::router::command::{Command, LockWish, Wait};
+use crate::router::command::{Command, LockWish, NewPassword, Wait};
 use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
 
+/// What stands for no password at all.
+const NO_PASSWORD: &str = "-";
 /// How long `wait` waits unless told.
 pub const WAIT_DEFAULT_MS: u64 = 60_000;
 /// The help texts start two after this column; a longer form gets a line of its own.
@@ -29,7 +33,7 @@ pub enum Input {
     Empty,
     /// Something for the router.
     Command(Command),
-    /// Help about everything or about one of the words of [`COMMANDS`]: see [`help_lines`].
+    /// Help about everything or about one command's word: see [`help_lines`].
     Help(Option<String>),
     /// A fresh address of the page, which the program prints itself.
     Browser,
@@ -48,7 +52,7 @@ pub struct CommandHelp {
 }
 
 /// Why the rest of a line was not taken.
-enum Misfit {
+pub(crate) enum Misfit {
     /// It does not fit the command's form.
     Form,
     /// It fits, and this is wrong with it.
@@ -62,22 +66,29 @@ impl From<Failure> for Misfit {
 }
 
 macro_rules! commands {
-    ($($form:literal, $help:literal, $word:literal => $read:expr;)*) => {
-        /// Every command, in the order in which `help` shows them.
-        pub const COMMANDS: &[CommandHelp] =
+    ($(#[$doc:meta])* $name:ident:
+     $($form:literal, $help:literal, $word:literal => $read:expr;)*) => {
+        $(#[$doc])*
+        pub const $name: &[CommandHelp] =
             &[$(CommandHelp { word: $word, form: $form, help: $help, read: $read }),*];
     };
 }
 
+/// Other words for commands behind a `/`.
+const ALIASES: &[(&str, &str)] = &[("kick", "remove")];
+
 commands! {
+    /// Every command that needs no `/`, in the order in which `help` shows them.
+    COMMANDS:
+
     "connect <address> [<port>] [locked]",
-    "link with a peer; `locked`: only if its room is",
+    "link with a peer; `locked`: only a closed room",
     "connect" => connect;
 
-    "password [<password>]", "lock the room, or change its password",
+    "password [<password>]", "close the room, or change its password; -: none",
     "password" => password;
 
-    "unlock", "open the room again",
+    "unlock", "open the room again, to anyone who can reach it",
     "unlock" => |rest| alone(rest, Command::Unlock);
 
     "send <path>", "offer a file to everyone",
@@ -114,8 +125,8 @@ commands! {
     "doctor", "what is wrong, and what to do",
     "doctor" => |rest| alone(rest, Command::Doctor);
 
-    "verify <nick> [same]", "compare short words; `same`: you did, and they are",
-    "verify" => |rest| verify(some(unquoted(rest))?);
+    "verify <nick> [same]", "compare 4 words; `same`: they are the same",
+    "verify" => verify;
 
     "browser", "a fresh address of this room's page, good once",
     "browser" => |_| Ok(Input::Browser);
@@ -128,6 +139,29 @@ commands! {
 
     "help [<command>]", "this list, or one line of it",
     "help" => help;
+}
+
+commands! {
+    /// Every command that exists only with `/`, in the order in which `help` shows them.
+    SLASH_COMMANDS:
+
+    "/invite [once] [1h|7d] [off]", "close the room, and print what lets people in",
+    "invite" => slash::invite;
+
+    "/join <invitation>", "enter the room that you are invited to",
+    "join" => connect;
+
+    "/lock", "close the room, or change its password: asks for it",
+    "lock" => slash::lock;
+
+    "/remove <nick> [off]", "throw out whom you, or somebody below you, let in",
+    "remove" => slash::remove;
+
+    "/steward <nick> [off]", "the founder's: somebody who may remove the others",
+    "steward" => slash::steward;
+
+    "/ignore <nick> [off]", "hide somebody, here only",
+    "ignore" => slash::ignore;
 }
 
 /// Reads one line, without its line feed.
@@ -145,13 +179,13 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
     }
     let body = line.strip_prefix('/');
     let (word, rest) = split_word(body.unwrap_or(line));
-    match find(word) {
+    match find(word, body.is_some()) {
         Some(command) => (command.read)(rest.trim()).map_err(|misfit| match misfit {
             Misfit::Form => form_failure(command),
             Misfit::Failure(failure) => failure,
         }),
         None if body.is_some() => {
-            let (near, word) = (near_command(word), shown(&format!("/{word}")));
+            let (near, word) = (near_command(word, "/"), shown(&format!("/{word}")));
             let text = format!(
                 "there is no command {word}{near}: help shows them all (to say it: say /…)"
             );
@@ -161,13 +195,24 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
     }
 }
 
-/// Reads the argument of the option `--connect`: `ADDR[:PORT]`.
+/// Reads where to begin, as the command line names it: an invitation, `ADDR[:PORT]`, or the line
+/// that others are told to type.
 ///
 /// # Errors
 /// `bad_address`.
 pub fn connect_argument(text: &str) -> Result<Command, Failure> {
-    let (host, port) = read_address(text.trim())?;
-    Ok(Command::Connect { host, port: port.unwrap_or(DEFAULT_PORT), lock: LockWish::Unknown })
+    let text = text.trim();
+    let place = text.strip_prefix("connect ").unwrap_or(text).trim_start();
+    match connect(place) {
+        Ok(Input::Command(command)) => Ok(command),
+        Err(Misfit::Failure(failure)) => Err(failure),
+        // What is wrong with it as one address.
+        _ => {
+            let (host, port) = read_address(place)?;
+            let port = port.unwrap_or(DEFAULT_PORT);
+            Ok(Command::Connect { host, port, lock: LockWish::Unknown })
+        }
+    }
 }
 
 /// A text that is a message whatever it begins with; line breaks are allowed.
@@ -181,11 +226,11 @@ pub fn message(text: &str) -> Result<Input, Failure> {
 /// What `help` prints: every command, or the one that is named; one line per element.
 #[must_use]
 pub fn help_lines(topic: Option<&str>) -> Vec<String> {
-    if let Some(command) = topic.and_then(find) {
+    if let Some(command) = topic.and_then(|word| find(word, true)) {
         return vec![format!("{}: {}", command.form, command.help)];
     }
     let mut lines = Vec::new();
-    for CommandHelp { form, help, .. } in COMMANDS {
+    for CommandHelp { form, help, .. } in COMMANDS.iter().chain(SLASH_COMMANDS) {
         if form.len() > HELP_COLUMN {
             lines.extend(form_lines(form));
             lines.push(format!("{:HELP_COLUMN$}  {help}", ""));
@@ -209,10 +254,24 @@ fn form_lines(form: &str) -> Vec<String> {
 #[must_use]
 pub fn secret_part(line: &str) -> Option<(&str, &str)> {
     let body = line.strip_prefix('/').unwrap_or(line);
-    let rest = body.strip_prefix("password")?;
+    // Whoever gives a password to `/lock` is told that it takes none; it is one all the same.
+    let lock = || line.strip_prefix("/lock");
+    let rest = body.strip_prefix("password").or_else(lock)?;
     let secret = rest.trim_start_matches([' ', '\t']);
     let is_word = secret.len() < rest.len() && !secret.is_empty();
     is_word.then(|| line.split_at(line.len() - secret.len()))
+}
+
+/// Whether a line that begins with this word, or with `/` and this word, is a command.
+#[must_use]
+pub fn is_command(word: &str, slash: bool) -> bool {
+    find(word, slash).is_some()
+}
+
+/// Whether a line holds what lets somebody in: a password, or an invitation.
+#[must_use]
+pub fn holds_secret(line: &str) -> bool {
+    secret_part(line).is_some() || slash::invitation_part(line).is_some()
 }
 
 /// The text for an error message: escaped, and cut when it is long.
@@ -224,14 +283,22 @@ pub(super) fn shown(text: &str) -> String {
     format!("\"{}\"", Untrusted::new(short).line())
 }
 
-fn find(word: &str) -> Option<&'static CommandHelp> {
-    COMMANDS.iter().find(|command| command.word == word)
+fn find(word: &str, slashed: bool) -> Option<&'static CommandHelp> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == word);
+    let meant = alias.map_or(word, |(_, meant)| meant);
+    let more = || SLASH_COMMANDS.iter().find(|command| slashed && command.word == meant);
+    COMMANDS.iter().find(|command| command.word == word).or_else(more)
 }
 
-/// ` (did you mean password?)`, of a word that is nearly one.
-fn near_command(word: &str) -> String {
-    let near = nearest(word, COMMANDS.iter().map(|command| command.word));
-    near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"))
+/// ` (did you mean /password?)`, of a word that is nearly one.
+fn near_command(word: &str, mark: &str) -> String {
+    let all = COMMANDS.iter().chain(SLASH_COMMANDS).map(|command| command.word);
+    let near = nearest(word, all.chain(ALIASES.iter().map(|(alias, _)| *alias)));
+    near.map_or_else(String::new, |near| {
+        let only_slash = !COMMANDS.iter().any(|command| command.word == near);
+        let mark = if only_slash { "/" } else { mark };
+        format!(" (did you mean {mark}{near}?)")
+    })
 }
 
 fn split_word(text: &str) -> (&str, &str) {
@@ -241,7 +308,9 @@ fn split_word(text: &str) -> (&str, &str) {
 /// The arguments are not repeated: they may hold a password in the wrong place.
 fn form_failure(command: &CommandHelp) -> Failure {
     let CommandHelp { word, form, .. } = command;
-    let text = format!("{word} is used as: {form} (did you mean to say it? say {word} …)");
+    let mark = if form.starts_with('/') { "/" } else { "" };
+    let text =
+        format!("{mark}{word} is used as: {form} (did you mean to say it? say {mark}{word} …)");
     Failure::new(Code::Usage, text)
 }
 
@@ -253,7 +322,7 @@ fn text_failure(error: TextError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
-fn some(rest: &str) -> Result<&str, Misfit> {
+pub(super) fn some(rest: &str) -> Result<&str, Misfit> {
     if rest.is_empty() { Err(Misfit::Form) } else { Ok(rest) }
 }
 
@@ -287,13 +356,8 @@ fn say(text: &str) -> Result<Input, Failure> {
     Ok(Input::Command(Command::Say { text: text.to_owned() }))
 }
 
-/// A nickname may have spaces, and the last word may be what says that the words are the same.
 fn verify(rest: &str) -> Result<Input, Misfit> {
-    let (nick, same) = match rest.strip_suffix(" same") {
-        Some(nick) => (unquoted(nick), true),
-        None => (rest, false),
-    };
-    Ok(Input::Command(Command::Verify { nick: some(nick)?.to_owned(), same }))
+    slash::nick_and(rest, "same", |nick, same| Command::Verify { nick, same })
 }
 
 fn name(rest: &str) -> Result<Input, Misfit> {
@@ -304,9 +368,21 @@ fn name(rest: &str) -> Result<Input, Misfit> {
 fn password(rest: &str) -> Result<Input, Misfit> {
     let password = match rest {
         "" => None,
-        given => Some(read_password(unquoted(given))?),
+        NO_PASSWORD => Some(NewPassword::Nothing),
+        given => Some(NewPassword::Set(read_password(unquoted(given))?)),
     };
-    Ok(Input::Command(Command::Password { password }))
+    Ok(Input::Command(Command::Password { password, asks: false }))
+}
+
+/// Reads the answer to the question for a new password of one's own room: `-` means none.
+///
+/// # Errors
+/// As [`read_password`].
+pub fn read_new_password(text: &str) -> Result<NewPassword, Failure> {
+    match text.trim() {
+        NO_PASSWORD => Ok(NewPassword::Nothing),
+        _ => read_password(text).map(NewPassword::Set),
+    }
 }
 
 /// Makes a password of a text, wherever it was typed.
@@ -325,12 +401,12 @@ pub fn read_password(text: &str) -> Result<Password, Failure> {
 
 fn help(rest: &str) -> Result<Input, Misfit> {
     let word = rest.strip_prefix('/').unwrap_or(rest);
-    match find(word) {
+    match find(word, true) {
         Some(_) => Ok(Input::Help(Some(word.to_owned()))),
         None if rest.is_empty() => Ok(Input::Help(None)),
         None if word.contains([' ', '\t']) => Err(Misfit::Form),
         None => {
-            let (near, word) = (near_command(word), shown(word));
+            let (near, word) = (near_command(word, ""), shown(word));
             let text = format!(
                 "there is no command {word}{near}: help alone shows them all (did you mean to say \
                  it? say help …)"
@@ -341,6 +417,9 @@ fn help(rest: &str) -> Result<Input, Misfit> {
 }
 
 fn connect(rest: &str) -> Result<Input, Misfit> {
+    if let Some(join) = slash::invitation(rest) {
+        return Ok(Input::Command(join?));
+    }
     let words: Vec<&str> = rest.split_whitespace().collect();
     let (place, lock) = match words.as_slice() {
         [place @ .., "locked"] if !place.is_empty() => (place, LockWish::Locked),
@@ -405,7 +484,7 @@ fn read_seconds(text: &str) -> Option<u64> {
 }
 
 /// Less one enclosing pair of quotes.
-fn unquoted(text: &str) -> &str {
+pub(super) fn unquoted(text: &str) -> &str {
     let text = text.trim();
     ['"', '\'']
         .iter()

@@ -63,6 +63,12 @@ fn the_table_names_every_command_of_the_contract_and_each_parses() {
         let help = help_lines(None).join("\n").replace("\n    |", " |");
         assert!(help.lines().any(|line| line.starts_with(row.form)), "{help}");
     }
+    for row in SLASH_COMMANDS {
+        assert!(row.form.strip_prefix('/').is_some_and(|form| form.starts_with(row.word)));
+        assert!(help_lines(None).iter().any(|line| line.starts_with(row.form)), "{}", row.form);
+        assert!(help_lines(Some(row.word))[0].starts_with(row.form));
+        assert_eq!(parse(&format!("help /{}", row.word)), Ok(Input::Help(Some(row.word.into()))));
+    }
     for line in help_lines(None) {
         assert!(line.len() <= 78, "too wide for 80 columns: {line}");
     }
@@ -124,7 +130,7 @@ fn a_sentence_that_begins_with_a_word_is_not_sent_but_explained() {
         assert_eq!(failure.code, Code::Usage, "{line}");
         let word = split_word(line).0;
         assert!(failure.text.contains(&format!("say {word} …")), "{}", failure.text);
-        assert!(failure.text.contains(find(word).unwrap().form), "{}", failure.text);
+        assert!(failure.text.contains(find(word, false).unwrap().form), "{}", failure.text);
     }
 }
 
@@ -151,7 +157,11 @@ fn connect_takes_every_form_of_an_address() {
     assert_eq!(code("connect alice:1 2"), Code::Usage);
     assert_eq!(connect_argument("alice:1"), Ok(connect_to("alice", 1, LockWish::Unknown)));
     assert_eq!(connect_argument("::1"), Ok(connect_to("::1", 51_692, LockWish::Unknown)));
-    assert_eq!(connect_argument("alice 1").unwrap_err().code, Code::BadAddress);
+    assert_eq!(connect_argument("alice 1"), Ok(connect_to("alice", 1, LockWish::Unknown)));
+    assert_eq!(connect_argument("connect alice 1"), connect_argument("alice:1"));
+    for wrong in ["", "alice bob", "alice 1 2", "http://a"] {
+        assert_eq!(connect_argument(wrong).unwrap_err().code, Code::BadAddress, "{wrong}");
+    }
 }
 
 #[test]
@@ -212,7 +222,10 @@ fn a_command_that_does_not_exist_is_named_with_the_one_that_was_meant() {
     for (line, said) in [
         ("help nosuch", "there is no command \"nosuch\": help alone shows them all"),
         ("help transfer", "there is no command \"transfer\" (did you mean transfers?): "),
-        ("/pasword", "there is no command \"/pasword\" (did you mean password?): "),
+        ("/pasword", "there is no command \"/pasword\" (did you mean /password?): "),
+        ("/remvoe eve", "there is no command \"/remvoe\" (did you mean /remove?): "),
+        ("/kik eve", "there is no command \"/kik\" (did you mean /kick?): "),
+        ("help stewart", "there is no command \"stewart\" (did you mean /steward?): "),
         ("/x", "there is no command \"/x\": help shows them all"),
     ] {
         let failure = parse(line).unwrap_err();
@@ -223,8 +236,14 @@ fn a_command_that_does_not_exist_is_named_with_the_one_that_was_meant() {
 
 #[test]
 fn passwords_names_and_messages_are_held_to_their_rules() {
-    assert_eq!(command("password"), Command::Password { password: None });
-    let long = Command::Password { password: Some(Password::new("correct horse").unwrap()) };
+    let asks = false;
+    assert_eq!(command("password"), Command::Password { password: None, asks });
+    let nothing = Command::Password { password: Some(NewPassword::Nothing), asks };
+    assert_eq!(command("password -"), nothing);
+    assert_eq!(read_new_password("-"), Ok(NewPassword::Nothing));
+    let long = NewPassword::Set(Password::new("correct horse").unwrap());
+    assert_eq!(read_new_password("correct horse"), Ok(long.clone()));
+    let long = Command::Password { password: Some(long), asks };
     assert_eq!(command("password correct horse"), long);
     assert_eq!(command("password \"correct horse\""), long);
     assert_eq!(code("password short"), Code::PasswordTooShort);
@@ -257,7 +276,7 @@ fn an_argument_in_the_wrong_place_is_not_repeated_as_it_may_be_a_password() {
 proptest::proptest! {
     #[test]
     fn no_line_makes_the_parser_panic_and_no_error_carries_a_control(
-        word in "(/|connect |wait |send |password |say |within |\\[::1\\]:)?",
+        word in "(/|connect |wait |send |password |say |/remove |/invite |klatch:|\\[::1\\]:)?",
         rest in ".{0,40}",
     ) {
         match parse(&format!("{word}{rest}")) {

@@ -4,22 +4,25 @@
 //! kind of notice that is missing from it does not compile. What is not in the contract's table
 //! stands behind `skip_serializing_if` and appears only where it says something.
 
-use std::path::{Path, PathBuf};
+mod views;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
+use self::views::*;
+use crate::router::ids::{EntryId, FileId, RoomId};
 use crate::router::notice::{
-    Failure, FileInfo, FileLine, Finding, MemberInfo, MemberLine, Notice, Overview, Receipt,
+    Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, Notice, Overview,
     TransferLine, Who,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 
 /// Grows when a script that relies on the events has to change.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// 0000-01-01T00:00:00Z and the last millisecond of the year 9999: what RFC 3339 can write.
 const TIME_MS_RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
@@ -47,7 +50,13 @@ pub fn snapshot(overview: &Overview, said: &Said<'_>, saved: &[(FileId, PathBuf)
             temporary: *temporary,
             version: env!("CARGO_PKG_VERSION"),
         },
-        room: RoomView { id: *room, locked: *locked, settled: *settled },
+        room: RoomView {
+            id: *room,
+            locked: *locked,
+            password: overview.password,
+            settled: *settled,
+            founder: (&overview.founder).into(),
+        },
         addresses,
         members: &overview.members,
         messages: said.notices,
@@ -131,6 +140,8 @@ enum Event {
         #[serde(serialize_with = "write_members")]
         members: Vec<MemberInfo>,
         locked: bool,
+        #[serde(serialize_with = "write_who")]
+        founder: Who,
     },
     Left {
         room: RoomId,
@@ -229,16 +240,45 @@ enum Event {
         by: Who,
         #[serde(skip_serializing)]
         own: bool,
-        #[serde(skip_serializing_if = "is_false")]
-        overruled: bool,
+        password: bool,
+        #[serde(serialize_with = "write_people")]
+        out: Vec<Who>,
+        me_out: bool,
     },
     RoomUnlocked {
         #[serde(serialize_with = "write_who")]
         by: Who,
         #[serde(skip_serializing)]
         own: bool,
-        #[serde(skip_serializing_if = "is_false")]
-        overruled: bool,
+    },
+    MemberRemoved {
+        #[serde(serialize_with = "write_known")]
+        member: Who,
+        #[serde(serialize_with = "write_who")]
+        by: Who,
+        #[serde(skip_serializing)]
+        own: bool,
+        me_out: bool,
+        #[serde(serialize_with = "write_people")]
+        also: Vec<Who>,
+    },
+    StewardChanged {
+        #[serde(serialize_with = "write_known")]
+        member: Who,
+        #[serde(skip_serializing)]
+        own: bool,
+        off: bool,
+    },
+    Invitation {
+        #[serde(flatten, serialize_with = "write_invitation")]
+        text: String,
+        #[serde(rename = "expires", serialize_with = "write_time")]
+        until_ms: i64,
+        once: bool,
+    },
+    Invitations {
+        #[serde(serialize_with = "write_invitation_rows")]
+        list: Vec<InvitationLine>,
     },
     PasswordRequired {
         address: String,
@@ -254,6 +294,7 @@ enum Event {
         #[serde(serialize_with = "write_member")]
         member: MemberInfo,
         words: String,
+        asked: bool,
     },
     MemberVerified {
         #[serde(serialize_with = "write_member")]
@@ -288,278 +329,4 @@ enum Event {
     Stopped {
         exit_code: u8,
     },
-}
-
-#[derive(Serialize)]
-struct ProgramView<'a> {
-    version: &'static str,
-    schema: u32,
-    id: MemberId,
-    name: &'a str,
-}
-
-#[derive(Serialize)]
-struct FailureView<'a> {
-    code: &'static str,
-    text: &'a str,
-}
-
-#[derive(Serialize)]
-struct WhoView<'a> {
-    id: MemberId,
-    name: &'a str,
-    #[serde(skip_serializing_if = "is_false")]
-    verified: bool,
-}
-
-#[derive(Serialize)]
-struct MemberView<'a> {
-    id: MemberId,
-    name: &'a str,
-    address: &'a str,
-    #[serde(skip_serializing_if = "is_false")]
-    verified: bool,
-}
-
-#[derive(Serialize)]
-struct FileView<'a> {
-    id: FileId,
-    name: &'a str,
-    size: u64,
-}
-
-#[derive(Serialize)]
-struct MemberRow<'a> {
-    id: MemberId,
-    name: &'a str,
-    address: &'a str,
-    linked: bool,
-    own: bool,
-    since: Option<String>,
-    round_trip_ms: Option<u64>,
-    fingerprint: &'a str,
-    verified: bool,
-}
-
-#[derive(Serialize)]
-struct FindingRow<'a> {
-    good: bool,
-    text: &'a str,
-    advice: &'a str,
-}
-
-#[derive(Serialize)]
-struct FileRow<'a> {
-    file: FileView<'a>,
-    from: Vec<WhoView<'a>>,
-    hosts: usize,
-    own: bool,
-    held: bool,
-    fetching: bool,
-}
-
-#[derive(Serialize)]
-struct TransferRow<'a> {
-    file: FileView<'a>,
-    download: bool,
-    bytes_done: u64,
-    bytes_per_second: u64,
-    seconds_left: Option<u64>,
-    hosts: usize,
-    to: Option<WhoView<'a>>,
-    waiting: bool,
-}
-
-#[derive(Serialize)]
-struct SnapshotView<'a> {
-    event: &'static str,
-    #[serde(rename = "self")]
-    me: MeView<'a>,
-    room: RoomView,
-    addresses: &'a [String],
-    #[serde(serialize_with = "write_member_rows")]
-    members: &'a [MemberLine],
-    #[serde(serialize_with = "write_notices")]
-    messages: &'a [Arc<Notice>],
-    earlier: usize,
-    held: Vec<ReceiptView>,
-    #[serde(serialize_with = "write_file_rows")]
-    files: &'a [FileLine],
-    #[serde(serialize_with = "write_transfer_rows")]
-    transfers: &'a [TransferLine],
-    saved: Vec<SavedView<'a>>,
-}
-
-#[derive(Serialize)]
-struct HistoryView<'a> {
-    event: &'static str,
-    line: u64,
-    #[serde(serialize_with = "write_notices")]
-    messages: &'a [Arc<Notice>],
-    earlier: usize,
-}
-
-#[derive(Serialize)]
-struct MeView<'a> {
-    id: MemberId,
-    name: &'a str,
-    temporary: bool,
-    version: &'static str,
-}
-
-#[derive(Serialize)]
-struct RoomView {
-    id: RoomId,
-    locked: bool,
-    settled: bool,
-}
-
-#[derive(Serialize)]
-struct ReceiptView {
-    id: EntryId,
-    held_by: usize,
-    present: usize,
-}
-
-#[derive(Serialize)]
-struct SavedView<'a> {
-    id: FileId,
-    #[serde(serialize_with = "write_path")]
-    path: &'a Path,
-}
-
-/// A notice inside of something larger.
-#[derive(Serialize)]
-struct NoticeView<'a>(#[serde(serialize_with = "write_notice")] &'a Notice);
-
-impl From<&Receipt> for ReceiptView {
-    fn from(receipt: &Receipt) -> Self {
-        Self { id: receipt.id, held_by: receipt.held_by, present: receipt.present }
-    }
-}
-
-impl<'a> From<&'a Who> for WhoView<'a> {
-    fn from(who: &'a Who) -> Self {
-        Self { id: who.id, name: who.name.raw(), verified: who.verified }
-    }
-}
-
-impl<'a> From<&'a MemberInfo> for MemberView<'a> {
-    fn from(member: &'a MemberInfo) -> Self {
-        let MemberInfo { who, address, .. } = member;
-        Self { id: who.id, name: who.name.raw(), address, verified: who.verified }
-    }
-}
-
-impl<'a> From<&'a FileInfo> for FileView<'a> {
-    fn from(file: &'a FileInfo) -> Self {
-        Self { id: file.id, name: file.name.raw(), size: file.size }
-    }
-}
-
-fn write_program<S: Serializer>(who: &Who, serializer: S) -> Result<S::Ok, S::Error> {
-    let version = env!("CARGO_PKG_VERSION");
-    ProgramView { version, schema: SCHEMA, id: who.id, name: who.name.raw() }.serialize(serializer)
-}
-
-fn write_code_and_text<S: Serializer>(failure: &Failure, serializer: S) -> Result<S::Ok, S::Error> {
-    FailureView { code: failure.code.word(), text: &failure.text }.serialize(serializer)
-}
-
-fn write_who<S: Serializer>(who: &Who, serializer: S) -> Result<S::Ok, S::Error> {
-    WhoView::from(who).serialize(serializer)
-}
-
-fn write_member<S: Serializer>(member: &MemberInfo, serializer: S) -> Result<S::Ok, S::Error> {
-    MemberView::from(member).serialize(serializer)
-}
-
-fn write_members<S: Serializer>(list: &[MemberInfo], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(MemberView::from))
-}
-
-fn write_file<S: Serializer>(file: &FileInfo, serializer: S) -> Result<S::Ok, S::Error> {
-    FileView::from(file).serialize(serializer)
-}
-
-fn write_member_rows<S: Serializer>(list: &[MemberLine], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|row| MemberRow {
-        id: row.member.who.id,
-        name: row.member.who.name.raw(),
-        address: &row.member.address,
-        linked: row.member.linked,
-        own: row.member.own,
-        since: row.since_ms.map(rfc3339),
-        round_trip_ms: row.round_trip_ms,
-        fingerprint: &row.fingerprint,
-        verified: row.member.who.verified,
-    }))
-}
-
-fn write_findings<S: Serializer>(list: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|finding| FindingRow {
-        good: finding.good,
-        text: &finding.text,
-        advice: &finding.advice,
-    }))
-}
-
-fn write_file_rows<S: Serializer>(list: &[FileLine], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|row| FileRow {
-        file: (&row.file).into(),
-        from: row.from.iter().map(WhoView::from).collect(),
-        hosts: row.hosts,
-        own: row.own,
-        held: row.held,
-        fetching: row.fetching,
-    }))
-}
-
-fn write_transfer_rows<S: Serializer>(
-    list: &[TransferLine],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|row| TransferRow {
-        file: (&row.file).into(),
-        download: row.download,
-        bytes_done: row.bytes_done,
-        bytes_per_second: row.bytes_per_second,
-        seconds_left: row.seconds_left,
-        hosts: row.hosts,
-        to: row.to.as_ref().map(WhoView::from),
-        waiting: row.waiting,
-    }))
-}
-
-fn write_notice<S: Serializer>(notice: &&Notice, serializer: S) -> Result<S::Ok, S::Error> {
-    Event::serialize(notice, serializer)
-}
-
-fn write_notices<S: Serializer>(list: &[Arc<Notice>], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|notice| NoticeView(notice)))
-}
-
-fn write_text<S: Serializer>(text: &Untrusted, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text.raw())
-}
-
-/// A path that is no UTF-8 is written with replacement characters rather than not at all.
-fn write_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
-fn write_time<S: Serializer>(time_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*time_ms))
-}
-
-fn write_seconds<S: Serializer>(took_ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(*took_ms as f64 / 1_000.0)
-}
-
-fn is_true(value: &bool) -> bool {
-    *value
-}
-
-fn is_false(value: &bool) -> bool {
-    !*value
 }

@@ -1,7 +1,7 @@
 //! What a person can be spared to type: commands, nicknames (recent speakers first), offered
 //! files, paths and hosts used before.
 
-use super::command::COMMANDS;
+use super::command::{COMMANDS, SLASH_COMMANDS};
 use super::lines::{typed, typed_nick};
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{MemberInfo, Notice};
@@ -101,7 +101,7 @@ impl Known {
         let after_slash = usize::from(head.starts_with('/'));
         let body = head.get(after_slash..).unwrap_or_default();
         let Some((word, rest)) = body.split_once(' ') else {
-            let mut found = commands(body, " ");
+            let mut found = commands(body, after_slash == 1, " ");
             if after_slash == 0 {
                 found.extend(self.names(body, ": "));
             }
@@ -116,8 +116,13 @@ impl Known {
                 starting_with(offers, rest, "")
             }
             "connect" => starting_with(places.hosts(), rest, ""),
-            "verify" => self.names(rest, ""),
-            "help" => commands(rest, ""),
+            "verify" => self.nicks(rest),
+            "remove" | "kick" | "steward" | "ignore" if after_slash == 1 => self.nicks(rest),
+            "join" if after_slash == 1 => Vec::new(),
+            "invite" if after_slash == 1 => {
+                starting_with(["once", "1h", "1d", "7d", "off"].map(String::from), rest, "")
+            }
+            "help" => commands(rest, true, ""),
             "limit" => starting_with(["up", "down"].map(String::from), rest, " "),
             "wait" => {
                 let words = ["members", "file", "message", "downloads"].map(String::from);
@@ -131,6 +136,17 @@ impl Known {
             }
         };
         (start, found)
+    }
+
+    /// Names as arguments: one that ends as such a command may end is quoted.
+    fn nicks(&self, prefix: &str) -> Vec<Candidate> {
+        let mut found = self.names(prefix, "");
+        for Candidate { replacement, .. } in &mut found {
+            if [" off", " same"].iter().any(|end| replacement.ends_with(end)) {
+                *replacement = format!("\"{replacement}\"");
+            }
+        }
+        found
     }
 
     fn names(&self, prefix: &str, behind: &str) -> Vec<Candidate> {
@@ -148,8 +164,10 @@ fn common_start(candidates: &[Candidate]) -> String {
     first.get(..length).unwrap_or_default().to_owned()
 }
 
-fn commands(prefix: &str, behind: &str) -> Vec<Candidate> {
-    starting_with(COMMANDS.iter().map(|command| command.word.to_owned()), prefix, behind)
+fn commands(prefix: &str, slash: bool, behind: &str) -> Vec<Candidate> {
+    let more = SLASH_COMMANDS.iter().filter(|_| slash);
+    let words = COMMANDS.iter().chain(more).map(|command| command.word.to_owned());
+    starting_with(words, prefix, behind)
 }
 
 /// Upper and lower case are one to a person in a hurry.
@@ -231,7 +249,8 @@ mod tests {
     fn room() -> Known {
         let mut known = Known::default();
         known.hear(&Notice::Started { who: who(0, "me"), temporary: false });
-        for (id, name) in [(1, "bob"), (2, "Bea"), (3, "carol"), (0, "me")] {
+        let off = (4, "turn it off");
+        for (id, name) in [(1, "bob"), (2, "Bea"), (3, "carol"), off, (0, "me")] {
             let member = MemberInfo {
                 who: who(id, name),
                 address: String::new(),
@@ -297,6 +316,16 @@ mod tests {
             ("send .", &["send .hidden"]),
             ("connect 1", &["connect 10.0.0.1"]),
             ("verify be", &["verify Bea"]),
+            ("/remove b", &["/remove bob", "/remove Bea"]),
+            ("/remove tu", &["/remove \"turn it off\""]),
+            ("/steward c", &["/steward carol"]),
+            ("/ignore c", &["/ignore carol"]),
+            ("remove c", &["remove carol "]),
+            ("/inv", &["/invite "]),
+            ("inv", &[]),
+            ("/invite o", &["/invite once", "/invite off"]),
+            ("/lo", &["/lock "]),
+            ("/join kla", &[]),
             ("help verify", &["help verify"]),
             ("limit d", &["limit down "]),
             ("nothing of this", &[]),

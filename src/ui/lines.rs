@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::paint::{Paint, Style};
-use super::tables;
-use crate::router::notice::{Code, Failure, FileInfo, MemberInfo, Notice, Who};
+use super::{rooms, tables};
+use crate::router::notice::{Code, Failure, FileInfo, Notice, Who};
 pub use crate::router::text::size;
 use crate::router::text::{Untrusted, VERIFIED_MARK, without_marks};
 
@@ -50,8 +50,18 @@ pub(super) fn hint_line(text: &str) -> String {
 }
 
 fn system_lines(lines: &[String], paint: Paint, style: &Style) -> String {
-    let marked = lines.iter().map(|line| style.paint(paint, &format!("* {line}")));
+    let marked = lines.iter().map(|line| match is_copyable(line) {
+        true => line.clone(),
+        false => style.paint(paint, &format!("* {line}")),
+    });
     marked.collect::<Vec<_>>().join("\n")
+}
+
+/// A line that people pass on as it is: nothing stands before it, and nothing breaks it. No message
+/// looks like it, as a space follows the colon behind a nickname.
+pub(super) fn is_copyable(line: &str) -> bool {
+    let letters = line.strip_prefix(rooms::INVITATION_LINE).unwrap_or_default();
+    !letters.is_empty() && letters.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// What a line of klatch's means.
@@ -60,6 +70,8 @@ fn meaning(notice: &Notice) -> Paint {
         Notice::FileOffered { own: false, history: false, .. } => Paint::Offer,
         Notice::DownloadFinished { .. } | Notice::MemberVerified { .. } => Paint::Good,
         Notice::Remark { text } if text.starts_with("careful:") => Paint::Warning,
+        Notice::MemberRemoved { .. } | Notice::StewardChanged { .. } => Paint::Warning,
+        Notice::Words { asked: true, .. } => Paint::Warning,
         Notice::DownloadFailed { failure, .. } if failure.code != Code::Cancelled => Paint::Error,
         Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. } => Paint::Warning,
         _ => Paint::Dim,
@@ -84,20 +96,11 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::Bridge { url } => format!("your room as a page: {}", safe(url)),
         Notice::Members { list } => return tables::member_rows(list, style),
         Notice::Doctor { list } => return tables::finding_rows(list),
-        Notice::Words { member, words } => {
-            let name = nick(&member.who);
-            return vec![
-                format!("read this to {name} in person or by phone, and let {name} read it too:"),
-                format!("  {words}"),
-                format!("if both have the same words: verify {name} same"),
-            ];
-        }
         Notice::MemberVerified { member } => {
             format!("{} is verified from now on", nick(&member.who))
         }
         Notice::Files { list } => return tables::file_rows(list),
         Notice::Transfers { list } => return tables::transfer_rows(list),
-        Notice::Joined { members, locked, .. } => joined(members, *locked),
         Notice::Left { .. } => "you left the room".into(),
         Notice::MemberJoined { member } => {
             let address = Some(&member.address).filter(|a| style.verbose && !a.is_empty());
@@ -115,24 +118,17 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::Message { from, .. } => {
             format!("{} said something that only a newer klatch can show", nick(from))
         }
-        Notice::RoomLocked { by, own, overruled } => {
-            let name = if *own { "you".to_owned() } else { nick(by) };
-            let lost = if *overruled { ", at the same time as you: theirs holds" } else { "" };
-            format!("{name} locked the room with a new password{lost}")
-        }
-        Notice::RoomUnlocked { by, own, overruled } => {
-            let name = if *own { "you".to_owned() } else { nick(by) };
-            let lost = if *overruled { ", at the same time as your change" } else { "" };
-            format!("{name} opened the room{lost}: no password is needed")
-        }
         Notice::PasswordRequired { address, .. } if address.is_empty() => {
-            "which password shall the room have? (8 characters or more)".into()
+            "which password shall the room have? (8 characters or more; - for none)".into()
         }
         Notice::PasswordRequired { address, .. } => {
-            format!("the room at {} is locked: what is its password?", safe(address))
+            format!("the room at {} is closed: what is its password?", safe(address))
         }
         Notice::Remark { text } => safe(text),
-        _ => return about_file(notice).into_iter().collect(),
+        _ => match rooms::sentences(notice, style) {
+            Some(lines) => return lines,
+            None => return about_file(notice).into_iter().collect(),
+        },
     };
     vec![one]
 }
@@ -192,7 +188,10 @@ fn speed(bytes: u64, took_ms: u64) -> String {
 }
 
 fn started(who: &Who, temporary: bool) -> Vec<String> {
-    let mut lines = vec![format!("you are {}, alone in a new open room", nick(who))];
+    let mut lines = vec![format!(
+        "you are {}, alone in a new open room: anyone who can reach this computer can join",
+        nick(who)
+    )];
     if temporary {
         lines.push("your identity is a temporary one: it ends with this run".into());
     }
@@ -215,16 +214,6 @@ fn listening(addresses: &[String], style: &Style) -> Vec<String> {
 
 fn is_loopback(address: &str) -> bool {
     address.parse::<std::net::SocketAddr>().is_ok_and(|addr| addr.ip().is_loopback())
-}
-
-fn joined(members: &[MemberInfo], locked: bool) -> String {
-    let kind = if locked { "a locked" } else { "an open" };
-    let others = members.iter().filter(|member| !member.own).map(|member| nick(&member.who));
-    let others: Vec<String> = others.collect();
-    if others.is_empty() {
-        return format!("you are in {kind} room now");
-    }
-    format!("you are in {kind} room with {} now", listed(&others))
 }
 
 /// A nickname with the mark that a verified member has.

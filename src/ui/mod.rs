@@ -13,6 +13,8 @@ pub mod live;
 pub mod notice;
 pub mod paint;
 pub mod rate;
+mod rooms;
+pub(crate) mod slash;
 mod tables;
 pub mod terminal;
 pub mod width;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 pub use super::json::to_json;
 use super::lines::hint_line;
 pub use super::lines::{error_line, size, to_lines};
-pub use super::paint::Style;
+pub use super::paint::{Seen, Style};
 use crate::router::notice::Notice;
 
 /// Files whose progress is followed at once; beyond them progress is silent.
@@ -52,7 +52,7 @@ impl Renderer {
 
     /// What to write for the notice.
     pub fn render(&mut self, notice: &Notice) -> Output {
-        match (&self.format, notice) {
+        match (&mut self.format, notice) {
             (Format::Json, Notice::Error { failure, .. }) => Output {
                 out: Some(to_json(notice)),
                 err: Some(error_line(failure, &Style::plain())),
@@ -62,7 +62,9 @@ impl Renderer {
                 Output { out: None, err: Some(error_line(failure, style)) }
             }
             (Format::People(style), _) if self.progress.is_worth_a_line(notice) => {
-                Output { out: to_lines(notice, style), err: None }
+                let out = to_lines(notice, style);
+                style.seen.hear(notice);
+                Output { out, err: None }
             }
             (Format::People(_), _) => Output::default(),
         }

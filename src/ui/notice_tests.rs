@@ -4,9 +4,10 @@ use time::UtcOffset;
 
 use super::schema::Schema;
 use super::*;
-use crate::router::ids::{EntryId, FileId, MemberId, RoomId};
+use crate::router::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use crate::router::notice::{
-    Code, Failure, FileInfo, FileLine, Finding, MemberInfo, MemberLine, TransferLine, Who,
+    Code, Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, Standing,
+    TransferLine, Who,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 use crate::ui::json::rfc3339;
@@ -20,14 +21,15 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     wrong_password password_required password_too_short too_many_attempts file_not_found \
     not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
-    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file";
+    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file \
+    not_above members_only removed no_invitation invitation_used invitation_expired";
 
 /// The events of the contract that are notices, with their fields, copied from it.
 const EVENTS: &[(&str, &str)] = &[
     ("started", "version schema id name temporary"),
     ("listening", "addresses"),
     ("bridge", "url"),
-    ("joined", "room members locked"),
+    ("joined", "room members locked founder"),
     ("left", "room"),
     ("member_joined", "member"),
     ("member_left", "member"),
@@ -41,11 +43,15 @@ const EVENTS: &[(&str, &str)] = &[
     ("download_progress", "file bytes_done bytes_per_second seconds_left hosts"),
     ("download_finished", "file path bytes_fetched seconds hosts"),
     ("download_failed", "file code text"),
-    ("room_locked", "by"),
+    ("room_locked", "by password out me_out"),
     ("room_unlocked", "by"),
+    ("member_removed", "member by me_out also"),
+    ("steward_changed", "member off"),
+    ("invitation", "text line expires once"),
+    ("invitations", "list"),
     ("password_required", "address"),
     ("members", "list"),
-    ("verify", "member words"),
+    ("verify", "member words asked"),
     ("member_verified", "member"),
     ("doctor", "list"),
     ("files", "list"),
@@ -70,6 +76,19 @@ fn line(name: &str, address: &str) -> MemberLine {
         since_ms: Some(AFTERNOON_MS),
         round_trip_ms: Some(3),
         fingerprint: "3f3f 3f3f".into(),
+        standing: Standing::Member,
+        through: Some(who(name)),
+        ignored: false,
+    }
+}
+
+fn invitation(maker: &str) -> InvitationLine {
+    InvitationLine {
+        id: InvitationId([4; 32]),
+        maker: who(maker),
+        own: false,
+        until_ms: AFTERNOON_MS,
+        left: Some(1),
     }
 }
 
@@ -124,7 +143,12 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::Started { who: who(text), temporary: true },
         Notice::Listening { addresses: vec![text.into(), "[::1]:51692".into()] },
         Notice::Bridge { url: text.into() },
-        Notice::Joined { room, members: vec![member(text, text)], locked: true },
+        Notice::Joined {
+            room,
+            members: vec![member(text, text)],
+            locked: true,
+            founder: who(text),
+        },
         Notice::Left { room },
         Notice::MemberJoined { member: member(text, text) },
         Notice::MemberLeft { member: member(text, text) },
@@ -157,11 +181,27 @@ fn all(text: &str) -> Vec<Notice> {
             hosts: 1,
         },
         Notice::DownloadFailed { file: file(text), failure: failure.clone() },
-        Notice::RoomLocked { by: who(text), own: false, overruled: false },
-        Notice::RoomUnlocked { by: who(text), own: false, overruled: false },
+        Notice::RoomLocked {
+            by: who(text),
+            own,
+            password: true,
+            out: vec![who(text)],
+            me_out: false,
+        },
+        Notice::RoomUnlocked { by: who(text), own },
+        Notice::MemberRemoved {
+            member: who(text),
+            by: who(text),
+            own,
+            me_out: false,
+            also: vec![who(text)],
+        },
+        Notice::StewardChanged { member: who(text), own, off: false },
+        Notice::Invitation { text: "klatch:abc2".into(), until_ms: time_ms, once: false },
+        Notice::Invitations { list: vec![invitation(text)] },
         Notice::PasswordRequired { address: text.into(), line: None },
         Notice::Members { list: vec![line(text, text), line("bob", "")] },
-        Notice::Words { member: member(text, text), words: "one two".into() },
+        Notice::Words { member: member(text, text), words: "one two".into(), asked: false },
         Notice::MemberVerified { member: member(text, text) },
         Notice::Doctor { list: vec![Finding::good(text), Finding::bad(text, "do this")] },
         Notice::Files { list: vec![files] },
@@ -241,7 +281,7 @@ fn json_shows_ids_times_and_nested_objects_as_promised() {
     );
     let started = to_json(&Notice::Started { who: who("ana"), temporary: false });
     let start = format!(
-        "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":1,\"id\":\"{id}\",\"name\":\"ana\",\
+        "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":2,\"id\":\"{id}\",\"name\":\"ana\",\
          \"temporary\":false}}",
         env!("CARGO_PKG_VERSION")
     );
@@ -307,7 +347,10 @@ fn people_read_sentences() {
         "* alice offers report.pdf (12.3 MB): download report.pdf"
     );
     let started = Notice::Started { who: who("ana"), temporary: false };
-    assert_eq!(plain(&started), "* you are ana, alone in a new open room");
+    assert_eq!(
+        plain(&started),
+        "* you are ana, alone in a new open room: anyone who can reach this computer can join"
+    );
     let addresses = ["192.168.1.5:51692", "127.0.0.1:51692", "[::1]:51692"].map(String::from);
     assert_eq!(
         plain(&Notice::Listening { addresses: addresses.into() }),
@@ -317,27 +360,27 @@ fn people_read_sentences() {
     );
     let notices = all("ana");
     let lines: Vec<String> = notices.iter().map(plain).collect();
-    assert_eq!(lines[3], "* you are in a locked room with ana now");
+    assert_eq!(lines[3], "* you are in ana's room with ana (closed)");
     assert_eq!(lines[5], "* ana joined");
     assert_eq!(lines[14], "* ana: 48 %, 11.2 MB/s from 3 members");
     assert_eq!(lines[15], "* saved as ana (12.3 MB in 1.2 s, 9.9 MB/s from 1 member)");
     assert_eq!(
-        lines[20],
+        lines[24],
         "* 2 members here:\n\
-         *   ana  ana  since 14:05  3 ms  3f3f 3f3f\n\
-         *   bob       since 14:05  3 ms  3f3f 3f3f"
+         *   ana  ana  since 14:05  3 ms  through ana  3f3f 3f3f\n\
+         *   bob       since 14:05  3 ms  through bob  3f3f 3f3f"
     );
-    assert!(lines[21].contains("\n*   one two\n"), "{}", lines[21]);
-    assert_eq!(lines[23], "* ok  ana\n* !!  ana\n*     do this");
-    assert_eq!(lines[24], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
-    assert_eq!(lines[28], "error: ana");
+    assert!(lines[25].contains("\n*   one two\n"), "{}", lines[25]);
+    assert_eq!(lines[27], "* ok  ana\n* !!  ana\n*     do this");
+    assert_eq!(lines[28], "* 1 file offered:\n*   ana  12.3 MB  abababab  held by 2  from ana");
+    assert_eq!(lines[32], "error: ana");
     let mut resumed = notices[15].clone();
     if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {
         *bytes_fetched = 2_000_000;
     }
     let shown = "* saved as ana (12.3 MB, 2.0 MB of it now in 1.2 s, 1.6 MB/s from 1 member)";
     assert_eq!(plain(&resumed), shown);
-    for silent in [9, 26, 29] {
+    for silent in [9, 30, 33] {
         assert_eq!(lines[silent], "", "{:?}", notices[silent]);
     }
 }
@@ -350,7 +393,9 @@ fn a_verified_member_is_marked_wherever_it_is_named_and_nobody_marks_themselves(
         Notice::Message { from, .. }
         | Notice::FileOffered { from, .. }
         | Notice::FileWithdrawn { from, .. }
-        | Notice::RoomLocked { by: from, .. } => *from = verified.clone(),
+        | Notice::RoomLocked { by: from, .. }
+        | Notice::MemberRemoved { member: from, .. }
+        | Notice::StewardChanged { member: from, .. } => *from = verified.clone(),
         Notice::MemberJoined { member: who } | Notice::MemberLeft { member: who } => {
             *who = member.clone();
         }
@@ -365,6 +410,8 @@ fn a_verified_member_is_marked_wherever_it_is_named_and_nobody_marks_themselves(
                 | Notice::FileOffered { .. }
                 | Notice::FileWithdrawn { .. }
                 | Notice::RoomLocked { .. }
+                | Notice::MemberRemoved { .. }
+                | Notice::StewardChanged { .. }
                 | Notice::MemberJoined { .. }
                 | Notice::MemberLeft { .. }
                 | Notice::Joined { .. }
@@ -372,7 +419,7 @@ fn a_verified_member_is_marked_wherever_it_is_named_and_nobody_marks_themselves(
         )
     };
     let mut notices: Vec<_> = all("ana").into_iter().filter(named).collect();
-    assert_eq!(notices.len(), 8);
+    assert_eq!(notices.len(), 10);
     for notice in &mut notices {
         assert!(!to_json(notice).contains("\"verified\":true"), "{notice:?}");
         from(notice);

@@ -4,6 +4,7 @@ use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::json::utc;
 use crate::router::ids::MemberId;
+use crate::router::notice::{Notice, Who};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,38 @@ pub struct Style {
     pub verbose: bool,
     /// The local offset, for timestamps.
     pub offset: UtcOffset,
+    /// What sentences depend on.
+    pub seen: Seen,
+}
+
+/// What was told before, as far as sentences depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// This node.
+    pub me: Option<MemberId>,
+    /// The room is closed.
+    pub closed: bool,
+    /// About now, where somebody knows: wall-clock milliseconds since 1970 UTC.
+    pub now_ms: Option<i64>,
+}
+
+impl Seen {
+    /// Takes note of a notice that was shown.
+    pub fn hear(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Started { who, .. } => self.me = Some(who.id),
+            Notice::Joined { locked, .. } => self.closed = *locked,
+            Notice::RoomLocked { .. } => self.closed = true,
+            Notice::RoomUnlocked { .. } | Notice::Left { .. } => self.closed = false,
+            _ => {}
+        }
+    }
+
+    /// Whether it is this node.
+    #[must_use]
+    pub fn is_me(&self, who: &Who) -> bool {
+        self.me == Some(who.id)
+    }
 }
 
 /// Colours of members: told apart, and readable on dark and on light (of the 256 of xterm).
@@ -75,13 +108,15 @@ impl Style {
             echo_own: false,
             verbose: false,
             offset: UtcOffset::UTC,
+            seen: Seen::default(),
         }
     }
 
     /// For a terminal, with its local offset.
     #[must_use]
     pub fn terminal(offset: UtcOffset) -> Self {
-        Self { color: true, timestamps: true, echo_own: true, verbose: false, offset }
+        let plain = Self::plain();
+        Self { color: true, timestamps: true, echo_own: true, offset, ..plain }
     }
 
     pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
@@ -102,6 +137,22 @@ impl Style {
     pub(super) fn stamp(&self, time_ms: i64) -> String {
         let stamp = self.clock(time_ms);
         if self.timestamps { self.paint(Paint::Dim, &stamp) + " " } else { String::new() }
+    }
+
+    /// `today 14:02`, `tomorrow 14:02`, or with the date where that is further away or nobody knows
+    /// the time; scripts and pipes get it in UTC, and are told so.
+    pub(super) fn moment(&self, time_ms: i64) -> String {
+        let (day, clock) = (self.day(time_ms), self.clock(time_ms));
+        let today = self.seen.now_ms.map(|now_ms| self.day(now_ms));
+        let zone = if self.timestamps { "" } else { " UTC" };
+        match today {
+            Some(today) if today == day => format!("today {clock}"),
+            Some(today) if today.next_day() == Some(day) => format!("tomorrow {clock}"),
+            _ => {
+                let (year, month, date) = (day.year(), u8::from(day.month()), day.day());
+                format!("{year}-{month:02}-{date:02} {clock}{zone}")
+            }
+        }
     }
 
     /// The local date of a moment.

@@ -3,7 +3,7 @@
 use super::lines::{counted, listed, nick, safe, size};
 use super::paint::Style;
 use super::width::{pad, width};
-use crate::router::notice::{FileLine, Finding, MemberInfo, MemberLine, TransferLine};
+use crate::router::notice::{FileLine, Finding, MemberInfo, MemberLine, Standing, TransferLine};
 
 pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
     let rows = list.iter().map(|line| {
@@ -11,8 +11,8 @@ pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
         let place = match member {
             MemberInfo { own: true, .. } => "you".to_owned(),
             MemberInfo { linked: true, address, .. } => safe(address),
-            MemberInfo { address, .. } if address.is_empty() => "through others".to_owned(),
-            MemberInfo { address, .. } => format!("through others, at {}", safe(address)),
+            MemberInfo { address, .. } if address.is_empty() => "no direct link".to_owned(),
+            MemberInfo { address, .. } => format!("no direct link, at {}", safe(address)),
         };
         let since = line.since_ms.map(|at| format!("since {}", style.clock(at)));
         let round_trip = line.round_trip_ms.map(|ms| match ms {
@@ -20,18 +20,34 @@ pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
             ms => format!("{ms} ms"),
         });
         let verified = if member.who.verified { ", verified" } else { "" };
+        let ignored = if line.ignored { ", ignored" } else { "" };
         vec![
             nick(&member.who),
             place,
             since.unwrap_or_default(),
             round_trip.unwrap_or_default(),
-            format!("{}{verified}", line.fingerprint),
+            standing(line, style),
+            format!("{}{verified}{ignored}", line.fingerprint),
         ]
     });
     let rows: Vec<_> = rows.collect();
     std::iter::once(format!("{} here:", counted(list.len(), "member")))
         .chain(table(&rows))
         .collect()
+}
+
+/// What a member is, or through whom it came in.
+fn standing(line: &MemberLine, style: &Style) -> String {
+    let through = line.through.as_ref().map(|who| match style.seen.is_me(who) {
+        true => "through you".to_owned(),
+        false => format!("through {}", nick(who)),
+    });
+    match (line.standing, through) {
+        (Standing::Member, Some(through)) => through,
+        (Standing::Visitor, Some(through)) => format!("visitor, {through}"),
+        (Standing::Outside, _) => "no longer a member".into(),
+        (standing, _) => standing.word().into(),
+    }
 }
 
 pub(super) fn finding_rows(list: &[Finding]) -> Vec<String> {
@@ -105,7 +121,7 @@ pub(super) fn time_left(seconds: u64) -> String {
 }
 
 /// Rows in columns, two spaces in; the last column is as wide as it likes.
-fn table(rows: &[Vec<String>]) -> Vec<String> {
+pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| width(cell)).max().unwrap_or_default()

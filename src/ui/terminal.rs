@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use super::command::{read_password, shown};
+use super::command::shown;
 use super::line_reader::LineReader;
 use crate::config::UiChoice;
-use crate::crypto::password::Password;
 use crate::router::notice::{Code, Failure};
 
 /// The first thing that klatch says.
@@ -48,47 +47,41 @@ pub fn ask_ui(
     }
 }
 
-/// Takes a password from the next line of a pipe; never from the terminal behind it.
+/// Takes the answer to a password question from the next line of a pipe; never from the terminal
+/// behind it.
 ///
 /// # Errors
-/// `password_required` at the end of the stream, `password_too_short`, and what is wrong with the
-/// line.
-pub fn password_from_lines<R: BufRead>(lines: &mut LineReader<R>) -> Result<Password, Failure> {
-    match lines.next_line().map_err(stdin_failure)?.into_text()? {
-        Some(text) => read_password(&text),
-        None => {
-            let text = "stdin ended before the password: write it on the line after the command, \
-                        or name a file with --password-file";
-            Err(Failure::new(Code::PasswordRequired, text))
-        }
-    }
+/// `password_required` at the end of the stream, and what is wrong with the line.
+pub fn answer_from_lines<R: BufRead>(lines: &mut LineReader<R>) -> Result<String, Failure> {
+    lines.next_line().map_err(stdin_failure)?.into_text()?.ok_or_else(|| {
+        let text = "stdin ended before the password: write it on the line after the command, \
+                    or name a file with --password-file";
+        Failure::new(Code::PasswordRequired, text)
+    })
 }
 
 /// Asks a person for a password, without echo. Ctrl-C restores the terminal and raises SIGINT.
 ///
 /// # Errors
-/// `cancelled` when the person gives up, `password_too_short`, `io_error` without a terminal.
-pub fn password_from_terminal(prompt: &str) -> Result<Password, Failure> {
-    match rpassword::prompt_password(prompt) {
-        Ok(text) => read_password(&text),
-        Err(error) => match error.kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
-                Err(Failure::new(Code::Cancelled, "no password was given"))
-            }
-            _ => {
-                let text = format!("cannot ask for a password on the terminal: {error}");
-                Err(Failure::new(Code::IoError, text))
-            }
-        },
-    }
+/// `cancelled` when the person gives up, `io_error` without a terminal.
+pub fn answer_from_terminal(prompt: &str) -> Result<String, Failure> {
+    rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+            Failure::new(Code::Cancelled, "no password was given")
+        }
+        _ => {
+            let text = format!("cannot ask for a password on the terminal: {error}");
+            Failure::new(Code::IoError, text)
+        }
+    })
 }
 
-/// Takes a password from the first line of a file (`--password-file`).
+/// Takes the answer to password questions from the first line of a file (`--password-file`).
 ///
 /// # Errors
 /// `file_not_found`, `permission_denied` or `io_error` for the file, `password_required` when it is
-/// empty, `password_too_short`, `usage` when it has more than a line.
-pub fn password_from_file(path: &Path) -> Result<Password, Failure> {
+/// empty, `usage` when it has more than a line.
+pub fn answer_from_file(path: &Path) -> Result<String, Failure> {
     let name = shown(&path.to_string_lossy());
     let failed = |error: io::Error| {
         let code = match error.kind() {
@@ -108,7 +101,7 @@ pub fn password_from_file(path: &Path) -> Result<Password, Failure> {
         let text = format!("the password file {name} has more than one line");
         return Err(Failure::new(Code::Usage, text));
     }
-    read_password(&text)
+    Ok(text)
 }
 
 fn stdin_failure(error: io::Error) -> Failure {
@@ -169,11 +162,11 @@ mod tests {
 
     #[test]
     fn a_pipe_gives_its_password_on_the_next_line() {
-        let mut lines = LineReader::new(&b"correct horse\r\nshort\n"[..], 64);
-        assert_eq!(password_from_lines(&mut lines), Ok(Password::new("correct horse").unwrap()));
-        let mut code = || password_from_lines(&mut lines).unwrap_err().code;
-        assert_eq!(code(), Code::PasswordTooShort);
-        assert_eq!(code(), Code::PasswordRequired);
+        let mut lines = LineReader::new(&b"correct horse\r\n-\n"[..], 64);
+        assert_eq!(answer_from_lines(&mut lines).unwrap(), "correct horse");
+        assert_eq!(answer_from_lines(&mut lines).unwrap(), "-");
+        let failure = answer_from_lines(&mut lines).unwrap_err();
+        assert_eq!(failure.code, Code::PasswordRequired);
     }
 
     #[test]
@@ -182,15 +175,13 @@ mod tests {
         let file = dir.path().join("secret");
         let read = |content: &str| {
             std::fs::write(&file, content).unwrap();
-            password_from_file(&file).map_err(|failure| failure.code)
+            answer_from_file(&file).map_err(|failure| failure.code)
         };
-        let password = Ok(Password::new("correct horse").unwrap());
-        assert_eq!(read("correct horse\n"), password);
-        assert_eq!(read("correct horse"), password);
+        assert_eq!(read("correct horse\n").as_deref(), Ok("correct horse"));
+        assert_eq!(read("correct horse").as_deref(), Ok("correct horse"));
         assert_eq!(read(""), Err(Code::PasswordRequired));
-        assert_eq!(read("short\n"), Err(Code::PasswordTooShort));
         assert_eq!(read("correct horse\nbattery staple\n"), Err(Code::Usage));
-        let missing = password_from_file(&dir.path().join("missing")).unwrap_err();
+        let missing = answer_from_file(&dir.path().join("missing")).unwrap_err();
         assert_eq!(missing.code, Code::FileNotFound);
     }
 }

@@ -7,14 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::{Blob, Signature};
 use super::{WireError, WireRefusal, at_most, encode as encode_json};
+use crate::crypto::invite::FindKey;
+use crate::crypto::opaque::PasswordData;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
-use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RoomId};
+use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordId, RoomId};
 use crate::router::message::{Have, Held, Message, Wanted};
-use crate::router::signed::{Chain, SignedEntry, SignedPresence, SignedRecord};
+use crate::router::signed::{
+    Chain, Ids, SignedEntry, SignedError, SignedInvitation, SignedPresence, SignedRecord,
+};
 
 /// New chunks in one message at most.
 pub const GAINED_MAX: usize = 4_096;
+/// Records in one message at most.
+pub const RECORDS_MAX: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -24,10 +30,31 @@ enum Wire<'a> {
         seen: IpAddr,
     },
     Refuse(WireRefusal<'a>),
-    Record {
+    Register {
+        digest: Digest32,
+    },
+    Ids {
+        list: Ids,
+        last: bool,
+    },
+    Records {
+        list: Vec<WireSigned<'a>>,
+    },
+    Password {
+        lock: RecordId,
+        setup: Blob<'a>,
+        registration: Blob<'a>,
+    },
+    Invitation {
         bytes: Blob<'a>,
         signature: Signature,
-        mac: Digest32,
+        find: Digest32,
+    },
+    VerifyCommit {
+        digest: Digest32,
+    },
+    VerifyNonce {
+        value: Digest32,
     },
     Presence(WireSigned<'a>),
     Entry(WireSigned<'a>),
@@ -84,7 +111,7 @@ enum Wire<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireSigned<'a> {
+pub(super) struct WireSigned<'a> {
     bytes: Blob<'a>,
     signature: Signature,
 }
@@ -136,7 +163,14 @@ pub fn size_hint(message: &Message) -> usize {
     const OVERHEAD: usize = 128;
     let signed = |bytes: &[u8]| bytes.len() / 3 * 4 + OVERHEAD;
     match message {
-        Message::Record(record) => signed(&record.bytes) + OVERHEAD,
+        Message::Ids { list, .. } => 43 * list.len() + OVERHEAD,
+        Message::Records(list) => {
+            list.iter().map(|record| signed(&record.bytes)).sum::<usize>() + OVERHEAD
+        }
+        Message::Refuse(refusal) => {
+            refusal.record.as_ref().map_or(0, |record| signed(&record.bytes)) + OVERHEAD
+        }
+        Message::Password { .. } | Message::Invitation { .. } => 8 * OVERHEAD,
         Message::Presence(presence) => signed(&presence.bytes),
         Message::Entry(entry) => signed(&entry.bytes),
         Message::Answer { entries, .. } => {
@@ -154,11 +188,24 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
     match message {
         Message::Ready { port, seen } => Wire::Ready { port: *port, seen: *seen },
         Message::Refuse(refusal) => Wire::Refuse(refusal.into()),
-        Message::Record(record) => Wire::Record {
-            bytes: Blob::of(&record.bytes),
-            signature: Signature(record.signature),
-            mac: Digest32(record.mac),
+        Message::Register(digest) => Wire::Register { digest: *digest },
+        Message::Ids { list, last } => Wire::Ids { list: Ids::of(list), last: *last },
+        Message::Records(list) => {
+            let list = list.iter().map(|record| WireSigned::of(&record.bytes, &record.signature));
+            Wire::Records { list: list.collect() }
+        }
+        Message::Password { lock, data } => Wire::Password {
+            lock: *lock,
+            setup: Blob::of(data.setup()),
+            registration: Blob::of(data.registration()),
         },
+        Message::Invitation { invitation, find } => Wire::Invitation {
+            bytes: Blob::of(&invitation.bytes),
+            signature: Signature(invitation.signature),
+            find: Digest32(*find.expose()),
+        },
+        Message::VerifyCommit(digest) => Wire::VerifyCommit { digest: *digest },
+        Message::VerifyNonce(value) => Wire::VerifyNonce { value: *value },
         Message::Presence(signed) => {
             Wire::Presence(WireSigned::of(&signed.bytes, &signed.signature))
         }
@@ -193,10 +240,27 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
 fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
     Ok(Some(match wire {
         Wire::Ready { port, seen } => Message::Ready { port, seen: seen.to_canonical() },
-        Wire::Refuse(refusal) => Message::Refuse(refusal.into()),
-        Wire::Record { bytes, signature, mac } => {
-            Message::Record(SignedRecord::verify(room, &bytes.0, &signature.0, &mac.0)?)
+        Wire::Refuse(refusal) => Message::Refuse(refusal.in_room(room)),
+        Wire::Register { digest } => Message::Register(digest),
+        Wire::Ids { list, last } => {
+            let list = list.0.into_iter().map(RecordId).collect();
+            Message::Ids { list, last }
         }
+        Wire::Records { list } => Message::Records(records(&list, room)?),
+        Wire::Password { lock, setup, registration } => {
+            let data = PasswordData::from_bytes(&setup.0, &registration.0);
+            Message::Password { lock, data: data.map_err(|_| WireError::Impossible("password"))? }
+        }
+        Wire::Invitation { bytes, signature, find } => {
+            let invitation = SignedInvitation::verify(room, &bytes.0, &signature.0)?;
+            let find = FindKey::from_bytes(find.0);
+            if find.hash() != invitation.body.find.0 {
+                return Err(WireError::Impossible("find key"));
+            }
+            Message::Invitation { invitation, find }
+        }
+        Wire::VerifyCommit { digest } => Message::VerifyCommit(digest),
+        Wire::VerifyNonce { value } => Message::VerifyNonce(value),
         Wire::Presence(signed) => Message::Presence(presence(&signed, room, limits)?),
         Wire::Entry(signed) => Message::Entry(signed.entry(room)?),
         Wire::Have { list } => {
@@ -241,6 +305,17 @@ fn presence(
     Ok(presence)
 }
 
+/// Those of a kind that this version knows.
+pub(super) fn records(
+    list: &[WireSigned<'_>],
+    room: &RoomId,
+) -> Result<Vec<Arc<SignedRecord>>, WireError> {
+    at_most("records", list.len(), RECORDS_MAX)?;
+    let verified = list.iter().map(|of| SignedRecord::verify(room, &of.bytes.0, &of.signature.0));
+    let known = verified.filter(|result| *result != Err(SignedError::Unknown));
+    Ok(known.collect::<Result<_, _>>()?)
+}
+
 /// What is held of a file, its number of chunks checked before a bitmap is made of it.
 fn held_of(
     chunks: Option<u32>,
@@ -258,8 +333,12 @@ fn held_of(
 }
 
 impl<'a> WireSigned<'a> {
-    fn of(bytes: &'a [u8], signature: &[u8; 64]) -> Self {
+    pub(super) fn of(bytes: &'a [u8], signature: &[u8; 64]) -> Self {
         Self { bytes: Blob::of(bytes), signature: Signature(*signature) }
+    }
+
+    pub(super) fn parts(&self) -> (&[u8], &[u8; 64]) {
+        (&self.bytes.0, &self.signature.0)
     }
 
     fn entry(&self, room: &RoomId) -> Result<Arc<SignedEntry>, WireError> {

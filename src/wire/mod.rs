@@ -18,6 +18,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::router::ids::RoomId;
 use crate::router::message::{Refusal, Why};
 use crate::router::signed::SignedError;
 use bytes::Word;
@@ -93,18 +94,27 @@ struct WireRefusal<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wait_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
+    record: Option<message::WireSigned<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    steward: Option<message::WireSigned<'a>>,
 }
 
-impl From<&Refusal> for WireRefusal<'_> {
-    fn from(refusal: &Refusal) -> Self {
-        let Refusal { why, wait_ms, port } = *refusal;
-        Self { why: Word(why.word().into()), wait_ms, port }
+impl<'a> From<&'a Refusal> for WireRefusal<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        let Refusal { why, wait_ms, record, steward } = refusal;
+        let [record, steward] = [record, steward].map(|record| {
+            record.as_ref().map(|of| message::WireSigned::of(&of.bytes, &of.signature))
+        });
+        Self { why: Word(why.word().into()), wait_ms: *wait_ms, record, steward }
     }
 }
 
-impl From<WireRefusal<'_>> for Refusal {
-    fn from(wire: WireRefusal<'_>) -> Self {
-        Self { why: Why::from_word(&wire.why.0), wait_ms: wire.wait_ms, port: wire.port }
+impl WireRefusal<'_> {
+    /// The refusal, as far as it holds in `room`: a record of another room proves nothing.
+    fn in_room(self, room: &RoomId) -> Refusal {
+        let why = Why::from_word(&self.why.0);
+        let [record, steward] = [self.record, self.steward]
+            .map(|record| record.and_then(|of| message::records(&[of], room).ok()?.pop()));
+        Refusal { why, wait_ms: self.wait_ms, record, steward }
     }
 }

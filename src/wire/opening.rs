@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{Blob, Signature};
-use super::{WireError, WireRefusal, at_most, encode};
-use crate::crypto::room_key::RoomKey;
+use super::message::{WireSigned, records};
+use super::{WireError, WireRefusal, encode};
 use crate::limits::Limits;
-use crate::router::ids::{Digest32, MemberId, RecordHash, RoomId, RunId};
-use crate::router::message::{Hello, KeyMark, Refusal};
-use crate::router::signed::SignedRecord;
+use crate::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
+use crate::router::message::{Brings, Hello, Refusal};
+use crate::router::signed::{SignedInvitation, SignedRecord};
 
 /// The minor version of the protocol that this program speaks.
 pub const MINOR: u16 = 0;
@@ -29,14 +29,37 @@ pub enum Opening {
     },
     /// The connection ends here, and why.
     Refuse(Refusal),
-    /// Proofs of the room keys that the sender keeps, newest first.
-    Keys(Vec<Proven>),
-    /// The sender's fresh open room.
-    Room {
-        /// Its id.
-        room: RoomId,
-        /// Its key.
-        key: RoomKey,
+    /// Who the sender is, to those who know the room.
+    Identity {
+        /// Its public key.
+        member: MemberId,
+        /// Over `binding::identity_message`; not verified here.
+        signature: [u8; 64],
+    },
+    /// Who the sender is, to a room that it does not know yet.
+    Newcomer {
+        /// Its public key.
+        member: MemberId,
+        /// Over `binding::newcomer_message`; not verified here.
+        signature: [u8; 64],
+    },
+    /// The sender knows the peer as somebody who may link.
+    Known,
+    /// It does not: the peer shows its chain.
+    Unknown,
+    /// A part of the tickets that make the sender a member, parents first.
+    Chain {
+        /// The records that hold them; their signatures were verified.
+        list: Vec<Arc<SignedRecord>>,
+        /// The chain ends with this.
+        last: bool,
+    },
+    /// The newcomer is let in: what makes the room's id.
+    Grant {
+        /// The founder.
+        founder: MemberId,
+        /// Its nonce.
+        nonce: RoomNonce,
     },
     /// A message of OPAQUE (RFC 9807): KE1, KE2, KE3 are numbered 1, 2, 3.
     Password {
@@ -45,31 +68,25 @@ pub enum Opening {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// The newcomer is admitted: the room and its newest lock record.
-    Grant {
-        /// The room.
-        room: RoomId,
-        /// The record; its signature was verified.
-        record: Arc<SignedRecord>,
-    },
-    /// Who the sender is.
-    Identity {
+    /// The guest knows the secret of an invitation (`binding::find_proof`).
+    Find([u8; 32]),
+    /// So does the member.
+    Found([u8; 32]),
+    /// Who the guest is, and that it holds the key of the invitation.
+    Guest {
         /// Its public key.
         member: MemberId,
-        /// Over `binding::identity_message`; not verified here.
+        /// By the guest over `binding::newcomer_message`.
         signature: [u8; 64],
+        /// By the invitation's key over `binding::guest_message`.
+        invitation: [u8; 64],
     },
+    /// The invitation that was found; its signature was verified.
+    Invitation(Arc<SignedInvitation>),
+    /// By the invitation's key over `Claim::message`: what the guest gives for its ticket.
+    Claim([u8; 64]),
     /// The lane may be used.
     Ready,
-}
-
-/// The proof of one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proven {
-    /// Which key.
-    pub mark: KeyMark,
-    /// `binding::key_proof`.
-    pub proof: [u8; 32],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,13 +94,20 @@ pub struct Proven {
 enum Wire<'a> {
     Hello(WireHello),
     Refuse(WireRefusal<'a>),
-    Keys { list: Vec<WireProof> },
-    Room { room: RoomId, key: Digest32 },
+    Identity { key: MemberId, signature: Signature },
+    Newcomer { key: MemberId, signature: Signature },
+    Known,
+    Unknown,
+    Chain { list: Vec<WireSigned<'a>>, last: bool },
+    Grant { founder: MemberId, nonce: Digest32 },
     Opaque1 { bytes: Blob<'a> },
     Opaque2 { bytes: Blob<'a> },
     Opaque3 { bytes: Blob<'a> },
-    Grant { room: RoomId, bytes: Blob<'a>, signature: Signature, mac: Digest32 },
-    Identity { key: MemberId, signature: Signature },
+    Find { proof: Digest32 },
+    Found { proof: Digest32 },
+    Guest { key: MemberId, signature: Signature, invitation: Signature },
+    Invitation(WireSigned<'a>),
+    Claim { signature: Signature },
     Ready,
 }
 
@@ -94,20 +118,21 @@ struct WireHello {
     settled: bool,
     locked: bool,
     #[serde(default)]
-    joining: bool,
+    password: bool,
     #[serde(default)]
     moves: bool,
     #[serde(default)]
-    password: bool,
+    brings: WireBrings,
     tag: Digest32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireProof {
-    epoch: u64,
-    locked: bool,
-    hash: RecordHash,
-    proof: Digest32,
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireBrings {
+    #[default]
+    Nothing,
+    Password,
+    Invitation,
 }
 
 impl Opening {
@@ -121,14 +146,15 @@ impl Opening {
         Ok(out)
     }
 
-    /// Reads a record of the handshake; a grant's signature is verified.
+    /// Reads a record of the handshake. What is signed for a room is verified for `room`: one's
+    /// own, or the one that was granted.
     ///
     /// # Errors
-    /// [`WireError`]: a form that does not fit, a kind that is not known, too many key proofs, a
-    /// lock record that nobody signed.
-    pub fn decode(plain: &[u8], limits: &Limits) -> Result<Self, WireError> {
+    /// [`WireError`]: a form that does not fit, a kind that is not known, too many records, one
+    /// that nobody signed.
+    pub fn decode(plain: &[u8], room: &RoomId) -> Result<Self, WireError> {
         let wire = serde_json::from_slice(plain).map_err(|error| WireError::form(&error))?;
-        Self::from_wire(wire, limits)
+        Self::from_wire(wire, room)
     }
 
     fn to_wire(&self) -> Wire<'_> {
@@ -138,31 +164,44 @@ impl Opening {
                 run: hello.run,
                 settled: hello.settled,
                 locked: hello.locked,
-                joining: hello.joining,
-                moves: hello.moves,
                 password: hello.password,
+                moves: hello.moves,
+                brings: hello.brings.into(),
                 tag: Digest32(*tag),
             }),
             Self::Refuse(refusal) => Wire::Refuse(refusal.into()),
-            Self::Keys(list) => Wire::Keys { list: list.iter().map(WireProof::from).collect() },
-            Self::Room { room, key } => Wire::Room { room: *room, key: Digest32(*key.as_bytes()) },
-            Self::Password { step: 1, bytes } => Wire::Opaque1 { bytes: Blob::of(bytes) },
-            Self::Password { step: 2, bytes } => Wire::Opaque2 { bytes: Blob::of(bytes) },
-            Self::Password { bytes, .. } => Wire::Opaque3 { bytes: Blob::of(bytes) },
-            Self::Grant { room, record } => Wire::Grant {
-                room: *room,
-                bytes: Blob::of(&record.bytes),
-                signature: Signature(record.signature),
-                mac: Digest32(record.mac),
-            },
             Self::Identity { member, signature } => {
                 Wire::Identity { key: *member, signature: Signature(*signature) }
             }
+            Self::Newcomer { member, signature } => {
+                Wire::Newcomer { key: *member, signature: Signature(*signature) }
+            }
+            Self::Known => Wire::Known,
+            Self::Unknown => Wire::Unknown,
+            Self::Chain { list, last } => {
+                let list = list.iter().map(|of| WireSigned::of(&of.bytes, &of.signature));
+                Wire::Chain { list: list.collect(), last: *last }
+            }
+            Self::Grant { founder, nonce } => {
+                Wire::Grant { founder: *founder, nonce: Digest32(*nonce) }
+            }
+            Self::Password { step: 1, bytes } => Wire::Opaque1 { bytes: Blob::of(bytes) },
+            Self::Password { step: 2, bytes } => Wire::Opaque2 { bytes: Blob::of(bytes) },
+            Self::Password { bytes, .. } => Wire::Opaque3 { bytes: Blob::of(bytes) },
+            Self::Find(proof) => Wire::Find { proof: Digest32(*proof) },
+            Self::Found(proof) => Wire::Found { proof: Digest32(*proof) },
+            Self::Guest { member, signature, invitation } => Wire::Guest {
+                key: *member,
+                signature: Signature(*signature),
+                invitation: Signature(*invitation),
+            },
+            Self::Invitation(of) => Wire::Invitation(WireSigned::of(&of.bytes, &of.signature)),
+            Self::Claim(signature) => Wire::Claim { signature: Signature(*signature) },
             Self::Ready => Wire::Ready,
         }
     }
 
-    fn from_wire(wire: Wire<'_>, limits: &Limits) -> Result<Self, WireError> {
+    fn from_wire(wire: Wire<'_>, room: &RoomId) -> Result<Self, WireError> {
         let password = |step, bytes: Blob<'_>| Self::Password { step, bytes: bytes.0.into() };
         Ok(match wire {
             Wire::Hello(wire) => Self::Hello {
@@ -171,43 +210,57 @@ impl Opening {
                     run: wire.run,
                     settled: wire.settled,
                     locked: wire.locked,
-                    joining: wire.joining,
-                    moves: wire.moves,
                     password: wire.password,
+                    moves: wire.moves,
+                    brings: wire.brings.into(),
                 },
                 tag: wire.tag.0,
             },
-            Wire::Refuse(refusal) => Self::Refuse(refusal.into()),
-            Wire::Keys { list } => {
-                at_most("key proofs", list.len(), limits.lock_records)?;
-                Self::Keys(list.into_iter().map(Proven::from).collect())
-            }
-            Wire::Room { room, key } => Self::Room { room, key: RoomKey::from_bytes(key.0) },
-            Wire::Opaque1 { bytes } => password(1, bytes),
-            Wire::Opaque2 { bytes } => password(2, bytes),
-            Wire::Opaque3 { bytes } => password(3, bytes),
-            Wire::Grant { room, bytes, signature, mac } => {
-                let record = SignedRecord::verify(&room, &bytes.0, &signature.0, &mac.0)?;
-                Self::Grant { room, record }
-            }
+            Wire::Refuse(refusal) => Self::Refuse(refusal.in_room(room)),
             Wire::Identity { key, signature } => {
                 Self::Identity { member: key, signature: signature.0 }
             }
+            Wire::Newcomer { key, signature } => {
+                Self::Newcomer { member: key, signature: signature.0 }
+            }
+            Wire::Known => Self::Known,
+            Wire::Unknown => Self::Unknown,
+            Wire::Chain { list, last } => Self::Chain { list: records(&list, room)?, last },
+            Wire::Grant { founder, nonce } => Self::Grant { founder, nonce: nonce.0 },
+            Wire::Opaque1 { bytes } => password(1, bytes),
+            Wire::Opaque2 { bytes } => password(2, bytes),
+            Wire::Opaque3 { bytes } => password(3, bytes),
+            Wire::Find { proof } => Self::Find(proof.0),
+            Wire::Found { proof } => Self::Found(proof.0),
+            Wire::Guest { key, signature, invitation } => {
+                Self::Guest { member: key, signature: signature.0, invitation: invitation.0 }
+            }
+            Wire::Invitation(of) => {
+                let (bytes, signature) = of.parts();
+                Self::Invitation(SignedInvitation::verify(room, bytes, signature)?)
+            }
+            Wire::Claim { signature } => Self::Claim(signature.0),
             Wire::Ready => Self::Ready,
         })
     }
 }
 
-impl From<&Proven> for WireProof {
-    fn from(proven: &Proven) -> Self {
-        let KeyMark { epoch, locked, hash } = proven.mark;
-        Self { epoch, locked, hash, proof: Digest32(proven.proof) }
+impl From<Brings> for WireBrings {
+    fn from(brings: Brings) -> Self {
+        match brings {
+            Brings::Nothing => Self::Nothing,
+            Brings::Password => Self::Password,
+            Brings::Invitation => Self::Invitation,
+        }
     }
 }
 
-impl From<WireProof> for Proven {
-    fn from(wire: WireProof) -> Self {
-        let mark = KeyMark { epoch: wire.epoch, locked: wire.locked, hash: wire.hash };
-        Self { mark, proof: wire.proof.0 }
+impl From<WireBrings> for Brings {
+    fn from(brings: WireBrings) -> Self {
+        match brings {
+            WireBrings::Nothing => Self::Nothing,
+            WireBrings::Password => Self::Password,
+            WireBrings::Invitation => Self::Invitation,
+        }
     }
 }

@@ -72,11 +72,11 @@ scene("two tabs are in step, and closing one stops nothing", async ({ world, ope
   await second.sees("from the first tab");
   await second.say("from the second tab");
   await first.sees("from the second tab");
-  await first.button("Lock room").click();
+  await first.more("Lock room");
   const dialog = first.dialog("Lock room");
   await first.field("New password", dialog).fill("three blue teapots");
   await first.button("Set password", dialog).click();
-  await second.button("Unlock room").waitFor();
+  await second.isClosed();
   await second.assertSound();
   await second.page.close();
   await first.say("alone now");

@@ -69,7 +69,11 @@ scene("B6: 500 payloads in every field that a peer controls", async ({ world, op
     else
       say({ event: "download_finished", file, path: text, bytes_fetched: 1, seconds: 1, hosts: 1 });
     say({ event: "name_changed", member, before: text });
-    say({ event: "room_locked", by: who });
+    const gone = { me_out: i % 5 === 0, also: [who, who] };
+    say({ event: "room_locked", by: who, password: i % 2 === 0, out: [who], me_out: false });
+    say({ event: "member_removed", member, by: who, ...gone });
+    say({ event: "steward_changed", member, off: false });
+    say({ event: "verify", member, words: text, asked: true });
     say({ event: "room_unlocked", by: who });
     say({ event: "notice", text });
     say({ event: "error", line: null, command: null, code: text, text });
@@ -79,6 +83,13 @@ scene("B6: 500 payloads in every field that a peer controls", async ({ world, op
     if (i % 3 === 0) say({ event: "member_left", member });
   }
   await page.message(list.at(-1).trim()).first().waitFor();
+  await assertHarmless(page);
+  say({ event: "confirm", line: 1, question: list.join(" ") });
+  const question = page.dialog("Confirm");
+  await page.button("No", question).click();
+  await question.waitFor({ state: "detached" });
+  await page.button("Compare words").click();
+  await page.button("Cancel", page.dialog("Verify")).click();
   await assertHarmless(page);
   await page.page.setViewportSize({ width: 360, height: 640 });
   await assertHarmless(page);

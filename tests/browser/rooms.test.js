@@ -56,7 +56,7 @@ scene("the page locks, and a terminal needs the password", async ({ world, open 
   const ana = await world.browser("ana");
   const page = await open(ana);
   await page.create({ password: PASSWORD });
-  await page.button("Unlock room").waitFor();
+  await page.isClosed();
   const ben = await world.terminal("ben");
   ben.type(`connect 127.0.0.1 ${await ana.port()}`);
   ben.type("not the password");
@@ -88,7 +88,7 @@ scene(
     await page.field("Room password", dialog).fill(PASSWORD);
     await page.field("Room password", dialog).press("Enter");
     await page.others(1);
-    await page.button("Unlock room").waitFor();
+    await page.isClosed();
   },
 );
 
@@ -113,7 +113,7 @@ scene(
   "lock, change, suggest and unlock from the page; everybody is told",
   async ({ meet }) => {
     const { page, ben } = await meet();
-    await page.button("Lock room").click();
+    await page.more("Lock room");
     const dialog = page.dialog("Lock room");
     await page.field("New password", dialog).fill("short");
     await page.button("Set password", dialog).click();
@@ -127,12 +127,15 @@ scene(
     );
     await page.button("Set password", dialog).click();
     await ben.has("room_locked");
-    await page.button("Change password").click();
+    await dialog.waitFor({ state: "detached" });
+    await page.more("Change password");
     await page.field("New password", dialog).fill(PASSWORD);
     await page.button("Set password", dialog).click();
     await dialog.waitFor({ state: "detached" });
-    await page.button("Unlock room").click();
+    await page.unlock();
     await ben.has("room_unlocked");
+    await page.isClosed(false);
+    await page.button("More").click();
     await page.button("Lock room").waitFor();
     assert.equal(await page.button("Change password").count(), 0);
   },
@@ -150,14 +153,14 @@ scene("nobody there is said in the terminal's words", async ({ world, open }) =>
 
 scene("names change, rooms are left, klatch is quit", async ({ meet }) => {
   const { ana, page, ben } = await meet();
-  await page.button("Change name").click();
+  await page.more("Change name");
   const dialog = page.dialog("Change name");
   await page.field("Your name", dialog).fill("anastasia");
   await page.field("Your name", dialog).press("Enter");
   await ben.has("name_changed", ({ member }) => member.name === "anastasia");
   ben.type("name benedict");
   await page.region("Members").getByText("benedict", { exact: true }).waitFor();
-  await page.button("Leave room").click();
+  await page.more("Leave room");
   await page.button("Create room").waitFor();
   await ben.has("member_left");
   await page.button("Quit klatch").click();

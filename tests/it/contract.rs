@@ -22,6 +22,7 @@ fn a_session_shows_every_event() {
     bob.done("wait file large.img");
     bob.done("download large.img");
     bob.done("verify alice");
+    bob.expect(json!({"event": "verify"}));
     bob.done("verify alice same");
     for command in ["members", "doctor", "files", "transfers", "help", "help connect"] {
         bob.say(command);
@@ -38,9 +39,16 @@ fn a_session_shows_every_event() {
     carol.say("a password to lock with");
     carol.ended_well(number);
     bob.expect(json!({"event": "member_joined", "member": {"name": "carol"}}));
-    bob.done("unlock");
-    alice.expect(json!({"event": "room_unlocked"}));
-    carol.quit();
+    alice.expect(json!({"event": "member_joined", "member": {"name": "carol"}}));
+    for command in ["/invite", "/invite once", "/steward robert"] {
+        alice.done(command);
+    }
+    bob.expect(json!({"event": "steward_changed"}));
+    alice.done("/remove carol");
+    bob.expect(json!({"event": "member_removed"}));
+    assert_eq!(carol.end(), 0);
+    alice.done("unlock");
+    bob.expect(json!({"event": "room_unlocked"}));
     bob.expect(json!({"event": "member_left"}));
     // A download that fails: its folder is gone.
     let gone = folder.path("gone").display().to_string();
@@ -94,6 +102,14 @@ fn every_command_says_when_it_is_done_and_with_which_line() {
         (&send, "send"),
         ("cancel a.txt", "cancel"),
         ("password a password of mine", "password"),
+        ("/invite once 1h", "invite"),
+        ("/invite off", "invite"),
+        ("/ignore bob", "ignore"),
+        ("/ignore bob off", "ignore"),
+        ("/steward bob", "steward"),
+        ("/steward bob off", "steward"),
+        ("/remove bob", "remove"),
+        ("/kick bob off", "remove"),
         ("unlock", "unlock"),
         (&format!("connect {}", bob.address), "connect"),
         ("leave", "leave"),

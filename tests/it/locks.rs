@@ -114,11 +114,13 @@ fn an_open_room_takes_no_line_and_no_password() {
 }
 
 #[test]
-fn a_password_changes_and_the_room_opens_again() {
+fn a_password_changes_and_only_who_is_above_opens_again() {
     let [mut alice, mut bob] = locked_room();
     bob.done("password four red kettles");
-    alice.expect(json!({"event": "room_locked", "by": {"name": "bob"}}));
-    bob.expect(json!({"event": "room_locked", "by": {"name": "bob"}}));
+    let locked =
+        json!({"event": "room_locked", "by": {"name": "bob"}, "password": true, "out": []});
+    alice.expect(locked.clone());
+    bob.expect(locked);
     alice.done("we are still together");
     bob.hears("we are still together");
 
@@ -130,9 +132,14 @@ fn a_password_changes_and_the_room_opens_again() {
 
     carol.done("wait members 2");
     bob.expect(json!({"event": "member_joined", "member": {"name": "carol"}}));
-    carol.done("unlock");
+    // Alice closed it: neither who came by password nor who changed that stands above her.
+    for peer in [&mut carol, &mut bob] {
+        let text = peer.refused("unlock", "not_above");
+        assert!(text.contains("alice"), "{text}");
+    }
+    alice.done("unlock");
     for peer in [&mut alice, &mut bob, &mut carol] {
-        peer.expect(json!({"event": "room_unlocked", "by": {"name": "carol"}}));
+        peer.expect(json!({"event": "room_unlocked", "by": {"name": "alice"}}));
     }
     carol.refused("unlock", "room_not_locked");
     let mut dave = Peer::start("dave");
@@ -140,6 +147,48 @@ fn a_password_changes_and_the_room_opens_again() {
     assert_eq!(dave.all(json!({"event": "joined", "locked": false})).len(), 1);
     dave.done("the door is open");
     alice.hears("the door is open");
+}
+
+/// Whose room it is is said at the first link, at both ends.
+#[test]
+fn a_room_names_its_founder() {
+    let [alice, bob] = room(["alice", "bob"]);
+    let mut carol = Peer::start("carol");
+    carol.done(&format!("connect {}", bob.address));
+    // What it is called she hears right after that.
+    carol.expect(json!({"event": "joined", "founder": {"id": alice.id}}));
+    for peer in [&alice, &bob] {
+        let founder = json!({"event": "joined", "founder": {"id": alice.id}});
+        assert_eq!(peer.all(founder).len(), 1, "{}", peer.program.name);
+    }
+}
+
+/// Only who dials moves: a room is nobody's who is dialled.
+#[test]
+fn only_a_dialer_moves() {
+    let [mut alice, bob] = room(["alice", "bob"]);
+    let mut carol = Peer::start("carol");
+    let text = alice.refused(&format!("connect {}", carol.address), "in_a_room");
+    assert!(text.contains("bob") && text.contains("leave first"), "{text}");
+    carol.done(&format!("connect {}", bob.address));
+    carol.expect(json!({"event": "joined", "founder": {"id": alice.id}}));
+}
+
+/// A closing without a password: those present stay, and nobody else comes but by invitation.
+#[test]
+fn a_room_without_a_password_is_for_members() {
+    let [mut alice, mut bob] = room(["alice", "bob"]);
+    alice.done("password -");
+    for peer in [&mut alice, &mut bob] {
+        peer.expect(json!({"event": "room_locked", "by": {"name": "alice"}, "password": false}));
+    }
+    let mut eve = Peer::start("eve");
+    for member in [&alice, &bob] {
+        let text = eve.refused(&format!("connect {}", member.address), "members_only");
+        assert!(text.contains("invitation"), "{text}");
+    }
+    bob.done("just us");
+    alice.hears("just us");
 }
 
 #[test]
@@ -190,8 +239,9 @@ fn a_locked_room_stays_where_it_is() {
     alice.hears("here I am");
 }
 
+/// Whoever was present when the room was closed is a member from then on, and types nothing again.
 #[test]
-fn who_missed_a_change_comes_back_by_password_and_keeps_the_history() {
+fn who_missed_changes_comes_back_with_nothing_typed_and_keeps_the_history() {
     let [mut alice, mut bob, mut carol] = room(["alice", "bob", "carol"]);
     alice.done(&format!("password {SECRET}"));
     for peer in [&mut bob, &mut carol] {
@@ -205,21 +255,13 @@ fn who_missed_a_change_comes_back_by_password_and_keeps_the_history() {
     for peer in [&mut alice, &mut bob] {
         peer.expect(json!({"event": "member_left", "member": {"name": "carol"}}));
     }
-    alice.done("password four red kettles");
-    bob.expect(json!({"event": "room_locked"}));
+    for password in ["four red kettles", "five green cups", "six blue spoons"] {
+        alice.done(&format!("password {password}"));
+        bob.expect(json!({"event": "room_locked"}));
+    }
     alice.done("said while she slept");
     bob.hears("said while she slept");
     carol.program.signal(Signal::CONT);
-    let notice = carol.expect_that("the line to come back", |event| {
-        event["event"] == "notice" && event["text"].as_str().unwrap().contains("connect 127.0.0.1")
-    });
-    let text = notice["text"].as_str().unwrap();
-    let line = &text[text.find("connect 127.0.0.1").unwrap()..];
-    // Never a question: what stands next on stdin is no password.
-    let number = carol.say(line);
-    carol.expect(json!({"event": "password_required"}));
-    carol.say("four red kettles");
-    carol.ended_well(number);
     carol.hears("said while she slept");
     carol.done("I am back");
     for peer in [&mut alice, &mut bob] {
@@ -232,6 +274,7 @@ fn who_missed_a_change_comes_back_by_password_and_keeps_the_history() {
             assert_eq!(heard.len(), 1, "{}: {heard:?}", peer.program.name);
         }
     }
+    assert!(carol.all(json!({"event": "password_required"})).is_empty());
 }
 
 #[test]

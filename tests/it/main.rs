@@ -3,6 +3,7 @@
 
 mod common;
 
+mod absent;
 mod bad_input;
 mod bridge;
 mod contract;
@@ -10,6 +11,7 @@ mod disks;
 mod downloads;
 mod endings;
 mod hostile;
+mod inviting;
 mod kills;
 mod live;
 mod locks;
@@ -17,6 +19,7 @@ mod nodes;
 mod partition;
 mod people;
 mod places;
+mod removing;
 mod scripts;
 mod starting;
 mod strangers;

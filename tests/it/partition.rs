@@ -26,6 +26,7 @@ fn two_halves_converge_after_a_cut() {
         return;
     }
     alone("partition::cut_and_heal", &OWN_NETWORK);
+    alone("partition::halves_change_the_password", &OWN_NETWORK);
 }
 
 fn shell(script: &str) {
@@ -129,6 +130,79 @@ fn cut_and_heal() {
     let orders: Vec<_> = [&mut alice, &mut bob, &mut carol, &mut dave].map(order).into();
     assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
     assert_eq!(orders[0].len(), all.len());
+}
+
+/// Closed before the cut, each half changes the password, and one removes somebody of the other.
+/// When they meet, nobody is lost but the removed, and one password opens the room.
+#[test]
+#[ignore = "in a network of its own, by the test above"]
+fn halves_change_the_password() {
+    if !is_alone() {
+        return;
+    }
+    lay_cable();
+    let mut alice = start("alice", "left", LEFT);
+    let mut bob = start("bob", "left", LEFT);
+    let mut carol = start("carol", "right", RIGHT);
+    let mut dave = start("dave", "right", RIGHT);
+    alice.done("password of all four");
+    for peer in [&mut bob, &mut carol, &mut dave] {
+        crate::removing::enter(peer, &mut alice, "of all four");
+    }
+    for peer in [&mut alice, &mut bob, &mut carol, &mut dave] {
+        peer.done("wait members 3");
+    }
+    cut();
+    for (peer, gone) in [
+        (&mut alice, ["carol", "dave"]),
+        (&mut bob, ["carol", "dave"]),
+        (&mut carol, ["alice", "bob"]),
+        (&mut dave, ["alice", "bob"]),
+    ] {
+        for name in gone {
+            peer.expect(json!({"event": "member_left", "member": {"name": name}}));
+        }
+    }
+    alice.done("password of the left half");
+    bob.expect(json!({"event": "room_locked", "by": {"name": "alice"}}));
+    carol.done("password of the right half");
+    dave.expect(json!({"event": "room_locked", "by": {"name": "carol"}}));
+    alice.done("/remove dave");
+    bob.expect(json!({"event": "member_removed", "member": {"name": "dave"}}));
+    alice.done("password of the left half again");
+    bob.expect(json!({"event": "room_locked", "by": {"name": "alice"}}));
+
+    heal();
+    for peer in [&mut carol, &mut dave] {
+        peer.expect(json!({"event": "member_removed", "member": {"name": "dave"},
+            "by": {"name": "alice"}}));
+    }
+    for peer in [&mut alice, &mut bob, &mut carol] {
+        peer.done("wait members 2");
+        let text = format!("{} is here", peer.program.name);
+        peer.done(&text);
+    }
+    for peer in [&mut alice, &mut bob, &mut carol] {
+        for name in ["alice", "bob", "carol"] {
+            peer.hears(&format!("{name} is here"));
+        }
+    }
+    // The founder's, who knew of the removal, is in force at all of them.
+    let mut erin = start("erin", "right", RIGHT);
+    for member in [&alice, &carol] {
+        for wrong in ["of all four", "of the right half", "of the left half"] {
+            let number = erin.say(&format!("connect {}", member.address));
+            erin.say(wrong);
+            erin.failed(number, "wrong_password");
+        }
+    }
+    crate::removing::enter(&mut erin, &mut carol, "of the left half again");
+    erin.done("I am in");
+    for peer in [&mut alice, &mut bob, &mut carol] {
+        peer.hears("I am in");
+        peer.quit();
+        assert!(peer.all(json!({"event": "room_locked", "me_out": true})).is_empty());
+    }
 }
 
 /// Every message of a peer in the room's order, heard to the end.

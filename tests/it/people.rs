@@ -25,8 +25,8 @@ fn a_session_reads_as_it_should() {
     let of_alice = address(&mut alice);
     let of_bob = address(&mut bob);
     bob.type_line(&format!("connect {of_alice}"));
-    alice.expect_line("with bob now");
-    bob.expect_line("with alice now");
+    alice.expect_line("with bob (");
+    bob.expect_line("with alice (");
     alice.type_line("hello bob\twith a tab");
     bob.expect_line("alice: hello bob");
     bob.type_line("say help is here, \u{1f600} é");
@@ -53,7 +53,7 @@ fn a_session_reads_as_it_should() {
     bob.expect_line("alice withdrew");
 
     alice.type_line("password four red kettles");
-    bob.expect_line("alice locked the room");
+    bob.expect_line("alice closed the room");
     let mut eve = person("eve", &folder);
     address(&mut eve);
     eve.type_line(&format!("connect {of_bob}"));

@@ -97,6 +97,29 @@ test("commands are answered by their line, with what came before the end", async
   );
 });
 
+test("questions of a command go to the person, and the command waits on", async () => {
+  const { socket, sockets, admit, notices } = bench({ token: "t" });
+  admit(sockets[0]);
+  const lock = socket.ask("password", { password: null });
+  const connect = socket.ask("connect", { address: "x" });
+  const [, first, second] = sockets[0].sent;
+  sockets[0].say({ event: "confirm", line: first.line, question: "keep dora?" });
+  sockets[0].say({ event: "password_required", line: first.line, address: "" });
+  // Of another room: whoever connects asks for it.
+  sockets[0].say({ event: "password_required", line: second.line, address: "x:1" });
+  assert.deepEqual(
+    notices.slice(1).map(({ event, address }) => [event, address]),
+    [
+      ["confirm", undefined],
+      ["password_required", ""],
+    ],
+  );
+  sockets[0].say({ event: "command_done", line: first.line, command: "password" });
+  assert.deepEqual(await lock, []);
+  sockets[0].say({ event: "command_done", line: second.line, command: "connect" });
+  assert.equal((await connect)[0].address, "x:1");
+});
+
 test("a lost connection fails what was asked, and is tried again ever more slowly", async () => {
   const { socket, sockets, waits, admit } = bench({ token: "t" });
   admit(sockets[0]);

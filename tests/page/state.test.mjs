@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { standing } from "../../frontend/lib/rooms.js";
 import { KEPT_ENTRIES, atStart, initial, reduce } from "../../frontend/lib/state.js";
 
 const ANA = { id: "aa".repeat(32), name: "ana" };
@@ -295,13 +296,94 @@ test("members come, change their names and go", () => {
   assert.equal(state.self.name, "anna");
 });
 
-test("locking and unlocking are seen and said", () => {
-  const locked = inRoom([{ event: "room_locked", by: BEN, at: 1 }]);
-  assert.ok(locked.room.locked);
-  assert.deepEqual(texts(locked), ["ben locked the room with a new password"]);
+test("closing and opening are seen and said", () => {
+  const lock = { event: "room_locked", by: BEN, password: true, out: [], me_out: false, at: 1 };
+  const locked = inRoom([lock]);
+  assert.ok(locked.room.locked && locked.room.password);
+  assert.deepEqual(texts(locked), [
+    "ben closed the room: those here stay; others need the password or an invitation",
+  ]);
+  const again = reduce(locked, { ...lock, by: ANA, password: false, out: [EVE] });
+  assert.equal(
+    texts(again).at(-1),
+    "you took the password off the room: others need an invitation; eve is out",
+  );
+  assert.equal(again.room.password, false);
   const open = reduce(locked, { event: "room_unlocked", by: ANA, at: 1 });
   assert.ok(!open.room.locked);
-  assert.equal(texts(open).at(-1), "you unlocked the room");
+  assert.equal(texts(open).at(-1), "you opened the room: anyone who can reach it can join");
+});
+
+test("who is removed is said, and whoever is put out reads it in the next room as well", () => {
+  const removal = { event: "member_removed", by: BEN, me_out: false, also: [], at: 1 };
+  const said = (fields) => texts(inRoom([{ ...removal, ...fields }])).at(-1);
+  assert.equal(said({ member: EVE }), "ben removed eve");
+  assert.equal(
+    said({ member: EVE, by: ANA, also: [{ ...BEN, verified: true }] }),
+    "you removed eve, and ben✓, whom eve had let in",
+  );
+  const out = inRoom([{ ...removal, member: ANA, me_out: true }]);
+  assert.equal(out.alert.code, "removed");
+  assert.equal(out.alert.text, "ben removed you from this room");
+  const room = { id: "r2", locked: false, settled: false };
+  const next = after([{ event: "left", room: "r1" }, snapshot({ room })], out);
+  assert.equal(next.alert, out.alert);
+  const along = inRoom([{ ...removal, member: EVE, me_out: true }]);
+  assert.match(along.alert.text, /^ben removed eve, through whom you came in/);
+});
+
+test("whose room it is, and through whom everybody came, is known", () => {
+  const members = [
+    { ...ANA, own: true, address: "", standing: "founder", through: null, ignored: false },
+    { ...BEN, own: false, address: "10.0.0.2:1", standing: "member", through: ANA },
+    { ...EVE, own: false, address: "", standing: "visitor", through: BEN, ignored: true },
+  ];
+  const state = inRoom([], { members });
+  assert.equal(state.standing, "founder");
+  assert.deepEqual(
+    state.members.map((one) => standing(one, state.self)),
+    ["through you", "visitor, through ben"],
+  );
+  const again = reduce(state, { event: "member_joined", member: member(BEN, "10.0.0.9:1"), at: 1 });
+  const ben = again.members.find(({ id }) => id === BEN.id);
+  assert.deepEqual([ben.address, ben.standing], ["10.0.0.9:1", "member"], "what is known is kept");
+  const joined = { event: "joined", room: "r9", members: [member(BEN)], founder: BEN, at: 1 };
+  assert.equal(
+    texts(inRoom([{ ...joined, locked: false }])).at(-1),
+    "you are in ben's room with ben (open: anyone who can reach it can join)",
+  );
+  assert.equal(
+    texts(inRoom([{ ...joined, locked: true, founder: ANA }])).at(-1),
+    "you are in your room with ben (closed)",
+  );
+});
+
+test("invitations are kept for their dialog, and not beyond their room", () => {
+  const invitation = { text: "klatch:abc", line: "klatch klatch:abc", expires: "x", once: false };
+  const row = (own, id) => ({ id, maker: own ? ANA : BEN, own, expires: "x", left: null });
+  const list = [row(true, "i1"), row(false, "i2")];
+  const state = inRoom([
+    { event: "invitation", ...invitation, at: 1 },
+    { event: "invitations", list, at: 1 },
+  ]);
+  assert.deepEqual(state.invitation, invitation);
+  assert.equal(state.invitations.length, 2);
+  const ended = reduce(state, { event: "page_invitations_ended" });
+  assert.deepEqual([ended.invitation, ended.invitations], [null, [list[1]]]);
+  const elsewhere = { id: "r2", locked: false, settled: false };
+  const next = reduce(state, snapshot({ room: elsewhere }));
+  assert.deepEqual([next.invitation, next.invitations], [null, []]);
+});
+
+test("words to compare are there until they were compared", () => {
+  const words = { event: "verify", member: member(BEN), words: "one two three four", at: 1 };
+  const asked = inRoom([{ ...words, asked: true }]);
+  assert.equal(asked.words.words, "one two three four");
+  assert.deepEqual(texts(asked), ["ben wants to compare words with you"]);
+  const asking = inRoom([{ ...words, asked: false }]);
+  assert.deepEqual(texts(asking), []);
+  const done = reduce(asking, { event: "member_verified", member: member(BEN), at: 1 });
+  assert.equal(done.words, null);
 });
 
 test("errors of nobody's command are shown; those of commands belong to who asked", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { bitmap, shares } from "../../frontend/lib/bitmap.js";
-import { connectLine, isLoopback, splitAddress } from "../../frontend/lib/address.js";
+import { connectLine, invitation, isLoopback, splitAddress } from "../../frontend/lib/address.js";
 import * as format from "../../frontend/lib/format.js";
 import { block, line, parse, spans } from "../../frontend/lib/text.js";
 import * as range from "../../frontend/lib/window.js";
@@ -54,6 +54,28 @@ test("fences are code, and an open one is text", () => {
     { kind: "paragraph", spans: [{ kind: "text", text: "ok" }] },
   ]);
   assert.equal(parse("```\nnever closed")[0].kind, "paragraph");
+});
+
+test("an invitation is found in what people paste", () => {
+  for (const text of [
+    "klatch:cgv2xk5l",
+    " klatch klatch:cgv2xk5l\n",
+    "/join klatch:cgv2\n  xk5l",
+    "connect klatch klatch:cgv2xk5l",
+  ]) {
+    assert.equal(invitation(text), "klatch:cgv2xk5l", text);
+    assert.deepEqual(splitAddress(text), { host: "klatch:cgv2xk5l", port: null }, text);
+  }
+  for (const text of ["klatch", "alice.example:5000", "connect klatch 51692"]) {
+    assert.equal(invitation(text), null, text);
+  }
+});
+
+test("moments to come are near or have their day", () => {
+  const now = new Date(2026, 10, 29, 23, 30).getTime();
+  assert.match(format.moment(now + 60_000, now), /^today /);
+  assert.match(format.moment(now + 3_600_000, now), /^tomorrow /);
+  assert.match(format.moment(now + 6 * 86_400_000, now), /5.*/);
 });
 
 test("addresses are read as people paste them", () => {

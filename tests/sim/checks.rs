@@ -6,6 +6,7 @@ use klatch::router::ids::{ConnId, MemberId};
 use klatch::router::inspect::Inspection;
 use klatch::router::notice::{Code, Notice};
 
+use crate::oracle::Oracle;
 use crate::world::{Shown, World};
 
 impl World {
@@ -19,7 +20,7 @@ impl World {
         !self.is_cut(a, b) && (!self.no_dial.contains(&(a, b)) || !self.no_dial.contains(&(b, a)))
     }
 
-    /// Nodes that agree on room and lock and hang together by links, the largest group first.
+    /// Nodes that are in one room and hang together by links, the largest group first.
     pub fn groups(&mut self) -> Vec<Vec<usize>> {
         let ids: BTreeMap<MemberId, usize> =
             self.running().into_iter().map(|node| (self.id(node), node)).collect();
@@ -34,22 +35,51 @@ impl World {
                 next += 1;
                 for (member, _) in &seen[&node].links {
                     let Some(&peer) = ids.get(member) else { continue };
-                    if seen[&peer].lock == seen[&node].lock && left.remove(&peer) {
+                    if seen[&peer].room == seen[&node].room && left.remove(&peer) {
                         group.push(peer);
                     }
                 }
             }
             group.sort_unstable();
-            groups.push((group.len(), seen[&first].lock, group));
+            groups.push((group.len(), seen[&first].room, group));
         }
-        groups.sort_by_key(|(size, lock, _)| std::cmp::Reverse((*size, *lock)));
+        groups.sort_by_key(|(size, room, _)| std::cmp::Reverse((*size, *room)));
         groups.into_iter().map(|(_, _, group)| group).collect()
+    }
+
+    /// Those who are honest agree on the register, and so on members and password (P4).
+    pub fn check_agreement(&mut self, nodes: &[usize]) {
+        let honest: Vec<usize> =
+            nodes.iter().copied().filter(|n| !self.truth.hostile.contains(&self.id(*n))).collect();
+        let Some(&first) = honest.first() else { return };
+        let of = self.inspect(first);
+        for &node in &honest {
+            let name = [first, node].map(|node| self.nodes[node].name.clone());
+            let seen = self.inspect(node);
+            assert_eq!(of.room, seen.room, "P4: {name:?} are in different rooms");
+            if of.register != seen.register && !self.truth.lax {
+                let (a, b) = (self.oracle(first), self.oracle(node));
+                let more = |a: &Oracle, b: &Oracle| -> Vec<String> {
+                    let more = a.records.iter().filter(|(id, _)| !b.records.contains_key(*id));
+                    more.map(|(id, record)| format!("{id:?} {:?}", record.record)).collect()
+                };
+                panic!(
+                    "P4: {name:?} have different registers: {:#?} and {:#?}",
+                    more(&a, &b),
+                    more(&b, &a)
+                );
+            }
+            assert_eq!(of.members, seen.members, "P4: {name:?} count different members");
+            assert_eq!(of.closed, seen.closed, "P4: {name:?} disagree on whether it is closed");
+            assert_eq!(of.password, seen.password, "P4: {name:?} know different passwords");
+        }
     }
 
     /// Checks every promise of a room whose members are these.
     pub fn check_room(&mut self, members: &[usize]) {
         let ids: BTreeMap<MemberId, usize> = members.iter().map(|n| (self.id(*n), *n)).collect();
         let first = *members.first().unwrap();
+        self.check_agreement(members);
         let (entries, texts) = (self.inspect(first).entries, self.texts(first));
         for &node in members {
             let name = self.nodes[node].name.clone();
@@ -71,7 +101,9 @@ impl World {
                 "{name} counts the wrong members as present"
             );
             self.check_links(node, members, &ids);
-            self.check_held(node);
+            if members.len() > 1 {
+                self.check_held(node);
+            }
             self.check_commands(node, members);
         }
         assert_eq!(self.overflows, 0, "an outbox was full");

@@ -1,4 +1,4 @@
-//! Locks: passwords, changes, those who missed one, and what each is told.
+//! Closing, passwords, opening again: who stays, who comes in, and what each is told.
 
 use klatch::router::command::{Command, LockWish};
 use klatch::router::notice::{Code, Notice};
@@ -7,9 +7,10 @@ use crate::world::World;
 
 const FIRST: &str = "correct horse";
 const SECOND: &str = "battery staple";
+const THIRD: &str = "open sesame!";
 
-/// Alice and bob in a room locked by alice.
-fn locked(seed: u64) -> (World, [usize; 4]) {
+/// Alice and bob in a room of alice's that she closed.
+pub fn locked(seed: u64) -> (World, [usize; 4]) {
     let (mut world, nodes) = World::of(seed, ["alice", "bob", "carol", "dave"]);
     let [alice, bob, ..] = nodes;
     world.join(bob, alice);
@@ -19,8 +20,9 @@ fn locked(seed: u64) -> (World, [usize; 4]) {
     (world, nodes)
 }
 
-fn told(world: &World, node: usize, text: &str) -> bool {
-    world.remarks(node).iter().any(|remark| remark.contains(text))
+fn enters(world: &mut World, node: usize, to: usize, password: &str) {
+    let line = world.connect_with(node, to, password);
+    assert_eq!(world.finish(node, line), Ok(()));
 }
 
 fn locks_seen(world: &World, node: usize) -> usize {
@@ -30,7 +32,7 @@ fn locks_seen(world: &World, node: usize) -> usize {
 #[test]
 fn a_wrong_password_is_refused_three_times_and_says_so() {
     let (mut world, [alice, _, carol, _]) = locked(1);
-    world.nodes[carol].answers.extend([Some(SECOND), Some("open sesame!"), Some(SECOND)]);
+    world.nodes[carol].answers.extend([Some(SECOND), Some(THIRD), Some(SECOND)]);
     let line = world.connect(carol, alice);
     assert_eq!(world.finish(carol, line), Err(Code::WrongPassword));
     assert_eq!(
@@ -52,8 +54,7 @@ fn the_sixth_wrong_password_of_an_address_has_to_wait() {
     let line = world.connect_with(carol, alice, FIRST);
     assert_eq!(world.finish(carol, line), Err(Code::TooManyAttempts));
     world.run(10 * 60_000);
-    let line = world.connect_with(carol, alice, FIRST);
-    assert_eq!(world.finish(carol, line), Ok(()));
+    enters(&mut world, carol, alice, FIRST);
 }
 
 #[test]
@@ -88,8 +89,7 @@ fn whoever_locked_its_room_has_the_others_come() {
     let line = world.connect(alice, bob);
     assert_eq!(world.finish(alice, line), Err(Code::InARoom));
     assert!(world.failure(alice, line).contains("connect 10.0.0.1 51692 locked"));
-    let line = world.connect_with(bob, alice, FIRST);
-    assert_eq!(world.finish(bob, line), Ok(()));
+    enters(&mut world, bob, alice, FIRST);
     world.run(2_000);
     world.check_room(&[alice, bob]);
 }
@@ -103,159 +103,199 @@ fn a_changed_password_keeps_members_and_shuts_the_old_one_out() {
     assert_eq!((locks_seen(&world, alice), locks_seen(&world, bob)), (2, 2));
     let line = world.connect_with(carol, alice, FIRST);
     assert_eq!(world.finish(carol, line), Err(Code::WrongPassword));
-    let line = world.connect_with(carol, alice, SECOND);
-    assert_eq!(world.finish(carol, line), Ok(()));
+    enters(&mut world, carol, alice, SECOND);
     world.run(5_000);
     world.check_room(&[alice, bob, carol]);
 }
 
 #[test]
-fn an_unlocked_room_lets_everybody_in() {
-    let (mut world, [alice, bob, carol, _]) = locked(6);
+fn whoever_closed_the_room_or_stands_above_opens_it_again() {
+    let (mut world, [alice, bob, carol, dave]) = locked(6);
+    let line = world.command(bob, Command::Unlock);
+    assert_eq!(world.finish(bob, line), Err(Code::NotAbove), "alice closed it, who is above bob");
+    // Bob closes as well: alice, who is above him, opens all of it.
+    let line = world.lock(bob, SECOND);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    world.run(1_000);
+    let line = world.command(alice, Command::Unlock);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    let line = world.command(alice, Command::Unlock);
+    assert_eq!(world.finish(alice, line), Err(Code::RoomNotLocked));
+    world.run(1_000);
+    world.join(carol, bob);
+    world.run(5_000);
+    world.check_room(&[alice, bob, carol]);
+    // Bob opens what he alone closed.
+    let line = world.shut_door(bob);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    world.run(1_000);
     let line = world.command(bob, Command::Unlock);
     assert_eq!(world.finish(bob, line), Ok(()));
-    let line = world.command(bob, Command::Unlock);
-    assert_eq!(world.finish(bob, line), Err(Code::RoomNotLocked));
     world.run(1_000);
-    world.join(carol, alice);
+    world.join(dave, carol);
     world.run(5_000);
+    world.check_room(&[alice, bob, carol, dave]);
+}
+
+#[test]
+fn passers_by_are_out_when_the_room_is_closed_and_those_present_stay() {
+    let (mut world, [alice, bob, carol, dave]) = World::of(12, ["alice", "bob", "carol", "dave"]);
+    for node in [bob, carol, dave] {
+        world.join(node, alice);
+        let text = format!("hello from {node}");
+        world.say(node, &text);
+    }
+    world.run(2_000);
+    // Carol goes, and dave's machine loses its network: neither is there when alice closes.
+    world.command(carol, Command::Quit);
+    world.partition(&[alice, bob], &[dave]);
+    world.run(120_000);
+    let line = world.shut_door(alice);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    world.heal_all();
+    world.run(60_000);
+    assert!(world.counts(alice, bob) && !world.counts(alice, carol) && !world.counts(alice, dave));
+    world.check_room(&[alice, bob]);
+    let told = |notice: &Notice| matches!(notice, Notice::RoomLocked { me_out: true, .. });
+    assert_eq!(world.count(dave, told), 1, "dave reads who closed the room");
+    assert_eq!(world.links(dave), 0);
+    let line = world.connect(dave, alice);
+    assert_eq!(world.finish(dave, line), Err(Code::MembersOnly), "it has no password");
+}
+
+#[test]
+fn whoever_is_kept_when_asked_comes_back() {
+    let (mut world, [alice, bob, carol]) = World::of(13, ["alice", "bob", "carol"]);
+    for node in [bob, carol] {
+        world.join(node, alice);
+        let text = format!("hello from {node}");
+        world.say(node, &text);
+    }
+    world.run(2_000);
+    world.partition(&[alice, bob], &[carol]);
+    world.run(120_000);
+    let password = Some(klatch::router::command::NewPassword::Nothing);
+    let line = world.command(alice, Command::Password { password, asks: true });
+    assert_eq!(world.finish(alice, line), Ok(()));
+    assert_eq!(world.nodes[alice].asked, 1, "whether carol, who spoke, is to stay");
+    world.heal_all();
+    world.run(60_000);
     world.check_room(&[alice, bob, carol]);
 }
 
 #[test]
-fn of_two_changes_at_once_one_wins_everywhere_and_the_loser_is_told() {
+fn of_two_changes_at_once_one_wins_everywhere() {
     for seed in 0..20 {
         let (mut world, [alice, bob, carol, dave]) = locked(seed);
-        let line = world.connect_with(carol, bob, FIRST);
-        assert_eq!(world.finish(carol, line), Ok(()));
+        enters(&mut world, carol, bob, FIRST);
         world.run(2_000);
         world.lock(alice, SECOND);
-        world.lock(bob, "open sesame!");
+        world.lock(bob, THIRD);
         world.run(5_000);
-        let overruled =
-            |notice: &Notice| matches!(notice, Notice::RoomLocked { overruled: true, .. });
-        let lost = [alice, bob].map(|node| world.count(node, overruled));
-        let mark = world.inspect(alice).lock;
-        if mark.epoch == 2 {
-            assert_eq!(lost.iter().sum::<usize>(), 1, "seed {seed}: {lost:?}");
-        } else {
-            assert_eq!(lost, [0, 0], "seed {seed}: the later change follows the earlier");
+        let winner = world.password_of(alice).unwrap();
+        for node in [bob, carol] {
+            assert_eq!(world.password_of(node), Some(winner.clone()), "seed {seed}");
         }
-        let winner = world.password_of(&mark).unwrap();
-        let line = world.connect_with(dave, carol, &winner);
-        assert_eq!(world.finish(dave, line), Ok(()), "seed {seed}");
+        enters(&mut world, dave, carol, &winner);
         world.run(5_000);
         world.check_room(&[alice, bob, carol, dave]);
     }
 }
 
 #[test]
-fn of_two_changes_across_a_partition_the_losers_come_back_by_password() {
+fn two_halves_that_close_with_different_passwords_meet_and_all_are_linked() {
     for seed in 0..10 {
         let (mut world, [alice, bob, carol, dave]) = locked(seed);
         for node in [carol, dave] {
-            let line = world.connect_with(node, bob, FIRST);
-            assert_eq!(world.finish(node, line), Ok(()));
+            enters(&mut world, node, bob, FIRST);
         }
         world.say(carol, "before");
         world.run(5_000);
         world.partition(&[alice, bob], &[carol, dave]);
         world.run(60_000);
         world.lock(alice, SECOND);
-        world.lock(carol, "open sesame!");
+        world.lock(carol, THIRD);
         world.say(alice, "on this side");
         world.say(carol, "on that side");
         world.run(5_000);
         world.heal_all();
         world.run(60_000);
-        let (here, there) = (world.inspect(alice).lock, world.inspect(carol).lock);
-        let (winners, losers) = if here > there {
-            ([alice, bob], [carol, dave])
-        } else {
-            ([carol, dave], [alice, bob])
-        };
-        world.check_room(&winners);
-        let winning = world.password_of(&here.max(there)).unwrap();
-        for loser in losers {
-            assert!(told(&world, loser, "to come back, type: connect 10.0.0."), "seed {seed}");
-            let line = world.connect_with(loser, winners[0], &winning);
-            assert_eq!(world.finish(loser, line), Ok(()), "seed {seed}");
-        }
-        world.run(30_000);
         world.check_room(&[alice, bob, carol, dave]);
+        assert!([alice, bob, carol, dave].iter().all(|node| world.nodes[*node].asked == 0));
         assert_eq!(world.texts(dave).len(), 3);
+        // Alice is nearer the founder: she is.
+        assert_eq!(world.password_of(dave).as_deref(), Some(SECOND), "seed {seed}");
+        let erin = world.add("erin");
+        enters(&mut world, erin, dave, SECOND);
+        let frank = world.add("frank");
+        let line = world.connect_with(frank, carol, THIRD);
+        assert_eq!(world.finish(frank, line), Err(Code::WrongPassword));
+    }
+}
+
+/// Whoever came by the password comes back after a change that it missed, with nothing typed.
+#[test]
+fn a_member_who_missed_the_change_comes_back_with_nothing_typed() {
+    for (seed, away_ms) in [(7, 1_000), (8, 60_000), (9, 600_000)] {
+        let (mut world, [alice, bob, carol, _]) = locked(seed);
+        enters(&mut world, carol, bob, FIRST);
+        world.say(carol, "before");
+        world.run(3_000);
+        world.partition(&[alice, bob], &[carol]);
+        world.run(away_ms);
+        let line = world.lock(bob, SECOND);
+        assert_eq!(world.finish(bob, line), Ok(()));
+        world.run(2_000);
+        world.say(carol, "alone");
+        world.heal_all();
+        world.run(60_000);
+        assert_eq!(world.nodes[carol].asked, 0);
+        world.check_room(&[alice, bob, carol]);
+        assert_eq!(world.texts(alice), ["before", "alone"]);
+        assert_eq!(world.password_of(carol).as_deref(), Some(SECOND));
     }
 }
 
 #[test]
-fn a_change_during_a_short_cut_is_followed_without_a_question() {
-    let (mut world, [alice, bob, carol, _]) = locked(7);
-    let line = world.connect_with(carol, bob, FIRST);
-    assert_eq!(world.finish(carol, line), Ok(()));
-    world.run(3_000);
-    world.partition(&[alice, bob], &[carol]);
-    world.run(1_000);
-    let line = world.lock(bob, SECOND);
-    assert_eq!(world.finish(bob, line), Ok(()));
-    world.run(2_000);
-    world.heal_all();
-    world.run(20_000);
-    assert!(!told(&world, carol, "to come back"));
-    world.check_room(&[alice, bob, carol]);
-}
-
-#[test]
-fn a_member_who_missed_the_change_is_told_and_comes_back_with_its_history() {
-    let (mut world, [alice, bob, carol, _]) = locked(8);
-    let line = world.connect_with(carol, bob, FIRST);
-    assert_eq!(world.finish(carol, line), Ok(()));
-    world.say(carol, "before");
-    world.run(3_000);
-    world.partition(&[alice, bob], &[carol]);
-    world.run(60_000);
-    world.lock(bob, SECOND);
-    world.run(2_000);
-    world.say(carol, "alone");
-    world.heal_all();
-    world.run(60_000);
-    assert_eq!(world.links(carol), 0);
-    let line = "to come back, type: connect 10.0.0.";
-    assert!(told(&world, carol, line), "{:?}", world.remarks(carol));
-    world.check_room(&[alice, bob]);
-    world.nodes[carol].answers.push_back(Some(SECOND));
-    let line = world.connect(carol, alice);
-    assert_eq!(world.finish(carol, line), Ok(()), "the face asks for the password");
-    world.run(10_000);
-    world.check_room(&[alice, bob, carol]);
-    assert_eq!(world.texts(alice), ["before", "alone"]);
-}
-
-#[test]
-fn the_expelled_cannot_lead_the_room_away() {
+fn the_removed_cannot_lead_the_room_away() {
     let (mut world, [alice, bob, eve, _]) = locked(9);
-    let line = world.connect_with(eve, bob, FIRST);
-    assert_eq!(world.finish(eve, line), Ok(()));
+    enters(&mut world, eve, bob, FIRST);
     world.run(3_000);
     world.partition(&[alice, bob], &[eve]);
     world.run(60_000);
+    let line = world.remove(alice, eve, false);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    assert_eq!(world.password_of(alice), None, "eve knows the old one");
     world.lock(alice, SECOND);
     for _ in 0..5 {
         world.lock(eve, "all your base");
         world.run(1_000);
     }
-    let kept = world.inspect(alice).lock;
-    assert!(world.inspect(eve).lock > kept, "eve's changes rank higher");
     world.heal_all();
     world.run(60_000);
-    assert_eq!(world.inspect(alice).lock, kept);
+    assert_eq!(world.password_of(bob).as_deref(), Some(SECOND));
     assert_eq!(world.links(eve), 0);
+    let told = |notice: &Notice| matches!(notice, Notice::MemberRemoved { me_out: true, .. });
+    assert_eq!(world.count(eve, told), 1, "eve reads who removed her");
     world.check_room(&[alice, bob]);
+    // Nor does she come in again by what she knows, or in another way below alice.
+    for password in [FIRST, SECOND] {
+        let line = world.connect_with(eve, bob, password);
+        assert_ne!(world.finish(eve, line), Ok(()));
+    }
+    let line = world.remove(alice, eve, true);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    world.run(60_000);
+    let line = world.connect(eve, alice);
+    assert_eq!(world.finish(eve, line), Ok(()), "alice took her in again");
+    world.run(30_000);
+    world.check_room(&[alice, bob, eve]);
 }
 
 #[test]
 fn commands_given_while_a_lock_is_prepared_wait_for_it() {
     let (mut world, [alice, bob]) = World::of(10, ["alice", "bob"]);
-    world.join(alice, bob);
+    world.join(bob, alice);
     let lines = [
         world.lock(alice, FIRST),
         world.lock(alice, SECOND),
@@ -267,8 +307,10 @@ fn commands_given_while_a_lock_is_prepared_wait_for_it() {
         assert_eq!(world.finish(alice, line), Ok(()));
     }
     world.run(1_000);
-    assert_eq!(locks_seen(&world, bob), 3);
-    assert_eq!(world.inspect(bob).lock.epoch, 4);
+    assert_eq!(locks_seen(&world, bob), 2, "the second was open again at once");
+    let opened = |notice: &Notice| matches!(notice, Notice::RoomUnlocked { .. });
+    assert_eq!(world.count(bob, opened), 1);
+    assert!(world.inspect(bob).closed);
 }
 
 #[test]
@@ -276,19 +318,37 @@ fn a_lock_set_while_a_newcomer_is_admitted_holds_for_it() {
     for delay in (0..1_200).step_by(25) {
         let (mut world, [alice, bob, carol]) = World::of(11, ["alice", "bob", "carol"]);
         world.latency_ms = (60, 90);
-        world.join(alice, bob);
+        world.join(bob, alice);
         world.run(2_000);
         let line = world.connect(carol, bob);
         world.run(delay);
         world.lock(alice, FIRST);
         let result = world.finish(carol, line);
         world.run(20_000);
-        let lock = world.inspect(alice).lock;
-        assert!(lock.locked);
+        let seen = world.inspect(alice);
+        assert!(seen.closed);
         for node in [alice, bob] {
             if world.link(node, carol).is_some() {
-                assert_eq!(world.inspect(carol).lock, lock, "delay {delay}: {result:?}");
+                let theirs = world.inspect(carol).register;
+                assert_eq!(theirs, seen.register, "delay {delay}: {result:?}");
             }
         }
+    }
+}
+
+/// The same for a password that ends while somebody comes by it, and for a guest.
+#[test]
+fn a_password_that_changes_while_somebody_comes_by_it_lets_nobody_in() {
+    for delay in (0..1_600).step_by(25) {
+        let (mut world, [alice, bob, carol, _]) = locked(14);
+        world.latency_ms = (60, 90);
+        let line = world.connect_with(carol, bob, FIRST);
+        world.run(delay);
+        world.lock(alice, SECOND);
+        let result = world.finish(carol, line);
+        world.run(5_000);
+        let inside = world.counts(alice, carol);
+        assert_eq!(inside, result.is_ok(), "delay {delay}: {result:?}");
+        world.check_agreement(&[alice, bob]);
     }
 }

@@ -4,20 +4,30 @@
 #![allow(clippy::print_stdout)]
 
 mod checks;
+mod crossing;
 mod disk;
 mod effects;
 mod faults;
+mod handshake;
+mod hostile;
+mod keeping;
 mod lane;
 mod links;
 mod locks;
 mod logs;
 mod net;
+mod oracle;
 mod people;
 mod pipe;
 mod returns;
 mod scenario;
+mod secrets;
+mod settle;
+mod shares;
+
 mod swarms;
 mod trace;
+mod truth;
 mod weather;
 mod world;
 

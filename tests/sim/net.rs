@@ -3,18 +3,17 @@
 use core::net::{IpAddr, SocketAddr};
 
 use klatch::crypto::binding::{Role, Side};
-use klatch::router::event::{Closed, Event, Outcome, Plan, Target};
+use klatch::router::event::{Closed, Event, Target};
 use klatch::router::ids::{ConnId, MemberId, RoomId};
-use klatch::router::message::{Hello, Message, Refusal, Why};
+use klatch::router::message::{Hello, Message};
 use klatch::router::notice::Code;
 
+use crate::handshake::is_slow;
 use crate::pipe::{End, Parcel, Pipe, WINDOW_BYTES, size_of};
 use crate::world::{Happening, PORT, World, unreachable};
 
 /// A dial into silence ends after so long.
 const DIAL_TIMEOUT_MS: u64 = 10_000;
-const HANDSHAKE_MS: u64 = 3_000;
-const PASSWORD_MORE_MS: u64 = 7_000;
 
 impl World {
     // Dialling.
@@ -45,7 +44,7 @@ impl World {
                 }
             }
             Happening::Up { pipe } => self.up(pipe),
-            Happening::Handshaken { pipe } => self.handshaken(pipe),
+            Happening::Stretched { pipe } => self.stretched(pipe),
             Happening::Overdue { pipe, end } => self.overdue(pipe, end),
             Happening::Arrived { pipe, from, parcel } => {
                 self.pipes[pipe].ends[from].stalled.push_back(parcel);
@@ -96,7 +95,8 @@ impl World {
         self.nodes[to].ends.insert(accepted, (pipe, 1));
         let latency = self.latency(node, to);
         self.after(latency, Happening::Up { pipe });
-        self.after(HANDSHAKE_MS, Happening::Overdue { pipe, end: 1 });
+        let deadline = self.nodes[to].limits.handshake_deadline_ms;
+        self.after(deadline, Happening::Overdue { pipe, end: 1 });
         let remote =
             SocketAddr::new(IpAddr::V4(self.nodes[node].ip), 40_000 + (pipe % 20_000) as u16);
         self.feed(to, Event::ConnOpened { conn: accepted, side: Side::Listener, role, remote });
@@ -112,9 +112,11 @@ impl World {
             return;
         }
         let role = self.pipes[pipe].role;
+        self.pipes[pipe].up_ms = Some(self.now_ms);
         let ip = self.nodes[self.pipes[pipe].ends[1].node].ip;
         let remote = SocketAddr::new(IpAddr::V4(ip), PORT);
-        self.after(HANDSHAKE_MS, Happening::Overdue { pipe, end: 0 });
+        let deadline = self.nodes[node].limits.handshake_deadline_ms;
+        self.after(deadline, Happening::Overdue { pipe, end: 0 });
         self.feed(node, Event::ConnOpened { conn, side: Side::Dialer, role, remote });
     }
 
@@ -122,102 +124,14 @@ impl World {
 
     pub(crate) fn say_hello(&mut self, node: usize, conn: ConnId, hello: Hello, room: RoomId) {
         let Some((pipe, end)) = self.end_of(node, conn) else { return };
+        let run = self.nodes[node].poses_as.unwrap_or(hello.run);
+        let hello = Hello { run, ..hello };
         self.pipes[pipe].ends[end].hello = Some((hello.clone(), room));
+        self.pipes[pipe].ends[end].room = room;
         self.post(pipe, end, Parcel::Hello(hello, room));
         if let Some((theirs, their_room)) = self.pipes[pipe].ends[end].early_hello.take() {
             let same_room = their_room == room;
             self.done(node, 0, Event::HelloArrived { conn, theirs, same_room });
-        }
-    }
-
-    pub(crate) fn proceed(&mut self, node: usize, conn: ConnId, plan: Plan) {
-        let Some((pipe, end)) = self.end_of(node, conn) else { return };
-        self.pipes[pipe].ends[end].plan = Some(plan);
-        let [a, b] = &self.pipes[pipe].ends;
-        let (a_node, b_node) = (a.node, b.node);
-        if a.plan.is_some() && b.plan.is_some() {
-            let slow = a.plan.as_ref().is_some_and(is_slow) || b.plan.as_ref().is_some_and(is_slow);
-            let argon = if slow { self.rng.between(150, 400) } else { 0 };
-            let latency = self.latency(a_node, b_node);
-            self.after(3 * latency + argon, Happening::Handshaken { pipe });
-        }
-    }
-
-    fn handshaken(&mut self, pipe: usize) {
-        let [a, b] = &self.pipes[pipe].ends;
-        if !a.open || !b.open {
-            return;
-        }
-        if self.blocked(a.node, b.node) || self.blocked(b.node, a.node) {
-            return self.after(100, Happening::Handshaken { pipe });
-        }
-        let plans = (a.plan.clone().unwrap(), b.plan.clone().unwrap());
-        match self.outcomes(&plans.0, &plans.1) {
-            Ok((dialers, listeners)) => {
-                let [a, b] = &self.pipes[pipe].ends;
-                let (dialer, node, conn) = (self.id(a.node), b.node, b.conn);
-                let listener = self.id(node);
-                self.post(pipe, 1, Parcel::Identified(listener, dialers));
-                self.pipes[pipe].ends[1].identified = true;
-                let draw = self.draw();
-                let outcome = listeners;
-                self.feed(node, Event::Identified { conn, member: dialer, outcome, draw });
-            }
-            Err((why, told)) => {
-                for end in [0, 1] {
-                    let End { node, conn, .. } = self.pipes[pipe].ends[end];
-                    self.forget_end(pipe, end);
-                    let refused = Closed::Refused(Refusal::of(why));
-                    let how = if told.contains(&end) { refused } else { Closed::Gone };
-                    self.feed(node, Event::ConnClosed { conn, how });
-                }
-            }
-        }
-    }
-
-    /// What carrying out both plans gives to the dialer and to the listener; or why it fails, and
-    /// which ends are told so.
-    #[allow(clippy::type_complexity)]
-    fn outcomes(
-        &self,
-        dialer: &Plan,
-        listener: &Plan,
-    ) -> Result<(Outcome, Outcome), (Why, Vec<usize>)> {
-        match (dialer, listener) {
-            (Plan::Prove { room: a, keys: mine }, Plan::Prove { room: b, keys: theirs }) => {
-                assert_eq!(a, b, "both proceed to prove keys of different rooms");
-                let common = mine.iter().find(|key| theirs.contains(key));
-                let Some((common, _)) = common else { return Err((Why::NoKey, vec![0, 1])) };
-                let proven = |newest| Outcome::Proven { common: *common, newest };
-                Ok((proven(theirs[0].0), proven(mine[0].0)))
-            }
-            (Plan::Merge { room: a, key: mine }, Plan::Merge { room: b, key: theirs }) => {
-                let merged = |room: &RoomId, key: &klatch::crypto::room_key::RoomKey| {
-                    Outcome::Merged { room: *room, key: key.clone() }
-                };
-                Ok((merged(b, theirs), merged(a, mine)))
-            }
-            (Plan::Join { password }, Plan::Grant { room, record }) => {
-                let joined = Outcome::Joined { room: *room, record: record.clone() };
-                match (password, record.body.lock.is_some()) {
-                    (None, false) => Ok((joined, Outcome::Granted)),
-                    (Some(password), true) => {
-                        let right = self.passwords.get(record.body.key.as_bytes());
-                        if right.is_some_and(|right| right == password.expose()) {
-                            Ok((joined, Outcome::Granted))
-                        } else {
-                            Err((Why::WrongPassword, vec![0]))
-                        }
-                    }
-                    plans => panic!("the plans of both ends do not fit: {plans:?}"),
-                }
-            }
-            (Plan::Grant { room, record }, Plan::Join { password: None }) => {
-                assert!(record.body.lock.is_none(), "a dialer admits to a locked room");
-                let joined = Outcome::Joined { room: *room, record: record.clone() };
-                Ok((Outcome::Granted, joined))
-            }
-            plans => panic!("the plans of both ends do not fit: {plans:?}"),
         }
     }
 
@@ -228,7 +142,9 @@ impl World {
         }
         if plan.as_ref().is_some_and(is_slow) && !patient {
             self.pipes[pipe].ends[end].patient = true;
-            return self.after(PASSWORD_MORE_MS, Happening::Overdue { pipe, end });
+            let limits = &self.nodes[node].limits;
+            let more = limits.password_deadline_ms - limits.handshake_deadline_ms;
+            return self.after(more, Happening::Overdue { pipe, end });
         }
         self.shut_quietly(node, conn, Parcel::Fin);
         self.feed(node, Event::ConnClosed { conn, how: Closed::Silent });
@@ -371,28 +287,42 @@ impl World {
                     self.feed(node, Event::HelloArrived { conn, theirs, same_room });
                 }
             },
-            Parcel::Identified(member, outcome) => {
-                self.pipes[pipe].ends[to].identified = true;
-                let draw = self.draw();
-                self.feed(node, Event::Identified { conn, member, outcome, draw });
-            }
-            Parcel::Message(message, _) => self.feed(node, Event::Said { conn, message }),
-            Parcel::Refused(refusal) if identified && self.pipes[pipe].role == Role::Session => {
-                self.feed(node, Event::Said { conn, message: Message::Refuse(refusal) });
-                self.ended(pipe, to, Closed::Gone);
-            }
-            Parcel::Refused(refusal) => self.ended(pipe, to, Closed::Refused(refusal)),
+            parcel if identified => self.hears(pipe, to, parcel),
+            parcel => self.heard(pipe, to, parcel),
+        }
+    }
+
+    /// Something comes over a connection whose ends know each other.
+    pub(crate) fn hears(&mut self, pipe: usize, to: usize, parcel: Parcel) {
+        let End { node, conn, open, .. } = self.pipes[pipe].ends[to];
+        if !open {
+            return;
+        }
+        match parcel {
+            Parcel::Message(message, _) => match self.decoded_message(pipe, to, message) {
+                Some(message) => self.feed(node, Event::Said { conn, message }),
+                None => self.breaks(pipe, to, "a forged record"),
+            },
+            Parcel::Refused(refusal) => match self.decoded_refusal(pipe, to, refusal) {
+                None => self.breaks(pipe, to, "a forged record"),
+                Some(refusal) if self.pipes[pipe].role == Role::Session => {
+                    self.feed(node, Event::Said { conn, message: Message::Refuse(refusal) });
+                    self.ended(pipe, to, Closed::Gone);
+                }
+                Some(refusal) => self.ended(pipe, to, Closed::Refused(refusal)),
+            },
             Parcel::LaneReady => {
                 self.pipes[pipe].ready[to] = true;
                 self.lane_maybe_open(pipe, to);
             }
             Parcel::Fin => self.ended(pipe, to, Closed::Gone),
+            other => panic!("{other:?} after the handshake"),
         }
     }
 
     // Endings.
 
-    fn ended(&mut self, pipe: usize, end: usize, how: Closed) {
+    pub(crate) fn ended(&mut self, pipe: usize, end: usize, how: Closed) {
         let End { node, conn, open, .. } = self.pipes[pipe].ends[end];
         if open {
             self.forget_end(pipe, end);
@@ -466,13 +396,5 @@ impl World {
         let id: MemberId = self.id(peer);
         let inspection = self.nodes[node].router.as_mut()?.inspect();
         inspection.links.iter().find(|(member, _)| *member == id).map(|(_, conn)| *conn)
-    }
-}
-
-fn is_slow(plan: &Plan) -> bool {
-    match plan {
-        Plan::Join { password } => password.is_some(),
-        Plan::Grant { record, .. } => record.body.lock.is_some(),
-        Plan::Prove { .. } | Plan::Merge { .. } => false,
     }
 }

@@ -1,8 +1,9 @@
 //! What people do, and what tests look at.
 
 use klatch::crypto::password::Password;
-use klatch::router::command::{Command, LockWish};
+use klatch::router::command::{Command, LockWish, NewPassword};
 use klatch::router::inspect::Inspection;
+use klatch::router::invite_link::InviteLink;
 use klatch::router::notice::{Code, Notice};
 
 use crate::world::{PORT, World};
@@ -30,8 +31,68 @@ impl World {
 
     /// Locks the room.
     pub fn lock(&mut self, node: usize, password: &str) -> u64 {
-        let password = Some(Password::new(password).unwrap());
-        self.command(node, Command::Password { password })
+        let password = Some(NewPassword::Set(Password::new(password).unwrap()));
+        self.command(node, Command::Password { password, asks: false })
+    }
+
+    /// Closes the room without a password.
+    pub fn shut_door(&mut self, node: usize) -> u64 {
+        let password = Some(NewPassword::Nothing);
+        self.command(node, Command::Password { password, asks: false })
+    }
+
+    /// Throws somebody out; `nick` is the name that the node knows it by.
+    pub fn remove(&mut self, node: usize, who: usize, undo: bool) -> u64 {
+        let nick = self.nick(who);
+        self.command(node, Command::Remove { nick, undo, asks: false })
+    }
+
+    /// Puts somebody above all but the founder.
+    pub fn steward(&mut self, node: usize, who: usize, off: bool) -> u64 {
+        let nick = self.nick(who);
+        self.command(node, Command::Steward { nick, off })
+    }
+
+    /// What somebody is called, with its digits in case another is called the same.
+    pub fn nick(&self, who: usize) -> String {
+        let digits: String = self.id(who).short().chars().take(4).collect();
+        format!("{}·{digits}", self.nodes[who].called)
+    }
+
+    /// The password in force, as a node knows it.
+    pub fn password_of(&self, node: usize) -> Option<String> {
+        let (_, hash) = self.nodes[node].router.as_ref()?.membership().password()?;
+        self.passwords.get(&hash.0).cloned()
+    }
+
+    /// Whether a node counts another as a member.
+    pub fn counts(&self, node: usize, who: usize) -> bool {
+        let router = self.nodes[node].router.as_ref().unwrap();
+        router.membership().is_member(&self.id(who))
+    }
+
+    /// Makes an invitation; `None` if that fails.
+    pub fn invite(&mut self, node: usize, once: bool) -> Option<InviteLink> {
+        let line = self.command(node, Command::Invite { once, for_ms: None });
+        let result = self.finish(node, line);
+        if result.is_err() {
+            return None;
+        }
+        self.invitation_of(node)
+    }
+
+    /// The invitation that a node made last.
+    pub fn invitation_of(&self, node: usize) -> Option<InviteLink> {
+        let text = self.nodes[node].notices.iter().rev().find_map(|(_, notice)| match notice {
+            Notice::Invitation { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        Some(InviteLink::from_text(&text?).unwrap())
+    }
+
+    /// Enters a room by an invitation.
+    pub fn enter(&mut self, node: usize, link: &InviteLink) -> u64 {
+        self.command(node, Command::Join { link: link.clone() })
     }
 
     /// Offers a file of so many bytes.

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use klatch::crypto::binding::Role;
-use klatch::router::event::{Event, FetchError, Fetched, Outcome, Plan};
-use klatch::router::ids::{ConnId, FileId, MemberId, RoomId};
+use klatch::router::event::{Event, FetchError, Fetched, Plan};
+use klatch::router::ids::{ConnId, FileId, RoomId};
 use klatch::router::message::{Hello, Message, Refusal};
 use klatch::router::swarm::picker::Want;
+
+use crate::handshake::{Step, Turn};
 
 /// Bytes that the network holds for one direction before the sender must wait.
 pub const WINDOW_BYTES: usize = 256 * 1024;
@@ -16,8 +18,8 @@ pub const WINDOW_BYTES: usize = 256 * 1024;
 pub enum Parcel {
     /// The handshake's first record.
     Hello(Hello, RoomId),
-    /// The peer proved who it is, and what the plan gave.
-    Identified(MemberId, Outcome),
+    /// A later record of the handshake.
+    Step(Step),
     /// A control message, and its size in bytes.
     Message(Message, usize),
     /// A refusal, then the end.
@@ -72,7 +74,18 @@ pub struct End {
     /// The peer's Hello, when it came before ours was said.
     pub early_hello: Option<(Hello, RoomId)>,
     pub plan: Option<Plan>,
+    /// The room of whatever is signed on this connection.
+    pub room: RoomId,
+    /// What its handshake waits for.
+    pub turn: Turn,
+    /// What came and is not read yet.
+    pub heard: VecDeque<Parcel>,
+    /// The peer showed who it is.
+    pub shown: bool,
+    /// The handshake is over: each knows the other.
     pub identified: bool,
+    /// The peer was let in by a password that was not in force any more.
+    pub stale: bool,
     /// The longer deadline, of an exchange with a password, holds.
     pub patient: bool,
     /// Handshake deadlines ended.
@@ -102,7 +115,12 @@ impl End {
             hello: None,
             early_hello: None,
             plan: None,
+            room: RoomId::default(),
+            turn: Turn::Plan,
+            heard: VecDeque::new(),
+            shown: false,
             identified: false,
+            stale: false,
             patient: false,
             admitted: false,
             outbox: VecDeque::new(),
@@ -123,6 +141,10 @@ impl End {
 pub struct Pipe {
     pub role: Role,
     pub ends: [End; 2],
+    /// When its channel was up at the dialer.
+    pub up_ms: Option<u64>,
+    /// When each end committed it as a link.
+    pub linked_ms: [Option<u64>; 2],
     /// A lane: which end fetches, who said ready, what is asked.
     pub fetcher: Option<usize>,
     pub started: [bool; 2],
@@ -140,6 +162,8 @@ impl Pipe {
         Self {
             role,
             ends,
+            up_ms: None,
+            linked_ms: [None; 2],
             fetcher: None,
             started: [false; 2],
             ready: [false; 2],
@@ -162,7 +186,12 @@ pub fn size_of(message: &Message) -> usize {
         Message::Ask { chains, .. } => 40 + 140 * chains.len(),
         Message::Receipt { .. } => 320,
         Message::Presence(record) => signed(record.bytes.len()),
-        Message::Record(record) => signed(record.bytes.len()) + 80,
+        Message::Ids { list, .. } => 60 + list.len() * 128 / 3,
+        Message::Records(records) => {
+            40 + records.iter().map(|record| signed(record.bytes.len())).sum::<usize>()
+        }
+        Message::Password { .. } => 650,
+        Message::Invitation { invitation, .. } => signed(invitation.bytes.len()) + 120,
         Message::Hosting { held: klatch::router::message::Held::Some(bitmap), .. } => {
             140 + (bitmap.len() as usize).div_ceil(8) * 4 / 3
         }

@@ -221,10 +221,10 @@ fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
     assert!(told.len() <= 1 + usize::try_from(world.now_ms / 10_000).unwrap(), "{told:?}");
     assert!(tried >= 12, "each is counted: {told:?}");
     // Who has the password is no news.
-    let before = world.remarks(alice).len();
+    let before = says(&world, alice, "careful");
     let dave = world.add("dave");
     let line = world.connect_with(dave, alice, PASSWORD);
     assert_eq!(world.finish(dave, line), Ok(()));
     world.run(30_000);
-    assert_eq!(world.remarks(alice).len(), before);
+    assert_eq!(says(&world, alice, "careful"), before);
 }

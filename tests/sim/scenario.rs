@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use klatch::crypto::password::Password;
-use klatch::router::command::{Command, LockWish};
+use klatch::router::command::{Command, NewPassword};
+use klatch::router::invite_link::InviteLink;
 use klatch::router::rng::Rng;
 
 use crate::world::World;
@@ -22,6 +23,8 @@ const PASSWORDS: [&str; 4] =
 struct Mood {
     files: bool,
     locks: bool,
+    /// Removals, stewards and invitations.
+    members: bool,
     cuts: bool,
     crashes: bool,
     hidden: bool,
@@ -29,19 +32,27 @@ struct Mood {
     eager: bool,
     /// One serves wrong bytes.
     liar: bool,
+    /// Members that do what they like.
+    hostile: usize,
+    /// A second machine with somebody's identity.
+    twin: bool,
 }
 
 /// One story.
-struct Story {
-    world: World,
-    rng: Rng,
+pub struct Story {
+    pub world: World,
+    pub rng: Rng,
     mood: Mood,
     said: u32,
     sent: Vec<String>,
     /// Programs to start again, and when.
-    restarts: BTreeMap<u64, usize>,
+    pub restarts: BTreeMap<u64, usize>,
     /// Nodes that want to come (back) into the room, and since when their `connect` runs.
     outside: BTreeMap<usize, Option<u64>>,
+    pub hostile: Vec<usize>,
+    pub twin: Option<usize>,
+    /// Invitations that somebody was given.
+    links: Vec<InviteLink>,
 }
 
 /// Plays the story of a seed and returns the hash of its trace.
@@ -52,12 +63,15 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
     world.trace.print = print;
     let mood = Mood {
         files: rng.below(2) == 0,
-        locks: rng.below(3) == 0,
+        locks: rng.below(2) == 0,
+        members: rng.below(2) == 0,
         cuts: rng.below(4) > 0,
         crashes: rng.below(3) > 0,
         hidden: rng.below(4) == 0,
         eager: rng.below(5) == 0,
         liar: rng.below(5) == 0,
+        hostile: rng.below(2) as usize * rng.below(3) as usize,
+        twin: rng.below(8) == 0,
     };
     world.latency_ms = [(1, 5), (5, 60), (1, 250)][rng.below(3) as usize];
     world.rate = [500, 10_000, 100_000][rng.below(3) as usize];
@@ -77,6 +91,9 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
         sent: Vec::new(),
         restarts: BTreeMap::new(),
         outside: (1..people).map(|node| (node, None)).collect(),
+        hostile: (people - mood.hostile..people).collect(),
+        twin: None,
+        links: Vec::new(),
     };
     story.hide();
     story.begin();
@@ -185,8 +202,7 @@ impl Story {
                         continue;
                     }
                     let to = inside[self.rng.below(inside.len() as u64) as usize];
-                    self.guess_passwords(node);
-                    let line = self.world.connect(node, to);
+                    let line = self.come(node, to);
                     self.outside.insert(node, Some(line));
                 }
                 Some(Some(Ok(()))) => {
@@ -195,6 +211,16 @@ impl Story {
                 Some(None) => {}
             }
         }
+    }
+
+    /// Comes by an invitation if there is one, or tries some password if it is asked for one.
+    fn come(&mut self, node: usize, to: usize) -> u64 {
+        if !self.links.is_empty() && self.rng.below(2) == 0 {
+            let link = self.links[self.rng.below(self.links.len() as u64) as usize].clone();
+            return self.world.enter(node, &link);
+        }
+        self.guess_passwords(node);
+        self.world.connect(node, to)
     }
 
     fn guess_passwords(&mut self, node: usize) {
@@ -209,27 +235,73 @@ impl Story {
             return;
         }
         let other = self.pick();
+        self.misbehave();
         match self.rng.below(100) {
-            0..50 => {
+            0..46 => {
                 self.said += 1;
                 let text = format!("{} says {}", self.world.nodes[node].name, self.said);
                 self.world.say(node, &text);
             }
-            50..60 if self.mood.files => self.share(node),
-            60..76 if self.mood.cuts => self.disturb(node, other),
-            76..84 if self.mood.crashes => self.vanish(node),
-            84..88 if self.mood.locks => self.change_lock(node),
-            88..90 => {
+            46..56 if self.mood.files => self.share(node),
+            56..70 if self.mood.cuts => self.disturb(node, other),
+            70..77 if self.mood.crashes => self.vanish(node),
+            77..82 if self.mood.locks => self.change_lock(node),
+            82..89 if self.mood.members => self.change_members(node, other),
+            89..91 => {
                 self.said += 1;
                 let name = format!("{}{}", &self.world.nodes[node].name, self.said);
                 self.world.command(node, Command::Name { name });
             }
-            90..93 if other != node && self.world.nodes[other].router.is_some() => {
-                self.guess_passwords(node);
-                self.world.connect(node, other);
+            91..94 if other != node && self.world.nodes[other].router.is_some() => {
+                self.come(node, other);
             }
-            93..94 => {
+            94..95 => {
                 self.world.command(node, Command::Members);
+            }
+            95..96 if self.mood.twin && self.twin.is_none() => {
+                let key = self.world.nodes[node].key;
+                let name = self.world.nodes[node].name.clone();
+                let twin = self.world.add_with_key(&name, key);
+                // They do not see each other, or one would be refused.
+                self.world.cut(node, twin);
+                self.twin = Some(twin);
+                self.outside.insert(twin, None);
+            }
+            _ => {}
+        }
+    }
+
+    fn misbehave(&mut self) {
+        for node in self.hostile.clone() {
+            if self.world.nodes[node].router.is_some() && self.rng.below(5) == 0 {
+                self.world.misbehave(&mut self.rng, node);
+            }
+        }
+    }
+
+    fn change_members(&mut self, node: usize, other: usize) {
+        match self.rng.below(8) {
+            0..2 => {
+                let once = self.rng.below(2) == 0;
+                let line = self.world.command(node, Command::Invite { once, for_ms: None });
+                if self.world.result(node, line) == Some(Ok(())) {
+                    self.links.extend(self.world.invitation_of(node));
+                }
+            }
+            2 if self.rng.below(3) == 0 => {
+                self.world.command(node, Command::InviteOff);
+            }
+            3..6 if other != node => {
+                let undo = self.rng.below(3) == 0;
+                let asks = self.rng.below(2) == 0;
+                self.world.nodes[node].agrees = self.rng.below(2) == 0;
+                self.guess_passwords(node);
+                let nick = self.world.nick(other);
+                self.world.command(node, Command::Remove { nick, undo, asks });
+            }
+            6..8 if other != node => {
+                let off = self.rng.below(3) == 0;
+                self.world.steward(node, other, off);
             }
             _ => {}
         }
@@ -307,86 +379,19 @@ impl Story {
     }
 
     fn change_lock(&mut self, node: usize) {
-        if self.rng.below(3) == 0 {
-            self.world.command(node, Command::Unlock);
-        } else {
-            let password = PASSWORDS[self.rng.below(4) as usize];
-            self.world.lock(node, password);
-        }
-    }
-
-    /// Heals everything, brings everybody into one room, lets it be quiet, and checks.
-    fn settle(&mut self) {
-        self.world.trace.remark(self.world.now_ms, "all is healed");
-        self.world.heal_all();
-        for (_, node) in std::mem::take(&mut self.restarts) {
-            self.world.start(node);
-        }
-        self.world.run(45_000);
-        for _ in 0..6 {
-            if !self.gather() {
-                break;
+        match self.rng.below(6) {
+            0 | 1 => {
+                self.world.command(node, Command::Unlock);
             }
-            self.world.run(20_000);
-        }
-        self.world.trace.remark(self.world.now_ms, "all is quiet");
-        self.world.run(90_000);
-        let groups = self.world.groups();
-        let describe = |world: &mut World, group: &Vec<usize>| {
-            let names: Vec<_> = group.iter().map(|n| world.nodes[*n].name.clone()).collect();
-            let first = world.inspect(group[0]);
-            format!("{names:?} in {:?} under {:?}", first.room, first.lock)
-        };
-        let apart: Vec<_> = groups.iter().map(|group| describe(&mut self.world, group)).collect();
-        assert_eq!(groups.len(), 1, "apart: {apart:#?}");
-        self.world.check_room(&groups[0]);
-    }
-
-    /// Somebody inside an open room connects to one who cannot dial anybody there.
-    fn fetch_in(&mut self, inside: &[usize], node: usize) {
-        let host = inside.iter().find(|host| !self.world.no_dial.contains(&(**host, node)));
-        if let Some(&host) = host {
-            self.world.command(node, Command::Leave);
-            self.world.run(3_000);
-            let line = self.world.connect(host, node);
-            let _ = self.world.finish(host, line);
-        }
-    }
-
-    /// Whoever is not where most are goes there; false when all are there.
-    fn gather(&mut self) -> bool {
-        let groups = self.world.groups();
-        let Some((main, rest)) = groups.split_first() else { return false };
-        if rest.is_empty() {
-            return false;
-        }
-        let (to, rest) = (main.clone(), rest.concat());
-        let home = self.world.inspect(to[0]);
-        for node in rest {
-            let there = self.world.inspect(node);
-            let host = to.iter().copied().find(|host| !self.world.no_dial.contains(&(node, *host)));
-            let Some(host) = host else {
-                self.fetch_in(&to, node);
-                continue;
-            };
-            let password = self.world.password_of(&home.lock);
-            // Who cannot check why the room is open leaves first.
-            let same = there.room == home.room && (home.lock.locked || home.lock == there.lock);
-            if !same && (there.settled || there.lock.locked) {
-                self.world.command(node, Command::Leave);
+            2 => {
+                self.world.shut_door(node);
             }
-            let wish = match password {
-                Some(password) if there.lock != home.lock => {
-                    LockWish::Password(Password::new(&password).unwrap())
-                }
-                _ => LockWish::Unknown,
-            };
-            let line = self.world.connect_as(node, host, wish);
-            let result = self.world.finish(node, line);
-            let name = &self.world.nodes[node].name;
-            let text = format!("{name} comes to {}: {result:?}", self.world.nodes[host].name);
-            self.world.trace.remark(self.world.now_ms, &text);
+            drawn => {
+                self.world.nodes[node].agrees = self.rng.below(2) == 0;
+                let password = Password::new(PASSWORDS[self.rng.below(4) as usize]).unwrap();
+                let password = Some(NewPassword::Set(password));
+                self.world.command(node, Command::Password { password, asks: drawn == 3 });
+            }
         }
-        true
     }
 }

@@ -63,14 +63,14 @@ fn brief_event(event: &Event) -> String {
         Event::Said { conn, message } => format!("#{} said {}", short(conn.0), brief(message)),
         Event::Commanded { line, command, .. } => format!("command {line}: {command:?}"),
         Event::HelloArrived { conn, theirs, same_room } => format!(
-            "#{} hello run={:?} settled={} locked={} joining={} moves={} password={} same={}",
+            "#{} hello run={:?} settled={} locked={} moves={} password={} brings={:?} same={}",
             short(conn.0),
             theirs.run,
             theirs.settled,
             theirs.locked,
-            theirs.joining,
             theirs.moves,
             theirs.password,
+            theirs.brings,
             same_room
         ),
         Event::ConnOpened { conn, side, role, remote } => {
@@ -137,7 +137,11 @@ pub fn brief(message: &Message) -> String {
                 body.name, body.member, body.version, body.unlinked, body.bye
             )
         }
-        Message::Record(record) => format!("Record {:?}", record.rank()),
+        Message::Records(records) => {
+            let records: Vec<_> = records.iter().map(|r| (r.id, &r.record)).collect();
+            let text = format!("Records {records:?}");
+            text.chars().take(600).collect()
+        }
         other => cut(&format!("{other:?}")),
     }
 }

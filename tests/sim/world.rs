@@ -8,26 +8,26 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use data_encoding::BASE64;
 use klatch::crypto::binding::Role;
 use klatch::crypto::identity::Identity;
-use klatch::crypto::lock::Lock;
-
-use klatch::crypto::room_key::RoomKey;
+use klatch::crypto::invite::InviteSecret;
 use klatch::limits::Limits;
 use klatch::router::Router;
 use klatch::router::command::Command;
 use klatch::router::event::{Config, Draw, Event, Target};
-use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RecordHash, RoomId, RunId};
-use klatch::router::message::{KeyMark, Message};
+use klatch::router::ids::{
+    ConnId, Digest32, EntryId, FaceId, LogNonce, MemberId, RecordId, RoomId, RunId,
+};
+use klatch::router::message::Message;
 use klatch::router::notice::{Code, Failure, Notice};
 use klatch::router::rng::Rng;
-use klatch::router::signed::{Kind, SignedEntry};
+use klatch::router::signed::{Kind, SignedEntry, SignedRecord};
 use klatch::router::time::Millis;
 
 use crate::disk::Disk;
 use crate::pipe::{Parcel, Pipe};
 use crate::trace::Trace;
+use crate::truth::Truth;
 
 /// Every node listens here.
 pub const PORT: u16 = 51_692;
@@ -46,8 +46,8 @@ pub enum Happening {
     Dialled { node: usize, run: u32, conn: ConnId, target: Target, role: Role, tries: u32 },
     /// The dialer's channel is up.
     Up { pipe: usize },
-    /// Both plans are known.
-    Handshaken { pipe: usize },
+    /// The dialer has computed Argon2.
+    Stretched { pipe: usize },
     /// The handshake takes too long.
     Overdue { pipe: usize, end: usize },
     /// Something comes to the other end than `from`.
@@ -111,6 +111,8 @@ pub struct View {
 /// A machine with its program.
 pub struct Node {
     pub name: String,
+    /// Its nickname.
+    pub called: String,
     pub key: [u8; 32],
     pub ip: Ipv4Addr,
     /// Counts the runs of its program.
@@ -124,6 +126,22 @@ pub struct Node {
     pub view: View,
     /// What its person answers when asked for a password.
     pub answers: VecDeque<Option<&'static str>>,
+    /// What its person answers when asked a question.
+    pub agrees: bool,
+    /// Passwords and questions that its person was asked.
+    pub asked: usize,
+    /// This run, as it says in its Hellos.
+    pub run_id: RunId,
+    /// The run that it says it is.
+    pub poses_as: Option<RunId>,
+    /// Its handshakes stop after the Hello.
+    pub hangs: bool,
+    /// The chain that it shows in place of its own.
+    pub poses: Option<Vec<Arc<SignedRecord>>>,
+    /// Its room and register when they were last looked at.
+    pub register: Option<(RoomId, Digest32)>,
+    /// Records that came to it in this run.
+    pub given: BTreeMap<RecordId, Arc<SignedRecord>>,
     pub disk: Disk,
     pub exit_code: Option<u8>,
     /// What this node never sends, though its router says so.
@@ -149,10 +167,10 @@ pub struct World {
     pub pipes: Vec<Pipe>,
     pub rng: Rng,
     pub trace: Trace,
-    /// Passwords by the room key of their epoch: what OPAQUE would find out.
+    /// Passwords by the hash of their data: what OPAQUE would find out.
     pub passwords: BTreeMap<[u8; 32], String>,
-    /// Keys of lock records that were seen.
-    pub records: BTreeMap<RecordHash, RoomKey>,
+    /// What is known of memberships, and what is checked.
+    pub truth: Truth,
     /// Pairs that cannot exchange anything.
     pub cuts: BTreeSet<(usize, usize)>,
     /// Who cannot dial whom.
@@ -185,7 +203,7 @@ impl World {
             rng: Rng::new(seed ^ 0x6b6c_6174_6368),
             trace: Trace::default(),
             passwords: BTreeMap::new(),
-            records: BTreeMap::new(),
+            truth: Truth::default(),
             cuts: BTreeSet::new(),
             no_dial: BTreeSet::new(),
             limits: Limits::default(),
@@ -221,6 +239,7 @@ impl World {
         let index = self.nodes.len();
         self.nodes.push(Node {
             name: name.to_owned(),
+            called: name.to_owned(),
             key,
             ip: Ipv4Addr::from(0x0a00_0001 + u32::try_from(index).unwrap()),
             run: 0,
@@ -231,6 +250,14 @@ impl World {
             notices: Vec::new(),
             view: View::default(),
             answers: VecDeque::new(),
+            agrees: true,
+            asked: 0,
+            run_id: RunId::default(),
+            poses_as: None,
+            hangs: false,
+            poses: None,
+            register: None,
+            given: BTreeMap::new(),
             disk: Disk::default(),
             exit_code: None,
             withholds: None,
@@ -263,6 +290,7 @@ impl World {
         let n = &mut self.nodes[node];
         assert!(n.router.is_none(), "{} runs already", n.name);
         n.run += 1;
+        n.run_id = run;
         self.cancelled.retain(|(of, _)| *of != node);
         let n = &mut self.nodes[node];
         n.view = View::default();
@@ -271,6 +299,9 @@ impl World {
         n.notices.clear();
         n.exit_code = None;
         n.lag_ms = 0;
+        n.register = None;
+        n.given.clear();
+        n.called.clone_from(&n.name);
         let config = Config {
             name: n.name.clone(),
             temporary: false,
@@ -334,9 +365,9 @@ impl World {
     /// Secrets for an event.
     pub fn draw(&mut self) -> Draw {
         Draw {
-            room: RoomId(self.draw_bytes()),
-            key: RoomKey::from_bytes(self.draw_bytes()),
+            room: self.draw_bytes(),
             nonce: LogNonce(self.draw_bytes()),
+            secret: InviteSecret::from_bytes(self.draw_bytes()),
         }
     }
 
@@ -449,6 +480,7 @@ impl World {
             }
         }
         self.trace.handled(self.now_ms, &n.name, &event, &effects);
+        self.judge(node, &event);
         for effect in effects {
             self.perform(node, effect);
         }
@@ -462,6 +494,7 @@ impl World {
     }
 
     pub(crate) fn noticed(&mut self, node: usize, notice: Notice) {
+        self.check_notice(node, &notice);
         let name = self.nodes[node].name.clone();
         match &notice {
             Notice::Message { id, text, order, own, history, .. } => {
@@ -519,15 +552,13 @@ impl World {
         if let Command::Say { text } = &command {
             self.nodes[node].view.said.insert(text.clone());
         }
+        if let Command::Name { name } = &command {
+            self.nodes[node].called.clone_from(name);
+        }
         self.nodes[node].pending.insert(line, command.clone());
         let draw = self.draw();
         self.feed(node, Event::Commanded { face: FaceId(0), line, command, draw });
         line
-    }
-
-    /// The password that opens the lock of a record.
-    pub fn password_of(&self, mark: &KeyMark) -> Option<String> {
-        self.passwords.get(self.records.get(&mark.hash)?.as_bytes()).cloned()
     }
 
     /// The identity of a machine.
@@ -548,24 +579,4 @@ impl World {
 /// A failure of a dial.
 pub fn unreachable(code: Code) -> Failure {
     Failure::new(code, "nobody answers there")
-}
-
-/// An OPAQUE setup that somebody drew once.
-const SETUP: &str = "\
-    28BcIw4MsBsJXSSoLDzibW2Ib/Tl1cIKEKpthl0Lil31Xv29sgt+daF3eRvjdTrSK+VF/yG+UaWAJVWeA34Jr5Rt\
-    gkbmRjNsEUxmP6t4ugBxe4hvi3NneWvUsSrscTsP2Jjq3jE1kj/AxHO/y05eoZKg+vHRaG/7dzaaXufC/DQ=\
-";
-
-/// A registration with it.
-const REGISTRATION: &str = "\
-    xkYweK67wodGDhO67cg1/XE9aFMoiyIGEM2CIUKMy1+37G2gPxQNkiNtu3Pjf2otrAiUgVFGqeYfm4cQpdIGj2tL\
-    xWCkBWYL7NR6HD5manUdITob940erbYfVl0mLY9IoJC3YEY+RbOf7lVQ8w1OJj1cCKWa+jN7lPEndiAohUvLftXq\
-    CzLpGThMlm5GBWeZ7oO820Wu5s+JkVgu/IzWOwbLIGeaUP0Q/JQaN8OnHHLceNpJvF5WUpQJVyaGcDhN\
-";
-
-/// A lock that decodes. Real ones are drawn, so that no seed could be replayed, and slow on
-/// purpose: all rooms share this one, and the world knows which password opens which.
-pub(crate) fn lock() -> Lock {
-    let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
-    Lock::from_bytes(&decode(SETUP), &decode(REGISTRATION)).unwrap()
 }

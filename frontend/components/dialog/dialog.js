@@ -5,11 +5,13 @@ import { el } from "../../lib/dom.js";
 /**
  * @param {object} form
  * @param {string} form.name  the dialog's name and heading
- * @param {string} form.text  what it is about
+ * @param {string} [form.text]  what it is about
  * @param {HTMLElement[]} [form.fields]
  * @param {HTMLElement[]} [form.extras]  further buttons
  * @param {string} form.accept  what the button that goes on says
  * @param {string} [form.dismiss]
+ * @param {boolean} [form.stays]  it stays open after going on, for more
+ * @param {() => void} [form.onDismiss]  it was closed without going on
  * @param {() => Promise<void>|void} form.onAccept  a failure it rejects with is shown, and stays
  */
 export function openDialog(form) {
@@ -24,13 +26,17 @@ export function openDialog(form) {
     "form",
     { method: "dialog", noValidate: true, class: "dialog-form", on: { submit } },
     el("h2", { class: "heading" }, form.name),
-    el("p", { class: "dialog-text" }, form.text),
+    form.text && el("p", { class: "dialog-text" }, form.text),
     ...(form.fields ?? []),
     alert,
     el("div", { class: "dialog-actions" }, ...(form.extras ?? []), dismiss, accept),
   );
   const dialog = el("dialog", { class: "dialog", "aria-label": form.name }, body);
-  dialog.addEventListener("close", () => dialog.remove());
+  let accepted = false;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (!accepted) form.onDismiss?.();
+  });
 
   async function submit(event) {
     event.preventDefault();
@@ -38,7 +44,9 @@ export function openDialog(form) {
     alert.textContent = "";
     try {
       await form.onAccept();
-      dialog.close();
+      accepted = true;
+      if (form.stays) accept.disabled = false;
+      else dialog.close();
     } catch (failure) {
       showFailure(alert, failure);
       accept.disabled = false;
@@ -79,6 +87,15 @@ export function field(label, properties, hint) {
   const parts = [el("label", { for: id }, label), input];
   if (hint) parts.push(el("p", { class: "hint", id: `${id}-hint` }, hint));
   return { element: el("div", { class: "field" }, ...parts), input };
+}
+
+/**
+ * @param {string} label
+ * @param {Record<string, unknown>} [properties]  of the input
+ */
+export function checkbox(label, properties = {}) {
+  const input = el("input", { type: "checkbox", ...properties });
+  return { element: el("label", { class: "dialog-check" }, input, label), input };
 }
 
 let fields = 0;

@@ -3,7 +3,10 @@
 import { el } from "../../lib/dom.js";
 import { line } from "../../lib/text.js";
 import { plural } from "../../lib/format.js";
-import { field, openDialog } from "./dialog.js";
+import { checkbox, field, openDialog } from "./dialog.js";
+
+/** How long a room that was closed by mistake is opened again with one key. */
+const UNDO_MS = 10_000;
 
 /**
  * Asks for the password of the room at an address until it opens or the person gives up.
@@ -18,7 +21,7 @@ export function askPassword(place, enter) {
   });
   openDialog({
     name: "Room is locked",
-    text: `The room at ${line(place)} opens with its password. Ask whoever is inside.`,
+    text: `The room at ${line(place)} is closed: its password opens it. Ask whoever is inside.`,
     fields: [password.element],
     accept: "Enter room",
     onAccept: () => enter(password.input.value),
@@ -26,15 +29,74 @@ export function askPassword(place, enter) {
 }
 
 /**
+ * Closes the room, or changes its password.
  * @param {import("../../main.js").App} app
  */
 export function lockRoom(app) {
   const locked = app.store.state.room?.locked;
+  newPassword(app, {
+    text: locked
+      ? "From now on newcomers need the new password or an invitation. Those here stay."
+      : "Newcomers will need the password or an invitation. Those here stay.",
+    onAccept: async (password) => {
+      await app.ask("password", { password });
+      if (locked) return;
+      const act = () => app.ask("unlock");
+      app.note({ text: "The room is closed now.", label: "Undo", act, ms: UNDO_MS });
+    },
+  });
+}
+
+/**
+ * Answers a command that asks for a new password in the middle of what it does.
+ * @param {import("../../main.js").App} app
+ * @param {{line: number}} question
+ */
+export function answerPassword(app, { line: of }) {
+  newPassword(app, {
+    text: "The old password lets nobody in any more. Set a new one for newcomers.",
+    onAccept: (password) => app.ask("give_password", { of, password }),
+    onDismiss: () => app.ask("give_password", { of, cancel: true }).catch(app.alert),
+  });
+}
+
+/**
+ * Answers a command that asks a question of yes or no.
+ * @param {import("../../main.js").App} app
+ * @param {{line: number, question: string}} question
+ */
+export function answerQuestion(app, { line: of, question }) {
+  openDialog({
+    name: "Confirm",
+    text: line(question),
+    accept: "Yes",
+    dismiss: "No",
+    onAccept: () => app.ask("confirm", { of, yes: true }),
+    onDismiss: () => app.ask("confirm", { of, yes: false }).catch(app.alert),
+  });
+}
+
+/**
+ * @param {import("../../main.js").App} app
+ */
+export function unlockRoom(app) {
+  openDialog({
+    name: "Unlock room",
+    text: "Anyone who can reach it can join from then on, without password or invitation.",
+    accept: "Unlock room",
+    onAccept: () => app.ask("unlock"),
+  });
+}
+
+function newPassword(app, { text, onAccept, onDismiss }) {
   const password = field(
     "New password",
     { type: "text", autocomplete: "off", autocapitalize: "none", minLength: 8 },
     "8 characters or more. Tell it to your guests yourself; klatch does not show it again.",
   );
+  const none = checkbox("No password: only people with an invitation", {
+    on: { change: () => (password.input.disabled = none.input.checked) },
+  });
   const suggest = el(
     "button",
     { class: "button aside", type: "button", on: { click: fill } },
@@ -42,21 +104,20 @@ export function lockRoom(app) {
   );
   const { fail } = openDialog({
     name: "Lock room",
-    text: locked
-      ? "From now on newcomers need the new password. Who is here stays."
-      : "Newcomers will need a password. Who is here stays.",
-    fields: [password.element],
+    text,
+    fields: [password.element, none.element],
     extras: [suggest],
     accept: "Set password",
-    onAccept: async () => {
-      await app.ask("password", { password: password.input.value });
-    },
+    onAccept: () => onAccept(none.input.checked ? null : password.input.value),
+    onDismiss,
   });
 
   async function fill() {
     try {
       const answers = await app.ask("suggest_password");
       const found = answers.find(({ event }) => event === "suggested_password");
+      none.input.checked = false;
+      password.input.disabled = false;
       password.input.value = found?.password ?? "";
       password.input.select();
     } catch (failure) {

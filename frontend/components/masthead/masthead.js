@@ -29,8 +29,9 @@ export function connectionStatus(app) {
 /**
  * @param {import("../../main.js").App} app
  * @param {{name: string, panel: HTMLElement}[]} panels  what the toggles of narrow screens open
+ * @param {HTMLElement} more  the menu
  */
-export function createMasthead(app, panels) {
+export function createMasthead(app, panels, more) {
   const room = el("p", { class: "masthead-room" });
   const here = el("p", { class: "people", role: "status", "aria-label": "People" });
   const toggles = panels.map(({ name, panel }) => {
@@ -68,7 +69,7 @@ export function createMasthead(app, panels) {
   app.store.watch((state, before) => {
     if (state.room !== before.room || !room.hasChildNodes()) {
       const locked = state.room?.locked ?? false;
-      room.replaceChildren(lockMark(locked), locked ? "Locked room" : "Open room");
+      room.replaceChildren(lockMark(locked), locked ? "Closed room" : "Open room");
       room.classList.toggle("locked", locked);
     }
     setText(here, people(state.members.length));
@@ -85,5 +86,6 @@ export function createMasthead(app, panels) {
     el("div", { class: "masthead-facts" }, room, here),
     connectionStatus(app),
     el("div", { class: "toggles" }, ...toggles.map(({ button }) => button)),
+    more,
   );
 }

@@ -1,15 +1,15 @@
-/** Who is at the table, oneself first; and what one can do with the room. */
+/** Who is at the table, oneself first; and what one can do about each. */
 
-import { el, setText } from "../../lib/dom.js";
+import { el } from "../../lib/dom.js";
 import { fingerprint } from "../../lib/format.js";
+import { standing } from "../../lib/rooms.js";
 import { line, marked } from "../../lib/text.js";
 import { cup, table, voice } from "../cup/cup.js";
-import { lockMark } from "../masthead/marks.js";
 import { notifyButton } from "../masthead/notify.js";
 import { themeButton } from "../masthead/theme.js";
 
 /** Loaded when one is asked for. */
-const dialogs = () => import("../dialog/room-dialogs.js");
+const dialogs = () => import("../dialog/member-dialogs.js");
 
 /**
  * @param {import("../../main.js").App} app
@@ -19,40 +19,46 @@ export function createMembers(app) {
   const picture = el("div", { class: "members-table" });
   const list = el("ul", { class: "members-list" });
   const inviteSlot = el("div", { class: "members-invite" });
-  const button = (text, click, extra = "") =>
-    el("button", { class: `button small ${extra}`, type: "button", on: { click } }, text);
-  const lock = button("Lock room", toggleLock);
-  const open = (ask) => () => dialogs().then(ask).catch(app.alert);
-  const lockRoom = open((found) => found.lockRoom(app));
-  const change = button("Change password", lockRoom);
-  const rename = button(
-    "Change name",
-    open((found) => found.changeName(app)),
-    "quiet",
-  );
-  const leave = button(
-    "Leave room",
-    open((found) => found.confirmEnd(app, "Leave now?", "Leave anyway", () => app.ask("leave"))),
-  );
+  const attempt = (act) => () => act().catch(app.alert);
 
-  function toggleLock() {
-    if (app.store.state.room?.locked) app.ask("unlock").catch(app.alert);
-    else lockRoom();
+  function actions(member, founder) {
+    const button = (text, act, more = {}) =>
+      el(
+        "button",
+        { class: "button quiet small", type: "button", on: { click: attempt(act) }, ...more },
+        text,
+      );
+    const off = Boolean(member.ignored);
+    return el(
+      "div",
+      { class: "member-actions", role: "group", "aria-label": line(marked(member)) },
+      button("Verify", async () => (await dialogs()).verify(app, member)),
+      button("Ignore", () => ignore(member, off), { "aria-pressed": String(off) }),
+      button("Remove", async () => (await dialogs()).remove(app, member)),
+      founder &&
+        button(member.standing === "steward" ? "No steward" : "Make steward", async () =>
+          (await dialogs()).steward(app, member),
+        ),
+    );
+  }
+
+  async function ignore(member, off) {
+    await app.ask("ignore", { nick: member.name, off });
+    await app.ask("members");
   }
 
   app.store.watch((state, before) => {
-    const same = state.members === before.members && state.self === before.self;
-    if (state.self && (!same || !list.hasChildNodes())) {
-      const self = { ...state.self, address: "" };
-      list.replaceChildren(row(self, rename), ...state.members.map((member) => row(member)));
-      picture.hidden = state.members.length === 0;
-      picture.replaceChildren(table([self.id, ...state.members.map(({ id }) => id)]));
-    }
-    const locked = state.room?.locked ?? false;
-    change.hidden = !locked;
-    if (lock.dataset.locked === String(locked)) return;
-    lock.dataset.locked = String(locked);
-    lock.replaceChildren(lockMark(!locked), locked ? "Unlock room" : "Lock room");
+    const { self, members, standing: own } = state;
+    const same = members === before.members && self === before.self && own === before.standing;
+    if (!self || (same && list.hasChildNodes())) return;
+    const founder = own === "founder";
+    const me = { ...self, address: "", standing: own };
+    list.replaceChildren(
+      row(me, self),
+      ...members.map((member) => row(member, self, actions(member, founder))),
+    );
+    picture.hidden = members.length === 0;
+    picture.replaceChildren(table([self.id, ...members.map(({ id }) => id)]));
   });
 
   const element = el(
@@ -61,21 +67,14 @@ export function createMembers(app) {
     picture,
     list,
     inviteSlot,
-    el("div", { class: "members-room" }, lock, change, leave),
-    el(
-      "div",
-      { class: "members-foot" },
-      notifyButton(app),
-      themeButton(),
-      button("Quit klatch", app.quit, "quiet"),
-    ),
+    el("div", { class: "members-foot" }, notifyButton(app), themeButton()),
   );
   return { element, inviteSlot };
 }
 
-function row(member, action) {
-  const own = action !== undefined;
-  const place = own ? "you" : member.address || "reached through others";
+function row(member, self, actions) {
+  const place = actions ? member.address || "no direct link" : "you";
+  const what = [standing(member, self), member.ignored && "ignored"].filter(Boolean).join(", ");
   return el(
     "li",
     { class: `member ${voice(member.id)}` },
@@ -83,18 +82,15 @@ function row(member, action) {
     el(
       "div",
       { class: "member-facts" },
-      el(
-        "div",
-        { class: "member-head" },
-        el("p", { class: "member-name" }, el("bdi", {}, line(marked(member)))),
-        action,
-      ),
+      el("p", { class: "member-name" }, el("bdi", {}, line(marked(member)))),
       el("p", { class: "member-place" }, place),
+      what && el("p", { class: "member-place" }, line(what)),
       el(
         "p",
         { class: "member-key", title: `The key begins with ${fingerprint(member.id)}` },
         fingerprint(member.id),
       ),
+      actions,
     ),
   );
 }

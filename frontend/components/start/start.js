@@ -1,7 +1,7 @@
 /** The start: who you are, and which of the two ways into a room you take. */
 
 import { el, svg } from "../../lib/dom.js";
-import { splitAddress } from "../../lib/address.js";
+import { invitation, splitAddress } from "../../lib/address.js";
 import { line } from "../../lib/text.js";
 import { field, showFailure } from "../dialog/dialog.js";
 import { table } from "../cup/cup.js";
@@ -18,7 +18,7 @@ export function createStart(app, connection) {
   const password = field(
     "Room password",
     { type: "password", autocomplete: "off", placeholder: "optional" },
-    "Given here, it locks the room you create, or opens the one you join.",
+    "Given here, it closes the room you create, or opens the one you join.",
   );
   const address = field("Address", {
     autocomplete: "off",
@@ -58,7 +58,7 @@ export function createStart(app, connection) {
       el(
         "p",
         { class: "start-text" },
-        "Ask someone inside for its address; a line like ",
+        "Paste the invitation or the address that you were given; a line like ",
         el("code", {}, "connect 192.168.1.5 51692"),
         " can be pasted whole.",
       ),
@@ -144,7 +144,8 @@ export function createStart(app, connection) {
       const locked = given ? { locked: true, password: given } : {};
       await app.ask("connect", { ...place, ...locked });
       password.input.value = "";
-      app.store.dispatch({ event: "page_connected", ...place });
+      // An invitation is a secret: it is not kept.
+      if (!invitation(place.address)) app.store.dispatch({ event: "page_connected", ...place });
       app.store.dispatch({ event: "page_entered" });
     };
     try {
@@ -157,7 +158,11 @@ export function createStart(app, connection) {
     }
   }
 
-  app.store.watch(({ self, restarted: again, lastAddress }, before) => {
+  app.store.watch(({ self, restarted: again, lastAddress, alert: told }, before) => {
+    // Whoever was put out of a room reads it here, in a new one.
+    if (told && told !== before.alert && told.code === "removed") {
+      showFailure(alert, { code: told.code, message: told.text });
+    }
     if (self && (self.name !== before.self?.name || !name.input.value)) {
       if (document.activeElement !== name.input) name.input.value = line(self.name);
     }

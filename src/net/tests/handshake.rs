@@ -1,18 +1,24 @@
-//! Every plan, to its good and its bad end.
+//! Plans of two who are in one room, to their good and their bad ends, and what comes after.
+
+use std::collections::BTreeSet;
 
 use super::*;
-use crate::crypto::lock::Lock;
-use crate::crypto::password::Password;
+use crate::router::ids::RecordId;
+use crate::router::membership::record::{How, Record, Ticket};
 use crate::router::message::{Refusal, Why};
-use crate::router::signed::{Record, SignedRecord};
+use crate::router::signed::SignedRecord;
 
 type Played = (bool, Result<Outcome, Closed>);
 
 /// Alice dials bob; both follow their plans.
-fn shake(alice: &Peer, bob: &Peer, plans: [Plan; 2], rooms: [RoomId; 2]) -> [Played; 2] {
+pub(super) fn shake(
+    alice: &Peer,
+    bob: &Peer,
+    [plan, their_plan]: [Plan; 2],
+    rooms: [RoomId; 2],
+) -> [Played; 2] {
     alice.dial(bob.addr, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
-    let [plan, their_plan] = plans;
     std::thread::scope(|scope| {
         let played = scope.spawn(move || bob.play(theirs, rooms[1], their_plan));
         let ours = alice.play(ours, rooms[0], plan);
@@ -20,111 +26,155 @@ fn shake(alice: &Peer, bob: &Peer, plans: [Plan; 2], rooms: [RoomId; 2]) -> [Pla
     })
 }
 
-fn peers() -> (Peer, Peer) {
+pub(super) fn peers() -> (Peer, Peer) {
     (Peer::new(patient()), Peer::new(patient()))
 }
 
-fn locked(password: &str) -> Arc<SignedRecord> {
-    let setter = Identity::generate();
-    let me = MemberId(setter.public());
-    let body = Record {
-        epoch: 1,
-        key: RoomKey::from_bytes([9; 32]),
-        lock: Some(Lock::new(&Password::new(password).unwrap(), &ROOM.0).unwrap()),
-        members: vec![me; 256],
-        setter: Some(me),
-    };
-    SignedRecord::sign(&ROOM, &setter, &RoomKey::from_bytes([8; 32]), body)
-}
-
-fn refused(why: Why) -> Result<Outcome, Closed> {
+pub(super) fn refused(why: Why) -> Result<Outcome, Closed> {
     Err(Closed::Refused(Refusal::of(why)))
 }
 
-const OTHER: RoomId = RoomId([8; 32]);
+pub(super) const OTHER: RoomId = RoomId([8; 32]);
 
-#[test]
-fn members_of_one_room_prove_the_newest_key_that_both_have() {
-    let (alice, bob) = peers();
-    let [ours, theirs] = shake(&alice, &bob, [prove(0..3), prove(1..5)], [ROOM; 2]);
-    let mark = |epoch| keys(epoch..epoch + 1)[0].0;
-    let outcome = |newest| Ok(Outcome::Proven { common: mark(2), newest: mark(newest) });
-    assert_eq!([ours, theirs], [(true, outcome(4)), (true, outcome(2))]);
+/// A ticket of this room, made longer by so many ids that it knows.
+fn ticket(number: u8, knows: u8) -> Arc<SignedRecord> {
+    let by = Identity::from_seed([number; 32]);
+    let ticket = Ticket {
+        by: MemberId(by.public()),
+        parent: None,
+        member: MemberId([number; 32]),
+        how: How::Kept,
+        rank: 0,
+        knows: (0..knows).map(|id| RecordId([id; 32])).collect(),
+        pardons: BTreeSet::new(),
+        invited: None,
+    };
+    SignedRecord::sign(&ROOM, &by, Record::Ticket(ticket), None)
 }
 
 #[test]
-fn without_a_common_key_both_are_told() {
+fn two_who_know_each_other_say_nothing_but_who_they_are() {
     let (alice, bob) = peers();
-    let played = shake(&alice, &bob, [prove(0..1), prove(1..2)], [ROOM; 2]);
-    assert_eq!(played, [(true, refused(Why::NoKey)), (true, refused(Why::NoKey))]);
+    alice.dial(bob.addr, Role::Session);
+    let (ours, theirs) = (alice.opened(), bob.opened());
+    let (mut seen, mut their_seen) = (Vec::new(), Vec::new());
+    let known = Order::Judged { known: true };
+    std::thread::scope(|scope| {
+        let played = scope.spawn(|| {
+            let judge = |event: &Event| {
+                their_seen.push(event.clone());
+                Order::Judged { known: true }
+            };
+            bob.play_as(theirs, ROOM, recognise(), judge)
+        });
+        let judge = |event: &Event| {
+            seen.push(event.clone());
+            known.clone()
+        };
+        let ours = alice.play_as(ours, ROOM, recognise(), judge);
+        assert_eq!(ours, (true, Ok(Outcome::Recognised)));
+        assert_eq!(played.join().unwrap(), (true, Ok(Outcome::Recognised)));
+    });
+    let shown = |conn, member| Event::Shown { conn, member, chain: None, invitation: None };
+    assert_eq!(seen, [shown(ours, bob.member())]);
+    assert_eq!(their_seen, [shown(theirs, alice.member())]);
+}
+
+/// Both show this chain to each other; gives what each was shown.
+fn chains_shown(chain: &[Arc<SignedRecord>]) -> [Result<Vec<Arc<SignedRecord>>, Closed>; 2] {
+    let (alice, bob) = peers();
+    alice.dial(bob.addr, Role::Session);
+    let (ours, theirs) = (alice.opened(), bob.opened());
+    let plan = Plan::Recognise { room: ROOM, chain: chain.to_vec() };
+    let play = |peer: &Peer, conn, plan| {
+        let mut shown = None;
+        let judge = |event: &Event| match event {
+            Event::Shown { chain: Some(chain), .. } => {
+                shown = Some(chain.clone());
+                Order::Judged { known: true }
+            }
+            _ => Order::Judged { known: false },
+        };
+        let (same_room, played) = peer.play_as(conn, ROOM, plan, judge);
+        assert!(same_room);
+        played.map(|_| shown.expect("no chain was shown"))
+    };
+    std::thread::scope(|scope| {
+        let their_plan = plan.clone();
+        let played = scope.spawn(|| play(&bob, theirs, their_plan));
+        [play(&alice, ours, plan), played.join().unwrap()]
+    })
 }
 
 #[test]
-fn a_key_of_the_right_name_with_other_bytes_is_no_key() {
-    let (alice, bob) = peers();
-    let mut wrong = keys(0..1);
-    wrong[0].1 = RoomKey::from_bytes([99; 32]);
-    let wrong = Plan::Prove { room: ROOM, keys: wrong };
-    let played = shake(&alice, &bob, [wrong, prove(0..1)], [ROOM; 2]);
-    assert_eq!(played, [(true, refused(Why::NoKey)), (true, refused(Why::NoKey))]);
+fn whoever_is_not_known_shows_its_whole_chain() {
+    // Nothing; one; the longest, of records that need several messages.
+    for chain in [
+        Vec::new(),
+        vec![ticket(1, 0)],
+        (0..64).map(|number| ticket(number, 40)).collect::<Vec<_>>(),
+    ] {
+        let shown = chains_shown(&chain);
+        assert_eq!(shown, [Ok(chain.clone()), Ok(chain)]);
+    }
 }
 
 #[test]
-fn two_fresh_rooms_exchange_their_keys() {
-    let (alice, bob) = peers();
-    let key = |byte| RoomKey::from_bytes([byte; 32]);
-    let plans = [Plan::Merge { room: ROOM, key: key(1) }, Plan::Merge { room: OTHER, key: key(2) }];
-    let played = shake(&alice, &bob, plans, [ROOM, OTHER]);
-    let got = |room, byte| (false, Ok(Outcome::Merged { room, key: key(byte) }));
-    assert_eq!(played, [got(OTHER, 2), got(ROOM, 1)]);
+fn a_chain_that_is_too_long_ends_the_connection() {
+    let chain: Vec<_> = (0..129).map(|number| ticket(number, 0)).collect();
+    let [ours, theirs] = chains_shown(&chain);
+    // Bob, who is dialled, sees alice's first.
+    assert!(matches!(theirs, Err(Closed::Protocol(_))), "{theirs:?}");
+    assert_eq!(ours.unwrap_err(), Closed::Refused(Refusal::of(Why::Protocol)));
 }
 
 #[test]
-fn an_open_room_is_joined_at_once() {
+fn who_is_still_unknown_with_its_chain_is_told_so() {
     let (alice, bob) = peers();
-    let record = SignedRecord::first(&ROOM, RoomKey::from_bytes([3; 32]));
-    let grant = Plan::Grant { room: ROOM, record: Arc::clone(&record) };
-    let played = shake(&alice, &bob, [Plan::Join { password: None }, grant], [OTHER, ROOM]);
-    let joined = Outcome::Joined { room: ROOM, record };
-    assert_eq!(played, [(false, Ok(joined)), (false, Ok(Outcome::Granted))]);
+    alice.dial(bob.addr, Role::Session);
+    let (ours, theirs) = (alice.opened(), bob.opened());
+    let never = |_: &Event| Order::Judged { known: false };
+    std::thread::scope(|scope| {
+        let played = scope.spawn(|| bob.play_as(theirs, ROOM, recognise(), never).1);
+        let ours = alice.play(ours, ROOM, recognise()).1;
+        assert_eq!(ours, refused(Why::NotMember));
+        assert_eq!(played.join().unwrap(), refused(Why::NotMember));
+    });
 }
 
+/// P8: who is refused is shown the record that puts it out.
 #[test]
-fn the_password_opens_a_locked_room_however_many_are_listed() {
-    let (alice, bob) = peers();
-    let record = locked("correct horse");
-    let join = Plan::Join { password: Some(Password::new("correct horse").unwrap()) };
-    let grant = Plan::Grant { room: ROOM, record: Arc::clone(&record) };
-    let played = shake(&alice, &bob, [join, grant], [OTHER, ROOM]);
-    let joined = Outcome::Joined { room: ROOM, record };
-    assert_eq!(played, [(false, Ok(joined)), (false, Ok(Outcome::Granted))]);
-}
-
-#[test]
-fn after_a_wrong_password_the_newcomer_says_nothing_more() {
-    let (alice, bob) = peers();
-    let join = Plan::Join { password: Some(Password::new("wrong horse").unwrap()) };
-    let grant = Plan::Grant { room: ROOM, record: locked("correct horse") };
-    let played = shake(&alice, &bob, [join, grant], [OTHER, ROOM]);
-    assert_eq!(played, [(false, refused(Why::WrongPassword)), (false, Err(Closed::Gone))]);
-}
-
-#[test]
-fn h5_a_room_that_should_be_locked_and_answers_open_is_left() {
-    let (alice, bob) = peers();
-    let record = SignedRecord::first(&ROOM, RoomKey::from_bytes([3; 32]));
-    let join = Plan::Join { password: Some(Password::new("correct horse").unwrap()) };
-    let played = shake(&alice, &bob, [join, Plan::Grant { room: ROOM, record }], [OTHER, ROOM]);
-    assert_eq!(played[0], (false, refused(Why::NotLocked)));
-    assert!(played[1].1.is_err());
+fn a_refusal_carries_the_record_of_whoever_removed_the_refused() {
+    let record = ticket(9, 3);
+    for dialled in [false, true] {
+        let (alice, bob) = peers();
+        alice.dial(bob.addr, Role::Session);
+        let (ours, theirs) = (alice.opened(), bob.opened());
+        let refusal = Refusal { record: Some(Arc::clone(&record)), ..Refusal::of(Why::Removed) };
+        let refuses = |_: &Event| Order::Refuse(refusal.clone());
+        let agrees = |_: &Event| Order::Judged { known: true };
+        let (a, b) = std::thread::scope(|scope| {
+            let (alice, bob) = (&alice, &bob);
+            if dialled {
+                let played = scope.spawn(|| bob.play_as(theirs, ROOM, recognise(), agrees).1);
+                (alice.play_as(ours, ROOM, recognise(), refuses).1, played.join().unwrap())
+            } else {
+                let played = scope.spawn(|| bob.play_as(theirs, ROOM, recognise(), refuses).1);
+                let refused = alice.play_as(ours, ROOM, recognise(), agrees).1;
+                (played.join().unwrap(), refused)
+            }
+        });
+        assert_eq!(a, Err(Closed::ByUs), "{dialled}");
+        assert_eq!(b, Err(Closed::Refused(refusal.clone())), "{dialled}");
+    }
 }
 
 #[test]
 fn plans_that_do_not_fit_end_as_a_protocol_error() {
+    use crate::router::event::Entry;
     let (alice, bob) = peers();
-    let merge = Plan::Merge { room: OTHER, key: RoomKey::from_bytes([1; 32]) };
-    let [ours, theirs] = shake(&alice, &bob, [prove(0..1), merge], [ROOM; 2]);
-    for (_, played) in [ours, theirs] {
+    let played = shake(&alice, &bob, [Plan::Enter(Entry::Open), recognise()], [ROOM; 2]);
+    for (_, played) in played {
         let told = Err(Closed::Refused(Refusal::of(Why::Protocol)));
         assert!(matches!(played, Err(Closed::Protocol(_))) || played == told, "{played:?}");
     }
@@ -133,7 +183,7 @@ fn plans_that_do_not_fit_end_as_a_protocol_error() {
 #[test]
 fn a_refusal_is_told_with_its_particulars() {
     let (alice, bob) = peers();
-    let refusal = Refusal { why: Why::TooManyAttempts, wait_ms: Some(1_500), port: Some(51692) };
+    let refusal = Refusal { wait_ms: Some(1_500), ..Refusal::of(Why::TooManyAttempts) };
     let ours = alice.dial(bob.addr, Role::Session);
     let theirs = bob.opened();
     assert_eq!(alice.opened(), ours);
@@ -142,7 +192,7 @@ fn a_refusal_is_told_with_its_particulars() {
     assert!(matches!(bob.event(), Event::HelloArrived { .. }));
     assert!(matches!(alice.event(), Event::HelloArrived { .. }));
     bob.order(theirs, Order::Refuse(refusal.clone()));
-    alice.order(ours, Order::Proceed(prove(0..1)));
+    alice.order(ours, Order::Proceed(recognise()));
     assert_eq!(bob.closed(theirs), Closed::ByUs);
     assert_eq!(alice.closed(ours), Closed::Refused(refusal));
 }
@@ -158,7 +208,7 @@ fn the_router_can_end_a_handshake_that_waits_for_the_peer() {
     assert_eq!(alice.closed(ours), Closed::ByUs);
     bob.order(theirs, Order::SendHello { hello: hello(), room: ROOM });
     assert!(matches!(bob.event(), Event::HelloArrived { .. }));
-    bob.order(theirs, Order::Proceed(prove(0..1)));
+    bob.order(theirs, Order::Proceed(recognise()));
     assert_eq!(bob.closed(theirs), Closed::Refused(Refusal::of(Why::Leaving)));
 }
 

@@ -1,8 +1,10 @@
 //! Two nodes over real sockets, their routers played by the test.
 
+mod entering;
 mod handshake;
 mod hostile;
 mod knocking;
+mod moved;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,11 +22,10 @@ use super::stream::Channel;
 use super::{Lanes, Net, dial};
 use crate::crypto::binding::Role;
 use crate::crypto::identity::Identity;
-use crate::crypto::room_key::RoomKey;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Event, Outcome, Plan, Target};
-use crate::router::ids::{ConnId, MemberId, RecordHash, RoomId, RunId};
-use crate::router::message::{Hello, KeyMark, Message};
+use crate::router::ids::{ConnId, MemberId, RoomId, RunId};
+use crate::router::message::{Brings, Hello, Message};
 use crate::thread::{STACK_SMALL_BYTES, spawn};
 
 /// Nothing in these tests takes so long, unless something is wrong.
@@ -122,9 +123,20 @@ impl Peer {
         self.order(conn, Order::Send(message));
     }
 
-    /// Answers `ConnOpened` and `HelloArrived`; gives what came of the plan, and whether the tags
-    /// said that both are in one room.
+    /// The same as [`Self::play_as`], of a router that finds everybody to be who may come.
     fn play(&self, conn: ConnId, room: RoomId, plan: Plan) -> (bool, Result<Outcome, Closed>) {
+        self.play_as(conn, room, plan, |_| Order::Judged { known: true })
+    }
+
+    /// Answers `ConnOpened`, `HelloArrived`, and what is to be judged by `judge`; gives what came
+    /// of the plan, and whether the tags said that both are in one room.
+    fn play_as(
+        &self,
+        conn: ConnId,
+        room: RoomId,
+        plan: Plan,
+        mut judge: impl FnMut(&Event) -> Order,
+    ) -> (bool, Result<Outcome, Closed>) {
         self.order(conn, Order::SendHello { hello: hello(), room });
         let same_room = match self.event() {
             Event::HelloArrived { same_room, .. } => same_room,
@@ -132,10 +144,15 @@ impl Peer {
             other => panic!("no hello: {other:?}"),
         };
         self.order(conn, Order::Proceed(plan));
-        match self.event() {
-            Event::Identified { outcome, .. } => (same_room, Ok(outcome)),
-            Event::ConnClosed { how, .. } => (same_room, Err(how)),
-            other => panic!("not identified: {other:?}"),
+        loop {
+            match self.event() {
+                Event::Identified { outcome, .. } => return (same_room, Ok(outcome)),
+                Event::ConnClosed { how, .. } => return (same_room, Err(how)),
+                event @ (Event::Shown { .. } | Event::Welcomed { .. }) => {
+                    self.order(conn, judge(&event));
+                }
+                other => panic!("not identified: {other:?}"),
+            }
         }
     }
 }
@@ -161,33 +178,26 @@ fn hello() -> Hello {
         run: RunId([1; 16]),
         settled: true,
         locked: false,
-        joining: false,
-        moves: true,
         password: false,
+        moves: true,
+        brings: Brings::Nothing,
     }
 }
 
 const ROOM: RoomId = RoomId([7; 32]);
 
-fn keys(range: std::ops::Range<u64>) -> Vec<(KeyMark, RoomKey)> {
-    let key = |epoch: u64| {
-        let mark = KeyMark { epoch, locked: false, hash: RecordHash([epoch as u8; 32]) };
-        (mark, RoomKey::from_bytes([epoch as u8; 32]))
-    };
-    range.rev().map(key).collect()
+/// The plan of both sides in one room, without a chain to show.
+fn recognise() -> Plan {
+    Plan::Recognise { room: ROOM, chain: Vec::new() }
 }
 
-fn prove(range: std::ops::Range<u64>) -> Plan {
-    Plan::Prove { room: ROOM, keys: keys(range) }
-}
-
-/// Links alice (dialling) and bob by a proof; gives each one's end.
+/// Links alice (dialling) and bob, who know each other; gives each one's end.
 fn linked(alice: &Peer, bob: &Peer, via: SocketAddr, role: Role) -> (ConnId, ConnId) {
     alice.dial(via, role);
     let (ours, theirs) = (alice.opened(), bob.opened());
     std::thread::scope(|scope| {
-        let played = scope.spawn(|| bob.play(theirs, ROOM, prove(0..1)));
-        alice.play(ours, ROOM, prove(0..1)).1.unwrap();
+        let played = scope.spawn(|| bob.play(theirs, ROOM, recognise()));
+        alice.play(ours, ROOM, recognise()).1.unwrap();
         played.join().unwrap().1.unwrap();
     });
     (ours, theirs)

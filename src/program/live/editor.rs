@@ -20,7 +20,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::history::History;
 use super::screen::Screen;
 use crate::router::text::{is_control, is_format};
-use crate::ui::command::{COMMANDS, secret_part};
+use crate::ui::command::{is_command, secret_part};
 use crate::ui::known::{Known, Places};
 
 /// What stands before the line being typed.
@@ -315,8 +315,8 @@ impl Assistant {
 fn starts_as_command(line: &str) -> Option<usize> {
     let body = line.strip_prefix('/').unwrap_or(line);
     let word = body.split([' ', '\t']).next().unwrap_or_default();
-    let known = COMMANDS.iter().any(|command| command.word == word);
-    known.then_some(line.len() - body.len() + word.len())
+    let slash = body.len() < line.len();
+    is_command(word, slash).then_some(line.len() - body.len() + word.len())
 }
 
 /// As wide as the text, and nothing of it.

@@ -1,12 +1,13 @@
 //! Commands of earlier runs, for the arrow keys and for completion. Only commands that were
-//! understood are kept on disk, and none that holds a password; what was said to a room never is.
+//! understood are kept on disk, and none that holds a password or an invitation; what was said to
+//! a room never is.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::ui::command::secret_part;
+use crate::ui::command::holds_secret;
 use crate::ui::line_reader::{Line, LineReader};
 
 /// Commands that are kept.
@@ -56,7 +57,7 @@ impl History {
     /// Keeps a command for later runs.
     pub(super) fn append(&mut self, line: &str) {
         let Some(path) = &self.path else { return };
-        if secret_part(line).is_some() || line.contains(['\n', '\r']) {
+        if holds_secret(line) || line.contains(['\n', '\r']) {
             return;
         }
         let mut options = OpenOptions::new();
@@ -71,7 +72,7 @@ impl History {
 /// The argument of a `connect`.
 pub(super) fn host_of(line: &str) -> Option<String> {
     let rest = line.strip_prefix('/').unwrap_or(line).strip_prefix("connect ")?.trim();
-    (!rest.is_empty()).then(|| rest.to_owned())
+    (!rest.is_empty() && !holds_secret(line)).then(|| rest.to_owned())
 }
 
 fn read(path: &Path) -> io::Result<Vec<String>> {
@@ -112,6 +113,9 @@ mod tests {
             "connect 10.0.0.1 5000",
             "password four red kettles",
             "/password four red kettles",
+            "/lock four red kettles",
+            "connect klatch:kettles",
+            "/join klatch klatch:kettles",
             "connect alice.example",
             "send \"my file\"",
         ] {

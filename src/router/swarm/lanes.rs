@@ -1,7 +1,6 @@
 //! Lanes: data connections beside a session, dialled by whoever can.
 
 use core::net::SocketAddr;
-use std::collections::BTreeSet;
 
 use super::{FileId, Router};
 use crate::crypto::binding::{Role, Side};
@@ -109,13 +108,23 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Planned;
         }
-        let mut keys = self.room.lock.keys();
-        keys.truncate(1);
-        let plan = Plan::Prove { room: self.room.id, keys };
+        // Whoever has a session is known: no chain is shown over a lane.
+        let plan = Plan::Recognise { room: self.room.id, chain: Vec::new() };
         self.effect(Effect::Proceed { conn: id, plan });
     }
 
-    /// The peer of a lane proved who it is.
+    /// The peer of a lane proved who it is: only who has a live session is known.
+    pub(in crate::router) fn lane_shown(&mut self, id: ConnId, member: MemberId) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let same_run = self.link_of(&member).is_some_and(|(_, l)| Some(l.run) == conn.their_run);
+        if same_run {
+            self.effect(Effect::Judge { conn: id, known: true });
+        } else {
+            self.refuse(id, Why::NoSession);
+        }
+    }
+
+    /// Both ends of a lane are known.
     pub(in crate::router) fn lane_identified(&mut self, id: ConnId, member: MemberId) {
         let Some(conn) = self.conns.get(&id) else { return };
         let (side, role, purpose) = (conn.side, conn.role, conn.purpose.clone());
@@ -143,7 +152,7 @@ impl Router {
                 .lanes
                 .get(&member)
                 .is_some_and(|lanes| lanes.fetching.contains(&id) || lanes.asked_back);
-        if others >= per_pair + lingering || !wanted {
+        if others >= per_pair + lingering || !wanted || !fetch && self.is_ignored(&member) {
             return self.refuse(id, Why::Busy);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
@@ -221,19 +230,6 @@ impl Router {
             self.conns.remove(&id);
             self.lane_down(id, member);
         }
-    }
-
-    /// Lanes outlive the loss of a session, but no lock that leaves their member outside.
-    pub(in crate::router) fn close_lanes_beyond(&mut self, listed: &[MemberId]) {
-        let outside: BTreeSet<MemberId> = self
-            .conns
-            .values()
-            .filter_map(|conn| match &conn.stage {
-                Stage::Lane { member, .. } if !listed.contains(member) => Some(*member),
-                _ => None,
-            })
-            .collect();
-        outside.into_iter().for_each(|member| self.close_lanes_of(member));
     }
 
     pub(super) fn lane_deadlines(&self, earliest: &mut Earliest) {

@@ -13,7 +13,7 @@ use time::Date;
 use super::lines::{self, nick};
 use super::paint::{Paint, Style};
 use super::width::{INDENT, fit, wrap};
-use crate::router::ids::{EntryId, MemberId};
+use crate::router::ids::EntryId;
 use crate::router::notice::{Notice, Who};
 use crate::router::text::Untrusted;
 pub use moving::Moving;
@@ -43,7 +43,6 @@ pub struct LiveView {
     style: Style,
     bell: bool,
     columns: usize,
-    me: Option<MemberId>,
     my_name: String,
     /// The day of the last row with a time.
     day: Date,
@@ -76,7 +75,6 @@ impl LiveView {
             style,
             bell,
             columns: 80,
-            me: None,
             my_name: String::new(),
             followed: VecDeque::new(),
             moving: Moving::default(),
@@ -93,6 +91,7 @@ impl LiveView {
     /// What to show for a notice.
     pub fn hear(&mut self, notice: &Notice, now_ms: i64) -> Vec<Piece> {
         self.note_own_name(notice);
+        self.style.seen.now_ms = Some(now_ms);
         self.moving.hear(notice);
         if let Notice::DownloadFailed { failure, .. } = notice {
             self.failed = Some(failure.text.clone());
@@ -129,6 +128,10 @@ impl LiveView {
                 }
             }
             _ => {
+                if let Notice::Invitation { .. } = notice {
+                    self.copyable(lines::to_lines(notice, &self.style), &mut pieces);
+                    return pieces;
+                }
                 if let Notice::FileOffered { time_ms, .. } | Notice::FileWithdrawn { time_ms, .. } =
                     notice
                 {
@@ -137,6 +140,7 @@ impl LiveView {
                 self.rows(lines::to_lines(notice, &self.style), &mut pieces);
             }
         }
+        self.style.seen.hear(notice);
         pieces
     }
 
@@ -176,6 +180,19 @@ impl LiveView {
             pieces.push(Piece::Rows(wrap(&rows, self.columns)));
             self.followed.iter_mut().for_each(|followed| followed.last = false);
         }
+    }
+
+    /// Rows of which one is to be copied: the terminal breaks it, so that it stays one line.
+    fn copyable(&mut self, rows: Option<String>, pieces: &mut Vec<Piece>) {
+        let rows = rows.map(|rows| {
+            let row = |row: &str| match lines::is_copyable(row) {
+                true => row.to_owned(),
+                false => wrap(row, self.columns),
+            };
+            rows.lines().map(row).collect::<Vec<_>>().join("\n")
+        });
+        pieces.extend(rows.map(Piece::Rows));
+        self.followed.iter_mut().for_each(|followed| followed.last = false);
     }
 
     fn new_day(&mut self, time_ms: i64, pieces: &mut Vec<Piece>) {
@@ -224,7 +241,6 @@ impl LiveView {
     fn note_own_name(&mut self, notice: &Notice) {
         match notice {
             Notice::Started { who, .. } => {
-                self.me = Some(who.id);
                 self.my_name = who.name.line();
             }
             Notice::NameChanged { member, .. } if member.own => {

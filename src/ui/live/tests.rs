@@ -3,7 +3,7 @@
 use time::UtcOffset;
 
 use super::*;
-use crate::router::ids::FileId;
+use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileInfo, MemberInfo};
 use crate::ui::width::width;
 
@@ -122,6 +122,19 @@ fn a_new_day_is_announced_once() {
     let pieces = view.hear(&notice, tomorrow);
     assert_eq!(rows(&pieces), ["* Monday, 23 November 2026", "12:00 bob: good morning"]);
     assert_eq!(rows(&view.hear(&notice, tomorrow)), ["12:00 bob: good morning"]);
+}
+
+#[test]
+fn an_invitation_stays_one_line_however_narrow_the_terminal_is() {
+    let mut view = ana();
+    view.resize(40);
+    let text = format!("klatch:{}", "a2".repeat(49));
+    let notice = Notice::Invitation { text: text.clone(), until_ms: NOON_MS, once: false };
+    let pieces = view.hear(&notice, NOON_MS);
+    let lines: Vec<&str> = rows(&pieces).into_iter().flat_map(str::lines).collect();
+    assert_eq!(*lines.last().unwrap(), format!("klatch {text}"));
+    let above = &lines[..lines.len() - 1];
+    assert!(above.iter().all(|row| width(row) <= 40), "{above:?}");
 }
 
 #[test]

@@ -99,6 +99,29 @@ export class Tab {
     return this.log.getByRole("article").filter({ hasText: text });
   }
 
+  /** Chooses something of the menu `More`. */
+  async more(name) {
+    await this.button("More").click();
+    await this.button(name, this.page.locator("#more-menu")).click();
+  }
+
+  /** Waits until the page says that the room is open or closed. */
+  async isClosed(closed = true) {
+    await this.page.getByText(closed ? "Closed room" : "Open room", { exact: true }).waitFor();
+  }
+
+  /** Opens the room again, which is asked about. */
+  async unlock() {
+    await this.more("Unlock room");
+    await this.button("Unlock room", this.dialog("Unlock room")).click();
+  }
+
+  /** A member's row. */
+  member(name) {
+    const named = this.page.getByText(name, { exact: true });
+    return this.region("Members").getByRole("listitem").filter({ has: named });
+  }
+
   /** A button of a file in the list of files. */
   fileButton(word, file) {
     return this.button(`${word} ${file}`, this.files);

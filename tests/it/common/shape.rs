@@ -17,7 +17,7 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("started", &["version", "schema", "id", "name", "temporary"], &[]),
     ("listening", &["addresses"], &[]),
     ("bridge", &["url"], &[]),
-    ("joined", &["room", "members", "locked"], &[]),
+    ("joined", &["room", "members", "locked", "founder"], &[]),
     ("left", &["room"], &[]),
     ("member_joined", &["member"], &[]),
     ("member_left", &["member"], &[]),
@@ -35,11 +35,15 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("download_finished", &["file", "path", "bytes_fetched", "seconds", "hosts"], &[]),
     ("download_failed", &["file", "code", "text"], &[]),
-    ("room_locked", &["by"], &["overruled"]),
-    ("room_unlocked", &["by"], &["overruled"]),
+    ("room_locked", &["by", "password", "out", "me_out"], &[]),
+    ("room_unlocked", &["by"], &[]),
+    ("member_removed", &["member", "by", "me_out", "also"], &[]),
+    ("steward_changed", &["member", "off"], &[]),
+    ("invitation", &["text", "line", "expires", "once"], &[]),
+    ("invitations", &["list"], &[]),
     ("password_required", &["address"], &[]),
     ("members", &["list"], &[]),
-    ("verify", &["member", "words"], &[]),
+    ("verify", &["member", "words", "asked"], &[]),
     ("member_verified", &["member"], &[]),
     ("doctor", &["list"], &[]),
     ("files", &["list"], &[]),
@@ -56,7 +60,8 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     wrong_password password_required password_too_short too_many_attempts file_not_found \
     not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
-    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file";
+    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file \
+    not_above members_only removed no_invitation invitation_used invitation_expired";
 
 /// The names of all events.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -94,16 +99,19 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
     match name {
         "id" | "room" => value.text().is_some_and(is_id),
         "member" => value.has(MEMBER),
-        "from" | "by" => value.has(PERSON),
+        "from" | "by" | "founder" => value.has(PERSON),
+        "out" | "also" => value.items().is_some_and(|items| items.iter().all(|i| i.has(PERSON))),
         "file" => value.has(FILE),
         "members" => value.items().is_some_and(|items| items.iter().all(|item| item.has(MEMBER))),
         "list" | "addresses" => value.items().is_some(),
-        "time" => value.text().is_some_and(is_time),
+        "line" if event == "invitation" => {
+            value.text().is_some_and(|line| line.starts_with("klatch klatch:"))
+        }
+        "time" | "expires" => value.text().is_some_and(is_time),
         "path" => value.text().is_some_and(|path| path.starts_with('/')),
         "code" => value.text().is_some_and(|code| CODES.split(' ').any(|known| known == code)),
-        "own" | "history" | "temporary" | "locked" | "known" | "overruled" => {
-            value.is(|value| value.is_boolean())
-        }
+        "own" | "history" | "temporary" | "locked" | "known" | "password" | "me_out" | "off"
+        | "once" | "asked" => value.is(|value| value.is_boolean()),
         "line" | "command" if event == "error" => {
             value.is(|value| value.is_null() || value.is_u64() || value.is_string())
         }

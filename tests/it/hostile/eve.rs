@@ -3,34 +3,40 @@
 //! She is made of klatch's own parts for bytes, channels and signatures, and has no router: nothing
 //! keeps her from saying what no klatch says.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use klatch::crypto::binding::{Binding, Role, Side, identity_message, key_proof, room_tag};
-use klatch::crypto::identity::Identity;
-use klatch::crypto::lock::Joiner;
+use klatch::crypto::binding::{
+    Binding, Role, Side, check_find_proof, find_proof, guest_message, identity_message,
+    newcomer_message, room_tag,
+};
+use klatch::crypto::identity::{Identity, verify};
 use klatch::crypto::noise::HandshakeHash;
+use klatch::crypto::opaque::Joiner;
 use klatch::crypto::password::Password;
 use klatch::crypto::random::random;
-use klatch::crypto::room_key::RoomKey;
 use klatch::limits::Limits;
 use klatch::net::preamble::{self, PreambleError};
 use klatch::net::stream::{Channel, RecvError};
-use klatch::router::ids::{EntryId, LogNonce, MemberId, RoomId, RunId};
-use klatch::router::message::{Hello, KeyMark, Message, Refusal, Why};
-use klatch::router::signed::{
-    Chain, EntryBody, EntryRef, Kind, Presence, SignedEntry, SignedPresence, SignedRecord,
-};
+use klatch::router::event::Entry;
+use klatch::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
+use klatch::router::invite_link::InviteLink;
+use klatch::router::message::{Brings, Hello, Message, Refusal, Why};
+use klatch::router::signed::{Claim, Presence, SignedInvitation, SignedPresence, SignedRecord};
 use klatch::wire::message::{decode, encode};
-use klatch::wire::opening::{MINOR, Opening, Proven};
+use klatch::wire::opening::{MINOR, Opening};
 use socket2::{Domain, Socket, Type};
 
 use super::host::SOON;
 
-/// Sorts behind every room of anybody else's, so that a merge leaves the victim in its own.
-pub(super) const LAST_ROOM: RoomId = RoomId([0xff; 32]);
+/// A room that nobody is in.
+pub(super) const NOWHERE: RoomId = RoomId([0xff; 32]);
+
+/// Records as eve keeps them.
+pub(super) type Records = Vec<Arc<SignedRecord>>;
 
 pub(super) struct Eve {
     pub(super) identity: Identity,
@@ -41,8 +47,13 @@ pub(super) struct Eve {
 }
 
 /// Waits until `holds`; looks again whenever something may have changed.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
+pub(crate) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    wait_within(SOON, what, holds);
+}
+
+/// The same for what takes its time.
+pub(crate) fn wait_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     let (_never, silence) = bounded::<()>(0);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
@@ -98,16 +109,26 @@ impl Eve {
         Wire::new(channel, Binding { side: Side::Listener, role, h })
     }
 
-    /// What a newcomer says.
+    /// What a newcomer says that brings nothing.
     pub(super) fn hello(&self) -> Hello {
         Hello {
             run: self.run,
             settled: false,
             locked: false,
-            joining: false,
-            moves: true,
             password: false,
+            moves: true,
+            brings: Brings::Nothing,
         }
+    }
+
+    /// What a newcomer says that brings this.
+    pub(super) fn hello_with(&self, entry: &Entry) -> Hello {
+        let brings = match entry {
+            Entry::Open => Brings::Nothing,
+            Entry::Password(_) => Brings::Password,
+            Entry::Invitation(_) => Brings::Invitation,
+        };
+        Hello { brings, ..self.hello() }
     }
 
     /// What a member says that links again.
@@ -115,7 +136,7 @@ impl Eve {
         Hello { settled: true, moves: false, ..self.hello() }
     }
 
-    /// Becomes a member as anybody would.
+    /// Becomes a guest of an open room as anybody would.
     pub(super) fn join(&self, to: SocketAddr) -> Session {
         self.join_with(to, None, Vec::new())
     }
@@ -127,45 +148,98 @@ impl Eve {
         password: Option<&Password>,
         addresses: Vec<SocketAddr>,
     ) -> Session {
+        let entry = password.map_or(Entry::Open, |password| Entry::Password(password.clone()));
+        self.join_by(to, &entry, addresses)
+    }
+
+    /// The same, by whichever way.
+    pub(super) fn join_by(
+        &self,
+        to: SocketAddr,
+        entry: &Entry,
+        addresses: Vec<SocketAddr>,
+    ) -> Session {
+        match self.try_to_join(to, entry, addresses) {
+            Ok(session) => session,
+            Err(refusal) => panic!("not admitted: {refusal:?}"),
+        }
+    }
+
+    /// The same; or how she is refused.
+    pub(super) fn try_to_join(
+        &self,
+        to: SocketAddr,
+        entry: &Entry,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<Session, Refusal> {
         let mut joined = None;
-        wait_until("she lets eve in", || {
+        wait_until("she is heard", || {
             let mut wire = self.dial(to, Role::Session);
-            match self.admitted(&mut wire, password) {
-                Ok((room, record)) => joined = Some((wire, room, record)),
-                // Somebody else was admitted at the same moment.
-                Err(Opening::Refuse(Refusal { why: Why::Busy, .. })) => {}
-                Err(other) => panic!("not admitted: {other:?}"),
+            wire.greet(self.hello_with(entry), &NOWHERE);
+            let granted = wire.enter(self, entry);
+            let result = granted.and_then(|granted| self.agrees(wire, granted, &addresses));
+            // Somebody else was admitted at the same moment.
+            if !matches!(&result, Err(Refusal { why: Why::Busy, .. })) {
+                joined = Some(result);
             }
             joined.is_some()
         });
-        let (mut wire, room, record) = joined.unwrap();
-        wire.show(&self.identity, &room);
-        let host = wire.shown();
-        let mut session = Session { wire, room, record, host, identity: self.identity.clone() };
-        session.hear_until("ready", |message| matches!(message, Message::Ready { .. }));
-        session.say(&Message::Presence(self.presence(&room, 1, addresses)));
-        session.say(&Message::Ready { port: 0, seen: Ipv4Addr::LOCALHOST.into() });
-        session
+        joined.unwrap()
     }
 
-    /// The room that she is let into, and its lock; or what was said instead.
-    fn admitted(
+    /// Links again as somebody who knows the room, with what makes her a member.
+    pub(super) fn comes_back(
         &self,
-        wire: &mut Wire,
-        password: Option<&Password>,
-    ) -> Result<(RoomId, Arc<SignedRecord>), Opening> {
-        let hello = Hello { password: password.is_some(), ..self.hello() };
-        let theirs = wire.greet(hello, &LAST_ROOM);
-        if let Some(password) = password {
-            wire.guess(password)?;
-        } else if !theirs.settled {
-            wire.say(&Opening::Room { room: LAST_ROOM, key: RoomKey::generate() });
+        to: SocketAddr,
+        home: &Granted,
+        chain: &[Arc<SignedRecord>],
+    ) -> Result<Session, Refusal> {
+        let wire = self.dial(to, Role::Session);
+        self.goes_on(wire, home, chain)
+    }
+
+    /// The same over a connection, whoever dialled it.
+    pub(super) fn goes_on(
+        &self,
+        mut wire: Wire,
+        home: &Granted,
+        chain: &[Arc<SignedRecord>],
+    ) -> Result<Session, Refusal> {
+        wire.greet(self.hello_of_member(), &home.room);
+        let host = wire.recognise(self, chain)?;
+        let home = Granted { host, ..home.clone() };
+        self.agrees(wire, home, &[])
+    }
+
+    /// From a peer that is known to a link: she hears all records, and has none.
+    pub(super) fn agrees(
+        &self,
+        wire: Wire,
+        home: Granted,
+        addresses: &[SocketAddr],
+    ) -> Result<Session, Refusal> {
+        let (room, host, known) = (home.room, home.host, home.chain.clone());
+        let identity = self.identity.clone();
+        let mut session =
+            Session { wire, room, host, home, known, identity, early: VecDeque::new() };
+        session.say(&Message::Register(Digest32([0; 32])));
+        session.say(&Message::Ids { list: Vec::new(), last: true });
+        session.hear_or("ready", |message| matches!(message, Message::Ready { .. }))?;
+        session.say(&Message::Presence(self.presence(&room, 1, addresses.to_vec())));
+        session.say(&Message::Ready { port: 0, seen: Ipv4Addr::LOCALHOST.into() });
+        // Who was ready may change its mind; a link answers.
+        session.say(&Message::Ping(0));
+        let mut early = VecDeque::new();
+        loop {
+            match session.hear(SOON) {
+                Some(Message::Pong(0)) => break,
+                Some(Message::Refuse(refusal)) => return Err(refusal),
+                Some(message) => early.push_back(message),
+                None => return Err(Refusal::of(Why::Leaving)),
+            }
         }
-        match wire.hear().unwrap() {
-            Opening::Grant { room, record } => Ok((room, record)),
-            Opening::Room { room, key } => Ok((room, SignedRecord::first(&room, key))),
-            other => Err(other),
-        }
+        session.early = early;
+        Ok(session)
     }
 
     pub(super) fn presence(
@@ -187,16 +261,32 @@ impl Eve {
     }
 }
 
+/// A room that lets her in, as its member shows it.
+#[derive(Debug, Clone)]
+pub(super) struct Granted {
+    pub(super) room: RoomId,
+    pub(super) founder: MemberId,
+    pub(super) nonce: RoomNonce,
+    /// Who lets her in.
+    pub(super) host: MemberId,
+    /// What makes the host a member.
+    pub(super) chain: Records,
+    /// The invitation that she brought.
+    pub(super) invitation: Option<Arc<SignedInvitation>>,
+}
+
 /// A connection whose peer does not know yet who speaks.
 pub(super) struct Wire {
     pub(super) channel: Channel,
     pub(super) binding: Binding,
+    /// For which what she hears has to be signed.
+    pub(super) room: RoomId,
 }
 
 impl Wire {
     fn new(channel: Channel, binding: Binding) -> Self {
         channel.set_timeouts(SOON, SOON).unwrap();
-        Self { channel, binding }
+        Self { channel, binding, room: NOWHERE }
     }
 
     pub(super) fn h(&self) -> HandshakeHash {
@@ -213,12 +303,22 @@ impl Wire {
     }
 
     pub(super) fn hear(&mut self) -> Result<Opening, RecvError> {
-        let limits = Limits::default();
-        let plain = self.channel.recv(limits.message_max_bytes)?;
-        Ok(Opening::decode(plain, &limits).unwrap())
+        let plain = self.channel.recv(Limits::default().message_max_bytes)?;
+        Ok(Opening::decode(plain, &self.room).unwrap())
+    }
+
+    /// What she is told, unless it is a refusal; a connection that ends without a word is one.
+    pub(super) fn told(&mut self) -> Result<Opening, Refusal> {
+        match self.hear() {
+            Ok(Opening::Refuse(refusal)) => Err(refusal),
+            Ok(opening) => Ok(opening),
+            Err(RecvError::Closed) => Err(Refusal::of(Why::Leaving)),
+            Err(other) => panic!("nothing is said: {other}"),
+        }
     }
 
     pub(super) fn greet(&mut self, hello: Hello, room: &RoomId) -> Hello {
+        self.room = *room;
         let tag = room_tag(&self.binding, &room.0);
         self.say(&Opening::Hello { minor: MINOR, hello, tag });
         match self.hear().unwrap() {
@@ -227,28 +327,140 @@ impl Wire {
         }
     }
 
-    /// Tries a password; false if the other end has another one.
-    pub(super) fn guess(&mut self, password: &Password) -> Result<(), Opening> {
+    /// Is let in with what she brings.
+    pub(super) fn enter(&mut self, eve: &Eve, entry: &Entry) -> Result<Granted, Refusal> {
+        match entry {
+            Entry::Open => self.come(eve),
+            Entry::Password(password) => {
+                self.guess(password)?;
+                self.come(eve);
+            }
+            Entry::Invitation(link) => {
+                self.find(link)?;
+                self.come_as_guest(eve, link);
+            }
+        }
+        let granted = self.granted(matches!(entry, Entry::Invitation(_)))?;
+        self.show(&eve.identity, &granted.room);
+        if let (Entry::Invitation(link), Some(invitation)) = (entry, &granted.invitation) {
+            let message = Claim::message(&granted.room, &eve.id(), &invitation.id);
+            self.say(&Opening::Claim(link.secret.identity().sign(&message)));
+        }
+        Ok(granted)
+    }
+
+    /// Tries a password. Whether it is right the other end knows first after her next record.
+    pub(super) fn guess(&mut self, password: &Password) -> Result<(), Refusal> {
         let (joiner, first) = Joiner::start(password).unwrap();
         self.say(&Opening::Password { step: 1, bytes: first });
-        match self.hear().unwrap() {
+        match self.told()? {
             Opening::Password { step: 2, bytes } => {
                 // Without a third message nothing more is said: the attempt stays open.
                 let Ok(third) = joiner.finish(&bytes, &self.h()) else { return Ok(()) };
                 self.say(&Opening::Password { step: 3, bytes: third });
                 Ok(())
             }
-            other => Err(other),
+            other => panic!("no second message: {other:?}"),
         }
     }
 
-    pub(super) fn prove(&mut self, mark: KeyMark, key: &RoomKey) {
-        let proven = self.proven(mark, key);
-        self.say(&Opening::Keys(vec![proven]));
+    /// Says who she is to a room that she does not know.
+    pub(super) fn come(&mut self, eve: &Eve) {
+        let signature = eve.identity.sign(&newcomer_message(&self.binding, &[0; 32]));
+        self.say(&Opening::Newcomer { member: eve.id(), signature });
     }
 
-    pub(super) fn proven(&self, mark: KeyMark, key: &RoomKey) -> Proven {
-        Proven { mark, proof: key_proof(&self.binding, key, mark.epoch, &mark.hash.0) }
+    /// Looks for whoever knows her invitation.
+    pub(super) fn find(&mut self, link: &InviteLink) -> Result<(), Refusal> {
+        let find = link.secret.find_key();
+        self.say(&Opening::Find(find_proof(&self.binding, find.expose())));
+        match self.told()? {
+            Opening::Found(proof) => {
+                let theirs = self.binding.other_side();
+                assert!(check_find_proof(&theirs, find.expose(), &proof));
+                Ok(())
+            }
+            other => panic!("not found: {other:?}"),
+        }
+    }
+
+    pub(super) fn come_as_guest(&mut self, eve: &Eve, link: &InviteLink) {
+        let key = link.secret.identity();
+        let signature = eve.identity.sign(&newcomer_message(&self.binding, &key.public()));
+        let message = guest_message(&self.binding, &eve.id().0, &key.public());
+        self.say(&Opening::Guest { member: eve.id(), signature, invitation: key.sign(&message) });
+    }
+
+    /// Hears which room it is; what is shown of it must hold.
+    pub(super) fn granted(&mut self, invited: bool) -> Result<Granted, Refusal> {
+        let Opening::Grant { founder, nonce } = self.told()? else { panic!("no grant") };
+        let room = RoomId::of(&founder, &nonce);
+        self.room = room;
+        let host = self.shown()?;
+        let invitation = match invited.then(|| self.told()).transpose()? {
+            None => None,
+            Some(Opening::Invitation(invitation)) => Some(invitation),
+            other => panic!("no invitation: {other:?}"),
+        };
+        let chain = self.hear_chain()?;
+        Ok(Granted { room, founder, nonce, host, chain, invitation })
+    }
+
+    /// Shows who she is in a room that both know; gives who the other is.
+    pub(super) fn recognise(
+        &mut self,
+        eve: &Eve,
+        chain: &[Arc<SignedRecord>],
+    ) -> Result<MemberId, Refusal> {
+        let room = self.room;
+        if self.binding.side == Side::Dialer {
+            self.show(&eve.identity, &room);
+            let mut told = self.told()?;
+            if told == Opening::Unknown {
+                self.show_chain(chain);
+                told = self.told()?;
+            }
+            let host = self.check(told);
+            self.say(&Opening::Known);
+            return Ok(host);
+        }
+        let host = self.shown()?;
+        self.show(&eve.identity, &room);
+        match self.told()? {
+            Opening::Known => {}
+            Opening::Unknown => {
+                self.show_chain(chain);
+                assert_eq!(self.told()?, Opening::Known);
+            }
+            other => panic!("not looked up: {other:?}"),
+        }
+        Ok(host)
+    }
+
+    pub(super) fn show_chain(&mut self, chain: &[Arc<SignedRecord>]) {
+        let mut parts = chain.chunks(16).peekable();
+        if parts.peek().is_none() {
+            self.say(&Opening::Chain { list: Vec::new(), last: true });
+        }
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            self.say(&Opening::Chain { list: part.to_vec(), last });
+        }
+    }
+
+    pub(super) fn hear_chain(&mut self) -> Result<Records, Refusal> {
+        let mut chain = Vec::new();
+        loop {
+            match self.told()? {
+                Opening::Chain { list, last } => {
+                    chain.extend(list);
+                    if last {
+                        return Ok(chain);
+                    }
+                }
+                other => panic!("no chain: {other:?}"),
+            }
+        }
     }
 
     pub(super) fn show(&mut self, identity: &Identity, room: &RoomId) {
@@ -256,52 +468,72 @@ impl Wire {
         self.say(&Opening::Identity { member: MemberId(identity.public()), signature });
     }
 
-    fn shown(&mut self) -> MemberId {
-        match self.hear().unwrap() {
-            Opening::Identity { member, .. } => member,
-            other => panic!("no identity: {other:?}"),
-        }
+    pub(super) fn shown(&mut self) -> Result<MemberId, Refusal> {
+        let told = self.told()?;
+        Ok(self.check(told))
+    }
+
+    fn check(&self, told: Opening) -> MemberId {
+        let Opening::Identity { member, signature } = told else {
+            panic!("no identity: {told:?}");
+        };
+        let message = identity_message(&self.binding.other_side(), &self.room.0);
+        assert!(verify(&member.0, &message, &signature));
+        member
     }
 
     /// Listens until the peer closes; gives why, if it says so.
     pub(super) fn ended(&mut self) -> Option<Why> {
-        let mut why = None;
+        self.refused().map(|refusal| refusal.why)
+    }
+
+    /// The same, with all that it says.
+    pub(super) fn refused(&mut self) -> Option<Refusal> {
+        let mut told = None;
         let deadline = Instant::now() + SOON;
         loop {
             match self.channel.recv_by(usize::from(u16::MAX), deadline) {
                 Ok(plain) => {
                     let said: serde_json::Value = serde_json::from_slice(plain).unwrap();
-                    if said["kind"] == "refuse" {
-                        why = said["why"].as_str().map(Why::from_word);
+                    if said["kind"] == "refuse"
+                        && let Ok(Opening::Refuse(refusal)) = Opening::decode(plain, &self.room)
+                    {
+                        told = Some(refusal);
                     }
                 }
-                Err(RecvError::Closed) => return why,
+                Err(RecvError::Closed) => return told,
                 Err(other) => panic!("not closed: {other}"),
             }
         }
     }
 }
 
-/// A link: eve is a member.
+/// A link: eve is in the room.
 pub(super) struct Session {
     pub(super) wire: Wire,
     pub(super) room: RoomId,
-    pub(super) record: Arc<SignedRecord>,
     /// With whom.
     pub(super) host: MemberId,
+    /// How the room was shown.
+    pub(super) home: Granted,
+    /// Every record of membership that she heard of.
+    pub(super) known: Records,
     pub(super) identity: Identity,
+    /// What she was told while she waited for the link.
+    pub(super) early: VecDeque<Message>,
 }
 
 impl Session {
-    pub(super) fn mark(&self) -> KeyMark {
-        let body = &self.record.body;
-        KeyMark { epoch: body.epoch, locked: body.lock.is_some(), hash: self.record.hash }
-    }
-
     pub(super) fn say(&mut self, message: &Message) {
         let mut plain = Vec::new();
         encode(message, &Limits::default(), &mut plain).unwrap();
         self.wire.raw(&plain);
+    }
+
+    /// Ends the link without a word; gives the room and everything that she recorded of it.
+    pub(super) fn goes(self) -> (Granted, Records) {
+        let _ = self.wire.channel.socket().shutdown(std::net::Shutdown::Both);
+        (self.home, self.known)
     }
 
     pub(super) fn say_json(&mut self, value: &serde_json::Value) {
@@ -312,6 +544,9 @@ impl Session {
     pub(super) fn hear(&mut self, within: Duration) -> Option<Message> {
         let limits = Limits::default();
         let deadline = Instant::now() + within;
+        if let Some(message) = self.early.pop_front() {
+            return Some(message);
+        }
         loop {
             let plain = match self.wire.channel.recv_by(limits.message_max_bytes, deadline) {
                 Ok(plain) => plain,
@@ -319,18 +554,39 @@ impl Session {
             };
             match decode(plain, &self.room, &limits).unwrap() {
                 Some(Message::Ping(number)) => self.say(&Message::Pong(number)),
-                Some(message) => return Some(message),
+                Some(message) => {
+                    if let Message::Records(list) = &message {
+                        self.known.extend(list.iter().cloned());
+                    }
+                    return Some(message);
+                }
                 None => {}
             }
         }
     }
 
     pub(super) fn hear_until(&mut self, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
+        match self.hear_or(what, wanted) {
+            Ok(message) => message,
+            Err(refusal) => panic!("eve never heard: {what}, but {refusal:?}"),
+        }
+    }
+
+    /// The same; or how she is refused meanwhile, and be it without a word.
+    pub(super) fn hear_or(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Result<Message, Refusal> {
         loop {
             match self.hear(SOON) {
-                Some(message) if wanted(&message) => return message,
+                Some(message) if wanted(&message) => return Ok(message),
+                Some(Message::Refuse(refusal)) => return Err(refusal),
                 Some(_) => {}
-                None => panic!("eve never heard: {what}"),
+                None => {
+                    eprintln!("eve does not hear: {what}");
+                    return Err(Refusal::of(Why::Leaving));
+                }
             }
         }
     }
@@ -340,51 +596,5 @@ impl Session {
         let number = u32::from_be_bytes(random());
         self.say(&Message::Ping(number));
         self.hear_until("pong", |message| *message == Message::Pong(number));
-    }
-
-    /// A chain of eve's that nobody has heard of.
-    pub(super) fn chain(&self) -> Writer {
-        Writer::new(self.identity.clone(), self.room)
-    }
-}
-
-/// One chain of somebody, entry by entry.
-pub(super) struct Writer {
-    pub(super) identity: Identity,
-    pub(super) room: RoomId,
-    pub(super) chain: Chain,
-    pub(super) seq: u64,
-    pub(super) prev: Option<EntryId>,
-    pub(super) time_ms: i64,
-}
-
-impl Writer {
-    pub(super) fn new(identity: Identity, room: RoomId) -> Self {
-        let chain = Chain { author: MemberId(identity.public()), nonce: LogNonce(random()) };
-        Self { identity, room, chain, seq: 0, prev: None, time_ms: 1_700_000_000_000 }
-    }
-
-    /// The next entry.
-    pub(super) fn write(&mut self, kind: Kind) -> Arc<SignedEntry> {
-        self.write_after(Vec::new(), kind)
-    }
-
-    pub(super) fn write_after(&mut self, parents: Vec<EntryRef>, kind: Kind) -> Arc<SignedEntry> {
-        let entry = self.draft(self.seq + 1, parents, kind);
-        self.seq += 1;
-        self.prev = Some(entry.id);
-        entry
-    }
-
-    /// An entry with any number, of which the chain takes no note.
-    pub(super) fn draft(&self, seq: u64, parents: Vec<EntryRef>, kind: Kind) -> Arc<SignedEntry> {
-        let prev = if seq == 1 { None } else { Some(self.prev.unwrap_or_default()) };
-        let (chain, time_ms) = (self.chain, self.time_ms);
-        let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
-        SignedEntry::sign(&self.room, &self.identity, body)
-    }
-
-    pub(super) fn text(&mut self, text: &str) -> Message {
-        Message::Entry(self.write(Kind::Text(text.into())))
     }
 }

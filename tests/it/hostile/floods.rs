@@ -10,37 +10,36 @@ use std::time::Duration;
 use klatch::crypto::binding::{Role, Side};
 use klatch::crypto::identity::Identity;
 use klatch::crypto::random::random;
-use klatch::crypto::room_key::RoomKey;
 use klatch::limits::Limits;
+use klatch::net::draw;
 use klatch::router::Router;
 use klatch::router::command::Command;
-use klatch::router::event::{Config, Draw, Effect, Event, Outcome};
-use klatch::router::ids::{ConnId, EntryId, FaceId, LogNonce, MemberId, RoomId, RunId};
-use klatch::router::message::{Have, Hello, Message};
+use klatch::router::event::{Config, Effect, Event, Outcome};
+use klatch::router::ids::{
+    ConnId, Digest32, EntryId, FaceId, LogNonce, MemberId, RecordId, RoomId, RunId,
+};
+use klatch::router::membership::record::{How, Lock, Record, Ticket};
+use klatch::router::message::{Have, Message};
 use klatch::router::notice::{Code, Notice};
-use klatch::router::signed::{Chain, Kind, Presence, Record, SignedPresence, SignedRecord};
+use klatch::router::signed::{Chain, Kind, Presence, SignedPresence, SignedRecord};
 use klatch::router::time::Millis;
 use klatch::wire::message::encode;
 
-use super::eve::{Eve, LAST_ROOM, Writer};
-
-fn draw() -> Draw {
-    Draw { room: RoomId(random()), key: RoomKey::generate(), nonce: LogNonce(random()) }
-}
+use super::eve::Eve;
+use super::writer::Writer;
 
 /// Alice's router, played by the test.
 struct Alice {
     router: Router,
     now: u64,
     room: RoomId,
-    key: RoomKey,
     conns: u64,
 }
 
 impl Alice {
     fn new() -> Self {
-        let draw = Draw { room: RoomId([1; 32]), ..draw() };
-        let (room, key) = (draw.room, draw.key.clone());
+        let (me, draw) = (Identity::generate(), draw());
+        let room = RoomId::of(&MemberId(me.public()), &draw.room);
         let config = Config {
             name: "alice".into(),
             temporary: true,
@@ -50,8 +49,7 @@ impl Alice {
             limits: Limits::default(),
             draw,
         };
-        let router = Router::new(config, Identity::generate(), 7);
-        let mut alice = Self { router, now: 0, room, key, conns: 0 };
+        let mut alice = Self { router: Router::new(config, me, 7), now: 0, room, conns: 0 };
         let addresses = vec![SocketAddr::from(([192, 0, 2, 1], 51_692))];
         alice.event(Event::Listening { port: 51_692, addresses });
         alice
@@ -61,29 +59,20 @@ impl Alice {
         self.router.handle(Millis(self.now), event)
     }
 
-    /// Somebody who joins as a newcomer does, and all that alice says meanwhile.
+    /// Somebody who comes by the open door, and all that alice says meanwhile.
     fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
-        self.links(eve, LAST_ROOM)
-    }
-
-    /// The same; of the first who comes, alice takes the room if it sorts before her own.
-    fn links(&mut self, eve: &Eve, room: RoomId) -> (ConnId, Vec<Effect>) {
-        self.room = self.room.min(room);
         self.conns += 1;
         let conn = ConnId(self.conns);
         let remote = SocketAddr::from(([192, 0, 2, 66], 4_000));
         let (side, role) = (Side::Listener, Role::Session);
         self.event(Event::ConnOpened { conn, side, role, remote });
-        let theirs = Hello { ..eve.hello() };
-        self.event(Event::HelloArrived { conn, theirs, same_room: false });
-        let outcome = if self.conns == 1 {
-            Outcome::Merged { room, key: RoomKey::generate() }
-        } else {
-            Outcome::Granted
-        };
+        self.event(Event::HelloArrived { conn, theirs: eve.hello(), same_room: false });
         let member = eve.id();
-        let said = self.event(Event::Identified { conn, member, outcome, draw: draw() });
-        let mut all = said;
+        self.event(Event::Shown { conn, member, chain: None, invitation: None });
+        let outcome = Outcome::Admitted { how: How::Open, claim: None };
+        let mut all = self.event(Event::Identified { conn, member, outcome });
+        all.extend(self.hears(conn, Message::Register(Digest32([0; 32]))));
+        all.extend(self.hears(conn, Message::Ids { list: Vec::new(), last: true }));
         all.extend(self.hears(conn, Message::Presence(eve.presence(&self.room, 1, vec![]))));
         let seen = Ipv4Addr::new(192, 0, 2, 1).into();
         all.extend(self.hears(conn, Message::Ready { port: 1, seen }));
@@ -231,7 +220,7 @@ fn receipts_of_nobody_are_not_kept() {
 #[test]
 fn an_endless_history_is_not_kept() {
     let mut alice = Alice::new();
-    let (conn, _) = alice.links(&Eve::new(), RoomId([0; 32]));
+    let (conn, _) = alice.joins(&Eve::new());
     let claim = || Have {
         chain: Chain { author: MemberId(random()), nonce: LogNonce([1; 8]) },
         len: 1 << 60,
@@ -316,23 +305,101 @@ fn entries_that_wait_do_not_slow_down_the_others() {
     alice.assert_bounded();
 }
 
-/// The number of a lock's change can be raised by every member; it must not come to its end.
+/// Eve's ticket, as alice showed it to her.
+fn ticket_of(effects: &[Effect], eve: &Eve) -> Arc<SignedRecord> {
+    let records = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { message: Message::Records(list), .. } => Some(list),
+        _ => None,
+    });
+    let mut tickets = records.flatten().filter(
+        |record| matches!(&record.record, Record::Ticket(ticket) if ticket.member == eve.id()),
+    );
+    tickets.next().expect("a ticket").clone()
+}
+
+/// R7: a member fills the register with all that it may sign. Its share is bounded, in the number
+/// and in what judging costs; others' records find their place, and alice acts on.
 #[test]
-fn an_epoch_near_the_end_of_numbers_is_refused() {
+fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     let mut alice = Alice::new();
     let eve = Eve::new();
-    let (conn, _) = alice.joins(&eve);
-    let record = |epoch| {
-        let setter = Some(eve.id());
-        let body =
-            Record { epoch, key: RoomKey::generate(), lock: None, members: vec![eve.id()], setter };
-        SignedRecord::sign(&alice.room, &eve.identity, &alice.key, body)
+    let (conn, effects) = alice.joins(&eve);
+    let hers = ticket_of(&effects, &eve);
+    alice.hears(conn, Message::Records(vec![hers.clone()]));
+    let sign = |record| SignedRecord::sign(&alice.room, &eve.identity, record, None);
+    let ticket = |_| {
+        sign(Record::Ticket(Ticket {
+            by: eve.id(),
+            parent: Some(hers.id),
+            member: MemberId(random()),
+            how: How::Kept,
+            rank: 0,
+            knows: Default::default(),
+            pardons: Default::default(),
+            invited: None,
+        }))
     };
-    let (jump, far) = (record(1), record(u64::MAX - 1));
-    alice.hears(conn, Message::Record(far));
-    assert_eq!(alice.router.inspect().lock.epoch, 0);
-    // Whoever says such a thing is let go.
-    let (conn, _) = alice.joins(&eve);
-    alice.hears(conn, Message::Record(Arc::clone(&jump)));
-    assert_eq!(alice.router.inspect().lock.hash, jump.hash);
+    let lock = |_| {
+        sign(Record::Lock(Lock {
+            by: eve.id(),
+            standing: [hers.id].into(),
+            closed: false,
+            password: None,
+            over: [RecordId(random())].into(),
+            kept: Vec::new(),
+        }))
+    };
+    let flood: Vec<_> = (0..1_000).map(ticket).chain((0..1_000).map(lock)).collect();
+    let began = computed();
+    for page in flood.chunks(32) {
+        alice.hears(conn, Message::Records(page.to_vec()));
+        alice.now += 25;
+    }
+    let took = computed() - began;
+    let members = alice.router.inspect().members.len();
+    assert!(members <= 2 + 256, "{members}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    // Alice closes the room, and with it nobody is lost but those whom eve let in.
+    let (bob, _) = alice.joins(&Eve::new());
+    assert_ne!(bob, conn);
+    let (face, line) = (FaceId(0), 1);
+    let closing = Command::Password {
+        password: Some(klatch::router::command::NewPassword::Nothing),
+        asks: false,
+    };
+    let effects = alice.event(Event::Commanded { face, line, command: closing, draw: draw() });
+    let done = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(()), .. });
+    assert!(effects.iter().any(done), "{effects:?}");
+    assert!(alice.router.inspect().closed);
+    alice.assert_bounded();
+}
+
+/// N2: the clock of whoever answers decides, and says why.
+#[test]
+fn n2_an_invitation_is_over_when_its_time_is() {
+    use klatch::router::event::{Entrance, Plan};
+    use klatch::router::message::{Brings, Hello, Why};
+    let mut alice = Alice::new();
+    let (face, line) = (FaceId(0), 1);
+    let command = Command::Invite { once: false, for_ms: Some(3_600_000) };
+    alice.event(Event::Commanded { face, line, command, draw: draw() });
+    let over = |alice: &mut Alice, number| {
+        let (conn, eve) = (ConnId(number), Eve::new());
+        let remote = SocketAddr::from(([192, 0, 2, 66], 4_000));
+        let (side, role) = (Side::Listener, Role::Session);
+        alice.event(Event::ConnOpened { conn, side, role, remote });
+        let theirs = Hello { brings: Brings::Invitation, ..eve.hello() };
+        let effects = alice.event(Event::HelloArrived { conn, theirs, same_room: false });
+        let mut lists = effects.iter().filter_map(|effect| match effect {
+            Effect::Proceed { plan: Plan::Admit { entrance, .. }, .. } => Some(entrance.clone()),
+            _ => None,
+        });
+        let Some(Entrance::Invitations(list)) = lists.next_back() else { panic!("{effects:?}") };
+        list.iter().map(|of| of.over).collect::<Vec<_>>()
+    };
+    assert_eq!(over(&mut alice, 1), [None]);
+    alice.waits(3_599_000);
+    assert_eq!(over(&mut alice, 2), [None]);
+    alice.waits(2_000);
+    assert_eq!(over(&mut alice, 3), [Some(Why::InvitationExpired)]);
 }

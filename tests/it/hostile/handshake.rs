@@ -3,21 +3,20 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use klatch::crypto::binding::{Binding, Role, identity_message, key_proof};
+use klatch::crypto::binding::{Binding, Role, identity_message, newcomer_message};
 use klatch::crypto::identity::Identity;
-use klatch::crypto::lock::{Admitter, FIRST_BYTES, Joiner, Lock};
 use klatch::crypto::noise::HandshakeHash;
-use klatch::crypto::room_key::RoomKey;
+use klatch::crypto::opaque::{Admitter, FIRST_BYTES, Joiner, PasswordData};
 use klatch::limits::Limits;
 use klatch::net::stream::RecvError;
 use klatch::router::command::LockWish;
-use klatch::router::ids::{MemberId, RoomId};
-use klatch::router::message::{Hello, Message, Refusal, Why};
+use klatch::router::event::Entry;
+use klatch::router::ids::{Digest32, MemberId, RoomId};
+use klatch::router::message::{Brings, Hello, Message, Refusal, Why};
 use klatch::router::notice::Code;
-use klatch::router::signed::SignedRecord;
-use klatch::wire::opening::{Opening, Proven};
+use klatch::wire::opening::Opening;
 
-use super::eve::{Eve, LAST_ROOM, Session, Wire};
+use super::eve::{Eve, Granted, NOWHERE, Wire};
 use super::host::{Host, password};
 
 const RIGHT: &str = "correct horse";
@@ -26,8 +25,7 @@ const WRONG: &str = "wrong horse 1";
 /// A stranger who says that she brings a password.
 fn knock(eve: &Eve, alice: &Host) -> (Wire, Hello) {
     let mut wire = eve.dial(alice.addr(), Role::Session);
-    let hello = Hello { password: true, ..eve.hello() };
-    let theirs = wire.greet(hello, &LAST_ROOM);
+    let theirs = wire.greet(Hello { brings: Brings::Password, ..eve.hello() }, &NOWHERE);
     (wire, theirs)
 }
 
@@ -70,7 +68,7 @@ fn h3_guesses_are_counted_by_address_and_the_right_one_is_given_back() {
     }
     let (mut wire, theirs) = knock(&eve, &alice);
     assert!(theirs.locked);
-    let Err(Opening::Refuse(Refusal { why, wait_ms, .. })) = wire.guess(&password(RIGHT)) else {
+    let Err(Refusal { why, wait_ms, .. }) = wire.guess(&password(RIGHT)) else {
         panic!("a sixth guess was answered");
     };
     assert_eq!(why, Why::TooManyAttempts);
@@ -85,7 +83,7 @@ fn h3_guesses_are_counted_by_address_and_the_right_one_is_given_back() {
 }
 
 /// Bob tries to enter what he takes for a locked room; what `play` gives, and how he fared.
-fn false_host<T: Send>(
+pub(super) fn false_host<T: Send>(
     typed: &str,
     play: impl FnOnce(Wire) -> T + Send,
 ) -> (T, Result<(), klatch::router::notice::Failure>, Host) {
@@ -101,19 +99,19 @@ fn false_host<T: Send>(
 }
 
 fn locked_hello() -> Hello {
-    Hello { settled: true, locked: true, moves: false, ..Eve::new().hello() }
+    Hello { settled: true, locked: true, password: true, moves: false, ..Eve::new().hello() }
 }
 
 /// Eve guesses what bob will type, and answers as a member of a room with that password would.
 fn hosted(guess: &str, typed: &str) -> (Vec<u8>, Result<Opening, RecvError>, Code) {
     let room = RoomId([7; 32]);
-    let lock = Lock::new(&password(guess), &room.0).unwrap();
+    let data = PasswordData::new(&password(guess), &room.0).unwrap();
     let ((first, third), outcome, _) = false_host(typed, |mut wire| {
         wire.greet(locked_hello(), &room);
         let Ok(Opening::Password { step: 1, bytes: first }) = wire.hear() else {
             panic!("no first message");
         };
-        let (_, second) = Admitter::respond(&lock, &room.0, &first, &wire.h()).unwrap();
+        let (_, second) = Admitter::respond(&data, &room.0, &first, &wire.h()).unwrap();
         wire.say(&Opening::Password { step: 2, bytes: second });
         (first, wire.hear())
     });
@@ -164,7 +162,7 @@ fn h3_an_eavesdropper_sees_the_same_whatever_the_password_is() {
 }
 
 #[test]
-fn h5_a_room_pinned_as_locked_that_says_open_hears_nothing_of_the_users() {
+fn h5_a_room_pinned_as_closed_that_says_open_hears_nothing_of_the_users() {
     let (said, outcome, mut bob) = false_host(RIGHT, |mut wire| {
         wire.greet(Hello { locked: false, ..locked_hello() }, &RoomId([7; 32]));
         wire.hear()
@@ -179,8 +177,7 @@ fn h5_a_room_pinned_as_locked_that_says_open_hears_nothing_of_the_users() {
         wire.greet(locked_hello(), &room);
         let first = wire.hear();
         assert!(matches!(first, Ok(Opening::Password { step: 1, .. })));
-        let record = SignedRecord::first(&room, RoomKey::generate());
-        wire.say(&Opening::Grant { room, record });
+        wire.say(&Opening::Grant { founder: Eve::new().id(), nonce: [1; 32] });
         wire.hear()
     });
     assert_eq!(said, Err(RecvError::Closed));
@@ -188,63 +185,109 @@ fn h5_a_room_pinned_as_locked_that_says_open_hears_nothing_of_the_users() {
     assert_eq!(bob.linked(), 0);
 }
 
-/// Eve knows the room's key and links again; `prove` and `show` are what she brings.
+/// Eve knows the room and links again as whom `show` says.
 fn again(
     eve: &Eve,
-    member: &Session,
+    home: &Granted,
     alice: &Host,
-    prove: impl Fn(&Wire) -> [u8; 32],
     show: impl Fn(&Wire) -> (MemberId, [u8; 64]),
 ) -> Option<Why> {
     let mut wire = eve.dial(alice.addr(), Role::Session);
-    wire.greet(eve.hello_of_member(), &member.room);
-    let (mark, proof) = (member.mark(), prove(&wire));
-    wire.say(&Opening::Keys(vec![Proven { mark, proof }]));
+    wire.greet(eve.hello_of_member(), &home.room);
     let (member, signature) = show(&wire);
     wire.say(&Opening::Identity { member, signature });
     wire.ended()
 }
 
+/// The binding of this connection, and those of another side, role and connection.
+fn bindings(wire: &Wire) -> [Binding; 4] {
+    [
+        wire.binding,
+        wire.binding.other_side(),
+        Binding { role: Role::LaneFetch, ..wire.binding },
+        Binding { h: HandshakeHash([9; 32]), ..wire.binding },
+    ]
+}
+
 #[test]
-fn h6_proofs_and_identities_of_other_sessions_roles_sides_and_rooms_are_refused() {
-    let (alice, _bob) = Host::pair();
+fn h6_identities_of_other_sessions_roles_sides_and_rooms_are_refused() {
+    let (mut alice, _bob) = Host::pair();
     let eve = Eve::new();
-    let member = eve.join(alice.addr());
-    let (mark, key) = (member.mark(), member.record.body.key.clone());
-    let bound = |wire: &Wire, which: usize| match which {
-        0 => wire.binding,
-        1 => wire.binding.other_side(),
-        2 => Binding { role: Role::LaneFetch, ..wire.binding },
-        _ => Binding { h: HandshakeHash([9; 32]), ..wire.binding },
-    };
-    let proof = |which| {
-        let key = &key;
-        move |wire: &Wire| key_proof(&bound(wire, which), key, mark.epoch, &mark.hash.0)
-    };
+    let (home, _) = eve.join(alice.addr()).goes();
     let carol = Identity::generate();
-    let signed = |which, room: RoomId| {
-        let carol = &carol;
-        move |wire: &Wire| {
-            let message = identity_message(&bound(wire, which), &room.0);
-            (MemberId(carol.public()), carol.sign(&message))
-        }
-    };
+    let signed = |message: Vec<u8>| (MemberId(carol.public()), carol.sign(&message));
     for which in 1..4 {
-        let why = again(&eve, &member, &alice, proof(which), signed(0, member.room));
-        assert_eq!(why, Some(Why::NoKey), "proof {which}");
-        let why = again(&eve, &member, &alice, proof(0), signed(which, member.room));
-        assert_eq!(why, Some(Why::Protocol), "identity {which}");
+        let why = again(&eve, &home, &alice, |wire| {
+            signed(identity_message(&bindings(wire)[which], &home.room.0))
+        });
+        assert_eq!(why, Some(Why::Protocol), "{which}");
     }
-    let why = again(&eve, &member, &alice, proof(0), signed(0, RoomId([9; 32])));
-    assert_eq!(why, Some(Why::Protocol), "room");
-    let other_key = RoomKey::generate();
-    let other = |wire: &Wire| key_proof(&wire.binding, &other_key, mark.epoch, &mark.hash.0);
-    let why = again(&eve, &member, &alice, other, signed(0, member.room));
-    assert_eq!(why, Some(Why::NoKey), "key");
-    // Another's identity without its key.
-    let bobs = |_: &Wire| (member.host, [7; 64]);
-    let why = again(&eve, &member, &alice, proof(0), bobs);
-    assert_eq!(why, Some(Why::Protocol), "signature");
+    let elsewhere = |wire: &Wire| signed(identity_message(&wire.binding, &[9; 32]));
+    assert_eq!(again(&eve, &home, &alice, elsewhere), Some(Why::Protocol), "room");
+    let newcomer = |wire: &Wire| signed(newcomer_message(&wire.binding, &home.room.0));
+    assert_eq!(again(&eve, &home, &alice, newcomer), Some(Why::Protocol), "newcomer");
+    // Another's identity without its key, and alice's own, which she gave this very connection.
+    let bobs = |_: &Wire| (home.host, [7; 64]);
+    assert_eq!(again(&eve, &home, &alice, bobs), Some(Why::Protocol), "signature");
+    assert_eq!(alice.linked(), 1);
+}
+
+#[test]
+fn h6_newcomers_of_other_sessions_roles_sides_and_rooms_are_refused() {
+    let mut alice = Host::new("alice");
+    let eve = Eve::new();
+    for which in 1..6 {
+        let mut wire = eve.dial(alice.addr(), Role::Session);
+        wire.greet(eve.hello(), &NOWHERE);
+        let message = match which {
+            1..4 => newcomer_message(&bindings(&wire)[which], &[0; 32]),
+            // With an invitation, which she does not have; as a member of that room.
+            4 => newcomer_message(&wire.binding, &[1; 32]),
+            _ => identity_message(&wire.binding, &[0; 32]),
+        };
+        let signature = eve.identity.sign(&message);
+        wire.say(&Opening::Newcomer { member: eve.id(), signature });
+        assert_eq!(wire.ended(), Some(Why::Protocol), "{which}");
+    }
+    // Let in as herself, she says for the room that she is mallory.
+    let mut wire = eve.dial(alice.addr(), Role::Session);
+    wire.greet(eve.hello(), &NOWHERE);
+    wire.come(&eve);
+    let granted = wire.granted(false).unwrap();
+    wire.show(&Identity::generate(), &granted.room);
+    assert_eq!(wire.ended(), Some(Why::Protocol));
+    // And for another room than that which she was shown.
+    let mut wire = eve.dial(alice.addr(), Role::Session);
+    wire.greet(eve.hello(), &NOWHERE);
+    wire.come(&eve);
+    wire.granted(false).unwrap();
+    wire.show(&eve.identity, &NOWHERE);
+    assert_eq!(wire.ended(), Some(Why::Protocol));
+    assert_eq!(alice.linked(), 0);
+}
+
+/// Alice dials eve again, who shows an identity that is made for something else.
+#[test]
+fn h6_who_is_dialled_shows_itself_for_this_connection() {
+    let limits = Limits { redial_min_ms: 50, redial_max_ms: 200, ..Limits::default() };
+    let mut alice = Host::with("alice", limits);
+    let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let eve = Eve::new();
+    let session = eve.join_with(alice.addr(), None, vec![ear.local_addr().unwrap()]);
+    let (home, _) = session.goes();
+    for which in 1..5 {
+        let mut wire = Eve::answer(&ear);
+        wire.greet(eve.hello_of_member(), &home.room);
+        assert_eq!(wire.shown(), Ok(home.host));
+        let binding = bindings(&wire)[which % 4];
+        let room = if which == 4 { NOWHERE } else { home.room };
+        let signature = eve.identity.sign(&identity_message(&binding, &room.0));
+        wire.say(&Opening::Identity { member: eve.id(), signature });
+        assert_eq!(wire.ended(), Some(Why::Protocol), "{which}");
+    }
+    // As herself, alice knows her.
+    assert!(eve.goes_on(Eve::answer(&ear), &home, &[]).is_ok());
+    assert_eq!(alice.linked(), 1);
 }
 
 #[test]
@@ -255,7 +298,6 @@ fn h6_lanes_of_strangers_and_of_other_runs_are_refused() {
     let lane = |dialer: &Eve, hello: Hello, identity: &Identity, room: RoomId| {
         let mut wire = dialer.dial(alice.addr(), Role::LaneFetch);
         wire.greet(hello, &room);
-        wire.prove(member.mark(), &member.record.body.key);
         wire.show(identity, &member.room);
         wire.ended()
     };
@@ -265,47 +307,81 @@ fn h6_lanes_of_strangers_and_of_other_runs_are_refused() {
     assert_eq!(lane(&mallory, mallory.hello_of_member(), &mallory.identity, member.room), refused);
     // Another identity in eve's run, and eve's run in another room.
     assert_eq!(lane(&eve, hello.clone(), &mallory.identity, member.room), refused);
-    assert_eq!(lane(&eve, hello, &eve.identity, LAST_ROOM), refused);
+    assert_eq!(lane(&eve, hello, &eve.identity, NOWHERE), refused);
+}
+
+/// Goes so many steps of being let in: Hello, and each record after it; less if it took too long.
+fn goes_so_far(eve: &Eve, wire: &mut Wire, entry: &Entry, steps: usize) -> Result<(), Refusal> {
+    let mut room = NOWHERE;
+    for step in 0..steps {
+        match (step, entry) {
+            (0, _) => drop(wire.greet(eve.hello_with(entry), &NOWHERE)),
+            (1, Entry::Password(password)) => wire.guess(password)?,
+            (1, Entry::Invitation(link)) => wire.find(link)?,
+            (2, Entry::Invitation(link)) => wire.come_as_guest(eve, link),
+            (1, Entry::Open) | (2, Entry::Password(_)) => wire.come(eve),
+            (2, Entry::Open) | (3, _) if room == NOWHERE => {
+                let invited = matches!(entry, Entry::Invitation(_));
+                room = wire.granted(invited)?.room;
+                wire.show(&eve.identity, &room);
+            }
+            // The first words of a session; a guest has to claim its ticket before them.
+            _ => {
+                let mut plain = Vec::new();
+                let message = Message::Register(Digest32([0; 32]));
+                klatch::wire::message::encode(&message, &Limits::default(), &mut plain).unwrap();
+                wire.raw(&plain);
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]
 fn r2_drips_at_each_step_of_a_handshake_buy_no_time() {
-    let limits = Limits { handshake_deadline_ms: 2_000, ..Limits::default() };
-    let mut alice = Host::with("alice", limits);
-    for step in 0..5 {
+    let limits = Limits {
+        handshake_deadline_ms: 3_000,
+        password_deadline_ms: 3_000,
+        trust_loopback: true,
+        ..Limits::default()
+    };
+    let mut open = Host::with("alice", limits.clone());
+    let mut closed = Host::with("alice", limits);
+    closed.closes(RIGHT);
+    let by_invitation = Entry::Invitation(closed.invites(false));
+    let by_password = Entry::Password(password(RIGHT));
+    let drips = |alice: &Host, entry: &Entry, steps: usize| {
         let eve = Eve::new();
         let mut wire = eve.dial(alice.addr(), Role::Session);
-        if step > 0 {
-            wire.greet(eve.hello(), &LAST_ROOM);
+        if goes_so_far(&eve, &mut wire, entry, steps).is_ok() {
+            drip(&mut wire);
         }
-        if step > 1 {
-            wire.say(&Opening::Room { room: LAST_ROOM, key: RoomKey::generate() });
-            let Ok(Opening::Room { room, .. }) = wire.hear() else { panic!("no room") };
-            if step > 2 {
-                wire.show(&eve.identity, &room);
+    };
+    // So many passwords are tried at once at most.
+    for group in [0..3, 3..5] {
+        std::thread::scope(|scope| {
+            let (open, closed, drips) = (&open, &closed, &drips);
+            for steps in group {
+                scope.spawn(move || drips(open, &Entry::Open, steps));
+                let (by_password, by_invitation) = (&by_password, &by_invitation);
+                scope.spawn(move || drips(closed, by_password, steps));
+                scope.spawn(move || drips(closed, by_invitation, steps));
             }
-            if step > 3 {
-                let presence = eve.presence(&room, 1, Vec::new());
-                let mut plain = Vec::new();
-                let limits = Limits::default();
-                let message = Message::Presence(presence);
-                klatch::wire::message::encode(&message, &limits, &mut plain).unwrap();
-                wire.raw(&plain);
-            }
-        }
-        drip(&mut wire);
+        });
     }
-    // Nobody was let in, and the door is still open.
-    assert_eq!(alice.linked(), 0);
+    // Nobody was let in, and the doors are still open.
+    assert_eq!((open.linked(), closed.linked()), (0, 0));
     let mut bob = Host::new("bob");
-    assert_eq!(bob.connect(alice.addr()), Ok(()));
+    assert_eq!(bob.connect(open.addr()), Ok(()));
+    let mut carol = Host::new("carol");
+    assert_eq!(carol.connect_with(closed.addr(), RIGHT), Ok(()));
 }
 
 /// Sends the beginning of a record, a byte now and then, until the other side has had enough: long
-/// before the record's end, which takes six seconds.
+/// before the record's end, which takes a minute.
 fn drip(wire: &mut Wire) {
     use std::io::Write;
-    let mut record = [0, 200].into_iter().chain([7; 200]);
+    let mut record = [7, 208].into_iter().chain([7; 2_000]);
     loop {
         match wire
             .channel

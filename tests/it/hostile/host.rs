@@ -11,7 +11,8 @@ use klatch::crypto::password::Password;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
 use klatch::node::{Answer, Face, Heard, Node, NodeConfig, Reader};
-use klatch::router::command::{Command, LockWish};
+use klatch::router::command::{Command, LockWish, NewPassword};
+use klatch::router::invite_link::InviteLink;
 use klatch::router::notice::{Code, Failure, MemberLine, Notice};
 use tempfile::TempDir;
 
@@ -32,6 +33,8 @@ pub(super) struct Host {
     ended: BTreeMap<u64, Result<(), Failure>>,
     /// The last list that it was told.
     pub(super) told: Option<Notice>,
+    /// The text of the last invitation that it made.
+    invitation: Option<String>,
 }
 
 impl Host {
@@ -55,7 +58,8 @@ impl Host {
         });
         let node = node.unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
-        Self { node, face, folder, reader, lines: 0, ended: BTreeMap::new(), told: None }
+        let ended = BTreeMap::new();
+        Self { node, face, folder, reader, lines: 0, ended, told: None, invitation: None }
     }
 
     /// Two who are linked: a settled, open room.
@@ -68,8 +72,35 @@ impl Host {
     /// Somebody in a room that this password opens.
     pub(super) fn locked(name: &str, text: &str) -> Self {
         let mut host = Self::new(name);
-        host.run(Command::Password { password: Some(password(text)) }).unwrap();
+        host.closes(text);
         host
+    }
+
+    /// Closes its room with this password, or changes the password to it.
+    pub(super) fn closes(&mut self, text: &str) {
+        let password = Some(NewPassword::Set(password(text)));
+        self.run(Command::Password { password, asks: false }).unwrap();
+    }
+
+    pub(super) fn removes(&mut self, nick: &str) {
+        let nick = nick.into();
+        self.run(Command::Remove { nick, undo: false, asks: false }).unwrap();
+    }
+
+    pub(super) fn takes_in_again(&mut self, nick: &str) {
+        let nick = nick.into();
+        self.run(Command::Remove { nick, undo: true, asks: false }).unwrap();
+    }
+
+    /// Makes an invitation.
+    pub(super) fn invites(&mut self, once: bool) -> InviteLink {
+        self.run(Command::Invite { once, for_ms: None }).unwrap();
+        let text = self.invitation.take().expect("it was told");
+        InviteLink::from_text(&text).unwrap()
+    }
+
+    pub(super) fn joins(&mut self, link: &InviteLink) -> Result<(), Failure> {
+        self.run(Command::Join { link: link.clone() })
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
@@ -95,8 +126,12 @@ impl Host {
             }
             match self.face.answers.recv_timeout(SOON).unwrap() {
                 Answer::Reply { line, result, .. } => drop(self.ended.insert(line, result)),
+                Answer::Told { notice: Notice::Invitation { text, .. }, .. } => {
+                    self.invitation = Some(text);
+                }
                 Answer::Told { notice, .. } => self.told = Some(notice),
                 Answer::Overview { .. } => {}
+                Answer::Confirm { question, .. } => panic!("nobody is there to say: {question}"),
                 Answer::AskPassword { line, .. } => {
                     self.node.handle().password(self.face.id, line, None).unwrap();
                 }
@@ -139,16 +174,30 @@ impl Host {
         self.run(Command::Download { wanted: wanted.into(), patient: true })
     }
 
+    /// Waits until it is linked with so many others.
+    pub(super) fn meets(&mut self, others: usize) {
+        let what = klatch::router::command::Wait::Members(others);
+        self.run(Command::Wait { what, within_ms: 20_000 }).unwrap();
+    }
+
     /// The next notice from which `pick` takes something.
     pub(super) fn hears<T>(&mut self, what: &str, pick: impl Fn(&Notice) -> Option<T>) -> T {
+        let mut passed = Vec::new();
         loop {
             match self.reader.next(Some(SOON)) {
                 Heard::Notice(notice) => {
                     if let Some(picked) = pick(&notice) {
                         return picked;
                     }
+                    passed.push(format!("{notice:?}").chars().take(200).collect::<String>());
                 }
-                Heard::Nothing | Heard::Ended => panic!("never heard: {what}"),
+                Heard::Nothing | Heard::Ended => {
+                    let last = passed.len().saturating_sub(20);
+                    panic!(
+                        "never heard: {what}; the last that was:\n{}",
+                        passed[last..].join("\n")
+                    );
+                }
                 Heard::Forget | Heard::Missed(_) => {}
             }
         }
@@ -171,6 +220,35 @@ impl Host {
     pub(super) fn hears_failure(&mut self, code: Code) -> String {
         self.hears(code.word(), |notice| match notice {
             Notice::Error { failure, .. } if failure.code == code => Some(failure.text.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn hears_remark(&mut self, part: &str) -> String {
+        self.hears(part, |notice| match notice {
+            Notice::Remark { text } if text.contains(part) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn hears_leaving(&mut self, name: &str) {
+        self.hears(name, |notice| match notice {
+            Notice::MemberLeft { member } if member.who.name.raw() == name => Some(()),
+            _ => None,
+        });
+    }
+
+    /// That the room was closed, or its password changed.
+    pub(super) fn hears_lock(&mut self) {
+        self.hears("a lock", |notice| matches!(notice, Notice::RoomLocked { .. }).then_some(()));
+    }
+
+    /// That somebody was removed: who, and by whom.
+    pub(super) fn hears_removal(&mut self) -> (String, String) {
+        self.hears("a removal", |notice| match notice {
+            Notice::MemberRemoved { member, by, .. } => {
+                Some((member.name.raw().to_owned(), by.name.raw().to_owned()))
+            }
             _ => None,
         })
     }

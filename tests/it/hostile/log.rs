@@ -10,8 +10,9 @@ use klatch::router::notice::{Code, Notice};
 use klatch::router::signed::{Chain, EntryRef, Kind, SignedEntry};
 use serde_json::json;
 
-use super::eve::{Eve, Session, Writer};
+use super::eve::{Eve, Session};
 use super::host::Host;
+use super::writer::Writer;
 
 /// The group's order of Ed25519, little-endian (RFC 8032, 5.1).
 const ORDER: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";

@@ -158,6 +158,10 @@ fn w4_a_handshake_cut_at_any_record_changes_nothing() {
     }
 }
 
+/// Alice's records behind which she is tampered with: the handshake, the agreement, the first
+/// have-vectors, and her address as bob saw it, without which he cannot dial her again.
+const UNDISTURBED: usize = 12;
+
 /// Bob is linked through a relay that does something with records of the first connection, then
 /// hears what alice says: everything, once, over a link that is not the first.
 fn heard_once_through(what: &str, tamper: impl Fn(usize, Vec<u8>) -> Do + Send + Sync + 'static) {
@@ -166,9 +170,8 @@ fn heard_once_through(what: &str, tamper: impl Fn(usize, Vec<u8>) -> Do + Send +
     let seen = Arc::clone(&connections);
     let via = relay(alice.addr(), move |connection, side, number, record| {
         seen.fetch_max(connection + 1, Ordering::SeqCst);
-        // Behind the handshake and the first have-vectors.
         match (connection, side) {
-            (0, 1) if number >= 8 => tamper(number, record),
+            (0, 1) if number >= UNDISTURBED => tamper(number, record),
             _ => Do::Pass(vec![record]),
         }
     });
@@ -193,10 +196,10 @@ fn w5_replayed_duplicated_and_reordered_records_show_nothing_twice() {
     let old = std::sync::Mutex::new(Vec::new());
     heard_once_through("replayed", move |number, record| {
         let mut old = old.lock().unwrap();
-        if number == 9 {
+        if number == UNDISTURBED + 1 {
             *old = record.clone();
         }
-        Do::Pass(vec![if number == 11 { old.clone() } else { record }])
+        Do::Pass(vec![if number == UNDISTURBED + 3 { old.clone() } else { record }])
     });
     let held = std::sync::Mutex::new(Vec::new());
     heard_once_through("reordered", move |number, record| {

@@ -9,15 +9,23 @@
 //! | W1 lying lengths | `w1_…`: members, 1,000 strangers | `net::tests::hostile::w1_…` |
 //! | W2 a relay that splits everywhere | `w2_…` | |
 //! | W4 cut at each record | `w4_…`: whole nodes | `net::tests::hostile::w4_…`; lanes: [1] |
-//! | W5 replays, reflections | `w5_…`: whole nodes | `net::tests::hostile::w5_…` |
+//! | W5 replays, reflections | `w5_…`: whole nodes | `net::tests::{hostile,moved}::w5_…` |
 //! | W6 counts of 2^32 | `w6_…` | `wire::tests::w6_…` |
 //! | W7 connecting to oneself, at once | `w7_…` | |
 //! | W8 a teller of 10,000 addresses | `w8_…` | |
-//! | H3 guessing | `h3_…` | `crypto::lock::tests` |
+//! | H3 guessing | `h3_…` | `crypto::opaque::tests` |
 //! | H5 "open" instead of locked | `h5_…` | `h5_…` in `net::tests` |
-//! | H6 moved identities and proofs | `h6_…` | `net::tests::hostile::h6_…`, `crypto::binding` |
+//! | H6 moved identities and proofs | `h6_…` | `net::tests::moved::h6_…`, `crypto::binding` |
 //! | H10 other protocols | | `net::tests::knocking::h10_…` |
-//! | H11 former members | `h11_…` | |
+//! | H11 former members | `h11_…` | `router::membership` |
+//! | H12 records abandoned, replayed, withheld, parallel | `h12_…` | the simulator |
+//! | H13 another change to each | `h13_…` | the simulator |
+//! | H14 another's run, hanging handshakes | `h14_…` | |
+//! | H15 refusals that lie | `h15_…` | `wire::tests::records::h15_…` |
+//! | H16 secrets | `h16_…` | |
+//! | H17 the removed comes back | `h17_…`, `it::removing` | the simulator |
+//! | N2 invitations | `n2_…` | `router::invite_link`, `n2_…` in `wire`, `net` |
+//! | R7 floods of records | `floods` | the simulator |
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
 //! | S1 bad bytes | `s1_…` | [2] |
@@ -41,20 +49,25 @@
 //!
 //! `floods` holds attacks on what a member can make another member remember, compute or send.
 
+mod door;
 mod eve;
 mod faults;
 mod floods;
 mod handshake;
 mod host;
+mod inviting;
 mod log;
 mod middle;
 pub(crate) mod output;
 mod program;
+mod records;
 mod returning;
+mod stories;
 mod swarm;
 mod wire;
+mod writer;
 
 #[cfg(target_os = "linux")]
-pub(crate) use eve::wait_until;
+pub(crate) use eve::{wait_until, wait_within};
 #[cfg(target_os = "linux")]
 pub(crate) use program::{status_of, stop_for_a_while};

@@ -10,7 +10,7 @@ use klatch::router::signed::{Kind, Offer, Presence, SignedPresence};
 use klatch::router::text::{is_control, is_format};
 use serde_json::json;
 
-use super::eve::{Eve, LAST_ROOM, Session};
+use super::eve::{Eve, NOWHERE, Session};
 use super::program::Program;
 
 /// What terminals act on: CSI, OSC 8 and 52, DCS, their C1 forms, carriage return and the like,
@@ -82,7 +82,7 @@ fn tricks_of_hosts(program: &mut Program) {
         program.types(&format!("connect 127.0.0.1 {port}"));
         let mut wire = Eve::answer(&ear);
         let hello = Hello { settled: true, moves: false, ..Eve::new().hello() };
-        wire.greet(hello, &LAST_ROOM);
+        wire.greet(hello, &NOWHERE);
         let refusal = json!({"kind": "refuse", "why": trick, "wait_ms": 1, "port": 1});
         wire.raw(&serde_json::to_vec(&refusal).unwrap());
         program.types(&format!("connect 127.0.0.1 {port}"));

@@ -12,7 +12,7 @@ fn keys_arrive_in_order_while_messages_pour_in() {
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
-    ana.sees("with bob now");
+    ana.sees("with bob (");
     // Said in one go, as fast as klatch takes them.
     let script: String =
         (0..MESSAGES).map(|number| format!("message {number} of many\n")).collect();

@@ -11,7 +11,7 @@ fn messages_appear_above_the_line_being_typed() {
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
-    ana.sees("with bob now");
+    ana.sees("with bob (");
     ana.types("half a thou");
     ana.sees("> half a thou");
     bob.done("hello ana");
@@ -88,8 +88,9 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     let args = ["--data-dir", data.to_str().unwrap()];
     let mut ana = Person::start("ana", &folder.path(""), &args);
     let mut bob = Peer::start("bob");
-    bob.done(&format!("connect {}", ana.address()));
-    ana.sees("with bob now");
+    let to_ana = format!("connect {}", ana.address());
+    bob.done(&to_ana);
+    ana.sees("with bob (");
     bob.done("verify ana");
     let words = bob.expect(json!({"event": "verify"}))["words"].as_str().unwrap().to_owned();
     ana.types(&format!("verify bob{ENTER}"));
@@ -106,10 +107,9 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     ana.sees("* bobby✓ is now called bob✓");
     ana.types(&format!("members{ENTER}"));
     ana.until("bob's row", |screen| screen.lines().any(|row| row.contains("*   bob✓  ")));
-    let address = bob.address.clone();
     bob.done("leave");
     ana.sees("* bob✓ left");
-    ana.types(&format!("connect {address}{ENTER}"));
+    bob.done(&to_ana);
     ana.sees("* bob✓ joined");
     // It comes with the name, and no name can have it.
     let mut eve = Peer::start("eve✓");

@@ -21,7 +21,7 @@ fn words_are_completed() {
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
-    ana.sees("with bob now");
+    ana.sees("with bob (");
     ana.types(&format!("mem{TAB}"));
     ana.sees("> members ");
     ana.clears();
@@ -50,7 +50,7 @@ fn pasted_lines_are_asked_about() {
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
-    ana.sees("with bob now");
+    ana.sees("with bob (");
     let paste = |text: &str| format!("\x1b[200~{text}\x1b[201~");
     ana.types(&paste("one\ntwo\n\nthree"));
     ana.types(ENTER);
@@ -89,14 +89,14 @@ fn a_password_is_never_shown_and_in_no_file() {
     ana.sees("New password");
     ana.types(SECRET);
     ana.types(ENTER);
-    ana.sees("* you locked the room");
+    ana.sees("* you closed the room");
     // Typed behind the command, and typed ahead of the question, all at once.
     ana.types(&format!("password {SECRET}"));
     ana.sees("> password ••••");
     ana.types(ENTER);
-    ana.until("a second change", |screen| screen.matches("you locked the room").count() == 2);
+    ana.until("a second change", |screen| screen.matches("you changed the password").count() == 1);
     ana.types(&format!("password{ENTER}{SECRET}{ENTER}"));
-    ana.until("a third change", |screen| screen.matches("you locked the room").count() == 3);
+    ana.until("a third change", |screen| screen.matches("you changed the password").count() == 2);
     // The arrow up does not bring it back.
     ana.types(&format!("{UP}{UP}{UP}"));
     ana.until("an earlier line", |screen| screen.trim_end().ends_with("> password"));
@@ -109,8 +109,8 @@ fn a_password_is_never_shown_and_in_no_file() {
     bob.types(&format!("not the {SECRET}{ENTER}"));
     bob.sees("That is not the password");
     bob.types(&format!("{SECRET}{ENTER}"));
-    bob.sees("in a locked room with ana now");
-    ana.sees("in a locked room with bob now");
+    bob.sees("with ana (closed)");
+    ana.sees("with bob (closed)");
     for person in [&mut ana, &mut bob] {
         person.types(&format!("quit{ENTER}"));
         assert!(person.ends() <= 1);
@@ -155,7 +155,7 @@ fn a_password_typed_once_too_often_is_no_message() {
     ana.sees("ana: hello?");
     ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
     ana.types(&format!("{SECRET}{ENTER}"));
-    ana.sees("in a locked room with bob now");
+    ana.sees("with bob (closed)");
     ana.types(&format!("and hello again{ENTER}"));
     ana.sees("ana: and hello again ✓");
     bob.hears("and hello again");
@@ -189,7 +189,7 @@ fn the_screen_may_change_its_size() {
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
-    ana.sees("with bob now");
+    ana.sees("with bob (");
     ana.types("typed before");
     ana.sees("> typed before");
     ana.resize(60, 30);
@@ -246,7 +246,7 @@ fn a_klatch_that_was_stopped_has_its_terminal_back() {
     stop_for_a_while(ana.pid(), || as_a_shell_would(&ana));
     wait_until("keys are the editor's", || keys_of(&ana).is_empty());
     ana.types(&format!("{SECRET}{ENTER}"));
-    ana.sees("in a locked room with bob now");
+    ana.sees("with bob (closed)");
     assert!(!ana.screen().contains(SECRET), "{}", ana.screen());
     ana.types("half a line");
     ana.sees("> half a line");

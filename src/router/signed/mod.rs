@@ -1,22 +1,28 @@
-//! What members sign, and its bytes: entries of the log, presence records, lock records.
+//! What members sign, and its bytes: entries of the log, presence records, records of the register
+//! and invitations.
 //!
 //! What is signed is a string of bytes: a JSON object, kept and passed on exactly as it was signed,
 //! verified first and parsed after. The room is not in the bytes; it is hashed in front of them,
 //! so that nothing can be replayed into another room. Entries and records are named by a hash
 //! that does not cover the signature, so a malleated signature makes no second entry.
 
+mod invitation;
+mod record;
+
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use data_encoding::BASE64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordHash, RoomId, RunId};
+use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RoomId, RunId};
 use crate::crypto::hash::digest;
 use crate::crypto::identity::{self, Identity};
-use crate::crypto::lock::Lock;
-use crate::crypto::room_key::RoomKey;
+
+pub use invitation::{Invitation, SignedInvitation, room_hint};
+pub(crate) use record::Ids;
+pub(crate) use record::RECORD_EXTRA_BYTES;
+pub use record::{Claim, KEPT_MAX, RECORD_MAX_BYTES, SignedRecord, pages};
 
 /// Longest signed bytes of an entry. Part of what is *valid*, so it never changes.
 ///
@@ -26,17 +32,10 @@ pub const ENTRY_MAX_BYTES: usize = 20 * 1024;
 pub const PRESENCE_MAX_BYTES: usize = 16 * 1024;
 /// Parents that an entry names at most.
 pub const PARENTS_MAX: usize = 8;
-/// Changes that a lock can have: no room comes near it, and one more can always be counted.
-const EPOCHS_MAX: u64 = 1 << 62;
-/// Members that a lock record lists at most.
-pub const LISTED_MAX: usize = 256;
 
 const ENTRY: &[u8] = b"klatch entry 1\0";
 const ENTRY_SIGNATURE: &[u8] = b"klatch entry signature 1\0";
 const PRESENCE: &[u8] = b"klatch presence 1\0";
-const RECORD: &[u8] = b"klatch lock record 1\0";
-const RECORD_SIGNATURE: &[u8] = b"klatch lock record signature 1\0";
-const RECORD_MAC: &[u8] = b"klatch lock record mac 1\0";
 
 /// Why signed bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +49,9 @@ pub enum SignedError {
     /// The signature is not its author's.
     #[error("a signature does not fit")]
     Signature,
+    /// Of a kind that this version does not know.
+    #[error("signed bytes are of an unknown kind")]
+    Unknown,
 }
 
 /// One stay of one author in one room: entries of a chain are numbered without gaps.
@@ -329,143 +331,6 @@ impl SignedPresence {
         body.name = super::text::check_name(&body.name).map_err(|_| SignedError::Form)?;
         Ok(Arc::new(Self { bytes: bytes.into(), signature: *signature, body }))
     }
-}
-
-/// The state of a room's lock from one change to the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// 0 for a new room; each change adds one.
-    pub epoch: u64,
-    /// The room key of this epoch.
-    pub key: RoomKey,
-    /// What members need to admit by password; `None` for an open room.
-    pub lock: Option<Lock>,
-    /// The members present at the change, the setter included.
-    pub members: Vec<MemberId>,
-    /// Who changed it; `None` exactly for epoch 0.
-    pub setter: Option<MemberId>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireRecord {
-    epoch: u64,
-    key: Digest32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    setup: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    registration: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    members: Vec<MemberId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    setter: Option<MemberId>,
-}
-
-/// A lock record, signed by its setter and MACed under the key before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedRecord {
-    /// SHA-256 over label, room and bytes.
-    pub hash: RecordHash,
-    /// The signed bytes; they hold the key, so they only travel inside the channel.
-    pub bytes: Box<[u8]>,
-    /// Ed25519 over label and hash; zeros for epoch 0.
-    pub signature: [u8; 64],
-    /// HMAC-SHA256 under the key of the epoch before; zeros for epoch 0.
-    pub mac: [u8; 32],
-    /// The bytes, parsed.
-    pub body: Record,
-}
-
-impl SignedRecord {
-    /// The record of a new room: open, nobody listed, unsigned.
-    #[must_use]
-    pub fn first(room: &RoomId, key: RoomKey) -> Arc<Self> {
-        let body = Record { epoch: 0, key, lock: None, members: Vec::new(), setter: None };
-        let bytes = record_bytes(&body);
-        let hash = record_hash(room, &bytes);
-        Arc::new(Self { hash, bytes, signature: [0; 64], mac: [0; 32], body })
-    }
-
-    /// Signs a change and MACs it under the key that it replaces.
-    #[must_use]
-    pub fn sign(room: &RoomId, me: &Identity, previous: &RoomKey, body: Record) -> Arc<Self> {
-        let bytes = record_bytes(&body);
-        let hash = record_hash(room, &bytes);
-        let signature = me.sign(&[RECORD_SIGNATURE, &hash.0].concat());
-        let mac = previous.mac(&[RECORD_MAC, &hash.0].concat());
-        Arc::new(Self { hash, bytes, signature, mac, body })
-    }
-
-    /// Verifies, then parses. The MAC needs a key and is checked by [`SignedRecord::follows`].
-    ///
-    /// # Errors
-    /// When the bytes are of the wrong form or not signed by the setter they name.
-    pub fn verify(
-        room: &RoomId,
-        bytes: &[u8],
-        signature: &[u8; 64],
-        mac: &[u8; 32],
-    ) -> Result<Arc<Self>, SignedError> {
-        let wire: WireRecord = parse(bytes)?;
-        let lock = match (wire.setup, wire.registration) {
-            (None, None) => None,
-            (Some(setup), Some(registration)) => {
-                let setup = BASE64.decode(setup.as_bytes()).map_err(|_| SignedError::Form)?;
-                let registration =
-                    BASE64.decode(registration.as_bytes()).map_err(|_| SignedError::Form)?;
-                Some(Lock::from_bytes(&setup, &registration).map_err(|_| SignedError::Form)?)
-            }
-            _ => return Err(SignedError::Form),
-        };
-        let form = wire.members.len() <= LISTED_MAX
-            && (wire.epoch == 0) == wire.setter.is_none()
-            && (wire.epoch > 0 || (lock.is_none() && wire.members.is_empty()))
-            && wire.epoch < EPOCHS_MAX;
-        if !form {
-            return Err(SignedError::Form);
-        }
-        let hash = record_hash(room, bytes);
-        if let Some(setter) = wire.setter {
-            let message = [RECORD_SIGNATURE, &hash.0].concat();
-            if !identity::verify(&setter.0, &message, signature) {
-                return Err(SignedError::Signature);
-            }
-        }
-        let body = Record {
-            epoch: wire.epoch,
-            key: RoomKey::from_bytes(wire.key.0),
-            lock,
-            members: wire.members,
-            setter: wire.setter,
-        };
-        Ok(Arc::new(Self { hash, bytes: bytes.into(), signature: *signature, mac: *mac, body }))
-    }
-
-    /// Whether this change was made by somebody who knew `key`, the key of the epoch before.
-    #[must_use]
-    pub fn follows(&self, key: &RoomKey) -> bool {
-        key.check_mac(&[RECORD_MAC, &self.hash.0].concat(), &self.mac)
-    }
-
-    /// The order among records: the highest wins.
-    #[must_use]
-    pub fn rank(&self) -> (u64, bool, RecordHash) {
-        (self.body.epoch, self.body.lock.is_some(), self.hash)
-    }
-}
-
-fn record_bytes(body: &Record) -> Box<[u8]> {
-    to_bytes(&WireRecord {
-        epoch: body.epoch,
-        key: Digest32(*body.key.as_bytes()),
-        setup: body.lock.as_ref().map(|lock| BASE64.encode(lock.setup())),
-        registration: body.lock.as_ref().map(|lock| BASE64.encode(lock.registration())),
-        members: body.members.clone(),
-        setter: body.setter,
-    })
-}
-
-fn record_hash(room: &RoomId, bytes: &[u8]) -> RecordHash {
-    RecordHash(digest(&[RECORD, &room.0, bytes]))
 }
 
 /// Out of line, as [`body_of`] is: a signature is checked between the two, on a stack that every

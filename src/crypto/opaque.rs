@@ -1,4 +1,4 @@
-//! Opening a locked room by its password: OPAQUE (RFC 9807) over ristretto255, SHA-512, Argon2id.
+//! Entering a closed room by its password: OPAQUE (RFC 9807) over ristretto255, SHA-512, Argon2id.
 //!
 //! The newcomer is OPAQUE's client, any member is its server: members keep what the server
 //! keeps, never the password. Whoever listens in, or pretends to be either side, learns nothing
@@ -25,13 +25,14 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::binding::password_context;
+use super::hash;
 use super::noise::HandshakeHash;
 use super::password::Password;
 use super::random;
 
-/// Bytes of [`Lock::setup`].
+/// Bytes of [`PasswordData::setup`].
 pub const SETUP_BYTES: usize = 128;
-/// Bytes of [`Lock::registration`].
+/// Bytes of [`PasswordData::registration`].
 pub const REGISTRATION_BYTES: usize = 192;
 /// Bytes of the exchange's first message, from the newcomer (RFC 9807: KE1).
 pub const FIRST_BYTES: usize = 96;
@@ -39,6 +40,8 @@ pub const FIRST_BYTES: usize = 96;
 pub const SECOND_BYTES: usize = 320;
 /// Bytes of its third message, from the newcomer (KE3).
 pub const THIRD_BYTES: usize = 64;
+
+const LABEL: &[u8] = b"klatch password data 1\0";
 
 /// Argon2id (RFC 9106) with 64 MiB, three passes, one lane: the second of the RFC's recommended
 /// settings but for the lanes. Fixed by the protocol's major version, as every newcomer must
@@ -48,17 +51,17 @@ const STRETCHING: Params = match Params::new(64 * 1024, 3, 1, None) {
     Err(_) => panic!("these parameters are within Argon2's bounds; the compiler checks it"),
 };
 
-/// Why a lock was not made or not opened.
+/// Why password data were not made, or an exchange failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum LockError {
+pub enum OpaqueError {
     /// The password is not the room's, or the exchange was tampered with: nobody can tell which.
     #[error("wrong password; ask a member of the room for the right one")]
     Wrong,
     /// A message that no honest peer sends.
     #[error("the peer sent a password message that is none; it may run another program")]
     Malformed,
-    /// Bytes that are no lock.
-    #[error("the lock that a member sent is damaged; join through another member")]
+    /// Bytes that are no password data.
+    #[error("the password data that a member sent are damaged; join through another member")]
     Damaged,
     /// The library refused what it never should.
     #[error("the password could not be processed; please report this")]
@@ -71,17 +74,17 @@ pub enum LockError {
 /// Wiped when dropped, never printed. In boxes, because moving it must leave no copy behind, and
 /// because events that may carry one are many.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Lock {
+pub struct PasswordData {
     setup: Box<Zeroizing<[u8; SETUP_BYTES]>>,
     registration: Box<Zeroizing<[u8; REGISTRATION_BYTES]>>,
 }
 
-impl Lock {
-    /// A lock for `room` that `password` opens. Slow on purpose: about 0.1 s and 64 MiB.
+impl PasswordData {
+    /// What members of `room` keep of `password`. Slow on purpose: about 0.1 s and 64 MiB.
     ///
     /// # Errors
-    /// [`LockError::Internal`] only.
-    pub fn new(password: &Password, room: &[u8; 32]) -> Result<Self, LockError> {
+    /// [`OpaqueError::Internal`] only.
+    pub fn new(password: &Password, room: &[u8; 32]) -> Result<Self, OpaqueError> {
         let password = password.expose().as_bytes();
         let setup = ServerSetup::<Suite>::new(&mut SystemRandom);
         let start = ClientRegistration::<Suite>::start(&mut SystemRandom, password)?;
@@ -95,19 +98,19 @@ impl Lock {
         })
     }
 
-    /// The lock whose parts a member sent.
+    /// The data whose parts a member sent.
     ///
     /// # Errors
-    /// [`LockError::Damaged`] if they have another length or are no valid keys.
-    pub fn from_bytes(setup: &[u8], registration: &[u8]) -> Result<Self, LockError> {
-        let setup = setup.try_into().map_err(|_| LockError::Damaged)?;
-        let registration = registration.try_into().map_err(|_| LockError::Damaged)?;
-        let lock = Self {
+    /// [`OpaqueError::Damaged`] if they have another length or are no valid keys.
+    pub fn from_bytes(setup: &[u8], registration: &[u8]) -> Result<Self, OpaqueError> {
+        let setup = setup.try_into().map_err(|_| OpaqueError::Damaged)?;
+        let registration = registration.try_into().map_err(|_| OpaqueError::Damaged)?;
+        let data = Self {
             setup: Box::new(Zeroizing::new(setup)),
             registration: Box::new(Zeroizing::new(registration)),
         };
-        lock.parse()?;
-        Ok(lock)
+        data.parse()?;
+        Ok(data)
     }
 
     /// OPAQUE's server setup: the OPRF seed and the server's key pair. Secret among members.
@@ -122,16 +125,22 @@ impl Lock {
         &self.registration
     }
 
-    fn parse(&self) -> Result<(ServerSetup<Suite>, ServerRegistration<Suite>), LockError> {
+    /// Names the data in the lock record that they belong to: SHA-256 over label and both parts.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        hash::digest(&[LABEL, &self.setup()[..], &self.registration()[..]])
+    }
+
+    fn parse(&self) -> Result<(ServerSetup<Suite>, ServerRegistration<Suite>), OpaqueError> {
         let setup = ServerSetup::deserialize(self.setup());
         let registration = ServerRegistration::deserialize(self.registration());
-        setup.and_then(|setup| Ok((setup, registration?))).map_err(|_| LockError::Damaged)
+        setup.and_then(|setup| Ok((setup, registration?))).map_err(|_| OpaqueError::Damaged)
     }
 }
 
-impl fmt::Debug for Lock {
+impl fmt::Debug for PasswordData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lock(secret)")
+        f.write_str("PasswordData(secret)")
     }
 }
 
@@ -145,8 +154,8 @@ impl Joiner {
     /// Begins; gives the first message, of [`FIRST_BYTES`].
     ///
     /// # Errors
-    /// [`LockError::Internal`] only.
-    pub fn start(password: &Password) -> Result<(Self, Vec<u8>), LockError> {
+    /// [`OpaqueError::Internal`] only.
+    pub fn start(password: &Password) -> Result<(Self, Vec<u8>), OpaqueError> {
         let bytes = password.expose().as_bytes();
         let start = ClientLogin::start(&mut SystemRandom, bytes)?;
         let first = start.message.serialize().to_vec();
@@ -154,12 +163,12 @@ impl Joiner {
     }
 
     /// Checks the member's message and gives the third, of [`THIRD_BYTES`]: from here on the
-    /// newcomer knows that the other end of this very connection keeps the lock of this password.
+    /// newcomer knows that the other end of this very connection keeps data of this password.
     /// Slow on purpose: about 0.1 s and 64 MiB.
     ///
     /// # Errors
-    /// [`LockError::Wrong`]; [`LockError::Malformed`] for bytes that are no second message.
-    pub fn finish(self, second: &[u8], h: &HandshakeHash) -> Result<Vec<u8>, LockError> {
+    /// [`OpaqueError::Wrong`]; [`OpaqueError::Malformed`] for bytes that are no second message.
+    pub fn finish(self, second: &[u8], h: &HandshakeHash) -> Result<Vec<u8>, OpaqueError> {
         let second = sized::<SECOND_BYTES>(second)?;
         let second = CredentialResponse::deserialize(second)?;
         let context = password_context(h);
@@ -188,15 +197,15 @@ impl Admitter {
     /// newcomer can test one password, so this is what counts as an attempt.
     ///
     /// # Errors
-    /// [`LockError::Malformed`] for bytes that are no first message.
+    /// [`OpaqueError::Malformed`] for bytes that are no first message.
     pub fn respond(
-        lock: &Lock,
+        data: &PasswordData,
         room: &[u8; 32],
         first: &[u8],
         h: &HandshakeHash,
-    ) -> Result<(Self, Vec<u8>), LockError> {
+    ) -> Result<(Self, Vec<u8>), OpaqueError> {
         let first = CredentialRequest::deserialize(sized::<FIRST_BYTES>(first)?)?;
-        let (setup, registration) = lock.parse()?;
+        let (setup, registration) = data.parse()?;
         let context = password_context(h);
         let start = ServerLogin::start(
             &mut SystemRandom,
@@ -214,8 +223,8 @@ impl Admitter {
     /// password.
     ///
     /// # Errors
-    /// [`LockError::Wrong`]; [`LockError::Malformed`] for bytes that are no third message.
-    pub fn verify(self, third: &[u8]) -> Result<(), LockError> {
+    /// [`OpaqueError::Wrong`]; [`OpaqueError::Malformed`] for bytes that are no third message.
+    pub fn verify(self, third: &[u8]) -> Result<(), OpaqueError> {
         let third = CredentialFinalization::deserialize(sized::<THIRD_BYTES>(third)?)?;
         self.state.finish(third, in_context(&self.context))?;
         Ok(())
@@ -277,7 +286,7 @@ impl RngCore for SystemRandom {
 
 impl CryptoRng for SystemRandom {}
 
-impl From<ProtocolError> for LockError {
+impl From<ProtocolError> for OpaqueError {
     fn from(error: ProtocolError) -> Self {
         match error {
             // A reflected value is our own first message, sent back by who does not know better.
@@ -295,15 +304,15 @@ fn in_context(context: &[u8]) -> ServerLoginParameters<'_, '_> {
 }
 
 /// The message if it has its kind's length: the library takes no notice of what follows one.
-fn sized<const N: usize>(message: &[u8]) -> Result<&[u8], LockError> {
-    if message.len() == N { Ok(message) } else { Err(LockError::Malformed) }
+fn sized<const N: usize>(message: &[u8]) -> Result<&[u8], OpaqueError> {
+    if message.len() == N { Ok(message) } else { Err(OpaqueError::Malformed) }
 }
 
 fn secret<const N: usize, L: ArrayLength<u8>>(
     bytes: GenericArray<u8, L>,
-) -> Result<Zeroizing<[u8; N]>, LockError> {
+) -> Result<Zeroizing<[u8; N]>, OpaqueError> {
     let bytes = Zeroizing::new(bytes);
-    Ok(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| LockError::Internal)?))
+    Ok(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| OpaqueError::Internal)?))
 }
 
 #[cfg(test)]
@@ -316,7 +325,8 @@ mod tests {
     const H: HandshakeHash = HandshakeHash([2; 32]);
 
     /// Made once, as it is slow.
-    static LOCK: LazyLock<Lock> = LazyLock::new(|| Lock::new(&password(), &ROOM).unwrap());
+    static DATA: LazyLock<PasswordData> =
+        LazyLock::new(|| PasswordData::new(&password(), &ROOM).unwrap());
 
     fn password() -> Password {
         Password::new("correct horse").unwrap()
@@ -326,9 +336,9 @@ mod tests {
     fn the_right_password_opens_the_room_of_any_member() {
         let (joiner, first) = Joiner::start(&password()).unwrap();
         assert_eq!(first.len(), FIRST_BYTES);
-        // Bob did not set the password: he has the lock from alice.
-        let bobs = Lock::from_bytes(LOCK.setup(), LOCK.registration()).unwrap();
-        assert_eq!(bobs, *LOCK);
+        // Bob did not set the password: he has the data from alice.
+        let bobs = PasswordData::from_bytes(DATA.setup(), DATA.registration()).unwrap();
+        assert_eq!(bobs, *DATA);
         let (admitter, second) = Admitter::respond(&bobs, &ROOM, &first, &H).unwrap();
         assert_eq!(second.len(), SECOND_BYTES);
         let third = joiner.finish(&second, &H).unwrap();
@@ -338,64 +348,67 @@ mod tests {
         // What opened this exchange opens no other.
         let (_, first) = Joiner::start(&password()).unwrap();
         let (admitter, _) = Admitter::respond(&bobs, &ROOM, &first, &H).unwrap();
-        assert_eq!(admitter.verify(&third), Err(LockError::Wrong));
+        assert_eq!(admitter.verify(&third), Err(OpaqueError::Wrong));
     }
 
     #[test]
     fn a_wrong_password_opens_nothing() {
         let eve = Password::new("correct house").unwrap();
         let (joiner, first) = Joiner::start(&eve).unwrap();
-        let (admitter, second) = Admitter::respond(&LOCK, &ROOM, &first, &H).unwrap();
-        assert_eq!(joiner.finish(&second, &H), Err(LockError::Wrong));
-        assert_eq!(admitter.verify(&[0; THIRD_BYTES]), Err(LockError::Wrong));
+        let (admitter, second) = Admitter::respond(&DATA, &ROOM, &first, &H).unwrap();
+        assert_eq!(joiner.finish(&second, &H), Err(OpaqueError::Wrong));
+        assert_eq!(admitter.verify(&[0; THIRD_BYTES]), Err(OpaqueError::Wrong));
     }
 
     /// Eve passes the messages of her two connections on: the ends have different contexts.
     #[test]
     fn an_exchange_passed_on_to_another_connection_fails() {
         let (joiner, first) = Joiner::start(&password()).unwrap();
-        let (_, second) = Admitter::respond(&LOCK, &ROOM, &first, &HandshakeHash([3; 32])).unwrap();
-        assert_eq!(joiner.finish(&second, &H), Err(LockError::Wrong));
+        let (_, second) = Admitter::respond(&DATA, &ROOM, &first, &HandshakeHash([3; 32])).unwrap();
+        assert_eq!(joiner.finish(&second, &H), Err(OpaqueError::Wrong));
     }
 
     #[test]
-    fn a_lock_opens_its_room_only() {
+    fn password_data_admit_to_their_room_only() {
         let (joiner, first) = Joiner::start(&password()).unwrap();
-        let (_, second) = Admitter::respond(&LOCK, &[9; 32], &first, &H).unwrap();
-        assert_eq!(joiner.finish(&second, &H), Err(LockError::Wrong));
+        let (_, second) = Admitter::respond(&DATA, &[9; 32], &first, &H).unwrap();
+        assert_eq!(joiner.finish(&second, &H), Err(OpaqueError::Wrong));
     }
 
     #[test]
     fn garbage_is_refused_without_a_panic() {
         for (length, byte) in (0..=400).flat_map(|length| [(length, 0), (length, 0xff)]) {
             let garbage = vec![byte; length];
-            let answer = Admitter::respond(&LOCK, &ROOM, &garbage, &H);
-            assert_eq!(answer.unwrap_err(), LockError::Malformed);
-            assert_eq!(Lock::from_bytes(&garbage, LOCK.registration()), Err(LockError::Damaged));
-            assert_eq!(Lock::from_bytes(LOCK.setup(), &garbage), Err(LockError::Damaged));
+            let answer = Admitter::respond(&DATA, &ROOM, &garbage, &H);
+            assert_eq!(answer.unwrap_err(), OpaqueError::Malformed);
+            assert_eq!(
+                PasswordData::from_bytes(&garbage, DATA.registration()),
+                Err(OpaqueError::Damaged)
+            );
+            assert_eq!(PasswordData::from_bytes(DATA.setup(), &garbage), Err(OpaqueError::Damaged));
         }
         let (_, first) = Joiner::start(&password()).unwrap();
         for length in (0..400).filter(|length| *length != THIRD_BYTES) {
-            let (admitter, _) = Admitter::respond(&LOCK, &ROOM, &first, &H).unwrap();
-            assert_eq!(admitter.verify(&vec![7; length]), Err(LockError::Malformed));
+            let (admitter, _) = Admitter::respond(&DATA, &ROOM, &first, &H).unwrap();
+            assert_eq!(admitter.verify(&vec![7; length]), Err(OpaqueError::Malformed));
         }
         for length in 0..400 {
             let (joiner, _) = Joiner::start(&password()).unwrap();
             let error = joiner.finish(&vec![0xff; length], &H).unwrap_err();
-            assert_eq!(error, LockError::Malformed);
+            assert_eq!(error, OpaqueError::Malformed);
         }
     }
 
     #[test]
     fn a_first_message_sent_back_is_refused() {
         let (joiner, first) = Joiner::start(&password()).unwrap();
-        let (_, mut second) = Admitter::respond(&LOCK, &ROOM, &first, &H).unwrap();
+        let (_, mut second) = Admitter::respond(&DATA, &ROOM, &first, &H).unwrap();
         second[..32].copy_from_slice(&first[..32]);
-        assert_eq!(joiner.finish(&second, &H), Err(LockError::Wrong));
+        assert_eq!(joiner.finish(&second, &H), Err(OpaqueError::Wrong));
     }
 
     #[test]
-    fn a_lock_is_not_printed() {
-        assert_eq!(format!("{:?}", *LOCK), "Lock(secret)");
+    fn password_data_are_not_printed() {
+        assert_eq!(format!("{:?}", *DATA), "PasswordData(secret)");
     }
 }

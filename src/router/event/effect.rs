@@ -1,0 +1,300 @@
+//! What the router decides, to be done by the shell.
+
+use std::path::PathBuf;
+
+use super::{Parking, Plan, Target};
+use crate::crypto::binding::Role;
+use crate::crypto::password::Password;
+use crate::router::ids::{ConnId, Digest32, FaceId, FileId, MemberId, RoomId};
+use crate::router::message::{Hello, Message, Refusal};
+use crate::router::notice::{Failure, Notice, Overview};
+use crate::router::swarm::picker::Want;
+
+/// Something to do. The shell performs effects in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Connect, and make the channel; answered by `ConnOpened` or `DialFailed`.
+    Dial {
+        /// Number of the connection, drawn by the router.
+        conn: ConnId,
+        /// Where to.
+        target: Target,
+        /// What for.
+        role: Role,
+    },
+    /// Send this Hello, with the tag of this room.
+    SendHello {
+        /// The connection.
+        conn: ConnId,
+        /// What to say.
+        hello: Hello,
+        /// For the tag; never sent.
+        room: RoomId,
+    },
+    /// Go on with the handshake; `password`: the longer deadline holds.
+    Proceed {
+        /// The connection.
+        conn: ConnId,
+        /// How.
+        plan: Plan,
+    },
+    /// The peer is known as somebody who may link; or it is not, and shows its chain.
+    Judge {
+        /// The connection.
+        conn: ConnId,
+        /// Which.
+        known: bool,
+    },
+    /// Draw 32 random bytes; answered by [`Event::ValueDrawn`].
+    DrawValue {
+        /// The connection that they are for.
+        conn: ConnId,
+    },
+    /// Queue a message.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// What.
+        message: Message,
+    },
+    /// The link is committed: handshake deadlines end.
+    Linked {
+        /// The connection.
+        conn: ConnId,
+        /// With whom.
+        member: MemberId,
+    },
+    /// Tell the peer why, then close.
+    Refuse {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Send what is queued (for at most half a second), then close.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The lane is admitted: say ready; then serve, or hand it to the fetching threads.
+    StartLane {
+        /// The connection.
+        conn: ConnId,
+        /// With whom.
+        member: MemberId,
+        /// This side asks; otherwise it serves.
+        fetch: bool,
+    },
+
+    /// Ask a face for a password.
+    AskPassword {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// `host:port` of the locked room; empty for a new password of one's own room.
+        address: String,
+        /// The last one was wrong.
+        again: bool,
+    },
+    /// Ask a face a question of yes or no; only for commands that said that somebody is there.
+    Confirm {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// The question; foreign text in it is already escaped.
+        question: String,
+    },
+    /// Make what members keep of a password (slow, elsewhere).
+    PrepareLock {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// The room.
+        room: RoomId,
+        /// The password.
+        password: Password,
+    },
+    /// Tell all faces.
+    Notify(Notice),
+    /// Tell one face what it asked for.
+    Tell {
+        /// The face.
+        face: FaceId,
+        /// The line of the command that asked.
+        line: u64,
+        /// What.
+        notice: Notice,
+    },
+    /// Tell one face how things stand.
+    Overview {
+        /// The face.
+        face: FaceId,
+        /// How.
+        overview: Box<Overview>,
+    },
+    /// Answer a command; on success with its lists before this.
+    Reply {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// Its word.
+        command: &'static str,
+        /// How it ended.
+        result: Result<(), Failure>,
+    },
+    /// The room was left: faces forget its log.
+    Forget,
+
+    /// Hash the first of these paths that exists.
+    Hash {
+        /// Number of the job.
+        job: u64,
+        /// Candidates.
+        paths: Vec<String>,
+    },
+    /// Hash a copy that a page made of a file on its person's disk.
+    HashCopy {
+        /// Number of the job.
+        job: u64,
+        /// Where the copy lies.
+        path: PathBuf,
+        /// The name to offer it under.
+        name: String,
+    },
+    /// The offer was taken back by its author: a copy that was made for it goes with it.
+    DiscardCopy {
+        /// The file.
+        file: FileId,
+    },
+    /// Stop hashing.
+    CancelHash {
+        /// The job.
+        job: u64,
+    },
+    /// Serve what this job hashed.
+    Serve {
+        /// The file.
+        file: FileId,
+        /// The job.
+        job: u64,
+    },
+    /// Stop serving a file.
+    Unserve {
+        /// The file.
+        file: FileId,
+    },
+    /// Lay a file that is served aside, or do something with one that was.
+    Park {
+        /// The file.
+        file: FileId,
+        /// What to do.
+        step: Parking,
+    },
+    /// Open a partial file for a download, and copy what is already here.
+    OpenPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Length in bytes.
+        size: u64,
+        /// BEP 52 root.
+        root: Digest32,
+        /// A complete source of the same content is served here: copy it.
+        copy: bool,
+    },
+    /// Fetch the chunk hashes over a lane.
+    FetchList {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane.
+        conn: ConnId,
+    },
+    /// Fetch a chunk over a lane.
+    Fetch {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane.
+        conn: ConnId,
+        /// What to ask for.
+        want: Want,
+    },
+    /// A member does not need a chunk any more that it asked for: it need not be sent.
+    Spare {
+        /// The member.
+        member: MemberId,
+        /// The file.
+        file: FileId,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// So many bytes of files may pass in a second; chat is never limited.
+    Limit {
+        /// Towards others; otherwise what is fetched.
+        up: bool,
+        /// Bytes per second; `None`: as fast as it goes.
+        bytes_per_second: Option<u64>,
+    },
+    /// A member is not linked any more: what it was sent, others can have from us only, and what it
+    /// did not need, it may need again.
+    ForgetServed {
+        /// The member.
+        member: MemberId,
+    },
+    /// Every chunk is verified: put the file in place under a name.
+    FinishPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Name as offered.
+        name: String,
+    },
+    /// Stop a download; the verified chunks stay on disk.
+    DropPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+    },
+    /// Write into the partial file where these chunks will lie, to see whether the disk takes it.
+    TryPart {
+        /// The file.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Chunks that are neither verified nor on their way.
+        chunks: Vec<u32>,
+    },
+    /// Remove the partial files whose id begins so and that no download uses.
+    RemovePart {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// What the command named.
+        wanted: String,
+        /// Hex digits, 8 or more.
+        prefix: String,
+    },
+    /// Rehash a chunk that somebody calls bad.
+    Recheck {
+        /// The file.
+        file: FileId,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// End the program with this code.
+    Stop {
+        /// 0, or 1 when a command failed.
+        exit_code: u8,
+    },
+}

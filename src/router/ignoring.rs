@@ -1,0 +1,43 @@
+//! `/ignore`: hiding somebody here. The log, links and presence go on, because what others say
+//! refers to it; faces are not told of what the ignored say and offer, and nothing is served to
+//! them.
+
+use super::Router;
+use super::ids::{FaceId, MemberId};
+use super::notice::{Code, Failure};
+
+/// Members that one node ignores at most.
+const IGNORED_MAX: usize = 1_024;
+
+impl Router {
+    pub(super) fn ignore(&mut self, face: FaceId, line: u64, nick: &str, off: bool) {
+        let result = self.find_known(nick).and_then(|member| {
+            let name = self.who(&member).marked();
+            if member == self.my_id {
+                return Err(Failure::new(Code::Usage, "you cannot ignore yourself"));
+            }
+            if off && !self.ignored.remove(&member) {
+                return Err(Failure::new(Code::Usage, format!("you do not ignore {name}")));
+            }
+            if !off && self.ignored.len() >= IGNORED_MAX {
+                return Err(Failure::new(Code::Usage, "you ignore too many: /ignore <nick> off"));
+            }
+            if off {
+                self.remark(format!("you hear {name} again; what was said meanwhile is not shown"));
+            } else {
+                self.ignored.insert(member);
+                self.close_lanes_of(member);
+                self.remark(format!(
+                    "you ignore {name}: nothing of it is shown here or served to it; \
+                     /ignore {name} off ends that"
+                ));
+            }
+            Ok(())
+        });
+        self.reply(face, line, "ignore", result);
+    }
+
+    pub(super) fn is_ignored(&self, member: &MemberId) -> bool {
+        self.ignored.contains(member)
+    }
+}

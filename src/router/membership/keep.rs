@@ -1,0 +1,104 @@
+//! Whom a removal or a lock is to keep: those who would drop out by it and are to stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::record::{Below, Kept, Record};
+use super::tree::Node;
+use super::{DEPTH_MAX, Membership, Standing};
+use crate::crypto::hash;
+use crate::router::ids::{MemberId, RecordId};
+
+const KEPT: &[u8] = b"klatch kept 1\0";
+
+/// Whoever would come deeper than this is kept below the author instead, so that there is always
+/// room below the kept.
+const KEPT_DEPTH_MAX: usize = DEPTH_MAX / 2;
+
+/// Stands for the act that is being planned, which has no id before it is signed.
+const PLANNED: RecordId = RecordId([0xff; 32]);
+
+/// The name of the ticket of `member` whom `record` keeps: SHA-256 over label, record and member.
+#[must_use]
+pub fn kept_id(record: &RecordId, member: &MemberId) -> RecordId {
+    RecordId(hash::digest(&[KEPT, &record.0, &member.0]))
+}
+
+/// Whom `act`, a removal or a lock that keeps nobody yet, is to keep: everybody who would drop out
+/// by it and for whom `stay` says so. Each stays in place, below the nearest holder above it that
+/// stays and that the author is above, else below the author, and with the pardons that it had.
+/// Parents stand before children.
+///
+/// Nobody else is named: whom the author cannot keep, because a removal by somebody above the
+/// author is pardoned to it in the old place only, drops out.
+pub fn plan_keep<'a>(
+    founder: MemberId,
+    records: impl IntoIterator<Item = (RecordId, &'a Record)>,
+    act: &Record,
+    stay: &dyn Fn(&MemberId) -> bool,
+) -> Vec<Kept> {
+    let records: Vec<(RecordId, &Record)> = records.into_iter().collect();
+    let with = |act: &Record| {
+        let all = records.iter().map(|(id, record)| (*id, *record)).chain([(PLANNED, act)]);
+        Membership::of(founder, all)
+    };
+    let before = Membership::of(founder, records.iter().map(|(id, record)| (*id, *record)));
+    let after = with(act);
+    let author = act.by();
+    let below_author = match after.standing(&author) {
+        Standing::Founder => (Below::Founder, 0),
+        Standing::Ticket(id) => (Below::Ticket(id), after.depth(&id)),
+        Standing::Outside => return Vec::new(),
+    };
+    let mut plan = Plan { after: &after, author, below_author, planned: BTreeMap::new() };
+    let mut gone: Vec<(&Node, MemberId)> = before
+        .members()
+        .filter(|member| !after.is_member(member) && *member != author && stay(member))
+        .filter_map(|member| Some((before.living(&member).next()?, member)))
+        .collect();
+    gone.sort_by_key(|(node, member)| (node.depth, *member));
+    let kept: Vec<Kept> = gone.iter().map(|(node, _)| plan.keep(&before, node)).collect();
+    let kept_in = |kept: &[Kept]| {
+        let mut act = act.clone();
+        match &mut act {
+            Record::Removal(removal) => removal.kept = kept.to_vec(),
+            Record::Lock(lock) => lock.kept = kept.to_vec(),
+            Record::Ticket(_) => {}
+        }
+        with(&act)
+    };
+    let result = kept_in(&kept);
+    kept.into_iter().filter(|kept| result.lives(&kept_id(&PLANNED, &kept.member))).collect()
+}
+
+struct Plan<'a> {
+    after: &'a Membership,
+    author: MemberId,
+    below_author: (Below, usize),
+    /// Those kept so far, with their depths.
+    planned: BTreeMap<MemberId, usize>,
+}
+
+impl Plan<'_> {
+    /// Finds the place of whoever held `node`.
+    fn keep(&mut self, before: &Membership, node: &Node) -> Kept {
+        let holders = before.tree.path(node).map(|upper| upper.seat.member);
+        let (below, depth) = holders
+            .take_while(|holder| *holder != self.author)
+            .find_map(|holder| self.below(&holder))
+            .filter(|(_, depth)| *depth < KEPT_DEPTH_MAX)
+            .unwrap_or(self.below_author);
+        self.planned.insert(node.seat.member, depth + 1);
+        let pardons: BTreeSet<RecordId> = node.pardons.iter().copied().collect();
+        Kept { member: node.seat.member, below, pardons }
+    }
+
+    /// The place below `holder`, and its depth, if it stays and the author is above it.
+    fn below(&self, holder: &MemberId) -> Option<(Below, usize)> {
+        if let Some(depth) = self.planned.get(holder) {
+            return Some((Below::Kept(*holder), *depth));
+        }
+        let mut tickets = self.after.tickets_of(holder);
+        let seat = tickets.find(|seat| self.after.is_above(&self.author, &seat.id))?;
+        Some((Below::Ticket(seat.id), self.after.depth(&seat.id)))
+    }
+}

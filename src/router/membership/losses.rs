@@ -1,0 +1,129 @@
+//! Who is no member any more, and why, to be told to people.
+
+use super::Membership;
+use super::tree::{FOUNDER, Fault, Node};
+use crate::router::ids::{MemberId, RecordId};
+
+/// Somebody who is no member any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Who.
+    pub member: MemberId,
+    /// With whom it went: the holder of the ticket above its own that ended, or whoever answered
+    /// the invitation that it brought. `None`: its own ticket ended.
+    pub with: Option<MemberId>,
+    /// Why that ticket ended.
+    pub cause: Cause,
+}
+
+/// Why a ticket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// `by` removed its holder.
+    Removed {
+        /// The remover.
+        by: MemberId,
+        /// Its record.
+        removal: RecordId,
+    },
+    /// `by` removed somebody and ended the invitation by which the holder came.
+    InvitationEnded {
+        /// The remover.
+        by: MemberId,
+        /// Its record.
+        removal: RecordId,
+    },
+    /// The holder came by an open door that `by` had closed.
+    ClosedOut {
+        /// Who closed.
+        by: MemberId,
+        /// Its record.
+        lock: RecordId,
+    },
+    /// The issuer let it in as a steward, and is none any more.
+    IssuerGone {
+        /// The issuer.
+        issuer: MemberId,
+    },
+    /// Records that it rests on gave way, because the register was full.
+    Missing,
+}
+
+impl Cause {
+    /// The record that did it.
+    #[must_use]
+    pub fn record(&self) -> Option<RecordId> {
+        match self {
+            Self::Removed { removal, .. } | Self::InvitationEnded { removal, .. } => Some(*removal),
+            Self::ClosedOut { lock, .. } => Some(*lock),
+            Self::IssuerGone { .. } | Self::Missing => None,
+        }
+    }
+}
+
+impl Membership {
+    /// Why the ticket `id`, which hangs where it may, does not live: the record that ended it, or
+    /// the one above it with which it went.
+    #[must_use]
+    pub fn end_of(&self, id: &RecordId) -> Option<RecordId> {
+        let node = self.tree.find(id).filter(|node| node.is_placed() && !node.lives())?;
+        loss(self, node.seat.member, node).cause.record()
+    }
+}
+
+/// Who was a member in `before` and is none in `after`, the smallest first.
+#[must_use]
+pub fn lost_between(before: &Membership, after: &Membership) -> Vec<Loss> {
+    let lost = before.members().filter(|member| !after.is_member(member));
+    lost.map(|member| {
+        let nearest = before.tickets_of(&member).next();
+        match nearest.and_then(|seat| after.tree.find(&seat.id)) {
+            Some(node) => loss(after, member, node),
+            None => Loss { member, with: None, cause: Cause::Missing },
+        }
+    })
+    .collect()
+}
+
+/// Walks up to the ticket that ended for a reason of its own. Each step leads nearer the founder.
+fn loss(after: &Membership, member: MemberId, node: &Node) -> Loss {
+    let mut ended = node;
+    loop {
+        let upper = match ended.fault {
+            Some(Fault::Parent) => ended.parent,
+            Some(Fault::Answerer) => ended.standing,
+            _ => None,
+        };
+        match upper.and_then(|place| after.tree.node_at(place)).filter(|node| !node.lives()) {
+            Some(upper) => ended = upper,
+            None => break,
+        }
+    }
+    let with = (ended.seat.member != member).then_some(ended.seat.member);
+    Loss { member, with, cause: cause(after, ended) }
+}
+
+fn cause(after: &Membership, ended: &Node) -> Cause {
+    let removal = |number: usize| {
+        let removal = after.acts.removals.get(number);
+        removal.map(|removal| (after.tree.id_of(removal.by), removal.id))
+    };
+    let cause = match ended.fault {
+        Some(Fault::Removed(number)) => {
+            removal(number).map(|(by, removal)| Cause::Removed { by, removal })
+        }
+        Some(Fault::InvitationEnded(number)) => {
+            removal(number).map(|(by, removal)| Cause::InvitationEnded { by, removal })
+        }
+        Some(Fault::ClosedOut(number)) => after
+            .acts
+            .locks
+            .get(number)
+            .map(|lock| Cause::ClosedOut { by: after.tree.id_of(lock.by), lock: lock.id }),
+        Some(Fault::NotAbove) if ended.by != FOUNDER => {
+            Some(Cause::IssuerGone { issuer: ended.seat.by })
+        }
+        _ => None,
+    };
+    cause.unwrap_or(Cause::Missing)
+}

@@ -1,0 +1,406 @@
+//! The set of a room's records, bounded.
+//!
+//! Shares are per signer: of more than its share, the smallest ids stay, so it does not matter in
+//! which order they came. When the whole is full, the fattest branch gives way: whoever floods
+//! the room through guests of its own crowds out its own branch only. Nothing that an honest
+//! member rests on is refused before that, and an honest klatch asks [`Register::room_for`] first.
+//!
+//! Tickets that have ended stay, for the standing of locks names them.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Membership;
+use super::keep::plan_keep;
+use super::order;
+use super::record::{Below, How, Kept, Record};
+use super::shares::{Branches, Kind, Share};
+use super::tree::is_sound;
+use crate::crypto::hash;
+use crate::router::ids::{Digest32, MemberId, RecordId};
+
+/// Tickets that one signer may have in the register, with those that its acts keep.
+pub const TICKETS_MAX: usize = 256;
+/// Removals and locks that one signer may have in the register.
+pub const ACTS_MAX: usize = 256;
+/// All tickets, acts and kept of a room.
+pub const TOTAL_MAX: usize = 4096;
+/// Open tickets of a room.
+pub const OPEN_MAX: usize = TOTAL_MAX / 2;
+/// Whom one record may keep.
+pub const KEPT_MAX: usize = 200;
+/// Tickets that a lock may name as its standing; see [`Membership::standing_of_lock`].
+pub const STANDING_MAX: usize = 64;
+/// Invitations that one removal may end.
+pub const INVITATIONS_MAX: usize = 64;
+/// Records that show somebody's membership to whoever does not know it.
+pub const CHAIN_MAX: usize = 64;
+
+const DIGEST: &[u8] = b"klatch register 1\0";
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is in, and these gave way to it.
+    New {
+        /// The records that are not there any more.
+        evicted: Vec<RecordId>,
+    },
+    /// It was there.
+    Known,
+    /// It is not in, and nothing changed.
+    Refused(Refused),
+}
+
+/// Why a record is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// More than [`KEPT_MAX`].
+    #[error("the record keeps more than {KEPT_MAX} members")]
+    TooManyKept,
+    /// Nobody is kept twice by one record, nor in front of the member below whom it is kept.
+    #[error("the record keeps a member twice, or in front of whom it is below")]
+    KeptInDisorder,
+    /// The founder needs no ticket.
+    #[error("the record lets the founder in")]
+    Founder,
+    /// A steward's ticket that is not the founder's, or a ticket that is half an invitation's.
+    #[error("the ticket is no sound one of its kind")]
+    Unsound,
+    /// More than [`STANDING_MAX`] or [`INVITATIONS_MAX`].
+    #[error("the record names too much")]
+    NamesTooMuch,
+    /// The signer's share is full with smaller ids.
+    #[error("the signer's share of the register is full")]
+    ShareFull,
+    /// The register is full, and the record is of the fattest branch.
+    #[error("the register is full")]
+    Full,
+}
+
+/// What is left of a signer's share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Tickets, those that acts keep counted.
+    pub tickets: usize,
+    /// Open tickets.
+    pub open_tickets: usize,
+    /// Removals and locks.
+    pub acts: usize,
+}
+
+/// The records of a room, each in the form `S` that holds its signed bytes.
+#[derive(Debug)]
+pub struct Register<S> {
+    founder: MemberId,
+    records: BTreeMap<RecordId, Arc<S>>,
+    shares: BTreeMap<MemberId, Share>,
+    /// Whom the founder ever named a steward, and in how many records.
+    stewards: BTreeMap<MemberId, usize>,
+    total: usize,
+    open: usize,
+    digest: OnceCell<Digest32>,
+    membership: OnceCell<Membership>,
+}
+
+/// What is bounded, and how.
+const BOUNDS: [(Kind, usize); 2] = [(Kind::Open, OPEN_MAX), (Kind::Any, TOTAL_MAX)];
+
+impl<S: AsRef<Record>> Register<S> {
+    /// The empty register of a room.
+    #[must_use]
+    pub fn new(founder: MemberId) -> Self {
+        Self {
+            founder,
+            records: BTreeMap::new(),
+            shares: BTreeMap::new(),
+            stewards: BTreeMap::new(),
+            total: 0,
+            open: 0,
+            digest: OnceCell::new(),
+            membership: OnceCell::new(),
+        }
+    }
+
+    /// The founder.
+    #[must_use]
+    pub fn founder(&self) -> MemberId {
+        self.founder
+    }
+
+    /// Takes in a verified record.
+    pub fn insert(&mut self, id: RecordId, record: Arc<S>) -> Inserted {
+        if self.records.contains_key(&id) {
+            return Inserted::Known;
+        }
+        if let Err(refused) = check(self.founder, (*record).as_ref()) {
+            return Inserted::Refused(refused);
+        }
+        self.add(id, record);
+        let mut evicted = self.trim_share(id);
+        let own = evicted.contains(&id);
+        if !own {
+            evicted.extend(self.trim_total());
+        }
+        let refused = if own { Refused::ShareFull } else { Refused::Full };
+        match evicted.iter().position(|gone| *gone == id) {
+            Some(_) if evicted.len() == 1 => Inserted::Refused(refused),
+            Some(place) => {
+                evicted.remove(place);
+                Inserted::New { evicted }
+            }
+            None => Inserted::New { evicted },
+        }
+    }
+
+    fn add(&mut self, id: RecordId, record: Arc<S>) {
+        let value = (*record).as_ref();
+        let signer = value.signer();
+        self.admit(id, value);
+        self.digest.take();
+        self.total += weight(value);
+        self.open += usize::from(is_open(value));
+        if let Some(steward) = steward(value) {
+            *self.stewards.entry(steward).or_default() += 1;
+        }
+        self.shares.entry(signer).or_default().add(id, value);
+        self.records.insert(id, record);
+    }
+
+    /// Keeps what is known of the membership up to date if that is cheap, else forgets it.
+    fn admit(&mut self, id: RecordId, value: &Record) {
+        let admitted = match (value, self.membership.get_mut()) {
+            (Record::Ticket(ticket), Some(membership)) => membership.admit(id, ticket),
+            _ => false,
+        };
+        if !admitted {
+            self.membership.take();
+        }
+    }
+
+    fn remove(&mut self, id: RecordId) {
+        let Some(record) = self.records.remove(&id) else { return };
+        let value = (*record).as_ref();
+        let signer = value.signer();
+        self.retire(&id);
+        self.digest.take();
+        self.total = self.total.saturating_sub(weight(value));
+        self.open = self.open.saturating_sub(usize::from(is_open(value)));
+        if let Some(steward) = steward(value)
+            && let Some(count) = self.stewards.get_mut(&steward)
+        {
+            *count = count.saturating_sub(1);
+            self.stewards.retain(|_, count| *count > 0);
+        }
+        if let Some(share) = self.shares.get_mut(&signer) {
+            share.remove(&id, value);
+            if share.is_empty() {
+                self.shares.remove(&signer);
+            }
+        }
+    }
+
+    /// As [`Self::admit`], for a record that goes.
+    fn retire(&mut self, id: &RecordId) {
+        let retired = self.membership.get_mut().is_some_and(|membership| membership.retire(id));
+        if !retired {
+            self.membership.take();
+        }
+    }
+
+    /// Whoever has no share but the whole: the founder, and whom it ever named a steward. Who
+    /// was one once stays one here, or what it had signed would give way when it is none.
+    fn is_exempt(&self, signer: &MemberId) -> bool {
+        *signer == self.founder || self.stewards.contains_key(signer)
+    }
+
+    fn trim_share(&mut self, id: RecordId) -> Vec<RecordId> {
+        let mut evicted = Vec::new();
+        let Some(record) = self.records.get(&id) else { return evicted };
+        let signer = (**record).as_ref().signer();
+        if self.is_exempt(&signer) {
+            return evicted;
+        }
+        while let Some(excess) = self.shares.get(&signer).and_then(Share::excess) {
+            self.remove(excess);
+            evicted.push(excess);
+        }
+        evicted
+    }
+
+    /// Who hangs where is found once, before the first record goes.
+    fn trim_total(&mut self) -> Vec<RecordId> {
+        let mut evicted = Vec::new();
+        for (kind, max) in BOUNDS {
+            if self.count(kind) <= max {
+                continue;
+            }
+            let mut branches = Branches::of(kind, self.membership(), &self.shares);
+            while self.count(kind) > max {
+                let victim = branches.victim(&self.shares);
+                let record = victim.and_then(|id| Some((id, self.records.get(&id)?)));
+                let Some((victim, record)) = record else { break };
+                branches.shrink((**record).as_ref());
+                self.remove(victim);
+                evicted.push(victim);
+            }
+        }
+        evicted
+    }
+
+    fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Open => self.open,
+            Kind::Any => self.total,
+        }
+    }
+
+    /// Who is a member by these records.
+    pub fn membership(&self) -> &Membership {
+        self.membership.get_or_init(|| Membership::of(self.founder, self.values()))
+    }
+
+    /// Who is a member by these records together with others, such as a chain that is shown; the
+    /// set stays as it is.
+    pub fn membership_with<'a>(
+        &'a self,
+        others: impl IntoIterator<Item = (RecordId, &'a Record)>,
+    ) -> Membership {
+        Membership::of(self.founder, self.values().chain(others))
+    }
+
+    /// Whom `act` is to keep: [`plan_keep`].
+    pub fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
+        plan_keep(self.founder, self.values(), act, stay)
+    }
+
+    /// The record `id`.
+    #[must_use]
+    pub fn get(&self, id: &RecordId) -> Option<&Arc<S>> {
+        self.records.get(id)
+    }
+
+    /// All ids, the smallest first.
+    pub fn ids(&self) -> impl Iterator<Item = RecordId> {
+        self.records.keys().copied()
+    }
+
+    /// All records, the smallest id first.
+    pub fn values(&self) -> impl Iterator<Item = (RecordId, &Record)> {
+        self.records.iter().map(|(id, record)| (*id, (**record).as_ref()))
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// SHA-256 over label and all ids, the smallest first: equal where the sets are.
+    pub fn digest(&self) -> Digest32 {
+        *self.digest.get_or_init(|| {
+            let ids: Vec<&[u8]> = self.records.keys().map(|id| id.0.as_slice()).collect();
+            Digest32(hash::digest(&[&[DIGEST], ids.as_slice()].concat()))
+        })
+    }
+
+    /// Records that are not among `known`: parents before children, and the founder's own first
+    /// of what may be in any order, for whom it names a steward has no share.
+    #[must_use]
+    pub fn missing_from(&self, known: &BTreeSet<RecordId>) -> Vec<RecordId> {
+        let missing = self.records.iter().filter(|(id, _)| !known.contains(id));
+        let mut missing: Vec<(RecordId, &Record)> =
+            missing.map(|(id, record)| (*id, (**record).as_ref())).collect();
+        missing.sort_by_key(|(id, record)| (record.by() != self.founder, *id));
+        order::parents_first(self.membership(), &missing)
+    }
+
+    /// Records that show the membership of `member` to whoever knows none of them, parents first:
+    /// a living ticket, the nearest to the founder that needs no more than [`CHAIN_MAX`], with all
+    /// that it hangs on. Empty for the founder and for whoever is no member.
+    #[must_use]
+    pub fn chain_of(&self, member: &MemberId) -> Vec<RecordId> {
+        let membership = self.membership();
+        let chains = membership.tickets_of(member).map(|seat| order::chain(membership, &seat.id));
+        let records = |ids: BTreeSet<RecordId>| {
+            let found = ids.iter().filter_map(|id| Some((*id, (**self.records.get(id)?).as_ref())));
+            order::parents_first(membership, &found.collect::<Vec<_>>())
+        };
+        chains.map(records).find(|chain| chain.len() <= CHAIN_MAX).unwrap_or_default()
+    }
+
+    /// What `signer` may still sign before its share or the whole is full.
+    #[must_use]
+    pub fn room_for(&self, signer: &MemberId) -> Left {
+        // When the whole is full, somebody gives way: only whoever that is has no room.
+        let gives_way = |kind| {
+            let branches = Branches::of(kind, self.membership(), &self.shares);
+            let victim = branches.victim(&self.shares).and_then(|id| self.records.get(&id));
+            victim.is_none_or(|record| (**record).as_ref().signer() == *signer)
+        };
+        let left = |max: usize, used: usize, kind| match max.saturating_sub(used) {
+            0 if !gives_way(kind) => max,
+            left => left,
+        };
+        let total = left(TOTAL_MAX, self.total, Kind::Any);
+        let open = left(OPEN_MAX, self.open, Kind::Open);
+        if self.is_exempt(signer) {
+            return Left { tickets: total, open_tickets: total.min(open), acts: total };
+        }
+        let (tickets, acts) = self.shares.get(signer).map_or((0, 0), Share::used);
+        let tickets = total.min(TICKETS_MAX.saturating_sub(tickets));
+        let acts = total.min(ACTS_MAX.saturating_sub(acts));
+        Left { tickets, open_tickets: tickets.min(open), acts }
+    }
+}
+
+/// Whether a record is one at all, whatever else there is.
+fn check(founder: MemberId, record: &Record) -> Result<(), Refused> {
+    let kept = record.kept();
+    if kept.len() > KEPT_MAX {
+        return Err(Refused::TooManyKept);
+    }
+    let mut before = BTreeSet::new();
+    for Kept { member, below, .. } in kept {
+        if *member == founder {
+            return Err(Refused::Founder);
+        }
+        let placed = !matches!(below, Below::Kept(upper) if !before.contains(upper));
+        if !placed || !before.insert(*member) {
+            return Err(Refused::KeptInDisorder);
+        }
+    }
+    match record {
+        Record::Ticket(ticket) if ticket.member == founder => Err(Refused::Founder),
+        Record::Ticket(ticket) if !is_sound(founder, ticket) => Err(Refused::Unsound),
+        Record::Removal(removal) if removal.invitations.len() > INVITATIONS_MAX => {
+            Err(Refused::NamesTooMuch)
+        }
+        Record::Lock(lock) if lock.standing.len() > STANDING_MAX => Err(Refused::NamesTooMuch),
+        _ => Ok(()),
+    }
+}
+
+/// What a record takes of the whole.
+pub(super) fn weight(record: &Record) -> usize {
+    1 + record.kept().len()
+}
+
+/// Whether it is an open ticket.
+pub(super) fn is_open(record: &Record) -> bool {
+    matches!(record, Record::Ticket(ticket) if ticket.how == How::Open)
+}
+
+fn steward(record: &Record) -> Option<MemberId> {
+    match record {
+        Record::Ticket(ticket) if ticket.how == How::Steward => Some(ticket.member),
+        _ => None,
+    }
+}

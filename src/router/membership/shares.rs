@@ -1,0 +1,248 @@
+//! Who takes how much of the register, and what gives way when it is full.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Membership;
+use super::dominators::Graph;
+use super::record::Record;
+use super::register::{ACTS_MAX, TICKETS_MAX, is_open, weight};
+use super::tree::{FOUNDER, Tree};
+use crate::router::ids::{MemberId, RecordId};
+
+/// The records of one signer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Share {
+    /// Its tickets.
+    tickets: BTreeSet<RecordId>,
+    /// Those of its tickets that are open.
+    open: BTreeSet<RecordId>,
+    /// Its removals and locks, each with how many it keeps.
+    acts: BTreeMap<RecordId, usize>,
+    /// All that its acts keep.
+    kept: usize,
+}
+
+impl Share {
+    pub(super) fn add(&mut self, id: RecordId, record: &Record) {
+        match record {
+            Record::Ticket(_) => {
+                self.tickets.insert(id);
+                if is_open(record) {
+                    self.open.insert(id);
+                }
+            }
+            Record::Removal(_) | Record::Lock(_) => {
+                self.acts.insert(id, record.kept().len());
+                self.kept += record.kept().len();
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &RecordId, record: &Record) {
+        self.tickets.remove(id);
+        self.open.remove(id);
+        if self.acts.remove(id).is_some() {
+            self.kept = self.kept.saturating_sub(weight(record) - 1);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.acts.is_empty()
+    }
+
+    /// Tickets, the kept counted, and acts.
+    pub(super) fn used(&self) -> (usize, usize) {
+        (self.tickets.len() + self.kept, self.acts.len())
+    }
+
+    /// The record that has to go first if the signer has more than its share: of those that bear
+    /// what is too much, the one with the largest id.
+    pub(super) fn excess(&self) -> Option<RecordId> {
+        let (tickets, acts) = self.used();
+        if acts > ACTS_MAX {
+            return self.acts.last_key_value().map(|(id, _)| *id);
+        }
+        if tickets <= TICKETS_MAX {
+            return None;
+        }
+        let keeping = self.acts.iter().rev().find(|(_, kept)| **kept > 0).map(|(id, _)| *id);
+        self.tickets.last().copied().max(keeping)
+    }
+
+    fn weight(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Open => self.open.len(),
+            Kind::Any => self.tickets.len() + self.acts.len() + self.kept,
+        }
+    }
+
+    /// What of this signer gives way: its tickets, the largest id first, and then its acts.
+    fn victim(&self, kind: Kind) -> Option<RecordId> {
+        match kind {
+            Kind::Open => self.open.last().copied(),
+            Kind::Any => {
+                let act = || self.acts.last_key_value().map(|(id, _)| *id);
+                self.tickets.last().copied().or_else(act)
+            }
+        }
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Open tickets.
+    Open,
+    /// Everything.
+    Any,
+}
+
+/// How much every member takes with those that hang below it; and how much signers take that are
+/// no members.
+///
+/// A ticket is charged to its signer, and a member hangs below the nearest other that stands on
+/// every way to it from the founder, along signers and holders of living tickets. So whoever gives
+/// a ticket to a member of another branch draws nobody into its own.
+#[derive(Debug)]
+pub(super) struct Branches {
+    kind: Kind,
+    /// By the numbers of the membership.
+    people: Vec<Branch>,
+    /// The numbers of the signers that are members.
+    numbers: BTreeMap<MemberId, usize>,
+    /// What the others take.
+    out: BTreeMap<MemberId, usize>,
+}
+
+#[derive(Debug)]
+struct Branch {
+    id: MemberId,
+    /// Below whom it hangs; nobody for the founder and for whoever is no member.
+    upper: Option<usize>,
+    lower: Vec<usize>,
+    own: usize,
+    whole: usize,
+}
+
+impl Branches {
+    pub(super) fn of(
+        kind: Kind,
+        membership: &Membership,
+        shares: &BTreeMap<MemberId, Share>,
+    ) -> Self {
+        let tree = &membership.tree;
+        let empty = |number| Branch {
+            id: tree.id_of(number),
+            upper: None,
+            lower: Vec::new(),
+            own: 0,
+            whole: 0,
+        };
+        let mut branches = Self {
+            kind,
+            people: (0..tree.people()).map(empty).collect(),
+            numbers: BTreeMap::new(),
+            out: BTreeMap::new(),
+        };
+        for (number, upper) in ways(tree).dominators() {
+            if let Some(branch) = branches.people.get_mut(number) {
+                branch.upper = Some(upper);
+            }
+            if let Some(upper) = branches.people.get_mut(upper) {
+                upper.lower.push(number);
+            }
+        }
+        for (signer, share) in shares {
+            branches.grow(tree, *signer, share.weight(kind));
+        }
+        branches
+    }
+
+    fn grow(&mut self, tree: &Tree, signer: MemberId, weight: usize) {
+        let hangs = |number: &usize| {
+            *number == FOUNDER || self.people.get(*number).is_some_and(|b| b.upper.is_some())
+        };
+        match tree.person(&signer).filter(hangs) {
+            _ if weight == 0 => {}
+            Some(number) => {
+                self.numbers.insert(signer, number);
+                self.change(number, |taken| taken.saturating_add(weight));
+            }
+            None => _ = self.out.insert(signer, weight),
+        }
+    }
+
+    /// The record that gives way. As long as there is anything of signers that are no members, it
+    /// is of the one that takes most: nothing that lives rests on it. Then it is found from the
+    /// founder down, always into the fattest branch, until somebody takes at least as much as all
+    /// below it together; the founder's own come last.
+    pub(super) fn victim(&self, shares: &BTreeMap<MemberId, Share>) -> Option<RecordId> {
+        let fattest_out = self.out.iter().max_by_key(|(id, taken)| (**taken, **id));
+        let signer = match fattest_out {
+            Some((signer, _)) => *signer,
+            None => self.fattest()?,
+        };
+        shares.get(&signer).and_then(|share| share.victim(self.kind))
+    }
+
+    fn fattest(&self) -> Option<MemberId> {
+        let mut at = FOUNDER;
+        loop {
+            let branch = self.people.get(at)?;
+            let lower = branch.lower.iter().filter_map(|number| {
+                let lower = self.people.get(*number)?;
+                (lower.whole > 0).then_some((lower.whole, lower.id, *number))
+            });
+            let below = branch.whole.saturating_sub(branch.own);
+            match lower.max() {
+                Some((.., lower)) if at == FOUNDER || below > branch.own => at = lower,
+                _ => return Some(branch.id),
+            }
+        }
+    }
+
+    /// Notes that a record of the signer has gone.
+    pub(super) fn shrink(&mut self, record: &Record) {
+        let (signer, weight) = (record.signer(), self.weight_of(record));
+        if let Some(number) = self.numbers.get(&signer) {
+            self.change(*number, |taken| taken.saturating_sub(weight));
+        } else if let Some(taken) = self.out.get_mut(&signer) {
+            *taken = taken.saturating_sub(weight);
+            self.out.retain(|_, taken| *taken > 0);
+        }
+    }
+
+    /// What a record takes of what is counted here.
+    fn weight_of(&self, record: &Record) -> usize {
+        match self.kind {
+            Kind::Open => usize::from(is_open(record)),
+            Kind::Any => weight(record),
+        }
+    }
+
+    fn change(&mut self, number: usize, change: impl Fn(usize) -> usize) {
+        if let Some(branch) = self.people.get_mut(number) {
+            branch.own = change(branch.own);
+        }
+        let mut at = Some(number);
+        while let Some(branch) = at.and_then(|number| self.people.get_mut(number)) {
+            branch.whole = change(branch.whole);
+            at = branch.upper;
+        }
+    }
+}
+
+/// Who let in whom, by living tickets. What a steward signs counts as the founder's, for stewards
+/// stand above everybody.
+fn ways(tree: &Tree) -> Graph {
+    let mut graph = Graph::new(tree.people());
+    for node in tree.nodes().filter(|node| node.lives()) {
+        let signer = match node.seat.invited {
+            Some(invited) => tree.person(&invited.answerer),
+            None => Some(node.by),
+        };
+        let member = signer.filter(|signer| tree.steward_place(*signer).is_none());
+        graph.add_edge(member.unwrap_or(FOUNDER), node.member);
+    }
+    graph
+}
