@@ -101,8 +101,8 @@ impl Router {
         self.tell_of_invitations(&ended, &new);
     }
 
-    /// Visitors whom a closing by somebody beside them does not reach are members: now others have
-    /// to know it. Gives their tickets.
+    /// Visitors whom a closing or a removal by somebody beside them does not reach are members: now
+    /// others have to know it. Gives their tickets.
     fn show_visitors(&mut self) -> Vec<Arc<SignedRecord>> {
         let here: BTreeSet<MemberId> = self.links().map(|(_, link)| link.member).collect();
         let tickets = self.room.registry.tickets_to_show(&here);

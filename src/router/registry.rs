@@ -289,15 +289,15 @@ impl Registry {
         self.issued.insert(member, ticket);
     }
 
-    /// In a closed room: tickets for an open door of those who are `here`, and of this node, that
-    /// make them members nevertheless.
+    /// Tickets for an open door of those who are `here`, and of this node, that make them members
+    /// although a closing or a removal by somebody beside them puts out whoever has none.
     pub(super) fn tickets_to_show(&self, here: &BTreeSet<MemberId>) -> Vec<Arc<SignedRecord>> {
-        if !self.is_closed() {
-            return Vec::new();
-        }
+        let membership = self.membership();
         let stays = |member: &MemberId, tickets: &[Arc<SignedRecord>]| {
             let shown = tickets.iter().map(|record| (record.id, &record.record));
-            !self.is_member(member) && self.register.membership_with(shown).is_member(member)
+            !membership.is_member(member)
+                && (self.is_closed() || !membership.removals_of(member).is_empty())
+                && self.register.membership_with(shown).is_member(member)
         };
         let issued = self.issued.iter().filter(|(member, _)| here.contains(*member));
         let issued = issued.filter(|(member, ticket)| stays(member, &[(*ticket).clone()]));

@@ -278,6 +278,30 @@ fn a_closing_puts_out_no_visitor_that_came_through_somebody_else() {
     assert_eq!(world.finish(alice, line), Ok(()));
 }
 
+/// Dave was let in by everybody. Those beside him who remove him take back what they gave, no more,
+/// and hear of the ticket by which he stays.
+#[test]
+fn who_is_removed_by_some_beside_stays_by_the_ticket_of_another() {
+    let (mut world, [alice, bob, carol, dave]) = World::of(9, ["alice", "bob", "carol", "dave"]);
+    for (node, text) in [(bob, "hello"), (carol, "hi")] {
+        world.join(node, alice);
+        world.say(node, text);
+    }
+    world.run(5_000);
+    for node in [bob, carol, alice] {
+        world.join(dave, node);
+    }
+    world.run(20_000);
+    for node in [bob, carol] {
+        let line = world.remove(node, dave, false);
+        assert_eq!(world.finish(node, line), Ok(()));
+        world.run(10_000);
+    }
+    world.run(60_000);
+    assert!(world.counts(bob, dave) && world.counts(carol, dave), "by alice's ticket");
+    world.check_room(&[alice, bob, carol, dave]);
+}
+
 #[test]
 fn a_visitor_who_speaks_is_known_through_whom_it_came() {
     let (mut world, [alice, bob, carol]) = World::of(6, ["alice", "bob", "carol"]);
