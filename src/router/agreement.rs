@@ -262,6 +262,10 @@ impl Router {
             let fresh = from == Some(self.room.id) && !self.room.settled;
             let entered = self.conns.get_mut(&id).filter(|_| fresh).and_then(Conn::take_entered);
             let Some((room, registry)) = entered else { return self.refuse(id, Why::Busy) };
+            // The records that it told may have put the peer itself out.
+            if registry.may_link(&member).is_err() {
+                return self.refuse(id, Why::Busy);
+            }
             self.move_to(room, registry, member);
         }
         self.room.settled = true;

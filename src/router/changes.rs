@@ -195,8 +195,8 @@ impl Router {
         }
     }
 
-    /// Lets somebody in. A ticket for an open door is shown to its holder only; `None`: this
-    /// node's share of the register is full, or it is no member itself.
+    /// Lets somebody in. A ticket for an open door is shown to its holder only, unless somebody
+    /// removed that one; `None`: this node's share of the register is full, or it is no member itself.
     pub(super) fn issue(
         &mut self,
         member: MemberId,
@@ -234,7 +234,9 @@ impl Router {
             }
         }
         let signed = SignedRecord::sign(&self.room.id, &self.me, Record::Ticket(ticket), claim);
-        if how == How::Open {
+        // Others have to know by what somebody is in whom somebody removed.
+        let removed = !self.room.registry.membership().removals_of(&member).is_empty();
+        if how == How::Open && !removed {
             self.room.registry.remember_issued(member, signed.clone());
         } else {
             self.records_arrived(std::slice::from_ref(&signed), None);

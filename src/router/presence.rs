@@ -269,6 +269,7 @@ impl Router {
         let jitter = self.rng.between(50, 250);
         let (now, min) = (self.now, self.config.limits.redial_min_ms);
         let in_doubt = self.is_member_of_closed();
+        let outside = self.room.registry.may_link(&self.my_id).is_err();
         if let Some(member) = self.roster.members.get_mut(&link.member)
             && member.conn == Some(conn)
         {
@@ -279,9 +280,13 @@ impl Router {
             member.redial.wait_ms = min;
             member.redial.next_address = 0;
             if let Some(refusal) = refusal {
-                member.redial.given_up =
-                    matches!(refusal.why, Why::Removed | Why::Leaving | Why::OtherRoom)
-                        || refusal.why == Why::NotMember && !in_doubt;
+                member.redial.given_up = match refusal.why {
+                    Why::Leaving | Why::OtherRoom => true,
+                    // It may not have heard of what takes us in again.
+                    Why::Removed => outside,
+                    Why::NotMember => !in_doubt,
+                    _ => false,
+                };
                 if matches!(refusal.why, Why::NotMember | Why::Removed | Why::Leaving) {
                     member.lost = Some((now, false));
                 }
