@@ -45,6 +45,9 @@ pub(super) struct Attempt {
     port: u16,
     /// Further addresses of an invitation.
     elsewhere: Vec<SocketAddr>,
+    /// What the first who answered at one of them had against it. Anybody may live there by now,
+    /// so the others are tried all the same.
+    refused: Option<Failure>,
     pub(super) brought: Brought,
     tries: u32,
     began: Millis,
@@ -89,6 +92,7 @@ impl Router {
             host,
             port,
             elsewhere: Vec::new(),
+            refused: None,
             brought,
             tries: 0,
             began: self.now,
@@ -119,6 +123,7 @@ impl Router {
             host: first.ip().to_string(),
             port: first.port(),
             elsewhere: addrs,
+            refused: None,
             brought: Brought::Invitation(link),
             tries: 0,
             began: self.now,
@@ -133,8 +138,26 @@ impl Router {
         let Some(attempt) = self.attempts.all.get_mut(&id) else { return false };
         let Some(next) = attempt.elsewhere.pop() else { return false };
         (attempt.host, attempt.port) = (next.ip().to_string(), next.port());
+        attempt.began = self.now;
         self.dial_attempt(id);
         true
+    }
+
+    /// Nobody came in at this address: the next, or what was said at the first that answered.
+    fn not_here(&mut self, id: u64, failure: Failure) {
+        if self.try_elsewhere(id) {
+            return;
+        }
+        let refused = self.attempts.all.get_mut(&id).and_then(|attempt| attempt.refused.take());
+        self.end_attempt(id, Err(refused.unwrap_or(failure)));
+    }
+
+    /// The same for somebody who answered.
+    fn refused_here(&mut self, id: u64, failure: Failure) {
+        if let Some(attempt) = self.attempts.all.get_mut(&id) {
+            attempt.refused.get_or_insert_with(|| failure.clone());
+        }
+        self.not_here(id, failure);
     }
 
     fn dial_attempt(&mut self, id: u64) {
@@ -194,8 +217,7 @@ impl Router {
     pub(super) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
         let Some(dialled) = self.conns.remove(&conn) else { return };
         match dialled.purpose {
-            Some(Purpose::Attempt(id)) if self.try_elsewhere(id) => {}
-            Some(Purpose::Attempt(id)) => self.end_attempt(id, Err(failure)),
+            Some(Purpose::Attempt(id)) => self.not_here(id, failure),
             Some(Purpose::Redial(member)) => self.redial_failed(member, None),
             Some(Purpose::Lane(member)) => self.lane_failed(member, &dialled),
             None => {}
@@ -228,15 +250,12 @@ impl Router {
             .map(|link| link.member);
         let Some(refusal) = refusal else {
             let failure = failure_of(&attempt.host, attempt.port, &how);
-            if !self.try_elsewhere(id) {
-                self.end_attempt(id, Err(failure));
-            }
-            return;
+            return self.not_here(id, failure);
         };
         if how == Closed::ByUs && matches!(refusal.why, Why::NotMember | Why::Removed) {
             let at = place(&attempt.host, attempt.port);
             let text = format!("whoever answers at {at} is not a member of this room");
-            return self.end_attempt(id, Err(Failure::new(Code::Unreachable, text)));
+            return self.refused_here(id, Failure::new(Code::Unreachable, text));
         }
         let brings_nothing = attempt.brought == Brought::Nothing;
         match refusal.why {
@@ -258,15 +277,13 @@ impl Router {
                 attempt.tries += 1;
                 self.ask_password(id, true);
             }
-            // Somebody else may live at that address now.
-            Why::NoInvitation | Why::SelfConnect if self.try_elsewhere(id) => {}
             Why::Locked | Why::NotMember if !conn.their_password => {
                 let failure = self.refusal_failure(id, &Refusal::of(Why::NoPassword));
-                self.end_attempt(id, Err(failure));
+                self.refused_here(id, failure);
             }
             _ => {
                 let failure = self.refusal_failure(id, refusal);
-                self.end_attempt(id, Err(failure));
+                self.refused_here(id, failure);
             }
         }
     }
@@ -278,7 +295,7 @@ impl Router {
             attempt.state = State::Retry(self.now.plus(wait));
         } else {
             let failure = self.refusal_failure(id, refusal);
-            self.end_attempt(id, Err(failure));
+            self.refused_here(id, failure);
         }
     }
 

@@ -10,7 +10,7 @@ use klatch::router::command::Command;
 use klatch::router::event::Entry;
 use klatch::router::ids::RoomId;
 use klatch::router::invite_link::InviteLink;
-use klatch::router::message::{Hello, Message, Why};
+use klatch::router::message::{Hello, Message, Refusal, Why};
 use klatch::router::notice::{Code, Failure};
 use klatch::router::signed::{Invitation, SignedInvitation};
 use klatch::wire::opening::Opening;
@@ -139,6 +139,51 @@ fn n2_a_forged_invitation_leads_nowhere() {
     // Of several addresses the first that answers is enough.
     let several = InviteLink { addrs: vec![nobody, alice.addr()], ..link };
     assert_eq!(bob.joins(&several), Ok(()));
+}
+
+fn refuse_one(ear: &TcpListener, why: Why) {
+    let mut wire = Eve::answer(ear);
+    wire.greet(greeting(), &NOWHERE);
+    wire.hear().unwrap();
+    wire.say(&Opening::Refuse(Refusal::of(why)));
+}
+
+/// Whoever lives at one of its addresses by now speaks for itself alone.
+#[test]
+fn n2_no_answer_at_one_address_keeps_the_next_from_being_tried() {
+    let mut alice = Host::locked("alice", FIRST);
+    let link = alice.invites(false);
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let mut stranger = Host::new("stranger");
+    let closed = Host::locked("closed", "another room");
+    let others = stranger.invites(false);
+    let mut guest = Host::new("guest");
+    guest.joins(&others).unwrap();
+    for at in [nobody, stranger.addr(), closed.addr(), guest.addr()] {
+        let mut bob = Host::new("bob");
+        let several = InviteLink { addrs: vec![at, alice.addr()], ..link.clone() };
+        assert_eq!(bob.joins(&several), Ok(()), "{at}");
+    }
+    // It plays the member that answers, and refuses.
+    for why in [Why::InvitationUsed, Why::InvitationExpired, Why::Full, Why::TooManyAttempts] {
+        let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = ear.local_addr().unwrap();
+        let mut bob = Host::new("bob");
+        std::thread::scope(|scope| {
+            scope.spawn(|| refuse_one(&ear, why));
+            let several = InviteLink { addrs: vec![addr, alice.addr()], ..link.clone() };
+            assert_eq!(bob.joins(&several), Ok(()), "{why:?}");
+        });
+    }
+    // Where nobody lets in, what the first said who answered is what is told.
+    let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = ear.local_addr().unwrap();
+    let mut bob = Host::new("bob");
+    std::thread::scope(|scope| {
+        scope.spawn(|| refuse_one(&ear, Why::Full));
+        let several = InviteLink { addrs: vec![addr, nobody], ..link.clone() };
+        assert_eq!(bob.joins(&several).unwrap_err().code, Code::RoomFull);
+    });
 }
 
 /// A member of alice's who hears of an invitation: all but its secret.
