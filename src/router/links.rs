@@ -228,6 +228,8 @@ pub(super) struct Link {
     pub(super) invitations_said: BTreeSet<InvitationId>,
     /// Words are being compared with the peer.
     pub(super) comparing: Option<Comparing>,
+    /// When the peer last began to compare words.
+    pub(super) asked_words: Option<Millis>,
     pub(super) say_presence: BTreeSet<MemberId>,
     /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
     pub(super) vector: Option<Option<Chain>>,
@@ -284,6 +286,7 @@ impl Link {
             password_said: None,
             invitations_said: BTreeSet::new(),
             comparing: None,
+            asked_words: None,
             say_presence: BTreeSet::new(),
             vector: Some(None),
             say_haves: BTreeSet::new(),

@@ -166,6 +166,7 @@ impl Router {
         self.guess_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
         self.command_deadlines(&mut earliest);
+        self.verify_deadlines(&mut earliest);
         earliest.0
     }
 
@@ -247,6 +248,7 @@ impl Router {
         self.guess_timers();
         self.swarm_timers();
         self.command_timers();
+        self.verify_timers();
     }
 
     // Small helpers of every part.

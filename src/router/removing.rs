@@ -13,6 +13,10 @@ use super::membership::register::INVITATIONS_MAX;
 use super::notice::{Code, Failure};
 use super::text::{Untrusted, VERIFIED_MARK};
 
+/// A password that the removed may know opens nothing.
+const WITHOUT_PASSWORD: &str = "the password from before opens this room no more, and it has no \
+                                other: people come in by /invite, or after a new /lock";
+
 /// What is still to be asked after a removal.
 #[derive(Debug)]
 pub(super) struct Removing {
@@ -46,7 +50,13 @@ impl Router {
                 self.commands.removing.push(Removing { face, line, questions });
                 self.ask_next(face, line);
             }
-            Ok(_) => self.reply(face, line, "remove", Ok(())),
+            Ok(questions) => {
+                let password = |of: &Question| matches!(of, Question::Password);
+                if questions.is_some_and(|questions| questions.iter().any(password)) {
+                    self.remark(WITHOUT_PASSWORD);
+                }
+                self.reply(face, line, "remove", Ok(()));
+            }
             Err(failure) => self.reply(face, line, "remove", Err(failure)),
         }
     }
@@ -294,7 +304,10 @@ impl Router {
                 self.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
             }
             Some(choice @ NewPassword::Set(_)) => self.lock((face, line, "remove"), choice, false),
-            _ => self.reply(face, line, "remove", Ok(())),
+            _ => {
+                self.remark(WITHOUT_PASSWORD);
+                self.reply(face, line, "remove", Ok(()));
+            }
         }
         true
     }

@@ -15,12 +15,17 @@ use super::message::{Message, Why};
 use super::notice::{Code, Failure, Notice};
 use super::roster::with_digits;
 use super::text::{Untrusted, VERIFIED_MARK, look};
+use super::time::{Earliest, Millis};
 use crate::crypto::hash::digest;
 
 /// How many words are compared, of 2,048 each.
 const WORDS: usize = 4;
 /// Bits of a word.
 const WORD_BITS: usize = 11;
+/// How long words are waited for: the other side answers by itself.
+const WORDS_MS: u64 = 10_000;
+/// Least time between comparisons that one peer begins over a link.
+const ASKED_MS: u64 = 1_000;
 const LABEL: &[u8] = b"klatch verify 1\0";
 const COMMIT: &[u8] = b"klatch verify commit 1\0";
 
@@ -44,15 +49,15 @@ pub(super) struct Verified {
     members: BTreeMap<MemberId, String>,
     /// Others under such a name that were told of.
     told: BTreeSet<MemberId>,
-    /// Whose words were shown last: only they can have been compared.
-    shown: Option<MemberId>,
-    /// Commands that wait for words, and over which links.
-    waiting: Vec<(FaceId, u64, ConnId)>,
+    /// Whose words were shown: only they can have been compared.
+    shown: BTreeSet<MemberId>,
+    /// Commands that wait for words, over which links, and until when.
+    waiting: Vec<(FaceId, u64, ConnId, Millis)>,
 }
 
 impl Verified {
     pub(super) fn new(members: BTreeMap<MemberId, String>) -> Self {
-        Self { members, told: BTreeSet::new(), shown: None, waiting: Vec::new() }
+        Self { members, told: BTreeSet::new(), shown: BTreeSet::new(), waiting: Vec::new() }
     }
 }
 
@@ -68,7 +73,7 @@ impl Router {
             if same {
                 let shown = self.roster.name_of(&id);
                 // Whoever came under that name since then was never compared.
-                if self.verified.shown.take() != Some(id) {
+                if !self.verified.shown.remove(&id) {
                     let text = format!("compare the words first: verify {shown}");
                     return Err(Failure::new(Code::Usage, text));
                 }
@@ -84,7 +89,7 @@ impl Router {
                 };
                 // Of a comparison that is under way the words are told as well.
                 let begins = link.comparing.is_none();
-                self.verified.waiting.push((face, line, conn));
+                self.verified.waiting.push((face, line, conn, self.now.plus(WORDS_MS)));
                 waits = true;
                 if begins {
                     self.mark_link(conn, |link| link.comparing = Some(Comparing::Drawing));
@@ -100,13 +105,27 @@ impl Router {
 
     /// Answers whoever waits for words over a link.
     fn end_waiting(&mut self, conn: ConnId, result: &Result<(), Failure>) {
-        let (over, others) =
-            self.verified.waiting.drain(..).partition(|(_, _, waited)| *waited == conn);
-        self.verified.waiting = others;
-        let over: Vec<(FaceId, u64, ConnId)> = over;
-        for (face, line, _) in over {
+        let over = self.verified.waiting.extract_if(.., |(_, _, waited, _)| *waited == conn);
+        for (face, line, ..) in over.collect::<Vec<_>>() {
             self.reply(face, line, "verify", result.clone());
         }
+    }
+
+    /// Whoever does not answer a comparison is not waited for.
+    pub(super) fn verify_timers(&mut self) {
+        let now = self.now;
+        let late = self.verified.waiting.extract_if(.., |(.., until)| *until <= now);
+        for (face, line, conn, _) in late.collect::<Vec<_>>() {
+            if let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) {
+                link.comparing = None;
+            }
+            let text = "no words came in 10 s from the other side: try again";
+            self.reply(face, line, "verify", Err(Failure::new(Code::Timeout, text)));
+        }
+    }
+
+    pub(super) fn verify_deadlines(&self, earliest: &mut Earliest) {
+        self.verified.waiting.iter().for_each(|(.., until)| earliest.at(*until));
     }
 
     /// A link is over: no words come over it.
@@ -135,12 +154,17 @@ impl Router {
 
     /// The peer wants to compare words. If both began, the smaller key goes on.
     pub(super) fn verify_committed(&mut self, conn: ConnId, commit: Digest32) {
-        let me = self.my_id;
+        let (me, now) = (self.my_id, self.now);
         let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) else { return };
         let both = matches!(link.comparing, Some(Comparing::Drawing | Comparing::Committed(_)));
         if both && me < link.member {
             return;
         }
+        // Words that nobody asked for are not to fill the screen; the other side waits in vain.
+        if !both && link.asked_words.is_some_and(|at| now.since(at) < ASKED_MS) {
+            return;
+        }
+        link.asked_words = Some(now);
         link.comparing = Some(Comparing::Answering(commit));
         self.effect(Effect::DrawValue { conn });
     }
@@ -169,7 +193,10 @@ impl Router {
         if asked && self.is_ignored(&member) {
             return;
         }
-        self.verified.shown = Some(member);
+        if self.verified.shown.len() >= self.limits().members {
+            self.verified.shown.clear();
+        }
+        self.verified.shown.insert(member);
         let member = self.member_info(&member);
         self.notify(Notice::Words { member, words, asked });
         self.end_waiting(conn, &Ok(()));

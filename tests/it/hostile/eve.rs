@@ -565,7 +565,11 @@ impl Session {
         }
     }
 
-    pub(super) fn hear_until(&mut self, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
+    pub(super) fn hear_until(
+        &mut self,
+        what: &str,
+        wanted: impl FnMut(&Message) -> bool,
+    ) -> Message {
         match self.hear_or(what, wanted) {
             Ok(message) => message,
             Err(refusal) => panic!("eve never heard: {what}, but {refusal:?}"),
@@ -576,7 +580,7 @@ impl Session {
     pub(super) fn hear_or(
         &mut self,
         what: &str,
-        wanted: impl Fn(&Message) -> bool,
+        mut wanted: impl FnMut(&Message) -> bool,
     ) -> Result<Message, Refusal> {
         loop {
             match self.hear(SOON) {

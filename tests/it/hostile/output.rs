@@ -4,13 +4,16 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use klatch::router::command::Command;
 use klatch::router::ids::Digest32;
 use klatch::router::message::{Hello, Message, Why};
+use klatch::router::notice::Code;
 use klatch::router::signed::{Kind, Offer, Presence, SignedPresence};
 use klatch::router::text::{is_control, is_format};
 use serde_json::json;
 
 use super::eve::{Eve, NOWHERE, Session};
+use super::host::Host;
 use super::program::Program;
 
 /// What terminals act on: CSI, OSC 8 and 52, DCS, their C1 forms, carriage return and the like,
@@ -153,4 +156,27 @@ fn t1_nothing_foreign_reaches_the_screen_behind_a_script() {
     assert!(events.iter().any(offered));
     let forged = |event: &serde_json::Value| event["text"] == "hello";
     assert!(!events.iter().any(forged));
+}
+
+/// Words to compare are waited for, but not for ever; and a peer cannot fill the screen with them.
+#[test]
+fn h10_words_are_not_waited_for_in_vain_and_come_at_a_rate() {
+    let mut alice = Host::new("alice");
+    let eve = Eve::new();
+    let mut session = eve.join(alice.addr());
+    alice.meets(1);
+    let nick = eve.name.clone();
+    let given = alice.give(Command::Verify { nick, same: false });
+    session.hear_until("a commitment", |message| matches!(message, Message::VerifyCommit(_)));
+    assert_eq!(alice.outcome(given).unwrap_err().code, Code::Timeout);
+    for byte in 0..100 {
+        session.say(&Message::VerifyCommit(Digest32([byte; 32])));
+    }
+    session.say(&Message::Ping(7));
+    let mut answers = 0;
+    session.hear_until("pong", |message| {
+        answers += usize::from(matches!(message, Message::VerifyNonce(_)));
+        *message == Message::Pong(7)
+    });
+    assert!((1..50).contains(&answers), "{answers}");
 }
