@@ -9,7 +9,6 @@ use crate::node::{Heard, Reader};
 use crate::router::notice::Notice;
 use crate::ui::live::Moving;
 use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line};
-use crate::ui::width::fit;
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
 #[derive(Debug)]
@@ -224,11 +223,11 @@ impl Bar {
             notice,
             Notice::DownloadProgress { .. } | Notice::HashProgress { .. } | Notice::Held { .. }
         );
-        let row = self.moving.rows().into_iter().next().filter(|_| moved);
+        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+        let rows = self.moving.rows(usize::from(columns.max(2)) - 1);
+        let row = rows.into_iter().next().filter(|_| moved);
         if row.is_some() || self.shown {
-            let columns =
-                rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
-            let row = fit(row.as_deref().unwrap_or_default(), usize::from(columns.max(2)) - 1);
+            let row = row.unwrap_or_default();
             self.shown = !row.is_empty();
             // A bar that cannot be shown is none.
             let _ = write!(err, "\r{row}\x1b[K");

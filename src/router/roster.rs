@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ids::{ConnId, MemberId};
 use super::signed::SignedPresence;
-use super::text::{Untrusted, look, without_marks};
+use super::text::{Untrusted, is_reserved, look, without_marks};
 use super::time::Millis;
 use crate::limits::Limits;
 
@@ -233,17 +233,18 @@ impl Roster {
         *id == self.me || self.members.get(id).is_some_and(|member| member.present)
     }
 
-    /// The name to show: told apart by four digits from others who bear it; the id where none is
-    /// known. Whoever is here yields to nobody who is gone, so a visitor leaves no trace on the
+    /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
+    /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor leaves no trace on the
     /// name that it took; and whoever is gone is told apart from all others.
     pub(super) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let here = self.is_here(id);
-        let bearers = self.bearers.get(&look(name)).into_iter().flatten();
+        let seen = look(name);
+        let bearers = self.bearers.get(&seen).into_iter().flatten();
         let mut others = bearers.filter(|other| *other != id);
         let shared = others.any(|other| !here || self.is_here(other));
         let name = without_marks(name);
-        Untrusted::new(if shared { with_digits(&name, id) } else { name })
+        Untrusted::new(if shared || is_reserved(&seen) { with_digits(&name, id) } else { name })
     }
 
     /// Another room: nobody is known.

@@ -2,6 +2,7 @@
 //! in.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -194,6 +195,16 @@ pub enum TextError {
     /// A name that could be mistaken for something of klatch's.
     #[error("a name may not contain ':' nor begin with '*' or '/'")]
     NameForm,
+    /// A name as which klatch itself speaks.
+    #[error("a name may not look like you, klatch or error: klatch itself speaks under these")]
+    NameReserved,
+}
+
+/// Whether a name of this [`look`] can be taken for one under which klatch itself speaks.
+#[must_use]
+pub fn is_reserved(seen: &str) -> bool {
+    static LOOKS: LazyLock<[String; 3]> = LazyLock::new(|| ["you", "klatch", "error"].map(look));
+    LOOKS.iter().any(|reserved| reserved == seen)
 }
 
 /// Checks a message: 1 byte to 8 KiB, no control characters but line feed and tab.
@@ -214,7 +225,7 @@ pub fn check_message(text: &str) -> Result<(), TextError> {
 }
 
 /// Checks a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
-/// format characters, no leading `*` or `/`.
+/// format characters, no leading `*` or `/`, and none under which klatch itself speaks.
 ///
 /// # Errors
 /// Says what is wrong.
@@ -235,6 +246,9 @@ pub fn check_name(name: &str) -> Result<String, TextError> {
     }
     if name.contains(':') || name.starts_with(['*', '/']) {
         return Err(TextError::NameForm);
+    }
+    if is_reserved(&look(&name)) {
+        return Err(TextError::NameReserved);
     }
     Ok(name)
 }
@@ -276,6 +290,10 @@ mod tests {
         assert_eq!(check_name("e\u{301}"), Ok("\u{e9}".into()));
         assert_eq!(check_name("* ana"), Err(TextError::NameForm));
         assert_eq!(check_name("a:b"), Err(TextError::NameForm));
+        for name in ["you", "Klatch", "\u{435}rror", "kla\u{442}ch", "you\u{2714}"] {
+            assert_eq!(check_name(name), Err(TextError::NameReserved), "{name}");
+        }
+        assert_eq!(check_name("young"), Ok("young".into()));
         assert_eq!(check_name("a\u{200b}"), Err(TextError::Control(0x200b)));
         assert_eq!(check_name(&"x".repeat(33)), Err(TextError::NameTooLong { chars: 33 }));
         assert_eq!(check_message("a\nb\tc"), Ok(()));

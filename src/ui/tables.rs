@@ -120,11 +120,14 @@ pub(super) fn time_left(seconds: u64) -> String {
     }
 }
 
+/// Columns that a cell takes in the rows of others: a longer one moves only what stands behind it.
+const CELL_MAX: usize = 32;
+
 /// Rows in columns, two spaces in; the last column is as wide as it likes.
 pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| width(cell)).max().unwrap_or_default()
+        cells.map(|cell| width(cell)).filter(|width| *width <= CELL_MAX).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let row_text = |row: &Vec<String>| {
@@ -133,4 +136,19 @@ pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
         cells.collect::<String>().trim_end().to_owned()
     };
     rows.iter().map(row_text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_widens_its_own_row_only() {
+        let row = |name: &str| vec![name.to_owned(), "4 kB".to_owned(), "from ana".to_owned()];
+        let long = "x".repeat(60);
+        let rows = table(&[row("a.txt"), row("notes.txt"), row(&long)]);
+        assert_eq!(rows[0], "  a.txt      4 kB  from ana");
+        assert_eq!(rows[1], "  notes.txt  4 kB  from ana");
+        assert_eq!(rows[2], format!("  {long}  4 kB  from ana"));
+    }
 }

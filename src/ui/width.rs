@@ -37,6 +37,25 @@ pub fn fit(text: &str, columns: usize) -> String {
     if fitted.contains('\x1b') { fitted + "\x1b[0m" } else { fitted }
 }
 
+/// The text within so many columns, with an ellipsis where its middle is missing: the end of a
+/// file's name says what it is. For texts without colours.
+#[must_use]
+pub fn fit_middle(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let end = columns.saturating_sub(1) / 3;
+    let (mut tail, mut used) = (text.len(), 0);
+    for (part, columns_of) in parts(text).collect::<Vec<_>>().into_iter().rev() {
+        if used + columns_of > end {
+            break;
+        }
+        used += columns_of;
+        tail -= part.len();
+    }
+    fit(text, columns.saturating_sub(used)) + text.get(tail..).unwrap_or_default()
+}
+
 /// The text and spaces, so that it fills so many columns.
 #[must_use]
 pub fn pad(text: &str, columns: usize) -> String {
@@ -120,6 +139,15 @@ mod tests {
         assert_eq!(fit("日本語", 4), "日…");
         assert_eq!(fit("\x1b[2mlong text\x1b[0m", 5), "\x1b[2mlong…\x1b[0m");
         assert_eq!(fit("abc", 0), "");
+    }
+
+    #[test]
+    fn a_name_keeps_its_beginning_and_its_end() {
+        assert_eq!(fit_middle("report.pdf", 10), "report.pdf");
+        assert_eq!(fit_middle("holiday in the mountains.jpg", 16), "holiday in…s.jpg");
+        assert_eq!(width(&fit_middle(&"日本".repeat(20), 21)), 21);
+        assert_eq!(fit_middle("abcdef", 1), "…");
+        assert_eq!(fit_middle("abcdef", 0), "");
     }
 
     #[test]

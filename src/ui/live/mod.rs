@@ -169,10 +169,9 @@ impl LiveView {
     /// The transfers, a row each.
     #[must_use]
     pub fn block(&self) -> Vec<String> {
-        let rows = self.moving.rows().into_iter();
         // The last column stays free: some terminals break the line when it is filled.
-        let columns = self.columns.saturating_sub(1);
-        rows.map(|row| self.style.paint(Paint::Good, &fit(&row, columns))).collect()
+        let rows = self.moving.rows(self.columns.saturating_sub(1)).into_iter();
+        rows.map(|row| self.style.paint(Paint::Good, &row)).collect()
     }
 
     fn rows(&mut self, rows: Option<String>, pieces: &mut Vec<Piece>) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::router::notice::Notice;
 use crate::ui::lines::{counted, path_text, percent, size};
 use crate::ui::tables::time_left;
+use crate::ui::width::{fit, fit_middle, width};
 
 /// Rows that are shown; what else moves is counted.
 const ROWS_MAX: usize = 4;
@@ -17,7 +18,31 @@ const BAR_CELLS: u64 = 16;
 /// What moves.
 #[derive(Debug, Default)]
 pub struct Moving {
-    rows: BTreeMap<String, String>,
+    rows: BTreeMap<String, Row>,
+}
+
+/// One of them: a name, and what to say of it, the longest first. What comes after is said where
+/// that does not fit.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    says: Vec<String>,
+}
+
+impl Row {
+    /// The name gives way first, down to half of the row, then what is said, then the rest of the
+    /// name.
+    fn within(&self, columns: usize) -> String {
+        let name = fit_middle(&self.name, columns / 2);
+        let fits = |says: &&String| width(&name) + width(says) <= columns;
+        match self.says.iter().find(fits).or(self.says.last()) {
+            Some(says) => {
+                let left = columns.saturating_sub(width(says));
+                fit(&(fit_middle(&name, left) + says), columns)
+            }
+            None => name,
+        }
+    }
 }
 
 impl Moving {
@@ -25,8 +50,8 @@ impl Moving {
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::DownloadStarted { file } => {
-                let row = format!("⇣ {}: looking for members that have it", file.name);
-                self.put(file.id.to_string(), row);
+                let says = vec![": looking for members that have it".into()];
+                self.put(file.id.to_string(), Row { name: format!("⇣ {}", file.name), says });
             }
             Notice::DownloadProgress {
                 file,
@@ -37,20 +62,23 @@ impl Moving {
             } => {
                 let left =
                     seconds_left.map_or(String::new(), |left| format!(", {}", time_left(left)));
-                let from = match (*hosts, *bytes_per_second) {
-                    (0, 0) => "waiting for somebody who has it".to_owned(),
+                let (pace, from) = match (*hosts, *bytes_per_second) {
+                    (0, 0) => ("waiting for somebody who has it".to_owned(), String::new()),
                     (hosts, rate) => {
-                        format!("{}/s{left} from {}", size(rate), counted(hosts, "member"))
+                        let from = format!(" from {}", counted(hosts, "member"));
+                        (format!("{}/s{left}", size(rate)), from)
                     }
                 };
-                let row = format!(
-                    "⇣ {} {} {} of {}, {from}",
-                    file.name,
-                    bar(*bytes_done, file.size),
-                    percent(*bytes_done, file.size),
-                    size(file.size),
-                );
-                self.put(file.id.to_string(), row);
+                let done = percent(*bytes_done, file.size);
+                let of = size(file.size);
+                let bar = bar(*bytes_done, file.size);
+                let says = vec![
+                    format!(" {bar} {done} of {of}, {pace}{from}"),
+                    format!(" {bar} {done} of {of}, {pace}"),
+                    format!(" {done} of {of}, {pace}"),
+                    format!(" {done}, {pace}"),
+                ];
+                self.put(file.id.to_string(), Row { name: format!("⇣ {}", file.name), says });
             }
             Notice::DownloadFinished { file, .. } | Notice::DownloadFailed { file, .. } => {
                 self.rows.remove(&file.id.to_string());
@@ -62,8 +90,9 @@ impl Moving {
                 } else {
                     let name = path_text(path.file_name().map_or(path.as_path(), Path::new));
                     let done = percent(*bytes_done, *of);
-                    let row = format!("⇡ {name} {} {done} read", bar(*bytes_done, *of));
-                    self.put(key, row);
+                    let bar = bar(*bytes_done, *of);
+                    let says = vec![format!(" {bar} {done} read"), format!(" {done} read")];
+                    self.put(key, Row { name: format!("⇡ {name}"), says });
                 }
             }
             // What belonged to a room that was left fails or is read no more.
@@ -72,18 +101,19 @@ impl Moving {
         }
     }
 
-    /// What moves, a row each.
+    /// What moves, a row each of at most so many columns.
     #[must_use]
-    pub fn rows(&self) -> Vec<String> {
-        let mut rows: Vec<_> = self.rows.values().take(ROWS_MAX).cloned().collect();
+    pub fn rows(&self, columns: usize) -> Vec<String> {
+        let shown = self.rows.values().take(ROWS_MAX);
+        let mut rows: Vec<_> = shown.map(|row| row.within(columns)).collect();
         let more = self.rows.len().saturating_sub(ROWS_MAX);
         if more > 0 {
-            rows.push(format!("  and {more} more: transfers shows all"));
+            rows.push(fit(&format!("  and {more} more: transfers shows all"), columns));
         }
         rows
     }
 
-    fn put(&mut self, key: String, row: String) {
+    fn put(&mut self, key: String, row: Row) {
         if self.rows.len() < FOLLOWED_MAX || self.rows.contains_key(&key) {
             self.rows.insert(key, row);
         }

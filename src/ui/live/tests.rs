@@ -172,8 +172,11 @@ fn transfers_have_a_row_each_while_they_move() {
     };
     assert!(view.hear(&progress, NOON_MS).is_empty());
     let block = view.block();
-    assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf ━━━━╌╌╌╌╌╌╌╌╌╌╌╌ 25 % of 4.0 MB, 1.0 MB…"]);
-    assert!(width(&block[0]) < 60);
+    assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf 25 % of 4.0 MB, 1.0 MB/s, 9 s left"]);
+    view.resize(40);
+    assert_eq!(view.block(), ["⇣ hoß\\u{1….pdf 25 %, 1.0 MB/s, 9 s left"]);
+    view.resize(12);
+    assert!(width(&view.block()[0]) < 12, "{:?}", view.block());
     view.resize(200);
     assert!(view.block()[0].ends_with("1.0 MB/s, 9 s left from 2 members"), "{:?}", view.block());
 }
