@@ -310,6 +310,7 @@ impl Router {
         self.dirty.insert(id);
         self.effect(Effect::Linked { conn: id, member });
         self.presence_linked(id, member, record, seen);
+        self.show_who_came();
         self.receipts_for(member);
         let info = self.member_info(&member);
         let newly = self

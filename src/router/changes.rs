@@ -104,9 +104,19 @@ impl Router {
     /// Visitors whom a closing or a removal by somebody beside them does not reach are members: now
     /// others have to know it. Gives their tickets.
     fn show_visitors(&mut self) -> Vec<Arc<SignedRecord>> {
-        let here: BTreeSet<MemberId> = self.links().map(|(_, link)| link.member).collect();
-        let tickets = self.room.registry.tickets_to_show(&here);
+        let tickets = self.tickets_to_show();
         tickets.into_iter().filter(|ticket| self.room.registry.insert(ticket.clone())).collect()
+    }
+
+    fn tickets_to_show(&self) -> Vec<Arc<SignedRecord>> {
+        let here: BTreeSet<MemberId> = self.links().map(|(_, link)| link.member).collect();
+        self.room.registry.tickets_to_show(&here)
+    }
+
+    /// A link is up: whoever came may be a visitor of that kind, and nobody needed to know before.
+    pub(super) fn show_who_came(&mut self) {
+        let tickets = self.tickets_to_show();
+        self.records_arrived(&tickets, None);
     }
 
     /// The maker hears what became of its invitations.

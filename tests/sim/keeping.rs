@@ -302,6 +302,37 @@ fn who_is_removed_by_some_beside_stays_by_the_ticket_of_another() {
     world.check_room(&[alice, bob, carol, dave]);
 }
 
+/// Grace let dave in as well, and hears from dave itself that carol removed it.
+#[test]
+fn who_is_removed_hears_of_it_first_and_stays_by_the_ticket_of_another() {
+    let (mut world, [alice, carol, grace, dave]) =
+        World::of(9, ["alice", "carol", "grace", "dave"]);
+    for (node, text) in [(carol, "hi"), (grace, "hello")] {
+        world.join(node, alice);
+        world.say(node, text);
+    }
+    world.run(5_000);
+    world.hide(alice, dave);
+    world.join(dave, carol);
+    world.run(5_000);
+    assert!(world.link(grace, dave).is_some());
+    world.say(dave, "here I am");
+    world.run(5_000);
+    world.partition(&[grace], &[alice, carol, dave]);
+    world.run(60_000);
+    let line = world.remove(carol, dave, false);
+    assert_eq!(world.finish(carol, line), Ok(()));
+    world.run(5_000);
+    assert_eq!(world.links(dave), 0);
+    world.heal(grace, dave);
+    world.run(60_000);
+    assert!(world.link(grace, dave).is_some());
+    world.heal_all();
+    world.run(60_000);
+    assert!(world.counts(alice, dave) && world.counts(carol, dave), "by grace's ticket");
+    world.check_room(&[alice, carol, grace, dave]);
+}
+
 #[test]
 fn a_visitor_who_speaks_is_known_through_whom_it_came() {
     let (mut world, [alice, bob, carol]) = World::of(6, ["alice", "bob", "carol"]);
