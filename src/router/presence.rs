@@ -9,6 +9,7 @@ use super::ids::{ConnId, MemberId, RoomId};
 use super::links::{Conn, Link, Purpose, plain_ip};
 use super::message::{Message, Refusal, Why};
 use super::notice::Notice;
+use super::roster::Member;
 use super::signed::{Presence, SignedPresence};
 use super::time::{Earliest, Millis};
 use super::{Router, is_loopback};
@@ -144,8 +145,10 @@ impl Router {
         self.roster.get(member)?.record.clone()
     }
 
+    /// Whom to tell of on linking. A goodbye of somebody who is here is one of an earlier run.
     pub(super) fn present_with_records(&self) -> BTreeSet<MemberId> {
-        self.roster.present().filter(|(_, m)| m.record.is_some()).map(|(id, _)| *id).collect()
+        let speaks = |member: &Member| member.record.is_some() && !member.said_bye();
+        self.roster.present().filter(|(_, member)| speaks(member)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn say_bye(&mut self) {
@@ -188,6 +191,9 @@ impl Router {
             return;
         }
         let before = member.record.replace(record.clone());
+        // Its clock was set back, and others hold that goodbye, too: they hear of it from us.
+        let outdone = before.as_ref().is_some_and(|before| before.body.bye && !body.bye);
+        let outdone = outdone && teller == body.member;
         let listed = before.map_or(Vec::new(), |before| before.body.unlinked.clone());
         member.heard = now;
         member.taught_by = teller;
@@ -198,7 +204,7 @@ impl Router {
         self.rename(body.member, &body.name, quiet);
         let unlinked = &body.unlinked;
         self.mark_links(|link| {
-            if unlinked.contains(&link.member) && link.member != teller {
+            if (outdone || unlinked.contains(&link.member)) && link.member != teller {
                 link.say_presence.insert(body.member);
             }
         });

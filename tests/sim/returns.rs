@@ -111,6 +111,25 @@ fn a_file_that_changed_meanwhile_is_offered_no_more() {
     assert_eq!(world.count(bob, withdrawn), 1);
 }
 
+/// Bob's new run is behind his goodbye until he has outdone it. Carol comes meanwhile, and the two
+/// cannot dial each other.
+#[test]
+fn a_goodbye_from_before_the_clock_was_set_back_hides_nobody() {
+    let (mut world, [alice, bob, carol]) = World::of(28, ["alice", "bob", "carol"]);
+    world.hide(bob, carol);
+    world.join(bob, alice);
+    world.say(bob, "hello");
+    world.run(5_000);
+    world.command(bob, Command::Quit);
+    world.run(5_000);
+    world.nodes[bob].skew_ms = -60_000;
+    world.start(bob);
+    world.join(bob, alice);
+    world.join(carol, alice);
+    world.run(60_000);
+    world.check_room(&[alice, bob, carol]);
+}
+
 #[test]
 fn leaving_as_the_last_host_is_asked_about_as_quitting_is() {
     let (mut world, host, others) = room(24, 1, 50 << 20);
