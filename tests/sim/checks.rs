@@ -20,13 +20,16 @@ impl World {
         !self.is_cut(a, b) && (!self.no_dial.contains(&(a, b)) || !self.no_dial.contains(&(b, a)))
     }
 
-    /// Nodes that are in one room and hang together by links, the largest group first.
+    /// Nodes that are in one room and hang together by links, the largest group first. Whoever is
+    /// hostile joins nobody, for it tells each what it likes: it is of the first group that it is
+    /// linked with.
     pub fn groups(&mut self) -> Vec<Vec<usize>> {
         let ids: BTreeMap<MemberId, usize> =
             self.running().into_iter().map(|node| (self.id(node), node)).collect();
         let seen: BTreeMap<usize, Inspection> =
             self.running().into_iter().map(|node| (node, self.inspect(node))).collect();
-        let mut left: BTreeSet<usize> = seen.keys().copied().collect();
+        let (mut hostile, mut left): (BTreeSet<usize>, BTreeSet<usize>) =
+            seen.keys().partition(|node| self.truth.hostile.contains(&self.id(**node)));
         let mut groups = Vec::new();
         while let Some(first) = left.pop_first() {
             let mut group = vec![first];
@@ -40,11 +43,22 @@ impl World {
                     }
                 }
             }
-            group.sort_unstable();
             groups.push((group.len(), seen[&first].room, group));
         }
         groups.sort_by_key(|(size, room, _)| std::cmp::Reverse((*size, *room)));
-        groups.into_iter().map(|(_, _, group)| group).collect()
+        let mut groups: Vec<Vec<usize>> = groups.into_iter().map(|(_, _, group)| group).collect();
+        for group in &mut groups {
+            let linked = |node: &usize| {
+                let mut members = seen[node].links.iter().filter_map(|(member, _)| ids.get(member));
+                members.any(|peer| group.contains(peer) && seen[peer].room == seen[node].room)
+            };
+            let with: BTreeSet<usize> = hostile.iter().copied().filter(linked).collect();
+            hostile.retain(|node| !with.contains(node));
+            group.extend(with);
+            group.sort_unstable();
+        }
+        groups.extend(hostile.into_iter().map(|node| vec![node]));
+        groups
     }
 
     /// Those who are honest agree on the register, and so on members and password (P4).
@@ -81,6 +95,17 @@ impl World {
         let first = *members.first().unwrap();
         self.check_agreement(members);
         let (entries, texts) = (self.inspect(first).entries, self.texts(first));
+        let links: BTreeMap<usize, BTreeSet<MemberId>> = members
+            .iter()
+            .map(|n| (*n, self.inspect(*n).links.into_iter().map(|(member, _)| member).collect()))
+            .collect();
+        // Whoever is hostile may be linked with others who are apart, and tell that they are here.
+        let hostile = links.iter().filter(|(n, _)| self.truth.hostile.contains(&self.id(**n)));
+        let apart: BTreeSet<MemberId> = hostile
+            .flat_map(|(_, links)| links)
+            .filter(|id| !ids.contains_key(*id))
+            .copied()
+            .collect();
         for &node in members {
             let name = self.nodes[node].name.clone();
             let inspection = self.inspect(node);
@@ -92,7 +117,8 @@ impl World {
             );
             assert_eq!(inspection.entries, entries, "{name} holds others or orders otherwise");
             self.check_texts(node, first, &texts);
-            let present: BTreeSet<_> = inspection.present.iter().copied().collect();
+            let present: BTreeSet<_> =
+                inspection.present.iter().copied().filter(|id| !apart.contains(id)).collect();
             let others: BTreeSet<_> =
                 ids.iter().filter(|(_, n)| **n != node).map(|(id, _)| *id).collect();
             assert_eq!(
@@ -100,8 +126,14 @@ impl World {
                 self.names(&others),
                 "{name} counts the wrong members as present"
             );
-            self.check_links(node, members, &ids);
-            if members.len() > 1 {
+            self.check_links(node, members, &ids, &apart);
+            // A receipt comes over one member between the two at most.
+            let near = |holder: &MemberId| {
+                let mut between =
+                    links.iter().filter(|(n, _)| links[&node].contains(&self.id(**n)));
+                links[&node].contains(holder) || between.any(|(_, links)| links.contains(holder))
+            };
+            if members.len() > 1 && inspection.present.iter().all(near) {
                 self.check_held(node);
             }
             self.check_commands(node, members);
@@ -133,7 +165,13 @@ impl World {
         assert_eq!(mine, texts, "{name} orders messages otherwise than {first}");
     }
 
-    fn check_links(&mut self, node: usize, members: &[usize], ids: &BTreeMap<MemberId, usize>) {
+    fn check_links(
+        &mut self,
+        node: usize,
+        members: &[usize],
+        ids: &BTreeMap<MemberId, usize>,
+        apart: &BTreeSet<MemberId>,
+    ) {
         let name = self.nodes[node].name.clone();
         let links = self.inspect(node).links;
         let peers: Vec<_> = links.iter().map(|(member, _)| *member).collect();
@@ -154,7 +192,8 @@ impl World {
             assert_eq!(theirs, Some(far_conn), "both ends of a pair use one link");
         }
         for (member, _) in links {
-            assert!(ids.contains_key(&member), "{name} is linked with one who is not here");
+            let here = ids.contains_key(&member) || apart.contains(&member);
+            assert!(here, "{name} is linked with one who is not here");
         }
     }
 
