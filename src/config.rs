@@ -376,7 +376,14 @@ fn listen_value(text: &str) -> Result<ListenAt, String> {
 /// The bridge serves this computer only, unless its person names another address.
 fn bridge_value(text: &str) -> Result<ListenAt, String> {
     let place = listen_value(text)?;
-    Ok(ListenAt { addr: place.addr.or(Some(Ipv4Addr::LOCALHOST.into())), ..place })
+    let addr = place.addr.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    if !addr.is_loopback() {
+        return Err("the page is for this computer only, for whoever can open it is you in the \
+                    room, and nothing on the way is encrypted: give a port alone, or an address \
+                    of this computer's own such as 127.0.0.1 or [::1]"
+            .into());
+    }
+    Ok(ListenAt { addr: Some(addr), ..place })
 }
 
 /// `u16::from_str` would take a leading `+`.
@@ -433,6 +440,18 @@ mod tests {
         assert_eq!(all.max_peers, Some(9));
         assert!(all.ephemeral && all.json && all.no_open && all.stay && all.verbose);
         assert_eq!(typed("--listen 0").unwrap().listen.unwrap().port, 0);
+    }
+
+    #[test]
+    fn the_page_is_served_to_this_computer_only() {
+        for place in ["8080", "127.0.0.1:0", "127.8.0.1:9", "[::1]:0"] {
+            let bridge = typed(&format!("--bridge {place}")).unwrap().bridge.unwrap();
+            assert!(bridge.addr.unwrap().is_loopback(), "{place}");
+        }
+        for place in ["0.0.0.0:8765", "192.168.1.5:8765", "[::]:0", "[fe80::1]:0"] {
+            let refused = typed(&format!("--bridge {place}")).unwrap_err().to_string();
+            assert!(refused.contains("for this computer only"), "{place}: {refused}");
+        }
     }
 
     #[test]

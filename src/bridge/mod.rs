@@ -25,7 +25,7 @@ mod upload;
 mod voice;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,14 +109,8 @@ impl Bridge {
     /// A fresh address of the page, good once.
     #[must_use]
     pub fn address(&self) -> String {
-        let addr = self.shared.addr;
-        let ip = match addr.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
         let code = self.shared.keys.new_code(Instant::now());
-        format!("http://{}/#{code}", SocketAddr::new(ip, addr.port()))
+        format!("http://{}/#{code}", self.shared.addr)
     }
 
     /// Ends it; false when some of its threads still run at the deadline.
