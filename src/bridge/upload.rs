@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use super::http::{Client, Head, Reply};
 use super::server::Shared;
-use crate::files::names::{numbered, safe_name};
+use crate::files::names::{cut, numbered, safe_name};
 use crate::node::{Answer, Face};
 use crate::router::command::Command;
 use crate::router::ids::FileId;
@@ -28,7 +28,8 @@ use crate::router::text::{is_control, is_format};
 const PIECE_BYTES: usize = 256 * 1024;
 /// Files of one name.
 const SAME_NAMES: u32 = 10_000;
-/// Longest name that is offered, in bytes, as file systems have it.
+/// Longest name that is offered, in bytes, as most file systems have it: what `send` finds on a
+/// disk is never longer.
 const NAME_MAX_BYTES: usize = 255;
 /// How often it is seen whether the page still waits.
 const LOOK: Duration = Duration::from_millis(200);
@@ -116,8 +117,8 @@ fn offer_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|&c| !is_control(c) && !is_format(c)).collect();
     let name = visible.trim();
-    let fits = !name.is_empty() && name.len() <= NAME_MAX_BYTES && name != "." && name != "..";
-    fits.then(|| name.to_owned())
+    let is_name = !name.is_empty() && name != "." && name != "..";
+    is_name.then(|| cut(name, NAME_MAX_BYTES))
 }
 
 /// Bytes that are still to come of a file: nobody else counts on their place on the disk.
@@ -265,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_file_is_offered_under_its_own_name() {
-        let long = "x".repeat(256);
+        let (long, kept) = ("é".repeat(200) + ".jpg", "é".repeat(125) + ".jpg");
         for (given, name) in [
             ("report (final).pdf", Some("report (final).pdf")),
             (".bashrc", Some(".bashrc")),
@@ -276,7 +277,7 @@ mod tests {
             ("", None),
             ("folder/", None),
             ("..", None),
-            (&long, None),
+            (&long, Some(kept.as_str())),
         ] {
             assert_eq!(offer_name(given).as_deref(), name, "{given:?}");
         }

@@ -28,27 +28,30 @@ pub fn safe_name(name: &str) -> String {
     let plain: String =
         visible.nfc().map(|c| if "<>\"|?*".contains(c) { '_' } else { c }).collect();
     let leading = |c: char| c == '.' || c == '-' || c.is_whitespace();
-    let name = cut(plain.trim_start_matches(leading));
+    let name = trimmed(plain.trim_start_matches(leading));
+    let name = trimmed(&cut(&name, SAFE_NAME_MAX_BYTES));
     // Cutting can lay a device name bare, so it comes before.
-    if is_device(&name) { cut(&format!("_{name}")) } else { name }
+    if is_device(&name) { trimmed(&cut(&format!("_{name}"), SAFE_NAME_MAX_BYTES)) } else { name }
 }
 
-/// Cuts `name` to [`SAFE_NAME_MAX_BYTES`] at a character, keeping a short extension, and takes dots
-/// and spaces from its end.
-fn cut(name: &str) -> String {
-    let trimmed = |name: &str| {
-        let name = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
-        if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
-    };
-    let name = trimmed(name);
-    if name.len() <= SAFE_NAME_MAX_BYTES {
-        return name;
+/// Takes dots and spaces from the end of `name`.
+fn trimmed(name: &str) -> String {
+    let name = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
+}
+
+/// Cuts `name` to so many bytes, more than an extension's, at a character and keeping a short
+/// extension.
+#[must_use]
+pub fn cut(name: &str, max_bytes: usize) -> String {
+    if name.len() <= max_bytes {
+        return name.to_owned();
     }
-    let (stem, extension) = split_extension(&name);
+    let (stem, extension) = split_extension(name);
     let kept = if extension.len() <= 1 + EXTENSION_MAX_BYTES { extension } else { "" };
-    let stem = if kept.is_empty() { &name } else { stem };
-    let end = stem.floor_char_boundary(SAFE_NAME_MAX_BYTES - kept.len());
-    trimmed(&format!("{}{kept}", stem.get(..end).unwrap_or_default()))
+    let stem = if kept.is_empty() { name } else { stem };
+    let end = stem.floor_char_boundary(max_bytes.saturating_sub(kept.len()));
+    format!("{}{kept}", stem.get(..end).unwrap_or_default())
 }
 
 /// The name without its extension, and the extension with its dot: empty where there is none.
