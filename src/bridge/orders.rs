@@ -109,8 +109,17 @@ pub(super) enum Order {
     Cancel {
         file: FileId,
     },
+    /// For a while `restore` undoes it.
     Withdraw {
         file: FileId,
+    },
+    Restore {
+        file: FileId,
+    },
+    /// Ends a `connect` that is under way.
+    GiveUp {
+        /// The number of that command.
+        of: u64,
     },
     Name {
         name: String,
@@ -207,15 +216,16 @@ impl Order {
             Self::Download { file } => {
                 Command::Download { wanted: file.to_string(), patient: true }
             }
-            Self::Cancel { file } | Self::Withdraw { file } => {
-                Command::Cancel { wanted: file.to_string() }
-            }
+            Self::Cancel { file } => Command::Cancel { wanted: file.to_string() },
+            Self::Withdraw { file } => Command::Withdraw { file },
+            Self::Restore { file } => Command::Restore { file },
+            Self::GiveUp { of } => Command::GiveUp { of },
             Self::Name { name } => {
                 Command::Name { name: check_name(name.trim()).map_err(text_failure)? }
             }
+            // The page asks its person first, and says what would be cut off.
             Self::Leave => Command::Leave,
-            // As for a person at the terminal: who would cut others off is told so first.
-            Self::Quit => Command::QuitWhenServed { asks: true },
+            Self::Quit => Command::Quit,
             Self::Members => Command::Members,
             Self::Files => Command::Files,
             Self::Transfers => Command::Transfers,
@@ -242,6 +252,8 @@ impl Order {
             Self::Download { .. } => "download",
             Self::Cancel { .. } => "cancel",
             Self::Withdraw { .. } => "withdraw",
+            Self::Restore { .. } => "restore",
+            Self::GiveUp { .. } => "give_up",
             Self::Name { .. } => "name",
             Self::Leave => "leave",
             Self::Quit => "quit",

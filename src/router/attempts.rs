@@ -387,6 +387,24 @@ impl Router {
         }
     }
 
+    /// Ends what a person began and does not want any more. Who is in the room already stays there.
+    pub(super) fn give_up(&mut self, face: FaceId, line: u64) {
+        let given = |attempt: &Attempt| attempt.face == face && attempt.line == line;
+        let found = self.attempts.all.iter().find(|(_, attempt)| given(attempt));
+        let Some((&id, attempt)) = found else { return };
+        let conn = match attempt.state {
+            State::Syncing { .. } => return,
+            State::Dialling(conn) => Some(conn),
+            State::AskingPassword | State::Retry(_) => None,
+        };
+        let text = format!("you gave up joining at {}", place(&attempt.host, attempt.port));
+        self.end_attempt(id, Err(Failure::new(Code::Cancelled, text)));
+        if let Some(conn) = conn {
+            self.effect(Effect::Close { conn });
+            self.forget_conn(conn, Closed::ByUs, None);
+        }
+    }
+
     pub(super) fn attempt_timers(&mut self) {
         let ids: Vec<_> = self.attempts.all.keys().copied().collect();
         for id in ids {

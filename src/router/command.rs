@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::FileId;
 use super::invite_link::InviteLink;
 use crate::crypto::password::Password;
 
@@ -94,6 +95,21 @@ pub enum Command {
         /// Exact name or a prefix of 8 or more hex digits of the id.
         wanted: String,
     },
+    /// Take an own offer back; for a while [`Command::Restore`] undoes it.
+    Withdraw {
+        /// The file.
+        file: FileId,
+    },
+    /// Offer again what was just taken back.
+    Restore {
+        /// The file.
+        file: FileId,
+    },
+    /// End a `connect` or `/join` of the same face that is still under way.
+    GiveUp {
+        /// The line of that command.
+        of: u64,
+    },
     /// What is offered.
     Files,
     /// Who is here.
@@ -166,6 +182,9 @@ impl Command {
             Command::Share { .. } => "share",
             Command::Download { .. } => "download",
             Command::Cancel { .. } => "cancel",
+            Command::Withdraw { .. } => "withdraw",
+            Command::Restore { .. } => "restore",
+            Command::GiveUp { .. } => "give_up",
             Command::Files => "files",
             Command::Members => "members",
             Command::Transfers => "transfers",

@@ -113,6 +113,12 @@ impl Router {
                 self.download(face, line, &wanted, patient);
             }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
+            Command::Withdraw { file } => self.take_back(face, line, file),
+            Command::Restore { file } => self.restore(face, line, file),
+            Command::GiveUp { of } => {
+                self.give_up(face, of);
+                self.reply(face, line, word, Ok(()));
+            }
             Command::Files => self.answer(face, line, word, Self::files_notice),
             Command::Members => {
                 self.answer(face, line, word, Self::members_notice);
@@ -283,6 +289,7 @@ impl Router {
 
     /// Leaves: everyone linked is told, then the shell ends the program.
     pub(super) fn stop(&mut self) {
+        self.forget_all_taken_back();
         let exit_code = u8::from(self.commands.failed);
         self.acknowledge();
         self.say_bye();

@@ -69,7 +69,11 @@ impl Router {
     ) {
         let result = match result {
             Ok(Some(bytes)) => {
-                let (name, freed) = (Untrusted::new(wanted), size(bytes));
+                // A page names files by their ids, which tell people nothing.
+                let file = FileId::from_hex(wanted).ok();
+                let known = file.and_then(|file| self.catalogue.any(&file));
+                let name = known.map_or(wanted, |offered| &offered.name);
+                let (name, freed) = (Untrusted::new(name), size(bytes));
                 self.remark(format!("the partial file of {name} is removed ({freed} freed)"));
                 Ok(())
             }

@@ -46,6 +46,7 @@ mod room;
 mod roster;
 mod sharing;
 pub mod swarm;
+mod undo;
 mod verify;
 mod waits;
 
@@ -90,6 +91,7 @@ pub struct Router {
     ignored: BTreeSet<MemberId>,
     quitting: quitting::Quitting,
     parked: parked::Parked,
+    undo: undo::Undo,
     /// Links that have something to say.
     dirty: BTreeSet<ConnId>,
     /// Which link each chain was asked of, and when.
@@ -128,6 +130,7 @@ impl Router {
             ignored: BTreeSet::new(),
             quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
+            undo: undo::Undo::default(),
             dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),
@@ -167,6 +170,7 @@ impl Router {
         self.swarm_deadlines(&mut earliest);
         self.command_deadlines(&mut earliest);
         self.verify_deadlines(&mut earliest);
+        self.undo_deadlines(&mut earliest);
         earliest.0
     }
 
@@ -249,6 +253,7 @@ impl Router {
         self.swarm_timers();
         self.command_timers();
         self.verify_timers();
+        self.undo_timers();
     }
 
     // Small helpers of every part.

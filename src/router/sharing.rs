@@ -155,6 +155,7 @@ impl Router {
             self.utter(Kind::Offer(Offer { name, size, root }))?;
         }
         let held = self.sharing.holds_all(&file);
+        self.offered_again(file);
         self.effect(Effect::Serve { file, job });
         self.sharing.share_all(file);
         self.tell_hosting(file);
@@ -303,6 +304,7 @@ impl Router {
     }
 
     pub(super) fn drop_shares(&mut self) {
+        self.forget_all_taken_back();
         for file in self.sharing.files() {
             self.sharing.remove(&file);
             self.effect(Effect::Unserve { file });

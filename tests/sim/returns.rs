@@ -247,3 +247,36 @@ fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
     world.run(30_000);
     assert_eq!(says(&world, alice, "careful"), before);
 }
+
+#[test]
+fn an_offer_that_was_taken_back_can_be_had_again_for_ten_seconds() {
+    let (mut world, host, others) = room(29, 1, SIZE);
+    let bob = others[0];
+    world.run(2_000);
+    let file = *world.nodes[host].disk.serving.iter().next().unwrap();
+    let line = world.command(host, Command::Withdraw { file });
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(9_000);
+    assert!(world.nodes[host].disk.serving.is_empty(), "it is taken back at once");
+    let line = world.command(host, Command::Restore { file });
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(2_000);
+    let line = fetch(&mut world, bob);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    let line = world.command(host, Command::Withdraw { file });
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(11_000);
+    assert!(world.nodes[host].disk.parked.is_empty(), "nothing is laid aside for ever");
+    let line = world.command(host, Command::Restore { file });
+    assert_eq!(world.finish(host, line), Err(Code::NoSuchOffer));
+    // What is offered anew meanwhile is not undone by an earlier withdrawal.
+    let send = Command::Send { paths: vec!["film.mkv".into()] };
+    let line = world.command(host, send.clone());
+    assert_eq!(world.finish(host, line), Ok(()));
+    let line = world.command(host, Command::Withdraw { file });
+    assert_eq!(world.finish(host, line), Ok(()));
+    let line = world.command(host, send);
+    assert_eq!(world.finish(host, line), Ok(()));
+    world.run(11_000);
+    assert!(world.nodes[host].disk.serving.contains(&file));
+}

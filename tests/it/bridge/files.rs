@@ -82,6 +82,30 @@ fn a_file_given_in_the_page_is_offered_under_its_name_and_arrives_whole() {
 }
 
 #[test]
+fn a_withdrawn_file_can_be_had_back_and_its_copy_goes_when_it_cannot_any_more() {
+    let folder = Folder::new();
+    let (mut alice, mut page, dir) = sharing(&folder);
+    let mut bob = Peer::start("bob");
+    join(&mut bob, &mut alice);
+    let bytes = content(1, 100_000);
+    let id = share(&page, "a.bin", &bytes);
+    bob.expect(json!({"event": "file_offered", "file": {"id": id}}));
+    page.done(json!({"command": "withdraw", "file": id}));
+    bob.expect(json!({"event": "file_withdrawn", "file": {"id": id}}));
+    assert!(same(&dir.join("a.bin"), &bytes), "for as long as it can be undone");
+    page.done(json!({"command": "restore", "file": id}));
+    bob.expect(json!({"event": "file_offered", "file": {"id": id}}));
+    bob.done("download a.bin");
+    assert!(same(&bob.saved()[0], &bytes));
+    page.done(json!({"command": "withdraw", "file": id}));
+    page.done(json!({"command": "leave"}));
+    page.refused(json!({"command": "restore", "file": id}), "no_such_offer");
+    alice.quit();
+    bob.quit();
+    assert_eq!(lying(&dir), Vec::<PathBuf>::new(), "no copy outlives its offer");
+}
+
+#[test]
 fn a_file_of_the_persons_own_is_never_removed() {
     let folder = Folder::new();
     let (mut alice, mut page, _) = sharing(&folder);
