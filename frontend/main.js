@@ -1,10 +1,12 @@
 /** Puts the page together: one store, one socket, the components, and what they may ask for. */
 
 import { el } from "./lib/dom.js";
+import { keepFocus } from "./lib/focus.js";
+import { keep, recall } from "./lib/keep.js";
 import { line } from "./lib/text.js";
 import { createSharing } from "./lib/share.js";
 import { createSocket, isQuestion } from "./lib/socket.js";
-import { atStart, initial } from "./lib/state.js";
+import { atStart, connected, initial } from "./lib/state.js";
 import { createStore } from "./lib/store.js";
 import { createComposer } from "./components/composer/composer.js";
 import { createDrop } from "./components/drop/drop.js";
@@ -15,7 +17,7 @@ import { connectionStatus, createMasthead } from "./components/masthead/masthead
 import { watchUnread } from "./components/masthead/notify.js";
 import { createMembers } from "./components/members/members.js";
 import { createMore } from "./components/more/more.js";
-import { createNote, createRoomAlert } from "./components/alert/alert.js";
+import { createBanner, createNotes, createRoomAlert } from "./components/alert/alert.js";
 import { createStart } from "./components/start/start.js";
 import { createFarewell } from "./components/farewell/farewell.js";
 
@@ -24,9 +26,14 @@ const ROOM = "klatch.room";
 const LAST = "klatch.last";
 /** How long somebody's wish to compare words stays in sight. */
 const WORDS_MS = 120_000;
+/** How long something that was done is undone with one button; klatch keeps files as long. */
+const UNDO_MS = 10_000;
 /** Who came through whom, and who is what, is asked for once it settled. */
 const SETTLE_MS = 300;
 const MEMBERSHIP = ["joined", "member_joined", "member_removed", "room_locked", "steward_changed"];
+const AT_ONCE = 16;
+/** The buttons of a file that are not called as klatch's commands are. */
+const COMMANDS = { Resume: "download", Discard: "cancel" };
 const OVER = ["expired", "refused", "ended"];
 
 const store = createStore({
@@ -34,6 +41,7 @@ const store = createStore({
   run: sessionStorage.getItem(RUN),
   enteredRoom: sessionStorage.getItem(ROOM),
   lastAddress: JSON.parse(sessionStorage.getItem(LAST) ?? "null"),
+  recalled: recall(sessionStorage),
 });
 
 const socket = createSocket({
@@ -54,11 +62,15 @@ const app = {
   sharing: createSharing({ token: socket.token, dispatch: store.dispatch }),
   alert: ({ code, message }) =>
     store.dispatch({ event: "page_alert", code: code ?? "io_error", text: message }),
-  quit: () => confirmQuit().catch(app.alert),
+  quit: () => endRoom("Quit klatch", socket.quit).catch(app.alert),
+  leave: () => endRoom("Leave room", () => socket.ask("leave")).catch(app.alert),
   fileAction,
+  downloadAll,
   fileLabels,
-  /** @type {ReturnType<typeof createNote>["show"]} */
+  /** @type {ReturnType<typeof createNotes>["show"]} */
   note: () => {},
+  /** Says what was done, which can be undone for a while. */
+  undo: (text, act) => app.note({ text, label: "Undo", act, ms: UNDO_MS }),
 };
 
 function hear(notice) {
@@ -93,15 +105,10 @@ function lookAgain() {
   looking = setTimeout(() => socket.ask("members").catch(() => {}), SETTLE_MS);
 }
 
-async function confirmQuit() {
+/** Ends the stay in a room, but asks first where there is something to lose. */
+async function endRoom(name, act) {
   const { confirmEnd } = await import("./components/dialog/room-dialogs.js");
-  confirmEnd(app, "Quit now?", "Quit anyway", quit);
-}
-
-async function quit() {
-  // klatch may be gone before it has answered; a command cannot be refused otherwise.
-  await socket.ask("quit").catch(() => {});
-  socket.close();
+  return confirmEnd(app, name, act);
 }
 
 /** The one-time code leaves the address bar as soon as it is read. */
@@ -138,10 +145,24 @@ async function fileAction(word, id) {
       else el("a", { href: `${media.url}?save`, download: "" }).click();
       return;
     }
-    await socket.ask(word.toLowerCase(), { file: id });
+    await socket.ask(COMMANDS[word] ?? word.toLowerCase(), { file: id });
+    if (word === "Discard") store.dispatch({ event: "page_discarded", file });
+    if (word === "Withdraw") {
+      app.undo(`${line(file.name)} is withdrawn.`, () => socket.ask("restore", { file: id }));
+    }
   } catch (failure) {
-    if (word !== "Download" || !toldElsewhere(failure, id)) app.alert(failure);
+    const fetches = word === "Download" || word === "Resume";
+    if (!fetches || !toldElsewhere(failure, id)) app.alert(failure);
   }
+}
+
+/** Fetches many files, so many at a time that others are not asked for all of them at once. */
+async function downloadAll(ids) {
+  const left = [...ids];
+  const one = async () => {
+    for (let id = left.shift(); id; id = left.shift()) await fileAction("Download", id);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, one));
 }
 
 /** Few visits look at a file: what shows it is loaded when it is needed. */
@@ -156,8 +177,8 @@ function toldElsewhere({ code, lost }, id) {
 }
 
 function build() {
-  const note = createNote(app);
-  app.note = note.show;
+  const notes = createNotes(app);
+  app.note = notes.show;
   const invite = createInvite(app);
   const members = createMembers(app);
   const files = createFiles(app);
@@ -181,7 +202,7 @@ function build() {
       "main",
       { class: "talk" },
       log.element,
-      note.element,
+      notes.element,
       createRoomAlert(app),
       composer.element,
     ),
@@ -190,13 +211,14 @@ function build() {
   const start = createStart(app, connectionStatus(app));
   const farewell = createFarewell(app);
   document.body.append(
+    createBanner(app),
     start,
     room,
     farewell,
-    createDrop(app.sharing.add, () => !room.hidden),
+    createDrop(app.sharing, () => !room.hidden && connected(store.state)),
   );
 
-  store.watch((state) => {
+  store.watch((state, before) => {
     const over = OVER.includes(state.connection);
     const begun = state.room !== null;
     const starting = begun && !over && atStart(state);
@@ -205,14 +227,24 @@ function build() {
     start.hidden = !starting;
     if (inRoom && room.hidden) queueMicrotask(composer.focus);
     room.hidden = !inRoom;
-    if (state.run) sessionStorage.setItem(RUN, state.run);
-    if (state.room) sessionStorage.setItem(ROOM, state.enteredRoom ?? "");
-    sessionStorage.setItem(LAST, JSON.stringify(state.lastAddress));
+    if (state.run !== before.run) sessionStorage.setItem(RUN, state.run);
+    if (state.enteredRoom !== before.enteredRoom) {
+      sessionStorage.setItem(ROOM, state.enteredRoom ?? "");
+    }
+    if (state.lastAddress !== before.lastAddress) {
+      sessionStorage.setItem(LAST, JSON.stringify(state.lastAddress));
+    }
   });
   watchUnread(app);
 }
 
 build();
+keepFocus();
+addEventListener("pagehide", () => keep(sessionStorage, store.state));
+addEventListener("beforeunload", (event) => {
+  // The browser asks whether to go: what is on its way would be cut off.
+  if (store.state.shares.length > 0) event.preventDefault();
+});
 addEventListener("online", socket.retry);
 document.addEventListener("visibilitychange", () => document.hidden || socket.retry());
 addEventListener("hashchange", () => {

@@ -16,6 +16,33 @@ export function bytes(count) {
   return unit === 0 ? `${count} B` : `${value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+const TAIL_CHARS = 10;
+const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/**
+ * A name in two parts: where there is no room for all of it, the first is cut at its end, so that
+ * the end of the name, which tells the kind of a file and one of a series from another, stays.
+ * @param {string} name
+ * @returns {[string, string]}
+ */
+export function inTwo(name) {
+  const letters = Array.from(segmenter.segment(name), ({ segment }) => segment);
+  const at = letters.length - Math.min(TAIL_CHARS, Math.floor(letters.length / 2));
+  return [letters.slice(0, at).join(""), letters.slice(at).join("")];
+}
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+/**
+ * Sorts names as people do: `page 2` stands before `page 10`.
+ * @param {string} left
+ * @param {string} right
+ * @returns {number}
+ */
+export function compareNames(left, right) {
+  return collator.compare(left, right);
+}
+
 /**
  * @param {number} seconds
  * @returns {string} `40 s`, `3 min`, `2 h 5 min`

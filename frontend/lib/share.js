@@ -1,14 +1,26 @@
 /**
- * Gives files to klatch, one after the other. The browser reads them from the disk as they are
- * sent; nothing is held in memory.
+ * Gives files to klatch, a few at a time: for each klatch waits for its disk, and many small ones
+ * would wait for each other. The browser reads them from the disk as they are sent; nothing is held
+ * in memory.
  *
  * @typedef {import("./types.js").Share} Share
  */
 
+/** Files on their way at once; klatch takes more, and the browser has some connections to spare. */
+const AT_ONCE = 4;
 /** Often enough to be seen moving; each time costs the browser memory that it frees only later. */
 const PROGRESS_MS = 250;
 /** Words for what klatch could not say itself. */
 const UNREACHABLE = { code: "io_error", text: "klatch could not be reached: try it again" };
+
+const GONE = {
+  code: "file_not_found",
+  text: "it is not there any more, or was changed after you chose it: choose it again",
+};
+const FOLDER = {
+  code: "not_a_file",
+  text: "a folder cannot be shared yet: drop the files that are in it",
+};
 
 /**
  * @param {object} needs
@@ -23,28 +35,32 @@ export function createSharing(needs) {
   const now = needs.now ?? (() => performance.now());
   /** @type {{share: Share, file: File}[]} */
   const waiting = [];
-  let current = null;
+  /** @type {Map<string, XMLHttpRequest>} */
+  const going = new Map();
   let made = 0;
 
   function next() {
-    const first = waiting.shift();
-    if (!first) return;
-    const { share, file } = first;
+    while (going.size < AT_ONCE && waiting.length > 0) send(waiting.shift());
+  }
+
+  function send({ share, file }) {
+    const { key } = share;
     const sending = request();
-    current = { key: share.key, sending };
-    tell(share.key, { phase: "sending" });
+    const finish = (failure) => finished(key, file.name, failure);
+    going.set(key, sending);
+    tell(key, { phase: "sending" });
     sending.open("PUT", `/share?name=${encodeURIComponent(file.name)}`);
     sending.setRequestHeader("Authorization", `Bearer ${token()}`);
     let told = -PROGRESS_MS;
     sending.upload.onprogress = ({ loaded }) => {
       if (now() - told < PROGRESS_MS) return;
       told = now();
-      tell(share.key, { sent: loaded });
+      tell(key, { sent: loaded });
     };
-    sending.upload.onload = () => tell(share.key, { sent: 0, phase: "reading" });
-    sending.onload = () => finish(file.name, sending.status === 201 ? null : failureOf(sending));
-    sending.onerror = () => finish(file.name, failureOf(sending));
-    sending.onabort = () => finish(file.name, null);
+    sending.upload.onload = () => tell(key, { sent: 0, phase: "reading" });
+    sending.onload = () => finish(sending.status === 201 ? null : failureOf(sending));
+    sending.onerror = async () => finish((await gone(file)) ?? failureOf(sending));
+    sending.onabort = () => finish(null);
     sending.send(file);
   }
 
@@ -52,11 +68,10 @@ export function createSharing(needs) {
     dispatch({ event: "page_share", share: { key, ...change } });
   }
 
-  function finish(name, failure) {
-    const { key } = current;
-    current = null;
+  function finished(key, name, failure) {
+    going.delete(key);
     dispatch({ event: "page_share_gone", key });
-    if (failure) dispatch({ event: "page_alert", ...failure, text: `${name}: ${failure.text}` });
+    if (failure) dispatch({ event: "page_failed", ...failure, text: `${name}: ${failure.text}` });
     next();
   }
 
@@ -70,17 +85,33 @@ export function createSharing(needs) {
         waiting.push({ share, file });
         dispatch({ event: "page_share", share });
       }
-      if (!current) next();
+      next();
+    },
+    /** @param {string[]} folders  names of what cannot be shared */
+    refuse(folders) {
+      for (const name of folders) {
+        dispatch({ event: "page_failed", ...FOLDER, text: `${name}: ${FOLDER.text}` });
+      }
     },
     /** @param {string} key */
     cancel(key) {
-      if (current?.key === key) return current.sending.abort();
+      if (going.has(key)) return going.get(key).abort();
       const index = waiting.findIndex(({ share }) => share.key === key);
       if (index < 0) return;
       waiting.splice(index, 1);
       dispatch({ event: "page_share_gone", key });
     },
   };
+}
+
+/** What is wrong with a file that cannot be read, for nothing else tells that it is the file. */
+async function gone(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return null;
+  } catch {
+    return GONE;
+  }
 }
 
 function failureOf({ responseText }) {

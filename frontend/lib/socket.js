@@ -8,6 +8,8 @@
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 4000;
 const TOKEN = "klatch.token";
+/** The close code with which klatch says that it ends (RFC 6455, 7.4.1). */
+const GOING_AWAY = 1001;
 
 /** What a command ended with when it failed. */
 export class CommandError extends Error {
@@ -40,7 +42,8 @@ export function isQuestion({ event, address }) {
  * @param {string} [needs.code]  the one-time code of the page's address
  * @param {Pick<Storage, "getItem"|"setItem"|"removeItem">} needs.storage
  * @param {(notice: any) => void} needs.onNotice
- * @param {(status: 'reconnecting'|'expired'|'refused'|'ended') => void} needs.onStatus
+ * @param {(status: 'reconnecting'|'away'|'expired'|'refused'|'ended') => void} needs.onStatus
+ *   `away`: klatch did not answer when it was tried again
  * @param {(url: string) => WebSocket} [needs.open]
  * @param {(run: () => void, delay_ms: number) => any} [needs.later]
  */
@@ -57,6 +60,7 @@ export function createSocket(needs) {
   let failures = 0;
   let nextLine = 1;
   let attempt = 0;
+  let ending = false;
 
   function connect() {
     attempt += 1;
@@ -68,7 +72,7 @@ export function createSocket(needs) {
     socket = mine;
     mine.onopen = () => mine.send(JSON.stringify({ hello: usedCode ? { code } : { token } }));
     mine.onmessage = ({ data }) => mine === socket && receive(JSON.parse(data), usedCode);
-    mine.onclose = () => mine === socket && closed();
+    mine.onclose = (event) => mine === socket && closed(event?.code);
   }
 
   function receive(notice, usedCode) {
@@ -118,17 +122,31 @@ export function createSocket(needs) {
     drop(() => onStatus(status));
   }
 
-  function closed() {
+  function closed(closeCode) {
+    const over = ending && closeCode === GOING_AWAY;
     admitted = false;
+    ending = false;
     socket = null;
     for (const { reject } of asked.values()) reject(new CommandError(CUT_OFF));
     asked.clear();
     if (done) return;
-    onStatus("reconnecting");
+    if (over) return end("ended");
+    onStatus(failures === 0 ? "reconnecting" : "away");
     const wait = Math.min(FIRST_WAIT_MS * 2 ** failures, LONGEST_WAIT_MS);
     failures += 1;
     const planned = attempt;
     later(() => planned === attempt && !done && connect(), wait);
+  }
+
+  function ask(command, fields = {}, { signal } = {}) {
+    if (!admitted) return Promise.reject(new CommandError(CUT_OFF));
+    const line = nextLine;
+    nextLine += 1;
+    socket.send(JSON.stringify({ line, command, ...fields }));
+    // The command itself answers whether that came in time.
+    const giveUp = () => asked.has(line) && ask("give_up", { of: line }).catch(() => {});
+    signal?.addEventListener("abort", giveUp);
+    return new Promise((resolve, reject) => asked.set(line, { answers: [], resolve, reject }));
   }
 
   connect();
@@ -136,16 +154,19 @@ export function createSocket(needs) {
   return {
     /**
      * Gives a command; resolves with what it answered besides `command_done`.
-     * @param {string} command
-     * @param {object} [fields]
-     * @returns {Promise<any[]>}
+     * @type {(command: string, fields?: object, how?: {signal?: AbortSignal}) => Promise<any[]>}
      */
-    ask(command, fields = {}) {
-      if (!admitted) return Promise.reject(new CommandError(CUT_OFF));
-      const line = nextLine;
-      nextLine += 1;
-      socket.send(JSON.stringify({ line, command, ...fields }));
-      return new Promise((resolve, reject) => asked.set(line, { answers: [], resolve, reject }));
+    ask,
+    /** Ends klatch. That it has ended is only said once it took its leave. */
+    async quit() {
+      ending = true;
+      try {
+        await ask("quit");
+      } catch (failure) {
+        if (failure.lost) return;
+        ending = false;
+        throw failure;
+      }
     },
     /** Tries at once what would be tried later: the tab woke up, or the network is back. */
     retry() {
@@ -160,8 +181,6 @@ export function createSocket(needs) {
       admitted = false;
       drop(connect);
     },
-    /** The room ended with klatch: nothing to come back to. */
-    close: () => end("ended"),
     /** @returns {string} for requests that carry it in a header */
     token: () => storage.getItem(TOKEN) ?? "",
   };

@@ -11,12 +11,14 @@
  */
 
 import { splitAddress } from "./address.js";
-import { fromHistory, insert, merge, withdrawal } from "./entries.js";
+import { fromHistory, insert, merge } from "./entries.js";
 import { joinedLine, lockedLine, removedLine, stewardLine, unlockedLine } from "./rooms.js";
 import { marked } from "./text.js";
 
 /** Entries kept while the newest are read; older ones are fetched again. */
 export const KEPT_ENTRIES = 4000;
+/** Members whose place in the list is remembered, present or not. */
+const ORDER_MAX = 1024;
 
 /** @type {State} */
 export const initial = Object.freeze({
@@ -26,6 +28,7 @@ export const initial = Object.freeze({
   run: null,
   addresses: [],
   members: [],
+  order: [],
   standing: null,
   invitation: null,
   invitations: [],
@@ -41,6 +44,7 @@ export const initial = Object.freeze({
   unread: { count: 0, after: null },
   attentive: true,
   alert: null,
+  recalled: null,
   seq: 0,
 });
 
@@ -51,6 +55,15 @@ export const initial = Object.freeze({
  */
 export function reduce(state, notice) {
   return Object.hasOwn(HANDLERS, notice.event) ? HANDLERS[notice.event](state, notice) : state;
+}
+
+/**
+ * Whether klatch takes commands now.
+ * @param {State} state
+ * @returns {boolean}
+ */
+export function connected({ connection }) {
+  return connection === "connected";
 }
 
 /**
@@ -72,21 +85,28 @@ const HANDLERS = {
 
   snapshot(state, snapshot) {
     const sameRoom = state.room?.id === snapshot.room.id;
-    const seq = state.seq + snapshot.messages.length;
     const history = withHeld(fromHistory(snapshot.messages, state.seq), snapshot);
-    const known = new Set(state.entries.map(({ key }) => key));
+    const recalled = recalledFor(state, snapshot.room);
+    const again = recalledLines(recalled, snapshot, state.seq + history.length);
+    const seq = state.seq + history.length + again.length;
+    const keys = new Set(state.entries.map(({ key }) => key));
     // Without a common entry something between the two parts may be missing: klatch has it.
-    const meets = sameRoom && (snapshot.earlier === 0 || history.some(({ key }) => known.has(key)));
-    const entries = meets ? merge(state.entries, history) : history;
+    const meets = sameRoom && (snapshot.earlier === 0 || history.some(({ key }) => keys.has(key)));
+    const entries = meets ? merge(state.entries, history) : merge(again, history);
     const served = servedOf(snapshot.transfers, []);
-    const files = withTakers(filesOf(snapshot, sameRoom ? state.files : {}), served);
+    const known = sameRoom ? state.files : {};
+    const files = withTakers(filesOf(snapshot, known, recalled?.kept), served);
+    const order = sameRoom ? state.order : (recalled?.order ?? []);
+    const members = inOrder(others(snapshot.members, snapshot.self), order);
     return {
       ...(sameRoom ? state : alone(state)),
       connection: "connected",
       self: snapshot.self,
       room: snapshot.room,
       addresses: snapshot.addresses,
-      members: others(snapshot.members, snapshot.self),
+      members,
+      order: ordered(members, order),
+      recalled: null,
       standing: ownStanding(snapshot.members) ?? null,
       entries,
       earlier: meets ? Math.min(state.earlier, snapshot.earlier) : snapshot.earlier,
@@ -137,11 +157,16 @@ const HANDLERS = {
 
   file_withdrawn(state, notice) {
     const known = state.files[notice.file.id];
-    const next = said(state, notice, withdrawal(notice));
+    const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
+    const next = { ...state, seq: state.seq + 1, entries: insert(state.entries, entry) };
     if (!known) return next;
     const from = known.from.filter((who) => who.id !== notice.from.id);
     const own = known.own && !notice.own;
-    return { ...next, files: { ...state.files, [notice.file.id]: { ...known, from, own } } };
+    // What this node took back lies nowhere that it serves from.
+    const phase = notice.own ? "offered" : known.phase;
+    const bytesDone = notice.own ? 0 : known.bytesDone;
+    const row = { ...known, from, own, phase, bytesDone };
+    return { ...next, files: { ...state.files, [notice.file.id]: row } };
   },
 
   hosts: (state, { file, hosts }) => changed(state, file, { hosts }),
@@ -184,11 +209,11 @@ const HANDLERS = {
     return { ...state, served, files: withTakers(state.files, served) };
   },
 
-  members: (state, { list }) => ({
-    ...state,
-    members: others(list, state.self),
-    standing: ownStanding(list) ?? state.standing,
-  }),
+  members(state, { list }) {
+    const members = inOrder(others(list, state.self), state.order);
+    const standing = ownStanding(list) ?? state.standing;
+    return { ...state, members, order: ordered(members, state.order), standing };
+  },
 
   invitation: (state, { event: _, at: __, ...invitation }) => ({ ...state, invitation }),
   invitations: (state, { list }) => ({ ...state, invitations: list }),
@@ -204,6 +229,7 @@ const HANDLERS = {
       ...(state.room?.id === room ? state : alone(state)),
       room: { id: room, locked, settled: true, founder },
       members,
+      order: ordered(members, []),
       enteredRoom: room,
       restarted: false,
       lastAddress: addressOf(members) ?? state.lastAddress,
@@ -217,17 +243,18 @@ const HANDLERS = {
   member_joined(state, { member, at }) {
     if (member.id === state.self?.id) return state;
     const before = state.members.find(({ id }) => id === member.id);
-    const rest = state.members.filter((one) => one !== before);
-    const members = [...rest, { ...before, ...member }];
+    const here = before ? known(state, member) : [...state.members, member];
+    const members = inOrder(here, state.order);
     const room = state.room && { ...state.room, settled: true };
     const lastAddress = addressOf([member]) ?? state.lastAddress;
-    const next = { ...state, members, room, lastAddress };
+    const next = { ...state, members, order: ordered(members, state.order), room, lastAddress };
     return before ? next : said(next, { at }, `${marked(member)} joined`);
   },
 
   member_left(state, { member, at }) {
     const members = state.members.filter(({ id }) => id !== member.id);
-    return said({ ...state, members }, { at }, `${marked(member)} left`);
+    const lastAddress = addressOf(members) ?? state.lastAddress;
+    return said({ ...state, members, lastAddress }, { at }, `${marked(member)} left`);
   },
 
   name_changed(state, { member, before, at }) {
@@ -263,6 +290,8 @@ const HANDLERS = {
 
   steward_changed: (state, notice) => said(state, notice, stewardLine(state, notice)),
 
+  page_discarded: (state, { file }) => changed(state, file, { bytesDone: 0, failure: null }),
+
   notice: (state, { text, at }) => said(state, { at }, text),
 
   /** What belongs to no command of this tab: the asker hears of its own from the socket. */
@@ -270,8 +299,12 @@ const HANDLERS = {
     return line === null || line === undefined ? alerted(state, { code, text }) : state;
   },
 
-  page_connection: (state, { status }) =>
-    state.connection === status ? state : { ...state, connection: status },
+  page_connection(state, { status }) {
+    if (state.connection === status) return state;
+    const next = { ...state, connection: status };
+    // Whoever was here may be gone: nobody can tell until klatch says so.
+    return status === "away" ? { ...next, members: [], served: [] } : next;
+  },
 
   page_connected: (state, { address, port }) => ({
     ...state,
@@ -313,6 +346,15 @@ const HANDLERS = {
   }),
 
   page_alert: (state, { code, text }) => alerted(state, { code, text }),
+
+  /** One of several things that failed together: all of them are to be read. */
+  page_failed(state, { code, text }) {
+    const { alert } = state;
+    if (!alert?.texts) return alerted(state, { code, text, texts: [text] });
+    const texts = [...alert.texts, text];
+    return { ...state, alert: { ...alert, texts } };
+  },
+
   page_alert_closed: (state) => (state.alert ? { ...state, alert: null } : state),
 };
 
@@ -330,6 +372,38 @@ function alone(state) {
 
 function others(list, self) {
   return list.filter(({ own, id }) => !own && id !== self?.id);
+}
+
+/** Those who were seen before stand where they stood; the others come after them. */
+function inOrder(members, order) {
+  const place = new Map(order.map((id, index) => [id, index]));
+  const of = ({ id }) => place.get(id) ?? order.length;
+  return [...members].sort((left, right) => of(left) - of(right));
+}
+
+/** @returns {string[]} the order of those who were seen before, and of these behind them */
+function ordered(members, order) {
+  const seen = new Set(order);
+  const fresh = members.filter(({ id }) => !seen.has(id)).map(({ id }) => id);
+  return fresh.length > 0 ? [...order, ...fresh].slice(-ORDER_MAX) : order;
+}
+
+/** What this tab knew of the room before it was loaded anew. */
+function recalledFor({ recalled, run }, { id }) {
+  return recalled?.room === id && recalled.run === run ? recalled : null;
+}
+
+/** The lines of klatch's own that belong between what is there again. */
+function recalledLines(recalled, { messages, earlier }, seq) {
+  const first = earlier > 0 ? (messages[0]?.order ?? "") : "";
+  const lines = (recalled?.lines ?? []).filter(({ order }) => order >= first);
+  return lines.map((line, index) => ({
+    ...line,
+    key: `line-${seq + index}`,
+    kind: "line",
+    local: true,
+    seq: seq + index,
+  }));
 }
 
 const ownStanding = (list) => list.find(({ own }) => own)?.standing;
@@ -397,18 +471,19 @@ function addressOf(members) {
 }
 
 /** The rows of a snapshot; what only events told of a file (its strip, an error) is kept. */
-function filesOf({ files, transfers, saved }, before) {
+function filesOf({ files, transfers, saved }, before, kept = {}) {
   const downloads = new Map(
     transfers.filter((row) => row.download).map((row) => [row.file.id, row]),
   );
   const paths = new Map(saved.map(({ id, path }) => [id, path]));
   const rows = {};
   for (const { file, from, own, hosts, held, fetching } of files) {
-    const known = before[file.id] ?? offered(file);
+    const known = before[file.id] ?? { ...offered(file), bytesDone: kept[file.id] ?? 0 };
     const download = downloads.get(file.id);
     let { phase, bytesDone, rate, sources } = known;
     if (held !== undefined || download) {
       phase = held ? "held" : fetching || download ? "fetching" : "offered";
+      if (phase === "offered" && known.phase === "held") bytesDone = 0;
     }
     if (download) {
       ({ bytes_done: bytesDone, bytes_per_second: rate, hosts: sources } = download);
@@ -467,8 +542,8 @@ function lastOrder(state) {
   return state.entries.at(-1)?.order ?? "";
 }
 
-function alerted(state, { code, text }) {
-  return { ...state, seq: state.seq + 1, alert: { code, text, key: state.seq } };
+function alerted(state, { code, text, texts }) {
+  return { ...state, seq: state.seq + 1, alert: { code, text, texts, key: state.seq } };
 }
 
 function known({ members }, member) {

@@ -55,13 +55,14 @@
  * @property {'waiting'|'sending'|'reading'} phase
  *
  * @typedef {object} State
- * @property {'connecting'|'connected'|'reconnecting'|'expired'|'refused'|'ended'} connection
+ * @property {'connecting'|'connected'|'reconnecting'|'away'|'expired'|'refused'|'ended'} connection
  * @property {{id: string, name: string, temporary: boolean, version: string}|null} self
  * @property {{id: string, locked: boolean, password?: boolean, settled: boolean,
  *   founder?: Who}|null} room
  * @property {string|null} run
  * @property {string[]} addresses
  * @property {Member[]} members  The others that are present.
+ * @property {string[]} order  Ids of members as they came, for their places in the list.
  * @property {string|null} standing  What this node is in the room.
  * @property {{text: string, line: string, expires: string, once: boolean}|null} invitation
  * @property {Invitation[]} invitations  Those that let people in, as they were last told.
@@ -76,7 +77,9 @@
  * @property {{host: string, port: number}|null} lastAddress
  * @property {{count: number, after: string|null}} unread
  * @property {boolean} attentive  The newest entry is in sight of a person.
- * @property {(Failure & {key: number})|null} alert
+ * @property {(Failure & {key: number, texts?: string[]})|null} alert  `texts`: each of several
+ *   things that failed together.
+ * @property {import("./keep.js").Kept|null} recalled  What the tab knew before it was reloaded.
  * @property {number} seq
  */
 

@@ -9,6 +9,7 @@ import { Tab, launch } from "./lib/page.js";
 const HISTORY = 5000;
 const LOADS = 7;
 const MESSAGES = 1000;
+const FILES = 300;
 
 function figure(name, value, unit, goal) {
   const marked = value <= goal ? "ok" : "MISSED";
@@ -123,11 +124,34 @@ async function latency(browser, world) {
   await tab.close();
 }
 
+/** Many small files dropped at once, until somebody else was offered all of them. */
+async function drop(browser, world) {
+  const ana = await world.browser("ana");
+  const tab = await Tab.open(browser);
+  await tab.goto(ana);
+  await tab.create();
+  const ben = await world.terminal("ben");
+  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+  await tab.others(1);
+  const files = Array.from({ length: FILES }, (_, i) => ({
+    name: `file ${i}.txt`,
+    text: `content ${i} `.repeat(2000),
+    type: "text/plain",
+  }));
+  const began = performance.now();
+  await tab.drop(files);
+  const names = new Set();
+  while (names.size < FILES) names.add((await ben.wait("file_offered")).file.name);
+  figure(`${FILES} files dropped, until all are offered`, performance.now() - began, "ms", 5000);
+  await tab.close();
+}
+
 const browser = await launch();
 const world = await World.create();
 try {
   await firstPaint(browser, world);
   await latency(browser, world);
+  await drop(browser, world);
 } finally {
   await browser.close();
   await world.end();

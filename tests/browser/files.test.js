@@ -61,6 +61,8 @@ scene("shared by a drop, several at once, and withdrawn", async (stage) => {
   await page.fileButton("Withdraw", "one.txt").waitFor({ state: "detached" });
   const left = await ana.has("file_withdrawn");
   assert.equal(left.own, true);
+  await page.end("Quit klatch");
+  await ana.ended; // Nothing can be undone any more.
   await assert.rejects(readFile(path.join(stage.world.folder, "shared", "one.txt")), {
     code: "ENOENT",
   });
@@ -137,10 +139,13 @@ scene("a download is cancelled, and goes on where it stopped", async (stage) => 
   ben.process.kill("SIGSTOP");
   await page.fileButton("Cancel", "large.bin").click();
   await ana.has("download_failed", ({ code }) => code === "cancelled");
-  await page.fileButton("Download", "large.bin").waitFor();
+  await page.fileButton("Resume", "large.bin").waitFor();
+  await page.files.getByText(/^[\d.]+ MB of 629\.1 MB kept/).waitFor();
   assert.equal(await page.page.getByRole("alert").filter({ hasText: /./ }).count(), 0);
+  await page.page.reload();
+  await page.files.getByText(/^[\d.]+ MB of 629\.1 MB kept/).waitFor();
   ben.process.kill("SIGCONT");
-  await page.fileButton("Download", "large.bin").click();
+  await page.fileButton("Resume", "large.bin").click();
   const done = await ana.has("download_finished");
   assert.ok(done.bytes_fetched < 600 * MIB, `${done.bytes_fetched} bytes were fetched again`);
   await page.fileButton("Save", "large.bin").waitFor();

@@ -160,7 +160,7 @@ scene("names change, rooms are left, klatch is quit", async ({ meet }) => {
   await ben.has("name_changed", ({ member }) => member.name === "anastasia");
   ben.type("name benedict");
   await page.region("Members").getByText("benedict", { exact: true }).waitFor();
-  await page.more("Leave room");
+  await page.end("Leave room");
   await page.button("Create room").waitFor();
   await ben.has("member_left");
   await page.button("Quit klatch").click();

@@ -150,16 +150,58 @@ test("waking up tries at once, and only once", () => {
   assert.equal(sockets.length, 2);
 });
 
-test("after the end nothing is tried again, but a fresh address works", () => {
+test("klatch has ended only when it took its leave after being asked to", async () => {
   const { socket, sockets, statuses, waits, admit } = bench({ token: "t" });
   admit(sockets[0]);
-  socket.close();
-  sockets[0].onclose();
+  const quit = socket.quit();
+  const { line, command } = sockets[0].sent.at(-1);
+  assert.equal(command, "quit");
+  sockets[0].say({ event: "command_done", line, command });
+  await quit;
+  assert.deepEqual(statuses, [], "an answer is no end");
+  sockets[0].onclose({ code: 1001 });
   assert.deepEqual(statuses, ["ended"]);
   assert.equal(waits.length, 0);
   socket.useCode("fresh");
   sockets[1].onopen();
   assert.deepEqual(sockets[1].sent, [{ hello: { code: "fresh" } }]);
+});
+
+test("a refused quit, and an end that nobody asked for, are no end for the page", async () => {
+  const { socket, sockets, statuses, waits, admit } = bench({ token: "t" });
+  admit(sockets[0]);
+  const quit = socket.quit();
+  const { line } = sockets[0].sent.at(-1);
+  sockets[0].say({ event: "error", line, command: "quit", code: "io_error", text: "no" });
+  await assert.rejects(quit, { code: "io_error" });
+  sockets[0].onclose({ code: 1001 });
+  assert.deepEqual(statuses, ["reconnecting"]);
+  waits[0].run();
+  sockets[1].onclose({ code: 1006 });
+  assert.deepEqual(statuses, ["reconnecting", "away"]);
+  waits[1].run();
+  admit(sockets[2]);
+  const cut = socket.quit();
+  sockets[2].onclose({ code: 1006 });
+  await cut;
+  assert.deepEqual(statuses.slice(2), ["reconnecting"], "only cut off");
+});
+
+test("what is not wanted any more is given up", async () => {
+  const { socket, sockets, admit } = bench({ token: "t" });
+  admit(sockets[0]);
+  const wish = new AbortController();
+  const joining = socket.ask("connect", { address: "x" }, { signal: wish.signal });
+  const { line } = sockets[0].sent.at(-1);
+  wish.abort();
+  const { command, of } = sockets[0].sent.at(-1);
+  assert.deepEqual([command, of], ["give_up", line]);
+  const text = "you gave up";
+  sockets[0].say({ event: "error", line, command: "connect", code: "cancelled", text });
+  await assert.rejects(joining, { code: "cancelled" });
+  const count = sockets[0].sent.length;
+  wish.abort();
+  assert.equal(sockets[0].sent.length, count);
 });
 
 /** Files on their way, and what the page was told about them. */
@@ -184,13 +226,11 @@ function sharing() {
   return { shares, requests, notices, clock };
 }
 
-test("files go one after the other, and a failed one does not stop the rest", () => {
+test("files go a few at a time, and a failed one does not stop the rest", () => {
   const { shares, requests, notices } = sharing();
-  shares.add([
-    { name: "a b.txt", size: 3 },
-    { name: "c.txt", size: 4 },
-  ]);
-  assert.equal(requests.length, 1);
+  const names = ["a b.txt", "c.txt", "d.txt", "e.txt", "f.txt", "g.txt"];
+  shares.add(names.map((name) => ({ name, size: 3 })));
+  assert.equal(requests.length, 4);
   assert.equal(requests[0].url, "/share?name=a%20b.txt");
   assert.equal(requests[0].headers.Authorization, "Bearer t");
   requests[0].upload.onprogress({ loaded: 2 });
@@ -199,12 +239,15 @@ test("files go one after the other, and a failed one does not stop the rest", ()
     responseText: '{"code":"disk_full","text":"no space"}',
   });
   requests[0].onload();
-  assert.equal(requests[1].url, "/share?name=c.txt");
-  Object.assign(requests[1], { status: 201, responseText: "{}" });
-  requests[1].onload();
-  const alerts = notices.filter(({ event }) => event === "page_alert");
-  assert.deepEqual(alerts, [{ event: "page_alert", code: "disk_full", text: "a b.txt: no space" }]);
-  assert.equal(notices.filter(({ event }) => event === "page_share_gone").length, 2);
+  assert.equal(requests[4].url, "/share?name=f.txt");
+  for (let i = 1; i < 6; i += 1) {
+    Object.assign(requests[i], { status: 201, responseText: "{}" });
+    requests[i].onload();
+  }
+  const failed = notices.filter(({ event }) => event === "page_failed");
+  const told = { event: "page_failed", code: "disk_full", text: "a b.txt: no space" };
+  assert.deepEqual(failed, [told]);
+  assert.equal(notices.filter(({ event }) => event === "page_share_gone").length, 6);
 });
 
 test("progress is told four times a second", () => {
@@ -219,22 +262,40 @@ test("progress is told four times a second", () => {
 
 test("sharing is cancelled while it waits and while it goes", () => {
   const { shares, requests, notices } = sharing();
-  shares.add([
-    { name: "a", size: 3 },
-    { name: "b", size: 4 },
-    { name: "c", size: 5 },
-  ]);
+  shares.add(["a", "b", "c", "d", "e", "f"].map((name) => ({ name, size: 3 })));
   const keys = notices
     .filter(({ share }) => share?.phase === "waiting")
     .map(({ share }) => share.key);
-  shares.cancel(keys[1]);
+  shares.cancel(keys[4]);
   shares.cancel(keys[0]);
   assert.deepEqual(
     requests.map(({ file }) => file.name),
-    ["a", "c"],
+    ["a", "b", "c", "d", "f"],
   );
   assert.equal(
-    notices.some(({ event }) => event === "page_alert"),
+    notices.some(({ event }) => event === "page_failed"),
     false,
+  );
+});
+
+test("what vanished before its turn is named, and nothing else is blamed", async () => {
+  const { shares, requests, notices } = sharing();
+  const unreadable = { arrayBuffer: () => Promise.reject(new Error("NotFoundError")) };
+  const readable = { arrayBuffer: () => Promise.resolve(new ArrayBuffer(1)) };
+  shares.add([
+    { name: "gone.txt", size: 3, slice: () => unreadable },
+    { name: "there.txt", size: 3, slice: () => readable },
+  ]);
+  shares.refuse(["photos"]);
+  await requests[0].onerror();
+  await requests[1].onerror();
+  const failed = notices.filter(({ event }) => event === "page_failed");
+  assert.deepEqual(
+    failed.map(({ code, text }) => [code, text.split(":")[0]]),
+    [
+      ["not_a_file", "photos"],
+      ["file_not_found", "gone.txt"],
+      ["io_error", "there.txt"],
+    ],
   );
 });

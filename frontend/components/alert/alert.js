@@ -1,12 +1,31 @@
-/** What went wrong in the room, until it is put away. */
+/** What went wrong in the room, and what there is to know. */
 
 import { el } from "../../lib/dom.js";
+import { connected } from "../../lib/state.js";
+
+/**
+ * Said as long as klatch does not answer.
+ * @param {import("../../main.js").App} app
+ */
+export function createBanner(app) {
+  const element = el("p", { class: "banner", role: "alert", hidden: true });
+  app.store.watch(({ connection }) => {
+    const away = connection === "away";
+    if (away === !element.hidden) return;
+    element.hidden = !away;
+    element.textContent = away
+      ? "klatch does not answer: it has ended, or stands still. When it runs again, this page " +
+        "is back by itself."
+      : "";
+  });
+  return element;
+}
 
 /**
  * @param {import("../../main.js").App} app
  */
 export function createRoomAlert(app) {
-  const text = el("p", { class: "alert", role: "alert" });
+  const text = el("div", { class: "alert", role: "alert" });
   const element = el(
     "div",
     { class: "room-alert", hidden: true },
@@ -24,45 +43,57 @@ export function createRoomAlert(app) {
   app.store.watch(({ alert }, before) => {
     if (alert === before.alert) return;
     element.hidden = alert === null;
-    text.textContent = alert?.text ?? "";
+    const texts = alert?.texts ?? [];
+    if (texts.length > 1) text.replaceChildren(listOf(texts));
+    else text.textContent = alert?.text ?? "";
     if (alert) text.dataset.code = alert.code;
   });
   return element;
 }
 
+/** So many failures are listed one by one. */
+const LISTED_MAX = 100;
+
+function listOf(texts) {
+  const rest = texts.length - LISTED_MAX;
+  const rows = texts.slice(0, LISTED_MAX).map((text) => el("li", {}, text));
+  return el("ul", {}, ...rows, rest > 0 && el("li", {}, `and ${rest} more`));
+}
+
+/** So many notes at once; the oldest give way. */
+const NOTES_MAX = 5;
+
 /**
- * Something to know and perhaps to act on, for a while; a later one takes its place.
+ * What is to be known and perhaps acted on, each for a while.
  * @param {import("../../main.js").App} app
  */
-export function createNote(app) {
-  const text = el("p", { class: "note", role: "status" });
-  const button = el("button", { class: "button small", type: "button", on: { click: act } });
-  const element = el("div", { class: "room-alert", hidden: true }, text, button);
-  let current = null;
-  let timer = 0;
-
-  function hide() {
-    clearTimeout(timer);
-    element.hidden = true;
-    current = null;
-  }
-
-  function act() {
-    const { act: what } = current ?? {};
-    hide();
-    Promise.resolve(what?.()).catch(app.alert);
-  }
+export function createNotes(app) {
+  const element = el("div", { class: "notes", role: "status" });
+  app.store.watch((state) => {
+    for (const button of element.querySelectorAll("button")) button.disabled = !connected(state);
+  });
 
   return {
     element,
     /** @param {{text: string, label: string, act: () => any, ms: number}} note */
-    show(note) {
-      hide();
-      current = note;
-      element.hidden = false;
-      text.textContent = note.text;
-      button.textContent = note.label;
-      timer = setTimeout(hide, note.ms);
+    show({ text, label, act, ms }) {
+      const done = () => {
+        clearTimeout(timer);
+        row.remove();
+      };
+      const choose = () => {
+        done();
+        Promise.resolve(act()).catch(app.alert);
+      };
+      const row = el(
+        "div",
+        { class: "room-alert" },
+        el("p", { class: "note" }, text),
+        el("button", { class: "button small", type: "button", on: { click: choose } }, label),
+      );
+      const timer = setTimeout(done, ms);
+      element.append(row);
+      if (element.children.length > NOTES_MAX) element.firstChild.remove();
     },
   };
 }

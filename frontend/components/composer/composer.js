@@ -1,6 +1,8 @@
 /** Where one writes. Enter sends; Shift+Enter breaks the line; what could not be sent stays. */
 
 import { el } from "../../lib/dom.js";
+import { keepDraft, recallDraft } from "../../lib/keep.js";
+import { connected } from "../../lib/state.js";
 import { mark } from "../masthead/marks.js";
 
 const MESSAGE_MAX_BYTES = 8 * 1024;
@@ -19,8 +21,11 @@ export function createComposer(app, needs) {
     placeholder: "Write to the room",
     autocomplete: "off",
     "aria-label": "Message",
-    on: { input: fit, keydown },
+    on: { input: changed, keydown },
   });
+  // Behind the box the same text stands once more, which gives both their height: nothing has to
+  // be measured, so the log above never grows for a moment and moves.
+  const grown = el("div", { class: "composer-grown" }, box);
   const room = el("p", { class: "composer-room", role: "status", hidden: true });
   const send = el("button", { class: "button primary", type: "submit" }, "Send");
   const attach = el(
@@ -37,7 +42,7 @@ export function createComposer(app, needs) {
     "form",
     { class: "composer", on: { submit } },
     room,
-    el("div", { class: "composer-row" }, attach, box, send),
+    el("div", { class: "composer-row" }, attach, grown, send),
   );
 
   function keydown(event) {
@@ -46,9 +51,19 @@ export function createComposer(app, needs) {
     element.requestSubmit();
   }
 
+  function changed() {
+    fit();
+    const { room: where } = app.store.state;
+    if (where) keepDraft(sessionStorage, where.id, box.value);
+  }
+
+  function set(text) {
+    box.value = text;
+    changed();
+  }
+
   function fit() {
-    box.style.setProperty("height", "auto");
-    box.style.setProperty("height", `${box.scrollHeight + 2}px`);
+    grown.dataset.text = box.value;
     const left = MESSAGE_MAX_BYTES - encoder.encode(box.value).length;
     room.hidden = left > MESSAGE_MAX_BYTES - TIGHT_BYTES;
     if (room.hidden) return;
@@ -59,18 +74,27 @@ export function createComposer(app, needs) {
   async function submit(event) {
     event.preventDefault();
     const text = box.value;
-    if (!text.trim()) return;
-    box.value = "";
-    fit();
+    // Until klatch is back the draft stays where it is.
+    if (!text.trim() || send.disabled) return;
+    set("");
     try {
       await app.ask("say", { text });
       needs.caughtUp();
     } catch (failure) {
-      if (!box.value) box.value = text;
-      fit();
+      if (!box.value) set(text);
       app.alert(failure);
     }
   }
+
+  app.store.watch((state, before) => {
+    if (state.room && state.room.id !== before.room?.id && !box.value) {
+      box.value = recallDraft(sessionStorage, state.room.id);
+      fit();
+    }
+    if (state.connection === before.connection) return;
+    send.disabled = !connected(state);
+    attach.disabled = !connected(state);
+  });
 
   return { element, focus: () => box.focus() };
 }

@@ -1,5 +1,6 @@
 /** Modal dialogs with one form each: a field or none, one way to go on, one way back. */
 
+import { onBack } from "../../lib/back.js";
 import { el } from "../../lib/dom.js";
 
 /**
@@ -7,6 +8,7 @@ import { el } from "../../lib/dom.js";
  * @param {string} form.name  the dialog's name and heading
  * @param {string} [form.text]  what it is about
  * @param {HTMLElement[]} [form.fields]
+ * @param {ReturnType<typeof field>} [form.at]  the field that failures are about
  * @param {HTMLElement[]} [form.extras]  further buttons
  * @param {string} form.accept  what the button that goes on says
  * @param {string} [form.dismiss]
@@ -16,6 +18,7 @@ import { el } from "../../lib/dom.js";
  */
 export function openDialog(form) {
   const alert = el("p", { class: "alert", role: "alert" });
+  const fail = form.at?.fail ?? ((failure) => showFailure(alert, failure));
   const accept = el("button", { class: "button primary", type: "submit" }, form.accept);
   const dismiss = el(
     "button",
@@ -42,22 +45,32 @@ export function openDialog(form) {
     event.preventDefault();
     accept.disabled = true;
     alert.textContent = "";
+    form.at?.clear();
     try {
       await form.onAccept();
       accepted = true;
       if (form.stays) accept.disabled = false;
       else dialog.close();
     } catch (failure) {
-      showFailure(alert, failure);
       accept.disabled = false;
-      body.querySelector("input")?.select();
+      fail(failure);
     }
   }
 
+  showDialog(dialog);
+  body.querySelector("input")?.select();
+  return { dialog, fail };
+}
+
+/**
+ * Shows a dialog, which the browser's Back closes as well.
+ * @param {HTMLDialogElement} dialog
+ */
+export function showDialog(dialog) {
+  const forget = onBack(() => dialog.close());
+  dialog.addEventListener("close", forget);
   document.body.append(dialog);
   dialog.showModal();
-  body.querySelector("input")?.select();
-  return { dialog, fail: (failure) => showFailure(alert, failure) };
 }
 
 /**
@@ -70,6 +83,7 @@ export function showFailure(alert, failure) {
 }
 
 /**
+ * A field, with the place for what is wrong with what stands in it.
  * @param {string} label
  * @param {Record<string, unknown>} properties  of the input
  * @param {string} [hint]
@@ -77,16 +91,32 @@ export function showFailure(alert, failure) {
 export function field(label, properties, hint) {
   fields += 1;
   const id = `field-${fields}`;
+  const failed = el("p", { class: "alert", role: "alert", id: `${id}-failed` });
   const input = el("input", {
     class: "input",
     id,
     spellcheck: false,
-    "aria-describedby": hint ? `${id}-hint` : null,
+    "aria-describedby": hint ? `${id}-hint ${failed.id}` : failed.id,
     ...properties,
   });
   const parts = [el("label", { for: id }, label), input];
   if (hint) parts.push(el("p", { class: "hint", id: `${id}-hint` }, hint));
-  return { element: el("div", { class: "field" }, ...parts), input };
+
+  function clear() {
+    failed.textContent = "";
+    input.removeAttribute("aria-invalid");
+  }
+
+  /** @param {{code?: string, message: string}} failure */
+  function fail(failure) {
+    showFailure(failed, failure);
+    input.setAttribute("aria-invalid", "true");
+    input.focus();
+    input.select();
+  }
+
+  input.addEventListener("input", clear);
+  return { element: el("div", { class: "field" }, ...parts, failed), input, clear, fail };
 }
 
 /**

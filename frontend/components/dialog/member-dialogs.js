@@ -4,8 +4,6 @@ import { el } from "../../lib/dom.js";
 import { line, marked } from "../../lib/text.js";
 import { openDialog } from "./dialog.js";
 
-const UNDO_MS = 10_000;
-
 /**
  * Asks for words to compare; they come once the other side has sent its part.
  * @param {import("../../main.js").App} app
@@ -52,7 +50,7 @@ export function remove(app, member) {
     onAccept: async () => {
       await app.ask("remove", { nick: member.name });
       const act = () => app.ask("remove", { nick: member.name, off: true });
-      app.note({ text: `${name} is removed.`, label: "Undo", act, ms: UNDO_MS });
+      app.undo(`${name} is removed.`, act);
     },
   });
 }

@@ -2,18 +2,16 @@
 
 import { el } from "../../lib/dom.js";
 import { line } from "../../lib/text.js";
-import { plural } from "../../lib/format.js";
+import { stakes } from "../../lib/stakes.js";
 import { checkbox, field, openDialog } from "./dialog.js";
-
-/** How long a room that was closed by mistake is opened again with one key. */
-const UNDO_MS = 10_000;
 
 /**
  * Asks for the password of the room at an address until it opens or the person gives up.
  * @param {string} place  `host port`, as it was typed
  * @param {(password: string) => Promise<void>} enter
+ * @param {() => void} giveUp
  */
-export function askPassword(place, enter) {
+export function askPassword(place, enter, giveUp) {
   const password = field("Room password", {
     type: "password",
     autocomplete: "off",
@@ -23,7 +21,9 @@ export function askPassword(place, enter) {
     name: "Room is locked",
     text: `The room at ${line(place)} is closed: its password opens it. Ask whoever is inside.`,
     fields: [password.element],
+    at: password,
     accept: "Enter room",
+    onDismiss: giveUp,
     onAccept: () => enter(password.input.value),
   });
 }
@@ -40,9 +40,8 @@ export function lockRoom(app) {
       : "Newcomers will need the password or an invitation. Those here stay.",
     onAccept: async (password) => {
       await app.ask("password", { password });
-      if (locked) return;
-      const act = () => app.ask("unlock");
-      app.note({ text: "The room is closed now.", label: "Undo", act, ms: UNDO_MS });
+      const closed = app.store.state.room?.locked;
+      if (closed && !locked) app.undo("The room is closed now.", () => app.ask("unlock"));
     },
   });
 }
@@ -106,6 +105,7 @@ function newPassword(app, { text, onAccept, onDismiss }) {
     name: "Lock room",
     text,
     fields: [password.element, none.element],
+    at: password,
     extras: [suggest],
     accept: "Set password",
     onAccept: () => onAccept(none.input.checked ? null : password.input.value),
@@ -139,6 +139,7 @@ export function changeName(app) {
     name: "Change name",
     text: "Everybody here sees the new one.",
     fields: [name.element],
+    at: name,
     accept: "Use name",
     onAccept: async () => {
       await app.ask("name", { name: name.input.value });
@@ -147,27 +148,13 @@ export function changeName(app) {
 }
 
 /**
- * Goes on at once where nothing is moving; otherwise says what would be cut off.
+ * Ends the stay in a room: at once where there is nothing to lose, otherwise after a question.
  * @param {import("../../main.js").App} app
- * @param {string} name
- * @param {string} accept
- * @param {() => Promise<any>} goOn
+ * @param {"Leave room"|"Quit klatch"} name
+ * @param {() => Promise<any>} act
  */
-export function confirmEnd(app, name, accept, goOn) {
-  const { files, served, shares } = app.store.state;
-  const fetching = Object.values(files).filter(({ phase }) => phase === "fetching").length;
-  const takers = new Set(served.filter(({ moving }) => moving).map(({ to }) => to?.id)).size;
-  const losses = [
-    fetching &&
-      `${plural(fetching, "download")} of yours ${fetching === 1 ? "is" : "are"} not complete`,
-    takers &&
-      `${plural(takers, "member")} ${takers === 1 ? "is" : "are"} still fetching files from you`,
-    shares.length &&
-      `${plural(shares.length, "file")} you share ${shares.length === 1 ? "is" : "are"} not ready`,
-  ].filter(Boolean);
-  if (losses.length === 0) {
-    goOn().catch(app.alert);
-    return;
-  }
-  openDialog({ name, text: `${losses.join("; ")}.`, accept, dismiss: "Stay", onAccept: goOn });
+export async function confirmEnd(app, name, act) {
+  const losses = stakes(app.store.state);
+  if (losses.length === 0) return act();
+  openDialog({ name, text: losses.join(" "), accept: name, onAccept: act });
 }

@@ -3,16 +3,22 @@
 import { el } from "../../lib/dom.js";
 
 /**
- * @param {(files: File[]) => void} share
+ * @param {ReturnType<typeof import("../../lib/share.js").createSharing>} sharing
  * @param {() => boolean} possible  whether one is in a room
  * @returns {HTMLElement}
  */
-export function createDrop(share, possible) {
+export function createDrop(sharing, possible) {
   const veil = el(
     "div",
     { class: "drop", hidden: true, "aria-hidden": "true" },
     el("p", {}, "Drop to share with the room"),
   );
+  function give(transfer) {
+    const { files, folders } = filesOf(transfer);
+    sharing.refuse(folders);
+    sharing.add(files);
+  }
+
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 
   document.addEventListener("dragover", (event) => {
@@ -28,21 +34,27 @@ export function createDrop(share, possible) {
     veil.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    if (possible()) share(filesOf(event.dataTransfer));
+    if (possible()) give(event.dataTransfer);
   });
   document.addEventListener("paste", (event) => {
-    const files = filesOf(event.clipboardData);
-    if (files.length === 0 || !possible()) return;
+    const { files, folders } = filesOf(event.clipboardData);
+    if (files.length + folders.length === 0 || !possible()) return;
     event.preventDefault();
-    share(files);
+    give(event.clipboardData);
   });
   return veil;
 }
 
-/** Files only: a folder has no bytes of its own, and looks like an empty file without a type. */
+/** A folder has no bytes of its own, and looks like an empty file without a type. */
 function filesOf(transfer) {
   const items = [...(transfer?.items ?? [])].filter(({ kind }) => kind === "file");
-  const plain = items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory);
-  const files = plain.map((item) => item.getAsFile()).filter((file) => file !== null);
-  return files.length > 0 || items.length > 0 ? files : [...(transfer?.files ?? [])];
+  if (items.length === 0) return { files: [...(transfer?.files ?? [])], folders: [] };
+  const files = [];
+  const folders = [];
+  for (const item of items) {
+    const entry = item.webkitGetAsEntry?.();
+    if (entry?.isDirectory) folders.push(entry.name);
+    else files.push(item.getAsFile());
+  }
+  return { files: files.filter((file) => file !== null), folders };
 }

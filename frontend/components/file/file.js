@@ -1,13 +1,19 @@
-/** A file, as a card in the conversation and as a row of the list: what it is, and what to do. */
+/** A file as one row, in the conversation and in the list: what it is, and what to do. */
 
 import { el, setLabel, setText } from "../../lib/dom.js";
-import { bytes, plural, previewKind, timeLeft } from "../../lib/format.js";
+import { bytes, inTwo, plural, previewKind, timeLeft } from "../../lib/format.js";
+import { connected } from "../../lib/state.js";
 import { line, marked } from "../../lib/text.js";
 import { showChunks } from "./strip.js";
 
+/** Somebody else offers it, and it is not fetched yet. */
+export const offered = ({ phase, own, from }) => phase === "offered" && !own && from.length > 0;
+
 /** What may be done with a file, and when. */
 const ACTIONS = [
-  ["Download", ({ phase, own, from }) => phase === "offered" && !own && from.length > 0],
+  ["Download", (row) => offered(row) && row.bytesDone === 0],
+  ["Resume", (row) => offered(row) && row.bytesDone > 0],
+  ["Discard", (row) => row.phase === "offered" && !row.own && row.bytesDone > 0],
   ["Cancel", ({ phase }) => phase === "fetching"],
   [
     "Show",
@@ -20,12 +26,14 @@ const ACTIONS = [
 /**
  * @param {import("../../main.js").App} app
  * @param {string} id
- * @param {{inLog: boolean}} place
+ * @param {{inLog: boolean, item?: boolean}} place  `item`: it stands in a list
  */
-export function createFileCard(app, id, { inLog }) {
+export function createFileCard(app, id, { inLog, item = !inLog }) {
   const kind = el("span", { class: "file-kind", "aria-hidden": "true" });
-  const name = el("bdi", { class: "file-name" });
-  const facts = el("p", { class: "file-facts" });
+  const head = el("span", { class: "file-head" });
+  const tail = el("span", { class: "file-tail" });
+  const name = el("bdi", { class: "file-name" }, head, tail);
+  const facts = el("p", { class: "file-facts", "aria-live": inLog ? "off" : null });
   const bar = el("progress", {
     class: "file-progress",
     max: 1,
@@ -33,16 +41,14 @@ export function createFileCard(app, id, { inLog }) {
     "aria-live": inLog ? "off" : null,
   });
   const strip = el("canvas", { class: "file-strip", "aria-hidden": "true", hidden: true });
-  const pace = el("p", { class: "file-pace", "aria-live": inLog ? "off" : null });
-  const path = el("p", { class: "file-path" });
-  const failed = el("p", { class: "alert", role: inLog ? null : "alert" });
+  const failed = el("p", { class: "file-failed alert", role: inLog ? null : "alert" });
   const buttons = ACTIONS.map(([word, fits]) => ({
     word,
     fits,
     button: el(
       "button",
       {
-        class: `button small${word === "Download" ? " primary" : ""}`,
+        class: `button small${word === "Download" || word === "Resume" ? " chief" : ""}`,
         type: "button",
         hidden: true,
         // The second click of two was not meant for what has come under the pointer by then.
@@ -52,54 +58,48 @@ export function createFileCard(app, id, { inLog }) {
     ),
   }));
   const element = el(
-    inLog ? "div" : "li",
+    item ? "li" : "div",
     { class: "file" },
     kind,
-    el(
-      "div",
-      { class: "file-text" },
-      name,
-      facts,
-      // Above what comes and goes: no button moves from under the pointer.
-      el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
-      bar,
-      strip,
-      pace,
-      path,
-      failed,
-    ),
+    el("div", { class: "file-text" }, name, facts),
+    el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+    bar,
+    strip,
+    failed,
   );
   let shown = null;
   let drawn = null;
 
   function update(row, label) {
-    if (row === shown && name.textContent === label) return;
+    const able = connected(app.store.state);
+    for (const { button } of buttons) button.disabled = !able;
+    if (row === shown && name.title === label) return;
     const before = shown;
     shown = row;
-    setText(name, label);
+    if (name.title !== label) {
+      name.title = label;
+      [head.textContent, tail.textContent] = inTwo(label);
+    }
     setText(kind, extension(row.file.name));
-    setText(facts, factsOf(row));
-    const moving = row.phase === "fetching";
-    bar.hidden = !moving;
+    const said = factsOf(row);
+    setText(facts, said);
+    facts.title = said;
+    facts.classList.toggle("saved", Boolean(row.path));
+    bar.hidden = row.phase !== "fetching";
     setLabel(bar, label);
     bar.value = row.file.size ? row.bytesDone / row.file.size : 0;
-    setText(pace, moving ? paceOf(row) : "");
-    setText(path, row.path ? `saved as ${line(row.path)}` : "");
     setText(failed, row.failure?.text ?? "");
     if (row.failure) failed.dataset.code = row.failure.code;
-    if (row.phase !== before?.phase || row.own !== before?.own || row.from !== before?.from) {
-      showButtons(row, label);
-    }
+    if (row !== before) showButtons(row);
     for (const { word, button } of buttons) setLabel(button, `${word} ${label}`);
     showStrip(row);
   }
 
   /** The button that goes under the person's fingers hands its focus on. */
   function showButtons(row) {
-    const focused = buttons.some(({ button }) => button === document.activeElement);
+    const focused = buttons.find(({ button }) => button === document.activeElement);
     for (const { button, fits } of buttons) button.hidden = !fits(row);
-    if (!focused || !document.activeElement?.hidden) return;
-    buttons.find(({ button }) => !button.hidden)?.button.focus();
+    if (focused?.button.hidden) buttons.find(({ button }) => !button.hidden)?.button.focus();
   }
 
   /** Only while something moves: a whole strip says nothing. */
@@ -113,18 +113,21 @@ export function createFileCard(app, id, { inLog }) {
   return { element, update };
 }
 
-function factsOf({ file, from, own, hosts, takers }) {
+function factsOf(row) {
+  const { file, from, own, hosts, takers, phase, bytesDone, path } = row;
+  if (phase === "fetching") return paceOf(row);
+  const kept = phase === "offered" && bytesDone > 0 && !own;
+  const parts = [kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size)];
+  if (path) parts.push(`saved as ${line(path)}`);
   const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
-  const parts = [bytes(file.size)];
-  if (from.length > 0) parts.push(`from ${who}`);
-  else parts.push("withdrawn");
+  parts.push(from.length > 0 ? `from ${who}` : "withdrawn");
   if (hosts > 1) parts.push(`held by ${hosts}`);
   if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   return parts.join(" · ");
 }
 
 function paceOf({ file, bytesDone, rate, sources }) {
-  const parts = [`${bytes(bytesDone)} here`];
+  const parts = [`${bytes(bytesDone)} of ${bytes(file.size)}`];
   if (rate > 0) parts.push(`${bytes(rate)}/s`);
   const left = timeLeft(bytesDone, file.size, rate);
   if (left) parts.push(left);

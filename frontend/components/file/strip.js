@@ -4,7 +4,7 @@
 
 import { bitmap, shares } from "../../lib/bitmap.js";
 
-const TALL_PX = 6;
+const TALL_PX = 4;
 
 /** @type {WeakMap<Element, {count: number, held: string, served: string}>} */
 const chunksOf = new WeakMap();

@@ -1,7 +1,8 @@
 /** What is shared here, what is on its way, and the ways to share more. */
 
 import { el, setLabel, setText } from "../../lib/dom.js";
-import { bytes } from "../../lib/format.js";
+import { bytes, compareNames, inTwo } from "../../lib/format.js";
+import { connected } from "../../lib/state.js";
 import { line } from "../../lib/text.js";
 import { createFileCard } from "../file/file.js";
 
@@ -24,6 +25,11 @@ export function createFiles(app) {
     },
   });
   const choose = () => input.click();
+  const share = el(
+    "button",
+    { class: "button small", type: "button", on: { click: choose } },
+    "Share a file",
+  );
   const list = el("ul", { class: "files-list" });
   const sharesList = el("ul", { class: "files-list shares" });
   const empty = el(
@@ -35,7 +41,9 @@ export function createFiles(app) {
   const rows = new Map();
 
   app.store.watch((state, before) => {
-    if (state.files !== before.files || !list.hasChildNodes()) showFiles(state);
+    const turned = state.connection !== before.connection;
+    if (turned) share.disabled = !connected(state);
+    if (turned || state.files !== before.files || !list.hasChildNodes()) showFiles(state);
     if (state.shares !== before.shares) showShares(state.shares);
     empty.hidden = list.hasChildNodes() || state.shares.length > 0;
   });
@@ -44,7 +52,7 @@ export function createFiles(app) {
     const labels = app.fileLabels();
     const shown = Object.values(files)
       .filter(({ from, phase }) => from.length > 0 || phase !== "offered")
-      .sort((a, b) => a.file.name.localeCompare(b.file.name) || (a.file.id < b.file.id ? -1 : 1));
+      .sort((a, b) => compareNames(a.file.name, b.file.name) || (a.file.id < b.file.id ? -1 : 1));
     keep(
       cards,
       list,
@@ -73,17 +81,27 @@ export function createFiles(app) {
     const cancel = el(
       "button",
       { class: "button small", type: "button", on: { click: () => app.sharing.cancel(key) } },
-      "Cancel sharing",
+      "Cancel",
     );
+    const [head, tail] = inTwo(shown);
     setLabel(bar, `Sharing ${shown}`);
     setLabel(cancel, `Cancel sharing ${shown}`);
     const element = el(
       "li",
-      { class: "share" },
-      el("bdi", { class: "file-name" }, shown),
-      facts,
+      { class: "file share" },
+      el(
+        "div",
+        { class: "file-text" },
+        el(
+          "bdi",
+          { class: "file-name", title: shown },
+          el("span", { class: "file-head" }, head),
+          el("span", { class: "file-tail" }, tail),
+        ),
+        facts,
+      ),
+      el("div", { class: "file-actions" }, cancel),
       bar,
-      cancel,
     );
     const update = ({ phase, sent }) => {
       bar.value = sent;
@@ -105,11 +123,7 @@ export function createFiles(app) {
       "div",
       { class: "files-head" },
       el("h2", { class: "heading" }, "Files"),
-      el(
-        "button",
-        { class: "button small", type: "button", on: { click: choose } },
-        "Share a file",
-      ),
+      share,
       input,
     ),
     sharesList,

@@ -7,6 +7,7 @@
 
 import { el, setText } from "../../lib/dom.js";
 import { day, dayKey } from "../../lib/format.js";
+import { holds, lastKey, units } from "../../lib/groups.js";
 import * as range from "../../lib/window.js";
 import { table } from "../cup/cup.js";
 import { createEntry } from "../message/message.js";
@@ -74,7 +75,14 @@ export function createLog(app, { invite, inviteSlot }) {
   let following = true;
   let fetching = false;
   let lastTop = 0;
+  /** What stands in the log, and the entries that it was made of. */
   let entries = [];
+  let taken = null;
+
+  function take({ entries: all, unread }) {
+    taken = all;
+    entries = units(all, unread.after, entries);
+  }
 
   function atEnd() {
     return log.scrollHeight - log.scrollTop - log.clientHeight < AT_END_PX;
@@ -144,7 +152,7 @@ export function createLog(app, { invite, inviteSlot }) {
   async function jumpToOldest() {
     while (await fetchEarlier());
     follow(false);
-    entries = app.store.state.entries;
+    take(app.store.state);
     shown = range.oldest(entries.length);
     draw(true);
     log.scrollTop = 0;
@@ -178,7 +186,7 @@ export function createLog(app, { invite, inviteSlot }) {
       const newDay = !before || dayKey(before.time) !== dayKey(entry.time);
       if (newDay)
         wanted.push(separator(`day ${entry.key}`, "log-day", day(entry.time, Date.now())));
-      if (before ? before.key === state.unread.after : isAfter(state, shown.start)) {
+      if (before ? lastKey(before) === state.unread.after : isAfter(state, shown.start)) {
         wanted.push(separator("unread", "log-unread", "New"));
       }
       const first = newDay || !joins(before, entry);
@@ -186,13 +194,13 @@ export function createLog(app, { invite, inviteSlot }) {
       before = entry;
     }
     place(wanted);
-    topKey = window[0]?.key ?? null;
+    topKey = window[0]?.entries?.[0].key ?? window[0]?.key ?? null;
     toOldest.hidden = shown.start === 0 && state.earlier === 0;
     beginning.hidden = !toOldest.hidden || entries.length === 0;
   }
 
   function isAfter(state, start) {
-    return start > 0 && entries[start - 1].key === state.unread.after;
+    return start > 0 && lastKey(entries[start - 1]) === state.unread.after;
   }
 
   function separator(key, name, text) {
@@ -217,9 +225,10 @@ export function createLog(app, { invite, inviteSlot }) {
       known.element.dataset.key = entry.key;
       made.set(entry.key, known);
     }
-    if (known.shown !== entry || known.files !== state.files) {
+    const { files, connection } = state;
+    if (known.shown !== entry || known.files !== files || known.connection !== connection) {
       known.update(entry, state);
-      Object.assign(known, { shown: entry, files: state.files });
+      Object.assign(known, { shown: entry, files, connection });
     }
     known.element.classList.toggle("first", first);
     return known.element;
@@ -260,15 +269,16 @@ export function createLog(app, { invite, inviteSlot }) {
       state.entries === before.entries &&
       state.files === before.files &&
       state.unread === before.unread &&
+      state.connection === before.connection &&
       state.earlier === before.earlier;
-    if (same && entries === state.entries) return;
+    if (same && taken === state.entries) return;
     if (state.room?.id !== before.room?.id) {
       topKey = null; // Another room is read from its end, wherever one was in the last.
       follow(true);
     }
-    const older = state.entries.length - entries.length > 1 && !following;
-    entries = state.entries;
-    const top = topKey === null ? 0 : entries.findIndex(({ key }) => key === topKey);
+    const older = state.entries.length - (taken?.length ?? 0) > 1 && !following;
+    take(state);
+    const top = topKey === null ? 0 : entries.findIndex((unit) => holds(unit, topKey));
     const held = following ? null : inSight();
     const heldAt = held?.getBoundingClientRect().top;
     shown = range.moved(shown, entries.length, following, top);

@@ -1,5 +1,6 @@
 /** The strip above the room: where one is, who is here, and whether klatch answers. */
 
+import { onBack } from "../../lib/back.js";
 import { el, setText } from "../../lib/dom.js";
 import { people } from "../../lib/format.js";
 import { lockMark } from "./marks.js";
@@ -8,6 +9,7 @@ const CONNECTION = {
   connecting: "Connecting…",
   connected: "Connected",
   reconnecting: "Reconnecting…",
+  away: "Reconnecting…",
   expired: "Address expired",
   refused: "Refused",
   ended: "klatch has ended",
@@ -51,19 +53,27 @@ export function createMasthead(app, panels, more) {
     return { panel, button, count };
   });
 
+  let forget = () => {};
+
   function open(wanted) {
+    forget();
+    // Where there is room for them the panels lie beside the log, and there is nothing to close.
+    forget = wanted ? onBack(() => close(wanted)) : () => {};
     for (const { panel, button } of toggles) {
       panel.classList.toggle("open", panel === wanted);
       button.setAttribute("aria-expanded", String(panel === wanted));
     }
   }
 
+  function close(wanted) {
+    open(null);
+    toggles.find(({ panel }) => panel === wanted).button.focus();
+  }
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
     const opened = toggles.find(({ button }) => button.getAttribute("aria-expanded") === "true");
-    if (!opened) return;
-    open(null);
-    opened.button.focus();
+    if (opened) close(opened.panel);
   });
 
   app.store.watch((state, before) => {
@@ -72,7 +82,7 @@ export function createMasthead(app, panels, more) {
       room.replaceChildren(lockMark(locked), locked ? "Closed room" : "Open room");
       room.classList.toggle("locked", locked);
     }
-    setText(here, people(state.members.length));
+    setText(here, state.connection === "away" ? "" : people(state.members.length));
     const offers = Object.values(state.files).filter(({ from }) => from.length > 0).length;
     setText(toggles[0].count, String(state.members.length + 1));
     setText(toggles[1].count, offers ? String(offers) : "");

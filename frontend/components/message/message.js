@@ -1,10 +1,11 @@
 /** One entry of the log: a message, a file's card, or a line of klatch's. */
 
-import { el, setText } from "../../lib/dom.js";
-import { clock } from "../../lib/format.js";
+import { el, setLabel, setText } from "../../lib/dom.js";
+import { clock, plural } from "../../lib/format.js";
 import { line, marked, parse } from "../../lib/text.js";
 import { cup, voice } from "../cup/cup.js";
 import { createFileCard } from "../file/file.js";
+import { createOffers } from "../file/offers.js";
 
 const LONG_CHARS = 1400;
 const LONG_LINES = 20;
@@ -18,15 +19,16 @@ export function createEntry(app, entry) {
   if (entry.kind === "line") return createLine(entry);
   const time = clock(entry.time);
   const author = line(entry.from.name);
-  const kind = entry.kind === "message" ? createMessage(entry) : createOffer(app, entry);
-  const offer = entry.kind === "offer";
+  const kind = MAKERS[entry.kind](app, entry);
+  const offer = entry.kind !== "message";
+  const what = entry.entries ? plural(entry.entries.length, "file") : line(entry.text ?? "");
   const element = el(
     offer ? "div" : "article",
     {
       class: `entry ${voice(entry.from.id)}${entry.own ? " own" : ""}${offer ? " offer" : ""}`,
       role: offer ? "group" : null,
       "aria-label": offer
-        ? `${line(entry.text)}, offered by ${author}, ${time}`
+        ? `${what}, offered by ${author}, ${time}`
         : `${author}, ${time}`,
     },
     el(
@@ -38,8 +40,20 @@ export function createEntry(app, entry) {
     kind.body,
     el("time", { class: "entry-time", dateTime: new Date(entry.time).toISOString() }, time),
   );
-  return { entry, element, update: kind.update };
+  const update = (next, state) => {
+    kind.update(next, state);
+    if (!next.entries) return;
+    const count = plural(next.entries.length, "file");
+    setLabel(element, `${count}, offered by ${author}, ${time}`);
+  };
+  return { entry, element, update };
 }
+
+const MAKERS = {
+  message: (_, entry) => createMessage(entry),
+  offer: createOffer,
+  offers: createOffers,
+};
 
 function createLine(entry) {
   const element = el(

@@ -1,6 +1,7 @@
 /** The menu `More`: what one can do with the room. */
 
 import { el } from "../../lib/dom.js";
+import { connected } from "../../lib/state.js";
 import { lockMark } from "../masthead/marks.js";
 
 /** Loaded when one is asked for. */
@@ -25,14 +26,7 @@ export function createMore(app) {
   });
   const change = item("Change password", async () => (await dialogs()).lockRoom(app));
   const rename = item("Change name", async () => (await dialogs()).changeName(app));
-  const leave = item(
-    "Leave room",
-    async () => {
-      const { confirmEnd } = await dialogs();
-      confirmEnd(app, "Leave now?", "Leave anyway", () => app.ask("leave"));
-    },
-    "more-ends",
-  );
+  const leave = item("Leave room", app.leave, "more-ends");
   const quit = item("Quit klatch", app.quit);
   const menu = el(
     "div",
@@ -86,7 +80,12 @@ export function createMore(app) {
     show(false);
     button.focus();
   });
-  app.store.watch(({ room }, before) => {
+  app.store.watch((state, before) => {
+    const { room } = state;
+    if (state.connection !== before.connection) {
+      button.disabled = !connected(state);
+      if (button.disabled) show(false);
+    }
     if (room === before.room && lock.dataset.locked) return;
     const locked = room?.locked ?? false;
     change.hidden = !locked;

@@ -4,6 +4,7 @@
  */
 
 import { el } from "../../lib/dom.js";
+import { showDialog } from "../dialog/dialog.js";
 import { block, line } from "../../lib/text.js";
 import { bytes } from "../../lib/format.js";
 
@@ -44,8 +45,7 @@ export function openPreview({ url, type }, file) {
     dialog.remove();
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
 }
 
 function viewOf(url, type, file, signal, said) {

@@ -2,12 +2,21 @@
 
 import { el, svg } from "../../lib/dom.js";
 import { invitation, splitAddress } from "../../lib/address.js";
+import { atStart, connected } from "../../lib/state.js";
 import { line } from "../../lib/text.js";
 import { field, showFailure } from "../dialog/dialog.js";
 import { table } from "../cup/cup.js";
 import { themeButton } from "../masthead/theme.js";
 
 const DEFAULT_PORT = "51692";
+/** Failures that are about the password, whatever was tried with it. */
+const ABOUT_PASSWORDS = [
+  "password_too_short",
+  "wrong_password",
+  "room_not_locked",
+  "room_locked",
+  "password_required",
+];
 
 /**
  * @param {import("../../main.js").App} app
@@ -28,12 +37,30 @@ export function createStart(app, connection) {
   });
   const port = field("Port", { value: DEFAULT_PORT, inputMode: "numeric", maxLength: 5 });
   const alert = el("p", { class: "alert", role: "alert" });
+  const said = el("p", { class: "start-said", role: "status" });
+  const cancel = el(
+    "button",
+    { class: "button", type: "button", hidden: true, on: { click: () => under?.abort() } },
+    "Cancel",
+  );
+  /** Ends the joining that is under way. @type {AbortController|null} */
+  let under = null;
   const create = el(
     "button",
     { class: "button primary", type: "button", on: { click: () => attempt(createRoom) } },
     "Create room",
   );
   const join = el("button", { class: "button primary", type: "submit" }, "Join room");
+  const rejoin = el(
+    "button",
+    { class: "button", type: "button", on: { click: () => attempt(comeBack) } },
+    "Rejoin",
+  );
+  const quit = el(
+    "button",
+    { class: "button quiet small", type: "button", on: { click: app.quit } },
+    "Quit klatch",
+  );
   const restarted = el("div", { class: "start-restarted", hidden: true });
   const picture = el("div", { class: "start-table" });
 
@@ -45,7 +72,7 @@ export function createStart(app, connection) {
       on: {
         submit: (event) => {
           event.preventDefault();
-          attempt(address.input.value.trim() ? joinRoom : createRoom);
+          attempt(joinRoom);
         },
       },
     },
@@ -63,7 +90,7 @@ export function createStart(app, connection) {
         " can be pasted whole.",
       ),
       el("div", { class: "start-address" }, address.element, port.element),
-      join,
+      el("div", { class: "start-go" }, join, cancel, said),
     ),
     el(
       "section",
@@ -91,11 +118,7 @@ export function createStart(app, connection) {
       { class: "start-foot" },
       connection,
       themeButton(),
-      el(
-        "button",
-        { class: "button quiet small", type: "button", on: { click: app.quit } },
-        "Quit klatch",
-      ),
+      quit,
     ),
   );
 
@@ -108,23 +131,48 @@ export function createStart(app, connection) {
 
   async function attempt(way) {
     alert.textContent = "";
-    create.disabled = true;
-    join.disabled = true;
-    form.setAttribute("aria-busy", "true");
+    for (const one of [name, password, address, port]) one.clear();
+    under = new AbortController();
+    busy(true);
     try {
-      await way();
+      await way(under.signal);
     } catch (failure) {
-      showFailure(alert, failure);
+      if (failure.code !== "cancelled") fail(failure);
     } finally {
-      create.disabled = false;
-      join.disabled = false;
-      form.removeAttribute("aria-busy");
+      said.textContent = "";
+      under = null;
+      busy(false);
+    }
+  }
+
+  function busy(now) {
+    for (const button of [create, join, rejoin]) {
+      button.disabled = now || !connected(app.store.state);
+    }
+    form.setAttribute("aria-busy", String(now));
+  }
+
+  /** What went wrong stands where it can be mended. */
+  function fail(failure) {
+    const at = failure.at ?? (ABOUT_PASSWORDS.includes(failure.code) ? password : null);
+    if (at) at.fail(failure);
+    else showFailure(alert, failure);
+  }
+
+  /** Does something of which every failure is about one field. */
+  async function about(at, act) {
+    try {
+      await act();
+    } catch (failure) {
+      if (!failure.lost && !ABOUT_PASSWORDS.includes(failure.code)) failure.at = at;
+      throw failure;
     }
   }
 
   async function useName() {
     const wanted = name.input.value.trim();
-    if (wanted !== app.store.state.self?.name) await app.ask("name", { name: wanted });
+    if (wanted === app.store.state.self?.name) return;
+    await about(name, () => app.ask("name", { name: wanted }));
   }
 
   async function createRoom() {
@@ -135,32 +183,57 @@ export function createStart(app, connection) {
     app.store.dispatch({ event: "page_entered" });
   }
 
-  async function joinRoom() {
+  async function joinRoom(signal) {
     spread();
+    const place = { address: address.input.value.trim(), port: Number(port.input.value) };
+    if (!place.address) {
+      address.fail({
+        code: "bad_address",
+        message: "paste the invitation or type the address that you were given",
+      });
+      return;
+    }
+    if (!/^\d{1,5}$/.test(port.input.value) || place.port < 1 || place.port > 65535) {
+      port.fail({ code: "bad_address", message: "a port is a number from 1 to 65535" });
+      return;
+    }
     await useName();
-    const place = { address: address.input.value, port: Number(port.input.value) };
-    const secret = password.input.value;
-    const enter = async (given) => {
+    await enterRoom(place, password.input.value, signal);
+  }
+
+  async function enterRoom(place, secret, signal) {
+    const shown = invitation(place.address) ? "" : ` at ${line(place.address)} port ${place.port}`;
+    const enter = async (given, until) => {
       const locked = given ? { locked: true, password: given } : {};
-      await app.ask("connect", { ...place, ...locked });
+      await app.ask("connect", { ...place, ...locked }, { signal: until });
       password.input.value = "";
       // An invitation is a secret: it is not kept.
-      if (!invitation(place.address)) app.store.dispatch({ event: "page_connected", ...place });
+      if (shown) app.store.dispatch({ event: "page_connected", ...place });
       app.store.dispatch({ event: "page_entered" });
     };
+    said.textContent = `Joining${shown}…`;
+    cancel.hidden = false;
     try {
-      await enter(secret);
+      await about(address, () => enter(secret, signal));
     } catch (failure) {
       const asks = ["room_locked", "password_required"].includes(failure.code) && !secret;
       if (!asks) throw failure;
       const { askPassword } = await import("../dialog/room-dialogs.js");
-      askPassword(`${place.address} ${place.port}`, enter);
+      const asking = new AbortController();
+      askPassword(
+        `${place.address} ${place.port}`,
+        (given) => enter(given, asking.signal),
+        () => asking.abort(),
+      );
+    } finally {
+      cancel.hidden = true;
     }
   }
 
-  app.store.watch(({ self, restarted: again, lastAddress, alert: told }, before) => {
+  app.store.watch((state, before) => {
+    const { self, restarted: again, lastAddress, alert: told, connection } = state;
     // Whoever was put out of a room reads it here, in a new one.
-    if (told && told !== before.alert && told.code === "removed") {
+    if (told && told !== before.alert && (told.code === "removed" || atStart(state))) {
       showFailure(alert, { code: told.code, message: told.text });
     }
     if (self && (self.name !== before.self?.name || !name.input.value)) {
@@ -169,6 +242,10 @@ export function createStart(app, connection) {
     if (self && self.id !== picture.dataset.id) {
       picture.dataset.id = self.id;
       picture.replaceChildren(table([self.id]));
+    }
+    if (connection !== before.connection) {
+      busy(under !== null);
+      quit.disabled = !connected(state);
     }
     if (lastAddress && !address.input.value && again) {
       address.input.value = lastAddress.host;
@@ -179,13 +256,21 @@ export function createStart(app, connection) {
   });
 
   function showRestarted(again, last) {
+    const where = last && `${line(last.host)} ${last.port}`;
     const text = el(
       "p",
       { role: "status" },
       "klatch was started again, so this is a new room.",
-      last ? ` You were last connected to ${line(last.host)} ${last.port}: join it below.` : "",
+      where ? ` You were last connected to ${where}.` : "",
     );
-    restarted.replaceChildren(...(again ? [text] : []));
+    rejoin.hidden = !last;
+    restarted.replaceChildren(...(again ? [text, rejoin] : []));
+  }
+
+  /** Back to whoever was there, by one press. */
+  function comeBack(signal) {
+    const { host, port: last } = app.store.state.lastAddress;
+    return enterRoom({ address: host, port: last }, password.input.value, signal);
   }
 
   return element;

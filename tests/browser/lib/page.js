@@ -116,6 +116,12 @@ export class Tab {
     await this.button("Unlock room", this.dialog("Unlock room")).click();
   }
 
+  /** Leaves the room or quits klatch where there is something to lose, which is asked about. */
+  async end(name) {
+    await this.more(name);
+    await this.button(name, this.dialog(name)).click();
+  }
+
   /** A member's row. */
   member(name) {
     const named = this.page.getByText(name, { exact: true });
@@ -149,6 +155,11 @@ export class Tab {
 
   async sees(text) {
     await this.message(text).first().waitFor();
+  }
+
+  /** Waits until something that went wrong is told so. */
+  async says(text) {
+    await this.page.getByRole("alert").filter({ hasText: text }).waitFor();
   }
 
   /** Waits until a status says this. */

@@ -1,0 +1,333 @@
+/** Nothing is said to have happened that did not, and nothing is lost by one wrong press. */
+
+import assert from "node:assert/strict";
+import { readFile, rm, truncate, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { scenes } from "./lib/scene.js";
+
+const scene = scenes();
+const MIB = 1024 * 1024;
+
+const focused = (page) =>
+  page.page.evaluate(() => {
+    const at = document.activeElement;
+    return at === document.body ? "body" : (at.getAttribute("aria-label") ?? at.textContent);
+  });
+
+/** What keyboard users are never left with. */
+async function assertFocused(page, what) {
+  await page.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => done())));
+  assert.notEqual(await focused(page), "body", what);
+}
+
+scene("whoever is the only host quits: asked once, and then klatch ends", async ({ meet, world }) => {
+  const { ana, page, ben } = await meet();
+  const file = path.join(world.folder, "needed.bin");
+  await writeFile(file, "");
+  await truncate(file, 400 * MIB);
+  await page.field("Files to share").setInputFiles(file);
+  await ben.has("file_offered");
+  ben.type("limit down 5MB/s");
+  ben.type("download needed.bin");
+  await ben.has("download_progress", ({ bytes_done: done }) => done > 0);
+  await page.files.getByText(/going to 1 member/).waitFor();
+  await page.more("Quit klatch");
+  const dialog = page.dialog("Quit klatch");
+  await dialog.getByText(/ben stays in the room\..*1 member is still fetching/).waitFor();
+  await page.button("Cancel", dialog).click();
+  await page.hears("Connection", "Connected");
+  await page.end("Quit klatch");
+  await page.page.getByText("klatch has ended.").waitFor();
+  assert.equal(await ana.ended, 0);
+});
+
+scene("leaving asks first when there is company or content", async ({ world, open }) => {
+  const page = await open(await world.browser("ana"));
+  await page.create();
+  await page.more("Leave room");
+  await page.button("Create room").waitFor();
+  await page.create();
+  await page.say("worth keeping");
+  await page.sees("worth keeping");
+  await page.more("Leave room");
+  const dialog = page.dialog("Leave room");
+  await dialog.getByText(/Nobody else is here/).waitFor();
+  await page.button("Cancel", dialog).click();
+  await page.sees("worth keeping");
+  await page.end("Leave room");
+  await page.button("Create room").waitFor();
+});
+
+scene("what was withdrawn is offered again by Undo, and its copy stays for that", async (stage) => {
+  const { world, open } = stage;
+  const shared = path.join(world.folder, "shared");
+  const ana = await world.browser("ana", ["--share-dir", shared]);
+  const page = await open(ana);
+  await page.create();
+  const ben = await world.terminal("ben");
+  ben.type(`connect 127.0.0.1 ${await ana.port()}`);
+  await page.others(1);
+  await page.drop([{ name: "one.txt", text: "the first", type: "text/plain" }]);
+  await page.fileButton("Withdraw", "one.txt").click();
+  await ben.wait("file_withdrawn");
+  await page.fileButton("Withdraw", "one.txt").waitFor({ state: "detached" });
+  assert.equal(await readFile(path.join(shared, "one.txt"), "utf8"), "the first");
+  await page.button("Undo").click();
+  await ben.wait("file_offered");
+  ben.type("download one.txt");
+  const done = await ben.has("download_finished");
+  assert.equal(await readFile(done.path, "utf8"), "the first");
+});
+
+scene("klatch is killed: said, nobody shown, nothing to press; back by one button", async (stage) => {
+  const { world, open } = stage;
+  const folder = path.join(world.folder, "ana");
+  const data = ["--data-dir", path.join(folder, "identity")];
+  let ana = await world.browser("ana", data, folder);
+  const bridge = new URL(await ana.url()).host;
+  const ben = await world.terminal("ben");
+  const page = await open(ana);
+  await page.join(await ben.port());
+  await page.others(1);
+  ana.process.kill("SIGKILL");
+  await page.says(/klatch does not answer/);
+  await page.member("ben").waitFor({ state: "detached" });
+  for (const name of ["Send", "Share a file", "More"]) {
+    assert.equal(await page.button(name).isDisabled(), true, name);
+  }
+  await page.assertSound();
+  ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+  await page.button("Rejoin").click();
+  await page.others(1);
+});
+
+scene("an empty address is asked for, and every failure stands at its field", async (stage) => {
+  const page = await stage.open(await stage.world.browser("ana"));
+  const failed = async (label, code) => {
+    const field = page.field(label);
+    const alert = page.page.locator(`[id="${await field.getAttribute("id")}-failed"]`);
+    await alert.filter({ hasText: /./ }).waitFor();
+    assert.equal(await alert.getAttribute("data-code"), code);
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.equal(await field.evaluate((input) => input === document.activeElement), true);
+  };
+  await page.button("Join room").click();
+  await failed("Address", "bad_address");
+  await page.field("Address").fill("127.0.0.1");
+  await page.field("Port").fill("99999");
+  await page.button("Join room").click();
+  await failed("Port", "bad_address");
+  await page.field("Your name").fill("a:b");
+  await page.button("Create room").click();
+  await failed("Your name", "usage");
+  await page.field("Your name").fill("ana");
+  await page.field("Room password").fill("short");
+  await page.button("Create room").click();
+  await failed("Room password", "password_too_short");
+  await page.field("Room password").fill("");
+  await page.join(1);
+  await failed("Address", "unreachable");
+});
+
+scene("joining is said, and cancelled", async ({ world, open }) => {
+  const ben = await world.terminal("ben");
+  const port = await ben.port();
+  const page = await open(await world.browser("ana"));
+  ben.process.kill("SIGSTOP"); // It takes the connection and says nothing.
+  await page.join(port);
+  await page.page.getByRole("status").filter({ hasText: /^Joining at 127\.0\.0\.1/ }).waitFor();
+  await page.button("Cancel").click();
+  await page.button("Cancel").waitFor({ state: "hidden" });
+  assert.equal(await page.page.getByRole("alert").filter({ hasText: /./ }).count(), 0);
+  assert.equal(await page.button("Join room").isEnabled(), true);
+  ben.process.kill("SIGCONT");
+  await page.button("Join room").click();
+  await page.others(1);
+});
+
+scene("the focus never falls to the body", async ({ meet, world }) => {
+  const { page, ben } = await meet();
+  await page.member("ben").getByRole("button", { name: "Ignore" }).focus();
+  await page.page.keyboard.press("Enter");
+  await page.member("ben").getByText("ignored").waitFor();
+  await assertFocused(page, "a row was made anew");
+  assert.equal(await focused(page), "Ignore");
+  const file = path.join(world.folder, "one.txt");
+  await writeFile(file, "text");
+  await page.member("ben").getByRole("button", { name: "Ignore" }).click();
+  ben.type(`send ${file}`);
+  await page.fileButton("Download", "one.txt").focus();
+  await page.page.keyboard.press("Enter");
+  await page.files.getByText(/saved as/).waitFor();
+  await assertFocused(page, "a file was downloaded");
+  await page.field("Files to share").setInputFiles({
+    name: "two.txt",
+    mimeType: "text/plain",
+    buffer: Buffer.from("mine"),
+  });
+  await page.fileButton("Withdraw", "two.txt").focus();
+  await page.page.keyboard.press("Enter");
+  await page.fileButton("Withdraw", "two.txt").waitFor({ state: "detached" });
+  await assertFocused(page, "a file was withdrawn");
+  await page.button("Undo").focus();
+  await page.page.keyboard.press("Enter");
+  await page.fileButton("Withdraw", "two.txt").waitFor();
+  await assertFocused(page, "a note was put away");
+  await page.member("ben").getByRole("button", { name: "Remove" }).focus();
+  ben.type("quit");
+  await page.others(0);
+  await assertFocused(page, "a member left");
+  await page.end("Leave room");
+  await page.button("Create room").waitFor();
+  await assertFocused(page, "the room was left");
+});
+
+scene("Back closes what lies over the page, and only then goes back", async ({ meet, world }) => {
+  const { page, ben } = await meet();
+  await page.page.setViewportSize({ width: 360, height: 640 });
+  const file = path.join(world.folder, "notes.txt");
+  await writeFile(file, "text");
+  ben.type(`send ${file}`);
+  await page.button("Files").click();
+  await page.fileButton("Download", "notes.txt").click();
+  await page.fileButton("Show", "notes.txt").click();
+  await page.dialog("Preview of notes.txt").waitFor();
+  await page.page.goBack();
+  await page.dialog("Preview of notes.txt").waitFor({ state: "detached" });
+  assert.equal(await page.files.isVisible(), true);
+  await page.page.goBack();
+  await page.files.waitFor({ state: "hidden" });
+  await page.sees("notes.txt").catch(() => {});
+  await page.button("Members").click();
+  await page.button("Members").click();
+  await page.region("Members").waitFor({ state: "hidden" });
+  await page.page.waitForFunction(() => !history.state?.layer);
+  await page.page.evaluate(() => globalThis.stayed = true);
+  assert.equal(await page.page.evaluate(() => globalThis.stayed), true);
+});
+
+scene("a cancelled download says what is kept, and is discarded", async ({ meet, world }) => {
+  const { ana, page, ben } = await meet();
+  const file = path.join(world.folder, "large.bin");
+  await writeFile(file, "");
+  await truncate(file, 400 * MIB);
+  ben.type("limit up 50MB/s");
+  ben.type(`send ${file}`);
+  await page.fileButton("Download", "large.bin").click();
+  await ana.has("download_progress", ({ bytes_done: done }) => done > 0);
+  await page.fileButton("Cancel", "large.bin").click();
+  await page.files.getByText(/MB of 419\.4 MB kept/).waitFor();
+  await page.fileButton("Resume", "large.bin").waitFor();
+  await page.fileButton("Discard", "large.bin").click();
+  await ana.has("notice", ({ text }) => /large\.bin is removed/.test(text));
+  await page.fileButton("Download", "large.bin").waitFor();
+});
+
+scene("lines, the order of members and the draft survive a reload", async ({ world, open }) => {
+  const ana = await world.browser("ana");
+  const page = await open(ana);
+  await page.create();
+  for (const [i, name] of ["zoe", "ben", "kim", "eve"].entries()) {
+    const other = await world.terminal(name);
+    other.type(`connect 127.0.0.1 ${await ana.port()}`);
+    await page.others(i + 1);
+    other.type(`${name} says hello`);
+    await page.sees(`${name} says hello`);
+  }
+  await page.field("Message").fill("not yet sent");
+  const seen = () =>
+    page.page.evaluate(() => ({
+      log: [...document.querySelectorAll(".entry-line > span, .entry-text")].map(
+        ({ textContent }) => textContent,
+      ),
+      members: [...document.querySelectorAll(".member-name")].map(({ textContent }) => textContent),
+    }));
+  const before = await seen();
+  assert.deepEqual(before.members, ["ana", "zoe", "ben", "kim", "eve"]);
+  assert.equal(before.log.length >= 8, true);
+  await page.page.reload();
+  await page.others(4);
+  await page.sees("eve says hello");
+  assert.deepEqual(await seen(), before);
+  assert.equal(await page.field("Message").inputValue(), "not yet sent");
+  await page.page.reload();
+  await page.sees("eve says hello");
+  assert.deepEqual(await seen(), before);
+});
+
+scene("the log stays at its end while a draft grows and goes", async ({ meet }) => {
+  const { page, ben } = await meet();
+  for (let i = 0; i < 40; i += 1) ben.type(`line ${i}`);
+  await page.sees("line 39");
+  const atEnd = () =>
+    page.page.evaluate(async () => {
+      const frame = () => new Promise((done) => requestAnimationFrame(done));
+      await frame();
+      await frame();
+      const log = document.querySelector(".log");
+      return Math.round(log.scrollHeight - log.scrollTop - log.clientHeight);
+    });
+  const box = page.field("Message");
+  for (let rows = 1; rows <= 12; rows += 1) {
+    await box.press("Shift+Enter");
+    await box.pressSequentially("row");
+    assert.ok((await atEnd()) <= 1, `${rows} rows`);
+  }
+  ben.type("while you write");
+  await page.sees("while you write");
+  assert.ok((await atEnd()) <= 1);
+  for (let rows = 12; rows > 0; rows -= 3) {
+    await box.fill("row\n".repeat(rows));
+    assert.ok((await atEnd()) <= 1, `down to ${rows} rows`);
+  }
+  assert.equal(await page.button("Jump to newest").isVisible(), false);
+});
+
+scene("every failure of a drop is listed, folders and what vanished among them", async (stage) => {
+  const { page, ben } = await stage.meet();
+  const files = [];
+  const first = [1, 2, 3, 4].map((i) => `first-${i}.txt`);
+  for (const name of ["gone-1.txt", "gone-2.txt", ...first, "last.txt"]) {
+    const file = path.join(stage.world.folder, name);
+    await writeFile(file, name);
+    files.push(file);
+  }
+  // Chosen, and gone before their turn: as many as go at once stand before them.
+  let removed;
+  await page.page.route("**/share?name=first-*", async (route) => {
+    removed ??= Promise.all([rm(files[0]), rm(files[1])]);
+    await removed;
+    await route.continue();
+  });
+  const [gone1, gone2, ...others] = files;
+  await page
+    .field("Files to share")
+    .setInputFiles([...others.slice(0, 4), gone1, gone2, others[4]]);
+  await ben.has("file_offered", ({ file }) => file.name === "last.txt");
+  await page.page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File(["x"], "photos"));
+    const entry = { isDirectory: true, name: "photos" };
+    DataTransferItem.prototype.webkitGetAsEntry = () => entry;
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+  });
+  const alert = page.page.getByRole("alert").filter({ hasText: "gone-1.txt" });
+  for (const text of [/gone-1\.txt: it is not there/, /gone-2\.txt: it/, /photos: a folder/]) {
+    await alert.getByRole("listitem").filter({ hasText: text }).waitFor();
+  }
+});
+
+scene("a reload in the middle of a share is asked about", async ({ meet, world }) => {
+  const { page } = await meet();
+  const file = path.join(world.folder, "long.bin");
+  await writeFile(file, "");
+  await truncate(file, 4096 * MIB);
+  await page.field("Message").fill("a draft"); // Browsers ask only whoever did something.
+  await page.field("Files to share").setInputFiles(file);
+  await page.page.getByRole("progressbar", { name: "Sharing long.bin" }).waitFor();
+  const asked = page.page.waitForEvent("dialog");
+  page.page.evaluate(() => location.reload()).catch(() => {});
+  assert.equal((await asked).type(), "beforeunload");
+  await page.button("Cancel sharing long.bin").click();
+  page.troubles.length = 0;
+});

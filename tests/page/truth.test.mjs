@@ -1,0 +1,207 @@
+/** What must not be lost, and what must be asked about: the pure parts. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { compareNames, inTwo } from "../../frontend/lib/format.js";
+import { holds, lastKey, units } from "../../frontend/lib/groups.js";
+import { keep, keepDraft, recall, recallDraft } from "../../frontend/lib/keep.js";
+import { stakes } from "../../frontend/lib/stakes.js";
+import { initial, reduce } from "../../frontend/lib/state.js";
+
+const ANA = { id: "aa".repeat(32), name: "ana" };
+const BEN = { id: "bb".repeat(32), name: "ben" };
+const EVE = { id: "ee".repeat(32), name: "eve" };
+const file = (n) => ({ id: String(n).padStart(64, "0"), name: `file ${n}.txt`, size: 1000 });
+const order = (n) => String(n).padStart(6, "0");
+const time = "2026-11-26T14:00:00.000Z";
+
+const offer = (n, from = BEN, own = false) => ({
+  event: "file_offered",
+  file: file(n),
+  from,
+  time,
+  own,
+  history: false,
+  order: order(n),
+});
+const message = (n, from = BEN) => ({
+  event: "message",
+  id: `m${n}`,
+  from,
+  text: `text ${n}`,
+  time,
+  own: from === ANA,
+  history: false,
+  order: order(n),
+});
+const member = (who, own = false) => ({ ...who, address: own ? "" : "10.0.0.2:51692", own });
+
+function snapshot(fields = {}) {
+  return {
+    event: "snapshot",
+    self: { ...ANA, temporary: false, version: "0.1.0" },
+    room: { id: "r1", locked: false, settled: true },
+    addresses: [],
+    members: [member(ANA, true)],
+    messages: [],
+    earlier: 0,
+    held: [],
+    files: [],
+    transfers: [],
+    saved: [],
+    ...fields,
+  };
+}
+
+const SESSION = { event: "session", run: "1", token: "t" };
+const inRoom = (notices, fields) => [SESSION, snapshot(fields), ...notices].reduce(reduce, initial);
+const texts = ({ entries }) => entries.map(({ text }) => text);
+
+function memory() {
+  const kept = new Map();
+  return {
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => kept.set(key, value),
+    removeItem: (key) => kept.delete(key),
+  };
+}
+
+test("ending is asked about where there is company, content or a transfer, and only there", () => {
+  assert.deepEqual(stakes(inRoom([])), []);
+  assert.match(stakes(inRoom([{ event: "member_joined", member: BEN, at: 1 }]))[0], /^ben stays/);
+  assert.match(stakes(inRoom([message(1, ANA)]))[0], /^Nobody else is here/);
+  const share = { key: "share-1", name: "a", size: 1, sent: 0, phase: "waiting" };
+  assert.equal(stakes(inRoom([{ event: "page_share", share }])).length, 1);
+  const fetching = inRoom([offer(1), { event: "download_started", file: file(1) }]);
+  assert.ok(stakes(fetching).some((text) => /download of yours is not complete/.test(text)));
+  assert.equal(stakes(inRoom([offer(1, ANA, true)])).length, 2);
+  const locked = { room: { id: "r1", locked: true, settled: true } };
+  assert.match(stakes(inRoom([], locked))[0], /password and the invitations/);
+});
+
+test("while klatch does not answer nobody is shown, and then whoever is there", () => {
+  const members = [member(ANA, true), member(BEN)];
+  const state = inRoom([], { members });
+  const tried = reduce(state, { event: "page_connection", status: "reconnecting" });
+  assert.equal(tried.members, state.members, "a short break changes nothing in sight");
+  const away = reduce(tried, { event: "page_connection", status: "away" });
+  assert.deepEqual(away.members, []);
+  assert.deepEqual(away.lastAddress, { host: "10.0.0.2", port: 51692 });
+  const back = reduce(away, snapshot({ members }));
+  assert.deepEqual(
+    back.members.map(({ name }) => name),
+    ["ben"],
+  );
+});
+
+test("lines of klatch's own come back between what was said", () => {
+  const storage = memory();
+  const members = [member(ANA, true), member(EVE), member(BEN)];
+  const before = inRoom([
+    message(1),
+    { event: "member_joined", member: EVE, at: 5 },
+    { event: "member_joined", member: BEN, at: 6 },
+    message(2),
+    { event: "notice", text: "a notice", at: 7 },
+  ]);
+  keep(storage, before);
+  const recalled = { ...initial, run: "1", recalled: recall(storage) };
+  const sorted = [members[0], members[2], members[1]];
+  const again = snapshot({ messages: [message(1), message(2)], members: sorted });
+  const state = [SESSION, again].reduce(reduce, recalled);
+  assert.deepEqual(texts(state), ["text 1", "eve joined", "ben joined", "text 2", "a notice"]);
+  assert.deepEqual(texts(state), texts(before));
+  assert.deepEqual(
+    state.members.map(({ name }) => name),
+    ["eve", "ben"],
+  );
+  const next = reduce(state, { event: "notice", text: "another", at: 8 });
+  assert.equal(new Set(next.entries.map(({ key }) => key)).size, next.entries.length);
+  const elsewhere = snapshot({ room: { id: "r2", locked: false, settled: true } });
+  assert.deepEqual(texts([SESSION, elsewhere].reduce(reduce, recalled)), []);
+});
+
+test("members stay where they stand, whoever is told of in whatever order", () => {
+  const state = inRoom([
+    { event: "member_joined", member: EVE, at: 1 },
+    { event: "member_joined", member: BEN, at: 2 },
+    { event: "members", list: [member(ANA, true), member(BEN), member(EVE)] },
+    { event: "member_joined", member: { ...EVE, name: "eva" }, at: 3 },
+  ]);
+  assert.deepEqual(
+    state.members.map(({ name }) => name),
+    ["eva", "ben"],
+  );
+});
+
+test("what is here of a cancelled download is remembered, until it is discarded", () => {
+  const storage = memory();
+  const rows = { files: [{ file: file(1), from: [BEN], own: false, hosts: 1, held: false }] };
+  const cancelled = inRoom([
+    offer(1),
+    { event: "download_started", file: file(1) },
+    { event: "download_progress", file: file(1), bytes_done: 400, bytes_per_second: 9, hosts: 1 },
+    { event: "download_failed", file: file(1), code: "cancelled", text: "" },
+  ]);
+  assert.equal(cancelled.files[file(1).id].bytesDone, 400);
+  keep(storage, cancelled);
+  const again = { ...initial, run: "1", recalled: recall(storage) };
+  const state = [SESSION, snapshot(rows)].reduce(reduce, again);
+  assert.equal(state.files[file(1).id].bytesDone, 400);
+  const gone = reduce(state, { event: "page_discarded", file: file(1) });
+  assert.equal(gone.files[file(1).id].bytesDone, 0);
+});
+
+test("a draft is kept for its room", () => {
+  const storage = memory();
+  keepDraft(storage, "r1", "not yet");
+  assert.equal(recallDraft(storage, "r1"), "not yet");
+  assert.equal(recallDraft(storage, "r2"), "");
+  keepDraft(storage, "r1", "");
+  assert.equal(recallDraft(storage, "r1"), "");
+});
+
+test("every failure of many is listed, and a later one of another kind stands alone", () => {
+  const failed = (text) => ({ event: "page_failed", code: "io_error", text });
+  const state = inRoom([failed("one"), failed("two")]);
+  assert.deepEqual(state.alert.texts, ["one", "two"]);
+  const other = reduce(state, { event: "page_alert", code: "timeout", text: "three" });
+  assert.deepEqual([other.alert.text, other.alert.texts], ["three", undefined]);
+});
+
+test("what is withdrawn is said once, also after the connection was lost", () => {
+  const gone = { ...offer(2), event: "file_withdrawn" };
+  const state = inRoom([offer(1), gone]);
+  const again = reduce(state, snapshot({ messages: [offer(1), gone] }));
+  assert.equal(texts(again).filter((text) => /withdrew/.test(text)).length, 1);
+});
+
+test("many offers in a row are one thing, and a line or another author ends it", () => {
+  const many = [1, 2, 3, 4, 5].map((n) => offer(n));
+  const { entries } = inRoom([...many, message(6), offer(7), offer(8, EVE), offer(9, EVE)]);
+  const made = units(entries, null);
+  assert.deepEqual(
+    made.map(({ kind }) => kind),
+    ["offers", "message", "offer", "offer", "offer"],
+  );
+  assert.equal(made[0].entries.length, 5);
+  assert.ok(holds(made[0], entries[3].key));
+  assert.equal(lastKey(made[0]), entries[4].key);
+  assert.equal(units(entries, null, made)[0], made[0], "what did not change is the same");
+  const seen = units(entries, entries[0].key);
+  assert.deepEqual([seen[0].kind, seen[1].entries.length], ["offer", 4]);
+});
+
+test("names sort as people count, and are cut before their end", () => {
+  const names = ["page 10.txt", "page 2.txt", "page 1.txt"];
+  assert.deepEqual(names.sort(compareNames), ["page 1.txt", "page 2.txt", "page 10.txt"]);
+  const long = "IMG_20261129_holiday_in_the_mountains_0007.jpg";
+  const [head, tail] = inTwo(long);
+  assert.equal(head + tail, long);
+  assert.equal(tail, "s_0007.jpg");
+  const family = "👨‍👩‍👧‍👦".repeat(20);
+  assert.equal(inTwo(family).join(""), family);
+  assert.equal(inTwo(family)[1], "👨‍👩‍👧‍👦".repeat(10));
+  assert.deepEqual(inTwo("a"), ["a", ""]);
+});
