@@ -94,7 +94,7 @@ function offerWords() {
   const act = async () =>
     (await import("./components/dialog/member-dialogs.js")).compare(app, words);
   const text = `${line(words.member.name)} wants to compare words with you.`;
-  app.note({ text, label: "Compare words", act, ms: WORDS_MS });
+  app.note({ text, label: "Compare words", act, ms: WORDS_MS, slot: "words" });
 }
 
 let looking = 0;

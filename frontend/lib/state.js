@@ -17,6 +17,8 @@ import { marked } from "./text.js";
 
 /** Entries kept while the newest are read; older ones are fetched again. */
 export const KEPT_ENTRIES = 4000;
+/** So many failures are listed one by one. */
+const LISTED_MAX = 100;
 /** Members whose place in the list is remembered, present or not. */
 const ORDER_MAX = 1024;
 
@@ -351,6 +353,9 @@ const HANDLERS = {
   page_failed(state, { code, text }) {
     const { alert } = state;
     if (!alert?.texts) return alerted(state, { code, text, texts: [text] });
+    if (alert.texts.length >= LISTED_MAX) {
+      return { ...state, alert: { ...alert, more: (alert.more ?? 0) + 1 } };
+    }
     const texts = [...alert.texts, text];
     return { ...state, alert: { ...alert, texts } };
   },

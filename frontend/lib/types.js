@@ -77,8 +77,8 @@
  * @property {{host: string, port: number}|null} lastAddress
  * @property {{count: number, after: string|null}} unread
  * @property {boolean} attentive  The newest entry is in sight of a person.
- * @property {(Failure & {key: number, texts?: string[]})|null} alert  `texts`: each of several
- *   things that failed together.
+ * @property {(Failure & {key: number, texts?: string[], more?: number})|null} alert  `texts`: each
+ *   of several things that failed together; `more` are only counted.
  * @property {import("./keep.js").Kept|null} recalled  What the tab knew before it was reloaded.
  * @property {number} seq
  */

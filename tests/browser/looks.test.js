@@ -111,12 +111,11 @@ scene("the keyboard alone: start, dialogs, messages, files, history", async ({ w
       });
       if (reached[0] === name) {
         const seen = await page.page.evaluate(() => {
-          const style = getComputedStyle(document.activeElement);
-          const around = getComputedStyle(document.activeElement.parentElement);
+          const { activeElement: at } = document;
+          const around = [at, at.parentElement, at.closest("form > *")].filter(Boolean);
           return (
-            style.outlineStyle !== "none" ||
-            style.boxShadow !== "none" ||
-            around.boxShadow !== "none"
+            getComputedStyle(at).outlineStyle !== "none" ||
+            around.some((one) => getComputedStyle(one).boxShadow !== "none")
           );
         });
         assert.ok(seen, `the focus on ${name} cannot be seen`);

@@ -166,6 +166,8 @@ test("every failure of many is listed, and a later one of another kind stands al
   const failed = (text) => ({ event: "page_failed", code: "io_error", text });
   const state = inRoom([failed("one"), failed("two")]);
   assert.deepEqual(state.alert.texts, ["one", "two"]);
+  const many = Array.from({ length: 150 }, (_, i) => failed(`${i}`)).reduce(reduce, state);
+  assert.deepEqual([many.alert.texts.length, many.alert.more], [100, 52]);
   const other = reduce(state, { event: "page_alert", code: "timeout", text: "three" });
   assert.deepEqual([other.alert.text, other.alert.texts], ["three", undefined]);
 });

@@ -44,23 +44,19 @@ export function createRoomAlert(app) {
     if (alert === before.alert) return;
     element.hidden = alert === null;
     const texts = alert?.texts ?? [];
-    if (texts.length > 1) text.replaceChildren(listOf(texts));
+    if (texts.length > 1) text.replaceChildren(listOf(texts, alert.more ?? 0));
     else text.textContent = alert?.text ?? "";
     if (alert) text.dataset.code = alert.code;
   });
   return element;
 }
 
-/** So many failures are listed one by one. */
-const LISTED_MAX = 100;
-
-function listOf(texts) {
-  const rest = texts.length - LISTED_MAX;
-  const rows = texts.slice(0, LISTED_MAX).map((text) => el("li", {}, text));
-  return el("ul", {}, ...rows, rest > 0 && el("li", {}, `and ${rest} more`));
+function listOf(texts, more) {
+  const rows = texts.map((text) => el("li", {}, text));
+  return el("ul", {}, ...rows, more > 0 && el("li", {}, `and ${more} more`));
 }
 
-/** So many notes at once; the oldest give way. */
+/** So many notes of one's own doing at once; the oldest give way. */
 const NOTES_MAX = 5;
 
 /**
@@ -75,8 +71,11 @@ export function createNotes(app) {
 
   return {
     element,
-    /** @param {{text: string, label: string, act: () => any, ms: number}} note */
-    show({ text, label, act, ms }) {
+    /**
+     * @param {{text: string, label: string, act: () => any, ms: number, slot?: string}} note
+     *   of those of one slot the latest stays: what others can cause takes no other's place
+     */
+    show({ text, label, act, ms, slot = "" }) {
       const done = () => {
         clearTimeout(timer);
         row.remove();
@@ -87,13 +86,14 @@ export function createNotes(app) {
       };
       const row = el(
         "div",
-        { class: "room-alert" },
+        { class: "room-alert", "data-slot": slot },
         el("p", { class: "note" }, text),
         el("button", { class: "button small", type: "button", on: { click: choose } }, label),
       );
       const timer = setTimeout(done, ms);
+      const shown = [...element.children].filter(({ dataset }) => dataset.slot === slot);
+      if (shown.length >= (slot ? 1 : NOTES_MAX)) shown[0].remove();
       element.append(row);
-      if (element.children.length > NOTES_MAX) element.firstChild.remove();
     },
   };
 }

@@ -33,7 +33,9 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
   const head = el("span", { class: "file-head" });
   const tail = el("span", { class: "file-tail" });
   const name = el("bdi", { class: "file-name" }, head, tail);
-  const facts = el("p", { class: "file-facts", "aria-live": inLog ? "off" : null });
+  const known = el("span");
+  const path = el("span", { class: "file-path" });
+  const facts = el("p", { class: "file-facts", "aria-live": inLog ? "off" : null }, known, path);
   const bar = el("progress", {
     class: "file-progress",
     max: 1,
@@ -82,9 +84,9 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
     }
     setText(kind, extension(row.file.name));
     const said = factsOf(row);
-    setText(facts, said);
-    facts.title = said;
-    facts.classList.toggle("saved", Boolean(row.path));
+    setText(known, said);
+    setText(path, row.path && row.phase !== "fetching" ? `saved as ${line(row.path)}` : "");
+    facts.title = facts.textContent;
     bar.hidden = row.phase !== "fetching";
     setLabel(bar, label);
     bar.value = row.file.size ? row.bytesDone / row.file.size : 0;
@@ -118,11 +120,11 @@ function factsOf(row) {
   if (phase === "fetching") return paceOf(row);
   const kept = phase === "offered" && bytesDone > 0 && !own;
   const parts = [kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size)];
-  if (path) parts.push(`saved as ${line(path)}`);
   const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
   parts.push(from.length > 0 ? `from ${who}` : "withdrawn");
   if (hosts > 1) parts.push(`held by ${hosts}`);
   if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
+  if (path) parts.push("");
   return parts.join(" · ");
 }
 
