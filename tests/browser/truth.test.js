@@ -332,3 +332,44 @@ scene("a reload in the middle of a share is asked about", async ({ meet, world }
   await page.button("Cancel sharing long.bin").click();
   page.troubles.length = 0;
 });
+
+scene("a file is one row everywhere, numbers are in order, one drop is one card", async (stage) => {
+  const { page, ben } = await stage.meet();
+  const long = `${"a-very-long-name-".repeat(8)}0007.txt`;
+  const names = [long, "page 10.txt", "page 2.txt", "page 1.txt"];
+  await page.drop(names.map((name) => ({ name, text: `in ${name}`, type: "text/plain" })));
+  await page.log.getByRole("group", { name: /^4 files, offered by ana/ }).waitFor();
+  ben.type("said in between");
+  await page.sees("said in between");
+  const own = path.join(stage.world.folder, "alone.txt");
+  await writeFile(own, "text");
+  ben.type(`send ${own}`);
+  await page.fileButton("Download", "alone.txt").waitFor();
+  await page.button("Show all 4 files").click();
+  const look = () =>
+    page.page.evaluate(() => {
+      const rows = [...document.querySelectorAll(".file")];
+      return rows.filter(({ offsetParent }) => offsetParent).map((row) => ({
+        tall: row.getBoundingClientRect().height,
+        out: row.scrollWidth - row.clientWidth,
+        end: row.querySelector(".file-tail").getBoundingClientRect().width > 0,
+        filled: row.querySelectorAll(".primary").length,
+      }));
+    });
+  const check = async (count) => {
+    const rows = await look();
+    assert.equal(rows.length, count);
+    for (const { tall, out, end, filled } of rows) {
+      assert.ok(tall >= 48 && tall <= 56, `${tall} px`);
+      assert.ok(out <= 0 && end, "the name is cut before its end");
+      assert.equal(filled, 0);
+    }
+  };
+  await check(10);
+  const listed = await page.files.locator(".file-name").allTextContents();
+  assert.deepEqual(listed, [long, "alone.txt", "page 1.txt", "page 2.txt", "page 10.txt"]);
+  await page.page.setViewportSize({ width: 360, height: 740 });
+  await check(5);
+  await page.button("Files").click();
+  await check(10);
+});

@@ -1,10 +1,13 @@
 /** What is shared here, what is on its way, and the ways to share more. */
 
 import { el, setLabel, setText } from "../../lib/dom.js";
-import { bytes, compareNames, inTwo } from "../../lib/format.js";
+import { bytes, compareNames, inTwo, plural } from "../../lib/format.js";
 import { connected } from "../../lib/state.js";
 import { line } from "../../lib/text.js";
 import { createFileCard } from "../file/file.js";
+
+/** Files on their way that have a row each. */
+const SHARES_MAX = 8;
 
 /**
  * @param {import("../../main.js").App} app
@@ -32,6 +35,17 @@ export function createFiles(app) {
   );
   const list = el("ul", { class: "files-list" });
   const sharesList = el("ul", { class: "files-list shares" });
+  const restText = el("p", { class: "file-facts" });
+  const rest = el(
+    "div",
+    { class: "shares-rest", hidden: true },
+    restText,
+    el(
+      "button",
+      { class: "button small", type: "button", on: { click: cancelRest } },
+      "Cancel sharing these",
+    ),
+  );
   const empty = el(
     "p",
     { class: "files-empty" },
@@ -63,15 +77,23 @@ export function createFiles(app) {
     );
   }
 
+  /** Those that go and the next ones; of many more the number says enough. */
   function showShares(shares) {
+    const more = shares.length - SHARES_MAX;
+    rest.hidden = more <= 0;
+    setText(restText, `${plural(more, "more file")} to share ${more === 1 ? "waits" : "wait"}`);
     keep(
       rows,
       sharesList,
-      shares,
+      shares.slice(0, SHARES_MAX),
       ({ key }) => key,
       createShare,
       (row, share) => row.update(share),
     );
+  }
+
+  function cancelRest() {
+    for (const { key } of app.store.state.shares.slice(SHARES_MAX)) app.sharing.cancel(key);
   }
 
   function createShare({ key, name, size }) {
@@ -127,6 +149,7 @@ export function createFiles(app) {
       input,
     ),
     sharesList,
+    rest,
     list,
     empty,
   );
