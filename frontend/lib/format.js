@@ -16,7 +16,7 @@ export function bytes(count) {
   return unit === 0 ? `${count} B` : `${value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-const TAIL_CHARS = 10;
+const TAIL_CHARS = 8;
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /**

@@ -1,7 +1,7 @@
 /** Many files of one drop as one card: how many, how large, and the rows of all when wanted. */
 
 import { el, setLabel, setText } from "../../lib/dom.js";
-import { bytes, plural } from "../../lib/format.js";
+import { bytes, compareNames, plural } from "../../lib/format.js";
 import { connected } from "../../lib/state.js";
 import { createFileCard, offered } from "./file.js";
 
@@ -26,7 +26,9 @@ export function createOffers(app, entry) {
   const card = el(
     "div",
     { class: "offers" },
-    el("div", { class: "offers-head" },
+    el(
+      "div",
+      { class: "offers-head" },
       el("div", { class: "offers-text" }, title, facts),
       fetchAll,
       toggle,
@@ -52,7 +54,9 @@ export function createOffers(app, entry) {
 
   function show() {
     const rows = ids.map((id) => state.files[id]).filter(Boolean);
-    const standing = rows.filter(({ from, phase }) => from.length > 0 || phase === "held");
+    const standing = rows
+      .filter(({ from, phase }) => from.length > 0 || phase === "held")
+      .sort((left, right) => compareNames(left.file.name, right.file.name));
     const size = standing.reduce((sum, { file }) => sum + file.size, 0);
     const here = rows.filter(({ phase, own }) => phase === "held" && !own).length;
     const moving = rows.filter(({ phase }) => phase === "fetching").length;
@@ -89,13 +93,14 @@ export function createOffers(app, entry) {
       element.remove();
       cards.delete(id);
     }
+    let cursor = list.firstChild;
     for (const row of rows) {
       const { id } = row.file;
-      if (!cards.has(id)) {
-        cards.set(id, createFileCard(app, id, { inLog: true, item: true }));
-        list.append(cards.get(id).element);
-      }
-      cards.get(id).update(row, labels[id]);
+      if (!cards.has(id)) cards.set(id, createFileCard(app, id, { inLog: true, item: true }));
+      const { element, update: show } = cards.get(id);
+      show(row, labels[id]);
+      if (element === cursor) cursor = cursor.nextSibling;
+      else list.insertBefore(element, cursor);
     }
   }
 
