@@ -153,7 +153,8 @@ pub struct Limits {
     pub bridge_messages_per_s: u32,
     /// The same in a burst.
     pub bridge_messages_burst: u32,
-    /// A browser that takes or gives nothing for so long is cut.
+    /// A browser that has not taken what was written at once after so long, or gives nothing for so
+    /// long, is cut.
     pub bridge_stuck_ms: u64,
     /// A page is pinged so often.
     pub bridge_ping_ms: u64,

@@ -336,7 +336,7 @@ impl<'a> Client<'a> {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        (&**self.stream).write_all(bytes)
+        write(self.stream, bytes, Duration::from_millis(self.limits.bridge_stuck_ms))
     }
 
     /// Says that the body may come (RFC 9110, 10.1.1).
@@ -408,7 +408,63 @@ pub(super) fn read(
     }
 }
 
+/// Writes all of `bytes`, within `patience`: a system that takes a byte now and then for a page
+/// that reads nothing must not put off its end. The time begins anew if klatch was stopped (Ctrl-Z)
+/// and goes on. One thread at a time may write.
+pub(super) fn write(
+    mut stream: &TcpStream,
+    mut bytes: &[u8],
+    patience: Duration,
+) -> io::Result<()> {
+    let mut deadline = Instant::now() + patience;
+    while !bytes.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                deadline = Instant::now() + patience;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Both are what systems say when a read waited too long.
 pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn whoever_takes_a_little_now_and_then_does_not_hold_a_write_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut slow = listener.accept().unwrap().0;
+        SockRef::from(&stream).set_send_buffer_size(64 * 1024).unwrap();
+        SockRef::from(&slow).set_recv_buffer_size(64 * 1024).unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut some = vec![0; 64 * 1024];
+            while slow.read(&mut some).is_ok_and(|count| count > 0) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let all = vec![7; 16 * 1024 * 1024];
+        let error = write(&stream, &all, Duration::from_millis(300)).unwrap_err();
+        assert!(is_timeout(&error), "{error}");
+        drop(stream);
+        reading.join().unwrap();
+    }
 }

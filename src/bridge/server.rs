@@ -232,10 +232,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Answers the requests of one connection, one after the other.
 fn serve(shared: &Shared, stream: &Arc<TcpStream>) {
     let Ok(local) = stream.local_addr() else { return };
-    let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
     // Whatever the system would take, what a page has not taken is bounded.
     let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
-    if stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(stuck))).is_err() {
+    if stream.set_nodelay(true).is_err() {
         return;
     }
     let mut client = Client::new(stream, &shared.limits);

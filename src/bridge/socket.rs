@@ -24,17 +24,19 @@ const READ_BYTES: usize = 4 * 1024;
 pub(super) struct Outlet {
     stream: Arc<TcpStream>,
     turn: Mutex<()>,
+    /// So long a page may take for what is written at once.
+    patience: Duration,
 }
 
 impl Outlet {
-    pub(super) fn new(stream: Arc<TcpStream>) -> Arc<Self> {
-        Arc::new(Self { stream, turn: Mutex::new(()) })
+    pub(super) fn new(stream: Arc<TcpStream>, patience: Duration) -> Arc<Self> {
+        Arc::new(Self { stream, turn: Mutex::new(()), patience })
     }
 
     /// Sends whole frames; waits for a page that does not read, but not for ever.
     pub(super) fn write(&self, frames: &[u8]) -> io::Result<()> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        (&*self.stream).write_all(frames)
+        http::write(&self.stream, frames, self.patience)
     }
 
     /// Sends one text.

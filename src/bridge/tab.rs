@@ -25,7 +25,8 @@ const HELLO_MAX_BYTES: usize = 1_024;
 
 /// Serves a page over a WebSocket that was agreed upon, until it goes.
 pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
-    let outlet = Outlet::new(client.stream().clone());
+    let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
+    let outlet = Outlet::new(client.stream().clone(), stuck);
     let mut inlet = Inlet::new(&outlet, client.take_pending(), &shared.limits);
     let Some(session) = greet(shared, &mut inlet, &outlet) else {
         return outlet.close(CloseCode::Policy);

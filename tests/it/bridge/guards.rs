@@ -8,7 +8,7 @@ use serde_json::json;
 use tungstenite::Message;
 
 use super::page::{Page, answer, browser, connect, get, next, raw, socket};
-use crate::common::{Peer, join};
+use crate::common::{DEADLINE, Peer, join};
 #[cfg(target_os = "linux")]
 use crate::hostile::wait_within;
 
@@ -209,9 +209,8 @@ fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
     alice.hears(&last);
     let mut bob = saying.join().unwrap();
     // It cannot be told so: what would tell it waits behind what it does not read.
-    // A system that still takes a byte now and then puts that off.
-    let patience = std::time::Duration::from_secs(120);
-    wait_within(patience, "only the page that reads is left", || tabs(alice.program.pid()) == 1);
+    let only = "only the page that reads is left";
+    wait_within(DEADLINE, only, || tabs(alice.program.pid()) == 1);
     let mut back = Page::again(address.addr, &asleep.token);
     let messages = back.snapshot["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 200);

@@ -171,8 +171,10 @@ impl Page {
                 return event;
             }
         }
-        let last: Vec<_> = self.events.iter().rev().take(5).map(|(event, _)| event).collect();
-        panic!("no {what}; what came last: {last:?}")
+        let last = self.events.iter().rev().take(5);
+        let last: Vec<String> =
+            last.map(|(event, _)| event.to_string().chars().take(500).collect()).collect();
+        panic!("no {what}; what came last:\n{}", last.join("\n"))
     }
 
     /// The path of a file for this page.

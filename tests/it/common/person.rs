@@ -7,6 +7,7 @@ use std::time::Instant;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use super::DEADLINE;
+use super::program::show_last;
 
 /// Enter.
 pub(crate) const ENTER: &str = "\r";
@@ -117,7 +118,7 @@ impl Person {
                 return screen;
             }
             if !self.pump(deadline) {
-                panic!("{} does not see {what}; the screen:\n{}", self.name, self.screen());
+                panic!("{} does not see {what}", self.name);
             }
         }
     }
@@ -208,7 +209,9 @@ impl Drop for Person {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("== screen of {}\n{}", self.name, self.screen());
+            let screen = self.screen();
+            let lines: Vec<_> = screen.trim_end().lines().collect();
+            show_last(&format!("screen of {}", self.name), &lines);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A `klatch` process with pipes.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -12,7 +13,31 @@ use rustix::process::{Pid, Signal, kill_process};
 /// No test waits longer for anything that it expects.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A running `klatch`; killed when dropped, and its whole output shown if the test failed.
+/// A test that fails shows so many lines of output at most, of whichever programs.
+const SHOWN_LINES: usize = 90;
+/// Of one program so many, the last ones, and so many characters of each.
+const LAST_LINES: usize = 40;
+const LINE_CHARS: usize = 500;
+
+thread_local! {
+    static STILL_SHOWN: Cell<usize> = const { Cell::new(SHOWN_LINES) };
+}
+
+/// Shows the end of what a program said, as far as this test has not shown too much already.
+pub(crate) fn show_last(title: &str, lines: &[&str]) {
+    let left = STILL_SHOWN.get();
+    let most = left.saturating_sub(1).min(LAST_LINES);
+    let hidden = lines.len().saturating_sub(most);
+    if left > 0 {
+        eprintln!("== {title}, without the first {hidden} lines");
+        for line in &lines[hidden..] {
+            eprintln!("{}", line.chars().take(LINE_CHARS).collect::<String>());
+        }
+        STILL_SHOWN.set(left - 1 - (lines.len() - hidden));
+    }
+}
+
+/// A running `klatch`; killed when dropped, and the end of its output shown if the test failed.
 pub(crate) struct Program {
     /// Shown in failures.
     pub(crate) name: String,
@@ -156,12 +181,22 @@ impl Drop for Program {
                 self.stderr = errors.join().unwrap_or_default();
             }
             let Self { name, lines, stderr, .. } = self;
-            eprintln!("== stdout of {name}");
-            for line in lines {
-                let shown: String = line.chars().take(500).collect();
-                eprintln!("{shown}");
-            }
-            eprintln!("== stderr of {name}\n{stderr}");
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            show_last(&format!("stdout of {name}"), &lines);
+            show_last(&format!("stderr of {name}"), &stderr.lines().collect::<Vec<_>>());
         }
     }
+}
+
+#[test]
+fn a_failing_test_shows_its_last_lines_and_no_flood() {
+    // On a thread of its own: what other tests may show is not touched.
+    let flooded = std::thread::spawn(|| {
+        let flood: Vec<_> = std::iter::repeat_n("a line", 150_000).collect();
+        for _ in 0..6 {
+            show_last("a flood", &flood);
+        }
+        STILL_SHOWN.get()
+    });
+    assert_eq!(flooded.join().unwrap(), 0);
 }
