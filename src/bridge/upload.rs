@@ -17,7 +17,9 @@ use tempfile::NamedTempFile;
 
 use super::http::{Client, Head, Reply};
 use super::server::Shared;
-use crate::files::names::{cut, numbered, safe_name};
+use crate::files::disk::SystemDisk;
+use crate::files::names::{cut, safe_name};
+use crate::files::publish::publish;
 use crate::node::{Answer, Face};
 use crate::router::command::Command;
 use crate::router::ids::FileId;
@@ -26,8 +28,6 @@ use crate::router::text::{is_control, is_format};
 
 /// Bytes read and written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Files of one name.
-const SAME_NAMES: u32 = 10_000;
 /// Longest name that is offered, in bytes, as most file systems have it: what `send` finds on a
 /// disk is never longer.
 const NAME_MAX_BYTES: usize = 255;
@@ -184,18 +184,13 @@ fn stream(
 }
 
 /// Gives a copy its name in the folder, or with ` (2)` and so on where that is taken.
-fn place(mut copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, Refusal> {
-    let name = safe_name(name);
-    for number in 1..=SAME_NAMES {
-        let path = dir.join(numbered(&name, number));
-        match copy.persist_noclobber(&path) {
-            Ok(_) => return Ok(path),
-            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => copy = taken.file,
-            Err(failed) => return Err(Refusal::disk("create", &path, &failed.error)),
-        }
-    }
-    let taken = io::Error::from(io::ErrorKind::AlreadyExists);
-    Err(Refusal::disk("create", &dir.join(name), &taken))
+fn place(copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, Refusal> {
+    let hidden = copy.into_temp_path();
+    let placed = publish(&SystemDisk, &hidden, dir, &safe_name(name));
+    let path = placed.map_err(|failed| Refusal::disk("create", &failed.path, &failed.error))?;
+    // Nothing has the hidden name any more that could be removed with it.
+    let _ = hidden.keep();
+    Ok(path)
 }
 
 /// Offers a copy. Whatever comes in between, it goes unless it is offered in the end.
@@ -263,6 +258,7 @@ fn withdraw(shared: &Shared, file: FileId, face: &Face) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::names::numbered;
 
     #[test]
     fn a_file_is_offered_under_its_own_name() {

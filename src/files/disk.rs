@@ -4,15 +4,15 @@
 //! What is only looked at goes to the file itself, for that cannot be lost.
 
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 #[cfg(target_os = "linux")]
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
 
 /// The changes that partial files need. Every method does what the system does.
 pub trait Disk: Debug + Send + Sync {
@@ -83,13 +83,59 @@ pub trait Disk: Debug + Send + Sync {
     /// Gives a file another name in one step, which must not exist: nothing is ever replaced.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says, also that this disk cannot do it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some network disks cannot do it in one step; a hard link replaces nothing either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => link_new(from, to),
-            renamed => Ok(renamed?),
-        }
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+
+    /// Gives a file a second name, which must not exist.
+    ///
+    /// # Errors
+    /// What the system says, also that this disk cannot do it.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    /// Gives a file another name, in the place of the file that has it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Holds a file against other programs, if none holds it.
+    ///
+    /// # Errors
+    /// That somebody does, or what the system says, also that this disk cannot do it.
+    fn try_lock(&self, file: &File) -> Result<(), TryLockError> {
+        file.try_lock()
+    }
+
+    /// To whom a file belongs.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn owner(&self, file: &File) -> io::Result<u32> {
+        Ok(file.metadata()?.uid())
+    }
+
+    /// Says when a file was last changed.
+    ///
+    /// # Errors
+    /// What the system says, also that this disk or another owner does not allow it.
+    fn set_modified(&self, file: &File, time: SystemTime) -> io::Result<()> {
+        file.set_modified(time)
+    }
+
+    /// Whether a file can be so long here, as far as that can be told without making it so.
+    ///
+    /// # Errors
+    /// That it cannot.
+    fn reaches(&self, mut file: &File, len: u64) -> io::Result<()> {
+        // Nothing reads or writes where the file's own position is.
+        let sought = file.seek(SeekFrom::Start(len));
+        sought.map(drop).map_err(|_| io::ErrorKind::FileTooLarge.into())
     }
 
     /// Removes a name.
@@ -126,36 +172,4 @@ pub(super) fn write_all_at(
         }
     }
     Ok(())
-}
-
-fn link_new(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
-    // The file has its name; a second, hidden one that stays behind takes no space.
-    let _ = fs::remove_file(from);
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::testing::write;
-
-    #[test]
-    fn a_name_that_is_taken_is_never_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let taken = write(dir.path(), "taken", b"old");
-        let rename = |from: &Path, to: &Path| SystemDisk.rename(from, to);
-        let ways: [fn(&Path, &Path) -> io::Result<()>; 2] = [rename, link_new];
-        for publish in ways {
-            let from = write(dir.path(), "from", b"new");
-            let error = publish(&from, &taken).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-            let to = dir.path().join("to");
-            publish(&from, &to).unwrap();
-            assert!(!from.exists());
-            assert_eq!(fs::read(&to).unwrap(), b"new");
-            fs::remove_file(&to).unwrap();
-        }
-        assert_eq!(fs::read(&taken).unwrap(), b"old");
-    }
 }

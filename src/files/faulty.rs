@@ -1,9 +1,11 @@
 //! A disk that is full, broken or slow to take what it is given.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use rustix::io::Errno;
 
@@ -19,6 +21,20 @@ pub(crate) struct Faults {
     pub(crate) read: Option<Errno>,
     pub(crate) sync: Option<Errno>,
     pub(crate) rename: Option<Errno>,
+    pub(crate) link: Option<Errno>,
+    pub(crate) rename_over: Option<Errno>,
+    pub(crate) lock: Option<Errno>,
+    pub(crate) set_modified: Option<Errno>,
+    /// To whom all files belong, whoever makes them.
+    pub(crate) owner: Option<u32>,
+    /// The number of a file that belongs to somebody else all the same.
+    pub(crate) foreign: Option<u64>,
+    /// Bytes of the longest name.
+    pub(crate) name_bytes: Option<usize>,
+    /// Names with other characters than ASCII are none.
+    pub(crate) ascii: bool,
+    /// Bytes of the longest file.
+    pub(crate) file_bytes: Option<u64>,
     /// A write takes so many bytes at most, and every third is interrupted.
     pub(crate) most_bytes: Option<usize>,
     writes: u64,
@@ -40,9 +56,21 @@ fn fail(errno: Option<Errno>) -> io::Result<()> {
     errno.map_or(Ok(()), |errno| Err(errno.into()))
 }
 
+impl Faults {
+    /// Whether a file may have this name.
+    fn name(&self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().unwrap().as_encoded_bytes();
+        let long = self.name_bytes.is_some_and(|most| name.len() > most);
+        fail(long.then_some(Errno::NAMETOOLONG))?;
+        fail((self.ascii && !name.is_ascii()).then_some(Errno::INVAL))
+    }
+}
+
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
-        fail(self.faults.lock().unwrap().create)?;
+        let faults = self.faults.lock().unwrap();
+        fail(faults.create)?;
+        faults.name(path)?;
         SystemDisk.create(path)
     }
 
@@ -75,7 +103,47 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fail(self.faults.lock().unwrap().rename)?;
+        let faults = self.faults.lock().unwrap();
+        fail(faults.rename)?;
+        faults.name(to)?;
         SystemDisk.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let faults = self.faults.lock().unwrap();
+        fail(faults.link)?;
+        faults.name(to)?;
+        SystemDisk.link(from, to)
+    }
+
+    fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fail(self.faults.lock().unwrap().rename_over)?;
+        SystemDisk.rename_over(from, to)
+    }
+
+    fn try_lock(&self, file: &File) -> Result<(), TryLockError> {
+        match self.faults.lock().unwrap().lock {
+            Some(errno) => Err(TryLockError::Error(errno.into())),
+            None => SystemDisk.try_lock(file),
+        }
+    }
+
+    fn owner(&self, file: &File) -> io::Result<u32> {
+        let faults = self.faults.lock().unwrap();
+        if faults.foreign == Some(file.metadata()?.ino()) {
+            return Ok(u32::MAX - 1);
+        }
+        faults.owner.map_or_else(|| SystemDisk.owner(file), Ok)
+    }
+
+    fn set_modified(&self, file: &File, time: SystemTime) -> io::Result<()> {
+        fail(self.faults.lock().unwrap().set_modified)?;
+        SystemDisk.set_modified(file, time)
+    }
+
+    fn reaches(&self, file: &File, len: u64) -> io::Result<()> {
+        let most = self.faults.lock().unwrap().file_bytes;
+        fail(most.is_some_and(|most| len > most).then_some(Errno::FBIG))?;
+        SystemDisk.reaches(file, len)
     }
 }

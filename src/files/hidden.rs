@@ -4,7 +4,7 @@
 //! replaced that this program did not make or lock.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -13,10 +13,13 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use super::disk::Disk;
-use super::source::Stamp;
+use super::publish::{Unnamed, leads_to, publish, rename_new};
+use crate::crypto::random::random;
 
 /// The ending of the file of hints.
 const CLAIMS: &str = "claims";
+/// The same until it is whole.
+const CLAIMS_NEW: &str = "claims-new";
 /// How many programs may fetch one file into one folder at once.
 const NUMBERS: u32 = 64;
 
@@ -29,6 +32,21 @@ pub(super) struct Hidden {
     pub(super) path: PathBuf,
     pub(super) claims: File,
     claims_path: PathBuf,
+    /// No other program can have it open, but by mistake or on purpose.
+    pub(super) is_locked: bool,
+}
+
+/// What an earlier run left.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// It is held now.
+    Here(Hidden),
+    /// Another program holds it.
+    Held,
+    /// It belongs to somebody else, and takes so many bytes on the disk.
+    Foreign(u64),
+    /// It is no partial file.
+    Nothing,
 }
 
 impl Hidden {
@@ -38,13 +56,11 @@ impl Hidden {
         for number in 1..=NUMBERS {
             let number = if number == 1 { String::new() } else { format!("-{number}") };
             let path = dir.join(format!(".klatch-{stem}{number}.part"));
-            let claims_path = path.with_extension(CLAIMS);
             let Some((file, fresh)) = open_or_create(&**disk, &path)? else { continue };
-            if !lock(&file, &path, fresh) {
-                continue;
-            }
-            let claims = open_or_create(&**disk, &claims_path);
-            let Ok(Some((claims, _))) = claims else {
+            let Some(is_locked) = lock(&**disk, &file, &path) else { continue };
+            let claims_path = path.with_extension(CLAIMS);
+            let claims = open_claims(&**disk, &claims_path);
+            let Ok(Some(claims)) = claims else {
                 if fresh {
                     disk.remove(&path)?;
                 }
@@ -55,32 +71,29 @@ impl Hidden {
                 // Hints without their file are about another one.
                 disk.set_len(&claims, 0)?;
             }
-            return Ok(Some(Self { disk: Arc::clone(disk), file, path, claims, claims_path }));
+            let disk = Arc::clone(disk);
+            return Ok(Some(Self { disk, file, path, claims, claims_path, is_locked }));
         }
         Ok(None)
     }
 
-    /// Opens the partial file at `path`, of an earlier download, with what belongs to it; `None`
-    /// when another program holds it, or it is no partial file of this user's.
-    pub(super) fn open_left(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Option<Self>> {
-        let Some(file) = open_own(path)? else { return Ok(None) };
-        if !lock(&file, path, false) {
-            return Ok(None);
-        }
+    /// Opens the partial file at `path`, of an earlier download, with what belongs to it.
+    pub(super) fn open_left(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Left> {
+        let Some(file) = open_own(&**disk, path)? else { return look_at_foreign(&**disk, path) };
+        let Some(is_locked) = lock(&**disk, &file, path) else { return Ok(Left::Held) };
         let claims_path = path.with_extension(CLAIMS);
         // Without hints there is no more to remove than the file.
-        let claims = match open_own(&claims_path)? {
+        let claims = match open_own(&**disk, &claims_path)? {
             Some(claims) => claims,
             None => file.try_clone()?,
         };
         let (disk, path) = (Arc::clone(disk), path.to_owned());
-        Ok(Some(Self { disk, file, path, claims, claims_path }))
+        Ok(Left::Here(Self { disk, file, path, claims, claims_path, is_locked }))
     }
 
     /// Bytes that the partial file takes on the disk; holes take none.
     pub(super) fn allocated_bytes(&self) -> u64 {
-        // POSIX leaves the unit open; it is 512 bytes wherever klatch runs.
-        self.file.metadata().map_or(0, |metadata| metadata.blocks() * 512)
+        self.file.metadata().map_or(0, |metadata| allocated_bytes(&metadata))
     }
 
     /// Whether the path still leads to the file that is held.
@@ -88,10 +101,10 @@ impl Hidden {
         leads_to(&self.path, &self.file)
     }
 
-    /// Gives the file, which must be in place, the name `to`, which must not exist: nothing is ever
-    /// replaced.
-    pub(super) fn publish(&self, to: &Path) -> io::Result<()> {
-        self.disk.rename(&self.path, to)
+    /// Gives the file, which must be in place, this name in the folder, or one like it: nothing is
+    /// ever replaced.
+    pub(super) fn publish(&self, dir: &Path, name: &str) -> Result<PathBuf, Unnamed> {
+        publish(&*self.disk, &self.path, dir, name)
     }
 
     /// Ends the hold on what is a finished file now.
@@ -136,40 +149,103 @@ fn open_or_create(disk: &dyn Disk, path: &Path) -> io::Result<Option<(File, bool
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         created => return created.map(|file| Some((file, true))),
     }
-    Ok(open_own(path)?.map(|file| (file, false)))
+    Ok(open_own(disk, path)?.map(|file| (file, false)))
+}
+
+/// Opens the file of hints, or makes it; the lock on its partial file is held. It gets its name as
+/// the download will in the end: what cannot be done here is known before a byte is fetched.
+fn open_claims(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
+    if path.symlink_metadata().is_ok() {
+        return open_own(disk, path);
+    }
+    let new = path.with_extension(CLAIMS_NEW);
+    let created = match disk.create(&new) {
+        // A run that was killed left it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(&new)?;
+            disk.create(&new)
+        }
+        created => created,
+    };
+    let file = created?;
+    if let Err(error) = rename_new(disk, &new, path) {
+        let _ = disk.remove(&new);
+        return Err(error);
+    }
+    Ok(Some(file))
 }
 
 /// Opens `path` if it is a regular file of ours under this one name. `Ok(None)` when there is
 /// none, or something else bears the name, such as a link that somebody planted there so that we
 /// would write through it.
-fn open_own(path: &Path) -> io::Result<Option<File>> {
+fn open_own(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
+    let Ok(file) = open_as_it_is(path, true) else { return Ok(None) };
+    let plain = is_plain(&file.metadata()?);
+    Ok((plain && is_ours(disk, &file, path)?).then_some(file))
+}
+
+fn open_as_it_is(path: &Path, write: bool) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(flags.bits().cast_signed());
-    let Ok(file) = options.open(path) else { return Ok(None) };
-    let metadata = file.metadata()?;
-    let own = metadata.uid() == rustix::process::geteuid().as_raw();
-    Ok((metadata.is_file() && own && metadata.nlink() == 1).then_some(file))
+    options.read(true).write(write).custom_flags(flags.bits().cast_signed());
+    options.open(path)
 }
 
-/// Locks `file`, unless another program has it, or has finished or removed it meanwhile.
-fn lock(file: &File, path: &Path, fresh: bool) -> bool {
-    match file.try_lock() {
-        Ok(()) => leads_to(path, file),
-        Err(TryLockError::WouldBlock) => false,
-        // Where the disk knows no locks, only a file that we created is surely ours alone.
-        Err(TryLockError::Error(_)) => fresh,
+/// A regular file under one name; some disks count no names.
+fn is_plain(metadata: &Metadata) -> bool {
+    metadata.is_file() && metadata.nlink() <= 1
+}
+
+/// Whether a file belongs to this user, or to whom all that this user makes in its folder belongs:
+/// some disks have no owners of their own.
+fn is_ours(disk: &dyn Disk, file: &File, path: &Path) -> io::Result<bool> {
+    let owner = disk.owner(file)?;
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(true);
     }
+    let Some(folder) = path.parent() else { return Ok(false) };
+    // Should it stay, it is found as a partial file.
+    let trial = folder.join(format!(".klatch-{:016x}.part", u64::from_be_bytes(random())));
+    // A disk that takes no file takes no download either, and says so then.
+    let Ok(made) = disk.create(&trial) else { return Ok(false) };
+    let here = disk.owner(&made);
+    disk.remove(&trial)?;
+    Ok(here? == owner)
 }
 
-fn leads_to(path: &Path, file: &File) -> bool {
-    let there = fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata));
-    let here = file.metadata().map(|metadata| Stamp::of(&metadata));
-    matches!((there, here), (Ok(there), Ok(here)) if there.is_same_file(&here))
+/// What there is to say about a partial file that is not ours.
+fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<Left> {
+    let Ok(file) = open_as_it_is(path, false) else { return Ok(Left::Nothing) };
+    let metadata = file.metadata()?;
+    if !is_plain(&metadata) {
+        return Ok(Left::Nothing);
+    }
+    Ok(match disk.try_lock(&file) {
+        Err(TryLockError::WouldBlock) => Left::Held,
+        _ => Left::Foreign(allocated_bytes(&metadata)),
+    })
+}
+
+fn allocated_bytes(metadata: &Metadata) -> u64 {
+    // POSIX leaves the unit open; it is 512 bytes wherever klatch runs.
+    metadata.blocks() * 512
+}
+
+/// Locks `file`, unless another program has it, or has finished or removed it meanwhile. Says
+/// whether it is locked: where the disk knows no locks it is taken all the same, for who fetched
+/// it before is gone in all likelihood, and what it has is verified at both ends.
+fn lock(disk: &dyn Disk, file: &File, path: &Path) -> Option<bool> {
+    let is_locked = match disk.try_lock(file) {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => return None,
+        Err(TryLockError::Error(_)) => false,
+    };
+    leads_to(path, file).then_some(is_locked)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use rustix::fs::CWD;

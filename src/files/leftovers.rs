@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::hidden::{Hidden, stem_of};
+use super::hidden::{Hidden, Left, stem_of};
 use super::part::STEM_DIGITS;
 
 /// Partial files that are looked at in one folder.
@@ -29,6 +29,8 @@ pub enum Removal {
     Several(Vec<String>),
     /// Another program is at it.
     Held,
+    /// It belongs to another user.
+    Foreign(PathBuf),
     /// Removed; so many bytes are free.
     Removed(u64),
 }
@@ -41,8 +43,11 @@ pub enum Removal {
 pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = Vec::new();
     for (id, path) in parts(folder, "")? {
-        let Some(hidden) = Hidden::open_left(disk, &path)? else { continue };
-        let bytes = hidden.allocated_bytes();
+        let bytes = match Hidden::open_left(disk, &path)? {
+            Left::Here(hidden) => hidden.allocated_bytes(),
+            Left::Foreign(bytes) => bytes,
+            Left::Held | Left::Nothing => continue,
+        };
         match found.last_mut().filter(|last| last.id == id) {
             Some(last) => last.bytes += bytes,
             None => found.push(Leftover { id, bytes }),
@@ -63,12 +68,20 @@ pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<R
     if ids.len() > 1 {
         return Ok(Removal::Several(ids));
     }
-    let mut removed = None;
+    let (mut removed, mut foreign) = (None, None);
     for (_, path) in &parts {
-        let Some(hidden) = Hidden::open_left(disk, path)? else { continue };
-        let bytes = hidden.allocated_bytes();
-        hidden.remove()?;
-        removed = Some(removed.unwrap_or(0) + bytes);
+        match Hidden::open_left(disk, path)? {
+            Left::Here(hidden) => {
+                let bytes = hidden.allocated_bytes();
+                hidden.remove()?;
+                removed = Some(removed.unwrap_or(0) + bytes);
+            }
+            Left::Foreign(_) => foreign = Some(path.clone()),
+            Left::Held | Left::Nothing => {}
+        }
+    }
+    if let Some(path) = foreign {
+        return Ok(Removal::Foreign(path));
     }
     Ok(match removed {
         Some(bytes) => Removal::Removed(bytes),

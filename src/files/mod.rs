@@ -12,6 +12,7 @@ pub mod leftovers;
 pub mod merkle;
 pub mod names;
 pub mod part;
+pub mod publish;
 pub mod served;
 pub mod source;
 

@@ -28,16 +28,20 @@ pub fn safe_name(name: &str) -> String {
     let plain: String =
         visible.nfc().map(|c| if "<>\"|?*".contains(c) { '_' } else { c }).collect();
     let leading = |c: char| c == '.' || c == '-' || c.is_whitespace();
-    let name = trimmed(plain.trim_start_matches(leading));
-    let name = trimmed(&cut(&name, SAFE_NAME_MAX_BYTES));
+    let name = shortened(plain.trim_start_matches(leading), SAFE_NAME_MAX_BYTES);
     // Cutting can lay a device name bare, so it comes before.
-    if is_device(&name) { trimmed(&cut(&format!("_{name}"), SAFE_NAME_MAX_BYTES)) } else { name }
+    if is_device(&name) { shortened(&format!("_{name}"), SAFE_NAME_MAX_BYTES) } else { name }
 }
 
 /// Takes dots and spaces from the end of `name`.
 fn trimmed(name: &str) -> String {
     let name = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
     if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
+}
+
+/// A name of at most so many bytes without dots and spaces at its end.
+pub(super) fn shortened(name: &str, max_bytes: usize) -> String {
+    trimmed(&cut(&trimmed(name), max_bytes))
 }
 
 /// Cuts `name` to so many bytes, more than an extension's, at a character and keeping a short
@@ -52,6 +56,11 @@ pub fn cut(name: &str, max_bytes: usize) -> String {
     let stem = if kept.is_empty() { name } else { stem };
     let end = stem.floor_char_boundary(max_bytes.saturating_sub(kept.len()));
     format!("{}{kept}", stem.get(..end).unwrap_or_default())
+}
+
+/// A safe name in nothing but ASCII, for disks that know no other characters.
+pub(super) fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect()
 }
 
 /// The name without its extension, and the extension with its dot: empty where there is none.

@@ -7,6 +7,8 @@
 //!   about its length.
 //! - After a crash, what was claimed is a hint; it is hashed again before it counts.
 //! - File first, then its name, then the folder: each is on disk before the next begins.
+//! - Between its changes the partial file bears a time of klatch's own: what other programs change
+//!   shows, and then all of it is hashed again before it is called finished.
 //! - After a sync that failed, what was written is written once more; the system may have lost it
 //!   although it can still be read.
 
@@ -26,13 +28,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 pub use self::error::PartError;
 use super::disk::{Disk, write_all_at};
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::hidden::Hidden;
 use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
-use super::names::{download_name, numbered};
+use super::names::download_name;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 
@@ -42,8 +45,9 @@ pub(super) const STEM_DIGITS: usize = 16;
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// Room is taken for so much at a time, of one chunk.
 const ROOM_BYTES: usize = 1024 * 1024;
-/// Files of one name and one second.
-const SAME_NAMES: u32 = 1_000;
+/// The partial file bears a time so long before it was opened: no change of others can have it,
+/// however coarsely a disk keeps time.
+const MARK: Duration = Duration::from_secs(60);
 
 /// Who may write a chunk.
 #[derive(Debug, Default)]
@@ -51,6 +55,16 @@ struct Slot {
     /// Number of its newest writer.
     writer: u32,
     verified: bool,
+}
+
+/// The time that a partial file bears between the changes that are made here.
+#[derive(Debug)]
+struct Mark {
+    time: SystemTime,
+    /// How the disk gives it back; `None` when it was not taken.
+    shown: Option<SystemTime>,
+    /// Others may have changed the file.
+    meddled: bool,
 }
 
 /// A download in progress. Threads share it and write different chunks at once.
@@ -64,7 +78,7 @@ pub struct Part {
     /// What the claims file says: the bytes of [`Bitmap::to_bytes`].
     claims: Mutex<Vec<u8>>,
     /// One writes at a time: the system's own lock of a file lets the others spin.
-    writing: Mutex<()>,
+    writing: Mutex<Mark>,
     /// Bytes that were written since the last sync began.
     unsynced: AtomicU64,
     /// A sync that is under way.
@@ -101,13 +115,22 @@ impl Part {
             .map_err(PartError::on("create a file in", &dir))?
             .ok_or_else(|| PartError::Busy { path: dir.clone() })?;
         let chunks = chunk_count(len);
-        let claimed = read_claims(&hidden, chunks, len).map_err(|error| {
-            if hidden.allocated_bytes() == 0 {
-                // What was made just now is of no use to anybody.
-                let _ = hidden.remove();
-            }
-            PartError::on("open the partial file", &hidden.path)(error)
-        })?;
+        let reached = hidden.disk.reaches(&hidden.file, len);
+        let claimed =
+            reached.and_then(|()| read_claims(&hidden, chunks, len)).map_err(|error| {
+                if hidden.allocated_bytes() == 0 {
+                    // What was made just now is of no use to anybody.
+                    let _ = hidden.remove();
+                }
+                PartError::on("open the partial file", &hidden.path)(error)
+            })?;
+        let mut mark = Mark {
+            time: SystemTime::now().checked_sub(MARK).unwrap_or(SystemTime::UNIX_EPOCH),
+            shown: None,
+            // Whoever has it as well may change it at any time.
+            meddled: !hidden.is_locked,
+        };
+        mark.set(&hidden);
         let part = Self {
             hidden,
             dir,
@@ -115,7 +138,7 @@ impl Part {
             slots: (0..chunks).map(|_| Mutex::default()).collect(),
             verified: AtomicU32::new(0),
             claims: Mutex::new(claimed.to_bytes()),
-            writing: Mutex::default(),
+            writing: Mutex::new(mark),
             unsynced: AtomicU64::new(0),
             syncing: Mutex::default(),
             distrusted: AtomicBool::new(false),
@@ -218,7 +241,7 @@ impl Part {
             while offset < end {
                 let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
                 let piece = zeros.get(..left.min(zeros.len())).unwrap_or_default();
-                self.write(piece, offset)?;
+                self.write(piece, offset, 0)?;
                 offset += piece.len() as u64;
             }
         }
@@ -264,7 +287,11 @@ impl Part {
     fn place(&self, name: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
         if self.distrusted.load(Ordering::Acquire) {
-            self.write_again(tree)?;
+            let mut mark = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            mark.look(&self.hidden);
+            let written = self.write_again(tree);
+            mark.set(&self.hidden);
+            written?;
         }
         if let Err(error) = disk.sync(file) {
             self.distrust();
@@ -275,20 +302,48 @@ impl Part {
         if length != self.len || !self.hidden.in_place() {
             return Err(PartError::Meddled { path: path.clone() });
         }
-        for number in 1..=SAME_NAMES {
-            let target = self.dir.join(numbered(name, number));
-            match self.hidden.publish(&target) {
-                Ok(()) => {
-                    // The file is whole and in place: a disk that cannot sync folders is no error.
-                    let _ = disk.sync_folder(&self.dir);
-                    return Ok(target);
+        self.check(tree)?;
+        let placed = self.hidden.publish(&self.dir, name);
+        let target = placed.map_err(|failed| {
+            self.writing.lock().unwrap_or_else(PoisonError::into_inner).set(&self.hidden);
+            PartError::on("create", &failed.path)(failed.error)
+        })?;
+        // The file is whole and in place: a disk that cannot sync folders is no error.
+        let _ = disk.sync_folder(&self.dir);
+        Ok(target)
+    }
+
+    /// Sees to it that what is about to be called finished is what was verified; from here on the
+    /// file bears the time of now.
+    fn check(&self, tree: &FileTree) -> Result<(), PartError> {
+        let Hidden { disk, file, path, .. } = &self.hidden;
+        let mut mark = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        mark.look(&self.hidden);
+        if mark.meddled {
+            let mut buffer = vec![0; BUFFER_BYTES];
+            let mut wrong = false;
+            for (chunk, expected) in (0..).zip(tree.chunks()) {
+                let read = |space: &mut [u8], offset| disk.read_at(file, space, offset);
+                match hash_chunk(read, self.len, chunk, &mut buffer, |_| Ok(())) {
+                    Ok(hash) if hash == *expected => {}
+                    Err(HashError::Read(error)) => {
+                        return Err(PartError::on("read", path)(error));
+                    }
+                    _ => {
+                        wrong = true;
+                        self.unclaim(chunk);
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(PartError::on("create", &target)(error)),
             }
+            if wrong {
+                return Err(PartError::Meddled { path: path.clone() });
+            }
+            mark.meddled = !self.hidden.is_locked;
         }
-        let taken = io::Error::from(io::ErrorKind::AlreadyExists);
-        Err(PartError::on("create", &self.dir.join(name))(taken))
+        mark.shown = None;
+        // A time that cannot be set is of today as well.
+        let _ = disk.set_modified(file, SystemTime::now());
+        Ok(())
     }
 
     /// What was written may be lost although it can still be read, to this run and to the next.
@@ -349,20 +404,29 @@ impl Part {
         claims.get(chunk as usize / 8).is_some_and(|byte| byte & (0x80 >> (chunk % 8)) != 0)
     }
 
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), PartError> {
+    /// Writes bytes, and takes room for `room` from their first on if that is more.
+    fn write(&self, bytes: &[u8], offset: u64, room: usize) -> Result<(), PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mark = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.unsynced.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        write_all_at(&**disk, file, bytes, offset).map_err(PartError::on("write", path))
+        mark.look(&self.hidden);
+        if room > bytes.len() {
+            // A disk that is full says so when it is written to; another one writes all the same.
+            let _ = disk.take_room(file, offset, room as u64);
+        }
+        let written = write_all_at(&**disk, file, bytes, offset);
+        mark.set(&self.hidden);
+        written.map_err(PartError::on("write", path))
     }
 
-    /// Counts a chunk whose hash was compared, and writes the hint for the next run.
-    fn settle(&self, chunk: u32, slot: &mut Slot, good: bool) {
-        if good {
-            slot.verified = true;
-            self.verified.fetch_add(1, Ordering::AcqRel);
-        }
+    /// A new run is not to trust this chunk.
+    fn unclaim(&self, chunk: u32) {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hint(&mut claims, chunk, false);
+    }
+
+    /// Writes the hint for the next run.
+    fn hint(&self, claims: &mut [u8], chunk: u32, good: bool) {
         let (index, bit) = (chunk as usize / 8, 0x80 >> (chunk % 8));
         let Some(byte) = claims.get_mut(index) else { return };
         let hint = if good { *byte | bit } else { *byte & !bit };
@@ -372,6 +436,34 @@ impl Part {
             // Losing the hint costs fetching the chunk again after a crash, and no more.
             let _ = write_all_at(&**disk, file, &[hint], index as u64);
         }
+    }
+
+    /// Counts a chunk whose hash was compared, and writes the hint for the next run.
+    fn settle(&self, chunk: u32, slot: &mut Slot, good: bool) {
+        if good {
+            slot.verified = true;
+            self.verified.fetch_add(1, Ordering::AcqRel);
+        }
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hint(&mut claims, chunk, good);
+    }
+}
+
+impl Mark {
+    /// Looks whether others changed the file since it was marked.
+    fn look(&mut self, hidden: &Hidden) {
+        let shown = hidden.file.metadata().and_then(|metadata| metadata.modified()).ok();
+        self.meddled |= shown != self.shown;
+    }
+
+    /// After a change that was made here.
+    fn set(&mut self, hidden: &Hidden) {
+        let set = hidden.disk.set_modified(&hidden.file, self.time);
+        let shown = || hidden.file.metadata().and_then(|metadata| metadata.modified());
+        let shown = set.and_then(|()| self.shown.map_or_else(shown, Ok));
+        // Where no time can be set nothing can be told: all is hashed again.
+        self.meddled |= shown.is_err();
+        self.shown = shown.ok();
     }
 }
 
@@ -428,15 +520,13 @@ impl ChunkWriter<'_> {
             return Ok(());
         };
         let slot = self.slot()?;
-        let mut room = self.room;
+        let (mut room, mut taken) = (self.room, 0);
         if room < bytes.len() {
             // Never for much more than came.
             room = self.left.min(ROOM_BYTES.min(self.came).max(bytes.len()));
-            let Hidden { disk, file, .. } = &self.part.hidden;
-            // A disk that is full says so when it is written to; another one writes all the same.
-            let _ = disk.take_room(file, self.offset, room as u64);
+            taken = room;
         }
-        self.part.write(bytes, self.offset)?;
+        self.part.write(bytes, self.offset, taken)?;
         drop(slot);
         self.room = room.saturating_sub(bytes.len());
         self.came += bytes.len();

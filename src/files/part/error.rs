@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// Why a download cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
@@ -60,7 +62,17 @@ pub enum PartError {
         /// On which path.
         path: PathBuf,
     },
-    /// Anything else that the system says.
+    /// What the system says of this folder or its disk, and will say again.
+    #[error("cannot {action} {path}: {source}; choose another folder with --downloads")]
+    Unfit {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What the system says, and may say no more in a while.
     #[error("cannot {action} {path}: {source}")]
     Io {
         /// What was tried.
@@ -70,8 +82,11 @@ pub enum PartError {
         /// What the system said.
         source: io::Error,
     },
-    /// Somebody else moved, cut or replaced the partial file.
-    #[error("{path} was changed by another program: download the file again")]
+    /// Somebody else moved, changed, cut or replaced the partial file.
+    #[error(
+        "{path} was changed by another program: download the file again; what is still right \
+         stays"
+    )]
     Meddled {
         /// The partial file.
         path: PathBuf,
@@ -103,12 +118,7 @@ impl PartError {
     /// Whether it may go well later without anybody's typing anything.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        match self {
-            Self::DiskFull { .. } => true,
-            // A folder that is gone does not come back by itself.
-            Self::Io { source, .. } => source.kind() != io::ErrorKind::NotFound,
-            _ => false,
-        }
+        matches!(self, Self::DiskFull { .. } | Self::Io { .. })
     }
 
     /// Makes the error for `action` on `path` of what the system said.
@@ -121,7 +131,31 @@ impl PartError {
             io::ErrorKind::FileTooLarge => Self::DiskTooSimple { action, path },
             io::ErrorKind::PermissionDenied => Self::Permission { action, path },
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { action, path },
-            _ => Self::Io { action, path, source },
+            _ if is_passing(&source) => Self::Io { action, path, source },
+            _ => Self::Unfit { action, path, source },
         }
     }
+}
+
+/// What a disk or a network may say today and not tomorrow: everything else it will say for ever.
+fn is_passing(error: &io::Error) -> bool {
+    let Some(errno) = Errno::from_io_error(error) else {
+        return matches!(error.kind(), io::ErrorKind::WriteZero | io::ErrorKind::Interrupted);
+    };
+    let of_the_disk = [Errno::IO, Errno::BUSY, Errno::STALE, Errno::NXIO, Errno::NODEV];
+    let of_the_system =
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOLCK, Errno::NOBUFS];
+    let of_the_network = [
+        Errno::TIMEDOUT,
+        Errno::NOTCONN,
+        Errno::CONNREFUSED,
+        Errno::CONNRESET,
+        Errno::CONNABORTED,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::PIPE,
+    ];
+    [&of_the_disk[..], &of_the_system, &of_the_network].concat().contains(&errno)
 }

@@ -161,3 +161,153 @@ fn leftovers_are_found_and_removed_unless_somebody_holds_them() {
     assert!(matches!(leftovers::remove(&disk, folder, &id[..12]), Ok(Removal::Removed(_))));
     assert_eq!(names(folder), [".klatch-report.part", "klatch-0123456789abcdef.part"]);
 }
+
+/// Receives what is missing, and looks at the file that comes of it.
+fn check_received(part: &Part) {
+    for chunk in (0..4).filter(|&chunk| part.writer(chunk).is_some()) {
+        assert!(receive(part, chunk));
+    }
+    check_saved(part);
+}
+
+#[test]
+fn a_disk_without_exclusive_renames_and_hard_links_gets_its_files_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    disk.change(|faults| (faults.rename, faults.link) = (Some(Errno::INVAL), Some(Errno::PERM)));
+    for taken in ["_a", "_a (2)"] {
+        let (part, _) = open(&disk, dir.path()).unwrap();
+        check_received(&part);
+        assert!(names(dir.path()).iter().any(|name| name.ends_with(taken)));
+    }
+    assert_eq!(names(dir.path()).len(), 2, "nothing else stays");
+}
+
+#[test]
+fn what_a_folder_never_allows_is_told_before_a_byte_is_fetched() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    disk.change(|faults| {
+        (faults.rename, faults.link) = (Some(Errno::PERM), Some(Errno::PERM));
+        faults.rename_over = Some(Errno::PERM);
+    });
+    let error = open(&disk, dir.path()).unwrap_err();
+    assert!(!error.may_pass(), "{error}");
+    assert_eq!(names(dir.path()), [""; 0]);
+    disk.change(|faults| *faults = crate::files::faulty::Faults::default());
+    disk.change(|faults| faults.file_bytes = Some(LEN - 1));
+    let error = open(&disk, dir.path()).unwrap_err();
+    assert!(matches!(error, PartError::DiskTooSimple { .. }) && !error.may_pass(), "{error}");
+    assert_eq!(names(dir.path()), [""; 0]);
+    for errno in [Errno::PERM, Errno::INVAL, Errno::NOTSUP, Errno::ROFS, Errno::NAMETOOLONG] {
+        disk.change(|faults| faults.create = Some(errno));
+        let error = open(&disk, dir.path()).unwrap_err();
+        assert!(!error.may_pass() && error.to_string().contains("--downloads"), "{error}");
+    }
+}
+
+#[test]
+fn a_disk_that_gives_all_files_to_somebody_else_is_resumed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    disk.change(|faults| faults.owner = Some(12_345));
+    let (part, _) = open(&disk, dir.path()).unwrap();
+    assert!(receive(&part, 1));
+    drop(part);
+    let (part, claimed) = open(&disk, dir.path()).unwrap();
+    assert_eq!(claimed.iter().collect::<Vec<_>>(), [1]);
+    assert!(part.verify_claimed(1, tree().chunk(1).unwrap()));
+    check_received(&part);
+    assert_eq!(names(dir.path()).len(), 1, "nothing hidden stays");
+}
+
+#[test]
+fn what_somebody_else_left_is_listed_and_neither_used_nor_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let faulty = Arc::new(FaultyDisk::default());
+    let disk = Arc::clone(&faulty) as Arc<dyn Disk>;
+    let (part, _) = open(&faulty, dir.path()).unwrap();
+    assert!(receive(&part, 1));
+    let foreign = part.path().to_owned();
+    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&foreign).unwrap());
+    drop(part);
+    faulty.change(|faults| faults.foreign = Some(inode));
+    let found = leftovers::find(&disk, dir.path()).unwrap();
+    assert!(matches!(&found[..], [Leftover { bytes, .. }] if *bytes >= CHUNK as u64), "{found:?}");
+    let removal = leftovers::remove(&disk, dir.path(), &tree().id().to_string()).unwrap();
+    assert_eq!(removal, Removal::Foreign(foreign.clone()));
+    let (part, claimed) = open(&faulty, dir.path()).unwrap();
+    assert!(claimed.count() == 0 && part.path() != foreign);
+    check_received(&part);
+    assert_eq!(names(dir.path()).len(), 3, "the file, and what is not ours");
+}
+
+#[test]
+fn a_disk_without_locks_is_resumed_on_and_looked_through_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let faulty = Arc::new(FaultyDisk::default());
+    let disk = Arc::clone(&faulty) as Arc<dyn Disk>;
+    faulty.change(|faults| faults.lock = Some(Errno::NOSYS));
+    let (part, _) = open(&faulty, dir.path()).unwrap();
+    assert!(receive(&part, 2));
+    drop(part);
+    assert_eq!(leftovers::find(&disk, dir.path()).unwrap().len(), 1);
+    let (part, claimed) = open(&faulty, dir.path()).unwrap();
+    assert_eq!(claimed.iter().collect::<Vec<_>>(), [2]);
+    assert!(part.verify_claimed(2, tree().chunk(2).unwrap()));
+    check_received(&part);
+    assert_eq!(names(dir.path()).len(), 1);
+}
+
+#[test]
+fn what_another_program_changed_after_it_was_verified_is_noticed_and_fetched_again() {
+    let then = [0, 2, 3];
+    for fault in [None, Some(Errno::PERM)] {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(FaultyDisk::default());
+        disk.change(|faults| faults.set_modified = fault);
+        let (part, _) = open(&disk, dir.path()).unwrap();
+        (0..3).for_each(|chunk| assert!(receive(&part, chunk)));
+        let other = File::options().write(true).open(part.path()).unwrap();
+        other.write_all_at(b"!", CHUNK as u64 + 5).unwrap();
+        assert!(receive(&part, 3));
+        for _ in 0..2 {
+            let error = part.finish("a", STAMP, &tree()).unwrap_err();
+            assert!(matches!(error, PartError::Meddled { .. }) && !error.may_pass(), "{error}");
+        }
+        drop(part);
+        let (part, claimed) = open(&disk, dir.path()).unwrap();
+        assert_eq!(claimed.iter().collect::<Vec<_>>(), then);
+        for chunk in then {
+            assert!(part.verify_claimed(chunk, tree().chunk(chunk).unwrap()));
+        }
+        check_received(&part);
+        assert_eq!(names(dir.path()).len(), 1);
+    }
+}
+
+#[test]
+fn a_change_that_changed_nothing_is_no_hindrance_and_the_file_is_of_today() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    let before = SystemTime::now();
+    let (part, _) = open(&disk, dir.path()).unwrap();
+    (0..4).for_each(|chunk| assert!(receive(&part, chunk)));
+    let other = File::options().write(true).open(part.path()).unwrap();
+    other.write_all_at(&chunk_of(1), CHUNK as u64).unwrap();
+    let path = part.finish("a", STAMP, &tree()).unwrap();
+    // Systems keep the time a tick behind.
+    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    assert!(modified > before - Duration::from_secs(5));
+}
+
+#[test]
+fn short_names_are_no_hindrance() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::default());
+    disk.change(|faults| faults.name_bytes = Some(143));
+    let (part, _) = open(&disk, dir.path()).unwrap();
+    (0..4).for_each(|chunk| assert!(receive(&part, chunk)));
+    let path = part.finish(&format!("{}.pdf", "x".repeat(250)), STAMP, &tree()).unwrap();
+    assert!(path.to_str().unwrap().ends_with("xxx.pdf"));
+}

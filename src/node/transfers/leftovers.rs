@@ -74,6 +74,13 @@ impl Shared {
             Ok(Removal::Held) => Err(failed(format!(
                 "another program downloads {wanted} into this folder: its partial file stays"
             ))),
+            Ok(Removal::Foreign(path)) => Err(Failure::new(
+                Code::PermissionDenied,
+                format!(
+                    "the partial file of {wanted} belongs to another user, who can remove it: {}",
+                    path.display()
+                ),
+            )),
             Ok(Removal::Several(ids)) => Err(Failure::new(
                 Code::AmbiguousName,
                 format!("{wanted} begins several ids; give more of one: {}", ids.join(", ")),

@@ -1,0 +1,202 @@
+//! How a file that is whole gets its name: nothing is ever replaced, and every disk has a way.
+//!
+//! - A rename that replaces nothing; where the disk has none (FUSE, some network disks), a hard
+//!   link; where it has none either (exFAT, FAT), an empty file takes the name, and the whole one
+//!   then takes its place.
+//! - Where a name is too long for the disk it is cut, and where its characters are none of the
+//!   disk's they become `_`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::disk::Disk;
+use super::names::{numbered, plain, shortened};
+use super::source::Stamp;
+
+/// Files of one name in one folder.
+const SAME_NAMES: u32 = 1_000;
+/// Lengths to which a name is cut that is too long: encrypted folders take 143 bytes at most, and
+/// a number must fit as well.
+const SHORTER_BYTES: [usize; 2] = [130, 60];
+
+/// Why a file did not get its name.
+#[derive(Debug)]
+pub struct Unnamed {
+    /// The name that it would have had.
+    pub path: PathBuf,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+/// Gives the file `from` the name `name` in the folder `dir`, on the same disk, or with ` (2)` and
+/// so on before the extension where that is taken; returns where it lies.
+///
+/// # Errors
+/// What the disk says.
+pub fn publish(disk: &dyn Disk, from: &Path, dir: &Path, name: &str) -> Result<PathBuf, Unnamed> {
+    let plain = plain(name);
+    let shorter = SHORTER_BYTES.iter();
+    let mut forms = vec![name.to_owned()];
+    forms.extend(shorter.clone().map(|&most| shortened(name, most)));
+    forms.push(plain.clone());
+    forms.extend(shorter.map(|&most| shortened(&plain, most)));
+    forms.dedup();
+    let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    let mut failed = Unnamed { path: dir.join(name), error: taken };
+    for form in forms {
+        for number in 1..=SAME_NAMES {
+            let path = dir.join(numbered(&form, number));
+            match rename_new(disk, from, &path) {
+                Ok(()) => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if is_about_the_name(&error) => {
+                    failed = Unnamed { path, error };
+                    break;
+                }
+                Err(error) => return Err(Unnamed { path, error }),
+            }
+        }
+    }
+    Err(failed)
+}
+
+/// Gives the file `from` the name `to`, which must not exist.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    match disk.rename(from, to) {
+        Err(error) if is_unknown(&error) => {}
+        renamed => return renamed,
+    }
+    match disk.link(from, to) {
+        Ok(()) => {
+            // The file has its name; a second, hidden one that stays behind takes no space.
+            let _ = disk.remove(from);
+            Ok(())
+        }
+        Err(error) if is_unknown(&error) => take_place(disk, from, to),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes an empty file of the name, and puts the whole one in its place.
+fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    let empty = disk.create(to)?;
+    let is_ours = || leads_to(to, &empty) && empty.metadata().is_ok_and(|there| there.len() == 0);
+    if !is_ours() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let renamed = disk.rename_over(from, to);
+    if renamed.is_err() && is_ours() {
+        // What the rename says is more to the point.
+        let _ = disk.remove(to);
+    }
+    renamed
+}
+
+/// Whether `path` leads to the file that is open.
+pub(super) fn leads_to(path: &Path, file: &File) -> bool {
+    let there = fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata));
+    let here = file.metadata().map(|metadata| Stamp::of(&metadata));
+    matches!((there, here), (Ok(there), Ok(here)) if there.is_same_file(&here))
+}
+
+/// Whether a disk may say so of a way that it does not know.
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM | Errno::MLINK)
+    )
+}
+
+/// Whether another name may do.
+fn is_about_the_name(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NAMETOOLONG | Errno::ILSEQ | Errno::INVAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::faulty::FaultyDisk;
+    use crate::files::testing::write;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_never_replaced_whatever_the_disk_can_do() {
+        let unknown = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::PERM].map(Some);
+        for rename in [None].into_iter().chain(unknown) {
+            for link in [None].into_iter().chain(unknown) {
+                let dir = tempfile::tempdir().unwrap();
+                let disk = FaultyDisk::default();
+                disk.change(|faults| (faults.rename, faults.link) = (rename, link));
+                let from = write(dir.path(), "from", b"new");
+                let taken = write(dir.path(), "a.txt", b"old");
+                let error = rename_new(&disk, &from, &taken).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{rename:?} {link:?}");
+                let path = publish(&disk, &from, dir.path(), "a.txt").unwrap();
+                assert_eq!(fs::read(&path).unwrap(), b"new");
+                assert_eq!(fs::read(&taken).unwrap(), b"old");
+                assert_eq!(names(dir.path()), ["a (2).txt", "a.txt"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_rename_that_fails_leaves_no_empty_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        disk.change(|faults| {
+            (faults.rename, faults.link) = (Some(Errno::INVAL), Some(Errno::PERM));
+            faults.rename_over = Some(Errno::IO);
+        });
+        let from = write(dir.path(), "from", b"new");
+        let failed = publish(&disk, &from, dir.path(), "a.txt").unwrap_err();
+        assert_eq!(Errno::from_io_error(&failed.error), Some(Errno::IO));
+        assert_eq!(names(dir.path()), ["from"]);
+    }
+
+    #[test]
+    fn a_disk_with_short_names_gets_a_short_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let long = format!("2026-11-22_14-05-33_{}.tar.gz", "\u{fc}".repeat(70));
+        for (most, same) in [(255, true), (143, false), (80, false)] {
+            disk.change(|faults| faults.name_bytes = Some(most));
+            for _ in 0..2 {
+                let from = write(dir.path(), "from", b"new");
+                let path = publish(&disk, &from, dir.path(), &long).unwrap();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                assert!(name.len() <= most && name.ends_with(".gz"), "{name}");
+                assert!(name.starts_with("2026-11-22_14-05-33_"), "{name}");
+                assert!(!same || name.len() > 143);
+            }
+        }
+        disk.change(|faults| faults.name_bytes = Some(20));
+        let from = write(dir.path(), "from", b"new");
+        let failed = publish(&disk, &from, dir.path(), &long).unwrap_err();
+        assert_eq!(Errno::from_io_error(&failed.error), Some(Errno::NAMETOOLONG));
+        assert_eq!(fs::read(&from).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_disk_that_knows_no_umlaut_gets_a_name_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        disk.change(|faults| faults.ascii = true);
+        let from = write(dir.path(), "from", b"new");
+        let path = publish(&disk, &from, dir.path(), "sch\u{f6}n.txt").unwrap();
+        assert!(path.ends_with("sch_n.txt"), "{}", path.display());
+    }
+}
