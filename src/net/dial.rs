@@ -5,7 +5,7 @@
 //! one time; closing the connection or ending the program interrupts it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::conn::Conn;
 use super::life::{self, Opened};
 use super::preamble::{self, PreambleError};
-use super::{Net, spoken};
+use super::{Net, interfaces, spoken};
 use crate::crypto::binding::{Role, Side};
 use crate::router::event::{Event, Target};
 use crate::router::ids::ConnId;
@@ -80,9 +80,9 @@ fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Fa
     let time = Duration::from_millis(net.limits.connect_timeout_ms);
     let deadline = Instant::now() + time;
     let (addrs, name) = match target {
-        Target::Addr(addr) => (vec![addr], spoken(addr)),
+        Target::Addr(addr) => (zoned(addr)?, spoken(addr)),
         Target::Host { host, port } => match host.parse::<IpAddr>() {
-            Ok(ip) => (vec![SocketAddr::new(ip, port)], spoken(SocketAddr::new(ip, port))),
+            Ok(ip) => (zoned(SocketAddr::new(ip, port))?, spoken(SocketAddr::new(ip, port))),
             Err(_) => {
                 let name = format!("{} port {port}", Untrusted::new(host.as_str()).line());
                 (resolve(conn, host, port, deadline)?, name)
@@ -100,6 +100,31 @@ fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Fa
     Ok(Opened { side: Side::Dialer, role, channel, h, since })
 }
 
+/// An address as it can be dialled. A link-local one is good on one network only, and what others
+/// teach or people type often does not say on which (RFC 4007, 11.2: the zone is each computer's
+/// own): it is tried on every one that there is.
+fn zoned(addr: SocketAddr) -> Result<Vec<SocketAddr>, Failure> {
+    match addr {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            in_zones(v6, &interfaces::zones())
+        }
+        addr => Ok(vec![addr]),
+    }
+}
+
+fn in_zones(addr: SocketAddrV6, zones: &[u32]) -> Result<Vec<SocketAddr>, Failure> {
+    if zones.is_empty() {
+        let text = format!(
+            "nobody answers at {}: that address is good on a network right beside this computer \
+             only, and it has none: is the cable plugged in, and IPv6 switched on?",
+            spoken(addr.into())
+        );
+        return Err(Failure::new(Code::Unreachable, text));
+    }
+    let zones = zones.iter().take(ADDRESSES_MAX);
+    Ok(zones.map(|&zone| SocketAddrV6::new(*addr.ip(), addr.port(), 0, zone).into()).collect())
+}
+
 /// Whether the router or the end of the program wants the dial to end.
 fn is_unwanted(conn: &Conn) -> bool {
     conn.is_shut() || conn.outbox.is_ending()
@@ -112,6 +137,7 @@ fn resolve(
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, Failure> {
     let name = Untrusted::new(host.as_str()).line();
+    let is_zoned = host.contains('%');
     let (answer, answered) = bounded(1);
     let started = thread::spawn_exempt("resolver", move || {
         let addrs = (host.as_str(), port).to_socket_addrs();
@@ -131,6 +157,13 @@ fn resolve(
                     is this computer online?"
                 );
                 return Err(Failure::new(Code::Timeout, text));
+            }
+            _ if is_zoned => {
+                let text = format!(
+                    "{name} names a network interface that this computer does not have: leave out \
+                     what follows the %, and klatch tries them all"
+                );
+                return Err(Failure::new(Code::NameNotFound, text));
             }
             _ => {
                 let text = format!("no address is known for {name}: is the name spelt right?");
@@ -165,6 +198,20 @@ impl Missed {
             io::ErrorKind::HostUnreachable => {
                 (Code::Unreachable, "there is no way to that computer: is it on, and online?")
             }
+            io::ErrorKind::PermissionDenied => (
+                Code::Unreachable,
+                "this computer itself forbids it: a route of its own says `prohibit`, or its \
+                 firewall does; `ip route get` and the address show which",
+            ),
+            io::ErrorKind::InvalidInput => (
+                Code::Unreachable,
+                "this computer itself drops what goes there: a route of its own says \
+                 `blackhole`; `ip route get` and the address show it",
+            ),
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported => (
+                Code::Unreachable,
+                "this computer has no address of that kind: is IPv6 switched on here?",
+            ),
             _ => {
                 let text = format!("nobody answers at {name}: {error}");
                 return Failure::new(Code::Unreachable, text);
@@ -304,5 +351,42 @@ fn no_channel(error: PreambleError, conn: &Conn, name: &str, patience: Duration)
             Code::TooManyAttempts,
             format!("{name} has too many connections under way: try again in a second"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_local_address_without_a_zone_is_tried_in_every_zone() {
+        let SocketAddr::V6(addr) = "[fe80::1]:51692".parse().unwrap() else { panic!() };
+        let all = in_zones(addr, &[2, 7]).unwrap();
+        let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["[fe80::1%2]:51692", "[fe80::1%7]:51692"]);
+        let failure = in_zones(addr, &[]).unwrap_err();
+        assert!(failure.text.contains("fe80::1") && failure.text.contains("cable"), "{failure:?}");
+        // One that says where it is meant stays as it is, and so does any other.
+        for text in ["[fe80::1%3]:51692", "[::1]:51692", "169.254.1.1:51692"] {
+            let addr: SocketAddr = text.parse().unwrap();
+            assert_eq!(zoned(addr).unwrap(), [addr]);
+        }
+    }
+
+    #[test]
+    fn what_the_own_routes_forbid_is_told_in_words() {
+        use rustix::io::Errno;
+        for (errno, words) in [
+            (Errno::ACCESS, "prohibit"),
+            (Errno::PERM, "firewall"),
+            (Errno::INVAL, "blackhole"),
+            (Errno::NETUNREACH, "is this computer online"),
+            (Errno::HOSTUNREACH, "is it on"),
+            (Errno::ADDRNOTAVAIL, "IPv6"),
+        ] {
+            let failure = Missed::Failed(errno.into()).failure("10.1.1.1 port 5", STAGGER);
+            assert!(failure.text.contains(words), "{errno:?}: {}", failure.text);
+            assert!(!failure.text.contains("os error"), "{}", failure.text);
+        }
     }
 }

@@ -1,9 +1,36 @@
 //! The addresses of this computer under which peers can reach it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Names of interfaces that lead to virtual machines and containers on this computer.
-const VIRTUAL: &[&str] = &["docker", "br-", "veth", "virbr", "vmnet", "vboxnet", "cni", "flannel"];
+const VIRTUAL: &[&str] = &[
+    "docker", "br-", "veth", "virbr", "vnet", "vmnet", "vboxnet", "lxc", "lxd", "incus", "podman",
+    "cni", "flannel", "cali", "cilium", "nerdctl", "kube", "waydroid",
+];
+/// Names of interfaces that lead into another network, over whatever lies between.
+const TUNNELS: &[&str] = &[
+    "tun",
+    "tap",
+    "wg",
+    "ppp",
+    "utun",
+    "ipsec",
+    "gre",
+    "sit",
+    "ip6tnl",
+    "tailscale",
+    "zt",
+    "nebula",
+    "nordlynx",
+    "proton",
+    "mullvad",
+    "vpn",
+];
+/// Addresses that are nowhere (RFC 5737, RFC 3849): the way to them is the way to everywhere.
+const NOWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// How well an address serves to be told to others, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,80 +40,211 @@ enum Rank {
     PublicV4,
     GlobalV6,
     UniqueLocalV6,
+    /// Good on this very cable only, and told where there is no other.
+    LinkLocal,
+    Tunnel,
     Virtual,
 }
 
-/// The addresses under which a listener bound to `bound` can be reached, best first: those of the
-/// network without link-local ones, then loopback, for peers on this computer. Interfaces of
-/// virtual machines and containers count only `with_virtual`.
+/// Where a listener can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places {
+    /// Best first: those of the network, those of tunnels, then loopback, for peers on this
+    /// computer.
+    pub addresses: Vec<SocketAddr>,
+    /// Of those the ones that lead through a tunnel, with its name.
+    pub tunnels: Vec<(IpAddr, String)>,
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    name: String,
+    ip: IpAddr,
+    /// From one end to the other, as tunnels are.
+    point_to_point: bool,
+}
+
+/// The addresses under which a listener bound to `bound` can be reached. Those of the interface
+/// that leads everywhere come first. Link-local ones count only where there are no others, those
+/// of virtual machines and containers only `with_virtual`.
 #[must_use]
-pub fn addresses(bound: SocketAddr, with_virtual: bool) -> Vec<SocketAddr> {
+pub fn addresses(bound: SocketAddr, with_virtual: bool) -> Places {
     if !bound.ip().is_unspecified() {
-        return vec![SocketAddr::new(bound.ip().to_canonical(), bound.port())];
+        let addresses = vec![SocketAddr::new(bound.ip().to_canonical(), bound.port())];
+        return Places { addresses, tunnels: Vec::new() };
     }
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the addresses of this computer are unknown");
-        Vec::new()
-    });
     let reachable = |ip: &IpAddr| bound.is_ipv6() || ip.is_ipv4();
-    let mut ranked: Vec<_> = interfaces
+    let interfaces = interfaces();
+    let found: Vec<Found> = interfaces
         .iter()
         .filter(|interface| interface.is_oper_up() && reachable(&interface.ip()))
-        .filter_map(|interface| Some((rank(&interface.name, interface.ip())?, interface.ip())))
+        .map(|interface| Found {
+            name: interface.name.clone(),
+            ip: interface.ip(),
+            point_to_point: interface.is_p2p(),
+        })
         .collect();
-    ranked.retain(|(rank, _)| with_virtual || *rank != Rank::Virtual);
-    ranked.sort();
-    ranked.dedup();
-    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let all = ranked.into_iter().map(|(_, ip)| ip).chain([here]);
-    all.map(|ip| SocketAddr::new(ip, bound.port())).collect()
+    let everywhere: Vec<IpAddr> = NOWHERE.into_iter().filter_map(leaves_from).collect();
+    order(&found, &everywhere, bound.port(), with_virtual)
 }
 
-fn rank(name: &str, ip: IpAddr) -> Option<Rank> {
-    let rank = match ip {
-        IpAddr::V4(v4) if v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() => None,
-        IpAddr::V4(v4) if v4.is_private() => Some(Rank::Lan),
-        IpAddr::V4(_) => Some(Rank::PublicV4),
-        IpAddr::V6(v6) if v6.is_loopback() || is_link_local(v6) || v6.is_unspecified() => None,
-        IpAddr::V6(v6) if v6.segments()[0] & 0xfe00 == 0xfc00 => Some(Rank::UniqueLocalV6),
-        IpAddr::V6(_) => Some(Rank::GlobalV6),
+/// The zones (RFC 4007, 6) in which a link-local address without one may be meant: the networks
+/// right beside this computer, those of virtual machines and containers last.
+#[must_use]
+pub fn zones() -> Vec<u32> {
+    let interfaces = interfaces();
+    let beside = interfaces.iter().filter(|interface| {
+        interface.is_oper_up() && is_link_local(interface.ip()) && interface.ip().is_ipv6()
+    });
+    let mut zones: Vec<(bool, u32)> = beside
+        .filter_map(|interface| Some((begins(&interface.name, VIRTUAL), interface.index?)))
+        .collect();
+    zones.sort_unstable();
+    zones.dedup();
+    zones.into_iter().map(|(_, zone)| zone).collect()
+}
+
+/// Whether an address is good on one network only, whichever that is.
+#[must_use]
+pub fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+fn interfaces() -> Vec<if_addrs::Interface> {
+    if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the addresses of this computer are unknown");
+        Vec::new()
+    })
+}
+
+/// The own address from which packets to `ip` would leave; none is sent.
+fn leaves_from(ip: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let is_virtual = VIRTUAL.iter().any(|prefix| name.starts_with(prefix));
-    rank.map(|rank| if is_virtual { Rank::Virtual } else { rank })
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((ip, 9)).ok()?;
+    socket.local_addr().ok().map(|addr| addr.ip())
 }
 
-fn is_link_local(ip: Ipv6Addr) -> bool {
-    ip.segments()[0] & 0xffc0 == 0xfe80
+fn order(found: &[Found], everywhere: &[IpAddr], port: u16, with_virtual: bool) -> Places {
+    let main = found.iter().find(|found| everywhere.contains(&found.ip));
+    let main = main.map(|found| found.name.as_str());
+    let mut ranked: Vec<_> = found.iter().filter_map(|found| Some((rank(found)?, found))).collect();
+    ranked.retain(|(rank, _)| with_virtual || *rank != Rank::Virtual);
+    if ranked.iter().any(|(rank, _)| *rank < Rank::LinkLocal) {
+        ranked.retain(|(rank, _)| *rank != Rank::LinkLocal);
+    }
+    // A tunnel stays one where everything goes through it.
+    let is_main = |rank: Rank, name: &str| rank < Rank::Tunnel && main == Some(name);
+    ranked.sort_by_key(|(rank, found)| (!is_main(*rank, &found.name), *rank, found.ip));
+    ranked.dedup_by_key(|(_, found)| found.ip);
+    let tunnels = ranked
+        .iter()
+        .filter(|(rank, _)| *rank == Rank::Tunnel)
+        .map(|(_, found)| (found.ip, found.name.clone()))
+        .collect();
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let all = ranked.into_iter().map(|(_, found)| found.ip).chain([here]);
+    Places { addresses: all.map(|ip| SocketAddr::new(ip, port)).collect(), tunnels }
+}
+
+fn begins(name: &str, with: &[&str]) -> bool {
+    with.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn rank(found: &Found) -> Option<Rank> {
+    let Found { name, ip, point_to_point } = found;
+    if ip.is_loopback() || ip.is_unspecified() {
+        return None;
+    }
+    Some(match ip {
+        _ if begins(name, VIRTUAL) => Rank::Virtual,
+        _ if *point_to_point || begins(name, TUNNELS) => Rank::Tunnel,
+        _ if is_link_local(*ip) => Rank::LinkLocal,
+        IpAddr::V4(v4) if v4.is_private() => Rank::Lan,
+        IpAddr::V4(_) => Rank::PublicV4,
+        IpAddr::V6(v6) if v6.is_unique_local() => Rank::UniqueLocalV6,
+        IpAddr::V6(_) => Rank::GlobalV6,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ranked(name: &str, ip: &str) -> Option<Rank> {
-        rank(name, ip.parse().unwrap())
+    fn found(name: &str, ip: &str) -> Found {
+        Found { name: name.into(), ip: ip.parse().unwrap(), point_to_point: false }
+    }
+
+    /// The addresses that people with these interfaces are told, without loopback.
+    fn told(found: &[Found], everywhere: &str) -> Vec<String> {
+        let everywhere = everywhere.parse().into_iter().collect::<Vec<_>>();
+        let mut told = order(found, &everywhere, 51_692, false).addresses;
+        assert_eq!(told.pop(), Some("127.0.0.1:51692".parse().unwrap()));
+        told.iter().map(|addr| addr.ip().to_string()).collect()
     }
 
     #[test]
-    fn the_local_network_comes_first_and_loopback_not_at_all() {
-        assert!(ranked("eth0", "192.168.1.5") < ranked("eth0", "203.0.113.5"));
-        assert!(ranked("eth0", "203.0.113.5") < ranked("eth0", "2001:db8::5"));
-        assert!(ranked("eth0", "2001:db8::5") < ranked("eth0", "fd00::5"));
-        assert!(ranked("eth0", "fd00::5") < ranked("docker0", "172.17.0.1"));
-        for (name, ip) in [("lo", "127.0.0.1"), ("lo", "::1"), ("eth0", "fe80::1")] {
-            assert_eq!(ranked(name, ip), None);
+    fn the_local_network_comes_first_and_loopback_last() {
+        let all = [
+            found("lo", "127.0.0.1"),
+            found("lo", "::1"),
+            found("eth0", "fe80::1"),
+            found("eth0", "fd00::5"),
+            found("eth0", "2001:db8:1::5"),
+            found("eth1", "203.0.113.5"),
+            found("eth2", "192.168.1.5"),
+        ];
+        let expected = ["192.168.1.5", "203.0.113.5", "2001:db8:1::5", "fd00::5"];
+        assert_eq!(told(&all, ""), expected);
+        // The interface that leads everywhere outranks them.
+        let expected = ["203.0.113.5", "192.168.1.5", "2001:db8:1::5", "fd00::5"];
+        assert_eq!(told(&all, "203.0.113.5"), expected);
+    }
+
+    #[test]
+    fn containers_are_hidden_and_tunnels_come_last_with_their_names() {
+        let mut all = vec![found("wg0", "10.0.0.2"), found("enp3s0", "192.168.1.5")];
+        for name in ["lxcbr0", "lxdbr0", "incusbr0", "podman0", "docker0", "virbr0", "veth12ab"] {
+            all.push(found(name, "10.0.3.1"));
         }
+        let cable = Found { point_to_point: true, ..found("corp0", "10.8.0.6") };
+        all.push(cable);
+        // Everything goes through the tunnel, which is no reason to offer it to the neighbours.
+        assert_eq!(told(&all, "10.0.0.2"), ["192.168.1.5", "10.0.0.2", "10.8.0.6"]);
+        let places = order(&all, &[], 1, true);
+        let name = |ip: &str, name: &str| (ip.parse().unwrap(), name.to_owned());
+        assert_eq!(places.tunnels, [name("10.0.0.2", "wg0"), name("10.8.0.6", "corp0")]);
+        assert!(places.addresses.contains(&"10.0.3.1:1".parse().unwrap()), "asked for");
+    }
+
+    #[test]
+    fn on_a_direct_cable_the_link_local_addresses_are_told() {
+        let mut all = vec![found("eth0", "169.254.7.7"), found("eth0", "fe80::7")];
+        assert_eq!(told(&all, ""), ["169.254.7.7", "fe80::7"]);
+        all.push(found("docker0", "172.17.0.1"));
+        all.push(found("docker0", "fe80::8"));
+        all.push(found("tun0", "10.8.0.6"));
+        assert_eq!(told(&all, ""), ["169.254.7.7", "fe80::7", "10.8.0.6"]);
+        all.push(found("wlan0", "192.168.1.5"));
+        assert_eq!(told(&all, ""), ["192.168.1.5", "10.8.0.6"]);
     }
 
     #[test]
     fn whoever_is_on_this_computer_can_come_too() {
         let all = addresses("0.0.0.0:51692".parse().unwrap(), false);
-        assert_eq!(all.last(), Some(&"127.0.0.1:51692".parse().unwrap()));
+        assert_eq!(all.addresses.last(), Some(&"127.0.0.1:51692".parse().unwrap()));
     }
 
     #[test]
     fn a_bound_address_is_the_only_one() {
         let bound = "127.0.0.1:51692".parse().unwrap();
-        assert_eq!(addresses(bound, false), [bound]);
+        assert_eq!(addresses(bound, false).addresses, [bound]);
     }
 }

@@ -74,7 +74,7 @@ pub(super) struct Work {
     /// The last event was a tick.
     ticked: bool,
     /// Addresses last told to the router, and when they were looked up.
-    addresses: Option<(Vec<SocketAddr>, Instant)>,
+    addresses: Option<(interfaces::Places, Instant)>,
     stopping: bool,
 }
 
@@ -143,11 +143,12 @@ impl Shell {
     }
 
     fn look_at_interfaces(&mut self, now: Instant) {
-        let addresses = interfaces::addresses(self.door.addr, self.door.with_virtual);
-        let known = self.work.addresses.replace((addresses.clone(), now));
-        if known.is_none_or(|(known, _)| known != addresses) {
+        let places = interfaces::addresses(self.door.addr, self.door.with_virtual);
+        let known = self.work.addresses.replace((places.clone(), now));
+        if known.is_none_or(|(known, _)| known != places) {
             let port = self.door.addr.port();
-            self.work.local.push_back(Event::Listening { port, addresses });
+            let interfaces::Places { addresses, tunnels } = places;
+            self.work.local.push_back(Event::Listening { port, addresses, tunnels });
         }
     }
 

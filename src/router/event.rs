@@ -4,7 +4,7 @@ mod conn;
 mod disk;
 mod effect;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub enum Event {
         port: u16,
         /// Addresses of the interfaces, best first.
         addresses: Vec<SocketAddr>,
+        /// Of those the ones that lead through a tunnel, with its name.
+        tunnels: Vec<(IpAddr, String)>,
     },
     /// The machine slept: the wall clock ran ahead of the steady one.
     Woke,

@@ -97,6 +97,10 @@ impl Router {
         if all.is_empty() {
             all = self.presence.interfaces().to_vec();
         }
+        // Of a link-local one the other side tries every network that it has: it is better than
+        // none.
+        let is_beside = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let others = all.iter().any(|addr| !is_beside(addr.ip()) && !is_loopback(addr.ip()));
         let (mut v4, mut v6) = (0, 0);
         all.retain(|addr| match addr.ip().to_canonical() {
             IpAddr::V4(_) => {
@@ -104,8 +108,8 @@ impl Router {
                 v4 <= V4_MAX
             }
             IpAddr::V6(ip) => {
-                // Of a link-local one the other side would need the zone.
-                let usable = !ip.is_unicast_link_local() && (!is_loopback(ip.into()) || v4 == 0);
+                let usable =
+                    !(others && is_beside(ip.into())) && (!is_loopback(ip.into()) || v4 == 0);
                 v6 += usize::from(usable);
                 usable && v6 <= V6_MAX
             }

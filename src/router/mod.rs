@@ -183,7 +183,9 @@ impl Router {
     fn dispatch(&mut self, event: Event) {
         match event {
             Event::Tick => {}
-            Event::Listening { port, addresses } => self.listening(port, addresses),
+            Event::Listening { port, addresses, tunnels } => {
+                self.listening(port, addresses, &tunnels);
+            }
             Event::Woke => self.woke(),
             Event::Commanded { face, line, command, draw } => {
                 self.commanded(face, line, command, draw);
@@ -357,10 +359,13 @@ impl Router {
         }
     }
 
-    fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>) {
+    fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>, tunnels: &[(IpAddr, String)]) {
         self.presence.listen(port, addresses);
         let addresses = self.presence.spoken_addresses();
-        self.notify(Notice::Listening { addresses });
+        let named =
+            |(ip, name): &(IpAddr, String)| (SocketAddr::new(*ip, port).to_string(), name.clone());
+        let tunnels = tunnels.iter().map(named).collect();
+        self.notify(Notice::Listening { addresses, tunnels });
         self.renew_presence();
     }
 

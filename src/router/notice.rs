@@ -319,6 +319,8 @@ pub enum Notice {
     Listening {
         /// `host:port`, LAN addresses first.
         addresses: Vec<String>,
+        /// Of those the ones that lead through a tunnel, with its name.
+        tunnels: Vec<(String, String)>,
     },
     /// A fresh address of the page, good once.
     Bridge {

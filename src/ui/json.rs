@@ -131,6 +131,8 @@ enum Event {
     },
     Listening {
         addresses: Vec<String>,
+        #[serde(skip)]
+        tunnels: Vec<(String, String)>,
     },
     Bridge {
         url: String,

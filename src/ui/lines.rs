@@ -92,7 +92,9 @@ fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &S
 fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
     let one = match notice {
         Notice::Started { who, temporary } => return started(who, *temporary),
-        Notice::Listening { addresses } => return listening(addresses, style),
+        Notice::Listening { addresses, tunnels } => {
+            return listening(addresses, tunnels, style);
+        }
         Notice::Bridge { url } => format!("your room as a page: {}", safe(url)),
         Notice::Members { list } => return tables::member_rows(list, style),
         Notice::Doctor { list } => return tables::finding_rows(list),
@@ -199,7 +201,7 @@ fn started(who: &Who, temporary: bool) -> Vec<String> {
 }
 
 /// The lines that others type; of the ways to reach this computer from itself one is enough.
-fn listening(addresses: &[String], style: &Style) -> Vec<String> {
+fn listening(addresses: &[String], tunnels: &[(String, String)], style: &Style) -> Vec<String> {
     let line = |address: &String, place: &str| {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -207,7 +209,12 @@ fn listening(addresses: &[String], style: &Style) -> Vec<String> {
     };
     let (here, network): (Vec<_>, Vec<_>) = addresses.iter().partition(|a| is_loopback(a));
     let shown = if style.verbose { here.len() } else { 1 };
-    let network = network.into_iter().map(|address| line(address, "on your network"));
+    let network = network.into_iter().map(|address| {
+        match tunnels.iter().find(|(through, _)| through == address) {
+            Some((_, name)) => line(address, &format!("through {}", safe(name))),
+            None => line(address, "on your network"),
+        }
+    });
     let here = here.into_iter().take(shown).map(|address| line(address, "on this computer"));
     network.chain(here).chain(["type a message, or help".to_owned()]).collect()
 }

@@ -141,7 +141,10 @@ fn all(text: &str) -> Vec<Notice> {
         FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false, held, fetching };
     vec![
         Notice::Started { who: who(text), temporary: true },
-        Notice::Listening { addresses: vec![text.into(), "[::1]:51692".into()] },
+        Notice::Listening {
+            addresses: vec![text.into(), "[::1]:51692".into()],
+            tunnels: Vec::new(),
+        },
         Notice::Bridge { url: text.into() },
         Notice::Joined {
             room,
@@ -351,10 +354,13 @@ fn people_read_sentences() {
         plain(&started),
         "* you are ana, alone in a new open room: anyone who can reach this computer can join"
     );
-    let addresses = ["192.168.1.5:51692", "127.0.0.1:51692", "[::1]:51692"].map(String::from);
+    let addresses = ["192.168.1.5:51692", "10.8.0.6:51692", "127.0.0.1:51692", "[::1]:51692"];
+    let addresses = addresses.map(String::from);
+    let tunnels = [("10.8.0.6:51692".to_owned(), "wg0".to_owned())];
     assert_eq!(
-        plain(&Notice::Listening { addresses: addresses.into() }),
+        plain(&Notice::Listening { addresses: addresses.into(), tunnels: tunnels.into() }),
         "* on your network: connect 192.168.1.5 51692\n\
+         * through wg0: connect 10.8.0.6 51692\n\
          * on this computer: connect 127.0.0.1 51692\n\
          * type a message, or help"
     );

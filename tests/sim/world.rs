@@ -315,7 +315,7 @@ impl World {
         let addresses = vec![SocketAddr::new(IpAddr::V4(n.ip), PORT)];
         let text = format!("{} starts", n.name);
         self.trace.remark(self.now_ms, &text);
-        self.feed(node, Event::Listening { port: PORT, addresses });
+        self.feed(node, Event::Listening { port: PORT, addresses, tunnels: Vec::new() });
     }
 
     /// The program ends at once. Its kernel closes its sockets, unless the machine lost power.

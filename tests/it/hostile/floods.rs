@@ -51,7 +51,7 @@ impl Alice {
         };
         let mut alice = Self { router: Router::new(config, me, 7), now: 0, room, conns: 0 };
         let addresses = vec![SocketAddr::from(([192, 0, 2, 1], 51_692))];
-        alice.event(Event::Listening { port: 51_692, addresses });
+        alice.event(Event::Listening { port: 51_692, addresses, tunnels: Vec::new() });
         alice
     }
 
