@@ -14,18 +14,34 @@ pub(super) struct Clock {
     start: Instant,
     /// Where both clocks were last seen together.
     seen: (Instant, SystemTime),
+    /// What was last told of [`Clock::wall_at_zero_ms`].
+    told_ms: i64,
 }
+
+/// The wall clock may drift from the steady one by so much, in milliseconds, before it is told.
+const DRIFT_MS: u64 = 500;
 
 impl Clock {
     pub(super) fn start() -> Self {
         let now = Instant::now();
-        Self { start: now, seen: (now, SystemTime::now()) }
+        let wall = SystemTime::now();
+        Self { start: now, seen: (now, wall), told_ms: since_1970_ms(wall) }
     }
 
-    /// The wall clock at the start, milliseconds since 1970 UTC.
+    /// What the wall clock shows, less what the steady one does: milliseconds since 1970 UTC.
     pub(super) fn wall_at_zero_ms(&self) -> i64 {
-        let since = self.seen.1.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        let (steady, wall) = self.seen;
+        since_1970_ms(wall).saturating_sub_unsigned(self.at(steady).0)
+    }
+
+    /// The same, if the wall clock was set or ran on since this was last told.
+    pub(super) fn was_set(&mut self) -> Option<i64> {
+        let at_zero_ms = self.wall_at_zero_ms();
+        if at_zero_ms.abs_diff(self.told_ms) < DRIFT_MS {
+            return None;
+        }
+        self.told_ms = at_zero_ms;
+        Some(at_zero_ms)
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -55,9 +71,34 @@ impl Clock {
     }
 }
 
+fn since_1970_ms(wall: SystemTime) -> i64 {
+    match wall.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wall_clock_that_was_set_is_told_once() {
+        let mut clock = Clock::start();
+        let (steady, wall) = clock.seen;
+        let started_ms = clock.wall_at_zero_ms();
+        let second = Duration::from_secs(1);
+        let mut after = |steady_s: u32, shown: SystemTime| {
+            let _ = clock.slept_until(steady + second * steady_s, shown);
+            clock.was_set()
+        };
+        assert_eq!(after(2, wall + second * 2), None);
+        // A night's sleep, then a step back by hand.
+        let night = second * 8 * 3_600;
+        assert_eq!(after(4, wall + night + second * 4), Some(started_ms + 8 * 3_600_000));
+        assert_eq!(after(6, wall + night + second * 6), None);
+        assert_eq!(after(8, wall - second * 60), Some(started_ms - 68_000));
+    }
 
     #[test]
     fn only_a_wall_clock_far_ahead_means_sleep() {

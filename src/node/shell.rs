@@ -133,6 +133,9 @@ impl Shell {
         self.net.conns.reap();
         self.work.threads.retain(|thread| !thread.is_finished());
         let woke = self.clock.slept();
+        if let Some(wall_at_zero_ms) = self.clock.was_set() {
+            self.work.local.push_back(Event::ClockSet { wall_at_zero_ms });
+        }
         if woke {
             self.work.local.push_back(Event::Woke);
         }

@@ -17,8 +17,6 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use time::UtcOffset;
-
 use crate::bridge::Door;
 use crate::config::{ListenAt, Options, Settings, UiChoice};
 use crate::limits::Limits;
@@ -74,9 +72,8 @@ fn style(options: &Options) -> Style {
     let style = if plain {
         Style::plain()
     } else {
-        let offset = UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC);
         // What a person typed stands on the screen already.
-        Style { echo_own: false, ..Style::terminal(offset) }
+        Style { echo_own: false, ..Style::here() }
     };
     Style { verbose: options.verbose, ..style }
 }

@@ -245,6 +245,7 @@ impl State {
                 {
                     return;
                 }
+                renderer.look_at_clock(now_ms());
                 let output = renderer.render(notice);
                 self.write(output);
             }

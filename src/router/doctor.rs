@@ -37,7 +37,7 @@ impl Router {
     fn member_line(&self, id: &MemberId) -> MemberLine {
         let link = self.link_of(id);
         let since = link.and_then(|(conn, _)| self.conns.get(&conn)).map(|conn| conn.began);
-        let since_ms = since.map(|at| self.config.wall_at_zero_ms.saturating_add_unsigned(at.0));
+        let since_ms = since.map(|at| self.clock.at(at));
         MemberLine {
             member: self.member_info(id),
             since_ms,

@@ -51,6 +51,11 @@ pub enum Event {
     },
     /// The machine slept: the wall clock ran ahead of the steady one.
     Woke,
+    /// The wall clock was set, or went on while the machine slept.
+    ClockSet {
+        /// What it would have shown when the steady clock showed 0, milliseconds since 1970 UTC.
+        wall_at_zero_ms: i64,
+    },
     /// A face gave a command. It is answered by one [`Effect::Reply`].
     Commanded {
         /// The face.
@@ -358,7 +363,8 @@ pub struct Config {
     pub temporary: bool,
     /// Drawn at start.
     pub run: RunId,
-    /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC.
+    /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC; later ones
+    /// come as [`Event::ClockSet`].
     pub wall_at_zero_ms: i64,
     /// Bounds.
     pub limits: crate::limits::Limits,

@@ -73,6 +73,7 @@ pub struct Router {
     config: Config,
     rng: Rng,
     now: Millis,
+    clock: time::WallClock,
     effects: Vec<Effect>,
 
     room: room::Room,
@@ -114,6 +115,7 @@ impl Router {
             my_id,
             rng: Rng::new(seed),
             now: Millis(0),
+            clock: time::WallClock::new(config.wall_at_zero_ms),
             effects: Vec::new(),
             room,
             roster,
@@ -187,6 +189,7 @@ impl Router {
                 self.listening(port, addresses, &tunnels);
             }
             Event::Woke => self.woke(),
+            Event::ClockSet { wall_at_zero_ms } => self.clock.set(self.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
                 self.commanded(face, line, command, draw);
             }
@@ -281,7 +284,7 @@ impl Router {
     }
 
     fn wall_ms(&self) -> i64 {
-        self.config.wall_at_zero_ms.saturating_add_unsigned(self.now.0)
+        self.clock.at(self.now)
     }
 
     fn who(&self, id: &MemberId) -> notice::Who {

@@ -4,6 +4,7 @@
 //! Foreign text enters only escaped, a message's further lines are indented, and a nickname can
 //! begin no line of another kind.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use super::paint::{Paint, Style};
@@ -165,10 +166,16 @@ fn about_file(notice: &Notice) -> Option<String> {
         Notice::DownloadFinished { file, path, bytes_fetched, took_ms, hosts } => format!(
             "saved as {} ({} in {}.{} s{} from {})",
             path_text(path),
-            // What was here already from an earlier try did not come now.
-            match *bytes_fetched < file.size {
-                true => format!("{}, {} of it now", size(file.size), size(*bytes_fetched)),
-                false => size(*bytes_fetched),
+            // What was here already from an earlier try did not come now; what came twice is more
+            // than the file.
+            match bytes_fetched.cmp(&file.size) {
+                Ordering::Less => {
+                    format!("{}, {} of it now", size(file.size), size(*bytes_fetched))
+                }
+                Ordering::Equal => size(file.size),
+                Ordering::Greater => {
+                    format!("{}, {} fetched", size(file.size), size(*bytes_fetched))
+                }
             },
             took_ms / 1_000,
             took_ms % 1_000 / 100,

@@ -43,6 +43,15 @@ impl Renderer {
         Self { format, progress: Progress::default() }
     }
 
+    /// It is this time now, milliseconds since 1970: times of other days carry their date.
+    pub fn look_at_clock(&mut self, now_ms: i64) {
+        if let Format::People(style) = &mut self.format
+            && style.timestamps
+        {
+            style.seen.now_ms = Some(now_ms);
+        }
+    }
+
     /// What to write for a hint to people that belongs on stderr; programs get it as a notice.
     pub fn hint(&mut self, text: &str) -> Output {
         let json = matches!(self.format, Format::Json);

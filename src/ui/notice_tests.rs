@@ -386,6 +386,12 @@ fn people_read_sentences() {
     }
     let shown = "* saved as ana (12.3 MB, 2.0 MB of it now in 1.2 s, 1.6 MB/s from 1 member)";
     assert_eq!(plain(&resumed), shown);
+    // What was fetched twice makes no file larger.
+    if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {
+        *bytes_fetched = 12_900_000;
+    }
+    let shown = plain(&resumed);
+    assert!(shown.starts_with("* saved as ana (12.3 MB, 12.9 MB fetched in 1.2 s, "), "{shown}");
     for silent in [9, 30, 33] {
         assert_eq!(lines[silent], "", "{:?}", notices[silent]);
     }
@@ -564,4 +570,23 @@ fn a_name_that_cannot_be_typed_is_offered_by_its_id() {
     assert!(plain(&offer("eve", "a\u{202e}b")).ends_with(": download abababab"));
     assert!(plain(&offer("eve", "\"a\"")).ends_with(": download abababab"));
     assert!(plain(&offer("eve", "a b.txt")).ends_with(": download a b.txt"));
+}
+
+#[test]
+fn times_that_are_not_of_today_carry_the_date() {
+    const DAY_MS: i64 = 24 * 3_600 * 1_000;
+    let style = Style { color: false, ..Style::terminal(UtcOffset::UTC) };
+    let mut renderer = Renderer::new(Format::People(style));
+    let said = message("ana", "good night");
+    let Notice::Message { time_ms, .. } = said else { panic!("{said:?}") };
+    renderer.look_at_clock(time_ms);
+    let today = renderer.render(&said).out.unwrap();
+    renderer.look_at_clock(time_ms + DAY_MS);
+    let later = renderer.render(&said).out.unwrap();
+    let date = later.strip_suffix(&today).unwrap();
+    assert!(date.len() == 11 && date.starts_with("20"), "{later}");
+    // A pipe gets no times unless it asks for them.
+    let mut renderer = Renderer::new(Format::People(Style::plain()));
+    renderer.look_at_clock(time_ms + DAY_MS);
+    assert_eq!(renderer.render(&said).out.unwrap(), "ana: good night");
 }

@@ -17,8 +17,9 @@ pub struct Style {
     pub echo_own: bool,
     /// Say more: addresses of members, every own address.
     pub verbose: bool,
-    /// The local offset, for timestamps.
-    pub offset: UtcOffset,
+    /// The offset for timestamps; `None`: the system's at each moment, for summers end and
+    /// computers travel.
+    pub offset: Option<UtcOffset>,
     /// What sentences depend on.
     pub seen: Seen,
 }
@@ -107,7 +108,7 @@ impl Style {
             timestamps: false,
             echo_own: false,
             verbose: false,
-            offset: UtcOffset::UTC,
+            offset: Some(UtcOffset::UTC),
             seen: Seen::default(),
         }
     }
@@ -115,8 +116,14 @@ impl Style {
     /// For a terminal, with its local offset.
     #[must_use]
     pub fn terminal(offset: UtcOffset) -> Self {
+        Self { offset: Some(offset), ..Self::here() }
+    }
+
+    /// For a terminal, in the system's time zone, whichever that is then.
+    #[must_use]
+    pub fn here() -> Self {
         let plain = Self::plain();
-        Self { color: true, timestamps: true, echo_own: true, offset, ..plain }
+        Self { color: true, timestamps: true, echo_own: true, offset: None, ..plain }
     }
 
     pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
@@ -127,15 +134,24 @@ impl Style {
         }
     }
 
+    /// `HH:MM` in local time, with the date where that is known to be another than today's.
+    pub(super) fn since(&self, time_ms: i64) -> String {
+        let (day, clock) = (self.day(time_ms), self.clock(time_ms));
+        match self.seen.now_ms {
+            Some(now_ms) if self.day(now_ms) != day => format!("{} {clock}", date(day)),
+            _ => clock,
+        }
+    }
+
     /// `HH:MM` in local time.
     pub(super) fn clock(&self, time_ms: i64) -> String {
         let local = self.local(time_ms);
         format!("{:02}:{:02}", local.hour(), local.minute())
     }
 
-    /// `HH:MM ` before what has a time, where times are shown.
+    /// `HH:MM ` before what has a time, where times are shown; with the date if that is another.
     pub(super) fn stamp(&self, time_ms: i64) -> String {
-        let stamp = self.clock(time_ms);
+        let stamp = self.since(time_ms);
         if self.timestamps { self.paint(Paint::Dim, &stamp) + " " } else { String::new() }
     }
 
@@ -148,10 +164,7 @@ impl Style {
         match today {
             Some(today) if today == day => format!("today {clock}"),
             Some(today) if today.next_day() == Some(day) => format!("tomorrow {clock}"),
-            _ => {
-                let (year, month, date) = (day.year(), u8::from(day.month()), day.day());
-                format!("{year}-{month:02}-{date:02} {clock}{zone}")
-            }
+            _ => format!("{} {clock}{zone}", date(day)),
         }
     }
 
@@ -162,7 +175,14 @@ impl Style {
 
     fn local(&self, time_ms: i64) -> OffsetDateTime {
         let utc = utc(time_ms);
+        // Without a time zone the time is that of Greenwich.
+        let system = || UtcOffset::local_offset_at(utc).unwrap_or(UtcOffset::UTC);
+        let offset = self.offset.unwrap_or_else(system);
         // At the very ends of time an offset leads nowhere.
-        utc.checked_to_offset(self.offset).unwrap_or(utc)
+        utc.checked_to_offset(offset).unwrap_or(utc)
     }
+}
+
+fn date(day: Date) -> String {
+    format!("{}-{:02}-{:02}", day.year(), u8::from(day.month()), day.day())
 }

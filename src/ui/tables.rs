@@ -14,7 +14,7 @@ pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
             MemberInfo { address, .. } if address.is_empty() => "no direct link".to_owned(),
             MemberInfo { address, .. } => format!("no direct link, at {}", safe(address)),
         };
-        let since = line.since_ms.map(|at| format!("since {}", style.clock(at)));
+        let since = line.since_ms.map(|at| format!("since {}", style.since(at)));
         let round_trip = line.round_trip_ms.map(|ms| match ms {
             0 => "under 1 ms".to_owned(),
             ms => format!("{ms} ms"),

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use klatch::crypto::identity::Identity;
-use klatch::router::event::{Draw, Effect};
+use klatch::router::event::{Draw, Effect, Event};
 use klatch::router::ids::{EntryId, LogNonce, MemberId};
 use klatch::router::message::{Have, Message, Wanted};
 use klatch::router::notice::{Code, Notice};
 use klatch::router::signed::{Chain, EntryBody, EntryRef, Kind, SignedEntry};
 
-use crate::world::World;
+use crate::world::{WALL_MS, World};
 
 fn forks_told(world: &World, node: usize) -> usize {
     world.count(node, |notice| match notice {
@@ -252,4 +252,23 @@ fn made_up_holders_and_histories_are_bounded() {
     for load in world.nodes[alice].router.as_ref().unwrap().loads() {
         assert!(load.size <= load.bound, "{load:?}");
     }
+}
+
+/// A computer sleeps, or somebody sets its clock: what is said then bears the time of then.
+#[test]
+fn a_message_bears_the_time_that_the_wall_clock_shows_now() {
+    const NIGHT_MS: i64 = 8 * 3_600 * 1_000;
+    let (mut world, [alice, bob]) = World::of(3, ["alice", "bob"]);
+    world.join(bob, alice);
+    let morning = |notice: &Notice| match notice {
+        Notice::Message { time_ms, .. } => *time_ms >= WALL_MS + NIGHT_MS,
+        _ => false,
+    };
+    world.say(alice, "good night");
+    world.run(1_000);
+    assert_eq!(world.count(bob, morning), 0);
+    world.feed(alice, Event::ClockSet { wall_at_zero_ms: WALL_MS + NIGHT_MS });
+    world.say(alice, "good morning");
+    world.run(1_000);
+    assert_eq!(world.count(bob, morning), 1);
 }

@@ -32,7 +32,7 @@ use crate::truth::Truth;
 /// Every node listens here.
 pub const PORT: u16 = 51_692;
 /// The wall clock at the start of the world: 2026-11-22.
-const WALL_MS: i64 = 1_795_300_000_000;
+pub const WALL_MS: i64 = 1_795_300_000_000;
 
 /// What is still to happen.
 #[derive(Debug)]
