@@ -94,7 +94,7 @@ pub struct Options {
 
     /// Offer these files, stay until everybody here has fetched them, and end
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub send: Vec<String>,
+    pub send: Vec<PathBuf>,
 
     /// Fetch these files as soon as they are offered, and end
     #[arg(long, value_name = "NAME", num_args = 1..)]
@@ -213,7 +213,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errand {
     /// Paths of files to offer until everybody here has them.
-    pub send: Vec<String>,
+    pub send: Vec<PathBuf>,
     /// Names of files to fetch.
     pub get: Vec<String>,
 }
@@ -528,8 +528,8 @@ mod tests {
     fn an_errand_asks_nothing() {
         let errand = settings("--send a b --get c", &[]);
         assert_eq!(errand.ui, Some(UiChoice::Terminal));
-        let [send, get] =
-            [&["a", "b"][..], &["c"]].map(|names| names.iter().map(|n| (*n).into()).collect());
+        let send = ["a", "b"].map(PathBuf::from).into();
+        let get = vec!["c".to_owned()];
         assert_eq!(errand.errand, Some(Errand { send, get }));
         assert_eq!(settings("", &[]).errand, None);
     }

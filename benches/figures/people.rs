@@ -81,7 +81,7 @@ impl Someone {
 
     /// Offers a file; comes back when it is offered.
     pub(crate) fn send(&mut self, source: &Path) -> Result<()> {
-        self.run(Command::Send { paths: vec![source.to_string_lossy().into_owned()] })
+        self.run(Command::Send { paths: vec![source.to_owned()] })
     }
 
     /// Begins to fetch a file; does not wait for the reply.

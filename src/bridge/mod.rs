@@ -21,6 +21,7 @@ mod range;
 mod server;
 mod socket;
 mod tab;
+mod temporary;
 mod upload;
 mod voice;
 
@@ -30,10 +31,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use self::keys::Keys;
 use self::server::{Server, Shared};
+use self::temporary::Temporary;
 use crate::config::ListenAt;
 use crate::limits::Limits;
 use crate::node::Access;
@@ -89,7 +89,7 @@ pub struct Bridge {
     server: Server,
     shared: Arc<Shared>,
     /// Goes with the bridge.
-    _temporary: Option<TempDir>,
+    _temporary: Option<Temporary>,
 }
 
 impl Bridge {
@@ -120,18 +120,22 @@ impl Bridge {
 }
 
 /// The folder for copies, which is made when the first is, or one that goes with the bridge.
-fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<TempDir>), Failure> {
+fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<Temporary>), Failure> {
     if let Some(dir) = kept {
         return Ok((dir, None));
     }
-    let made = tempfile::Builder::new().prefix("klatch-shared-").tempdir();
-    let made = made.map_err(|error| {
+    let made = temporary::make(&std::env::temp_dir()).map_err(|error| {
         let text = format!(
             "cannot make a folder for files given in the page: {error}; name one with --share-dir"
         );
         Failure::new(Code::IoError, text)
     })?;
     Ok((made.path().to_owned(), Some(made)))
+}
+
+/// Removes what runs that were killed left in the temporary folder of this computer.
+pub fn clear_up() {
+    temporary::clear(&std::env::temp_dir());
 }
 
 fn failure(error: &io::Error, ip: IpAddr, port: u16) -> Failure {

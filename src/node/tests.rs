@@ -159,7 +159,7 @@ fn a_file_reaches_everybody() {
     for other in &mut others {
         other.connect(&alice, LockWish::Unknown).unwrap();
     }
-    alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
+    alice.run(Command::Send { paths: vec![path.clone()] }).unwrap();
     for other in &mut others {
         other.wait(Wait::File("report.pdf".into()));
         other.run(Command::Download { wanted: "report.pdf".into(), patient: true }).unwrap();
@@ -189,7 +189,7 @@ fn s7_a_download_waits_for_a_disk_that_fails_and_goes_on_by_itself() {
         let path = alice.folder.path().join("a.bin");
         std::fs::write(&path, &bytes).unwrap();
         bob.connect(&alice, LockWish::Unknown).unwrap();
-        alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
+        alice.run(Command::Send { paths: vec![path.clone()] }).unwrap();
         bob.wait(Wait::File("a.bin".into()));
         disk.change(|faults| faults.most_bytes = Some(10_000));
         disk.change(fault);
@@ -228,7 +228,7 @@ fn a_second_cancel_removes_what_the_first_one_kept() {
     let path = alice.folder.path().join("a.bin");
     std::fs::write(&path, vec![7; 3_000_000]).unwrap();
     bob.connect(&alice, LockWish::Unknown).unwrap();
-    alice.run(Command::Send { paths: vec![path.to_string_lossy().into()] }).unwrap();
+    alice.run(Command::Send { paths: vec![path.clone()] }).unwrap();
     bob.wait(Wait::File("a.bin".into()));
     // It stays in the middle of the way.
     disk.change(|faults| faults.room_bytes = Some(2_000_000));

@@ -214,7 +214,6 @@ impl Transfers {
     pub fn perform(&self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Hash { job, paths } => {
-                let paths = paths.into_iter().map(PathBuf::from).collect();
                 return self.hash(job, paths, HashJob::default());
             }
             Effect::HashCopy { job, path, name } => {

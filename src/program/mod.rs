@@ -17,7 +17,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bridge::Door;
+use crate::bridge::{self, Door};
 use crate::config::{ListenAt, Options, Settings, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
@@ -121,6 +121,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         let text = format!("cannot read who was verified: {error}");
         could_not(Failure::new(Code::IoError, text))
     })?;
+    bridge::clear_up();
     let remark = make_downloads(&settings.downloads).map_err(could_not)?;
     // Before the node: who cannot have the page that was asked for has met nobody yet.
     let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();

@@ -74,7 +74,7 @@ pub enum Command {
     /// Offer a file.
     Send {
         /// The path as the person meant it, candidates in the order to try.
-        paths: Vec<String>,
+        paths: Vec<PathBuf>,
     },
     /// Offer a file that a page gave, by the copy that was made of it.
     Share {

@@ -103,7 +103,7 @@ impl Sharing {
 }
 
 impl Router {
-    pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<String>) {
+    pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<PathBuf>) {
         let job = self.sharing.next_job;
         self.sharing.next_job += 1;
         self.sharing.jobs.insert(job, Job { face, line, path: None, copy: false });

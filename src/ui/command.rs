@@ -5,6 +5,8 @@
 //! command's word in a line that does not fit the command's form is an error and never a message:
 //! what was meant for klatch does not reach the room.
 
+use std::path::PathBuf;
+
 use super::address::{is_number, read_address, read_port};
 use super::rate::parse_rate;
 use super::slash;
@@ -92,7 +94,7 @@ commands! {
     "unlock" => |rest| alone(rest, Command::Unlock);
 
     "send <path>", "offer a file to everyone",
-    "send" => |rest| with_text(rest, |path| Command::Send { paths: candidates(path, home()) });
+    "send" => |rest| with_text(rest, |path| send(path));
 
     "download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
@@ -490,6 +492,10 @@ pub(super) fn unquoted(text: &str) -> &str {
         .iter()
         .find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote))
         .unwrap_or(text)
+}
+
+fn send(path: &str) -> Command {
+    Command::Send { paths: candidates(path, home()).into_iter().map(PathBuf::from).collect() }
 }
 
 fn home() -> Option<String> {

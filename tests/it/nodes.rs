@@ -62,7 +62,7 @@ impl Someone {
     }
 
     fn offer(&mut self, path: &str) {
-        self.run(Command::Send { paths: vec![path.to_owned()] }).unwrap();
+        self.run(Command::Send { paths: vec![path.into()] }).unwrap();
     }
 
     fn wait(&mut self, what: Wait) {

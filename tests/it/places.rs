@@ -132,3 +132,35 @@ fn downloads_need_a_folder_that_can_be_written() {
         assert_eq!(bob.end(), 1);
     }
 }
+
+/// Names on a disk are bytes, and not all are text.
+#[test]
+fn paths_that_are_no_text_work_on_the_command_line() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let named = |name: &[u8]| folder.path("").join(std::ffi::OsStr::from_bytes(name));
+    let (password, data) = (named(b"pass\xff"), named(b"data\xfe"));
+    let (saved, sent) = (named(b"saved \xe9"), named(b"sent \xe8.txt"));
+    fs::write(&password, "correct horse\n").unwrap();
+    fs::write(&sent, b"some text").unwrap();
+    let mut alice = Options::bare("alice")
+        .args(["--ui", "terminal", "--listen", "127.0.0.1:0"])
+        .arg("--downloads", &saved)
+        .arg("--data-dir", &data)
+        .start();
+    alice.done("password correct horse");
+    let address = alice.address.clone();
+    let mut bob = Options::new("bob")
+        .args(["--connect", &address])
+        .arg("--password-file", &password)
+        .arg("--send", &sent)
+        .start();
+    let offered = alice.expect(json!({"event": "file_offered"}));
+    assert_eq!(offered["file"]["name"], "sent \u{fffd}.txt");
+    alice.done(&format!("download {}", offered["file"]["id"].as_str().unwrap()));
+    assert_eq!(bob.ended(), 0);
+    let there = fs::read_dir(&saved).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read(there).unwrap(), b"some text");
+    assert!(data.join("identity").exists());
+    alice.quit();
+}

@@ -1,6 +1,7 @@
 //! A node's virtual disk: which chunks of which file lie on it, with a number for their content.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use klatch::files::merkle;
 use klatch::router::bitmap::Bitmap;
@@ -69,9 +70,10 @@ impl Disk {
     }
 
     /// Hashes the first of these paths that exists.
-    pub fn hash(&mut self, job: u64, paths: &[String]) -> Option<Hashed> {
-        let (path, (size, seed)) =
-            paths.iter().find_map(|path| Some((path, *self.local.get(path)?)))?;
+    pub fn hash(&mut self, job: u64, paths: &[PathBuf]) -> Option<Hashed> {
+        let (path, (size, seed)) = paths
+            .iter()
+            .find_map(|path| Some((path.to_str()?, *self.local.get(path.to_str()?)?)))?;
         let mut root = Digest32([7; 32]);
         root.0[..8].copy_from_slice(&seed.to_be_bytes());
         if size == 0 {
@@ -81,7 +83,7 @@ impl Disk {
         let chunks = (0..merkle::chunk_count(size)).map(|c| Some(content(&file, c))).collect();
         self.files.insert(file, Stored { size, chunks, list: true });
         self.jobs.insert(job, file);
-        Some(Hashed { path: path.into(), name: path.clone(), file, size, root })
+        Some(Hashed { path: path.into(), name: path.to_owned(), file, size, root })
     }
 
     /// Whether something can be written.

@@ -99,7 +99,7 @@ impl World {
     pub fn send_file(&mut self, node: usize, name: &str, size: u64) -> u64 {
         let seed = self.rng.next_u64();
         self.nodes[node].disk.local.insert(name.to_owned(), (size, seed));
-        self.command(node, Command::Send { paths: vec![name.to_owned()] })
+        self.command(node, Command::Send { paths: vec![name.into()] })
     }
 
     /// Fetches a file.

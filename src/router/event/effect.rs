@@ -154,7 +154,7 @@ pub enum Effect {
         /// Number of the job.
         job: u64,
         /// Candidates.
-        paths: Vec<String>,
+        paths: Vec<PathBuf>,
     },
     /// Hash a copy that a page made of a file on its person's disk.
     HashCopy {

@@ -46,6 +46,12 @@ impl Options {
         self
     }
 
+    /// An option and its value, which may be no text.
+    pub(crate) fn arg(mut self, option: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(option).arg(value);
+        self
+    }
+
     pub(crate) fn env(mut self, variable: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(variable, value);
         self

@@ -392,7 +392,7 @@ fn shutdown_ends_every_thread_in_time() {
     let liar = Liar::towards(&bob);
     bob.fetch(offer.file, liar.lane.conn, 0);
     let (asks, serves) = lane(&alice, &bob);
-    let paths = vec![path.to_str().unwrap().to_owned()];
+    let paths = vec![path.clone()];
     alice.perform(Effect::Hash { job: 1000, paths });
     let before = Instant::now();
     for node in [&alice, &bob] {

@@ -175,7 +175,7 @@ fn what_cannot_be_offered_is_refused_with_its_code() {
     let path = write(alice.dir.path(), "there", b"x").to_str().unwrap().to_owned();
     let none = format!("{dir}/none");
     let ask = |job, paths: &[&String]| {
-        let paths = paths.iter().map(|path| (*path).clone()).collect();
+        let paths = paths.iter().map(PathBuf::from).collect();
         assert_eq!(alice.perform(Effect::Hash { job, paths }), None);
         match alice.event() {
             Event::Hashed { result, .. } => result.map_err(|failure| failure.code),
