@@ -233,3 +233,21 @@ fn an_errand_for_what_nobody_offers_says_so_and_ends_as_a_download_without_a_hos
     assert!(told.starts_with("film.mkv was offered, but nobody who has it is here now"), "{told}");
     assert_eq!(world.finish(bob, line), Err(Code::NoHost));
 }
+
+/// Two members who do not reach each other: whoever fetches is told at once why nothing comes, and
+/// who could pass it on; once that one has it, it comes.
+#[test]
+fn who_does_not_reach_the_host_is_told_who_could_pass_it_on() {
+    let (mut world, host, others) = room(8, 2, MIB);
+    let [bob, carol] = others[..] else { panic!("two others") };
+    world.partition(&[host], &[bob]);
+    world.run(60_000);
+    let line = world.download(bob, "film.mkv");
+    world.run(100);
+    let told = world.remarks(bob);
+    let way = "n1 reaches you both";
+    assert!(told.iter().any(|text| text.contains(way)), "{told:?}");
+    let passing = world.download(carol, "film.mkv");
+    assert_eq!(world.finish(carol, passing), Ok(()));
+    assert_eq!(world.finish(bob, line), Ok(()));
+}

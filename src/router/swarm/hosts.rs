@@ -7,8 +7,59 @@ use crate::router::event::Effect;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::links::Hosting;
 use crate::router::message::Held;
+use crate::router::text::Untrusted;
+
+/// Members named who could pass a file on.
+const NAMED_MAX: usize = 4;
 
 impl Router {
+    /// Whoever offers a file is in the room, and cannot be reached from here: says so, and who
+    /// could pass it on.
+    pub(super) fn tell_no_way(&mut self, file: FileId) {
+        let away: Vec<MemberId> = self
+            .roster
+            .present()
+            .filter(|(id, member)| {
+                member.conn.is_none() && self.catalogue.offers_of(**id, file).is_some()
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let Some(author) = away.first().copied() else { return };
+        let between: Vec<String> = self
+            .links()
+            .map(|(_, link)| link.member)
+            .filter(|id| {
+                let record = self.roster.get(id).and_then(|member| member.record.as_ref());
+                record.is_some_and(|record| !record.body.unlinked.contains(&author))
+            })
+            .take(NAMED_MAX)
+            .map(|id| self.roster.name_of(&id).line())
+            .collect();
+        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
+        if std::mem::replace(&mut download.told_no_way, true) {
+            return;
+        }
+        let name = Untrusted::new(&download.name).line();
+        let author = self.roster.name_of(&author).line();
+        let way = match between.split_last() {
+            None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
+            Some((only, [])) => {
+                format!(
+                    "{only} reaches you both: once {only} has downloaded it, it comes from there"
+                )
+            }
+            Some((last, others)) => format!(
+                "{} and {last} reach you both: once one of them has downloaded it, it comes from \
+                 there",
+                others.join(", ")
+            ),
+        };
+        self.remark(format!(
+            "{name} does not come yet: {author} offers it, and neither of you reaches the other; \
+             {way}"
+        ));
+    }
+
     pub(in crate::router) fn hosting(
         &mut self,
         conn: ConnId,

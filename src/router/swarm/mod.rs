@@ -65,6 +65,8 @@ struct Download {
     told_bytes: u64,
     rate: u64,
     hostless_since: Option<Millis>,
+    /// It was told that who has it is here, and out of reach.
+    told_no_way: bool,
     stops: Stops,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
@@ -185,6 +187,7 @@ impl Router {
             told_bytes: 0,
             rate: 0,
             hostless_since: None,
+            told_no_way: false,
             stops: Stops::default(),
             patient,
         };

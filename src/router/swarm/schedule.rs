@@ -43,6 +43,7 @@ impl Router {
     fn look_for_hosts(&mut self) {
         let now = self.now;
         let (mut useful, mut stalled) = (BTreeSet::new(), Vec::new());
+        let mut alone = Vec::new();
         for (file, download) in &mut self.swarm.downloads {
             if !matches!(download.stage, Stage::List(..) | Stage::Fetching) {
                 continue;
@@ -54,9 +55,13 @@ impl Router {
             let hostless = useful.len() == before && !picker.hosts().any(|h| picker.helps(&h));
             let since = download.hostless_since.take();
             download.hostless_since = hostless.then(|| since.unwrap_or(now));
-            if hostless && since.is_none() && matches!(download.stage, Stage::Fetching) {
-                stalled.push(*file);
+            if hostless && since.is_none() {
+                alone.push(*file);
+                stalled.extend(matches!(download.stage, Stage::Fetching).then_some(*file));
             }
+        }
+        for file in alone {
+            self.tell_no_way(file);
         }
         for file in stalled {
             self.tell_stall(file);
