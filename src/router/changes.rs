@@ -206,7 +206,8 @@ impl Router {
     }
 
     /// Lets somebody in. A ticket for an open door is shown to its holder only, unless somebody
-    /// removed that one; `None`: this node's share of the register is full, or it is no member itself.
+    /// removed that one; `None`: this node's share of the register is full, or it is no member
+    /// itself.
     pub(super) fn issue(
         &mut self,
         member: MemberId,
