@@ -121,16 +121,19 @@ function takeCode() {
 /** @type {WeakMap<object, Record<string, string>>} */
 const labelsOf = new WeakMap();
 
-/** Files by the name that people see: two of one name carry the beginning of their ids. */
+/** Offers by the name that people see: those of one name carry the beginning of their ids. */
 function fileLabels() {
   const { files } = store.state;
   if (!labelsOf.has(files)) {
     const rows = Object.values(files);
     const counts = new Map();
-    for (const { file } of rows) counts.set(file.name, (counts.get(file.name) ?? 0) + 1);
-    const label = ({ id, name }) =>
+    for (const { file, from, phase } of rows) {
+      const shown = from.length > 0 || phase !== "offered";
+      if (shown) counts.set(file.name, (counts.get(file.name) ?? 0) + 1);
+    }
+    const label = ({ id, file: { name } }) =>
       counts.get(name) > 1 ? `${line(name)} (${id.slice(0, 8)})` : line(name);
-    labelsOf.set(files, Object.fromEntries(rows.map(({ file }) => [file.id, label(file)])));
+    labelsOf.set(files, Object.fromEntries(rows.map((row) => [row.id, label(row)])));
   }
   return labelsOf.get(files);
 }
@@ -139,16 +142,17 @@ async function fileAction(word, id) {
   try {
     const { file } = store.state.files[id];
     if (word === "Show" || word === "Save") {
-      const answers = await socket.ask("media", { file: id });
+      const answers = await socket.ask("media", { offer: id });
       const media = answers.find(({ event }) => event === "media");
       if (word === "Show") await preview(media, file);
       else el("a", { href: `${media.url}?save`, download: "" }).click();
       return;
     }
-    await socket.ask(COMMANDS[word] ?? word.toLowerCase(), { file: id });
+    const what = word === "Cancel" || word === "Discard" ? { file: file.id } : { offer: id };
+    await socket.ask(COMMANDS[word] ?? word.toLowerCase(), what);
     if (word === "Discard") store.dispatch({ event: "page_discarded", file });
     if (word === "Withdraw") {
-      app.undo(`${line(file.name)} is withdrawn.`, () => socket.ask("restore", { file: id }));
+      app.undo(`${line(file.name)} is withdrawn.`, () => socket.ask("restore", { offer: id }));
     }
   } catch (failure) {
     const fetches = word === "Download" || word === "Resume";

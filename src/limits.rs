@@ -119,10 +119,17 @@ pub struct Limits {
     pub file_chunks: u32,
     /// Longest file that can be offered or fetched, in bytes.
     pub file_bytes: u64,
-    /// Files that one member may host towards us.
+    /// Files that are kept in mind for one member that has them. Of further ones it is asked when
+    /// they are fetched.
     pub hosted_files_per_member: usize,
-    /// Downloads at once.
+    /// Files that are kept open to be served; others are opened again when they are asked for.
+    pub open_files: usize,
+    /// Downloads under way at once, with those that wait for a host: each keeps a file open.
     pub downloads: usize,
+    /// Downloads that move at once; further ones are queued.
+    pub moving_downloads: usize,
+    /// Downloads under way or queued.
+    pub queued_downloads: usize,
     /// Bytes of files sent per second at most, at the start of the program; `None`: no limit.
     pub up_bytes_per_s: Option<u64>,
     /// The same for what is fetched.
@@ -245,7 +252,10 @@ impl Default for Limits {
             file_chunks: 131_072,
             file_bytes: 1 << 41,
             hosted_files_per_member: 4_096,
+            open_files: 64,
             downloads: 256,
+            moving_downloads: 8,
+            queued_downloads: 16_384,
             up_bytes_per_s: None,
             down_bytes_per_s: None,
             last_host_ms: 60_000,

@@ -29,7 +29,7 @@ use klatch::router::membership::register::{Inserted, Register};
 use klatch::router::membership::{Membership, kept_id};
 use klatch::router::message::{Brings, Have, Hello, Message};
 use klatch::router::signed::{
-    Chain, Claim, EntryBody, Invitation, Kind, Presence, SignedEntry, SignedInvitation,
+    Chain, Claim, EntryBody, Invitation, Kind, Offer, Presence, SignedEntry, SignedInvitation,
     SignedPresence, SignedRecord, room_hint,
 };
 use klatch::wire::message::encode;
@@ -265,10 +265,18 @@ impl Example {
     fn talk(&mut self) {
         let chain = Chain { author: self.alice.id(), nonce: LogNonce([0xa4; 8]) };
         let mut prev = None;
-        for (at, kind) in
-            [Kind::Name("alice".into()), Kind::Text("hello, bob".into())].into_iter().enumerate()
-        {
-            let seq = u64::try_from(at).unwrap() + 1;
+        let zero = root_of_a_zero_byte();
+        for seq in 1..=5 {
+            let offer = |size, root, replaces| {
+                Kind::Offer(Offer { name: "zero.bin".into(), size, root, replaces })
+            };
+            let kind = match seq {
+                1 => Kind::Name("alice".into()),
+                2 => Kind::Text("hello, bob".into()),
+                3 => offer(1, zero, None),
+                4 => offer(0, Digest32::default(), prev),
+                _ => Kind::Withdraw(prev.unwrap()),
+            };
             let (parents, time_ms) = (Vec::new(), NOW_MS + 500);
             let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
             let entry = SignedEntry::sign(&self.room, &self.alice.identity, body);
@@ -415,6 +423,11 @@ impl Example {
         };
         self.values.text("words", (0..4).map(word).collect::<Vec<_>>().join(" "));
     }
+}
+
+/// The root of the file of one zero byte: its only leaf.
+fn root_of_a_zero_byte() -> Digest32 {
+    Digest32(digest(&[&[0]]))
 }
 
 fn ticket(by: &MemberId, parent: Option<RecordId>, member: &MemberId, how: How) -> Ticket {

@@ -86,7 +86,7 @@ impl Someone {
 
     /// Begins to fetch a file; does not wait for the reply.
     pub(crate) fn download(&mut self, name: &str) -> Result<()> {
-        self.give(Command::Download { wanted: name.into(), patient: false })
+        self.give(Command::Download { wanted: name.into(), patient: false, asks: false })
     }
 
     /// Gives a command whose reply nobody waits for.

@@ -21,9 +21,10 @@ export function fromHistory(messages, seq) {
       const { id: key, text, known, held_by: heldBy, present } = notice;
       return { ...common, key, kind: "message", text, known: known ?? true, heldBy, present };
     }
-    const key = `${notice.event} ${notice.file.id} ${from.id} ${notice.order ?? notice.time}`;
+    const key = `${notice.event} ${notice.id}`;
     if (notice.event === "file_offered") {
-      return { ...common, key, kind: "offer", fileId: notice.file.id, text: notice.file.name };
+      const { id: offerId, file } = notice;
+      return { ...common, key, kind: "offer", offerId, file, text: file.name };
     }
     return { ...common, key, kind: "line", text: withdrawal(notice) };
   });

@@ -38,6 +38,7 @@ export const initial = Object.freeze({
   entries: [],
   earlier: 0,
   files: {},
+  filesLeftOut: 0,
   served: [],
   shares: [],
   enteredRoom: null,
@@ -113,6 +114,7 @@ const HANDLERS = {
       entries,
       earlier: meets ? Math.min(state.earlier, snapshot.earlier) : snapshot.earlier,
       files,
+      filesLeftOut: snapshot.files_left_out ?? 0,
       served,
       lastAddress: addressOf(snapshot.members) ?? state.lastAddress,
       unread: sameRoom ? counted(state, entries) : initial.unread,
@@ -143,37 +145,41 @@ const HANDLERS = {
   },
 
   file_offered(state, notice) {
+    const { id, file, from, own, replaces } = notice;
     const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
-    const known = state.files[notice.file.id];
-    const others = (known?.from ?? []).filter((who) => who.id !== notice.from.id);
+    // What this node does with a content is the same whoever offers it, and under whatever name.
+    const same = Object.values(state.files).find((row) => row.file.id === file.id);
     const row = {
-      ...(known ?? offered(notice.file)),
-      from: [...others, notice.from],
-      own: notice.own || (known?.own ?? false),
-      hosts: Math.max(known?.hosts ?? 0, 1),
+      ...(same ?? offered(id, file)),
+      id,
+      file,
+      from: [from],
+      own,
+      hosts: Math.max(same?.hosts ?? 0, 1),
+      version: Boolean(replaces),
+      ended: null,
     };
-    const files = { ...state.files, [notice.file.id]: row };
+    const before = replaces ? ended(state.files, replaces, "replaced") : state.files;
+    const files = { ...before, [id]: row };
     const next = { ...state, files, seq: state.seq + 1, entries: insert(state.entries, entry) };
     return arrived(state, next, entry, !notice.own && !notice.history);
   },
 
   file_withdrawn(state, notice) {
-    const known = state.files[notice.file.id];
     const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
     const next = { ...state, seq: state.seq + 1, entries: insert(state.entries, entry) };
-    if (!known) return next;
-    const from = known.from.filter((who) => who.id !== notice.from.id);
-    const own = known.own && !notice.own;
+    const files = ended(state.files, notice.id, "withdrawn");
+    const row = files[notice.id];
+    if (!notice.own || !row) return { ...next, files };
     // What this node took back lies nowhere that it serves from.
-    const phase = notice.own ? "offered" : known.phase;
-    const bytesDone = notice.own ? 0 : known.bytesDone;
-    const row = { ...known, from, own, phase, bytesDone };
-    return { ...next, files: { ...state.files, [notice.file.id]: row } };
+    return { ...next, files: { ...files, [notice.id]: { ...row, phase: "offered", bytesDone: 0 } } };
   },
 
   hosts: (state, { file, hosts }) => changed(state, file, { hosts }),
   chunks: (state, { file, count, held, served }) =>
     changed(state, file, { chunks: { count, held, served } }),
+
+  download_queued: (state, { file }) => changed(state, file, { phase: "queued", failure: null }),
 
   download_started: (state, { file }) =>
     changed(state, file, { phase: "fetching", failure: null, rate: 0, sources: 0 }),
@@ -418,9 +424,16 @@ function emptied(state) {
   return { ...state, entries, earlier, files, members, served, unread };
 }
 
+/** An offer that does not stand any more: its file may still be here. */
+function ended(files, id, end) {
+  const row = files[id];
+  return row ? { ...files, [id]: { ...row, from: [], own: false, ended: end } } : files;
+}
+
 /** @returns {FileRow} */
-function offered(file) {
+function offered(id, file) {
   return {
+    id,
     file,
     from: [],
     own: false,
@@ -433,12 +446,14 @@ function offered(file) {
     path: null,
     failure: null,
     chunks: null,
+    version: false,
+    ended: null,
   };
 }
 
 /** What goes to others; a way to somebody stays open for a while when nothing moves on it. */
 function servedOf(list, before) {
-  const rows = list.filter(({ download }) => !download);
+  const rows = list.filter(({ to }) => to);
   return rows.map((row) => {
     const last = before.find(({ file, to }) => file.id === row.file.id && to?.id === row.to?.id);
     const moving = last ? row.bytes_done !== last.bytes_done : row.bytes_done < row.file.size;
@@ -450,7 +465,7 @@ function servedOf(list, before) {
 function withTakers(files, served) {
   let next = files;
   for (const [id, row] of Object.entries(files)) {
-    const takers = served.filter(({ file, moving }) => moving && file.id === id).length;
+    const takers = served.filter(({ file, moving }) => moving && file.id === row.file.id).length;
     if (takers !== row.takers) next = { ...next, [id]: { ...row, takers } };
   }
   return next;
@@ -482,26 +497,31 @@ function filesOf({ files, transfers, saved }, before, kept = {}) {
   );
   const paths = new Map(saved.map(({ id, path }) => [id, path]));
   const rows = {};
-  for (const { file, from, own, hosts, held, fetching } of files) {
-    const known = before[file.id] ?? { ...offered(file), bytesDone: kept[file.id] ?? 0 };
+  for (const { id, file, from, own, hosts, held, fetching } of files) {
+    const known = before[id] ?? { ...offered(id, file), bytesDone: kept[file.id] ?? 0 };
     const download = downloads.get(file.id);
     let { phase, bytesDone, rate, sources } = known;
     if (held !== undefined || download) {
       phase = held ? "held" : fetching || download ? "fetching" : "offered";
       if (phase === "offered" && known.phase === "held") bytesDone = 0;
     }
+    if (download?.state === "queued") phase = "queued";
     if (download) {
       ({ bytes_done: bytesDone, bytes_per_second: rate, hosts: sources } = download);
     }
     const path = own ? null : (paths.get(file.id) ?? known.path);
-    rows[file.id] = { ...known, from, own, hosts, phase, bytesDone, rate, sources, path };
+    const now = { from: [from], own, hosts, phase, bytesDone, rate, sources, path, ended: null };
+    rows[id] = { ...known, ...now };
   }
   return rows;
 }
 
+/** What happens to a content happens to every offer of it. */
 function changed(state, file, change) {
-  const row = state.files[file.id];
-  return row ? { ...state, files: { ...state.files, [file.id]: { ...row, ...change } } } : state;
+  const rows = Object.values(state.files).filter((row) => row.file.id === file.id);
+  if (rows.length === 0) return state;
+  const next = rows.map((row) => [row.id, { ...row, ...change }]);
+  return { ...state, files: { ...state.files, ...Object.fromEntries(next) } };
 }
 
 /** Counts what came while nobody looked, and bounds the log while somebody reads its end. */

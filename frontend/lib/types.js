@@ -22,15 +22,17 @@
  * @property {boolean} [known]  False for a kind of entry that this version cannot show.
  * @property {number} [heldBy]
  * @property {number} [present]
- * @property {string} [fileId]
+ * @property {string} [offerId]  The offer, where the entry is one.
+ * @property {FileInfo} [file]  What it is of.
  * @property {boolean} [local]  A line of this page's own, which klatch does not keep.
  *
- * @typedef {object} FileRow  A file that somebody offers, and what this node does with it.
+ * @typedef {object} FileRow  An offer, and what this node does with its file.
+ * @property {string} id  Of the offer.
  * @property {FileInfo} file
- * @property {Who[]} from  Who offers it; nobody once it is withdrawn.
+ * @property {Who[]} from  Who offers it; nobody once it does not stand any more.
  * @property {boolean} own
  * @property {number} hosts
- * @property {'offered'|'fetching'|'held'} phase
+ * @property {'offered'|'queued'|'fetching'|'held'} phase
  * @property {number} bytesDone
  * @property {number} rate  Bytes per second.
  * @property {number} sources  Hosts in use.
@@ -38,6 +40,8 @@
  * @property {string|null} path  Where the finished download lies.
  * @property {Failure|null} failure
  * @property {{count: number, held: string, served: string}|null} chunks  Bitmaps in base64.
+ * @property {boolean} version  It took the place of an earlier offer.
+ * @property {'withdrawn'|'replaced'|null} ended  Why it does not stand any more.
  *
  * @typedef {object} Transfer  A file that is being served to somebody.
  * @property {FileInfo} file
@@ -69,7 +73,8 @@
  * @property {{member: Member, words: string, asked: boolean, key: number}|null} words
  * @property {Entry[]} entries
  * @property {number} earlier  Entries before the first of `entries` that klatch still has.
- * @property {Record<string, FileRow>} files
+ * @property {Record<string, FileRow>} files  By offer.
+ * @property {number} filesLeftOut  Offers that were too many to be told to this page.
  * @property {Transfer[]} served
  * @property {Share[]} shares
  * @property {string|null} enteredRoom  The room that the person chose to be in.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::config::DEFAULT_PORT;
 use crate::router::command::{Command, LockWish, NewPassword};
-use crate::router::ids::FileId;
+use crate::router::ids::{EntryId, FileId};
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, check_message, check_name};
 use crate::ui::address::read_address;
@@ -103,18 +103,20 @@ pub(super) enum Order {
     Say {
         text: String,
     },
+    /// Fetches what an offer is of.
     Download {
-        file: FileId,
+        offer: EntryId,
     },
+    /// Stops fetching a file.
     Cancel {
         file: FileId,
     },
     /// For a while `restore` undoes it.
     Withdraw {
-        file: FileId,
+        offer: EntryId,
     },
     Restore {
-        file: FileId,
+        offer: EntryId,
     },
     /// Ends a `connect` that is under way.
     GiveUp {
@@ -134,7 +136,7 @@ pub(super) enum Order {
         count: usize,
     },
     Media {
-        file: FileId,
+        offer: EntryId,
     },
     SuggestPassword,
 }
@@ -158,7 +160,7 @@ pub(super) enum For {
         count: usize,
     },
     /// The bridge: where a file can be looked at.
-    Media(FileId),
+    Media(EntryId),
     /// The bridge: a password that is easy to dictate.
     Suggestion,
 }
@@ -213,12 +215,12 @@ impl Order {
                 check_message(&text).map_err(text_failure)?;
                 Command::Say { text }
             }
-            Self::Download { file } => {
-                Command::Download { wanted: file.to_string(), patient: true }
+            Self::Download { offer } => {
+                Command::Download { wanted: offer.to_string(), patient: true, asks: false }
             }
             Self::Cancel { file } => Command::Cancel { wanted: file.to_string() },
-            Self::Withdraw { file } => Command::Withdraw { file },
-            Self::Restore { file } => Command::Restore { file },
+            Self::Withdraw { offer } => Command::Withdraw { offer },
+            Self::Restore { offer } => Command::Restore { offer },
             Self::GiveUp { of } => Command::GiveUp { of },
             Self::Name { name } => {
                 Command::Name { name: check_name(name.trim()).map_err(text_failure)? }
@@ -230,7 +232,7 @@ impl Order {
             Self::Files => Command::Files,
             Self::Transfers => Command::Transfers,
             Self::History { before, count } => return Ok(For::History { before, count }),
-            Self::Media { file } => return Ok(For::Media(file)),
+            Self::Media { offer } => return Ok(For::Media(offer)),
             Self::SuggestPassword => return Ok(For::Suggestion),
         }))
     }
@@ -392,7 +394,7 @@ mod tests {
             (r#"{"line":-1,"command":"quit"}"#, None),
             (r#"{"line":3}"#, Some(3)),
             (r#"{"line":3,"command":"send","path":"/etc/passwd"}"#, Some(3)),
-            (r#"{"line":3,"command":"download","file":"abc"}"#, Some(3)),
+            (r#"{"line":3,"command":"download","offer":"abc"}"#, Some(3)),
         ] {
             let (numbered, failure) = read(text).err().unwrap();
             assert_eq!((numbered, failure.code), (line, Code::Usage), "{text}");

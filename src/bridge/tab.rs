@@ -15,7 +15,7 @@ use super::socket::{Inlet, Outlet};
 use super::voice::{Voice, said};
 use crate::crypto::password;
 use crate::node::Stopped;
-use crate::router::ids::{FaceId, FileId};
+use crate::router::ids::{EntryId, FaceId};
 use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::thread::{self, STACK_LARGE_BYTES};
 use crate::ui::json::{history, to_json};
@@ -232,20 +232,18 @@ impl Ears<'_> {
     }
 
     /// Where a file can be looked at, and as what.
-    fn media(&self, file: FileId) -> Option<(String, &'static str)> {
-        let FileInfo { name, size, .. } = self.offered(file)?;
+    fn media(&self, offer: EntryId) -> Option<(String, &'static str)> {
+        let FileInfo { id: file, name, size } = self.offered(offer)?;
         let ticket = Ticket { session: self.session, file, name: name.raw().to_owned(), size };
         let kind = media::kind_of(&ticket.name).face();
         Some((media::path_of(&self.shared.keys.ticket_for(ticket.clone()), &ticket.name), kind))
     }
 
-    /// A file as it was offered last.
-    fn offered(&self, file: FileId) -> Option<FileInfo> {
+    /// A file as it was offered.
+    fn offered(&self, offer: EntryId) -> Option<FileInfo> {
         let history = self.shared.node.feed.history();
         history.iter().rev().find_map(|notice| match &**notice {
-            Notice::FileOffered { file: offered, .. } if offered.id == file => {
-                Some(offered.clone())
-            }
+            Notice::FileOffered { id, file, .. } if *id == offer => Some(file.clone()),
             _ => None,
         })
     }

@@ -22,8 +22,8 @@ use crate::files::names::{cut, safe_name};
 use crate::files::publish::publish;
 use crate::node::{Answer, Face};
 use crate::router::command::Command;
-use crate::router::ids::FileId;
-use crate::router::notice::{Code, Failure, FileInfo, Notice};
+use crate::router::ids::EntryId;
+use crate::router::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use crate::router::text::{is_control, is_format};
 
 /// Bytes read and written at a time.
@@ -208,9 +208,9 @@ fn offer(
         Err(stopped) => Err(Failure::new(Code::Cancelled, stopped.to_string())),
     };
     match offered {
-        Ok((file, true)) => Ok(file),
-        Ok((file, false)) => {
-            withdraw(shared, file.id, &face);
+        Ok((row, true)) => Ok(row.file),
+        Ok((row, false)) => {
+            withdraw(shared, row.id, &face);
             Err(Refusal::Gone)
         }
         Err(failure) => {
@@ -222,18 +222,18 @@ fn offer(
 }
 
 /// Waits until a copy is offered; also says whether the page still waits for that.
-fn offered(face: &Face, client: &Client<'_>) -> Result<(FileInfo, bool), Failure> {
+fn offered(face: &Face, client: &Client<'_>) -> Result<(FileLine, bool), Failure> {
     let ended = || Failure::new(Code::Cancelled, "klatch is ending");
-    let (mut file, mut waiting) = (None, true);
+    let (mut row, mut waiting) = (None, true);
     loop {
         match face.answers.recv_timeout(LOOK) {
             Ok(Answer::Told { notice: Notice::Files { list }, .. }) => {
-                file = list.into_iter().next().map(|row| row.file);
+                row = list.into_iter().next();
             }
             Ok(Answer::Reply { result, .. }) => {
                 result?;
                 waiting &= !client.is_gone();
-                return file.map(|file| (file, waiting)).ok_or_else(ended);
+                return row.map(|row| (row, waiting)).ok_or_else(ended);
             }
             Ok(_) => {}
             Err(RecvTimeoutError::Timeout) => waiting = waiting && !client.is_gone(),
@@ -243,8 +243,8 @@ fn offered(face: &Face, client: &Client<'_>) -> Result<(FileInfo, bool), Failure
 }
 
 /// Takes an offer back that nobody wants any more, and its copy with it.
-fn withdraw(shared: &Shared, file: FileId, face: &Face) {
-    let command = Command::Cancel { wanted: file.to_string() };
+fn withdraw(shared: &Shared, offer: EntryId, face: &Face) {
+    let command = Command::Cancel { wanted: offer.to_string() };
     if shared.node.handle.command(face.id, 1, command).is_ok() {
         // Not before the router has done it may the face go.
         while let Ok(answer) = face.answers.recv() {

@@ -150,13 +150,15 @@ impl<'a> Voice<'a> {
             here.iter().filter_map(|(file, served)| Some((*file, served.path()?))).collect();
         self.files.clear();
         self.given.clear();
+        let files = overview.files.len();
         let overview = self.within_limits(overview);
+        let left_out = files - overview.files.len();
         for row in &overview.files {
             self.files.entry(row.file.id).or_default().hosts = Some(row.hosts);
         }
         self.moving = !overview.transfers.is_empty();
         self.offers = !overview.files.is_empty();
-        self.add(snapshot(&overview, &said, &saved))?;
+        self.add(snapshot(&overview, left_out, &said, &saved))?;
         for (file, served) in &here {
             // Of the others there is nothing to see but that all is here.
             if served.path().is_none() || served.sent().changes() > 0 {
@@ -295,7 +297,8 @@ impl<'a> Voice<'a> {
         let before = std::mem::take(&mut self.given);
         list.retain(|row| {
             let Some(to) = &row.to else { return true };
-            let key = (to.id, row.file.id);
+            let Some(file) = row.file else { return true };
+            let key = (to.id, file);
             self.given.insert(key, row.bytes_done);
             before.get(&key) != Some(&row.bytes_done)
         });

@@ -129,6 +129,12 @@ impl Hidden {
     }
 }
 
+/// The hints about the partial file at `path`, whoever holds it; `None` if there are none of this
+/// user's.
+pub(super) fn claims_of(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
+    open_own(disk, &path.with_extension(CLAIMS))
+}
+
 /// The digits of the id in the name of a partial file; `None` for any other name.
 pub(super) fn stem_of(name: &OsStr) -> Option<&str> {
     let stem = name.to_str()?.strip_prefix(".klatch-")?.strip_suffix(".part")?;

@@ -4,21 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::disk::Disk;
-use super::hidden::{Hidden, Left, stem_of};
-use super::part::STEM_DIGITS;
+use super::hidden::{Hidden, Left, claims_of, stem_of};
+use super::part::{STEM_DIGITS, name_in};
+pub use crate::router::event::Leftover;
 
 /// Partial files that are looked at in one folder.
 const LOOKED_AT: usize = 4_096;
-
-/// Partial files of one content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leftover {
-    /// The first digits of its id.
-    pub id: String,
-    /// Bytes that they take on the disk.
-    pub bytes: u64,
-}
 
 /// What became of a removal.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,17 +37,32 @@ pub enum Removal {
 pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = Vec::new();
     for (id, path) in parts(folder, "")? {
-        let bytes = match Hidden::open_left(disk, &path)? {
-            Left::Here(hidden) => hidden.allocated_bytes(),
-            Left::Foreign(bytes) => bytes,
+        let (bytes, name) = match Hidden::open_left(disk, &path)? {
+            Left::Here(hidden) => (hidden.allocated_bytes(), name_in(&hidden.claims)),
+            Left::Foreign(bytes) => (bytes, None),
             Left::Held | Left::Nothing => continue,
         };
         match found.last_mut().filter(|last| last.id == id) {
             Some(last) => last.bytes += bytes,
-            None => found.push(Leftover { id, bytes }),
+            None => found.push(Leftover { id, name, bytes }),
         }
     }
     Ok(found)
+}
+
+/// The ids of partial files in `folder` that were begun under this name, compared in NFC.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn named(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<Vec<String>> {
+    let is_name = |path: &Path| {
+        let claims = claims_of(disk, path).ok().flatten();
+        claims.and_then(|claims| name_in(&claims)).is_some_and(|found| found.nfc().eq(name.nfc()))
+    };
+    let parts = parts(folder, "")?.into_iter();
+    let mut ids: Vec<String> = parts.filter(|(_, path)| is_name(path)).map(|(id, _)| id).collect();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// Removes the partial files in `folder` whose id begins with `prefix` and that no program holds.

@@ -48,6 +48,10 @@ const ROOM_BYTES: usize = 1024 * 1024;
 /// The partial file bears a time so long before it was opened: no change of others can have it,
 /// however coarsely a disk keeps time.
 const MARK: Duration = Duration::from_secs(60);
+/// Stands at the end of the hints, behind the name and its length.
+const NAME_MARK: &[u8] = b"klatch name\n";
+/// Names of offers are no longer.
+const NAME_MAX_BYTES: u32 = 1_024;
 
 /// Who may write a chunk.
 #[derive(Debug, Default)]
@@ -145,6 +149,18 @@ impl Part {
             ended: AtomicBool::new(false),
         };
         Ok((part, claimed))
+    }
+
+    /// Notes the name that people know the file by, behind the hints: what is left of it later is
+    /// known by that.
+    pub fn note_name(&self, name: &str) {
+        let Hidden { disk, claims, .. } = &self.hidden;
+        let at = self.claims.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+        let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+        let bytes = [name.as_bytes(), &length.to_be_bytes(), NAME_MARK].concat();
+        // Without it, what is left of the file is known by its id.
+        let _ = write_all_at(&**disk, claims, &bytes, at)
+            .and_then(|()| disk.set_len(claims, at + bytes.len() as u64));
     }
 
     /// Length of the whole file in bytes.
@@ -491,6 +507,22 @@ fn read_claims(hidden: &Hidden, chunks: u32, len: u64) -> io::Result<Bitmap> {
     // Written whole, so that a disk that is full later has room for every claim.
     write_all_at(&**disk, claims, &claimed.to_bytes(), 0)?;
     Ok(claimed)
+}
+
+/// The name behind the hints of a partial file; it was a peer's to choose.
+pub(super) fn name_in(claims: &File) -> Option<String> {
+    let mark_bytes = 4 + NAME_MARK.len() as u64;
+    let mark_at = claims.metadata().ok()?.len().checked_sub(mark_bytes)?;
+    let mut mark = [0; 4 + NAME_MARK.len()];
+    claims.read_exact_at(&mut mark, mark_at).ok()?;
+    let (length, end) = mark.split_first_chunk()?;
+    let length = u32::from_be_bytes(*length);
+    if end != NAME_MARK || length > NAME_MAX_BYTES {
+        return None;
+    }
+    let mut name = vec![0; length as usize];
+    claims.read_exact_at(&mut name, mark_at.checked_sub(u64::from(length))?).ok()?;
+    String::from_utf8(name).ok()
 }
 
 /// Writes one chunk in order, and hashes what it writes.

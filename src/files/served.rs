@@ -5,17 +5,18 @@
 //! for every chunk is verified where it arrives; [`Served::unchanged`] and [`Served::recheck`] let
 //! a host notice first and withdraw its offer.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
-use super::source::Stamp;
+use super::source::{self, SendError, Stamp};
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::MemberId;
 use crate::router::swarm::sent::{Picked, Sent};
@@ -31,17 +32,34 @@ pub enum ServeError {
         /// One past the last byte asked for.
         end: u64,
     },
+    /// It does not lie any more where it lay, or another does.
+    #[error("the file is not what was offered: offer it again")]
+    Changed,
     /// The file is shorter than it was.
     #[error("the file is shorter than when it was offered: offer it again")]
     Truncated,
+    /// The system lets no more files be open now.
+    #[error("too many files are open: try again later")]
+    Scarce,
     /// The disk did not give the bytes.
     #[error("cannot read the file: {0}")]
     Read(#[from] io::Error),
 }
 
+impl ServeError {
+    fn of(error: io::Error) -> Self {
+        use rustix::io::Errno;
+        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+        match error.raw_os_error() {
+            Some(code) if scarce.contains(&code) => Self::Scarce,
+            _ => Self::Read(error),
+        }
+    }
+}
+
 /// Where a finished file lies and what it looked like there.
-#[derive(Debug)]
-struct Place {
+#[derive(Debug, Clone)]
+pub struct Place {
     path: PathBuf,
     stamp: Stamp,
 }
@@ -52,6 +70,83 @@ impl Place {
         let path = std::path::absolute(&path).unwrap_or(path);
         Self { path, stamp }
     }
+
+    /// The absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path still leads to that file, with the same length and time of modification.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|now| Stamp::of(&now) == self.stamp)
+    }
+}
+
+/// Finished files that are open to be read: so many, and the one that was used longest ago goes
+/// for the next. Whoever reads one keeps it open until it is done.
+#[derive(Debug)]
+pub struct OpenFiles {
+    most: usize,
+    /// Used last at the end.
+    open: Mutex<VecDeque<(Stamp, Arc<File>)>>,
+}
+
+impl OpenFiles {
+    /// At most so many.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, open: Mutex::default() }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn get(&self, place: &Place) -> Result<Arc<File>, ServeError> {
+        let mut open = self.lock();
+        if let Some(at) = open.iter().position(|(stamp, _)| *stamp == place.stamp)
+            && let Some(known) = open.remove(at)
+            // One that was edited meanwhile is not that file any more.
+            && known.1.metadata().is_ok_and(|now| Stamp::of(&now) == place.stamp)
+        {
+            let file = Arc::clone(&known.1);
+            open.push_back(known);
+            return Ok(file);
+        }
+        drop(open);
+        let (file, stamp) = match source::open(&place.path, u64::MAX) {
+            Ok(opened) => opened,
+            Err(SendError::Io { source, .. }) => return Err(ServeError::of(source)),
+            Err(_) => return Err(ServeError::Changed),
+        };
+        if stamp != place.stamp {
+            return Err(ServeError::Changed);
+        }
+        let file = Arc::new(file);
+        let mut open = self.lock();
+        open.push_back((stamp, Arc::clone(&file)));
+        while open.len() > self.most {
+            open.pop_front();
+        }
+        Ok(file)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Stamp, Arc<File>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Lies {
+    /// In the partial file of a download that goes on.
+    Growing(Arc<File>),
+    /// In a file of its own, or in several of one content; opened when it is read.
+    Finished(Vec<Place>),
 }
 
 /// A file that is served to other members, wholly or as far as it is held. Shared by the threads
@@ -59,9 +154,8 @@ impl Place {
 #[derive(Debug)]
 pub struct Served {
     tree: FileTree,
-    file: File,
-    /// `None` while it still downloads.
-    place: RwLock<Option<Place>>,
+    lies: RwLock<Lies>,
+    open_files: Arc<OpenFiles>,
     held: Box<[AtomicU64]>,
     sent: Mutex<Sent>,
     /// Chunks that came.
@@ -74,25 +168,31 @@ impl Served {
     /// A file of which every chunk is held. `stamp` is what it looked like when it was opened,
     /// before it was hashed.
     #[must_use]
-    pub fn complete(tree: FileTree, file: File, path: PathBuf, stamp: Stamp) -> Self {
-        let served = Self::new(tree, file, Some(Place::new(path, stamp)));
+    pub fn complete(
+        tree: FileTree,
+        path: PathBuf,
+        stamp: Stamp,
+        open_files: &Arc<OpenFiles>,
+    ) -> Self {
+        let lies = Lies::Finished(vec![Place::new(path, stamp)]);
+        let served = Self::new(tree, lies, open_files);
         (0..served.chunk_count()).for_each(|chunk| served.set_held(chunk));
         served
     }
 
     /// A download of which no chunk is held yet; `file` is its partial file.
     #[must_use]
-    pub fn partial(tree: FileTree, file: File) -> Self {
-        Self::new(tree, file, None)
+    pub fn partial(tree: FileTree, file: File, open_files: &Arc<OpenFiles>) -> Self {
+        Self::new(tree, Lies::Growing(Arc::new(file)), open_files)
     }
 
-    fn new(tree: FileTree, file: File, place: Option<Place>) -> Self {
+    fn new(tree: FileTree, lies: Lies, open_files: &Arc<OpenFiles>) -> Self {
         let tree_len = tree.len();
         let chunks = chunk_count(tree_len) as usize;
         Self {
             tree,
-            file,
-            place: RwLock::new(place),
+            lies: RwLock::new(lies),
+            open_files: Arc::clone(open_files),
             held: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             sent: Mutex::new(Sent::new(chunk_count(tree_len))),
             arrivals: AtomicU64::new(0),
@@ -105,10 +205,57 @@ impl Served {
     /// # Errors
     /// When the system cannot say what the file is.
     pub fn finished(&self, path: PathBuf) -> io::Result<()> {
-        let stamp = Stamp::of(&self.file.metadata()?);
-        let place = Some(Place::new(path, stamp));
-        *self.place.write().unwrap_or_else(PoisonError::into_inner) = place;
+        let mut lies = self.lies.write().unwrap_or_else(PoisonError::into_inner);
+        if let Lies::Growing(file) = &*lies {
+            let stamp = Stamp::of(&file.metadata()?);
+            *lies = Lies::Finished(vec![Place::new(path, stamp)]);
+        }
         Ok(())
+    }
+
+    /// The same content lies where `other` lies: it is read there too if it has to be.
+    pub fn lies_too(&self, other: &Self) {
+        let more = match &*other.lies.read().unwrap_or_else(PoisonError::into_inner) {
+            Lies::Finished(places) => places.clone(),
+            Lies::Growing(_) => return,
+        };
+        let mut lies = self.lies.write().unwrap_or_else(PoisonError::into_inner);
+        if let Lies::Finished(places) = &mut *lies {
+            places.retain(|place| more.iter().all(|more| more.path != place.path));
+            places.extend(more);
+        }
+    }
+
+    /// It is read at `path` no more; returns what lay there.
+    pub fn leave_place(&self, path: &Path) -> Option<Place> {
+        let mut lies = self.lies.write().unwrap_or_else(PoisonError::into_inner);
+        let Lies::Finished(places) = &mut *lies else { return None };
+        let at = places.iter().position(|place| place.path == path)?;
+        Some(places.remove(at))
+    }
+
+    /// The file to read from.
+    fn file(&self) -> Result<Arc<File>, ServeError> {
+        let places = match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
+            Lies::Growing(file) => return Ok(Arc::clone(file)),
+            Lies::Finished(places) => places.clone(),
+        };
+        let mut failed = ServeError::Changed;
+        for place in &places {
+            match self.open_files.get(place) {
+                Ok(file) => return Ok(file),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// The file, to be read several times: it stays open as long as this lives.
+    ///
+    /// # Errors
+    /// As [`Served::read_at`].
+    pub fn reader(&self) -> Result<Reader<'_>, ServeError> {
+        Ok(Reader { served: self, file: self.file()? })
     }
 
     /// The chunk hashes and the root.
@@ -165,8 +312,20 @@ impl Served {
     /// Where the finished file lies; `None` while it still downloads.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-        place.as_ref().map(|place| place.path.clone())
+        match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
+            Lies::Growing(_) => None,
+            Lies::Finished(places) => places.first().map(|place| place.path.clone()),
+        }
+    }
+
+    /// Where it lies as it was, as far as one can see without reading it.
+    #[must_use]
+    pub fn path_now(&self) -> Option<PathBuf> {
+        let places = match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
+            Lies::Growing(_) => return None,
+            Lies::Finished(places) => places.clone(),
+        };
+        places.into_iter().find(Place::is_unchanged).map(|place| place.path)
     }
 
     /// The chunks held, as they are advertised.
@@ -182,52 +341,20 @@ impl Served {
     /// Fills `out` with the bytes from `offset`: all of them, out of chunks that are held, or none.
     ///
     /// # Errors
-    /// When part of the range is not held, when the file was truncated, or when the disk fails.
+    /// When part of the range is not held, when the file was changed, or when the disk fails.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), ServeError> {
-        self.read_into(offset, &mut [IoSliceMut::new(out)])
+        self.reader()?.read_into(offset, &mut [IoSliceMut::new(out)])
     }
 
-    /// The same into several places, one behind the other, with one call of the system.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn read_into(&self, offset: u64, out: &mut [IoSliceMut<'_>]) -> Result<(), ServeError> {
-        let length: usize = out.iter().map(|out| out.len()).sum();
-        if length == 0 {
-            return Ok(());
-        }
-        let end = offset.saturating_add(length as u64);
-        let chunk = u64::from(chunk_bytes(self.tree.len()));
-        let held = |index| u32::try_from(index).is_ok_and(|index| self.holds(index));
-        if end > self.tree.len() || !(offset / chunk..=(end - 1) / chunk).all(held) {
-            return Err(ServeError::NotHeld { offset, end });
-        }
-        if rustix::io::preadv(&self.file, out, offset).is_ok_and(|read| read == length) {
-            return Ok(());
-        }
-        // Interrupted, short, or a failure that the next call will name.
-        let mut offset = offset;
-        for out in out {
-            self.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => ServeError::Truncated,
-                _ => ServeError::Read(error),
-            })?;
-            offset += out.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Whether the path still leads to the file that was hashed, with the same length and time of
-    /// modification; for a download in progress, whether its partial file was not deleted.
+    /// Whether the path, or one of them, still leads to the file that was hashed, with the same
+    /// length and time of modification; for a download in progress, whether its partial file was
+    /// not deleted.
     #[must_use]
     pub fn unchanged(&self) -> bool {
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-        match &*place {
-            Some(Place { path, stamp }) => {
-                std::fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == *stamp)
-            }
+        match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
             // Under whatever name: it may just be getting its final one.
-            None => self.file.metadata().is_ok_and(|now| now.nlink() > 0),
+            Lies::Growing(file) => file.metadata().is_ok_and(|now| now.nlink() > 0),
+            Lies::Finished(places) => places.iter().any(Place::is_unchanged),
         }
     }
 
@@ -246,13 +373,58 @@ impl Served {
     /// # Errors
     /// When the disk does not give the bytes.
     pub fn recheck(&self, chunk: u32) -> Result<bool, ServeError> {
+        let file = match self.file() {
+            Err(ServeError::Changed) => return Ok(false),
+            file => file?,
+        };
         let mut buffer = vec![0; BUFFER_BYTES];
-        let read_at = |space: &mut [u8], offset| self.file.read_at(space, offset);
+        let read_at = |space: &mut [u8], offset| file.read_at(space, offset);
         match hash_chunk(read_at, self.tree.len(), chunk, &mut buffer, |_| Ok(())) {
             Ok(hash) => Ok(self.tree.chunk(chunk) == Some(&hash)),
             Err(HashError::Read(error)) => Err(error.into()),
             Err(HashError::Changed | HashError::Cancelled) => Ok(false),
         }
+    }
+}
+
+/// A served file that stays open.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    served: &'a Served,
+    file: Arc<File>,
+}
+
+impl Reader<'_> {
+    /// As [`Served::read_at`] into several places, one behind the other, with one call of the
+    /// system.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_into(&self, offset: u64, out: &mut [IoSliceMut<'_>]) -> Result<(), ServeError> {
+        let length: usize = out.iter().map(|out| out.len()).sum();
+        if length == 0 {
+            return Ok(());
+        }
+        let end = offset.saturating_add(length as u64);
+        let len = self.served.tree.len();
+        let chunk = u64::from(chunk_bytes(len));
+        let held = |index| u32::try_from(index).is_ok_and(|index| self.served.holds(index));
+        if end > len || !(offset / chunk..=(end - 1) / chunk).all(held) {
+            return Err(ServeError::NotHeld { offset, end });
+        }
+        if rustix::io::preadv(&*self.file, out, offset).is_ok_and(|read| read == length) {
+            return Ok(());
+        }
+        // Interrupted, short, or a failure that the next call will name.
+        let mut offset = offset;
+        for out in out {
+            self.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ServeError::Truncated,
+                _ => ServeError::Read(error),
+            })?;
+            offset += out.len() as u64;
+        }
+        Ok(())
     }
 }
 
@@ -269,13 +441,18 @@ mod tests {
     use crate::files::testing::{count_bytes, tree_of, write};
 
     const MAX: u64 = 1 << 41;
+
+    fn open_files() -> Arc<OpenFiles> {
+        Arc::new(OpenFiles::new(4))
+    }
+
     const LEN: u64 = 3 * 256 * 1024 + 5;
 
     fn served(dir: &Path) -> (PathBuf, Served) {
         let path = write(dir, "data", &count_bytes(0, LEN as usize));
-        let (file, stamp) = open(&path, MAX).unwrap();
+        let (_, stamp) = open(&path, MAX).unwrap();
         let tree = tree_of(LEN, count_bytes);
-        (path.clone(), Served::complete(tree, file, path, stamp))
+        (path.clone(), Served::complete(tree, path, stamp, &open_files()))
     }
 
     #[test]
@@ -289,7 +466,7 @@ mod tests {
         assert!(matches!(whole.read_at(u64::MAX, &mut out), Err(ServeError::NotHeld { .. })));
 
         let tree = whole.tree().clone();
-        let part = Served::partial(tree, File::open(&path).unwrap());
+        let part = Served::partial(tree, File::open(&path).unwrap(), &open_files());
         assert!(part.held().count() == 0 && whole.held().is_all());
         part.set_held(1);
         part.set_held(9);
@@ -308,11 +485,12 @@ mod tests {
         file.write_all_at(b"edited", 300_000).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert!(!served.unchanged());
-        assert!(served.recheck(0).unwrap() && !served.recheck(1).unwrap());
+        // It was open when that happened.
+        assert!(!served.recheck(0).unwrap() && !served.recheck(1).unwrap());
 
         file.set_len(600_000).unwrap();
         let mut out = [0; 10];
-        assert!(matches!(served.read_at(LEN - 10, &mut out), Err(ServeError::Truncated)));
+        assert!(matches!(served.read_at(LEN - 10, &mut out), Err(ServeError::Changed)));
         assert!(!served.recheck(3).unwrap() && !served.recheck(99).unwrap());
     }
 
@@ -325,8 +503,49 @@ mod tests {
         assert!(!served.unchanged());
         symlink(&other, &path).unwrap();
         assert!(!served.unchanged());
-        // The bytes offered are still those that are served.
-        assert!(served.recheck(0).unwrap());
+        let mut out = [0; 10];
+        assert!(matches!(served.read_at(0, &mut out), Err(ServeError::Changed)));
+        assert!(!served.recheck(0).unwrap());
+    }
+
+    #[test]
+    fn files_are_opened_when_they_are_read_and_only_so_many_stay_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let open_files = open_files();
+        let all: Vec<Served> = (0..20)
+            .map(|number| {
+                let path = write(dir.path(), &number.to_string(), &count_bytes(0, 1_000));
+                let (_, stamp) = open(&path, MAX).unwrap();
+                let tree = tree_of(1_000, count_bytes);
+                Served::complete(tree, path, stamp, &open_files)
+            })
+            .collect();
+        assert_eq!(open_files.count(), 0, "what nobody asked for is not open");
+        let first = all[0].reader().unwrap();
+        let mut out = [0; 1_000];
+        for served in all.iter().chain(&all[..3]) {
+            served.read_at(0, &mut out).unwrap();
+            assert_eq!(out[..], count_bytes(0, 1_000));
+            assert!(open_files.count() <= 4);
+        }
+        // Who reads is not disturbed by those who came later.
+        first.read_into(0, &mut [IoSliceMut::new(&mut out)]).unwrap();
+    }
+
+    #[test]
+    fn equal_contents_are_read_wherever_they_still_lie() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, served) = served(dir.path());
+        let copy = write(dir.path(), "copy", &count_bytes(0, LEN as usize));
+        let (_, stamp) = open(&copy, MAX).unwrap();
+        let tree = tree_of(LEN, count_bytes);
+        served.lies_too(&Served::complete(tree, copy.clone(), stamp, &open_files()));
+        std::fs::write(&path, b"edited").unwrap();
+        assert!(served.unchanged() && served.recheck(0).unwrap());
+        assert_eq!(served.path_now(), Some(copy.clone()));
+        assert!(served.leave_place(&path).is_some_and(|place| !place.is_unchanged()));
+        assert!(served.leave_place(&copy).is_some_and(|place| place.is_unchanged()));
+        assert!(!served.unchanged() && served.path().is_none());
     }
 
     #[test]
@@ -335,7 +554,7 @@ mod tests {
         let path = write(dir.path(), "part", b"");
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let tree = tree_of(LEN, count_bytes);
-        let served = Served::partial(tree, file.try_clone().unwrap());
+        let served = Served::partial(tree, file.try_clone().unwrap(), &open_files());
         file.write_all_at(&count_bytes(0, LEN as usize), 0).unwrap();
         assert!(served.unchanged());
         let place = dir.path().join("done");
@@ -346,7 +565,7 @@ mod tests {
         file.set_len(1).unwrap();
         assert!(!served.unchanged());
         let tree = tree_of(LEN, count_bytes);
-        let served = Served::partial(tree, file);
+        let served = Served::partial(tree, file, &open_files());
         std::fs::remove_file(place).unwrap();
         assert!(!served.unchanged());
     }
@@ -356,9 +575,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = write(dir.path(), "zeros", b"");
         File::options().write(true).open(&path).unwrap().set_len(1 << 27).unwrap();
-        let (file, stamp) = open(&path, MAX).unwrap();
+        let (_, stamp) = open(&path, MAX).unwrap();
         let tree = tree_of(1 << 27, |_, bytes| vec![0; bytes]);
-        let served = Served::complete(tree, file, path, stamp);
+        let served = Served::complete(tree, path, stamp, &open_files());
         let (all, alice) = (Bitmap::all(served.chunk_count()), MemberId([1; 32]));
         let pick = || (0..128).map(|_| served.pick(alice, &all)).collect();
         let picks: Vec<Vec<Picked>> = std::thread::scope(|scope| {

@@ -18,7 +18,7 @@ use super::places::Places;
 use super::stream::{Channel, RecvHalf, SendHalf};
 use super::throttle::Throttle;
 use crate::files::merkle::chunk_range;
-use crate::files::served::Served;
+use crate::files::served::{ServeError, Served};
 use crate::limits::Limits;
 use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
@@ -260,6 +260,18 @@ impl Serving<'_> {
             self.refuse(request, Status::Changed)?;
             return self.changed(file);
         }
+        let reader = match source.reader() {
+            Ok(reader) => reader,
+            Err(error) => {
+                drop(place);
+                source.sent().forget_chunk(&member, chunk);
+                if matches!(error, ServeError::Scarce) {
+                    return self.refuse(request, Status::Busy);
+                }
+                self.refuse(request, Status::Changed)?;
+                return self.changed(file);
+            }
+        };
         let bytes = u64::from(bytes);
         let read = |offset, out: &mut [IoSliceMut<'_>]| {
             let length: usize = out.iter().map(|out| out.len()).sum();
@@ -267,7 +279,7 @@ impl Serving<'_> {
             if offset > 0 && host.spared.take(member, file, chunk) {
                 return Err(Broken::Unwanted);
             }
-            source.read_into(start + offset, out).map_err(|_| Broken::Unreadable)?;
+            reader.read_into(start + offset, out).map_err(|_| Broken::Unreadable)?;
             // Looked at again before the last bytes leave: one that is being edited is found out
             // before the other side takes the host for a liar.
             if last && !source.unchanged() { Err(Broken::Unreadable) } else { Ok(()) }

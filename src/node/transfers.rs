@@ -31,7 +31,7 @@ use self::content::{Content, Contents};
 use self::hashing::HashJob;
 use self::pool::{Bounds, Pool};
 use crate::files::disk::Disk;
-use crate::files::served::Served;
+use crate::files::served::{OpenFiles, Served};
 use crate::limits::Limits;
 use crate::net::Lanes;
 use crate::net::chunk::FetchLane;
@@ -64,6 +64,8 @@ struct Shared {
     /// How much may be fetched in a second.
     fetch_throttle: Arc<Throttle>,
     contents: Arc<Contents>,
+    /// Files that are open to be served.
+    open_files: Arc<OpenFiles>,
     folder: PathBuf,
     disk: Arc<dyn Disk>,
     state: Mutex<State>,
@@ -109,8 +111,6 @@ struct State {
     lanes: BTreeMap<ConnId, Lane>,
     downloads: BTreeMap<FileId, Download>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
-    /// Copies that were made for pages, by what they are offered as.
-    copies: BTreeMap<FileId, Arc<Served>>,
     /// Offered in a room that was left, and served no more.
     parked: BTreeMap<FileId, Arc<Served>>,
 }
@@ -183,7 +183,9 @@ impl Transfers {
         let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
         let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
         let fetch_throttle = Arc::new(Throttle::new(limits.down_bytes_per_s));
+        let open_files = Arc::new(OpenFiles::new(limits.open_files));
         let shared = Shared {
+            open_files,
             host: Host {
                 sources,
                 places,
@@ -219,7 +221,7 @@ impl Transfers {
             Effect::HashCopy { job, path, name } => {
                 return self.hash(job, vec![path], HashJob::of_copy(name));
             }
-            Effect::DiscardCopy { file } => self.discard_copy(file),
+            Effect::DiscardCopy { file, path } => self.discard_copy(&file, path),
             Effect::CancelHash { job } => {
                 let job = self.shared.lock().hash_jobs.remove(&job);
                 job.iter().for_each(|job| job.cancel());
@@ -227,8 +229,9 @@ impl Transfers {
             Effect::Serve { file, job } => self.serve(file, job),
             Effect::Unserve { file } => self.shared.host.sources.remove(&file),
             Effect::Park { file, step } => return self.park(file, step),
-            Effect::OpenPart { file, turn, size, root, copy } => {
-                return self.open_part(downloads::Opening { file, turn, size, root, copy });
+            Effect::Look { face, line, file } => return self.look(face, line, file),
+            Effect::OpenPart { file, turn, size, root, name, copy } => {
+                return self.open_part(downloads::Opening { file, turn, size, root, name, copy });
             }
             Effect::FetchList { file, turn, conn } => return self.fetch_list(file, turn, conn),
             Effect::Fetch { file, turn, conn, want } => {

@@ -123,7 +123,11 @@ impl<R: BufRead> Stdin<R> {
             let offered = Wait::Offer(name.clone());
             let wait = Command::Wait { what: offered, within_ms: WAIT_DEFAULT_MS };
             if self.give(0, wait, false)? {
-                self.give(0, Command::Download { wanted: name, patient: false }, false)?;
+                self.give(
+                    0,
+                    Command::Download { wanted: name, patient: false, asks: false },
+                    false,
+                )?;
             }
         }
         let mut offered = false;
@@ -199,8 +203,11 @@ impl<R: BufRead> Stdin<R> {
             Ok(Input::Empty) => {}
             Ok(Input::Command(mut command)) => {
                 match &mut command {
-                    Command::Download { patient: person, .. }
-                    | Command::LeaveWhenServed { asks: person }
+                    Command::Download { patient, asks, .. } => {
+                        *patient = self.interactive;
+                        *asks = matches!(self.source, Source::Live(..));
+                    }
+                    Command::LeaveWhenServed { asks: person }
                     | Command::QuitWhenServed { asks: person } => *person = self.interactive,
                     Command::Password { asks, .. } | Command::Remove { asks, .. } => {
                         *asks = matches!(self.source, Source::Live(..));
@@ -481,6 +488,7 @@ fn asks_something(command: &Command) -> bool {
     matches!(
         command,
         Command::Connect { .. }
+            | Command::Download { asks: true, .. }
             | Command::Password { .. }
             | Command::Remove { .. }
             | Command::Verify { .. }

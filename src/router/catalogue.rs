@@ -1,21 +1,25 @@
-//! What is offered in the room, from the log: names, who offers them, and which a command means.
+//! What is offered in the room, from the log: every offer that stands, whose it is, and which a
+//! command means.
+//!
+//! An offer is known by its entry. It stands until its author takes it back, or offers another in
+//! its place; what else its author or anybody else offers, under whatever name and with whatever
+//! content, stands beside it. Nobody has a say in the offers of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Router;
-use super::ids::{Digest32, FileId, MemberId};
+use super::ids::{Digest32, EntryId, FileId, MemberId};
 use super::log::Order;
 use super::near::nearest;
 use super::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use super::room::order_text;
 use super::signed::{Kind, Offer, SignedEntry};
-use super::text::Untrusted;
+use super::text::{Untrusted, few};
 use super::waits::Seen;
+use super::word::{Word, best, digits_apart, nfc};
 use crate::files::merkle;
 
-/// Hex digits of an id prefix, at least.
-pub(super) const PREFIX_MIN: usize = 8;
 /// Offers that are named one by one.
 const NAMED_MAX: usize = 8;
 /// So many names are compared with one that was mistyped.
@@ -24,6 +28,8 @@ const COMPARED_MAX: usize = 1_000;
 /// An offer that stands.
 #[derive(Debug, Clone)]
 pub(super) struct Offered {
+    pub(super) id: EntryId,
+    pub(super) author: MemberId,
     pub(super) file: FileId,
     pub(super) name: String,
     pub(super) size: u64,
@@ -31,12 +37,16 @@ pub(super) struct Offered {
     order: Order,
 }
 
-/// Offers by author and name, and what was taken back.
+/// Offers by their entries, and what was taken back.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    offers: BTreeMap<(MemberId, String), Offered>,
-    withdrawn: BTreeMap<(MemberId, FileId), Order>,
-    by_file: BTreeMap<FileId, BTreeSet<(MemberId, String)>>,
+    offers: BTreeMap<EntryId, Offered>,
+    /// Entries that their author took back or replaced, last by this one, whether or not they are
+    /// here yet: what comes before that does not stand.
+    ended: BTreeMap<(MemberId, EntryId), Order>,
+    by_file: BTreeMap<FileId, BTreeSet<EntryId>>,
+    /// By their names in NFC.
+    by_name: BTreeMap<String, BTreeSet<EntryId>>,
     pub(super) seen: Seen,
 }
 
@@ -45,74 +55,100 @@ impl Catalogue {
         *self = Self { seen: std::mem::take(&mut self.seen), ..Self::default() };
     }
 
-    /// Any standing offer of a file: its length and root are the same in all.
-    pub(super) fn any(&self, file: &FileId) -> Option<&Offered> {
-        self.offers.get(self.by_file.get(file)?.first()?)
+    /// The offers of a file that stand, whoever made them: its length and root are the same in all.
+    pub(super) fn of_file(&self, file: FileId) -> impl Iterator<Item = &Offered> {
+        let ids = self.by_file.get(&file).into_iter().flatten();
+        ids.filter_map(|id| self.offers.get(id))
     }
 
-    pub(super) fn offers_of(&self, author: MemberId, file: FileId) -> Option<&Offered> {
-        let names = self.by_file.get(&file)?;
-        self.offers.get(names.iter().find(|(by, _)| *by == author)?)
+    /// Any of them.
+    pub(super) fn any(&self, file: &FileId) -> Option<&Offered> {
+        self.of_file(*file).next()
+    }
+
+    /// An author's offers of a file.
+    pub(super) fn offers_of(
+        &self,
+        author: MemberId,
+        file: FileId,
+    ) -> impl Iterator<Item = &Offered> {
+        self.of_file(file).filter(move |offered| offered.author == author)
+    }
+
+    /// Whether an author offers a file.
+    pub(super) fn offers(&self, author: MemberId, file: FileId) -> bool {
+        self.offers_of(author, file).next().is_some()
     }
 
     /// What an author offers.
     pub(super) fn offers_by(&self, author: MemberId) -> impl Iterator<Item = &Offered> {
-        self.offers.iter().filter(move |((by, _), _)| *by == author).map(|(_, offered)| offered)
+        self.offers.values().filter(move |offered| offered.author == author)
     }
 
-    /// What an author offers under a name.
-    pub(super) fn named_by(&self, author: MemberId, name: &str) -> Option<FileId> {
-        self.offers.get(&(author, name.to_owned())).map(|offered| offered.file)
+    /// An offer by its entry.
+    pub(super) fn get(&self, id: &EntryId) -> Option<&Offered> {
+        self.offers.get(id)
     }
 
-    /// Files that are or were offered under a name, whether or not anybody who has them is here.
-    pub(super) fn named(&self, name: &str) -> BTreeSet<FileId> {
-        let named = self.offers.iter().filter(|((_, offered), _)| offered == name);
-        named.map(|(_, offered)| offered.file).collect()
+    /// Offers under a name, whether or not anybody who has their files is here.
+    fn named(&self, word: &Word) -> impl Iterator<Item = &Offered> {
+        let ids = self.by_name.get(word.name()).into_iter().flatten();
+        ids.filter_map(|id| self.offers.get(id))
     }
 
-    fn insert(&mut self, author: MemberId, offered: Offered) -> bool {
-        let key = (author, offered.name.clone());
-        let withdrawn = self.withdrawn.get(&(author, offered.file));
-        let newer = |order: &Order| *order >= offered.order;
-        if withdrawn.is_some_and(newer) || self.offers.get(&key).is_some_and(|o| newer(&o.order)) {
-            return false;
+    /// Files that are offered under a name.
+    pub(super) fn files_named(&self, word: &Word) -> BTreeSet<FileId> {
+        self.named(word).map(|offered| offered.file).collect()
+    }
+
+    /// Another offer that stands has this name too, and another content.
+    fn is_alike(&self, offered: &Offered) -> bool {
+        let word = Word::new(&offered.name);
+        self.named(&word).take(COMPARED_MAX).any(|other| other.file != offered.file)
+    }
+
+    /// Takes an offer in, and out what it replaces; false if it does not stand.
+    fn insert(&mut self, offered: Offered, replaces: Option<EntryId>) -> (bool, Option<Offered>) {
+        let before = replaces.and_then(|id| self.end(offered.author, id, offered.order));
+        let ended = self.ended.get(&(offered.author, offered.id));
+        if ended.is_some_and(|order| *order > offered.order) {
+            return (false, before);
         }
-        let file = offered.file;
-        if let Some(before) = self.offers.insert(key.clone(), offered) {
-            self.unlist(before.file, &key);
-        }
-        self.by_file.entry(file).or_default().insert(key);
-        true
+        self.by_file.entry(offered.file).or_default().insert(offered.id);
+        self.by_name.entry(nfc(&offered.name)).or_default().insert(offered.id);
+        (self.offers.insert(offered.id, offered).is_none(), before)
     }
 
-    fn withdraw(&mut self, author: MemberId, file: FileId, order: Order) -> Option<Offered> {
-        let at = self.withdrawn.entry((author, file)).or_insert(order);
+    /// An entry by `author`, at that place in the order, ends an offer of that author; returned if
+    /// it stood.
+    fn end(&mut self, author: MemberId, id: EntryId, order: Order) -> Option<Offered> {
+        let at = self.ended.entry((author, id)).or_insert(order);
         *at = (*at).max(order);
-        let mut taken = None;
-        for key in self.by_file.get(&file).cloned().unwrap_or_default() {
-            let older = self.offers.get(&key).is_some_and(|offered| offered.order < order);
-            if key.0 == author && older {
-                taken = self.offers.remove(&key);
-                self.unlist(file, &key);
-            }
+        let ends = |offered: &Offered| offered.author == author && offered.order < order;
+        if !self.offers.get(&id).is_some_and(ends) {
+            return None;
         }
-        taken
+        let offered = self.offers.remove(&id)?;
+        unlist(&mut self.by_file, &offered.file, id);
+        unlist(&mut self.by_name, &nfc(&offered.name), id);
+        Some(offered)
     }
+}
 
-    fn unlist(&mut self, file: FileId, key: &(MemberId, String)) {
-        if let Some(keys) = self.by_file.get_mut(&file) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_file.remove(&file);
-            }
+fn unlist<K: Ord>(lists: &mut BTreeMap<K, BTreeSet<EntryId>>, key: &K, id: EntryId) {
+    if let Some(ids) = lists.get_mut(key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            lists.remove(key);
         }
     }
 }
 
 impl Offered {
-    fn of(offer: &Offer, order: Order) -> Self {
+    fn of(entry: &SignedEntry, offer: &Offer, order: Order) -> Self {
         Self {
+            id: entry.id,
+            author: entry.body.chain.author,
             file: merkle::file_id(offer.size, &offer.root),
             name: offer.name.clone(),
             size: offer.size,
@@ -138,42 +174,59 @@ impl Router {
         let author = entry.body.chain.author;
         let own = author == self.my_id;
         let again = again || self.is_ignored(&author);
-        let offered = Offered::of(offer, order);
+        let offered = Offered::of(entry, offer, order);
         let file = offered.info();
-        let known = !self.catalogue.insert(author, offered);
-        if own && !known && entry.body.chain != self.room.chain {
-            self.offer_came_back(file.id);
+        let alike = self.catalogue.is_alike(&offered);
+        let (stands, before) = self.catalogue.insert(offered, offer.replaces);
+        if own && entry.body.chain != self.room.chain {
+            if let Some(before) = &before {
+                self.own_offer_ended(before);
+            }
+            if stands {
+                self.offer_came_back(file.id);
+            }
         }
-        if (again && !own) || known || self.room.shown(&entry.id) != entry.id {
+        let id = self.room.shown(&entry.id);
+        if (again && !own) || !stands || id != entry.id {
             return;
         }
         let (from, time_ms) = (self.who(&author), entry.body.time_ms);
+        let replaces = before.map(|before| self.room.shown(&before.id));
         let order = order_text(order);
-        self.notify(Notice::FileOffered { file, from, time_ms, own, history, order });
+        self.notify(Notice::FileOffered {
+            id,
+            file,
+            from,
+            time_ms,
+            own,
+            history,
+            replaces,
+            order,
+            alike,
+        });
     }
 
     pub(super) fn withdrawn(
         &mut self,
         entry: &Arc<SignedEntry>,
-        file: FileId,
+        id: EntryId,
         order: Order,
         again: bool,
         history: bool,
     ) {
         let author = entry.body.chain.author;
-        let Some(offered) = self.catalogue.withdraw(author, file, order) else { return };
-        let stands = self.catalogue.offers_of(self.my_id, file).is_some();
-        if author == self.my_id && entry.body.chain != self.room.chain && !stands {
+        let Some(offered) = self.catalogue.end(author, id, order) else { return };
+        if author == self.my_id && entry.body.chain != self.room.chain {
             // Said in an earlier stay, after an offer that was just taken up again.
-            self.unshare(file);
+            self.own_offer_ended(&offered);
         }
-        if again {
+        if again || self.is_ignored(&author) {
             return;
         }
         let (from, time_ms, own) = (self.who(&author), entry.body.time_ms, author == self.my_id);
-        let file = offered.info();
+        let (id, file) = (self.room.shown(&offered.id), offered.info());
         let order = order_text(order);
-        self.notify(Notice::FileWithdrawn { file, from, time_ms, own, history, order });
+        self.notify(Notice::FileWithdrawn { id, file, from, time_ms, own, history, order });
     }
 
     /// After a fork some entries count no more.
@@ -181,13 +234,12 @@ impl Router {
         self.catalogue.clear();
         for entry in entries {
             let order = self.room.log.order_of(entry);
-            let author = entry.body.chain.author;
             match &entry.body.kind {
                 Kind::Offer(offer) => {
-                    self.catalogue.insert(author, Offered::of(offer, order));
+                    self.catalogue.insert(Offered::of(entry, offer, order), offer.replaces);
                 }
-                Kind::Withdraw(file) => {
-                    self.catalogue.withdraw(author, *file, order);
+                Kind::Withdraw(id) => {
+                    self.catalogue.end(entry.body.chain.author, *id, order);
                 }
                 Kind::Text(_) | Kind::Name(_) | Kind::Unknown => {}
             }
@@ -196,37 +248,41 @@ impl Router {
 
     /// Hosts of a file among those present: linked members that hold some of it, and this node.
     pub(super) fn hosts_of(&self, file: &FileId) -> usize {
-        let linked = self.links().filter(|(_, link)| {
-            link.hosting
-                .get(file)
-                .is_some_and(|h| h.held.as_ref().is_none_or(|held| held.count() > 0))
+        let linked = self.links().filter(|(_, link)| match link.hosting.get(file) {
+            Some(hosting) => hosting.held.as_ref().is_none_or(|held| held.count() > 0),
+            // It has more than is kept in mind: what it offers, it is believed to have.
+            None => link.hosts_more && self.catalogue.offers(link.member, *file),
         });
         linked.count() + usize::from(self.sharing.holds_all(file))
     }
 
     /// An offer of which a host is present, or may be about to say so.
-    fn is_candidate(&self, author: &MemberId, offered: &Offered) -> bool {
+    fn is_candidate(&self, offered: &Offered) -> bool {
+        let Offered { author, file, .. } = offered;
         *author == self.my_id
             || self.roster.get(author).is_some_and(|member| member.present)
-            || self.hosts_of(&offered.file) > 0
+            || self.hosts_of(file) > 0
+            || self.links().any(|(_, link)| link.hosts_more)
     }
 
     pub(super) fn is_offered_by_somebody(&self, name: &str) -> bool {
-        self.catalogue.offers.iter().any(|((author, offered_name), offered)| {
-            offered_name == name && *author != self.my_id && self.is_candidate(author, offered)
-        })
+        let word = Word::new(name);
+        let mut named = self.catalogue.named(&word);
+        named.any(|offered| offered.author != self.my_id && self.is_candidate(offered))
     }
 
     /// That nobody here offers a file of this name, and what comes closest to it.
     pub(super) fn nobody_offers(&self, name: &str) -> String {
-        let shown = Untrusted::new(name);
-        if self.catalogue.offers.keys().any(|(_, offered)| offered == name) {
+        let (shown, word) = (Untrusted::new(name), Word::new(name));
+        if self.catalogue.named(&word).next().is_some() {
             return format!("{shown} was offered, but nobody who has it is here now");
         }
-        let here = self.catalogue.offers.iter().filter(|((author, _), offered)| {
-            *author != self.my_id && self.is_candidate(author, offered)
-        });
-        let here: BTreeSet<&str> = here.map(|((_, name), _)| name.as_str()).collect();
+        let here = self
+            .catalogue
+            .offers
+            .values()
+            .filter(|offered| offered.author != self.my_id && self.is_candidate(offered));
+        let here: BTreeSet<&str> = here.map(|offered| offered.name.as_str()).collect();
         let hint = match nearest(name, here.iter().copied().take(COMPARED_MAX)) {
             Some(near) => format!("did you mean {}?", Untrusted::new(near)),
             None if here.is_empty() => "nothing is offered here".to_owned(),
@@ -242,67 +298,42 @@ impl Router {
         format!("nobody here offers {shown} ({hint})")
     }
 
-    /// Which file a person means: exact name first, then a unique id prefix. `own`: among one's
-    /// own offers only.
-    pub(super) fn find_file(&self, wanted: &str, own: bool) -> Result<Offered, Failure> {
-        let all = || {
-            self.catalogue
-                .offers
-                .iter()
-                .filter(move |((author, _), _)| !own || *author == self.my_id)
-        };
-        let named: Vec<_> = all().filter(|((_, name), _)| name == wanted).collect();
-        // A whole id can only be meant as one, even where somebody gave a file that name.
-        let id = FileId::from_hex(wanted).ok();
-        let by_id = || all().filter(|(_, offered)| Some(offered.file) == id).collect::<Vec<_>>();
-        let by_prefix = || {
-            let digits = wanted.to_ascii_lowercase();
-            let hex = digits.len() >= PREFIX_MIN && digits.chars().all(|c| c.is_ascii_hexdigit());
-            all()
-                .filter(|(_, offered)| hex && offered.file.to_string().starts_with(&digits))
-                .collect::<Vec<_>>()
-        };
-        let found = match by_id() {
-            by_id if !by_id.is_empty() => by_id,
-            _ if named.is_empty() => by_prefix(),
-            _ => named,
-        };
-        let reachable: Vec<_> =
-            found.iter().filter(|((author, _), o)| self.is_candidate(author, o)).collect();
-        let files: BTreeSet<_> = reachable.iter().map(|(_, offered)| offered.file).collect();
-        let shown = Untrusted::new(wanted);
-        let near = || {
-            let names = all().map(|((_, name), _)| name.as_str());
-            let near = nearest(wanted, names.take(COMPARED_MAX));
-            near.map_or_else(String::new, |near| {
-                format!(" (did you mean {}?)", Untrusted::new(near))
-            })
-        };
-        match (files.len(), reachable.first()) {
-            (1, Some((_, offered))) => Ok((*offered).clone()),
-            (0, _) if found.is_empty() => Err(Failure::new(
-                Code::NoSuchOffer,
-                format!("nobody offers {shown}{}: type files to see what there is", near()),
-            )),
-            (0, _) => Err(Failure::new(
-                Code::NoHost,
-                format!("{shown} was offered, but nobody who has it is here now"),
-            )),
+    /// What fits a word: among one's `own` offers only, or among all.
+    fn meant(&self, word: &Word, own: bool) -> Vec<&Offered> {
+        let all = self.catalogue.offers.values();
+        best(all.filter(|offered| !own || offered.author == self.my_id).filter_map(|offered| {
+            let shown = self.room.shown(&offered.id);
+            Some((word.fit(&offered.name, [&offered.file, &shown])?, offered))
+        }))
+    }
+
+    /// Which offers a person means: all are of one file. `own`: among one's own only.
+    pub(super) fn find_offers(&self, wanted: &str, own: bool) -> Result<Vec<Offered>, Failure> {
+        let (shown, word) = (Untrusted::new(wanted), Word::new(wanted));
+        let found = self.meant(&word, own);
+        let none_fits = found.is_empty();
+        let here: Vec<_> = found.into_iter().filter(|offered| self.is_candidate(offered)).collect();
+        let files: BTreeSet<_> = here.iter().map(|offered| offered.file).collect();
+        match files.len() {
+            1 => Ok(here.into_iter().cloned().collect()),
+            0 if none_fits => {
+                let all = self.catalogue.offers.values();
+                let names = all.filter(|offered| !own || offered.author == self.my_id);
+                let names = names.map(|offered| offered.name.as_str());
+                let near = nearest(wanted, names.take(COMPARED_MAX));
+                let near = near.map_or_else(String::new, |near| {
+                    format!(" (did you mean {}?)", Untrusted::new(near))
+                });
+                let text = format!("nobody offers {shown}{near}: type files to see what there is");
+                Err(Failure::new(Code::NoSuchOffer, text))
+            }
+            0 => {
+                let text = format!("{shown} was offered, but nobody who has it is here now");
+                Err(Failure::new(Code::NoHost, text))
+            }
             _ => {
-                let mut choices: Vec<_> = reachable
-                    .iter()
-                    .map(|((author, _), offered)| {
-                        format!("{} from {}", offered.file.short(), self.who(author).marked())
-                    })
-                    .collect();
-                choices.dedup();
-                Err(Failure::new(
-                    Code::AmbiguousName,
-                    format!(
-                        "{shown} names several files; give the id instead: {}",
-                        choices.join(", ")
-                    ),
-                ))
+                let whose = here.iter().map(|o| (o.file, self.who(&o.author).marked()));
+                Err(ambiguous(wanted, whose))
             }
         }
     }
@@ -313,19 +344,168 @@ impl Router {
 
     /// What is offered, by name.
     pub(super) fn file_rows(&self) -> Vec<FileLine> {
-        let mut lines: BTreeMap<(String, FileId), FileLine> = BTreeMap::new();
-        for ((author, name), offered) in &self.catalogue.offers {
-            let line = lines.entry((name.clone(), offered.file)).or_insert_with(|| FileLine {
-                file: offered.info(),
-                from: Vec::new(),
-                hosts: self.hosts_of(&offered.file),
-                own: false,
-                held: self.sharing.holds_all(&offered.file),
-                fetching: self.swarm.is_fetching(&offered.file),
-            });
-            line.from.push(self.who(author));
-            line.own |= *author == self.my_id;
+        let mut offers: Vec<&Offered> = self.catalogue.offers.values().collect();
+        offers.sort_by(|one, other| (&one.name, one.order).cmp(&(&other.name, other.order)));
+        offers.into_iter().map(|offered| self.file_row(offered)).collect()
+    }
+
+    pub(super) fn file_row(&self, offered: &Offered) -> FileLine {
+        FileLine {
+            id: self.room.shown(&offered.id),
+            file: offered.info(),
+            from: self.who(&offered.author),
+            hosts: self.hosts_of(&offered.file),
+            own: offered.author == self.my_id,
+            held: self.sharing.holds_all(&offered.file),
+            fetching: self.swarm.is_fetching(&offered.file),
         }
-        lines.into_values().collect()
+    }
+}
+
+/// A word that fits several files: each with its id, and who offers it.
+pub(super) fn ambiguous(wanted: &str, whose: impl Iterator<Item = (FileId, String)>) -> Failure {
+    let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, from) in whose {
+        files.entry(file.to_string()).or_default().insert(from);
+    }
+    let digits = digits_apart(&files.keys().cloned().collect());
+    let choice = |(id, from): (&String, &BTreeSet<String>)| {
+        let id = id.get(..digits).unwrap_or(id);
+        format!("{id} from {}", few(from.iter().cloned()))
+    };
+    let more = files.len().saturating_sub(NAMED_MAX);
+    let mut choices: Vec<String> = files.iter().take(NAMED_MAX).map(choice).collect();
+    choices.extend((more > 0).then(|| format!("{more} more")));
+    let (shown, choices) = (Untrusted::new(wanted), choices.join(", "));
+    Failure::new(
+        Code::AmbiguousName,
+        format!("{shown} names several files; give the id instead: {choices}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::ids::LogNonce;
+    use crate::router::signed::Chain;
+
+    const ALICE: MemberId = MemberId([1; 32]);
+    const EVE: MemberId = MemberId([2; 32]);
+
+    /// What an entry does: the depth of it stands for its place in the order.
+    #[derive(Debug, Clone, Copy)]
+    enum Does {
+        /// Offers under this id, in place of that one.
+        Offer(u8, Option<u8>),
+        /// Takes that one back.
+        Withdraw(u8),
+    }
+
+    fn order(author: MemberId, depth: u64) -> Order {
+        (depth, Chain { author, nonce: LogNonce([0; 8]) }, depth)
+    }
+
+    fn played(entries: &[(MemberId, u64, Does)]) -> Vec<u8> {
+        let mut catalogue = Catalogue::default();
+        for (author, depth, does) in entries {
+            let (author, order) = (*author, order(*author, *depth));
+            match does {
+                Does::Offer(id, replaces) => {
+                    let offered = Offered {
+                        id: EntryId([*id; 32]),
+                        author,
+                        file: FileId([*id; 32]),
+                        name: "shot.png".into(),
+                        size: 1,
+                        root: Digest32::default(),
+                        order,
+                    };
+                    catalogue.insert(offered, replaces.map(|id| EntryId([id; 32])));
+                }
+                Does::Withdraw(id) => drop(catalogue.end(author, EntryId([*id; 32]), order)),
+            }
+        }
+        let word = Word::new("shot.png");
+        let named = catalogue.named(&word).map(|offered| offered.id);
+        assert!(named.eq(catalogue.offers.keys().copied()));
+        assert_eq!(catalogue.by_file.len(), catalogue.offers.len());
+        catalogue.offers.keys().map(|id| id.0[0]).collect()
+    }
+
+    /// Every order in which the entries can come.
+    fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
+        let [first, rest @ ..] = items else { return vec![Vec::new()] };
+        let shorter = permutations(rest);
+        let with = |at: usize| {
+            shorter.iter().map(move |list| [&list[..at], &[*first], &list[at..]].concat())
+        };
+        (0..items.len()).flat_map(with).collect()
+    }
+
+    #[test]
+    fn what_stands_follows_from_the_entries_in_whatever_order_they_come() {
+        use Does::{Offer, Withdraw};
+        for (story, entries, stand) in [
+            (
+                "one name twice, from one member and from another",
+                &[(ALICE, 1, Offer(1, None)), (ALICE, 2, Offer(2, None)), (EVE, 3, Offer(3, None))]
+                    [..],
+                &[1, 2, 3][..],
+            ),
+            (
+                "a new version of a new version",
+                &[
+                    (ALICE, 1, Offer(1, None)),
+                    (ALICE, 2, Offer(2, Some(1))),
+                    (ALICE, 3, Offer(3, Some(2))),
+                ],
+                &[3],
+            ),
+            (
+                "what was replaced stays so when its successor is taken back",
+                &[
+                    (ALICE, 1, Offer(1, None)),
+                    (ALICE, 2, Offer(2, Some(1))),
+                    (ALICE, 3, Withdraw(2)),
+                ],
+                &[],
+            ),
+            (
+                "somebody else's offer",
+                &[
+                    (ALICE, 1, Offer(1, None)),
+                    (EVE, 2, Offer(2, Some(1))),
+                    (EVE, 3, Withdraw(1)),
+                    (EVE, 4, Withdraw(2)),
+                ],
+                &[1],
+            ),
+            (
+                "an offer that comes later in the order, of another chain",
+                &[
+                    (EVE, 5, Offer(5, None)),
+                    (EVE, 2, Offer(2, Some(5))),
+                    (EVE, 3, Withdraw(5)),
+                    (EVE, 4, Offer(4, Some(4))),
+                ],
+                &[2, 4, 5],
+            ),
+        ] {
+            for entries in permutations(entries) {
+                assert_eq!(played(&entries), stand, "{story}: {entries:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_word_lists_ids_that_tell_the_files_apart() {
+        let (mut one, mut other) = ([0xab; 32], [0xab; 32]);
+        (one[6], other[6]) = (1, 2);
+        let whose = [(one, "ana"), (other, "eve"), (other, "bob")];
+        let whose = whose.into_iter().map(|(id, name)| (FileId(id), name.to_owned()));
+        let failure = ambiguous("a.txt", whose);
+        let text = "a.txt names several files; give the id instead: abababababab01 from ana, \
+                    abababababab02 from bob, eve";
+        assert_eq!((failure.code, failure.text.as_str()), (Code::AmbiguousName, text));
     }
 }

@@ -4,9 +4,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::FileId;
+use super::ids::EntryId;
 use super::invite_link::InviteLink;
 use crate::crypto::password::Password;
+
+/// A bound of what files may take of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Towards others; otherwise what is fetched.
+    pub up: bool,
+    /// Bytes per second; `None`: as fast as it goes.
+    pub bytes_per_second: Option<u64>,
+}
 
 /// A parsed command with valid values; `ui::command` reads it from a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,25 +94,28 @@ pub enum Command {
     },
     /// Fetch a file.
     Download {
-        /// Exact name or a prefix of 8 or more hex digits of the id.
+        /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
         /// Wait for a host as long as it takes; otherwise a minute without one ends it.
         patient: bool,
+        /// Somebody is there to answer questions, and goes on typing when the download has begun:
+        /// it is answered then. Otherwise it is answered at its end.
+        asks: bool,
     },
-    /// Stop a download or withdraw one's own offer.
+    /// Stop a download or hashing, or withdraw one's own offer.
     Cancel {
-        /// Exact name or a prefix of 8 or more hex digits of the id.
+        /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
     },
     /// Take an own offer back; for a while [`Command::Restore`] undoes it.
     Withdraw {
-        /// The file.
-        file: FileId,
+        /// As faces know it.
+        offer: EntryId,
     },
     /// Offer again what was just taken back.
     Restore {
-        /// The file.
-        file: FileId,
+        /// As faces know it.
+        offer: EntryId,
     },
     /// End a `connect` or `/join` of the same face that is still under way.
     GiveUp {
@@ -116,12 +128,10 @@ pub enum Command {
     Members,
     /// What is moving.
     Transfers,
-    /// Bound what files may take of the network.
+    /// Bound what files may take of the network, or say how it is bounded.
     Limit {
-        /// Towards others; otherwise what is fetched.
-        up: bool,
-        /// Bytes per second; `None`: as fast as it goes.
-        bytes_per_second: Option<u64>,
+        /// What is to change; `None`: say what holds.
+        change: Option<RateLimit>,
     },
     /// Change the nickname.
     Name {

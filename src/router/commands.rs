@@ -84,7 +84,7 @@ impl Router {
         let word = command.word();
         match command {
             Command::Say { text } => {
-                let result = self.utter(Kind::Text(text));
+                let result = self.utter(Kind::Text(text)).map(|_| ());
                 self.remark_alone();
                 self.reply(face, line, word, result);
             }
@@ -109,12 +109,12 @@ impl Router {
             Command::Ignore { nick, off } => self.ignore(face, line, &nick, off),
             Command::Send { paths } => self.send(face, line, paths),
             Command::Share { path, name } => self.share(face, line, path, name),
-            Command::Download { wanted, patient } => {
-                self.download(face, line, &wanted, patient);
+            Command::Download { wanted, patient, asks } => {
+                self.download((face, line), &wanted, patient, asks);
             }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
-            Command::Withdraw { file } => self.take_back(face, line, file),
-            Command::Restore { file } => self.restore(face, line, file),
+            Command::Withdraw { offer } => self.take_back(face, line, &offer),
+            Command::Restore { offer } => self.restore(face, line, &offer),
             Command::GiveUp { of } => {
                 self.give_up(face, of);
                 self.reply(face, line, word, Ok(()));
@@ -133,8 +133,8 @@ impl Router {
                 self.leave(&draw);
                 self.reply(face, line, word, Ok(()));
             }
-            Command::Limit { up, bytes_per_second } => {
-                self.limit(up, bytes_per_second);
+            Command::Limit { change } => {
+                self.limit(face, line, change);
                 self.reply(face, line, word, Ok(()));
             }
             Command::LeaveWhenServed { asks } => {
@@ -179,7 +179,7 @@ impl Router {
 
     /// A question of yes or no was answered; nobody asked any more if the room was left.
     pub(super) fn confirmed(&mut self, face: FaceId, line: u64, yes: bool) {
-        if !self.lock_confirmed(face, line, yes) {
+        if !self.lock_confirmed(face, line, yes) && !self.again_confirmed(face, line, yes) {
             self.removal_confirmed(face, line, yes);
         }
     }
@@ -241,7 +241,7 @@ impl Router {
             // A name that nobody ever heard needs no place in the log.
             if self.room.settled || self.room.spoke {
                 let spoke = self.room.spoke;
-                let result = self.utter(Kind::Name(name.to_owned()));
+                let result = self.utter(Kind::Name(name.to_owned())).map(|_| ());
                 self.room.spoke = spoke;
                 if result.is_err() {
                     return self.reply(face, line, "name", result);
@@ -323,6 +323,7 @@ impl Router {
         let busy = !self.attempts.is_empty()
             || !self.commands.waits.is_empty()
             || self.commands.locking.is_some()
+            || self.swarm.is_asking()
             || self.sharing.is_hashing();
         let fetching = self.fail_hostless(Some(began));
         let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::conn::{Closed, Entrance, Entry, Findable, Home, Outcome, Plan, Target};
-pub use self::disk::{DiskError, FetchError, Hashed, Leftovers, Parking, PartState};
+pub use self::disk::{DiskError, FetchError, Hashed, Leftover, Leftovers, Parking, PartState};
 pub use self::effect::Effect;
 use super::bitmap::Bitmap;
 use super::command::{Command, NewPassword};
@@ -208,16 +208,21 @@ pub enum Event {
         /// The connection.
         conn: ConnId,
     },
-    /// Hashing goes on.
-    HashProgressed {
+    /// A job has its turn.
+    HashBegan {
         /// The job.
         job: u64,
         /// The file.
         path: PathBuf,
+        /// Its bytes.
+        size: u64,
+    },
+    /// Hashing goes on.
+    HashProgressed {
+        /// The job.
+        job: u64,
         /// Bytes hashed.
         bytes_done: u64,
-        /// Bytes in all.
-        size: u64,
     },
     /// [`Effect::Hash`] is done.
     Hashed {
@@ -225,6 +230,15 @@ pub enum Event {
         job: u64,
         /// The file, or why not.
         result: Result<Hashed, Failure>,
+    },
+    /// [`Effect::Look`] is done.
+    LookedAt {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// Where the file lies; `None`: nowhere, or it is not what it was.
+        path: Option<PathBuf>,
     },
     /// [`Effect::OpenPart`] is done.
     PartOpened {

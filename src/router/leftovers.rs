@@ -1,58 +1,81 @@
 //! `cancel`, and what is left of downloads that are not under way: partial files on this disk.
 //!
 //! A download that is cancelled keeps what is verified for the next time; cancelled once more, or
-//! after a restart, its partial file is removed. A partial file knows its content's id only, so
-//! one whose offer is gone is named by that.
+//! after a restart, its partial file is removed. A partial file knows the first digits of its
+//! content's id and the name under which it was begun, so one whose offer is gone is named by these.
 
 use std::collections::BTreeSet;
 
 use super::Router;
-use super::catalogue::PREFIX_MIN;
-use super::event::{Effect, Leftovers};
+use super::catalogue::{Offered, ambiguous};
+use super::event::{Effect, Leftover, Leftovers};
 use super::ids::{FaceId, FileId};
 use super::notice::{Code, Failure};
-use super::text::{Untrusted, size};
+use super::text::{Untrusted, few, size};
+use super::word::Word;
 
-/// Hex digits of an id.
-const HEX_DIGITS: usize = 64;
 /// Partial files that are listed at the start; more are counted.
 const LISTED: usize = 4;
 
 impl Router {
     pub(super) fn cancel(&mut self, face: FaceId, line: u64, wanted: &str) {
-        let result = match self.swarm.named(wanted) {
-            Some(file) => {
-                self.cancel_download(file);
+        let word = Word::new(wanted);
+        let downloads = match self.swarm.named(&word) {
+            // By the id of an offer.
+            downloads if downloads.is_empty() => self.fetched_by_offer(wanted),
+            downloads => downloads,
+        };
+        let result = match downloads.as_slice() {
+            [file] => {
+                self.cancel_download(*file);
                 Ok(())
             }
-            None => match self.find_file(wanted, true) {
-                Ok(offered) => {
-                    self.withdraw(offered.file).map(|()| self.discard_copy(offered.file))
-                }
+            [] if self.cancel_hashing(&word) => Ok(()),
+            [] => match self.find_offers(wanted, true) {
+                Ok(offers) => self.withdraw(&offers),
                 Err(failure) if failure.code == Code::NoSuchOffer => {
-                    return self.cancel_leftover(face, line, wanted);
+                    return self.cancel_leftover(face, line, wanted, &word);
                 }
                 Err(failure) => Err(failure),
             },
+            several => Err(self.ambiguous_files(wanted, several)),
         };
         self.reply(face, line, "cancel", result);
     }
 
+    fn ambiguous_files<'f>(
+        &self,
+        wanted: &str,
+        files: impl IntoIterator<Item = &'f FileId>,
+    ) -> Failure {
+        let whose = |file: &FileId| {
+            let offers = self.catalogue.of_file(*file);
+            let authors = offers.map(|offered| self.who(&offered.author).marked());
+            let names = few(authors.collect::<BTreeSet<_>>());
+            (*file, if names.is_empty() { "nobody any more".to_owned() } else { names })
+        };
+        ambiguous(wanted, files.into_iter().map(whose))
+    }
+
+    /// The download of what an offer of that id is of.
+    fn fetched_by_offer(&self, wanted: &str) -> Vec<FileId> {
+        let found = self.find_offers(wanted, false).unwrap_or_default();
+        let by_id = |offered: &&Offered| {
+            let shown = self.room.shown(&offered.id);
+            Word::new(wanted).fit("", [&shown]).is_some()
+        };
+        let files = found.iter().filter(by_id).map(|offered| offered.file);
+        files.filter(|file| self.swarm.is_fetching(file)).take(1).collect()
+    }
+
     /// Neither a download nor an own offer: perhaps there is a partial file of it.
-    fn cancel_leftover(&mut self, face: FaceId, line: u64, wanted: &str) {
-        let files = self.catalogue.named(wanted);
-        let digits = wanted.to_ascii_lowercase();
-        let is_prefix = (PREFIX_MIN..=HEX_DIGITS).contains(&digits.len())
-            && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    fn cancel_leftover(&mut self, face: FaceId, line: u64, wanted: &str, word: &Word) {
+        let files = self.catalogue.files_named(word);
         let prefix = match (files.len(), files.first()) {
-            (1, Some(file)) => file.to_string(),
-            (0, _) if is_prefix => digits,
-            (0, _) => {
-                let result = Err(nothing_of(wanted));
-                return self.reply(face, line, "cancel", result);
-            }
+            (1, Some(file)) => Some(file.to_string()),
+            (0, _) => word.digits().map(str::to_owned),
             _ => {
-                let result = Err(ambiguous(wanted, &files));
+                let result = Err(self.ambiguous_files(wanted, &files));
                 return self.reply(face, line, "cancel", result);
             }
         };
@@ -86,12 +109,18 @@ impl Router {
     /// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
     pub(super) fn leftovers_found(&mut self, leftovers: &Leftovers) {
         let Leftovers { folder, files } = leftovers;
-        let total: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-        let mut listed: Vec<String> = files
-            .iter()
-            .take(LISTED)
-            .map(|(id, bytes)| format!("{id} ({})", size(*bytes)))
-            .collect();
+        let total: u64 = files.iter().map(|left| left.bytes).sum();
+        let named = |left: &Leftover| {
+            // Of one name there may be several, and only ids tell them apart.
+            let same = files.iter().filter(|other| other.name == left.name).count();
+            let (id, bytes) = (&left.id, size(left.bytes));
+            match left.name.as_ref().map(Untrusted::new) {
+                Some(name) if same == 1 => format!("{name} ({bytes})"),
+                Some(name) => format!("{name} ({id}, {bytes})"),
+                None => format!("{id} ({bytes})"),
+            }
+        };
+        let mut listed: Vec<String> = files.iter().take(LISTED).map(named).collect();
         match files.len() {
             0 => return,
             1..=LISTED => {}
@@ -101,7 +130,7 @@ impl Router {
         let folder = folder.to_string_lossy();
         self.remark(format!(
             "{count} unfinished download{plural} of earlier ({}) in {}: {}; download the same file \
-             to go on with it, or cancel <id> to remove it",
+             to go on with it, or cancel <name or id> to remove it",
             size(total),
             Untrusted::new(&*folder),
             listed.join(", ")
@@ -116,14 +145,5 @@ fn nothing_of(wanted: &str) -> Failure {
         format!(
             "neither a download nor an offer of yours is called {shown}, and no part of it is here"
         ),
-    )
-}
-
-fn ambiguous(wanted: &str, files: &BTreeSet<FileId>) -> Failure {
-    let ids: Vec<_> = files.iter().map(FileId::short).collect();
-    let (shown, ids) = (Untrusted::new(wanted), ids.join(", "));
-    Failure::new(
-        Code::AmbiguousName,
-        format!("{shown} names several files; give the id instead: {ids}"),
     )
 }

@@ -261,6 +261,8 @@ pub(super) struct Link {
     pub(super) record_tokens: Tokens,
 
     pub(super) hosting: BTreeMap<FileId, Hosting>,
+    /// The peer said that it has more than is kept in mind: what is wanted of the rest is asked for.
+    pub(super) hosts_more: bool,
     pub(super) bitmap_bytes: usize,
     /// For chunks in the bitmaps that it says.
     pub(super) bitmap_tokens: Tokens,
@@ -307,6 +309,7 @@ impl Link {
             push_tokens: Tokens::new(limits.pushed_entries_per_s, limits.pushed_entries_burst, now),
             record_tokens: Tokens::new(limits.records_per_s, limits.records_burst, now),
             hosting: BTreeMap::new(),
+            hosts_more: false,
             bitmap_bytes: 0,
             bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
             lane_wanted: None,

@@ -49,6 +49,7 @@ pub mod swarm;
 mod undo;
 mod verify;
 mod waits;
+mod word;
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -222,10 +223,10 @@ impl Router {
             Event::Drained { conn } => self.congested(conn, false),
             Event::ConnClosed { conn, how } => self.conn_closed(conn, how),
             Event::LaneOpened { conn } => self.lane_opened(conn),
-            Event::HashProgressed { job, path, bytes_done, size } => {
-                self.hash_progressed(job, path, bytes_done, size);
-            }
+            Event::HashBegan { job, path, size } => self.hash_began(job, path, size),
+            Event::HashProgressed { job, bytes_done } => self.hash_progressed(job, bytes_done),
             Event::Hashed { job, result } => self.hashed(job, result),
+            Event::LookedAt { face, line, path } => self.looked_at(face, line, path),
             Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
             Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
             Event::LeftoversFound(leftovers) => self.leftovers_found(&leftovers),

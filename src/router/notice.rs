@@ -2,9 +2,12 @@
 //!
 //! Every text that a peer had a hand in is [`Untrusted`]: faces cannot print it unescaped.
 
+mod files;
+
 use std::path::PathBuf;
 
-use super::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
+pub use self::files::{FileInfo, FileLine, TransferLine, TransferState};
+use super::ids::{EntryId, InvitationId, MemberId, RoomId};
 use super::text::{Untrusted, VERIFIED_MARK};
 
 /// Who said or did something.
@@ -127,34 +130,6 @@ impl Finding {
     }
 }
 
-/// A file as the room knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileInfo {
-    /// Content id.
-    pub id: FileId,
-    /// Name as offered.
-    pub name: Untrusted,
-    /// Length in bytes.
-    pub size: u64,
-}
-
-/// One line of `files`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileLine {
-    /// The file.
-    pub file: FileInfo,
-    /// Who offers it.
-    pub from: Vec<Who>,
-    /// Present members (this one included) that hold all of it or a part.
-    pub hosts: usize,
-    /// Offered by this node.
-    pub own: bool,
-    /// All of it lies on this computer.
-    pub held: bool,
-    /// It is being fetched.
-    pub fetching: bool,
-}
-
 /// How things stand: what a face must know before news make sense to it. What was said in the
 /// room is not here: the feed keeps that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,27 +169,6 @@ pub struct Receipt {
     pub held_by: usize,
     /// Other members present.
     pub present: usize,
-}
-
-/// One line of `transfers`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransferLine {
-    /// The file.
-    pub file: FileInfo,
-    /// True for a download, false for what is served to `to`.
-    pub download: bool,
-    /// Bytes verified (download) or sent (serving).
-    pub bytes_done: u64,
-    /// Bytes per second over the last few seconds.
-    pub bytes_per_second: u64,
-    /// Seconds until the rest is here at this rate (download); `None`: nobody can tell.
-    pub seconds_left: Option<u64>,
-    /// Hosts in use (download), 0 when serving.
-    pub hosts: usize,
-    /// The member served, when serving.
-    pub to: Option<Who>,
-    /// The disk does not take this download now; it goes on when it does.
-    pub waiting: bool,
 }
 
 /// An error of a command or at start: a code that scripts can rely on and a line for people.
@@ -294,6 +248,7 @@ codes! {
     DataDirNotWritable = "data_dir_not_writable",
     NobodyPresent = "nobody_present",
     IdentityInUse = "identity_in_use",
+    AlreadyHave = "already_have",
     ChainForked = "chain_forked",
     BadChunk = "bad_chunk",
     HostChangedFile = "host_changed_file",
@@ -397,8 +352,17 @@ pub enum Notice {
         /// Bytes in all.
         size: u64,
     },
+    /// Hashing ended without an offer; only where [`Notice::HashProgress`] was told.
+    HashFailed {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        failure: Failure,
+    },
     /// A file is offered.
     FileOffered {
+        /// The offer, under the id first shown.
+        id: EntryId,
         /// The file.
         file: FileInfo,
         /// Who offers it.
@@ -409,11 +373,17 @@ pub enum Notice {
         own: bool,
         /// Was offered before this node came.
         history: bool,
+        /// The offer whose place it takes: a new version of it.
+        replaces: Option<EntryId>,
         /// Sortable, among messages as well.
         order: String,
+        /// Another file of this name is offered too: only ids tell them apart.
+        alike: bool,
     },
     /// An offer was taken back.
     FileWithdrawn {
+        /// The offer, under the id first shown.
+        id: EntryId,
         /// The file.
         file: FileInfo,
         /// Who had offered it.
@@ -426,6 +396,18 @@ pub enum Notice {
         history: bool,
         /// Sortable, among messages as well.
         order: String,
+    },
+    /// Answer to `download` of what is here already: it is not fetched again.
+    AlreadyHave {
+        /// The file.
+        file: FileInfo,
+        /// Where it lies (absolute).
+        path: PathBuf,
+    },
+    /// A download waits until others, asked for before, are here.
+    DownloadQueued {
+        /// The file.
+        file: FileInfo,
     },
     /// A download began.
     DownloadStarted {

@@ -12,8 +12,6 @@ use super::event::{Effect, Parking};
 use super::ids::{FileId, RecordId, RoomId};
 use super::text::Untrusted;
 
-/// Offers that are laid aside: each keeps a file open.
-const PARKED_MAX: usize = 256;
 /// Files that are named one by one.
 const NAMED_MAX: usize = 4;
 
@@ -27,8 +25,6 @@ pub(super) struct Parked {
 /// An offer that is laid aside.
 #[derive(Debug)]
 struct Laid {
-    /// A copy that was made for a page.
-    copy: bool,
     /// Its file is being looked at, in order to be served again.
     looked_at: bool,
 }
@@ -47,7 +43,7 @@ impl Router {
     /// The room is about to be left: lays aside what is offered in it.
     pub(super) fn park_offers(&mut self) {
         let offered = |file: &FileId| {
-            self.sharing.holds_all(file) && self.catalogue.offers_of(self.my_id, *file).is_some()
+            self.sharing.holds_all(file) && self.catalogue.offers(self.my_id, *file)
         };
         let files: BTreeSet<_> = self.sharing.files().into_iter().filter(offered).collect();
         // A room in which nothing was offered does not take the place of one that has offers.
@@ -60,12 +56,10 @@ impl Router {
             }
             self.parked.place = Some(self.parking_place());
         }
+        self.unalias_paths();
         for file in files {
-            if self.parked.files.len() < PARKED_MAX {
-                let copy = self.sharing.is_copy(&file);
-                self.parked.files.insert(file, Laid { copy, looked_at: false });
-                self.effect(Effect::Park { file, step: Parking::Begin });
-            }
+            self.parked.files.insert(file, Laid { looked_at: false });
+            self.effect(Effect::Park { file, step: Parking::Begin });
         }
     }
 
@@ -85,19 +79,18 @@ impl Router {
             self.parked.files.get_mut(&file).into_iter().for_each(|laid| laid.looked_at = false);
             return;
         }
-        let Some(offered) = self.catalogue.offers_of(self.my_id, file) else { return };
-        let name = Untrusted::new(&offered.name);
-        let Some(laid) = self.parked.files.remove(&file) else { return };
+        let offered = self.catalogue.offers_of(self.my_id, file).next();
+        let Some(name) = offered.map(|offered| Untrusted::new(&offered.name)) else { return };
+        if self.parked.files.remove(&file).is_none() {
+            return;
+        }
         let step = if intact { Parking::Resume } else { Parking::Forget };
         self.effect(Effect::Park { file, step });
         if intact {
             self.sharing.share_all(file);
-            if laid.copy {
-                self.sharing.set_copy(file);
-            }
             self.tell_hosting(file);
             self.remark(format!("you serve {name} again"));
-        } else if self.withdraw(file).is_ok() {
+        } else if self.withdraw_file(file).is_ok() {
             self.complain_of_change(&name);
         }
     }

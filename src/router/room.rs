@@ -89,7 +89,7 @@ impl Room {
 
 impl Router {
     /// Says something: an own entry, pushed to every link at once.
-    pub(super) fn utter(&mut self, kind: Kind) -> Result<(), Failure> {
+    pub(super) fn utter(&mut self, kind: Kind) -> Result<EntryId, Failure> {
         if self.room.log.is_forked(&self.room.chain) {
             return Err(Failure::new(
                 Code::ChainForked,
@@ -101,12 +101,12 @@ impl Router {
             self.append(Kind::Name(name), None)?;
         }
         self.publish_ticket();
-        self.append(kind, None)?;
+        let id = self.append(kind, None)?;
         self.room.spoke = true;
-        Ok(())
+        Ok(id)
     }
 
-    fn append(&mut self, kind: Kind, shown: Option<(EntryId, i64)>) -> Result<(), Failure> {
+    fn append(&mut self, kind: Kind, shown: Option<(EntryId, i64)>) -> Result<EntryId, Failure> {
         let chain = self.room.chain;
         let (seq, prev, parents) = self.room.log.next_of(&chain);
         let time_ms = shown.map_or_else(|| self.wall_ms(), |(_, time_ms)| time_ms);
@@ -129,7 +129,7 @@ impl Router {
         };
         self.accepted(&entry, shown.is_some());
         self.push(&entry, None);
-        Ok(())
+        Ok(entry.id)
     }
 
     /// Sends a new entry to every link that is not congested; repair brings it to the others.
@@ -171,7 +171,7 @@ impl Router {
                 }
             }
             Kind::Offer(offer) => self.offered(entry, offer, order, again || own, history),
-            Kind::Withdraw(file) => self.withdrawn(entry, *file, order, again, history),
+            Kind::Withdraw(id) => self.withdrawn(entry, *id, order, again, history),
             Kind::Name(name) => self.named(chain.author, name, history || again),
         }
     }
@@ -310,16 +310,23 @@ impl Router {
         self.catalogue.clear();
         self.asked.clear();
         self.presence.forget();
+        // What they refer to has another id as well.
+        let mut ids = BTreeMap::new();
+        let new_id = |ids: &BTreeMap<_, _>, id: &EntryId| ids.get(id).copied().unwrap_or(*id);
         for entry in old.log.entries() {
             let shown = old.shown(&entry.id);
             let kind = match &entry.body.kind {
                 Kind::Offer(offer) => {
-                    Kind::Offer(Offer { name: offer.name.clone(), ..offer.clone() })
+                    let replaces = offer.replaces.map(|id| new_id(&ids, &id));
+                    Kind::Offer(Offer { replaces, ..offer.clone() })
                 }
+                Kind::Withdraw(id) => Kind::Withdraw(new_id(&ids, id)),
                 kind => kind.clone(),
             };
             // The old log held them, so the new one, which is empty, has room for them.
-            let _ = self.append(kind, Some((shown, entry.body.time_ms)));
+            if let Ok(id) = self.append(kind, Some((shown, entry.body.time_ms))) {
+                ids.insert(entry.id, id);
+            }
         }
     }
 

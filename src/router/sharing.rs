@@ -2,18 +2,21 @@
 //! chunks there are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Router;
 use super::bitmap::Bitmap;
+use super::catalogue::Offered;
+use super::command::RateLimit;
 use super::event::{Effect, Hashed};
-use super::ids::{ConnId, FaceId, FileId, MemberId};
+use super::ids::{ConnId, EntryId, FaceId, FileId, MemberId};
 use super::message::{Held, Message};
-use super::notice::{Code, Failure, Notice};
+use super::notice::{Code, Failure, FileLine, Notice, TransferLine, TransferState};
 use super::signed::{Kind, Offer};
 use super::swarm::pace::Pace;
 use super::text::{Untrusted, size};
 use super::time::Millis;
+use super::word::Word;
 
 /// Chunks that are so far apart are not of one go: the time between does not slow the rate.
 const SERVED_PAUSE_MS: u64 = 5_000;
@@ -22,13 +25,59 @@ const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
 const BLAME_MS: u64 = 10_000;
 
+/// Paths of own offers that are kept in mind.
+const PATHS_MAX: usize = 65_536;
+
 /// A file that is being hashed.
 #[derive(Debug)]
 struct Job {
     face: FaceId,
     line: u64,
-    path: Option<PathBuf>,
+    /// What may be meant; once it has its turn, what is.
+    paths: Vec<PathBuf>,
+    /// The name that it has for people.
+    name: String,
+    /// Its bytes, once it has its turn.
+    size: Option<u64>,
+    bytes_done: u64,
+    pace: Pace,
+    /// Faces were told how far it is.
+    told: bool,
     /// Made for a page, which is told what became of it.
+    copy: bool,
+}
+
+/// How files are bounded, for people.
+fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
+    let way = if up { "sent" } else { "fetched" };
+    match bytes_per_second {
+        Some(rate) => format!("files are {way} at {}/s at most", size(rate)),
+        None => format!("files are {way} as fast as it goes"),
+    }
+}
+
+impl Job {
+    fn new(face: FaceId, line: u64, paths: Vec<PathBuf>) -> Self {
+        let name = paths.first().map(|path| name_of(path)).unwrap_or_default();
+        let (size, bytes_done, pace) = (None, 0, Pace::default());
+        Self { face, line, paths, name, size, bytes_done, pace, told: false, copy: false }
+    }
+
+    fn word(&self) -> &'static str {
+        if self.copy { "share" } else { "send" }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What lies at a path of this computer.
+#[derive(Debug)]
+struct Lying {
+    /// The last offer of it, by the id that faces know.
+    offer: EntryId,
+    /// It is a copy that was made for a page, and goes with the offer.
     copy: bool,
 }
 
@@ -54,8 +103,8 @@ pub(super) struct Sharing {
     jobs: BTreeMap<u64, Job>,
     shares: BTreeMap<FileId, Share>,
     pub(super) served: BTreeMap<(MemberId, FileId), Served>,
-    /// Offers of copies that were made for pages.
-    copies: BTreeSet<FileId>,
+    /// Where the files of own offers lie, in this room or in one that was left.
+    lying: BTreeMap<PathBuf, Lying>,
 }
 
 impl Sharing {
@@ -75,12 +124,25 @@ impl Sharing {
         self.shares.get(file).is_some_and(|share| share.held.is_none())
     }
 
-    pub(super) fn is_copy(&self, file: &FileId) -> bool {
-        self.copies.contains(file)
+    /// The path of an offer is not known: it was made by an earlier run.
+    fn is_astray(&self, offer: &EntryId) -> bool {
+        self.lying.values().all(|lying| lying.offer != *offer)
     }
 
-    pub(super) fn set_copy(&mut self, file: FileId) {
-        self.copies.insert(file);
+    /// Forgets where the file of an offer lies; gives the path, and whether that is a copy.
+    pub(super) fn take_place(&mut self, offer: &EntryId) -> Option<(PathBuf, bool)> {
+        let found = self.lying.iter().find(|(_, lying)| lying.offer == *offer);
+        let path = found.map(|(path, _)| path.clone())?;
+        let lying = self.lying.remove(&path)?;
+        Some((path, lying.copy))
+    }
+
+    /// The file of an offer lies there.
+    pub(super) fn put_place(&mut self, offer: EntryId, path: PathBuf, copy: bool) {
+        if self.lying.len() >= PATHS_MAX {
+            self.lying.pop_first();
+        }
+        self.lying.insert(path, Lying { offer, copy });
     }
 
     pub(super) fn share_all(&mut self, file: FileId) {
@@ -104,90 +166,191 @@ impl Sharing {
 
 impl Router {
     pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<PathBuf>) {
-        let job = self.sharing.next_job;
-        self.sharing.next_job += 1;
-        self.sharing.jobs.insert(job, Job { face, line, path: None, copy: false });
+        let job = self.begin_job(Job::new(face, line, paths.clone()));
         self.effect(Effect::Hash { job, paths });
     }
 
     pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
-        let job = self.sharing.next_job;
-        self.sharing.next_job += 1;
-        self.sharing.jobs.insert(job, Job { face, line, path: None, copy: true });
+        let job = Job::new(face, line, vec![path.clone()]);
+        let job = self.begin_job(Job { name: name.clone(), copy: true, ..job });
         self.effect(Effect::HashCopy { job, path, name });
     }
 
-    pub(super) fn hash_progressed(&mut self, job: u64, path: PathBuf, bytes_done: u64, size: u64) {
+    fn begin_job(&mut self, job: Job) -> u64 {
+        let number = self.sharing.next_job;
+        self.sharing.next_job += 1;
+        self.sharing.jobs.insert(number, job);
+        number
+    }
+
+    pub(super) fn hash_began(&mut self, job: u64, path: PathBuf, size: u64) {
+        let now = self.now;
         if let Some(job) = self.sharing.jobs.get_mut(&job) {
-            job.path = Some(path.clone());
+            if !job.copy {
+                job.name = name_of(&path);
+            }
+            (job.paths, job.size) = (vec![path], Some(size));
+            job.pace.begin(now);
+        }
+    }
+
+    pub(super) fn hash_progressed(&mut self, job: u64, bytes_done: u64) {
+        let now = self.now;
+        let Some(job) = self.sharing.jobs.get_mut(&job) else { return };
+        job.pace.came(now, bytes_done.saturating_sub(job.bytes_done));
+        (job.bytes_done, job.told) = (bytes_done, true);
+        if let (Some(path), Some(size)) = (job.paths.first().cloned(), job.size) {
             self.notify(Notice::HashProgress { path, bytes_done, size });
         }
     }
 
-    pub(super) fn hashed(&mut self, job: u64, result: Result<Hashed, Failure>) {
-        let Some(Job { face, line, copy, path, .. }) = self.sharing.jobs.remove(&job) else {
-            return;
-        };
+    pub(super) fn hashed(&mut self, number: u64, result: Result<Hashed, Failure>) {
+        let Some(job) = self.sharing.jobs.remove(&number) else { return };
         // Whoever was shown how far it is, is shown its end.
-        if let (Some(path), Ok(Hashed { size, .. })) = (path, &result) {
-            let (bytes_done, size) = (*size, *size);
+        if let Ok(Hashed { path, size, .. }) = &result
+            && job.told
+        {
+            let (path, bytes_done, size) = (path.clone(), *size, *size);
             self.notify(Notice::HashProgress { path, bytes_done, size });
         }
-        let offered = result.and_then(|hashed| self.offer(job, copy, &hashed));
+        let offered = result.and_then(|hashed| self.offer(number, job.copy, &hashed));
         if offered.is_err() {
-            self.effect(Effect::CancelHash { job });
+            self.effect(Effect::CancelHash { job: number });
         }
-        if let (true, Ok(file)) = (copy, &offered) {
-            let list = self.file_rows().into_iter().filter(|row| row.file.id == *file).collect();
+        if let (true, Ok(id)) = (job.copy, &offered) {
+            let row = self.catalogue.get(id).map(|offered| self.file_row(offered));
+            let list: Vec<FileLine> = row.into_iter().collect();
+            let (face, line) = (job.face, job.line);
             self.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
         }
-        let word = if copy { "share" } else { "send" };
-        self.reply(face, line, word, offered.map(|_| ()));
+        self.end_job(&job, offered.map(|_| ()));
     }
 
-    fn offer(&mut self, job: u64, copy: bool, hashed: &Hashed) -> Result<FileId, Failure> {
-        let file = hashed.file;
-        let before = self.catalogue.named_by(self.my_id, &hashed.name);
-        let standing = self.catalogue.offers_of(self.my_id, file);
-        let again = standing.is_some_and(|offered| offered.name == hashed.name);
-        if !again {
-            let (name, size, root) = (hashed.name.clone(), hashed.size, hashed.root);
-            self.utter(Kind::Offer(Offer { name, size, root }))?;
+    fn end_job(&mut self, job: &Job, result: Result<(), Failure>) {
+        if let (Err(failure), Some(path), true) = (&result, job.paths.first(), job.told) {
+            let (path, failure) = (path.clone(), failure.clone());
+            self.notify(Notice::HashFailed { path, failure });
         }
+        self.reply(job.face, job.line, job.word(), result);
+    }
+
+    /// Stops hashing what a word names, by name or path; false if there is nothing of it.
+    pub(super) fn cancel_hashing(&mut self, word: &Word) -> bool {
+        let meant = |job: &Job| {
+            let path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
+            word.is_name(&job.name) || job.paths.iter().any(path)
+        };
+        let jobs = self.sharing.jobs.iter().filter(|(_, job)| meant(job));
+        let numbers: Vec<u64> = jobs.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            let text = "it was cancelled before it was offered";
+            self.drop_job(*number, Failure::new(Code::Cancelled, text));
+        }
+        !numbers.is_empty()
+    }
+
+    fn drop_job(&mut self, number: u64, failure: Failure) {
+        if let Some(job) = self.sharing.jobs.remove(&number) {
+            self.effect(Effect::CancelHash { job: number });
+            self.end_job(&job, Err(failure));
+        }
+    }
+
+    /// What is being hashed, in the order asked; what waits for its turn comes last.
+    pub(super) fn hash_rows(&self) -> Vec<TransferLine> {
+        let row = |job: &Job| {
+            let rate = job.pace.rate(self.now).unwrap_or(0);
+            let left = job.size.unwrap_or(0).saturating_sub(job.bytes_done);
+            let begun = job.size.is_some();
+            TransferLine {
+                file: None,
+                name: Untrusted::new(&job.name),
+                size: job.size.unwrap_or(0),
+                state: if begun { TransferState::Hashing } else { TransferState::HashQueued },
+                bytes_done: job.bytes_done,
+                bytes_per_second: rate,
+                seconds_left: left.checked_div(rate).filter(|_| begun),
+                hosts: 0,
+                to: None,
+            }
+        };
+        let (begun, queued): (Vec<_>, Vec<_>) =
+            self.sharing.jobs.values().partition(|job| job.size.is_some());
+        begun.into_iter().chain(queued).map(row).collect()
+    }
+
+    /// An own offer that stands and whose file lies at a path.
+    fn offered_at(&self, path: &Path) -> Option<Offered> {
+        self.own_offer(&self.sharing.lying.get(path)?.offer)
+    }
+
+    /// An own offer that stands, by the id that faces know.
+    pub(super) fn own_offer(&self, shown: &EntryId) -> Option<Offered> {
+        let own = |offered: &&Offered| offered.author == self.my_id;
+        let aliased = || {
+            // Signed anew for another room: few were offered while alone.
+            let mut own = self.catalogue.offers_by(self.my_id);
+            own.find(|offered| self.room.shown(&offered.id) == *shown)
+        };
+        self.catalogue.get(shown).filter(own).or_else(aliased).cloned()
+    }
+
+    /// Whoever comes back to the room finds own offers under the ids of their entries.
+    pub(super) fn unalias_paths(&mut self) {
+        let own = self.catalogue.offers_by(self.my_id);
+        let ids: BTreeMap<_, _> = own.map(|own| (self.room.shown(&own.id), own.id)).collect();
+        for lying in self.sharing.lying.values_mut() {
+            lying.offer = ids.get(&lying.offer).copied().unwrap_or(lying.offer);
+        }
+    }
+
+    fn offer(&mut self, job: u64, copy: bool, hashed: &Hashed) -> Result<EntryId, Failure> {
+        let Hashed { path, name, file, size, root } = hashed;
+        let file = *file;
+        let before = self.offered_at(path);
+        let same = |offered: &Offered| offered.file == file && offered.name == *name;
+        // An offer outlives the program that made it, and comes back with the room.
+        let astray = || {
+            let mut own = self.catalogue.offers_of(self.my_id, file);
+            let astray = |id: &EntryId| self.sharing.is_astray(&self.room.shown(id));
+            own.find(|offered| same(offered) && astray(&offered.id)).cloned()
+        };
+        let again = before.clone().filter(same).or_else(astray);
         let held = self.sharing.holds_all(&file);
         self.offered_again(file);
+        let id = match &again {
+            Some(offered) => offered.id,
+            None => {
+                let replaces = before.as_ref().map(|before| before.id);
+                let (name, size, root) = (name.clone(), *size, *root);
+                self.utter(Kind::Offer(Offer { name, size, root, replaces }))?
+            }
+        };
         self.effect(Effect::Serve { file, job });
         self.sharing.share_all(file);
         self.tell_hosting(file);
-        if again {
-            let name = Untrusted::new(&hashed.name);
-            // An offer outlives the program that made it, and comes back with the room.
-            let how = if held { "offer" } else { "serve" };
-            let since = if held { "already" } else { "again" };
+        if again.is_some() {
+            let name = Untrusted::new(name);
+            let (how, since) = if held { ("offer", "already") } else { ("serve", "again") };
             self.remark(format!("you {how} {name} {since}"));
+        } else if let Some(before) = before {
+            self.own_offer_ended(&before);
         }
-        if copy {
-            self.sharing.set_copy(file);
-        }
-        if let Some(before) = before.filter(|before| *before != file) {
-            self.superseded(before);
-        }
+        self.sharing.put_place(self.room.shown(&id), path.clone(), copy);
         self.remark_alone();
-        Ok(file)
+        Ok(id)
     }
 
-    /// Another offer took the name of this one: a copy that nobody can take back any more goes.
-    fn superseded(&mut self, file: FileId) {
-        let offered = self.catalogue.offers_of(self.my_id, file).is_some();
-        if !offered && self.sharing.copies.contains(&file) {
-            self.unshare(file);
-            self.discard_copy(file);
+    /// An own offer does not stand any more: its copy goes, and its file is served no more unless
+    /// another own offer is of the same content.
+    pub(super) fn own_offer_ended(&mut self, offered: &Offered) {
+        let file = offered.file;
+        if let Some((path, true)) = self.sharing.take_place(&self.room.shown(&offered.id)) {
+            self.effect(Effect::DiscardCopy { file, path });
         }
-    }
-
-    pub(super) fn discard_copy(&mut self, file: FileId) {
-        if self.sharing.copies.remove(&file) {
-            self.effect(Effect::DiscardCopy { file });
+        if !self.catalogue.offers(self.my_id, file) {
+            self.unshare(file);
+            self.forget_parked(file);
         }
     }
 
@@ -231,11 +394,19 @@ impl Router {
         }
     }
 
-    /// Stops serving a file and takes one's own offer back.
-    pub(super) fn withdraw(&mut self, file: FileId) -> Result<(), Failure> {
-        if self.catalogue.offers_of(self.my_id, file).is_some() {
-            self.utter(Kind::Withdraw(file))?;
+    /// Takes own offers back.
+    pub(super) fn withdraw(&mut self, offers: &[Offered]) -> Result<(), Failure> {
+        for offered in offers {
+            self.utter(Kind::Withdraw(offered.id))?;
+            self.own_offer_ended(offered);
         }
+        Ok(())
+    }
+
+    /// Stops serving a file, and takes back what was offered of it.
+    pub(super) fn withdraw_file(&mut self, file: FileId) -> Result<(), Failure> {
+        let own: Vec<_> = self.catalogue.offers_of(self.my_id, file).cloned().collect();
+        self.withdraw(&own)?;
         self.unshare(file);
         self.forget_parked(file);
         Ok(())
@@ -248,7 +419,7 @@ impl Router {
         }
         let name = self.catalogue.any(&file).map(|offered| Untrusted::new(&offered.name));
         let name = name.unwrap_or_else(|| Untrusted::new(file.short()));
-        if self.sharing.shares.contains_key(&file) && self.withdraw(file).is_ok() {
+        if self.sharing.shares.contains_key(&file) && self.withdraw_file(file).is_ok() {
             self.complain_of_change(&name);
         }
     }
@@ -293,14 +464,21 @@ impl Router {
         served.last = now;
     }
 
-    /// Bounds what files may take of the network, from now on.
-    pub(super) fn limit(&mut self, up: bool, bytes_per_second: Option<u64>) {
+    /// Bounds what files may take of the network, from now on; or tells who asks how it is bounded.
+    pub(super) fn limit(&mut self, face: FaceId, line: u64, change: Option<RateLimit>) {
+        let Some(RateLimit { up, bytes_per_second }) = change else {
+            let limits = self.limits();
+            let (up, down) = (limits.up_bytes_per_s, limits.down_bytes_per_s);
+            for text in [limit_text(true, up), limit_text(false, down)] {
+                self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+            }
+            return;
+        };
+        let limits = &mut self.config.limits;
+        let limit = if up { &mut limits.up_bytes_per_s } else { &mut limits.down_bytes_per_s };
+        *limit = bytes_per_second;
         self.effect(Effect::Limit { up, bytes_per_second });
-        let way = if up { "sent" } else { "fetched" };
-        self.remark(match bytes_per_second {
-            Some(rate) => format!("files are {way} at {}/s at most", size(rate)),
-            None => format!("files are {way} as fast as it goes"),
-        });
+        self.remark(limit_text(up, bytes_per_second));
     }
 
     pub(super) fn drop_shares(&mut self) {
@@ -310,13 +488,9 @@ impl Router {
             self.effect(Effect::Unserve { file });
         }
         self.sharing.served.clear();
-        self.sharing.copies.clear();
-        let jobs = std::mem::take(&mut self.sharing.jobs);
-        for (job, Job { face, line, copy, .. }) in jobs {
-            self.effect(Effect::CancelHash { job });
-            let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
-            let word = if copy { "share" } else { "send" };
-            self.reply(face, line, word, Err(failure));
+        let jobs: Vec<u64> = self.sharing.jobs.keys().copied().collect();
+        for job in jobs {
+            self.drop_job(job, Failure::new(Code::Cancelled, "the room was left meanwhile"));
         }
     }
 }

@@ -1,63 +1,84 @@
 //! Own offers that were just taken back: for a while the person can have them back, and until then
 //! what served them is laid aside and a copy that was made for a page stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::Router;
 use super::event::{Effect, Parking};
-use super::ids::{FaceId, FileId};
+use super::ids::{EntryId, FaceId, FileId};
 use super::notice::{Code, Failure};
 use super::signed::{Kind, Offer};
 use super::time::{Earliest, Millis};
 
 /// So long an offer that was taken back can be had again.
 const UNDO_MS: u64 = 10_000;
-/// Offers that are laid aside so: each keeps a file open. The oldest give way.
+/// Offers that can be had again at a time. The oldest give way.
 const KEPT_MAX: usize = 256;
 
-/// What was taken back, by file.
+/// What was taken back.
 #[derive(Debug, Default)]
 pub(super) struct Undo {
-    kept: BTreeMap<FileId, Kept>,
+    /// By the ids that faces know.
+    kept: BTreeMap<EntryId, Kept>,
+    /// Files that are offered no more, whose serving is laid aside.
+    laid: BTreeSet<FileId>,
 }
 
 /// An offer that was taken back.
 #[derive(Debug)]
 struct Kept {
+    file: FileId,
     offer: Offer,
+    /// Where the file lies, and whether that is a copy that was made for a page.
+    place: Option<(PathBuf, bool)>,
     until: Millis,
 }
 
 impl Router {
     /// Takes an own offer back, for good only after a while.
-    pub(super) fn take_back(&mut self, face: FaceId, line: u64, file: FileId) {
-        let Some(offered) = self.catalogue.offers_of(self.my_id, file) else {
+    pub(super) fn take_back(&mut self, face: FaceId, line: u64, shown: &EntryId) {
+        let Some(offered) = self.own_offer(shown) else {
             let text = "you do not offer that file any more";
             let failure = Failure::new(Code::NoSuchOffer, text);
             return self.reply(face, line, "withdraw", Err(failure));
         };
-        let (name, size, root) = (offered.name.clone(), offered.size, offered.root);
-        if self.sharing.holds_all(&file) {
+        let file = offered.file;
+        // What is not served as a whole is not here to be offered again.
+        let served = self.sharing.holds_all(&file);
+        let place = self.sharing.take_place(shown);
+        if served && self.catalogue.offers_of(self.my_id, file).count() == 1 {
             self.forget_parked(file);
             self.effect(Effect::Park { file, step: Parking::Begin });
-            let until = self.now.plus(UNDO_MS);
-            self.undo.kept.insert(file, Kept { offer: Offer { name, size, root }, until });
+            self.undo.laid.insert(file);
         }
-        let result = self.withdraw(file);
-        if result.is_err() {
+        if let Err(failure) = self.withdraw(std::slice::from_ref(&offered)) {
+            if let Some((path, copy)) = place {
+                self.sharing.put_place(*shown, path, copy);
+            }
             self.offered_again(file);
+            return self.reply(face, line, "withdraw", Err(failure));
         }
-        let oldest = self.undo.kept.iter().min_by_key(|(_, kept)| kept.until);
-        if let Some((&oldest, _)) = oldest.filter(|_| self.undo.kept.len() > KEPT_MAX) {
-            self.forget_taken_back(oldest);
+        let (name, size, root) = (offered.name, offered.size, offered.root);
+        let offer = Offer { name, size, root, replaces: None };
+        let until = self.now.plus(UNDO_MS);
+        self.undo.kept.insert(*shown, Kept { file, offer, place, until });
+        if !served {
+            self.forget_taken_back(shown);
         }
-        self.reply(face, line, "withdraw", result);
+        let oldest = self.undo.kept.iter().min_by_key(|(_, kept)| kept.until).map(|(id, _)| *id);
+        if let Some(oldest) = oldest.filter(|_| self.undo.kept.len() > KEPT_MAX) {
+            self.forget_taken_back(&oldest);
+        }
+        self.reply(face, line, "withdraw", Ok(()));
     }
 
     /// Offers again what was just taken back.
-    pub(super) fn restore(&mut self, face: FaceId, line: u64, file: FileId) {
-        let result = match self.undo.kept.get(&file).map(|kept| kept.offer.clone()) {
-            Some(offer) => self.offer_again(file, offer),
+    pub(super) fn restore(&mut self, face: FaceId, line: u64, shown: &EntryId) {
+        let here =
+            |kept: &Kept| self.undo.laid.contains(&kept.file) || self.sharing.holds_all(&kept.file);
+        let result = match self.undo.kept.get(shown).filter(|kept| here(kept)) {
+            Some(kept) => self.offer_again(shown, kept.file, kept.offer.clone()),
             None => {
                 let text = "that offer was taken back too long ago: share the file again";
                 Err(Failure::new(Code::NoSuchOffer, text))
@@ -66,42 +87,49 @@ impl Router {
         self.reply(face, line, "restore", result);
     }
 
-    fn offer_again(&mut self, file: FileId, offer: Offer) -> Result<(), Failure> {
-        self.utter(Kind::Offer(offer))?;
-        self.undo.kept.remove(&file);
-        self.effect(Effect::Park { file, step: Parking::Resume });
-        self.sharing.share_all(file);
-        self.tell_hosting(file);
+    fn offer_again(&mut self, shown: &EntryId, file: FileId, offer: Offer) -> Result<(), Failure> {
+        let id = self.utter(Kind::Offer(offer))?;
+        if let Some((path, copy)) = self.undo.kept.remove(shown).and_then(|kept| kept.place) {
+            self.sharing.put_place(self.room.shown(&id), path, copy);
+        }
+        if self.undo.laid.remove(&file) {
+            self.effect(Effect::Park { file, step: Parking::Resume });
+            self.sharing.share_all(file);
+            self.tell_hosting(file);
+        }
         Ok(())
     }
 
-    /// The same content is offered by other means: there is nothing left to undo.
+    /// The same content is served by other means.
     pub(super) fn offered_again(&mut self, file: FileId) {
-        if self.undo.kept.remove(&file).is_some() {
+        if self.undo.laid.remove(&file) {
             self.effect(Effect::Park { file, step: Parking::Forget });
         }
     }
 
     /// It is taken back for good.
-    fn forget_taken_back(&mut self, file: FileId) {
-        if self.undo.kept.remove(&file).is_some() {
-            self.effect(Effect::Park { file, step: Parking::Forget });
-            self.discard_copy(file);
+    fn forget_taken_back(&mut self, shown: &EntryId) {
+        let Some(Kept { file, place, .. }) = self.undo.kept.remove(shown) else { return };
+        if self.undo.kept.values().all(|kept| kept.file != file) {
+            self.offered_again(file);
+        }
+        if let Some((path, true)) = place {
+            self.effect(Effect::DiscardCopy { file, path });
         }
     }
 
     /// The room is left or the program ends: nobody can undo anything there.
     pub(super) fn forget_all_taken_back(&mut self) {
-        while let Some((&file, _)) = self.undo.kept.first_key_value() {
-            self.forget_taken_back(file);
+        while let Some((&shown, _)) = self.undo.kept.first_key_value() {
+            self.forget_taken_back(&shown);
         }
     }
 
     pub(super) fn undo_timers(&mut self) {
         let due = |kept: &Kept| kept.until <= self.now;
-        let due = self.undo.kept.iter().filter(|(_, kept)| due(kept)).map(|(file, _)| *file);
-        for file in due.collect::<Vec<_>>() {
-            self.forget_taken_back(file);
+        let due = self.undo.kept.iter().filter(|(_, kept)| due(kept)).map(|(shown, _)| *shown);
+        for shown in due.collect::<Vec<_>>() {
+            self.forget_taken_back(&shown);
         }
     }
 

@@ -12,7 +12,7 @@ use super::rate::parse_rate;
 use super::slash;
 use crate::config::DEFAULT_PORT;
 use crate::crypto::password::{Password, PasswordError};
-use crate::router::command::{Command, LockWish, NewPassword, Wait};
+use crate::router::command::{Command, LockWish, NewPassword, RateLimit, Wait};
 use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
@@ -77,7 +77,26 @@ macro_rules! commands {
 }
 
 /// Other words for commands behind a `/`.
-const ALIASES: &[(&str, &str)] = &[("kick", "remove")];
+pub(super) const ALIASES: &[(&str, &str)] = &[
+    ("get", "download"),
+    ("nick", "name"),
+    ("who", "members"),
+    ("names", "members"),
+    ("ls", "files"),
+    ("part", "leave"),
+    ("exit", "quit"),
+    ("kick", "remove"),
+];
+
+/// Words that people know from elsewhere and that klatch has no command for: what there is instead.
+const INSTEAD: &[(&str, &str)] = &[
+    ("msg", "klatch has no private messages: what is said goes to everybody in the room (type it)"),
+    (
+        "query",
+        "klatch has no private messages: what is said goes to everybody in the room (type it)",
+    ),
+    ("me", "klatch has no actions: say it as a message (type it without the /)"),
+];
 
 commands! {
     /// Every command that needs no `/`, in the order in which `help` shows them.
@@ -99,7 +118,7 @@ commands! {
     "download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "cancel <filename or id>", "stop a download (again: its part too), or an offer",
+    "cancel <filename or id>", "end a download (again: its part too), send or offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
     "files", "what is offered here",
@@ -121,7 +140,7 @@ commands! {
     "for scripts: wait until it holds",
     "wait" => wait;
 
-    "limit up|down <rate|off>", "what files may take: limit up 5MB/s, limit down off",
+    "limit [up|down <rate|off>]", "what files may take: limit up 5MB/s; alone: tell it",
     "limit" => limit;
 
     "doctor", "what is wrong, and what to do",
@@ -187,6 +206,9 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
             Misfit::Failure(failure) => failure,
         }),
         None if body.is_some() => {
+            if let Some((_, text)) = INSTEAD.iter().find(|(known, _)| *known == word) {
+                return Err(Failure::new(Code::UnknownCommand, *text));
+            }
             let (near, word) = (near_command(word, "/"), shown(&format!("/{word}")));
             let text = format!(
                 "there is no command {word}{near}: help shows them all (to say it: say /…)"
@@ -286,10 +308,10 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 fn find(word: &str, slashed: bool) -> Option<&'static CommandHelp> {
-    let alias = ALIASES.iter().find(|(alias, _)| *alias == word);
+    let alias = ALIASES.iter().find(|(alias, _)| slashed && *alias == word);
     let meant = alias.map_or(word, |(_, meant)| meant);
     let more = || SLASH_COMMANDS.iter().find(|command| slashed && command.word == meant);
-    COMMANDS.iter().find(|command| command.word == word).or_else(more)
+    COMMANDS.iter().find(|command| command.word == meant).or_else(more)
 }
 
 /// ` (did you mean /password?)`, of a word that is nearly one.
@@ -333,6 +355,9 @@ fn alone(rest: &str, command: Command) -> Result<Input, Misfit> {
 }
 
 fn limit(rest: &str) -> Result<Input, Misfit> {
+    if rest.is_empty() {
+        return Ok(Input::Command(Command::Limit { change: None }));
+    }
     let (way, rate) = some(rest)?.split_once(char::is_whitespace).ok_or(Misfit::Form)?;
     let up = match way {
         "up" => true,
@@ -341,12 +366,13 @@ fn limit(rest: &str) -> Result<Input, Misfit> {
     };
     let failure = |text| Misfit::Failure(Failure::new(Code::Usage, format!("limit: {text}")));
     let bytes_per_second = parse_rate(rate).map_err(failure)?;
-    Ok(Input::Command(Command::Limit { up, bytes_per_second }))
+    let change = Some(RateLimit { up, bytes_per_second });
+    Ok(Input::Command(Command::Limit { change }))
 }
 
 /// A download that fails without a host: whoever goes on typing meanwhile sets it to be patient.
 fn download(wanted: &str) -> Command {
-    Command::Download { wanted: wanted.to_owned(), patient: false }
+    Command::Download { wanted: wanted.to_owned(), patient: false, asks: false }
 }
 
 fn with_text(rest: &str, command: impl FnOnce(&str) -> Command) -> Result<Input, Misfit> {

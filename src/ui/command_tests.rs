@@ -92,13 +92,46 @@ fn what_does_not_start_with_a_word_of_klatch_is_said_to_the_room() {
     }
 }
 
+fn limited(up: bool, bytes_per_second: Option<u64>) -> Command {
+    Command::Limit { change: Some(RateLimit { up, bytes_per_second }) }
+}
+
+#[test]
+fn words_from_elsewhere_do_what_they_do_there_or_say_what_there_is_instead() {
+    for (alias, word) in [
+        ("/get a.txt", "download a.txt"),
+        ("/nick ana", "name ana"),
+        ("/who", "members"),
+        ("/names", "members"),
+        ("/ls", "files"),
+        ("/part", "leave"),
+        ("/exit", "quit"),
+        ("/kick eve", "/remove eve"),
+        ("/download a.txt", "download a.txt"),
+    ] {
+        assert_eq!(parse(alias), parse(word), "{alias}");
+        let bare = alias.trim_start_matches('/');
+        let is_message = matches!(parse(bare), Ok(Input::Command(Command::Say { .. })));
+        assert_eq!(is_message, bare != "download a.txt", "{bare}");
+    }
+    for (line, instead) in [("/msg bob hi", "everybody"), ("/me waves", "as a message")] {
+        let failure = parse(line).unwrap_err();
+        assert_eq!(failure.code, Code::UnknownCommand);
+        assert!(failure.text.contains(instead), "{}", failure.text);
+    }
+    assert!(parse("/gte a").unwrap_err().text.contains("/get"));
+    let help = help_lines(Some("get"));
+    assert!(help[0].starts_with("download"), "{help:?}");
+}
+
 #[test]
 fn a_slash_always_means_a_command() {
     assert_eq!(command("/quit"), Command::QuitWhenServed { asks: false });
-    let limit = Command::Limit { up: true, bytes_per_second: Some(5_000_000) };
+    let limit = limited(true, Some(5_000_000));
     assert_eq!(command("limit up 5MB/s"), limit);
-    let limit = Command::Limit { up: false, bytes_per_second: None };
+    let limit = limited(false, None);
     assert_eq!(command("limit down off"), limit);
+    assert_eq!(command("limit"), Command::Limit { change: None });
     for line in ["/nonsense", "/", "/ quit", "/Quit", "//quit", "/usr/bin is full"] {
         assert_eq!(code(line), Code::UnknownCommand, "{line}");
     }
@@ -175,7 +208,10 @@ fn a_path_is_tried_as_it_stands_and_then_as_a_shell_would_read_it() {
     assert_eq!(candidates("a\\(1\\).txt", home()), ["a\\(1\\).txt", "a(1).txt"]);
     assert_eq!(candidates("a\\b\\", home()), ["a\\b\\"]);
     assert_eq!(command("send 'my file.txt' "), Command::Send { paths: vec!["my file.txt".into()] });
-    assert_eq!(command("download \"a\""), Command::Download { wanted: "a".into(), patient: false });
+    assert_eq!(
+        command("download \"a\""),
+        Command::Download { wanted: "a".into(), patient: false, asks: false }
+    );
     assert_eq!(command("cancel \"a"), Command::Cancel { wanted: "\"a".into() });
 }
 

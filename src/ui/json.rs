@@ -22,7 +22,7 @@ use crate::router::notice::{
 use crate::router::text::{Untrusted, is_control, is_format};
 
 /// Grows when a script that relies on the events has to change.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// 0000-01-01T00:00:00Z and the last millisecond of the year 9999: what RFC 3339 can write.
 const TIME_MS_RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
@@ -38,9 +38,14 @@ pub fn to_json(notice: &Notice) -> String {
     visible(&String::from_utf8_lossy(&json))
 }
 
-/// How things stand, as the one object that a page begins with.
+/// How things stand, as the one object that a page begins with; so many files were left out of it.
 #[must_use]
-pub fn snapshot(overview: &Overview, said: &Said<'_>, saved: &[(FileId, PathBuf)]) -> String {
+pub fn snapshot(
+    overview: &Overview,
+    files_left_out: usize,
+    said: &Said<'_>,
+    saved: &[(FileId, PathBuf)],
+) -> String {
     let Overview { me, temporary, room, locked, settled, addresses, .. } = overview;
     let view = SnapshotView {
         event: "snapshot",
@@ -63,6 +68,7 @@ pub fn snapshot(overview: &Overview, said: &Said<'_>, saved: &[(FileId, PathBuf)
         earlier: said.earlier,
         held: overview.unheld.iter().map(ReceiptView::from).collect(),
         files: &overview.files,
+        files_left_out,
         transfers: &overview.transfers,
         saved: saved.iter().map(|(id, path)| SavedView { id: *id, path }).collect(),
     };
@@ -187,7 +193,29 @@ enum Event {
         bytes_done: u64,
         size: u64,
     },
+    HashFailed {
+        #[serde(serialize_with = "write_path")]
+        path: PathBuf,
+        #[serde(flatten, serialize_with = "write_code_and_text")]
+        failure: Failure,
+    },
     FileOffered {
+        id: EntryId,
+        #[serde(serialize_with = "write_file")]
+        file: FileInfo,
+        #[serde(serialize_with = "write_who")]
+        from: Who,
+        #[serde(rename = "time", serialize_with = "write_time")]
+        time_ms: i64,
+        own: bool,
+        history: bool,
+        replaces: Option<EntryId>,
+        order: String,
+        #[serde(skip_serializing)]
+        alike: bool,
+    },
+    FileWithdrawn {
+        id: EntryId,
         #[serde(serialize_with = "write_file")]
         file: FileInfo,
         #[serde(serialize_with = "write_who")]
@@ -198,16 +226,16 @@ enum Event {
         history: bool,
         order: String,
     },
-    FileWithdrawn {
+    #[serde(rename = "notice")]
+    AlreadyHave {
+        #[serde(flatten, serialize_with = "write_already_have")]
+        file: FileInfo,
+        #[serde(serialize_with = "write_path")]
+        path: PathBuf,
+    },
+    DownloadQueued {
         #[serde(serialize_with = "write_file")]
         file: FileInfo,
-        #[serde(serialize_with = "write_who")]
-        from: Who,
-        #[serde(rename = "time", serialize_with = "write_time")]
-        time_ms: i64,
-        own: bool,
-        history: bool,
-        order: String,
     },
     DownloadStarted {
         #[serde(serialize_with = "write_file")]

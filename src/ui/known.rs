@@ -1,14 +1,21 @@
 //! What a person can be spared to type: commands, nicknames (recent speakers first), offered
 //! files, paths and hosts used before.
 
-use super::command::{COMMANDS, SLASH_COMMANDS};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::command::{ALIASES, COMMANDS, SLASH_COMMANDS};
 use super::lines::{typed, typed_nick};
-use crate::router::ids::{FileId, MemberId};
-use crate::router::notice::{MemberInfo, Notice};
+use crate::router::ids::{EntryId, FileId, MemberId};
+use crate::router::notice::{FileInfo, MemberInfo, Notice};
 use crate::router::text::{Untrusted, is_control, is_format};
 
-/// Names and offers that are remembered.
+/// Members that are remembered.
 const KNOWN_MAX: usize = 1_024;
+/// Offers that are remembered.
+const OFFERS_MAX: usize = 65_536;
 /// Candidates that are worth a list.
 const CANDIDATES_MAX: usize = 100;
 
@@ -18,7 +25,10 @@ pub struct Known {
     me: Option<MemberId>,
     /// Members present, who spoke last first.
     members: Vec<(MemberId, String)>,
-    offers: Vec<(FileId, String)>,
+    /// What is offered, by offer.
+    offers: BTreeMap<EntryId, (u64, FileInfo)>,
+    /// How many were ever offered: what was offered last comes first.
+    offered: u64,
 }
 
 /// Something that a word can become.
@@ -54,12 +64,14 @@ impl Known {
                     self.members.insert(0, speaker);
                 }
             }
-            Notice::FileOffered { file, .. } => {
-                self.offers.retain(|(id, _)| *id != file.id);
-                self.offers.insert(0, (file.id, typed(file)));
-                self.offers.truncate(KNOWN_MAX);
+            Notice::FileOffered { id, file, replaces, .. } => {
+                replaces.iter().for_each(|before| drop(self.offers.remove(before)));
+                if self.offers.len() < OFFERS_MAX {
+                    self.offered += 1;
+                    self.offers.insert(*id, (self.offered, file.clone()));
+                }
             }
-            Notice::FileWithdrawn { file, .. } => self.offers.retain(|(id, _)| *id != file.id),
+            Notice::FileWithdrawn { id, .. } => drop(self.offers.remove(id)),
             Notice::Left { .. } => {
                 self.members.clear();
                 self.offers.clear();
@@ -109,15 +121,13 @@ impl Known {
         };
         let rest = rest.trim_start();
         let start = head.len() - rest.len();
-        let found = match word {
+        let alias = ALIASES.iter().find(|(alias, _)| after_slash == 1 && *alias == word);
+        let found = match alias.map_or(word, |(_, meant)| meant) {
             "send" => paths(rest, places),
-            "download" | "cancel" => {
-                let offers = self.offers.iter().map(|(_, name)| name.clone());
-                starting_with(offers, rest, "")
-            }
+            "download" | "cancel" => self.files(rest),
             "connect" => starting_with(places.hosts(), rest, ""),
             "verify" => self.nicks(rest),
-            "remove" | "kick" | "steward" | "ignore" if after_slash == 1 => self.nicks(rest),
+            "remove" | "steward" | "ignore" if after_slash == 1 => self.nicks(rest),
             "join" if after_slash == 1 => Vec::new(),
             "invite" if after_slash == 1 => {
                 starting_with(["once", "1h", "1d", "7d", "off"].map(String::from), rest, "")
@@ -136,6 +146,31 @@ impl Known {
             }
         };
         (start, found)
+    }
+
+    /// Files by name, or by id where the name cannot be typed or is that of several.
+    fn files(&self, prefix: &str) -> Vec<Candidate> {
+        let mut offers: Vec<_> = self.offers.values().collect();
+        offers.sort_by_key(|(number, _)| Reverse(*number));
+        let mut files: BTreeMap<String, BTreeSet<FileId>> = BTreeMap::new();
+        for (_, file) in &offers {
+            files.entry(file.name.raw().nfc().collect()).or_default().insert(file.id);
+        }
+        let (folded, mut seen) = (folded(prefix), BTreeSet::new());
+        let mut found = Vec::new();
+        for (_, file) in offers {
+            let nfc: String = file.name.raw().nfc().collect();
+            let same = files.get(&nfc).map_or(1, BTreeSet::len);
+            let (word, id) = (typed(file), file.id.short());
+            let begins = self::folded(&word).starts_with(&folded) || id.starts_with(&folded);
+            let word = if same > 1 { id } else { word };
+            if begins && seen.insert(word.clone()) {
+                let name = file.name.line();
+                let shown = if word == name { name } else { format!("{name} ({word})") };
+                found.push(Candidate { shown, replacement: word });
+            }
+        }
+        found
     }
 
     /// Names as arguments: one that ends as such a command may end is quoted.
@@ -166,18 +201,24 @@ fn common_start(candidates: &[Candidate]) -> String {
 
 fn commands(prefix: &str, slash: bool, behind: &str) -> Vec<Candidate> {
     let more = SLASH_COMMANDS.iter().filter(|_| slash);
-    let words = COMMANDS.iter().chain(more).map(|command| command.word.to_owned());
+    let aliases = ALIASES.iter().filter(|_| slash).map(|(alias, _)| *alias);
+    let words = COMMANDS.iter().chain(more).map(|command| command.word).chain(aliases);
+    let words = words.map(str::to_owned);
     starting_with(words, prefix, behind)
 }
 
-/// Upper and lower case are one to a person in a hurry.
+/// Upper and lower case are one to a person in a hurry, and so are ways to write an accent.
+fn folded(text: &str) -> String {
+    text.nfc().flat_map(char::to_lowercase).collect()
+}
+
 fn starting_with(
     words: impl IntoIterator<Item = String>,
     prefix: &str,
     behind: &str,
 ) -> Vec<Candidate> {
-    let prefix = prefix.to_lowercase();
-    let found = words.into_iter().filter(|word| word.to_lowercase().starts_with(&prefix));
+    let prefix = folded(prefix);
+    let found = words.into_iter().filter(|word| folded(word).starts_with(&prefix));
     found
         .map(|word| Candidate {
             shown: Untrusted::new(word.as_str()).line(),
@@ -221,8 +262,7 @@ fn paths(typed: &str, places: &impl Places) -> Vec<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::ids::EntryId;
-    use crate::router::notice::{FileInfo, Who};
+    use crate::router::notice::Who;
 
     struct Disk;
 
@@ -260,16 +300,36 @@ mod tests {
             known.hear(&Notice::MemberJoined { member });
         }
         for (id, name) in [(1, "report.pdf"), (2, "my report.pdf"), (3, "a\u{202e}b")] {
-            known.hear(&Notice::FileOffered {
-                file: FileInfo { id: FileId([id; 32]), name: Untrusted::new(name), size: 1 },
-                from: who(1, "bob"),
-                time_ms: 0,
-                own: false,
-                history: false,
-                order: String::new(),
-            });
+            known.hear(&offer(id, name, None));
         }
         known
+    }
+
+    fn offer(id: u8, name: &str, replaces: Option<u8>) -> Notice {
+        Notice::FileOffered {
+            id: EntryId([id; 32]),
+            file: FileInfo { id: FileId([id; 32]), name: Untrusted::new(name), size: 1 },
+            from: who(1, "bob"),
+            time_ms: 0,
+            own: false,
+            history: false,
+            replaces: replaces.map(|id| EntryId([id; 32])),
+            order: String::new(),
+            alike: false,
+        }
+    }
+
+    #[test]
+    fn files_of_one_name_are_completed_to_their_ids() {
+        let mut known = room();
+        known.hear(&offer(4, "report.pdf", None));
+        assert_eq!(completed(&known, "download rep"), ["download 04040404", "download 01010101"]);
+        known.hear(&offer(5, "report.pdf", Some(4)));
+        assert_eq!(completed(&known, "download rep"), ["download 05050505", "download 01010101"]);
+        let mut offer = |id, name: &str| known.hear(&offer(id, name, None));
+        offer(6, "cafe\u{301}.txt");
+        (0..2_000).for_each(|number| offer(7, &format!("later {number}")));
+        assert_eq!(completed(&known, "download caf\u{e9}").len(), 1, "it is not forgotten");
     }
 
     fn completed(known: &Known, head: &str) -> Vec<String> {

@@ -142,15 +142,25 @@ fn about_file(notice: &Notice) -> Option<String> {
             let name = path.file_name().map(Path::new).unwrap_or(path);
             format!("reading {}: {}", path_text(name), percent(*bytes_done, *size))
         }
-        Notice::FileOffered { file, own: true, .. } => format!("you offer {}", titled(file)),
-        Notice::FileOffered { file, from, .. } => {
-            format!("{} offers {}: download {}", nick(from), titled(file), typed(file))
+        Notice::FileOffered { file, own: true, replaces, .. } => {
+            format!("you offer {}{}", version(replaces), titled(file))
+        }
+        Notice::FileOffered { file, from, replaces, alike, .. } => {
+            let typed = if *alike { file.id.short() } else { typed(file) };
+            let version = version(replaces);
+            format!("{} offers {version}{}: download {typed}", nick(from), titled(file))
         }
         Notice::FileWithdrawn { file, own: true, .. } => {
             format!("you withdrew {}", file.name)
         }
         Notice::FileWithdrawn { file, from, .. } => {
             format!("{} withdrew {}", nick(from), file.name)
+        }
+        Notice::AlreadyHave { file, path } => {
+            format!("you have {} already, as {}: not fetched again", file.name, path_text(path))
+        }
+        Notice::DownloadQueued { file } => {
+            format!("{} is queued behind other downloads", titled(file))
         }
         Notice::DownloadStarted { file } => format!("fetching {}", titled(file)),
         Notice::DownloadProgress { file, bytes_done, bytes_per_second, hosts, .. } => format!(
@@ -187,6 +197,11 @@ fn about_file(notice: &Notice) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Of an offer in place of an earlier one.
+fn version<T>(replaces: &Option<T>) -> &'static str {
+    if replaces.is_some() { "a new version of " } else { "" }
 }
 
 /// `, 12.3 MB/s`, of what took long enough to say so.

@@ -7,7 +7,7 @@ use super::*;
 use crate::router::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use crate::router::notice::{
     Code, Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, Standing,
-    TransferLine, Who,
+    TransferLine, TransferState, Who,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 use crate::ui::json::rfc3339;
@@ -21,8 +21,9 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     wrong_password password_required password_too_short too_many_attempts file_not_found \
     not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
-    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file \
-    not_above members_only removed no_invitation invitation_used invitation_expired";
+    data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk \
+    host_changed_file not_above members_only removed no_invitation invitation_used \
+    invitation_expired";
 
 /// The events of the contract that are notices, with their fields, copied from it.
 const EVENTS: &[(&str, &str)] = &[
@@ -37,8 +38,8 @@ const EVENTS: &[(&str, &str)] = &[
     ("message", "id from text time own history order"),
     ("held", "id held_by present"),
     ("hash_progress", "path bytes_done size"),
-    ("file_offered", "file from time own history order"),
-    ("file_withdrawn", "file from time own history order"),
+    ("file_offered", "id file from time own history replaces order"),
+    ("file_withdrawn", "id file from time own history order"),
     ("download_started", "file"),
     ("download_progress", "file bytes_done bytes_per_second seconds_left hosts"),
     ("download_finished", "file path bytes_fetched seconds hosts"),
@@ -60,6 +61,9 @@ const EVENTS: &[(&str, &str)] = &[
     ("notice", "text"),
     ("error", "line command code text"),
     ("stopped", "exit_code"),
+    ("hash_failed", "path code text"),
+    ("download_queued", "file"),
+    ("notice", "text code file path"),
 ];
 
 fn who(name: &str) -> Who {
@@ -112,33 +116,37 @@ fn message(name: &str, text: &str) -> Notice {
 fn offer(from: &str, name: &str) -> Notice {
     let (file, from) = (file(name), who(from));
     Notice::FileOffered {
+        id: EntryId([1; 32]),
         file,
         from,
         time_ms: AFTERNOON_MS,
         own: false,
         history: false,
+        replaces: None,
         order: String::new(),
+        alike: false,
     }
 }
 
-/// One notice of every kind, in the order of the contract, with `text` in every field for text.
+/// One notice of every kind, in the order of [`EVENTS`], with `text` in every field for text.
 fn all(text: &str) -> Vec<Notice> {
     let failure = Failure::new(Code::NoHost, text);
     let (room, id, time_ms) = (RoomId([2; 32]), EntryId([1; 32]), AFTERNOON_MS);
     let (own, history) = (false, false);
     let row = TransferLine {
-        file: file(text),
-        download: false,
+        file: Some(file(text).id),
+        name: Untrusted::new(text),
+        size: 12_345_678,
+        state: TransferState::Serving,
         bytes_done: 5,
         bytes_per_second: 5,
         seconds_left: Some(9),
         hosts: 0,
         to: Some(who(text)),
-        waiting: false,
     };
-    let (held, fetching) = (false, false);
-    let files =
-        FileLine { file: file(text), from: vec![who(text)], hosts: 2, own: false, held, fetching };
+    let hashing = TransferLine { file: None, state: TransferState::Hashing, ..row.clone() };
+    let (held, fetching, from) = (false, false, who(text));
+    let files = FileLine { id, file: file(text), from, hosts: 2, own: false, held, fetching };
     vec![
         Notice::Started { who: who(text), temporary: true },
         Notice::Listening {
@@ -161,6 +169,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::HashProgress { path: text.into(), bytes_done: 5, size: 10 },
         offer(text, text),
         Notice::FileWithdrawn {
+            id,
             file: file(text),
             from: who(text),
             time_ms,
@@ -208,11 +217,14 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::MemberVerified { member: member(text, text) },
         Notice::Doctor { list: vec![Finding::good(text), Finding::bad(text, "do this")] },
         Notice::Files { list: vec![files] },
-        Notice::Transfers { list: vec![row] },
+        Notice::Transfers { list: vec![row, hashing] },
         Notice::CommandDone { line: 7, command: "connect" },
         Notice::Remark { text: text.into() },
-        Notice::Error { line: None, command: None, failure },
+        Notice::Error { line: None, command: None, failure: failure.clone() },
         Notice::Stopped { exit_code: 1 },
+        Notice::HashFailed { path: text.into(), failure },
+        Notice::DownloadQueued { file: file(text) },
+        Notice::AlreadyHave { file: file(text), path: text.into() },
     ]
 }
 
@@ -284,7 +296,7 @@ fn json_shows_ids_times_and_nested_objects_as_promised() {
     );
     let started = to_json(&Notice::Started { who: who("ana"), temporary: false });
     let start = format!(
-        "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":2,\"id\":\"{id}\",\"name\":\"ana\",\
+        "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":3,\"id\":\"{id}\",\"name\":\"ana\",\
          \"temporary\":false}}",
         env!("CARGO_PKG_VERSION")
     );
@@ -364,8 +376,22 @@ fn people_read_sentences() {
          * on this computer: connect 127.0.0.1 51692\n\
          * type a message, or help"
     );
+    let mut again = offer("alice", "report.pdf");
+    if let Notice::FileOffered { replaces, alike, .. } = &mut again {
+        (*replaces, *alike) = (Some(EntryId([2; 32])), true);
+    }
+    assert_eq!(
+        plain(&again),
+        "* alice offers a new version of report.pdf (12.3 MB): download abababab",
+        "the name alone does not tell which"
+    );
     let notices = all("ana");
     let lines: Vec<String> = notices.iter().map(plain).collect();
+    assert_eq!(lines[35], "* ana (12.3 MB) is queued behind other downloads");
+    assert_eq!(lines[36], "* you have ana already, as ana: not fetched again");
+    let transfers = "* 2 files moving:\n*   ana  serving  5 B of 12.3 MB  5 B/s  9 s left  to ana\n\
+         *   ana  reading  5 B of 12.3 MB  5 B/s  9 s left  to be offered";
+    assert_eq!(lines[29], transfers);
     assert_eq!(lines[3], "* you are in ana's room with ana (closed)");
     assert_eq!(lines[5], "* ana joined");
     assert_eq!(lines[14], "* ana: 48 %, 11.2 MB/s from 3 members");
@@ -392,7 +418,7 @@ fn people_read_sentences() {
     }
     let shown = plain(&resumed);
     assert!(shown.starts_with("* saved as ana (12.3 MB, 12.9 MB fetched in 1.2 s, "), "{shown}");
-    for silent in [9, 30, 33] {
+    for silent in [9, 30, 33, 34] {
         assert_eq!(lines[silent], "", "{:?}", notices[silent]);
     }
 }

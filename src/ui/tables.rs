@@ -1,9 +1,11 @@
 //! The answers to `members`, `files` and `transfers`, in columns.
 
-use super::lines::{counted, listed, nick, safe, size};
+use super::lines::{counted, nick, safe, size};
 use super::paint::Style;
 use super::width::{pad, width};
-use crate::router::notice::{FileLine, Finding, MemberInfo, MemberLine, Standing, TransferLine};
+use crate::router::notice::{
+    FileLine, Finding, MemberInfo, MemberLine, Standing, TransferLine, TransferState,
+};
 
 pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
     let rows = list.iter().map(|line| {
@@ -65,8 +67,7 @@ pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {
         return vec!["no file is offered yet: send <path> offers one".into()];
     }
     let rows = list.iter().map(|line| {
-        let from: Vec<String> = line.from.iter().map(nick).collect();
-        let by = if line.own { "you".to_owned() } else { listed(&from) };
+        let by = if line.own { "you".to_owned() } else { nick(&line.from) };
         let held = match (line.hosts, line.own) {
             (0, true) => "not served: send it again".to_owned(),
             (0, false) => "nobody here has it".to_owned(),
@@ -91,22 +92,35 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
         return vec!["nothing is moving".into()];
     }
     let rows = list.iter().map(|line| {
-        let whence = match &line.to {
-            _ if line.waiting => "waits for the disk".to_owned(),
-            Some(to) if !line.download => format!("to {}", nick(to)),
-            _ => format!("from {}", counted(line.hosts, "member")),
+        let (what, whence) = match (line.state, &line.to) {
+            (TransferState::Fetching, _) => {
+                ("fetching", format!("from {}", counted(line.hosts, "member")))
+            }
+            (TransferState::Queued, _) => ("queued", "waits for its turn".to_owned()),
+            (TransferState::Waiting, _) => ("fetching", "waits for the disk".to_owned()),
+            (TransferState::Serving, to) => {
+                ("serving", to.as_ref().map_or_else(String::new, |to| format!("to {}", nick(to))))
+            }
+            (TransferState::Hashing, _) => ("reading", "to be offered".to_owned()),
+            (TransferState::HashQueued, _) => ("queued", "to be read and offered".to_owned()),
         };
-        vec![
-            line.file.name.line(),
-            if line.download { "fetching" } else { "serving" }.to_owned(),
-            format!("{} of {}", size(line.bytes_done), size(line.file.size)),
-            format!("{}/s", size(line.bytes_per_second)),
-            line.seconds_left.map_or(String::new(), time_left),
-            whence,
-        ]
+        let begun = !matches!(line.state, TransferState::Queued | TransferState::HashQueued);
+        let (done, rate) = match (begun, line.state) {
+            (true, _) => (
+                format!("{} of {}", size(line.bytes_done), size(line.size)),
+                format!("{}/s", size(line.bytes_per_second)),
+            ),
+            (false, TransferState::Queued) => (size(line.size), String::new()),
+            (false, _) => (String::new(), String::new()),
+        };
+        let left = line.seconds_left.map_or(String::new(), time_left);
+        vec![line.name.line(), what.to_owned(), done, rate, left, whence]
     });
     let rows: Vec<_> = rows.collect();
-    std::iter::once(format!("{} moving:", counted(list.len(), "file")))
+    let queued = list.iter().filter(|line| line.state == TransferState::Queued).count();
+    let moving = list.len() - queued;
+    let queued = if queued > 0 { format!(", {queued} queued") } else { String::new() };
+    std::iter::once(format!("{} moving{queued}:", counted(moving, "file")))
         .chain(table(&rows))
         .collect()
 }

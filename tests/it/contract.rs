@@ -95,6 +95,10 @@ fn every_command_says_when_it_is_done_and_with_which_line() {
         ("members", "members"),
         ("files", "files"),
         ("transfers", "transfers"),
+        ("/who", "members"),
+        ("/names", "members"),
+        ("/ls", "files"),
+        ("limit", "limit"),
         ("doctor", "doctor"),
         ("verify bob", "verify"),
         ("wait 0", "wait"),
@@ -112,7 +116,7 @@ fn every_command_says_when_it_is_done_and_with_which_line() {
         ("/kick bob off", "remove"),
         ("unlock", "unlock"),
         (&format!("connect {}", bob.address), "connect"),
-        ("leave", "leave"),
+        ("/part", "leave"),
     ] {
         let given = alice.say(line);
         number += 1;

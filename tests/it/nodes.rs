@@ -101,7 +101,7 @@ fn reply(face: &Face) -> Result<(), Failure> {
 }
 
 fn download(wanted: &str) -> Command {
-    Command::Download { wanted: wanted.to_owned(), patient: true }
+    Command::Download { wanted: wanted.to_owned(), patient: true, asks: false }
 }
 
 fn sparse(folder: &Folder, bytes: u64) -> String {

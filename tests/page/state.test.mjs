@@ -18,10 +18,10 @@ function message(n, from = BEN, fields = {}) {
   return { event: "message", id: `m${n}`, from, text: `text ${n}`, ...common, ...fields };
 }
 
-function offer(n, from = BEN, file = PHOTO) {
+function offer(n, from = BEN, file = PHOTO, replaces = null) {
   const time = "2026-11-26T14:00:00.000Z";
-  const own = from === ANA;
-  return { event: "file_offered", file, from, time, own, history: false, order: order(n) };
+  const common = { time, own: from === ANA, history: false, replaces, order: order(n) };
+  return { event: "file_offered", id: `o${n}`, file, from, ...common };
 }
 
 function snapshot(fields = {}) {
@@ -172,18 +172,16 @@ test("held by: on the way, complete, and after a reload", () => {
 });
 
 test("a file from offer to place", () => {
-  const id = PHOTO.id;
+  const id = "o1";
   let state = inRoom([offer(1), offer(2, EVE)]);
-  assert.deepEqual(
-    state.files[id].from.map(({ name }) => name),
-    ["ben", "eve"],
-  );
   assert.equal(state.files[id].phase, "offered");
+  const queued = reduce(state, { event: "download_queued", file: PHOTO });
+  assert.equal(queued.files[id].phase, "queued");
   state = after(
     [
       { event: "download_started", file: PHOTO },
       { event: "download_progress", file: PHOTO, bytes_done: 400, bytes_per_second: 100, hosts: 2 },
-      { event: "hosts", file: { id }, hosts: 3 },
+      { event: "hosts", file: { id: PHOTO.id }, hosts: 3 },
     ],
     state,
   );
@@ -202,6 +200,9 @@ test("a file from offer to place", () => {
   state = reduce(state, done);
   assert.equal(state.files[id].phase, "held");
   assert.equal(state.files[id].path, "/d/photo.jpg");
+  assert.equal(state.files.o2.phase, "held", "eve's offer is of the same content");
+  state = reduce(state, offer(3, ANA));
+  assert.equal(state.files.o3.phase, "held");
 });
 
 test("a file knows how many fetch it from here", () => {
@@ -214,29 +215,47 @@ test("a file knows how many fetch it from here", () => {
     to: EVE,
   };
   const state = inRoom([offer(1, ANA), { event: "transfers", list: [row, { ...row, to: BEN }] }]);
-  assert.equal(state.files[PHOTO.id].takers, 2);
+  assert.equal(state.files.o1.takers, 2);
   const open = reduce(state, {
     event: "transfers",
     list: [row, { ...row, to: BEN, bytes_done: 9 }],
   });
-  assert.equal(open.files[PHOTO.id].takers, 1);
+  assert.equal(open.files.o1.takers, 1);
   const quiet = reduce(open, { event: "transfers", list: [] });
-  assert.equal(quiet.files[PHOTO.id].takers, 0);
+  assert.equal(quiet.files.o1.takers, 0);
   assert.equal(reduce(quiet, { event: "transfers", list: [] }).files, quiet.files);
 });
 
-test("a withdrawn offer leaves the file to those who still offer it", () => {
-  let state = inRoom([offer(1), offer(2, EVE)]);
-  state = reduce(state, { ...offer(3), event: "file_withdrawn" });
-  assert.deepEqual(
-    state.files[PHOTO.id].from.map(({ name }) => name),
-    ["eve"],
-  );
+test("everybody's offer has its author's name, and is withdrawn alone", () => {
+  let state = inRoom([offer(1, BEN), offer(2, EVE)]);
+  const names = () =>
+    Object.values(state.files).map(({ from }) => from.map(({ name }) => name).join());
+  assert.deepEqual(names(), ["ben", "eve"]);
+  state = reduce(state, { ...offer(3), id: "o1", event: "file_withdrawn" });
+  assert.deepEqual(names(), ["", "eve"]);
   assert.equal(texts(state).at(-1), "ben withdrew photo.jpg");
 });
 
+test("two screenshots of one name stand side by side, and a new version takes its place", () => {
+  const other = { ...PHOTO, id: "f1".repeat(32) };
+  let state = inRoom([offer(1, ANA), offer(2, ANA, other)]);
+  const standing = () => Object.values(state.files).filter(({ from }) => from.length > 0);
+  assert.deepEqual(
+    standing().map(({ id }) => id),
+    ["o1", "o2"],
+  );
+  state = reduce(state, offer(3, ANA, { ...PHOTO, id: "f2".repeat(32) }, "o1"));
+  assert.deepEqual(
+    standing().map(({ id }) => id),
+    ["o2", "o3"],
+  );
+  assert.ok(state.files.o3.version);
+  assert.equal(state.files.o1.ended, "replaced");
+});
+
 test("files of a snapshot know what is here, what is coming, and where it lies", () => {
-  const row = { file: PHOTO, from: [BEN], hosts: 2, own: false, held: false, fetching: true };
+  const common = { hosts: 2, own: false, held: false, fetching: true };
+  const row = { id: "o1", file: PHOTO, from: BEN, ...common };
   const transfer = {
     file: PHOTO,
     download: true,
@@ -246,12 +265,14 @@ test("files of a snapshot know what is here, what is coming, and where it lies",
     to: null,
   };
   const coming = inRoom([], { files: [row], transfers: [transfer] });
-  assert.equal(coming.files[PHOTO.id].phase, "fetching");
-  assert.equal(coming.files[PHOTO.id].bytesDone, 5);
+  assert.equal(coming.files.o1.phase, "fetching");
+  assert.equal(coming.files.o1.bytesDone, 5);
   const saved = [{ id: PHOTO.id, path: "/d/p" }];
   const here = inRoom([], { files: [{ ...row, held: true, fetching: false }], saved });
-  assert.equal(here.files[PHOTO.id].phase, "held");
-  assert.equal(here.files[PHOTO.id].path, "/d/p");
+  assert.equal(here.files.o1.phase, "held");
+  assert.equal(here.files.o1.path, "/d/p");
+  const queued = inRoom([], { files: [row], transfers: [{ ...transfer, state: "queued" }] });
+  assert.equal(queued.files.o1.phase, "queued");
 });
 
 test("what comes while nobody looks is counted; its line stays until they look away again", () => {

@@ -83,7 +83,8 @@ impl Disk {
         let chunks = (0..merkle::chunk_count(size)).map(|c| Some(content(&file, c))).collect();
         self.files.insert(file, Stored { size, chunks, list: true });
         self.jobs.insert(job, file);
-        Some(Hashed { path: path.into(), name: path.to_owned(), file, size, root })
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        Some(Hashed { path: path.into(), name, file, size, root })
     }
 
     /// Whether something can be written.

@@ -2,7 +2,7 @@
 
 use klatch::router::command::Command;
 use klatch::router::message::{Held, Message};
-use klatch::router::notice::{Code, Notice};
+use klatch::router::notice::{Code, Notice, TransferState};
 
 use crate::swarms::{fetched, room};
 use crate::world::World;
@@ -20,7 +20,7 @@ fn complaints(world: &World, node: usize, code: Code) -> usize {
 }
 
 fn fetch(world: &mut World, node: usize, patient: bool) -> u64 {
-    world.command(node, Command::Download { wanted: "film.mkv".into(), patient })
+    world.command(node, Command::Download { wanted: "film.mkv".into(), patient, asks: false })
 }
 
 /// Chunks of the file on a node's disk.
@@ -53,7 +53,9 @@ fn s7_a_download_waits_for_a_disk_that_is_full_and_goes_on_by_itself() {
         let held = chunks(&world, bob);
         world.command(bob, Command::Transfers);
         let waiting = |notice: &Notice| match notice {
-            Notice::Transfers { list } => list.iter().any(|row| row.download && row.waiting),
+            Notice::Transfers { list } => {
+                list.iter().any(|row| row.state == TransferState::Waiting)
+            }
             _ => false,
         };
         assert_eq!(world.count(bob, waiting), 1);

@@ -1,7 +1,7 @@
 //! The shell's part in files: hashing, lanes, fetching, putting in place.
 
 use klatch::files::merkle;
-use klatch::router::event::{Closed, Effect, Event, FetchError, Parking};
+use klatch::router::event::{Closed, Effect, Event, FetchError, Hashed, Parking};
 use klatch::router::ids::{ConnId, FileId};
 use klatch::router::notice::{Code, Failure};
 use klatch::router::swarm::picker::Want;
@@ -20,6 +20,10 @@ impl World {
         match effect {
             Effect::Hash { job, paths } => {
                 let hashed = disk.hash(job, &paths);
+                if let Some(Hashed { path, size, .. }) = &hashed {
+                    let (path, size) = (path.clone(), *size);
+                    self.done(node, 1, Event::HashBegan { job, path, size });
+                }
                 let took = 5 + hashed.as_ref().map_or(0, |hashed| hashed.size / 1_000_000);
                 let failure = || Failure::new(Code::FileNotFound, "there is no such file");
                 let result = hashed.ok_or_else(failure);
@@ -52,6 +56,14 @@ impl World {
                     disk.parked.remove(&file);
                 }
             },
+            Effect::Look { face, line, file } => {
+                let saved = disk.saved.iter().find(|(_, saved)| **saved == file);
+                let intact = disk.serving.contains(&file) && !disk.changed.contains(&file);
+                let own = || file.short().into();
+                let path = saved.map_or_else(own, |(path, _)| path.into());
+                let path = intact.then_some(path);
+                self.done(node, 5, Event::LookedAt { face, line, path });
+            }
             Effect::OpenPart { file, turn, size, copy, .. } => {
                 let result = disk.writable().map(|()| disk.open_part(file, turn, size, copy));
                 self.done(node, 5, Event::PartOpened { file, turn, result });
@@ -61,7 +73,7 @@ impl World {
                 self.done(node, 5, Event::PartTried { file, turn, result });
             }
             Effect::RemovePart { face, line, wanted, prefix } => {
-                let result = Ok(disk.remove_part(&prefix));
+                let result = Ok(prefix.and_then(|prefix| disk.remove_part(&prefix)));
                 self.done(node, 5, Event::PartRemoved { face, line, wanted, result });
             }
             Effect::DropPart { file, turn } => {

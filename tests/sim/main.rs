@@ -16,6 +16,7 @@ mod links;
 mod locks;
 mod logs;
 mod net;
+mod offers;
 mod oracle;
 mod people;
 mod pipe;

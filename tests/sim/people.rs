@@ -104,7 +104,10 @@ impl World {
 
     /// Fetches a file.
     pub fn download(&mut self, node: usize, name: &str) -> u64 {
-        self.command(node, Command::Download { wanted: name.to_owned(), patient: true })
+        self.command(
+            node,
+            Command::Download { wanted: name.to_owned(), patient: true, asks: false },
+        )
     }
 
     /// Whether a command ended well; `None`: it has not ended.

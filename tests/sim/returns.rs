@@ -1,6 +1,7 @@
 //! Members that leave a room and come back to it: what they offered, and what it is called then.
 
 use klatch::router::command::Command;
+use klatch::router::ids::EntryId;
 use klatch::router::notice::{Code, Notice};
 
 use crate::swarms::{fetched, room};
@@ -21,7 +22,8 @@ fn left(seed: u64) -> (World, [usize; 3]) {
 }
 
 fn fetch(world: &mut World, node: usize) -> u64 {
-    world.command(node, Command::Download { wanted: "film.mkv".into(), patient: false })
+    world
+        .command(node, Command::Download { wanted: "film.mkv".into(), patient: false, asks: false })
 }
 
 fn says(world: &World, node: usize, words: &str) -> usize {
@@ -248,32 +250,43 @@ fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
     assert_eq!(says(&world, alice, "careful"), before);
 }
 
+fn last_offer(world: &World, node: usize) -> EntryId {
+    let offered = world.nodes[node].notices.iter().rev().find_map(|(_, notice)| match notice {
+        Notice::FileOffered { id, .. } => Some(*id),
+        _ => None,
+    });
+    offered.expect("something was offered")
+}
+
 #[test]
 fn an_offer_that_was_taken_back_can_be_had_again_for_ten_seconds() {
     let (mut world, host, others) = room(29, 1, SIZE);
     let bob = others[0];
     world.run(2_000);
     let file = *world.nodes[host].disk.serving.iter().next().unwrap();
-    let line = world.command(host, Command::Withdraw { file });
+    let offer = last_offer(&world, host);
+    let line = world.command(host, Command::Withdraw { offer });
     assert_eq!(world.finish(host, line), Ok(()));
     world.run(9_000);
     assert!(world.nodes[host].disk.serving.is_empty(), "it is taken back at once");
-    let line = world.command(host, Command::Restore { file });
+    let line = world.command(host, Command::Restore { offer });
     assert_eq!(world.finish(host, line), Ok(()));
     world.run(2_000);
     let line = fetch(&mut world, bob);
     assert_eq!(world.finish(bob, line), Ok(()));
-    let line = world.command(host, Command::Withdraw { file });
+    let offer = last_offer(&world, host);
+    let line = world.command(host, Command::Withdraw { offer });
     assert_eq!(world.finish(host, line), Ok(()));
     world.run(11_000);
     assert!(world.nodes[host].disk.parked.is_empty(), "nothing is laid aside for ever");
-    let line = world.command(host, Command::Restore { file });
+    let line = world.command(host, Command::Restore { offer });
     assert_eq!(world.finish(host, line), Err(Code::NoSuchOffer));
     // What is offered anew meanwhile is not undone by an earlier withdrawal.
     let send = Command::Send { paths: vec!["film.mkv".into()] };
     let line = world.command(host, send.clone());
     assert_eq!(world.finish(host, line), Ok(()));
-    let line = world.command(host, Command::Withdraw { file });
+    let offer = last_offer(&world, host);
+    let line = world.command(host, Command::Withdraw { offer });
     assert_eq!(world.finish(host, line), Ok(()));
     let line = world.command(host, send);
     assert_eq!(world.finish(host, line), Ok(()));

@@ -14,10 +14,11 @@ const ACTIONS = [
   ["Download", (row) => offered(row) && row.bytesDone === 0],
   ["Resume", (row) => offered(row) && row.bytesDone > 0],
   ["Discard", (row) => row.phase === "offered" && !row.own && row.bytesDone > 0],
-  ["Cancel", ({ phase }) => phase === "fetching"],
+  ["Cancel", ({ phase }) => phase === "fetching" || phase === "queued"],
   [
     "Show",
-    ({ phase, own, file }) => (phase !== "offered" || own) && previewKind(file.name) !== null,
+    ({ phase, own, file }) =>
+      (phase === "fetching" || phase === "held" || own) && previewKind(file.name) !== null,
   ],
   ["Save", ({ phase, own }) => phase === "held" || own],
   ["Withdraw", ({ own }) => own],
@@ -116,12 +117,14 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
 }
 
 function factsOf(row) {
-  const { file, from, own, hosts, takers, phase, bytesDone, path } = row;
+  const { file, from, own, hosts, takers, phase, bytesDone, path, version, ended } = row;
   if (phase === "fetching") return paceOf(row);
   const kept = phase === "offered" && bytesDone > 0 && !own;
   const parts = [kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size)];
+  if (phase === "queued") parts.push("queued");
   const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
-  parts.push(from.length > 0 ? `from ${who}` : "withdrawn");
+  parts.push(from.length > 0 ? `from ${who}` : (ended ?? "withdrawn"));
+  if (version && from.length > 0) parts.push("new version");
   if (hosts > 1) parts.push(`held by ${hosts}`);
   if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   if (path) parts.push("");

@@ -48,7 +48,7 @@ export function createOffers(app, entry) {
 
   function update({ entries }, next) {
     state = next;
-    ids = [...new Set(entries.map(({ fileId }) => fileId))];
+    ids = entries.map(({ offerId }) => offerId);
     show();
   }
 
@@ -87,7 +87,7 @@ export function createOffers(app, entry) {
 
   function showRows(rows) {
     const labels = app.fileLabels();
-    const keys = new Set(rows.map(({ file }) => file.id));
+    const keys = new Set(rows.map(({ id }) => id));
     for (const [id, { element }] of cards) {
       if (keys.has(id)) continue;
       element.remove();
@@ -95,7 +95,7 @@ export function createOffers(app, entry) {
     }
     let cursor = list.firstChild;
     for (const row of rows) {
-      const { id } = row.file;
+      const { id } = row;
       if (!cards.has(id)) cards.set(id, createFileCard(app, id, { inLog: true, item: true }));
       const { element, update: show } = cards.get(id);
       show(row, labels[id]);

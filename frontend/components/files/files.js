@@ -51,6 +51,7 @@ export function createFiles(app) {
     { class: "files-empty" },
     "Nothing is shared yet. Choose files, drop them anywhere on this page, or paste them.",
   );
+  const more = el("p", { class: "files-empty", hidden: true });
   const cards = new Map();
   const rows = new Map();
 
@@ -59,6 +60,10 @@ export function createFiles(app) {
     if (turned) share.disabled = !connected(state);
     if (turned || state.files !== before.files || !list.hasChildNodes()) showFiles(state);
     if (state.shares !== before.shares) showShares(state.shares);
+    if (state.filesLeftOut !== before.filesLeftOut) {
+      more.hidden = state.filesLeftOut === 0;
+      setText(more, `And ${state.filesLeftOut} more: type files in klatch's terminal.`);
+    }
     empty.hidden = list.hasChildNodes() || state.shares.length > 0;
   });
 
@@ -66,14 +71,14 @@ export function createFiles(app) {
     const labels = app.fileLabels();
     const shown = Object.values(files)
       .filter(({ from, phase }) => from.length > 0 || phase !== "offered")
-      .sort((a, b) => compareNames(a.file.name, b.file.name) || (a.file.id < b.file.id ? -1 : 1));
+      .sort((a, b) => compareNames(a.file.name, b.file.name) || (a.id < b.id ? -1 : 1));
     keep(
       cards,
       list,
       shown,
-      ({ file }) => file.id,
-      (row) => createFileCard(app, row.file.id, { inLog: false }),
-      (card, row) => card.update(row, labels[row.file.id]),
+      ({ id }) => id,
+      (row) => createFileCard(app, row.id, { inLog: false }),
+      (card, row) => card.update(row, labels[row.id]),
     );
   }
 
@@ -151,6 +156,7 @@ export function createFiles(app) {
     sharesList,
     rest,
     list,
+    more,
     empty,
   );
   return { element, choose };

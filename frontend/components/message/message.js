@@ -119,16 +119,24 @@ function drawSpan({ kind, text, href }) {
   return el("a", properties, text);
 }
 
-function createOffer(app, { fileId, text }) {
-  const card = createFileCard(app, fileId, { inLog: true });
-  const gone = el("p", { class: "entry-unknown" }, `${line(text)} was withdrawn.`);
+function endOf(row, { filesLeftOut }) {
+  if (row?.ended === "replaced") return "was replaced by a new version";
+  // There are more files than a page is told of: this may be one of those.
+  if (!row && filesLeftOut > 0) return "is in the list of klatch's terminal: type files there";
+  return "was withdrawn";
+}
+
+function createOffer(app, { offerId, text }) {
+  const card = createFileCard(app, offerId, { inLog: true });
+  const gone = el("p", { class: "entry-unknown" });
   const body = el("div", { class: "entry-body" }, card.element, gone);
   const update = (entry, state) => {
-    const row = state.files[fileId];
+    const row = state.files[offerId];
     const offeredStill = row !== undefined && (row.from.length > 0 || row.phase === "held");
     card.element.hidden = !offeredStill;
     gone.hidden = offeredStill;
-    if (row) card.update(row, app.fileLabels()[fileId]);
+    setText(gone, `${line(text)} ${endOf(row, state)}.`);
+    if (row) card.update(row, app.fileLabels()[offerId]);
   };
   return { body, update };
 }

@@ -143,7 +143,7 @@ fn leftovers_are_found_and_removed_unless_somebody_holds_them() {
     drop(second);
     let found = leftovers::find(&disk, folder).unwrap();
     assert!(
-        matches!(&found[..], [Leftover { id, bytes }] if *id == stem && *bytes >= CHUNK as u64)
+        matches!(&found[..], [Leftover { id, bytes, .. }] if *id == stem && *bytes >= CHUNK as u64)
     );
     assert!(matches!(leftovers::remove(&disk, folder, &id), Ok(Removal::Removed(_))));
     assert_eq!(names(folder).len(), 2, "the first is held");

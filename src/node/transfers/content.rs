@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use crate::files::disk::Disk;
 use crate::files::merkle::{FileTree, chunk_range};
 use crate::files::part::{Part, PartError};
-use crate::files::served::Served;
+use crate::files::served::{OpenFiles, Served};
 use crate::net::lane::BATCH_BYTES;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::FileId;
@@ -65,13 +65,14 @@ impl Content {
     pub(super) fn adopt(
         &self,
         tree: FileTree,
+        open_files: &Arc<OpenFiles>,
         go_on: &dyn Fn() -> bool,
     ) -> Result<&Arc<Served>, PartError> {
         let served = match self.served.get() {
             Some(served) => served,
             None => {
                 let file = self.part.file()?;
-                self.served.get_or_init(|| Arc::new(Served::partial(tree, file)))
+                self.served.get_or_init(|| Arc::new(Served::partial(tree, file, open_files)))
             }
         };
         for chunk in self.claimed.iter().take_while(|_| go_on()) {

@@ -18,12 +18,13 @@ use crate::router::ids::{ConnId, Digest32, FileId};
 use crate::router::swarm::picker::Want;
 
 /// [`crate::router::event::Effect::OpenPart`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Opening {
     pub(super) file: FileId,
     pub(super) turn: u64,
     pub(super) size: u64,
     pub(super) root: Digest32,
+    pub(super) name: String,
     pub(super) copy: bool,
 }
 
@@ -170,6 +171,7 @@ impl Shared {
         let max_bytes = self.host.limits.file_bytes;
         let opened = self.contents.obtain(&self.disk, &self.folder, (file, size), max_bytes);
         let content = opened.map_err(|error| failures::of_part(&error))?;
+        content.part.note_name(&opening.name);
         {
             let mut state = self.lock();
             let current = state.downloads.get_mut(&file).filter(|current| current.turn == turn);
@@ -204,7 +206,7 @@ impl Shared {
         tree: FileTree,
     ) -> Result<Arc<Served>, DiskError> {
         let go_on = || content.is_for(turn) && !self.is_stopping();
-        let adopted = content.adopt(tree, &go_on);
+        let adopted = content.adopt(tree, &self.open_files, &go_on);
         let served = Arc::clone(adopted.map_err(|error| failures::of_part(&error))?);
         if go_on() {
             self.host.sources.insert_if_absent(content.file, Arc::clone(&served));

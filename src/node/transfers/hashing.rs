@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use super::failures;
-use crate::files::hash::hash_file;
+use crate::files::hash::{HashError, hash_file};
 use crate::files::names::offer_name;
-use crate::files::served::Served;
+use crate::files::served::{OpenFiles, Served};
 use crate::files::source::{SendError, open};
 use crate::router::event::{Event, Hashed};
 use crate::router::notice::{Code, Failure};
@@ -34,11 +34,6 @@ impl HashJob {
         Self { copy_of: Some(name), ..Self::default() }
     }
 
-    /// Whether it is about a copy, which is klatch's own to remove.
-    pub(super) fn is_copy(&self) -> bool {
-        self.copy_of.is_some()
-    }
-
     /// Ends the work soon.
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -56,8 +51,15 @@ impl HashJob {
         paths: &[PathBuf],
         max_bytes: u64,
         inbox: &Sender<Event>,
+        open_files: &Arc<OpenFiles>,
     ) -> Result<Hashed, Failure> {
+        let cancelled = || self.cancelled.load(Ordering::Relaxed);
+        if cancelled() {
+            return Err(failures::of_hash(&HashError::Cancelled));
+        }
         let (path, file, stamp) = open_first(paths, max_bytes)?;
+        // Without a router nobody wants to know how it goes.
+        let _ = inbox.send(Event::HashBegan { job, path: path.clone(), size: stamp.len });
         let told = Mutex::new(Instant::now());
         let progress = |bytes_done| {
             // Who finds it locked has nothing newer to tell.
@@ -65,9 +67,7 @@ impl HashJob {
                 && told.elapsed() >= PROGRESS
             {
                 *told = Instant::now();
-                let (path, size) = (path.clone(), stamp.len);
-                // Without a router nobody wants to know.
-                let _ = inbox.send(Event::HashProgressed { job, path, bytes_done, size });
+                let _ = inbox.send(Event::HashProgressed { job, bytes_done });
             }
         };
         let threads = available_parallelism().map_or(1, |cores| cores.get());
@@ -75,7 +75,7 @@ impl HashJob {
             .map_err(|error| failures::of_hash(&error))?;
         let name = self.copy_of.clone().unwrap_or_else(|| offer_name(&path));
         let (id, size, root) = (tree.id(), tree.len(), *tree.root());
-        let served = Arc::new(Served::complete(tree, file, path.clone(), stamp));
+        let served = Arc::new(Served::complete(tree, path.clone(), stamp, open_files));
         self.served.get_or_init(|| served);
         Ok(Hashed { path, name, file: id, size, root })
     }

@@ -17,8 +17,7 @@ impl Transfers {
         let _ = self.disk.submit(move |()| {
             let found = shared.contents.alone(|| leftovers::find(&shared.disk, &shared.folder));
             // A folder that cannot be read is told when something is downloaded.
-            let files: Vec<_> =
-                found.unwrap_or_default().into_iter().map(|left| (left.id, left.bytes)).collect();
+            let files = found.unwrap_or_default();
             if !files.is_empty() {
                 let folder = shared.folder.canonicalize().unwrap_or(shared.folder.clone());
                 // Without a router nobody wants to know.
@@ -32,7 +31,7 @@ impl Transfers {
         face: FaceId,
         line: u64,
         wanted: String,
-        prefix: String,
+        prefix: Option<String>,
     ) -> Option<Event> {
         let words = wanted.clone();
         let answer = move |result| {
@@ -42,13 +41,30 @@ impl Transfers {
         let (shared, late) = (Arc::clone(&self.shared), answer.clone());
         let submitted = self.disk.submit(move |()| {
             let owed = Owed::new(&shared.host.inbox, answer(Err(failures::inside())));
-            owed.pay(answer(shared.remove_part(&wanted, &prefix)));
+            owed.pay(answer(shared.remove_meant(&wanted, prefix.as_deref())));
         });
         submitted.err().map(|_| late(Err(failures::too_much())))
     }
 }
 
 impl Shared {
+    /// Removes what these digits begin, else what was begun under this name.
+    fn remove_meant(&self, wanted: &str, prefix: Option<&str>) -> Result<Option<u64>, Failure> {
+        let removed = prefix.map_or(Ok(None), |prefix| self.remove_part(wanted, prefix))?;
+        if removed.is_some() {
+            return Ok(removed);
+        }
+        let named = leftovers::named(&*self.disk, &self.folder, wanted);
+        match named.as_deref() {
+            Ok([id]) => self.remove_part(wanted, id),
+            Ok([]) | Err(_) => Ok(None),
+            Ok(ids) => Err(Failure::new(
+                Code::AmbiguousName,
+                format!("{wanted} names several files; give the id instead: {}", ids.join(", ")),
+            )),
+        }
+    }
+
     fn remove_part(&self, wanted: &str, prefix: &str) -> Result<Option<u64>, Failure> {
         let begins = |id: &str| id.starts_with(prefix);
         if self.lock().downloads.keys().any(|file| begins(&file.to_string())) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::hashing::HashJob;
 use super::owed::Owed;
 use super::{Transfers, failures};
-use crate::files::served::Served;
+use crate::files::served::Place;
 use crate::router::event::{Event, Parking};
-use crate::router::ids::FileId;
+use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure};
 
 impl Transfers {
@@ -19,7 +19,7 @@ impl Transfers {
         let hashed = self.hashing.submit(move |()| {
             let (inbox, max_bytes) = (&shared.host.inbox, shared.host.limits.file_bytes);
             let owed = Owed::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
-            let result = hash_job.run(job, &paths, max_bytes, inbox);
+            let result = hash_job.run(job, &paths, max_bytes, inbox, &shared.open_files);
             if result.is_err() {
                 shared.lock().hash_jobs.remove(&job);
             }
@@ -37,11 +37,24 @@ impl Transfers {
         let job = self.shared.lock().hash_jobs.remove(&job);
         let Some(job) = job else { return };
         let Some(served) = job.served() else { return };
-        self.shared.host.sources.insert(file, Arc::clone(served));
-        if job.is_copy() {
-            let earlier = self.shared.lock().copies.insert(file, Arc::clone(served));
-            self.remove_copy(earlier);
+        let sources = &self.shared.host.sources;
+        // What is served already has one more place to be read from.
+        match sources.get(&file).filter(|known| known.path().is_some()) {
+            Some(known) => known.lies_too(served),
+            None => sources.insert(file, Arc::clone(served)),
         }
+    }
+
+    /// Looks where a file lies that is served whole.
+    pub(super) fn look(&self, face: FaceId, line: u64, file: FileId) -> Option<Event> {
+        let nowhere = Event::LookedAt { face, line, path: None };
+        let Some(served) = self.shared.host.sources.get(&file) else { return Some(nowhere) };
+        let (shared, otherwise) = (Arc::clone(&self.shared), nowhere.clone());
+        let submitted = self.disk.submit(move |()| {
+            let owed = Owed::new(&shared.host.inbox, otherwise);
+            owed.pay(Event::LookedAt { face, line, path: served.path_now() });
+        });
+        submitted.err().map(|_| nowhere)
     }
 
     /// What becomes of a file that is offered in a room which is left.
@@ -76,16 +89,14 @@ impl Transfers {
     }
 
     /// Removes the copy that was made for an offer, if there is one.
-    pub(super) fn discard_copy(&self, file: FileId) {
-        let copy = self.shared.lock().copies.remove(&file);
-        self.remove_copy(copy);
-    }
-
-    fn remove_copy(&self, copy: Option<Arc<Served>>) {
-        let Some(copy) = copy else { return };
-        let unwanted = Unwanted(copy);
-        // Where there is no time for the job it is done by dropping it.
-        let _ = self.disk.submit(move |()| drop(unwanted));
+    pub(super) fn discard_copy(&self, file: &FileId, path: PathBuf) {
+        let parked = || self.shared.lock().parked.get(file).cloned();
+        let Some(served) = self.shared.host.sources.get(file).or_else(parked) else { return };
+        if let Some(copy) = served.leave_place(&path) {
+            let unwanted = Unwanted(copy);
+            // Where there is no time for the job it is done by dropping it.
+            let _ = self.disk.submit(move |()| drop(unwanted));
+        }
     }
 
     /// Looks whether a chunk is still what was offered. When there is too much to do the router
@@ -106,14 +117,14 @@ impl Transfers {
 }
 
 /// A copy that goes when this is dropped.
-struct Unwanted(Arc<Served>);
+struct Unwanted(Place);
 
 impl Drop for Unwanted {
     fn drop(&mut self) {
         // What somebody put in its place or wrote into it is not klatch's to remove.
-        let path = self.0.path().filter(|_| self.0.unchanged());
-        if let Some(path) = path
-            && let Err(error) = std::fs::remove_file(&path)
+        let path = self.0.path();
+        if self.0.is_unchanged()
+            && let Err(error) = std::fs::remove_file(path)
         {
             tracing::warn!(%error, path = %path.display(), "a copy could not be removed");
         }

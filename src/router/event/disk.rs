@@ -64,8 +64,19 @@ pub struct DiskError {
 pub struct Leftovers {
     /// The folder.
     pub folder: PathBuf,
-    /// For each file the first digits of its id, and the bytes that it takes on disk.
-    pub files: Vec<(String, u64)>,
+    /// Each of them.
+    pub files: Vec<Leftover>,
+}
+
+/// What is left of a download of an earlier run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The first digits of its file's id.
+    pub id: String,
+    /// The name under which it was begun, if that can still be read.
+    pub name: Option<String>,
+    /// Bytes that it takes on disk.
+    pub bytes: u64,
 }
 
 /// What becomes of a file that is offered in a room which is left.

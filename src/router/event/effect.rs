@@ -165,10 +165,12 @@ pub enum Effect {
         /// The name to offer it under.
         name: String,
     },
-    /// The offer was taken back by its author: a copy that was made for it goes with it.
+    /// The offer was taken back by its author: the copy that was made for it goes with it.
     DiscardCopy {
         /// The file.
         file: FileId,
+        /// Where the copy lies.
+        path: PathBuf,
     },
     /// Stop hashing.
     CancelHash {
@@ -194,6 +196,15 @@ pub enum Effect {
         /// What to do.
         step: Parking,
     },
+    /// Look where on this computer a file lies that is served whole.
+    Look {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// The file.
+        file: FileId,
+    },
     /// Open a partial file for a download, and copy what is already here.
     OpenPart {
         /// The file.
@@ -204,6 +215,8 @@ pub enum Effect {
         size: u64,
         /// BEP 52 root.
         root: Digest32,
+        /// Name as offered: how a person knows what is left of it later.
+        name: String,
         /// A complete source of the same content is served here: copy it.
         copy: bool,
     },
@@ -274,7 +287,8 @@ pub enum Effect {
         /// Chunks that are neither verified nor on their way.
         chunks: Vec<u32>,
     },
-    /// Remove the partial files whose id begins so and that no download uses.
+    /// Remove the partial files whose id begins so, or that were begun under the name that the
+    /// command named, and that no download uses.
     RemovePart {
         /// The face.
         face: FaceId,
@@ -282,8 +296,8 @@ pub enum Effect {
         line: u64,
         /// What the command named.
         wanted: String,
-        /// Hex digits, 8 or more.
-        prefix: String,
+        /// Hex digits, 8 or more; `None`: there is but the name.
+        prefix: Option<String>,
     },
     /// Rehash a chunk that somebody calls bad.
     Recheck {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RoomId, RunId};
+use super::ids::{Digest32, EntryId, LogNonce, MemberId, RoomId, RunId};
 use crate::crypto::hash::digest;
 use crate::crypto::identity::{self, Identity};
 
@@ -82,8 +82,8 @@ pub enum Kind {
     Text(String),
     /// A file is offered.
     Offer(Offer),
-    /// All of the author's offers of a file are taken back.
-    Withdraw(FileId),
+    /// An offer of the author's own is taken back.
+    Withdraw(EntryId),
     /// The author's new nickname.
     Name(String),
     /// Something a later version says: stored, passed on, shown as a placeholder.
@@ -99,6 +99,8 @@ pub struct Offer {
     pub size: u64,
     /// BEP 52 root.
     pub root: Digest32,
+    /// The author's own offer whose place it takes: of the same file on its disk, as it was before.
+    pub replaces: Option<EntryId>,
 }
 
 /// The parsed bytes of an entry.
@@ -151,7 +153,9 @@ struct WireEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root: Option<Digest32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    file: Option<FileId>,
+    replaces: Option<EntryId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<EntryId>,
 }
 
 impl SignedEntry {
@@ -169,7 +173,8 @@ impl SignedEntry {
             name: None,
             size: None,
             root: None,
-            file: None,
+            replaces: None,
+            entry: None,
         };
         wire.kind = match &body.kind {
             Kind::Text(text) => {
@@ -180,10 +185,11 @@ impl SignedEntry {
                 wire.name = Some(offer.name.clone());
                 wire.size = Some(offer.size);
                 wire.root = Some(offer.root);
+                wire.replaces = offer.replaces;
                 "offer"
             }
-            Kind::Withdraw(file) => {
-                wire.file = Some(*file);
+            Kind::Withdraw(entry) => {
+                wire.entry = Some(*entry);
                 "withdraw"
             }
             Kind::Name(name) => {
@@ -246,11 +252,11 @@ fn body_of(wire: WireEntry) -> Option<EntryBody> {
             .map_or(Kind::Unknown, Kind::Text),
         "offer" => match (wire.name, wire.size, wire.root) {
             (Some(name), Some(size), Some(root)) if name.len() <= 1024 => {
-                Kind::Offer(Offer { name, size, root })
+                Kind::Offer(Offer { name, size, root, replaces: wire.replaces })
             }
             _ => Kind::Unknown,
         },
-        "withdraw" => wire.file.map_or(Kind::Unknown, Kind::Withdraw),
+        "withdraw" => wire.entry.map_or(Kind::Unknown, Kind::Withdraw),
         "name" => wire
             .name
             .and_then(|name| super::text::check_name(&name).ok())

@@ -5,7 +5,7 @@ use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::router::links::Hosting;
+use crate::router::links::{Hosting, Link};
 use crate::router::message::Held;
 use crate::router::text::Untrusted;
 
@@ -19,9 +19,7 @@ impl Router {
         let away: Vec<MemberId> = self
             .roster
             .present()
-            .filter(|(id, member)| {
-                member.conn.is_none() && self.catalogue.offers_of(**id, file).is_some()
-            })
+            .filter(|(id, member)| member.conn.is_none() && self.catalogue.offers(**id, file))
             .map(|(id, _)| *id)
             .collect();
         let Some(author) = away.first().copied() else { return };
@@ -71,7 +69,10 @@ impl Router {
         let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         let known = link.hosting.get(&file);
-        if known.is_none() && link.hosting.len() >= most {
+        // Of what is fetched or served here every host counts: there is only so much of it.
+        let matters = self.swarm.is_fetching(&file) || self.sharing.is_shared(&file);
+        if known.is_none() && link.hosting.len() >= most && !matters {
+            link.hosts_more = true;
             return;
         }
         let others = link.bitmap_bytes - known.map_or(0, bitmap_bytes);
@@ -101,6 +102,21 @@ impl Router {
                 link.say_hosting.insert(file);
             });
         }
+    }
+
+    /// Somebody has more files than are kept in mind of it: whether it has this one, it says when
+    /// it hears that we fetch it.
+    pub(super) fn ask_for_hosts(&mut self, file: FileId, size: u64) {
+        let unsure = |link: &Link| link.hosts_more && !link.hosting.contains_key(&file);
+        let chunks = merkle::chunk_count(size);
+        if chunks == 0
+            || self.sharing.is_shared(&file)
+            || !self.links().any(|(_, link)| unsure(link))
+        {
+            return;
+        }
+        self.sharing.share_some(file, Bitmap::none(chunks));
+        self.tell_hosting(file);
     }
 
     pub(in crate::router) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {

@@ -7,6 +7,7 @@ mod hosts;
 mod lanes;
 pub(super) mod pace;
 pub mod picker;
+mod queue;
 mod rows;
 mod schedule;
 pub mod sent;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use self::choice::Choice;
+use self::queue::Again;
 use self::waiting::{Stops, Waiting};
 use super::Router;
 use super::bitmap::Bitmap;
@@ -28,6 +30,7 @@ use super::message::Message;
 use super::notice::{Code, Failure, FileInfo, Notice};
 use super::text::Untrusted;
 use super::time::{Earliest, Millis};
+use super::word::{Word, best};
 use crate::files::merkle;
 
 /// Progress is told so often while bytes arrive.
@@ -54,6 +57,8 @@ struct Download {
     size: u64,
     root: Digest32,
     commands: Vec<(FaceId, u64)>,
+    /// Which in the order asked.
+    number: u64,
     turn: u64,
     stage: Stage,
     /// Chunks that are verified here.
@@ -105,43 +110,50 @@ struct Lanes {
 #[derive(Debug, Default)]
 pub(super) struct Swarm {
     downloads: BTreeMap<FileId, Download>,
+    /// Downloads that wait for those which were asked for before.
+    queued: BTreeMap<FileId, Download>,
+    /// The same in the order asked.
+    queue: BTreeMap<u64, FileId>,
     lanes: BTreeMap<MemberId, Lanes>,
     /// Members that asked us to dial them to serve.
     serving_dials: BTreeMap<MemberId, usize>,
     next_turn: u64,
+    next_number: u64,
+    /// Of what is here already.
+    again: Vec<Again>,
     pub(super) choice: Choice,
 }
 
 impl Swarm {
-    /// Whether a file is being fetched.
+    /// Whether a file is being fetched, or queued for it.
     pub(super) fn is_fetching(&self, file: &FileId) -> bool {
-        self.downloads.contains_key(file)
+        self.downloads.contains_key(file) || self.queued.contains_key(file)
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.downloads.is_empty()
+        self.downloads.is_empty() && self.queued.is_empty()
     }
 
-    /// The download that a person means; `None` if there is none or more than one.
-    pub(super) fn named(&self, wanted: &str) -> Option<FileId> {
-        let id = FileId::from_hex(wanted).ok();
-        if let Some(id) = id.filter(|id| self.downloads.contains_key(id)) {
-            return Some(id);
-        }
-        let mut named = self.downloads.iter().filter(|(_, download)| download.name == wanted);
-        let by_name = named.next();
-        if named.next().is_some() {
-            return None;
-        }
-        let prefix = || {
-            let digits = wanted.to_ascii_lowercase();
-            let mut fits = self
-                .downloads
-                .keys()
-                .filter(|file| digits.len() >= 8 && file.to_string().starts_with(&digits));
-            fits.next().filter(|_| fits.next().is_none()).copied()
-        };
-        by_name.map(|(file, _)| *file).or_else(prefix)
+    /// Somebody may still be asked about a download.
+    pub(super) fn is_asking(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// The downloads that a person may mean.
+    pub(super) fn named(&self, word: &Word) -> Vec<FileId> {
+        let fitting = self.downloads.iter().chain(&self.queued);
+        best(
+            fitting.filter_map(|(file, download)| Some((word.fit(&download.name, [file])?, *file))),
+        )
+    }
+
+    /// Takes a download out, begun or not.
+    fn remove(&mut self, file: &FileId) -> Option<Download> {
+        self.downloads.remove(file).or_else(|| {
+            let download = self.queued.remove(file)?;
+            self.queue.remove(&download.number);
+            Some(download)
+        })
     }
 
     /// The next dial to `member` is one to serve it.
@@ -151,53 +163,6 @@ impl Swarm {
 }
 
 impl Router {
-    pub(super) fn download(&mut self, face: FaceId, line: u64, wanted: &str, patient: bool) {
-        let offered = match self.find_file(wanted, false) {
-            Ok(offered) => offered,
-            Err(failure) => return self.reply(face, line, "download", Err(failure)),
-        };
-        if offered.size > self.limits().file_bytes {
-            let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
-            let failure = Failure::new(Code::IoError, text);
-            return self.reply(face, line, "download", Err(failure));
-        }
-        if let Some(download) = self.swarm.downloads.get_mut(&offered.file) {
-            download.commands.push((face, line));
-            download.patient &= patient;
-            return;
-        }
-        if self.swarm.downloads.len() >= self.limits().downloads {
-            let failure = Failure::new(Code::IoError, "too many downloads at once: wait for one");
-            return self.reply(face, line, "download", Err(failure));
-        }
-        self.swarm.next_turn += 1;
-        let (file, turn) = (offered.file, self.swarm.next_turn);
-        let download = Download {
-            name: offered.name.clone(),
-            size: offered.size,
-            root: offered.root,
-            commands: vec![(face, line)],
-            turn,
-            stage: Stage::Opening,
-            chunks_done: 0,
-            helped: BTreeSet::new(),
-            bytes_fetched: 0,
-            began: self.now,
-            told: self.now,
-            told_bytes: 0,
-            rate: 0,
-            hostless_since: None,
-            told_no_way: false,
-            stops: Stops::default(),
-            patient,
-        };
-        self.notify(Notice::DownloadStarted { file: download.info(file) });
-        let (size, root) = (download.size, download.root);
-        self.swarm.downloads.insert(file, download);
-        let copy = self.sharing.holds_all(&file);
-        self.effect(Effect::OpenPart { file, turn, size, root, copy });
-    }
-
     fn live(&mut self, file: &FileId, turn: u64) -> Option<&mut Download> {
         self.swarm.downloads.get_mut(file).filter(|download| download.turn == turn)
     }
@@ -388,6 +353,7 @@ impl Router {
 
     /// Somebody waits for these chunks: they are fetched before any other.
     pub(super) fn chunk_urgent(&mut self, file: FileId, first: u32, last: u32) {
+        self.begin_download(file);
         self.swarm.choice.prefer(&file, first..last.saturating_add(1));
     }
 
@@ -471,7 +437,7 @@ impl Router {
     }
 
     fn fail_download(&mut self, file: FileId, failure: Failure) {
-        let Some(download) = self.swarm.downloads.remove(&file) else { return };
+        let Some(download) = self.swarm.remove(&file) else { return };
         self.swarm.choice.end(&file);
         self.effect(Effect::DropPart { file, turn: download.turn });
         if !self.sharing.holds_all(&file) && self.sharing.remove(&file) {
@@ -493,9 +459,15 @@ impl Router {
     }
 
     pub(super) fn drop_downloads(&mut self) {
-        let files: Vec<_> = self.swarm.downloads.keys().copied().collect();
+        let Swarm { downloads, queued, .. } = &self.swarm;
+        // The queued ones first, so that none of them begins.
+        let files: Vec<_> = queued.keys().chain(downloads.keys()).copied().collect();
         for file in files {
             self.cancel_download(file);
+        }
+        for Again { face, line, .. } in std::mem::take(&mut self.swarm.again) {
+            let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
+            self.reply(face, line, "download", Err(failure));
         }
         self.swarm.choice = Choice::default();
         self.swarm.lanes.clear();
@@ -527,7 +499,7 @@ impl Router {
             );
             self.fail_download(file, Failure::new(Code::NoHost, text));
         }
-        !self.swarm.downloads.is_empty()
+        !self.swarm.is_idle()
     }
 
     pub(super) fn swarm_timers(&mut self) {

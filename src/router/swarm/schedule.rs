@@ -17,6 +17,7 @@ impl Router {
     pub(in crate::router) fn schedule(&mut self) {
         if !self.swarm.downloads.is_empty() {
             self.look_for_hosts();
+            self.begin_queued();
             self.ask_for_lists();
         }
         let (now, limits) = (self.now, &self.config.limits);

@@ -170,9 +170,9 @@ impl Router {
         match step {
             Step::Open => {
                 download.turn = next_turn;
-                let (size, root) = (download.size, download.root);
+                let (size, root, name) = (download.size, download.root, download.name.clone());
                 self.swarm.next_turn = next_turn;
-                self.effect(Effect::OpenPart { file, turn: next_turn, size, root, copy });
+                self.effect(Effect::OpenPart { file, turn: next_turn, size, root, name, copy });
             }
             Step::List | Step::Fetch => self.effect(Effect::TryPart { file, turn, chunks }),
             Step::Finish => {

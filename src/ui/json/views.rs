@@ -9,8 +9,8 @@ use super::super::rooms::invitation_line;
 use super::{Event, SCHEMA, rfc3339};
 use crate::router::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use crate::router::notice::{
-    Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, Notice, Receipt,
-    TransferLine, Who,
+    Code, Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, Notice,
+    Receipt, TransferLine, Who,
 };
 use crate::router::text::Untrusted;
 
@@ -91,9 +91,17 @@ pub(super) struct FindingRow<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct FileRow<'a> {
+pub(super) struct AlreadyHaveView<'a> {
+    pub(super) text: String,
+    pub(super) code: &'static str,
     pub(super) file: FileView<'a>,
-    pub(super) from: Vec<WhoView<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct FileRow<'a> {
+    pub(super) id: EntryId,
+    pub(super) file: FileView<'a>,
+    pub(super) from: WhoView<'a>,
     pub(super) hosts: usize,
     pub(super) own: bool,
     pub(super) held: bool,
@@ -102,14 +110,22 @@ pub(super) struct FileRow<'a> {
 
 #[derive(Serialize)]
 pub(super) struct TransferRow<'a> {
-    pub(super) file: FileView<'a>,
+    pub(super) file: MovingView<'a>,
     pub(super) download: bool,
+    pub(super) state: &'static str,
     pub(super) bytes_done: u64,
     pub(super) bytes_per_second: u64,
     pub(super) seconds_left: Option<u64>,
     pub(super) hosts: usize,
     pub(super) to: Option<WhoView<'a>>,
-    pub(super) waiting: bool,
+}
+
+/// A file whose id may not be known yet.
+#[derive(Serialize)]
+pub(super) struct MovingView<'a> {
+    pub(super) id: Option<FileId>,
+    pub(super) name: &'a str,
+    pub(super) size: u64,
 }
 
 #[derive(Serialize)]
@@ -127,6 +143,7 @@ pub(super) struct SnapshotView<'a> {
     pub(super) held: Vec<ReceiptView>,
     #[serde(serialize_with = "write_file_rows")]
     pub(super) files: &'a [FileLine],
+    pub(super) files_left_out: usize,
     #[serde(serialize_with = "write_transfer_rows")]
     pub(super) transfers: &'a [TransferLine],
     pub(super) saved: Vec<SavedView<'a>>,
@@ -245,6 +262,16 @@ pub(super) fn write_file<S: Serializer>(file: &FileInfo, serializer: S) -> Resul
     FileView::from(file).serialize(serializer)
 }
 
+/// A notice that scripts can tell from others.
+pub(super) fn write_already_have<S: Serializer>(
+    file: &FileInfo,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = format!("you have {} already: it is not fetched again", file.name);
+    let code = Code::AlreadyHave.word();
+    AlreadyHaveView { text, code, file: file.into() }.serialize(serializer)
+}
+
 pub(super) fn write_member_rows<S: Serializer>(
     list: &[MemberLine],
     serializer: S,
@@ -301,8 +328,9 @@ pub(super) fn write_file_rows<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(|row| FileRow {
+        id: row.id,
         file: (&row.file).into(),
-        from: row.from.iter().map(WhoView::from).collect(),
+        from: (&row.from).into(),
         hosts: row.hosts,
         own: row.own,
         held: row.held,
@@ -315,14 +343,14 @@ pub(super) fn write_transfer_rows<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(list.iter().map(|row| TransferRow {
-        file: (&row.file).into(),
-        download: row.download,
+        file: MovingView { id: row.file, name: row.name.raw(), size: row.size },
+        download: row.state.is_download(),
+        state: row.state.word(),
         bytes_done: row.bytes_done,
         bytes_per_second: row.bytes_per_second,
         seconds_left: row.seconds_left,
         hosts: row.hosts,
         to: row.to.as_ref().map(WhoView::from),
-        waiting: row.waiting,
     }))
 }
 

@@ -49,8 +49,6 @@ pub struct LiveView {
     followed: VecDeque<Followed>,
     moving: Moving,
     noise: Noise,
-    /// Why the last download failed: its command fails for the same reason, which is said once.
-    failed: Option<String>,
 }
 
 /// An own message on its way.
@@ -79,7 +77,6 @@ impl LiveView {
             followed: VecDeque::new(),
             moving: Moving::default(),
             noise: Noise::default(),
-            failed: None,
         }
     }
 
@@ -93,9 +90,6 @@ impl LiveView {
         self.note_own_name(notice);
         self.style.seen.now_ms = Some(now_ms);
         self.moving.hear(notice);
-        if let Notice::DownloadFailed { failure, .. } = notice {
-            self.failed = Some(failure.text.clone());
-        }
         let mut pieces = Vec::new();
         match notice {
             Notice::Held { id, held_by, present } => {
@@ -107,11 +101,11 @@ impl LiveView {
                     self.rows(lines::to_lines(notice, &self.style), &mut pieces);
                 }
             }
-            Notice::Error { command: Some("download"), failure, .. }
-                if self.failed.take_if(|said| *said == failure.text).is_some() => {}
-            Notice::DownloadStarted { .. }
+            Notice::DownloadQueued { .. }
+            | Notice::DownloadStarted { .. }
             | Notice::DownloadProgress { .. }
             | Notice::HashProgress { .. }
+            | Notice::HashFailed { .. }
             | Notice::CommandDone { .. } => {}
             Notice::Message { id, from, text, time_ms, own, history, known: true, .. } => {
                 self.new_day(*time_ms, &mut pieces);

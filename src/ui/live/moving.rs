@@ -1,8 +1,8 @@
 //! Downloads and files being read, a row each, as they stand.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::router::ids::FileId;
 use crate::router::notice::Notice;
 use crate::ui::lines::{counted, path_text, percent, size};
 use crate::ui::tables::time_left;
@@ -10,15 +10,22 @@ use crate::ui::width::{fit, fit_middle, width};
 
 /// Rows that are shown; what else moves is counted.
 const ROWS_MAX: usize = 4;
-/// Transfers that are followed.
-const FOLLOWED_MAX: usize = 256;
+/// Transfers that are followed: what moves, and as much again that is queued.
+const FOLLOWED_MAX: usize = 1_024;
 /// Cells of a bar.
 const BAR_CELLS: u64 = 16;
 
-/// What moves.
+/// What moves, in the order in which it began to, and then what is queued.
 #[derive(Debug, Default)]
 pub struct Moving {
-    rows: BTreeMap<String, Row>,
+    moving: Vec<(Key, Row)>,
+    queued: Vec<(Key, Row)>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    File(FileId),
+    Path(PathBuf),
 }
 
 /// One of them: a name, and what to say of it, the longest first. What comes after is said where
@@ -49,9 +56,17 @@ impl Moving {
     /// Takes note of what moved.
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
+            Notice::DownloadQueued { file } => {
+                if self.queued.len() < FOLLOWED_MAX {
+                    let row =
+                        Row { name: format!("⇣ {}", file.name), says: vec![": queued".into()] };
+                    self.queued.push((Key::File(file.id), row));
+                }
+            }
             Notice::DownloadStarted { file } => {
+                self.queued.retain(|(key, _)| *key != Key::File(file.id));
                 let says = vec![": looking for members that have it".into()];
-                self.put(file.id.to_string(), Row { name: format!("⇣ {}", file.name), says });
+                self.put(Key::File(file.id), Row { name: format!("⇣ {}", file.name), says });
             }
             Notice::DownloadProgress {
                 file,
@@ -78,15 +93,16 @@ impl Moving {
                     format!(" {done} of {of}, {pace}"),
                     format!(" {done}, {pace}"),
                 ];
-                self.put(file.id.to_string(), Row { name: format!("⇣ {}", file.name), says });
+                self.put(Key::File(file.id), Row { name: format!("⇣ {}", file.name), says });
             }
             Notice::DownloadFinished { file, .. } | Notice::DownloadFailed { file, .. } => {
-                self.rows.remove(&file.id.to_string());
+                self.end(&Key::File(file.id));
             }
+            Notice::HashFailed { path, .. } => self.end(&Key::Path(path.clone())),
             Notice::HashProgress { path, bytes_done, size: of } => {
-                let key = path.to_string_lossy().into_owned();
+                let key = Key::Path(path.clone());
                 if bytes_done >= of {
-                    self.rows.remove(&key);
+                    self.end(&key);
                 } else {
                     let name = path_text(path.file_name().map_or(path.as_path(), Path::new));
                     let done = percent(*bytes_done, *of);
@@ -96,7 +112,7 @@ impl Moving {
                 }
             }
             // What belonged to a room that was left fails or is read no more.
-            Notice::Left { .. } => self.rows.clear(),
+            Notice::Left { .. } => *self = Self::default(),
             _ => {}
         }
     }
@@ -104,19 +120,26 @@ impl Moving {
     /// What moves, a row each of at most so many columns.
     #[must_use]
     pub fn rows(&self, columns: usize) -> Vec<String> {
-        let shown = self.rows.values().take(ROWS_MAX);
-        let mut rows: Vec<_> = shown.map(|row| row.within(columns)).collect();
-        let more = self.rows.len().saturating_sub(ROWS_MAX);
+        let all = self.moving.iter().chain(&self.queued).map(|(_, row)| row);
+        let mut rows: Vec<_> = all.take(ROWS_MAX).map(|row| row.within(columns)).collect();
+        let more = (self.moving.len() + self.queued.len()).saturating_sub(ROWS_MAX);
         if more > 0 {
             rows.push(fit(&format!("  and {more} more: transfers shows all"), columns));
         }
         rows
     }
 
-    fn put(&mut self, key: String, row: Row) {
-        if self.rows.len() < FOLLOWED_MAX || self.rows.contains_key(&key) {
-            self.rows.insert(key, row);
+    fn put(&mut self, key: Key, row: Row) {
+        if let Some((_, known)) = self.moving.iter_mut().find(|(known, _)| *known == key) {
+            *known = row;
+        } else if self.moving.len() < FOLLOWED_MAX {
+            self.moving.push((key, row));
         }
+    }
+
+    fn end(&mut self, key: &Key) {
+        self.moving.retain(|(known, _)| known != key);
+        self.queued.retain(|(known, _)| known != key);
     }
 }
 

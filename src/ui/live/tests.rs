@@ -151,6 +151,8 @@ fn transfers_have_a_row_each_while_they_move() {
     }
     assert_eq!(view.block().len(), 5);
     assert_eq!(view.block()[4], "  and 2 more: transfers shows all");
+    view.hear(&Notice::DownloadQueued { file: file(9) }, NOON_MS);
+    assert_eq!(view.block()[4], "  and 3 more: transfers shows all", "what moves comes first");
     for id in 1..6 {
         view.hear(
             &Notice::DownloadFailed {
@@ -172,9 +174,10 @@ fn transfers_have_a_row_each_while_they_move() {
     };
     assert!(view.hear(&progress, NOON_MS).is_empty());
     let block = view.block();
-    assert_eq!(block, ["⇣ hoß\\u{1b}[2J.pdf 25 % of 4.0 MB, 1.0 MB/s, 9 s left"]);
+    assert_eq!(block[1], "⇣ hoß\\u{1b}[2J.pdf: queued");
+    assert_eq!(block[..1], ["⇣ hoß\\u{1b}[2J.pdf 25 % of 4.0 MB, 1.0 MB/s, 9 s left"]);
     view.resize(40);
-    assert_eq!(view.block(), ["⇣ hoß\\u{1….pdf 25 %, 1.0 MB/s, 9 s left"]);
+    assert_eq!(view.block()[..1], ["⇣ hoß\\u{1….pdf 25 %, 1.0 MB/s, 9 s left"]);
     view.resize(12);
     assert!(width(&view.block()[0]) < 12, "{:?}", view.block());
     view.resize(200);

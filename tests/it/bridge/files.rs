@@ -60,22 +60,28 @@ fn a_file_given_in_the_page_is_offered_under_its_name_and_arrives_whole() {
     join(&mut bob, &mut alice);
     let bytes = content(1, 5_000_000);
     let id = share(&page, "holiday%20%28new%29.jpg", &bytes);
-    page.expect(json!({"event": "file_offered", "file": {"id": id, "name": "holiday (new).jpg"}}));
+    let named = |id: &str| json!({"event": "file_offered", "file": {"id": id, "name": "holiday (new).jpg"}});
+    let first = page.expect(named(&id))["id"].clone();
     assert!(same(&dir.join("holiday (new).jpg"), &bytes));
     bob.done("wait file holiday (new).jpg");
     bob.done("download holiday (new).jpg");
     assert!(same(&bob.saved()[0], &bytes));
-    // Another file of that name replaces nothing, and is offered under that name.
+    // Another file of that name stands beside it, as does the same once more.
     let other = content(2, 1_000);
     let second = share(&page, "holiday%20%28new%29.jpg", &other);
-    page.expect(
-        json!({"event": "file_offered", "file": {"id": second, "name": "holiday (new).jpg"}}),
-    );
-    // The first copy is of no use any more; the same once more leaves one copy.
+    assert_eq!(page.expect(named(&second))["replaces"], json!(null));
     share(&page, "holiday%20%28new%29.jpg", &other);
+    let third = page.expect(named(&second))["id"].clone();
+    bob.refused("download holiday (new).jpg", "ambiguous_name");
+    assert_eq!(lying(&dir).len(), 3);
+    // Each offer has its copy, and takes it along; what is offered still is still served.
+    page.done(json!({"command": "withdraw", "offer": third}));
+    page.expect(json!({"event": "file_withdrawn", "id": third}));
+    bob.done(&format!("download {second}"));
     alice.done(&format!("cancel {second}"));
     page.expect(json!({"event": "file_withdrawn", "file": {"id": second}}));
-    page.refused(json!({"command": "withdraw", "file": id}), "no_such_offer");
+    page.done(json!({"command": "withdraw", "offer": first}));
+    page.refused(json!({"command": "withdraw", "offer": first}), "no_such_offer");
     alice.quit();
     bob.quit();
     assert_eq!(lying(&dir), Vec::<PathBuf>::new(), "no copy outlives its offer");
@@ -89,17 +95,21 @@ fn a_withdrawn_file_can_be_had_back_and_its_copy_goes_when_it_cannot_any_more() 
     join(&mut bob, &mut alice);
     let bytes = content(1, 100_000);
     let id = share(&page, "a.bin", &bytes);
-    bob.expect(json!({"event": "file_offered", "file": {"id": id}}));
-    page.done(json!({"command": "withdraw", "file": id}));
+    let offered = || json!({"event": "file_offered", "file": {"id": id}});
+    let first = page.expect(offered())["id"].clone();
+    bob.expect(offered());
+    page.done(json!({"command": "withdraw", "offer": first}));
     bob.expect(json!({"event": "file_withdrawn", "file": {"id": id}}));
     assert!(same(&dir.join("a.bin"), &bytes), "for as long as it can be undone");
-    page.done(json!({"command": "restore", "file": id}));
-    bob.expect(json!({"event": "file_offered", "file": {"id": id}}));
+    page.done(json!({"command": "restore", "offer": first}));
+    let second = page.expect(offered())["id"].clone();
+    assert_ne!(first, second);
+    bob.expect(offered());
     bob.done("download a.bin");
     assert!(same(&bob.saved()[0], &bytes));
-    page.done(json!({"command": "withdraw", "file": id}));
+    page.done(json!({"command": "withdraw", "offer": second}));
     page.done(json!({"command": "leave"}));
-    page.refused(json!({"command": "restore", "file": id}), "no_such_offer");
+    page.refused(json!({"command": "restore", "offer": second}), "no_such_offer");
     alice.quit();
     bob.quit();
     assert_eq!(lying(&dir), Vec::<PathBuf>::new(), "no copy outlives its offer");
@@ -112,7 +122,7 @@ fn a_file_of_the_persons_own_is_never_removed() {
     let path = folder.file("own.txt", b"mine");
     alice.done(&format!("send {path}"));
     let offered = page.expect(json!({"event": "file_offered"}));
-    page.done(json!({"command": "withdraw", "file": offered["file"]["id"]}));
+    page.done(json!({"command": "withdraw", "offer": offered["id"]}));
     alice.quit();
     assert!(same(Path::new(&path), b"mine"));
 }
@@ -229,7 +239,7 @@ fn any_part_of_a_file_can_be_read() {
     let bytes = content(3, 700_001);
     alice.done(&format!("send {}", folder.file("film é.webm", &bytes)));
     let offered = page.expect(json!({"event": "file_offered"}));
-    let id = offered["file"]["id"].as_str().unwrap().to_owned();
+    let id = offered["id"].as_str().unwrap().to_owned();
     let path = page.media(&id);
     let whole = get(page.addr, &path, "");
     assert_eq!((whole.status, whole.header("content-type")), (200, Some("video/webm")));
@@ -275,11 +285,11 @@ fn a_file_is_shown_while_it_arrives() {
     let bytes = content(4, 20_000_000);
     bob.done(&format!("send {}", folder.file("film.mp4", &bytes)));
     let offered = page.expect(json!({"event": "file_offered"}));
-    let id = offered["file"]["id"].as_str().unwrap().to_owned();
+    let id = offered["id"].as_str().unwrap().to_owned();
     let path = page.media(&id);
     // Nothing can come yet: whoever has it stands still.
     bob.program.signal(Signal::STOP);
-    let download = page.give(json!({"command": "download", "file": id}));
+    let download = page.give(json!({"command": "download", "offer": id}));
     page.expect(json!({"event": "download_started"}));
     let mut stream = connect(page.addr);
     let addr = page.addr;
@@ -325,8 +335,8 @@ fn b9_nothing_that_members_send_acts() {
     ] {
         bob.done(&format!("send {}", folder.file(name, act)));
         let offered = page.expect(json!({"event": "file_offered", "file": {"name": name}}));
-        let id = offered["file"]["id"].clone();
-        page.done(json!({"command": "download", "file": id}));
+        let id = offered["id"].clone();
+        page.done(json!({"command": "download", "offer": id}));
         let path = page.media(id.as_str().unwrap());
         let shown = get(page.addr, &path, "");
         assert_eq!(shown.status, 200);

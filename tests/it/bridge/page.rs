@@ -178,8 +178,8 @@ impl Page {
     }
 
     /// The path of a file for this page.
-    pub(super) fn media(&mut self, file: &str) -> String {
-        self.done(json!({"command": "media", "file": file}));
+    pub(super) fn media(&mut self, offer: &str) -> String {
+        self.done(json!({"command": "media", "offer": offer}));
         let media = self.expect(json!({"event": "media", "line": self.line}));
         media["url"].as_str().unwrap().to_owned()
     }

@@ -25,8 +25,10 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("message", &["id", "from", "text", "time", "own", "history", "order"], &["known"]),
     ("held", &["id", "held_by", "present"], &[]),
     ("hash_progress", &["path", "bytes_done", "size"], &[]),
-    ("file_offered", &["file", "from", "time", "own", "history", "order"], &[]),
-    ("file_withdrawn", &["file", "from", "time", "own", "history", "order"], &[]),
+    ("hash_failed", &["path", "code", "text"], &[]),
+    ("file_offered", &["id", "file", "from", "time", "own", "history", "replaces", "order"], &[]),
+    ("file_withdrawn", &["id", "file", "from", "time", "own", "history", "order"], &[]),
+    ("download_queued", &["file"], &[]),
     ("download_started", &["file"], &[]),
     (
         "download_progress",
@@ -49,7 +51,7 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("files", &["list"], &[]),
     ("transfers", &["list"], &[]),
     ("command_done", &["line", "command"], &[]),
-    ("notice", &["text"], &[]),
+    ("notice", &["text"], &["code", "file", "path"]),
     ("error", &["line", "command", "code", "text"], &[]),
     ("stopped", &["exit_code"], &[]),
 ];
@@ -60,7 +62,7 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     wrong_password password_required password_too_short too_many_attempts file_not_found \
     not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
-    data_dir_not_writable nobody_present identity_in_use chain_forked bad_chunk host_changed_file \
+    data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk host_changed_file \
     not_above members_only removed no_invitation invitation_used invitation_expired";
 
 /// The names of all events.
@@ -117,6 +119,7 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
         }
         "schema" | "held_by" | "present" | "bytes_done" | "size" | "bytes_per_second" | "hosts"
         | "bytes_fetched" | "line" | "exit_code" => value.is(Value::is_u64),
+        "replaces" => value.is(Value::is_null) || value.text().is_some_and(is_id),
         "seconds_left" => value.is(|value| value.is_null() || value.is_u64()),
         "seconds" => value.is(Value::is_number),
         _ => value.text().is_some(),

@@ -131,7 +131,10 @@ impl Host {
                 }
                 Answer::Told { notice, .. } => self.told = Some(notice),
                 Answer::Overview { .. } => {}
-                Answer::Confirm { question, .. } => panic!("nobody is there to say: {question}"),
+                Answer::Confirm { line, question, .. } => {
+                    assert!(question.ends_with("fetch it again?"), "who is to say: {question}");
+                    self.node.handle().confirm(self.face.id, line, true).unwrap();
+                }
                 Answer::AskPassword { line, .. } => {
                     self.node.handle().password(self.face.id, line, None).unwrap();
                 }
@@ -171,7 +174,14 @@ impl Host {
     }
 
     pub(super) fn download(&mut self, wanted: &str) -> Result<(), Failure> {
-        self.run(Command::Download { wanted: wanted.into(), patient: true })
+        self.run(Command::Download { wanted: wanted.into(), patient: true, asks: false })
+    }
+
+    /// Fetches what may be here already, and says that it wants it again.
+    pub(super) fn download_again(&mut self, wanted: &str) {
+        self.run(Command::Download { wanted: wanted.into(), patient: true, asks: true }).unwrap();
+        let saved = |notice: &Notice| matches!(notice, Notice::DownloadFinished { .. });
+        self.hears(wanted, |notice| saved(notice).then_some(()));
     }
 
     /// Waits until it is linked with so many others.

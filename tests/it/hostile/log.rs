@@ -174,7 +174,7 @@ fn l5_poison_entries_stall_nobody_elses() {
         Kind::Text(long),
         Kind::Name("* klatch".into()),
         Kind::Name("a:b".into()),
-        Kind::Withdraw(klatch::router::ids::FileId([1; 32])),
+        Kind::Withdraw(klatch::router::ids::EntryId([1; 32])),
     ];
     let mut writer = session.chain();
     for kind in kinds {

@@ -58,6 +58,7 @@ mod host;
 mod inviting;
 mod log;
 mod middle;
+mod offers;
 pub(crate) mod output;
 mod program;
 mod records;

@@ -44,8 +44,18 @@ pub(crate) fn plays_every_trick(victim: SocketAddr) {
             Kind::Text(trick.into()),
             Kind::Text(format!("before {trick} after")),
             Kind::Name(trick.into()),
-            Kind::Offer(Offer { name: trick.into(), size: 0, root: Digest32::default() }),
-            Kind::Offer(Offer { name: format!("a/{trick}.txt"), size: 7, root: Digest32([1; 32]) }),
+            Kind::Offer(Offer {
+                name: trick.into(),
+                size: 0,
+                root: Digest32::default(),
+                replaces: None,
+            }),
+            Kind::Offer(Offer {
+                name: format!("a/{trick}.txt"),
+                size: 7,
+                root: Digest32([1; 32]),
+                replaces: None,
+            }),
         ] {
             let entry = writer.write(kind);
             session.say(&Message::Entry(entry));

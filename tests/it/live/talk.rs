@@ -143,6 +143,25 @@ fn names_that_look_alike_are_told_apart() {
 }
 
 #[test]
+fn what_is_here_already_is_asked_about() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    bob.done(&format!("send {}", folder.file("notes.txt", b"once")));
+    ana.sees("bob offers notes.txt");
+    ana.types(&format!("download notes.txt{ENTER}"));
+    ana.sees("* saved as ");
+    ana.types(&format!("/get notes.txt{ENTER}"));
+    ana.sees("* you have notes.txt already, as ");
+    ana.sees("fetch it again? [y/N]");
+    ana.types(&format!("n{ENTER}"));
+    ana.types(&format!("/who{ENTER}"));
+    let screen = ana.sees("2 members here");
+    assert_eq!(screen.matches("* saved as ").count(), 1, "{screen}");
+}
+
+#[test]
 fn how_a_download_ended_is_said_once() {
     let (_folder, mut ana, _bob) = who_fetches(&["--limit-down", "1MB/s"]);
     ana.has_written("⇣ large.img ");

@@ -4,7 +4,7 @@ use super::*;
 use crate::files::faulty::FaultyDisk;
 use crate::files::testing::write;
 use crate::net::lane::REQUEST_BYTES;
-use crate::router::event::{DiskError, Leftovers};
+use crate::router::event::{DiskError, Leftover, Leftovers};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure};
 
@@ -21,7 +21,7 @@ fn try_part(node: &Node, file: FileId, chunks: &[u32]) -> Result<(), DiskError> 
 
 fn remove(node: &Node, prefix: &str) -> Result<Option<u64>, Failure> {
     let (face, line, wanted) = (FaceId(1), 7, "a".to_owned());
-    let prefix = prefix.to_owned();
+    let prefix = Some(prefix.to_owned());
     assert_eq!(node.perform(Effect::RemovePart { face, line, wanted, prefix }), None);
     node.find(|event| match event {
         Event::PartRemoved { result, .. } => Some(result),
@@ -77,8 +77,9 @@ fn what_is_left_is_told_at_the_start_and_removed_when_asked() {
     bob.transfers.look_for_leftovers();
     let Event::LeftoversFound(Leftovers { folder, files }) = bob.event() else { panic!() };
     assert_eq!(folder, bob.dir.path().canonicalize().unwrap());
-    assert!(matches!(&files[..], [(left, bytes)] if *left == id[..16] && *bytes >= 2 * CHUNK));
-    assert_eq!(remove(&bob, "0123456789"), Ok(None));
+    let [Leftover { id: left, name, bytes }] = &files[..] else { panic!("{files:?}") };
+    assert!(*left == id[..16] && *bytes >= 2 * CHUNK);
+    assert_eq!(name.as_deref(), Some("a"), "people know it by its name");
     assert!(remove(&bob, &id[..8]).unwrap().unwrap() >= 2 * CHUNK);
     assert_eq!(entries(&bob), 0);
     assert_eq!(remove(&bob, &id), Ok(None));

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
+use super::super::hashing::HashJob;
 use super::*;
 use crate::files::testing::write;
 use crate::router::notice::Code;
@@ -177,13 +178,43 @@ fn what_cannot_be_offered_is_refused_with_its_code() {
     let ask = |job, paths: &[&String]| {
         let paths = paths.iter().map(PathBuf::from).collect();
         assert_eq!(alice.perform(Effect::Hash { job, paths }), None);
-        match alice.event() {
-            Event::Hashed { result, .. } => result.map_err(|failure| failure.code),
+        alice.find(|event| match event {
+            Event::Hashed { result, .. } => Some(result.map_err(|failure| failure.code)),
+            Event::HashBegan { .. } => None,
             event => panic!("{event:?}"),
-        }
+        })
     };
     assert_eq!(ask(1, &[&none]).unwrap_err(), Code::FileNotFound);
     assert_eq!(ask(2, &[&dir]).unwrap_err(), Code::NotAFile);
     assert_eq!(ask(3, &[&none, &path]).unwrap().name, "there");
     assert_eq!(ask(4, &[]).unwrap_err(), Code::FileNotFound);
+}
+
+#[test]
+fn what_is_offered_keeps_no_file_open() {
+    let alice = Node::new(Limits { open_files: 4, ..Limits::default() });
+    let offers: Vec<Hashed> = (0..50)
+        .map(|number| alice.offer(&write(alice.dir.path(), &number.to_string(), &[number; 9])))
+        .collect();
+    let open_files = &alice.transfers.shared.open_files;
+    assert_eq!(open_files.count(), 0, "nobody asked for anything yet");
+    for offer in &offers {
+        let served = alice.transfers.library().file(&offer.file, Duration::ZERO).unwrap();
+        let mut out = [0; 9];
+        served.read_at(0, &mut out).unwrap();
+        assert!(open_files.count() <= 4);
+    }
+}
+
+#[test]
+fn a_job_that_was_cancelled_before_its_turn_reads_nothing() {
+    let alice = Node::new(Limits::default());
+    let path = write(alice.dir.path(), "there", b"x");
+    let job = HashJob::default();
+    job.cancel();
+    let (inbox, open_files) =
+        (&alice.transfers.shared.host.inbox, &alice.transfers.shared.open_files);
+    let result = job.run(1, &[path], 1 << 20, inbox, open_files);
+    assert_eq!(result.unwrap_err().code, Code::Cancelled);
+    assert!(alice.events.is_empty(), "it never began");
 }

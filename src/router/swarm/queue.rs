@@ -1,0 +1,179 @@
+//! From the command to the beginning of a download: what is meant, whether it is here already, and
+//! whose turn it is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::waiting::Stops;
+use super::{Download, Router, Stage, Swarm};
+use crate::limits::Limits;
+use crate::router::catalogue::Offered;
+use crate::router::event::Effect;
+use crate::router::ids::{FaceId, FileId};
+use crate::router::notice::{Code, Failure, Notice};
+use crate::router::text::Untrusted;
+
+/// A download of what is here already: nothing is done about it before that was looked at and,
+/// where somebody is there, asked about.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub(super) face: FaceId,
+    pub(super) line: u64,
+    offered: Offered,
+    patient: bool,
+    asks: bool,
+}
+
+impl Swarm {
+    fn take_again(&mut self, face: FaceId, line: u64) -> Option<Again> {
+        let at = self.again.iter().position(|again| (again.face, again.line) == (face, line))?;
+        Some(self.again.remove(at))
+    }
+
+    /// The next download whose turn it is; one that waits for a host keeps no other from its turn.
+    fn next_queued(&self, limits: &Limits) -> Option<FileId> {
+        let first = self.queue.first_key_value().map(|(_, file)| *file)?;
+        let moves = |download: &&Download| download.hostless_since.is_none();
+        let moving = self.downloads.values().filter(moves).count();
+        let full = self.downloads.len() >= limits.downloads || moving >= limits.moving_downloads;
+        (!full).then_some(first)
+    }
+}
+
+impl Router {
+    pub(in crate::router) fn download(
+        &mut self,
+        (face, line): (FaceId, u64),
+        wanted: &str,
+        patient: bool,
+        asks: bool,
+    ) {
+        let offered = match self.find_offers(wanted, false) {
+            Ok(offers) => offers.into_iter().next(),
+            Err(failure) => return self.reply(face, line, "download", Err(failure)),
+        };
+        let Some(offered) = offered else { return };
+        if offered.size > self.limits().file_bytes {
+            let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
+            let failure = Failure::new(Code::IoError, text);
+            return self.reply(face, line, "download", Err(failure));
+        }
+        let file = offered.file;
+        let again = Again { face, line, offered, patient, asks };
+        if self.sharing.holds_all(&file) && !self.swarm.is_fetching(&file) {
+            self.swarm.again.push(again);
+            return self.effect(Effect::Look { face, line, file });
+        }
+        self.enqueue(again);
+    }
+
+    /// A file that is to be fetched although it is here was looked at.
+    pub(in crate::router) fn looked_at(&mut self, face: FaceId, line: u64, path: Option<PathBuf>) {
+        let Some(again) = self.swarm.take_again(face, line) else { return };
+        let file = again.offered.info();
+        let Some(path) = path else {
+            // It was deleted or changed meanwhile.
+            if self.catalogue.offers(self.my_id, file.id) {
+                self.source_checked(file.id, false);
+            } else {
+                self.unshare(file.id);
+            }
+            return self.enqueue(again);
+        };
+        if again.asks {
+            let place = Untrusted::new(path.to_string_lossy());
+            let question = format!("you have {} already, as {place}: fetch it again?", file.name);
+            self.swarm.again.push(again);
+            return self.effect(Effect::Confirm { face, line, question });
+        }
+        let notice = Notice::AlreadyHave { file, path };
+        self.effect(Effect::Tell { face, line, notice });
+        self.reply(face, line, "download", Ok(()));
+    }
+
+    /// The answer to the question whether to fetch again what is here.
+    pub(in crate::router) fn again_confirmed(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        yes: bool,
+    ) -> bool {
+        match self.swarm.take_again(face, line) {
+            Some(again) if yes => self.enqueue(again),
+            Some(_) => self.reply(face, line, "download", Ok(())),
+            None => return false,
+        }
+        true
+    }
+
+    /// Begins a download, or has it wait for those that were asked for before.
+    fn enqueue(&mut self, again: Again) {
+        let Again { face, line, offered, patient, asks } = again;
+        let file = offered.file;
+        let queued = self.swarm.queued.len();
+        if queued >= self.limits().queued_downloads && !self.swarm.is_fetching(&file) {
+            let text = format!("{queued} downloads are queued, and no more can be: wait for one");
+            return self.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
+        }
+        if asks {
+            self.reply(face, line, "download", Ok(()));
+        }
+        let command = Some((face, line)).filter(|_| !asks);
+        let Swarm { downloads, queued, .. } = &mut self.swarm;
+        if let Some(download) = downloads.get_mut(&file).or_else(|| queued.get_mut(&file)) {
+            download.commands.extend(command);
+            download.patient &= patient;
+            return;
+        }
+        self.swarm.next_number += 1;
+        let download = Download {
+            name: offered.name,
+            size: offered.size,
+            root: offered.root,
+            commands: command.into_iter().collect(),
+            number: self.swarm.next_number,
+            turn: 0,
+            stage: Stage::Opening,
+            chunks_done: 0,
+            helped: BTreeSet::new(),
+            bytes_fetched: 0,
+            began: self.now,
+            told: self.now,
+            told_bytes: 0,
+            rate: 0,
+            hostless_since: None,
+            told_no_way: false,
+            stops: Stops::default(),
+            patient,
+        };
+        let info = download.info(file);
+        self.swarm.queue.insert(download.number, file);
+        self.swarm.queued.insert(file, download);
+        self.begin_queued();
+        if self.swarm.queued.contains_key(&file) {
+            self.notify(Notice::DownloadQueued { file: info });
+        }
+    }
+
+    /// Begins as many of the queued downloads as may be under way, in the order asked.
+    pub(super) fn begin_queued(&mut self) {
+        while let Some(file) = self.swarm.next_queued(&self.config.limits) {
+            self.begin_download(file);
+        }
+    }
+
+    pub(super) fn begin_download(&mut self, file: FileId) {
+        let (now, copy) = (self.now, self.sharing.holds_all(&file));
+        let Some(mut download) = self.swarm.queued.remove(&file) else { return };
+        self.swarm.queue.remove(&download.number);
+        self.swarm.next_turn += 1;
+        let turn = self.swarm.next_turn;
+        (download.turn, download.began, download.told) = (turn, now, now);
+        let (size, root, name) = (download.size, download.root, download.name.clone());
+        let info = download.info(file);
+        self.swarm.downloads.insert(file, download);
+        self.notify(Notice::DownloadStarted { file: info });
+        self.ask_for_hosts(file, size);
+        self.effect(Effect::OpenPart { file, turn, size, root, name, copy });
+    }
+}

@@ -1,0 +1,116 @@
+//! The word by which a person names a file: its name in any Unicode normalisation, or an id.
+
+use std::collections::BTreeSet;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Hex digits of an id that name something, at least.
+pub(super) const PREFIX_MIN: usize = 8;
+
+/// How a word fits; the better comes first. A whole id can only be meant as one, even where
+/// somebody gave another file that id as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    Id,
+    Name,
+    Prefix,
+}
+
+/// What was typed, ready to be compared.
+#[derive(Debug)]
+pub(super) struct Word {
+    name: String,
+    /// In lower case, where it can begin an id.
+    digits: Option<String>,
+}
+
+impl Word {
+    pub(super) fn new(typed: &str) -> Self {
+        let digits = typed.to_ascii_lowercase();
+        let is_prefix = digits.len() >= PREFIX_MIN && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        Self { name: nfc(typed), digits: Some(digits).filter(|_| is_prefix) }
+    }
+
+    /// What was typed, in NFC.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The digits, where it can begin an id.
+    pub(super) fn digits(&self) -> Option<&str> {
+        self.digits.as_deref()
+    }
+
+    /// Whether this is that name, compared in NFC.
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        name == self.name || !name.is_ascii() && name.nfc().eq(self.name.chars())
+    }
+
+    /// How it fits what has this name and these ids.
+    pub(super) fn fit<const N: usize>(&self, name: &str, ids: [&dyn ToString; N]) -> Option<Fit> {
+        let by_id = self.digits().and_then(|digits| {
+            let ids = ids.iter().map(|id| id.to_string());
+            ids.filter(|id| id.starts_with(digits))
+                .map(|id| if id == digits { Fit::Id } else { Fit::Prefix })
+                .min()
+        });
+        let by_name = self.is_name(name).then_some(Fit::Name);
+        [by_id, by_name].into_iter().flatten().min()
+    }
+}
+
+/// A name as names are compared.
+pub(super) fn nfc(name: &str) -> String {
+    name.nfc().collect()
+}
+
+/// Of all that fits, what fits best.
+pub(super) fn best<T>(fitting: impl Iterator<Item = (Fit, T)>) -> Vec<T> {
+    let mut found: (Fit, Vec<T>) = (Fit::Prefix, Vec::new());
+    for (fit, item) in fitting {
+        if fit < found.0 {
+            found = (fit, Vec::new());
+        }
+        if fit == found.0 {
+            found.1.push(item);
+        }
+    }
+    found.1
+}
+
+/// As many digits as tell these ids apart, [`PREFIX_MIN`] at least: anybody can make two files
+/// whose ids begin alike.
+pub(super) fn digits_apart(ids: &BTreeSet<String>) -> usize {
+    let common = |(one, other): (&String, &String)| {
+        one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count() + 1
+    };
+    ids.iter().zip(ids.iter().skip(1)).map(common).fold(PREFIX_MIN, usize::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::ids::FileId;
+
+    #[test]
+    fn a_name_is_itself_in_every_normalisation_and_an_id_counts_from_eight_digits() {
+        let id = FileId([0xab; 32]);
+        let fit = |typed: &str, name: &str| Word::new(typed).fit(name, [&id]);
+        assert_eq!(fit("cafe\u{301}.txt", "caf\u{e9}.txt"), Some(Fit::Name));
+        assert_eq!(fit("caf\u{e9}.txt", "cafe\u{301}.txt"), Some(Fit::Name));
+        assert_eq!(fit("cafe.txt", "caf\u{e9}.txt"), None);
+        assert_eq!(fit("ABABABAB", "a"), Some(Fit::Prefix));
+        assert_eq!(fit("abababa", "a"), None);
+        assert_eq!(fit("ababababab", "ababababab"), Some(Fit::Name));
+        assert_eq!(fit(&"ab".repeat(32), &"ab".repeat(32)), Some(Fit::Id));
+        let fits = [(Fit::Prefix, 1), (Fit::Name, 2), (Fit::Name, 3), (Fit::Prefix, 4)];
+        assert_eq!(best(fits.into_iter()), [2, 3]);
+    }
+
+    #[test]
+    fn ids_that_begin_alike_are_shown_longer() {
+        let ids = |list: &[&str]| list.iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(digits_apart(&ids(&["abcdefabcdef", "0bcdefabcdef"])), 8);
+        assert_eq!(digits_apart(&ids(&["abcdefabcdef", "abcdefabcd00"])), 11);
+    }
+}
