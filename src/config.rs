@@ -3,6 +3,8 @@
 //! [`Options`] is what was typed; [`Settings`] is what holds, with the defaults of this machine
 //! filled in. Nothing here opens a file or a socket.
 
+mod one_shot;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use crate::router::notice::{Code, Failure};
 use crate::router::text::{NAME_MAX_CHARS, check_name, is_control, is_format};
 use crate::settings::Saved;
 use crate::ui::rate::parse_rate;
+
+pub use one_shot::{Errand, GetArgs, OneShot, SayArgs, SendArgs, Task, is_stdout};
 
 /// Where peers reach a klatch unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
@@ -46,86 +50,90 @@ pub struct ListenAt {
 
 /// What was typed on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(name = "klatch", version, about, max_term_width = 100)]
+#[command(
+    name = "klatch",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    override_usage = "klatch [OPTIONS] [WHERE]\n       klatch [OPTIONS] <send|get|say> …"
+)]
 pub struct Options {
     /// Where to begin: an invitation (klatch:…), or ADDRESS[:PORT]
     #[arg(value_name = "WHERE", num_args = 0..=3)]
     pub place: Vec<String>,
 
     /// Which interface to use; without it klatch asks
-    #[arg(long, value_name = "terminal|browser", hide_possible_values = true)]
+    #[arg(long, global = true, value_name = "terminal|browser", hide_possible_values = true)]
     pub ui: Option<UiChoice>,
 
     /// Your nickname [default: your login name]
-    #[arg(short, long, value_name = "NICK", value_parser = name_value)]
+    #[arg(short, long, global = true, value_name = "NICK", value_parser = name_value)]
     pub name: Option<String>,
 
     /// Where others reach you [default: all addresses, port 51692 or any free one]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = listen_value)]
+    #[arg(short, long, global = true, value_name = "[ADDR:]PORT", value_parser = listen_value)]
     pub listen: Option<ListenAt>,
 
     /// The same as WHERE; may be given more than once
-    #[arg(short, long, value_name = "WHERE")]
+    #[arg(short, long, global = true, value_name = "WHERE")]
     pub connect: Vec<String>,
 
     /// Where the browser finds klatch [default: 127.0.0.1:8765 or the next free port]
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = bridge_value)]
+    #[arg(long, global = true, value_name = "[ADDR:]PORT", value_parser = bridge_value)]
     pub bridge: Option<ListenAt>,
 
     /// Where downloads go [default: the current directory]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, global = true, value_name = "DIR")]
     pub downloads: Option<PathBuf>,
 
-    /// Where files given in the page lie [default: `shared` in the data directory]
-    #[arg(long, value_name = "DIR")]
-    pub share_dir: Option<PathBuf>,
-
     /// Identity and settings [default: the platform's data directory; env: KLATCH_DATA_DIR]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
     /// Keep nothing on disk but downloads; the identity is for this run only
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub ephemeral: bool,
 
-    /// How many peers to link with at most [default: 128]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub max_peers: Option<u16>,
-
-    /// Offer these files, stay until everybody here has fetched them, and end
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub send: Vec<PathBuf>,
-
-    /// Fetch these files as soon as they are offered, and end
-    #[arg(long, value_name = "NAME", num_args = 1..)]
-    pub get: Vec<String>,
-
     /// Send at most so many bytes of files in a second, e.g. 5MB/s
-    #[arg(long, value_name = "RATE", value_parser = rate_value)]
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate_value)]
     pub limit_up: Option<Rate>,
 
     /// Fetch at most so many bytes of files in a second
-    #[arg(long, value_name = "RATE", value_parser = rate_value)]
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate_value)]
     pub limit_down: Option<Rate>,
 
     /// Print one JSON event per line on stdout, and nothing else there
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 
+    /// How much of what was said before is printed [default: 20 at a terminal, otherwise all]
+    #[arg(long, global = true, value_name = "N|all|none", value_parser = backlog_value)]
+    pub backlog: Option<Backlog>,
+
+    /// Show times in plain output
+    #[arg(long, global = true)]
+    pub timestamps: bool,
+
     /// Do not open the browser, only print the page's address
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub no_open: bool,
 
-    /// Keep running when stdin ends
-    #[arg(long)]
+    /// Keep running: when stdin ends; `send`: keep offering; `get`: go on serving
+    #[arg(long, global = true)]
     pub stay: bool,
 
-    /// Answer password questions with the content of this file, less its final newline
-    #[arg(long, value_name = "FILE")]
+    /// Begin in a closed room, with the password from --password-file or asked for
+    #[arg(long, global = true)]
+    pub lock: bool,
+
+    /// Answer password questions with this file, less its final newline; with WHERE an open room
+    /// is refused
+    #[arg(long, global = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
     /// Say more: every address, and a log on stderr
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub verbose: bool,
 
     /// Write a settings file with explanations into the data directory, and end
@@ -143,6 +151,10 @@ pub struct Options {
     /// Print the man page, and end
     #[arg(long)]
     pub man: bool,
+
+    /// What to do in one go, in place of talking
+    #[command(subcommand)]
+    pub one_shot: Option<OneShot>,
 }
 
 /// A shell that completes options.
@@ -195,10 +207,14 @@ pub struct Settings {
     pub open_browser: bool,
     /// Keep running when stdin ends.
     pub stay: bool,
+    /// The room is closed from the start.
+    pub lock: bool,
     /// Answers password questions.
     pub password_file: Option<PathBuf>,
     /// Say more.
     pub verbose: bool,
+    /// How much of what was said before is printed, if that was said.
+    pub backlog: Option<Backlog>,
     /// A message that calls this person by name rings the terminal's bell.
     pub bell: bool,
     /// Colours on a terminal.
@@ -207,15 +223,6 @@ pub struct Settings {
     pub trust_loopback: bool,
     /// What this run is for, if it is not for talking.
     pub errand: Option<Errand>,
-}
-
-/// One-shot use: files to offer and to fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Errand {
-    /// Paths of files to offer until everybody here has them.
-    pub send: Vec<PathBuf>,
-    /// Names of files to fetch.
-    pub get: Vec<String>,
 }
 
 impl Options {
@@ -266,12 +273,14 @@ impl Options {
     ) -> Result<Settings, Failure> {
         let env = |variable: &str| env(variable).filter(|value| !value.is_empty());
         let data_dir = self.data_dir_with(env, data_home)?;
-        let is_errand = !self.send.is_empty() || !self.get.is_empty();
-        let errand = is_errand.then(|| Errand { send: self.send.clone(), get: self.get.clone() });
+        let (errand, places) = self.one_shot.map_or((None, Vec::new()), |one_shot| {
+            let (errand, places) = one_shot.errand();
+            (Some(errand), places)
+        });
         let downloads = self.downloads.or_else(|| saved.downloads());
         let name = self.name.or_else(|| saved.name.clone());
-        let max_peers = self.max_peers.or(saved.max_peers).unwrap_or(DEFAULT_MAX_PEERS);
-        let share_dir = match (self.share_dir, &data_dir) {
+        let max_peers = saved.max_peers.unwrap_or(DEFAULT_MAX_PEERS);
+        let share_dir = match (saved.share_dir(), &data_dir) {
             (Some(chosen), _) => Some(absolute(&chosen)?),
             (None, kept) => kept.as_ref().map(|dir| dir.path.join("shared")),
         };
@@ -280,14 +289,14 @@ impl Options {
         let login = || env("USER").or_else(|| env("LOGNAME"));
         Ok(Settings {
             // An errand has nobody to ask.
-            ui: if is_errand { Some(UiChoice::Terminal) } else { self.ui },
+            ui: if errand.is_some() { Some(UiChoice::Terminal) } else { self.ui },
             name: name.unwrap_or_else(|| name_from_login(login())),
             listen: self.listen.unwrap_or(ListenAt {
                 addr: None,
                 port: DEFAULT_PORT,
                 explicit: false,
             }),
-            connect: place.into_iter().chain(self.connect).collect(),
+            connect: place.into_iter().chain(self.connect).chain(places).collect(),
             bridge: self.bridge.unwrap_or(ListenAt {
                 addr: Some(Ipv4Addr::LOCALHOST.into()),
                 port: DEFAULT_BRIDGE_PORT,
@@ -302,14 +311,59 @@ impl Options {
             json: self.json,
             open_browser: !self.no_open,
             stay: self.stay,
+            lock: self.lock,
             password_file: self.password_file,
             verbose: self.verbose,
+            backlog: self.backlog,
             bell: saved.bell.unwrap_or(false),
             color: saved.color.unwrap_or(true),
             trust_loopback: saved.trust_loopback.unwrap_or(false),
             errand,
         })
     }
+}
+
+impl Settings {
+    /// What is wrong with the options as a whole.
+    ///
+    /// # Errors
+    /// `usage`.
+    pub fn check(&self) -> Result<(), Failure> {
+        let usage = |text: &str| Err(Failure::new(Code::Usage, text));
+        if self.lock && !self.connect.is_empty() {
+            return usage(
+                "--lock closes a room of your own, and WHERE leads into somebody else's: leave \
+                 one of them out (only a closed room will do: connect ADDRESS locked)",
+            );
+        }
+        let nowhere = self.connect.is_empty();
+        match self.errand.as_ref().map(|errand| &errand.task) {
+            Some(Task::Get { names, .. }) if nowhere => {
+                let name = names.first().map_or("NAME", String::as_str);
+                usage(&format!(
+                    "from where? klatch get --from WHERE {}, or klatch get klatch:… (if {} is an \
+                     address: klatch get --from {})",
+                    "NAME",
+                    shown(name),
+                    shown(name),
+                ))
+            }
+            Some(Task::Say(_)) if nowhere => {
+                usage("to whom? klatch say TEXT --to WHERE (an invitation or an address)")
+            }
+            Some(Task::Send { paths, name: Some(_), .. }) if paths.len() > 1 => {
+                usage("--as names one file, and several are given: send them one by one")
+            }
+            Some(Task::Get { output: Some(output), .. }) if self.json && is_stdout(output) => {
+                usage("--output - and --json both want stdout: leave one of them out")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    crate::router::text::Untrusted::new(text).line()
 }
 
 fn data_home() -> Option<PathBuf> {
@@ -358,6 +412,21 @@ fn rate_value(text: &str) -> Result<Rate, String> {
     parse_rate(text).map(Rate)
 }
 
+/// Messages from before that are printed at most; `None`: all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog(pub Option<usize>);
+
+fn backlog_value(text: &str) -> Result<Backlog, String> {
+    match text {
+        "all" => Ok(Backlog(None)),
+        "none" => Ok(Backlog(Some(0))),
+        number => number
+            .parse()
+            .map(|messages| Backlog(Some(messages)))
+            .map_err(|_| "write a number of messages, all or none".into()),
+    }
+}
+
 fn name_value(text: &str) -> Result<String, String> {
     check_name(text).map_err(|error| error.to_string())
 }
@@ -392,171 +461,5 @@ fn port_value(text: &str) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn typed(line: &str) -> Result<Options, clap::Error> {
-        let words = std::iter::once("klatch").chain(line.split_whitespace());
-        Options::parse_args(words.map(OsString::from))
-    }
-
-    fn settings(line: &str, env: &[(&str, &str)]) -> Settings {
-        let env = |wanted: &str| {
-            env.iter().find(|(name, _)| *name == wanted).map(|(_, value)| OsString::from(value))
-        };
-        let home = Path::new("/home/ana/.local/share");
-        typed(line).unwrap().resolve_with(&Saved::default(), env, Some(home)).unwrap()
-    }
-
-    #[test]
-    fn without_options_two_people_can_start_at_once() {
-        let settings = settings("", &[("USER", "ana")]);
-        assert_eq!(settings.name, "ana");
-        assert_eq!(settings.listen, ListenAt { addr: None, port: 51_692, explicit: false });
-        assert_eq!(settings.bridge.addr, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        assert_eq!((settings.bridge.port, settings.bridge.explicit), (8_765, false));
-        let kept = DataDir { path: "/home/ana/.local/share/klatch".into(), chosen: false };
-        assert_eq!(settings.share_dir, Some(kept.path.join("shared")));
-        assert_eq!(settings.data_dir, Some(kept));
-        assert_eq!(settings.downloads, std::env::current_dir().unwrap());
-        assert_eq!((settings.max_peers, settings.open_browser), (128, true));
-        assert_eq!(settings.ui, None);
-    }
-
-    #[test]
-    fn every_option_of_the_contract_is_read() {
-        let all = typed(
-            "--ui browser -n bob -l [::1]:5000 -c alice.example -c 10.0.0.1:9 --bridge 8080 \
-             -d down --share-dir share --data-dir data --ephemeral --max-peers 9 --json --no-open \
-             --stay --password-file secret -v",
-        );
-        let all = all.unwrap();
-        assert_eq!(all.ui, Some(UiChoice::Browser));
-        let six = Some(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST));
-        assert_eq!(all.listen, Some(ListenAt { addr: six, port: 5_000, explicit: true }));
-        assert_eq!(all.connect, ["alice.example", "10.0.0.1:9"]);
-        let four = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        assert_eq!(all.bridge, Some(ListenAt { addr: four, port: 8_080, explicit: true }));
-        assert_eq!(all.max_peers, Some(9));
-        assert!(all.ephemeral && all.json && all.no_open && all.stay && all.verbose);
-        assert_eq!(typed("--listen 0").unwrap().listen.unwrap().port, 0);
-    }
-
-    #[test]
-    fn the_page_is_served_to_this_computer_only() {
-        for place in ["8080", "127.0.0.1:0", "127.8.0.1:9", "[::1]:0"] {
-            let bridge = typed(&format!("--bridge {place}")).unwrap().bridge.unwrap();
-            assert!(bridge.addr.unwrap().is_loopback(), "{place}");
-        }
-        for place in ["0.0.0.0:8765", "192.168.1.5:8765", "[::]:0", "[fe80::1]:0"] {
-            let refused = typed(&format!("--bridge {place}")).unwrap_err().to_string();
-            assert!(refused.contains("for this computer only"), "{place}: {refused}");
-        }
-    }
-
-    #[test]
-    fn where_to_begin_is_an_invitation_an_address_or_the_line_that_others_type() {
-        for (line, places) in [
-            ("alice.example:9", &["alice.example:9"][..]),
-            ("192.168.1.5 51692", &["192.168.1.5 51692"]),
-            ("connect 192.168.1.5 51692", &["connect 192.168.1.5 51692"]),
-            ("--name ben klatch:abc -c bob", &["klatch:abc", "bob"]),
-            ("-c bob -c klatch:abc", &["bob", "klatch:abc"]),
-            ("", &[]),
-        ] {
-            assert_eq!(settings(line, &[]).connect, places, "{line}");
-        }
-    }
-
-    #[test]
-    fn wrong_usage_ends_with_2_and_help_with_0() {
-        for wrong in [
-            "--ui page",
-            "--name a:b",
-            "--listen localhost:5000",
-            "--listen +5000",
-            "--listen 65536",
-            "--listen ::1:5000",
-            "--listen 127.0.0.1",
-            "--max-peers 0",
-            "--nonsense",
-            "a b c d",
-            "--ui",
-        ] {
-            let error = typed(wrong).expect_err(wrong);
-            assert_eq!(error.exit_code(), 2, "{wrong}");
-        }
-        for right in ["--help", "-h", "--version"] {
-            assert_eq!(typed(right).expect_err(right).exit_code(), 0, "{right}");
-        }
-    }
-
-    #[test]
-    fn the_option_outranks_the_environment_and_ephemeral_both() {
-        let env = [(DATA_DIR_VARIABLE, "/env"), ("LOGNAME", "bob")];
-        let from_env = settings("", &env);
-        assert_eq!(from_env.name, "bob");
-        assert_eq!(from_env.data_dir, Some(DataDir { path: "/env".into(), chosen: true }));
-        let from_option = settings("--data-dir /option", &env).data_dir;
-        assert_eq!(from_option, Some(DataDir { path: "/option".into(), chosen: true }));
-        let none = settings("--ephemeral", &env);
-        assert_eq!((none.data_dir, none.share_dir), (None, None));
-        assert!(!settings("", &[(DATA_DIR_VARIABLE, "")]).data_dir.unwrap().chosen);
-    }
-
-    #[test]
-    fn what_is_remembered_holds_unless_an_option_says_otherwise() {
-        let saved = Saved {
-            name: Some("grace".into()),
-            downloads: Some("/down".into()),
-            max_peers: Some(7),
-            ..Saved::default()
-        };
-        let resolved = |line: &str| {
-            let home = Some(Path::new("/home"));
-            typed(line).unwrap().resolve_with(&saved, |_| None, home).unwrap()
-        };
-        let plain = resolved("");
-        assert_eq!((plain.name.as_str(), plain.max_peers), ("grace", 7));
-        assert_eq!(plain.downloads, Path::new("/down"));
-        let typed = resolved("--name ana --downloads /other --max-peers 9");
-        assert_eq!((typed.name.as_str(), typed.max_peers), ("ana", 9));
-        assert_eq!(typed.downloads, Path::new("/other"));
-    }
-
-    #[test]
-    fn an_errand_asks_nothing() {
-        let errand = settings("--send a b --get c", &[]);
-        assert_eq!(errand.ui, Some(UiChoice::Terminal));
-        let send = ["a", "b"].map(PathBuf::from).into();
-        let get = vec!["c".to_owned()];
-        assert_eq!(errand.errand, Some(Errand { send, get }));
-        assert_eq!(settings("", &[]).errand, None);
-    }
-
-    #[test]
-    fn without_a_home_klatch_says_what_to_do() {
-        let failure =
-            typed("").unwrap().resolve_with(&Saved::default(), |_| None, None).unwrap_err();
-        assert_eq!(failure.code, Code::DataDirNotWritable);
-        assert!(failure.text.contains("--data-dir") && failure.text.contains("--ephemeral"));
-        let ephemeral = typed("--ephemeral").unwrap();
-        assert!(ephemeral.resolve_with(&Saved::default(), |_| None, None).is_ok());
-    }
-
-    #[test]
-    fn any_login_name_becomes_a_valid_nickname() {
-        for (login, name) in [
-            ("ana", "ana"),
-            ("* /ana", "ana"),
-            ("a:na\u{202e}\u{1b}", "ana"),
-            ("", "guest"),
-            ("::", "guest"),
-        ] {
-            assert_eq!(name_from_login(Some(login.into())), name);
-        }
-        let long = name_from_login(Some("x".repeat(99).into()));
-        assert_eq!(long.len(), NAME_MAX_CHARS);
-        assert_eq!(name_from_login(None), "guest");
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

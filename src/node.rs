@@ -44,8 +44,8 @@ use transfers::{Library, Transfers};
 
 /// Name of the thread that accepts.
 const LISTENER: &str = "listener";
-/// What the program ends with when its router failed: as if a command had.
-const FAILED: u8 = 1;
+/// What a node whose router failed ends with.
+pub const FAILED: u8 = u8::MAX;
 
 /// What a node is started with.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub struct NodeConfig {
     pub temporary: bool,
     /// Bounds.
     pub limits: Limits,
+    /// It begins in a closed room.
+    pub locked: bool,
     /// Where peers reach it.
     pub listen: Listen,
     /// Folder for downloads.
@@ -107,6 +109,7 @@ impl Node {
             identity,
             temporary,
             limits,
+            locked,
             listen,
             downloads,
             virtual_interfaces: with_virtual,
@@ -118,6 +121,7 @@ impl Node {
         let router = Config {
             name,
             temporary,
+            locked,
             run: RunId(random()),
             wall_at_zero_ms: clock.wall_at_zero_ms(),
             limits: limits.clone(),

@@ -34,6 +34,9 @@ pub const TEMPLATE: &str = "\
 # How many peers to link with at most.
 # max_peers = 128
 
+# Where files given in the page lie (without it, `shared` in the data directory).
+# share_dir = \"~/Shared\"
+
 # What files may take of the network, up and down: \"5MB/s\", \"20Mbit/s\", \"off\".
 # limit_up = \"off\"
 # limit_down = \"off\"
@@ -56,6 +59,8 @@ pub struct Saved {
     pub color: Option<bool>,
     /// Links at most.
     pub max_peers: Option<u16>,
+    /// Folder for files that are given in the page; may begin with `~`.
+    pub share_dir: Option<PathBuf>,
     /// What sending files may take of the network.
     pub limit_up: Option<String>,
     /// What fetching files may take of the network.
@@ -120,11 +125,13 @@ impl Saved {
     /// The folder for downloads, with `~` resolved.
     #[must_use]
     pub fn downloads(&self) -> Option<PathBuf> {
-        let path = self.downloads.as_ref()?;
-        match (path.strip_prefix("~"), etcetera::home_dir()) {
-            (Ok(rest), Ok(home)) => Some(home.join(rest)),
-            _ => Some(path.clone()),
-        }
+        self.downloads.as_deref().map(at_home)
+    }
+
+    /// The folder for files that are given in the page, with `~` resolved.
+    #[must_use]
+    pub fn share_dir(&self) -> Option<PathBuf> {
+        self.share_dir.as_deref().map(at_home)
     }
 }
 
@@ -146,6 +153,13 @@ pub fn init(data_dir: &Path) -> Result<PathBuf, Failure> {
     let mut file = std::fs::File::create_new(&path).map_err(failed)?;
     io::Write::write_all(&mut file, TEMPLATE.as_bytes()).map_err(failed)?;
     Ok(path)
+}
+
+fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), etcetera::home_dir()) {
+        (Ok(rest), Ok(home)) => home.join(rest),
+        _ => path.to_owned(),
+    }
 }
 
 fn make_private(dir: &Path) -> io::Result<()> {
@@ -190,12 +204,13 @@ mod tests {
             bell: Some(false),
             color: Some(true),
             max_peers: Some(128),
+            share_dir: Some("~/Shared".into()),
             limit_up: Some("off".into()),
             limit_down: Some("off".into()),
             trust_loopback: Some(false),
         };
         assert_eq!(all, set, "every setting has its line");
-        assert!(all.downloads().unwrap().is_absolute());
+        assert!(all.downloads().unwrap().is_absolute() && all.share_dir().unwrap().is_absolute());
     }
 
     #[test]

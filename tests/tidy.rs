@@ -107,8 +107,8 @@ fn threads_begin_in_one_module_and_channels_are_bounded() {
 /// Threads that may be busy for ever when everything else has ended: those that read and write
 /// stdin and stdout, the one that wakes the line editor through its external printer, the
 /// resolver, and those of signals.
-const NEVER_JOINED: [&str; 7] =
-    ["answers", "leaving", "printer", "resolver", "signals", "stdin", "waker"];
+const NEVER_JOINED: [&str; 8] =
+    ["answers", "last lines", "leaving", "printer", "resolver", "signals", "stdin", "waker"];
 
 #[test]
 fn every_thread_is_joined_but_those_that_nothing_can_wake() {

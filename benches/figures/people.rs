@@ -48,6 +48,7 @@ impl Someone {
             identity: Identity::generate(),
             temporary: true,
             limits,
+            locked: false,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: downloads.to_owned(),
             virtual_interfaces: false,

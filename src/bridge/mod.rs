@@ -126,7 +126,8 @@ fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<Temporary>), Fail
     }
     let made = temporary::make(&std::env::temp_dir()).map_err(|error| {
         let text = format!(
-            "cannot make a folder for files given in the page: {error}; name one with --share-dir"
+            "cannot make a folder for files given in the page: {error}; name one with share_dir in \
+             settings.toml"
         );
         Failure::new(Code::IoError, text)
     })?;

@@ -186,7 +186,7 @@ fn stream(
 /// Gives a copy its name in the folder, or with ` (2)` and so on where that is taken.
 fn place(copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, Refusal> {
     let hidden = copy.into_temp_path();
-    let placed = publish(&SystemDisk, &hidden, dir, &safe_name(name));
+    let placed = publish(&SystemDisk, &hidden, dir, (None, &safe_name(name)));
     let path = placed.map_err(|failed| Refusal::disk("create", &failed.path, &failed.error))?;
     // Nothing has the hidden name any more that could be removed with it.
     let _ = hidden.keep();

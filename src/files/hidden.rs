@@ -101,10 +101,14 @@ impl Hidden {
         leads_to(&self.path, &self.file)
     }
 
-    /// Gives the file, which must be in place, this name in the folder, or one like it: nothing is
-    /// ever replaced.
-    pub(super) fn publish(&self, dir: &Path, name: &str) -> Result<PathBuf, Unnamed> {
-        publish(&*self.disk, &self.path, dir, name)
+    /// Gives the file, which must be in place, one of these names in the folder, or one like the
+    /// second: nothing is ever replaced.
+    pub(super) fn publish(
+        &self,
+        dir: &Path,
+        names: (Option<&str>, &str),
+    ) -> Result<PathBuf, Unnamed> {
+        publish(&*self.disk, &self.path, dir, names)
     }
 
     /// Ends the hold on what is a finished file now.

@@ -272,13 +272,26 @@ impl Part {
     /// # Errors
     /// When a chunk is missing, when it has ended already, or when the disk fails.
     pub fn finish(&self, name: &str, stamp: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
+        self.finish_as(None, &download_name(stamp, name), tree)
+    }
+
+    /// The same under `chosen`, one plain component, if that is free; otherwise under `dated`.
+    ///
+    /// # Errors
+    /// As [`Part::finish`].
+    pub fn finish_as(
+        &self,
+        chosen: Option<&str>,
+        dated: &str,
+        tree: &FileTree,
+    ) -> Result<PathBuf, PartError> {
         if !self.is_complete() {
             return Err(PartError::Incomplete { missing: self.missing() });
         }
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
         }
-        let placed = self.place(&download_name(stamp, name), tree);
+        let placed = self.place(chosen, dated, tree);
         match placed {
             Ok(_) => self.hidden.release(),
             Err(_) => self.ended.store(false, Ordering::Release),
@@ -300,7 +313,12 @@ impl Part {
         }
     }
 
-    fn place(&self, name: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
+    fn place(
+        &self,
+        chosen: Option<&str>,
+        dated: &str,
+        tree: &FileTree,
+    ) -> Result<PathBuf, PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
         if self.distrusted.load(Ordering::Acquire) {
             let mut mark = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -319,7 +337,7 @@ impl Part {
             return Err(PartError::Meddled { path: path.clone() });
         }
         self.check(tree)?;
-        let placed = self.hidden.publish(&self.dir, name);
+        let placed = self.hidden.publish(&self.dir, (chosen, dated));
         let target = placed.map_err(|failed| {
             self.writing.lock().unwrap_or_else(PoisonError::into_inner).set(&self.hidden);
             PartError::on("create", &failed.path)(failed.error)

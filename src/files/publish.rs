@@ -31,12 +31,26 @@ pub struct Unnamed {
     pub error: io::Error,
 }
 
-/// Gives the file `from` the name `name` in the folder `dir`, on the same disk, or with ` (2)` and
-/// so on before the extension where that is taken; returns where it lies.
+/// Gives the file `from` the name `chosen` in the folder `dir`, on the same disk, if that is free;
+/// else `name`, or with ` (2)` and so on before the extension where that is taken. Returns where it
+/// lies.
 ///
 /// # Errors
 /// What the disk says.
-pub fn publish(disk: &dyn Disk, from: &Path, dir: &Path, name: &str) -> Result<PathBuf, Unnamed> {
+pub fn publish(
+    disk: &dyn Disk,
+    from: &Path,
+    dir: &Path,
+    (chosen, name): (Option<&str>, &str),
+) -> Result<PathBuf, Unnamed> {
+    if let Some(path) = chosen.map(|chosen| dir.join(chosen)) {
+        match rename_new(disk, from, &path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if is_about_the_name(&error) => {}
+            Err(error) => return Err(Unnamed { path, error }),
+        }
+    }
     let plain = plain(name);
     let shorter = SHORTER_BYTES.iter();
     let mut forms = vec![name.to_owned()];
@@ -145,7 +159,7 @@ mod tests {
                 let taken = write(dir.path(), "a.txt", b"old");
                 let error = rename_new(&disk, &from, &taken).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{rename:?} {link:?}");
-                let path = publish(&disk, &from, dir.path(), "a.txt").unwrap();
+                let path = publish(&disk, &from, dir.path(), (None, "a.txt")).unwrap();
                 assert_eq!(fs::read(&path).unwrap(), b"new");
                 assert_eq!(fs::read(&taken).unwrap(), b"old");
                 assert_eq!(names(dir.path()), ["a (2).txt", "a.txt"]);
@@ -162,7 +176,7 @@ mod tests {
             faults.rename_over = Some(Errno::IO);
         });
         let from = write(dir.path(), "from", b"new");
-        let failed = publish(&disk, &from, dir.path(), "a.txt").unwrap_err();
+        let failed = publish(&disk, &from, dir.path(), (None, "a.txt")).unwrap_err();
         assert_eq!(Errno::from_io_error(&failed.error), Some(Errno::IO));
         assert_eq!(names(dir.path()), ["from"]);
     }
@@ -176,7 +190,7 @@ mod tests {
             disk.change(|faults| faults.name_bytes = Some(most));
             for _ in 0..2 {
                 let from = write(dir.path(), "from", b"new");
-                let path = publish(&disk, &from, dir.path(), &long).unwrap();
+                let path = publish(&disk, &from, dir.path(), (None, &long)).unwrap();
                 let name = path.file_name().unwrap().to_str().unwrap();
                 assert!(name.len() <= most && name.ends_with(".gz"), "{name}");
                 assert!(name.starts_with("2026-11-22_14-05-33_"), "{name}");
@@ -185,7 +199,7 @@ mod tests {
         }
         disk.change(|faults| faults.name_bytes = Some(20));
         let from = write(dir.path(), "from", b"new");
-        let failed = publish(&disk, &from, dir.path(), &long).unwrap_err();
+        let failed = publish(&disk, &from, dir.path(), (None, &long)).unwrap_err();
         assert_eq!(Errno::from_io_error(&failed.error), Some(Errno::NAMETOOLONG));
         assert_eq!(fs::read(&from).unwrap(), b"new");
     }
@@ -196,7 +210,7 @@ mod tests {
         let disk = FaultyDisk::default();
         disk.change(|faults| faults.ascii = true);
         let from = write(dir.path(), "from", b"new");
-        let path = publish(&disk, &from, dir.path(), "sch\u{f6}n.txt").unwrap();
+        let path = publish(&disk, &from, dir.path(), (None, "sch\u{f6}n.txt")).unwrap();
         assert!(path.ends_with("sch_n.txt"), "{}", path.display());
     }
 }

@@ -37,6 +37,7 @@ impl Someone {
             identity: Identity::generate(),
             temporary: true,
             limits: Limits { disk_look_ms: 50, ..limits },
+            locked: false,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
             virtual_interfaces: false,

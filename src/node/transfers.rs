@@ -218,8 +218,8 @@ impl Transfers {
             Effect::Hash { job, paths } => {
                 return self.hash(job, paths, HashJob::default());
             }
-            Effect::HashCopy { job, path, name } => {
-                return self.hash(job, vec![path], HashJob::of_copy(name));
+            Effect::HashAs { job, path, name } => {
+                return self.hash(job, vec![path], HashJob::named(name));
             }
             Effect::DiscardCopy { file, path } => self.discard_copy(&file, path),
             Effect::CancelHash { job } => {
@@ -249,7 +249,9 @@ impl Transfers {
                 let throttle = if up { &host.throttle } else { &*self.shared.fetch_throttle };
                 throttle.limit(bytes_per_second);
             }
-            Effect::FinishPart { file, turn, name } => return self.finish_part(file, turn, name),
+            Effect::FinishPart { file, turn, name, save } => {
+                return self.finish_part(file, turn, name, save);
+            }
             Effect::DropPart { file, turn } => self.drop_part(file, turn),
             Effect::TryPart { file, turn, chunks } => return self.try_part(file, turn, chunks),
             Effect::RemovePart { face, line, wanted, prefix } => {

@@ -1,32 +1,36 @@
 //! Serving the terminal: the threads that print, read and answer, until the node has ended.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::errand::Target;
 use super::failures::{self, Failures};
-use super::input::{Ended, NOBODY, Source, Stdin};
-use super::live::{self, Tty};
+use super::input::{Ended, NOBODY, Pulse, Source, Stdin};
+use super::live::{self, Tty, is_dumb};
 use super::output::{Output, now_ms};
 use super::pages::Pages;
 use super::verified::Memory;
 use super::{log, signals};
-use crate::config::{Errand, Settings};
+use crate::config::{Backlog, Errand, Settings};
 use crate::limits::Limits;
-use crate::node::{Answer, Face, Handle, Node};
+use crate::node::{self, Answer, Face, Handle, Node};
 use crate::router::command::Command;
+use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::thread;
 use crate::ui::line_reader::LineReader;
 use crate::ui::live::LiveView;
-use crate::ui::notice::Style;
+use crate::ui::notice::{Style, error_line};
 
 /// How long the end waits for a slow reader of stdout.
 const LAST_LINES: Duration = Duration::from_secs(2);
+/// Messages from before that a person sees unless told otherwise.
+const BACKLOG: usize = 20;
 /// Answers on their way to stdin: it waits for one at a time.
 const TURNS: usize = 16;
 
@@ -48,10 +52,15 @@ pub(super) fn attend(
     node: Node,
     settings: &Settings,
     output: &Arc<Output>,
-    (first, style): (Vec<Command>, Style),
+    (first, style, target): (Vec<Command>, Style, Target),
     (kept, pages): (Kept, Arc<Pages>),
 ) -> u8 {
-    let failures = Arc::new(Failures::default());
+    // A person sees what fails, and mistypes things.
+    let failures = Arc::new(Failures::new(settings.errand.is_some() || !is_interactive(settings)));
+    let ending = Ending {
+        failures: Arc::clone(&failures),
+        done: Arc::new(AtomicBool::new(settings.errand.is_none())),
+    };
     let face = node.handle().face();
     let quit = {
         let (handle, face) = (node.handle().clone(), face.id);
@@ -76,9 +85,17 @@ pub(super) fn attend(
         signals::watch(quit.clone(), taken, last, resumed)
     };
     let source = source(settings, output, style, kept.dir.as_deref(), &tty);
-    if settings.errand.is_some() && io::stderr().is_terminal() {
-        output.show_bar();
+    let talks = is_interactive(settings) && settings.errand.is_none();
+    let most = talks.then_some(BACKLOG);
+    output.bound_backlog(settings.backlog.map_or(most, |Backlog(most)| most));
+    if let Some(errand) = &settings.errand {
+        output.show_results(!errand.takes_stdout());
+        if io::stderr().is_terminal() && !is_dumb() {
+            output.show_bar();
+        }
     }
+    let pulse = Arc::new(Pulse::default());
+    let folders = Arc::new(Mutex::new(Vec::new()));
     let stdin = Stdin {
         interactive: is_interactive(settings),
         wary: false,
@@ -96,25 +113,40 @@ pub(super) fn attend(
         output: Arc::clone(output),
         failures: Arc::clone(&failures),
         pages: Arc::clone(&pages),
+        told: None,
+        deadline: None,
+        kept: Arc::clone(&folders),
+        pulse: Arc::clone(&pulse),
     };
+    let target = Arc::new(target);
     let reader = node.feed().reader();
     let printing = {
-        let (output, quit) = (Arc::clone(output), quit.clone());
+        let output = Arc::clone(output);
+        let broken = Broken {
+            failures: Arc::clone(&failures),
+            handle: node.handle().clone(),
+            face: face.id,
+            errand: settings.errand.is_some(),
+            pulse,
+        };
         let (memory, remark) = (kept.memory, kept.remark);
         let noted = move |notice: &Notice| match notice {
             Notice::Started { .. } => remark.clone().map(|text| Notice::Remark { text }),
             _ => memory.hear(notice),
         };
-        thread::spawn_exempt("printer", move || output.run(reader, quit, noted))
+        thread::spawn_exempt("printer", move || {
+            output.run(reader, move |failure, live| broken.tell(failure, live), noted)
+        })
     };
     let reading = {
         let (handle, quit) = (node.handle().clone(), quit.clone());
         let stay = settings.stay || pages.is_started() && !stdin.interactive;
         let errand = settings.errand.clone();
+        let (target, done) = (Arc::clone(&target), Arc::clone(&ending.done));
         thread::spawn_exempt("stdin", move || {
             let _quit = QuitOnPanic(quit);
             match errand {
-                Some(errand) => run_errand(stdin, first, errand, &handle),
+                Some(errand) => run_errand(stdin, first, (errand, &target), (&handle, stay, &done)),
                 None => read_commands(stdin, first, &handle, stay),
             }
         })
@@ -129,6 +161,7 @@ pub(super) fn attend(
             turns,
             awaited,
             errand: settings.errand.is_some(),
+            ending: ending.clone(),
         };
         thread::spawn_exempt("answers", move || {
             answers.run(&face);
@@ -151,7 +184,59 @@ pub(super) fn attend(
     if let Some(tty) = tty.get() {
         tty.restore();
     }
-    code.unwrap_or_else(|_| node_code.max(failures.any().into()))
+    code.unwrap_or_else(|_| ending.exit_code(node_code))
+}
+
+/// Stdout cannot be written any more: whoever watches stderr and the exit code hears of it, and
+/// what is to be said is still said.
+struct Broken {
+    failures: Arc<Failures>,
+    handle: Handle,
+    face: FaceId,
+    errand: bool,
+    pulse: Arc<Pulse>,
+}
+
+impl Broken {
+    fn tell(&self, failure: &Failure, live: bool) {
+        self.failures.note_in_any_case();
+        // Where errors cannot be written there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{}", error_line(failure, &Style::plain()));
+        let (handle, face) = (self.handle.clone(), self.face);
+        if live {
+            // The terminal is gone, and who sat there with it.
+            let _ = handle.command(face, 0, Command::Quit);
+        } else if !self.errand {
+            let pulse = Arc::clone(&self.pulse);
+            let end = move || {
+                pulse.wait_idle();
+                // A node that has ended already need not be told.
+                let _ = handle.command(face, 0, Command::EndOfInput);
+            };
+            if let Err(error) = thread::spawn_exempt("last lines", end) {
+                tracing::error!(%error, "no thread could be started");
+                let _ = self.handle.command(face, 0, Command::Quit);
+            }
+        }
+    }
+}
+
+/// What the exit code follows from.
+#[derive(Debug, Clone)]
+struct Ending {
+    failures: Arc<Failures>,
+    /// A one-shot has done all that was named; everything else has nothing to be done with.
+    done: Arc<AtomicBool>,
+}
+
+impl Ending {
+    fn exit_code(&self, node_code: u8) -> u8 {
+        let failed = self.failures.any() || node_code == node::FAILED;
+        match signals::first() {
+            Some(code) if !failed && !self.done.load(Ordering::SeqCst) => code,
+            _ => failed.into(),
+        }
+    }
 }
 
 /// Whether a person types.
@@ -169,7 +254,7 @@ fn source(
     tty: &OnceLock<Tty>,
 ) -> StdinSource {
     let talks = is_interactive(settings) && settings.errand.is_none();
-    if talks && style.timestamps && Tty::is_there() {
+    if talks && Tty::is_there() {
         let style = Style { echo_own: true, ..style };
         let view = LiveView::new(style, settings.bell, now_ms());
         match live::open(view, style.color, data_dir) {
@@ -229,11 +314,13 @@ fn read_commands<R: io::BufRead>(
 fn run_errand<R: io::BufRead>(
     mut stdin: Stdin<R>,
     first: Vec<Command>,
-    errand: Errand,
-    handle: &Handle,
+    (errand, target): (Errand, &Target),
+    (handle, stay, done): (&Handle, bool, &AtomicBool),
 ) {
     let face = stdin.face;
-    if stdin.run_errand(first, errand).is_ok() {
+    let Ok(did) = stdin.run_errand(first, errand, target, stay) else { return };
+    done.store(did.all, Ordering::SeqCst);
+    if !(stay && did.serves) {
         // A node that has ended already need not be told.
         let _ = handle.command(face, 0, Command::EndOfInput);
     }
@@ -248,6 +335,7 @@ struct Answering {
     awaited: Arc<AtomicU64>,
     /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
     errand: bool,
+    ending: Ending,
 }
 
 impl Answering {
@@ -257,10 +345,16 @@ impl Answering {
             if let Answer::Reply { line, command, result, after } = &answer {
                 self.print_reply(*line, command, result, *after);
             }
-            if let Answer::Told { notice, after, .. } = &answer {
+            if let Answer::Told { line, notice, after } = &answer {
                 match notice {
                     Notice::Remark { text } if self.errand => self.output.hint(*after, text),
                     notice => self.output.print_after(*after, notice),
+                }
+                let is_asked = matches!(notice, Notice::Files { .. } | Notice::Invitation { .. });
+                if self.errand && is_asked && *line == self.awaited.load(Ordering::SeqCst) {
+                    // If stdin has ended, nobody waits.
+                    let _ = self.turns.send(answer);
+                    continue;
                 }
             }
             let (Answer::Reply { line, .. }
@@ -311,7 +405,7 @@ impl Answering {
 
     fn finish(&self, ended: &Receiver<u8>, last: &Sender<u8>) {
         let Ok(node_code) = ended.recv() else { return };
-        let exit_code = u8::max(node_code, self.failures.any().into());
+        let exit_code = self.ending.exit_code(node_code);
         self.output.wait_ended(LAST_LINES);
         self.output.print(&Notice::Stopped { exit_code });
         self.output.close();

@@ -6,10 +6,19 @@ use super::output::Output;
 use crate::router::notice::{Failure, Notice};
 
 /// Whether any command of this program failed.
-#[derive(Debug, Default)]
-pub(super) struct Failures(AtomicBool);
+#[derive(Debug)]
+pub(super) struct Failures {
+    any: AtomicBool,
+    /// What fails counts; otherwise a person saw it.
+    counts: bool,
+}
 
 impl Failures {
+    /// Nothing failed yet.
+    pub(super) fn new(counts: bool) -> Self {
+        Self { any: AtomicBool::new(false), counts }
+    }
+
     /// Prints a failure of the command that line `line` gave (0: the command line) and notes it.
     pub(super) fn say(
         &self,
@@ -24,12 +33,17 @@ impl Failures {
 
     /// Notes a failure that is printed elsewhere.
     pub(super) fn note(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.any.fetch_or(self.counts, Ordering::SeqCst);
+    }
+
+    /// Notes a failure that counts whoever saw it.
+    pub(super) fn note_in_any_case(&self) {
+        self.any.store(true, Ordering::SeqCst);
     }
 
     /// Whether there was one.
     pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.any.load(Ordering::SeqCst)
     }
 }
 

@@ -4,26 +4,26 @@
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, at, never, select};
+use tempfile::TempDir;
 
 use super::failures::{Failures, error};
 use super::live::{LiveInput, Typed};
 use super::output::Output;
 use super::pages::Pages;
-use crate::config::Errand;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
-use crate::router::command::{Command, NewPassword, Wait};
+use crate::router::command::{Command, NewPassword};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
+use crate::ui::careful::{Doubt, did_you_mean, doubt, near_miss};
 use crate::ui::command::{
-    Input, WAIT_DEFAULT_MS, help_lines, message, parse, read_new_password, read_password,
-    secret_part,
+    Input, help_lines, message, parse, read_new_password, read_password, secret_part,
 };
 use crate::ui::line_reader::{Line, LineReader};
 use crate::ui::terminal::{answer_from_file, answer_from_lines, answer_from_terminal};
@@ -78,6 +78,47 @@ pub(super) struct Stdin<R> {
     pub(super) failures: Arc<Failures>,
     /// The browser's side.
     pub(super) pages: Arc<Pages>,
+    /// What the command that is waited for has told.
+    pub(super) told: Option<Notice>,
+    /// A one-shot ends then.
+    pub(super) deadline: Option<Instant>,
+    /// Folders that go with the program.
+    pub(super) kept: Arc<Mutex<Vec<TempDir>>>,
+    /// How reading goes on.
+    pub(super) pulse: Arc<Pulse>,
+}
+
+/// Counts where a thread begins and ends to read a line: odd while it reads.
+#[derive(Debug, Default)]
+pub(super) struct Pulse(AtomicU64);
+
+impl Pulse {
+    /// No more lines are read.
+    const ENDED: u64 = u64::MAX;
+    /// Who is given a line takes it sooner.
+    const QUIET: Duration = Duration::from_millis(200);
+
+    fn beat(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.0.store(Self::ENDED, Ordering::SeqCst);
+    }
+
+    /// Waits until stdin has ended, or its reader finds nothing in it for a while.
+    pub(super) fn wait_idle(&self) {
+        loop {
+            let before = self.0.load(Ordering::SeqCst);
+            std::thread::sleep(Self::QUIET);
+            let reads = before % 2 == 1 && self.0.load(Ordering::SeqCst) == before;
+            // What cannot tell has nothing.
+            let nothing = rustix::io::ioctl_fionread(std::io::stdin()).unwrap_or(0) == 0;
+            if before == Self::ENDED || reads && nothing {
+                return;
+            }
+        }
+    }
 }
 
 /// How stdin ended.
@@ -100,45 +141,17 @@ impl<R: BufRead> Stdin<R> {
         loop {
             // While the printer lags, nothing is read, so that no answer is lost.
             self.output.wait_for(self.feed.position().saturating_sub(LAG));
-            let Some(input) = self.next_input() else { return Ended::Stdin };
+            self.pulse.beat();
+            let input = self.next_input();
+            self.pulse.beat();
+            let Some(input) = input else {
+                self.pulse.end();
+                return Ended::Stdin;
+            };
             if self.take(input).is_err() {
                 return Ended::Node;
             }
         }
-    }
-
-    /// Gives the commands of the command line, then fetches and offers what the errand is about;
-    /// a step that fails ends those that follow from it.
-    pub(super) fn run_errand(
-        &mut self,
-        first: Vec<Command>,
-        errand: Errand,
-    ) -> Result<(), Stopped> {
-        for command in first {
-            if !self.give(0, command, false)? {
-                return Ok(());
-            }
-        }
-        for name in errand.get {
-            let offered = Wait::Offer(name.clone());
-            let wait = Command::Wait { what: offered, within_ms: WAIT_DEFAULT_MS };
-            if self.give(0, wait, false)? {
-                self.give(
-                    0,
-                    Command::Download { wanted: name, patient: false, asks: false },
-                    false,
-                )?;
-            }
-        }
-        let mut offered = false;
-        for path in errand.send {
-            offered |= self.give(0, Command::Send { paths: vec![path] }, false)?;
-        }
-        if offered {
-            let wait = Command::Wait { what: Wait::Fetched, within_ms: WAIT_DEFAULT_MS };
-            self.give(0, wait, false)?;
-        }
-        Ok(())
     }
 
     /// The next line and what it means; `None` when there will be no more.
@@ -147,7 +160,13 @@ impl<R: BufRead> Stdin<R> {
             Source::Stream(lines) => match lines.next_line() {
                 Ok(Line::End) | Err(_) => return None,
                 Ok(line) => {
-                    let input = line.into_text().and_then(|text| parse(&text.unwrap_or_default()));
+                    let input = line.into_text().and_then(|text| {
+                        let text = text.unwrap_or_default();
+                        match near_miss(&text) {
+                            Some(word) => Err(did_you_mean(word)),
+                            None => parse(&text),
+                        }
+                    });
                     if is_message(&input) && std::mem::take(&mut self.wary) {
                         let text = "that line was not sent, as it may be a password: type it again \
                                     to send it";
@@ -182,7 +201,20 @@ impl<R: BufRead> Stdin<R> {
                         Typed::End => return None,
                     },
                 };
-                let input = parse(&line);
+                let input = match doubt(&line) {
+                    None => parse(&line),
+                    Some(doubt) if !live.confirm(&format!("* {}", doubt.question())) => {
+                        waiting.clear();
+                        live.put_back(line);
+                        return Some(Ok(Input::Empty));
+                    }
+                    Some(Doubt::Run) => parse(&line),
+                    Some(Doubt::Say) => {
+                        // Once is enough to be asked.
+                        self.wary = false;
+                        message(&line)
+                    }
+                };
                 if is_meant(&mut self.wary, live, &input) {
                     note_line(live, &self.output, &line, &input, self.wary);
                     input
@@ -278,7 +310,12 @@ impl<R: BufRead> Stdin<R> {
 
     /// Gives a command and, unless a person goes on typing, waits until it ends; whether it failed
     /// as far as is known.
-    fn give(&mut self, line: u64, command: Command, go_on: bool) -> Result<bool, Stopped> {
+    pub(super) fn give(
+        &mut self,
+        line: u64,
+        command: Command,
+        go_on: bool,
+    ) -> Result<bool, Stopped> {
         let word = command.word();
         // An interrupt of an earlier command means nothing to this one.
         let _ = self.interrupts.try_recv();
@@ -287,9 +324,23 @@ impl<R: BufRead> Stdin<R> {
         if go_on {
             return Ok(true);
         }
+        // A wait has an end of its own, and what it waited for in vain to tell.
+        let timed = matches!(word, "send" | "download" | "say" | "password" | "invite");
+        let over = self.deadline.filter(|_| timed).map_or_else(never, at);
+        self.told = None;
         loop {
             let answer = select! {
                 recv(self.answers) -> answer => answer.map_err(|_| Stopped)?,
+                recv(over) -> _ => {
+                    let text = format!(
+                        "{word} took longer than --within allows: what came so far is kept for the \
+                         next time"
+                    );
+                    let failure = Failure::new(Code::WaitTimeout, text);
+                    self.failures.say(&self.output, line, Some(word), failure);
+                    self.handle.command(self.face, 0, Command::Quit)?;
+                    return Err(Stopped);
+                }
                 recv(self.interrupts) -> _ => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     let text = format!("{word} goes on by itself");
@@ -300,9 +351,11 @@ impl<R: BufRead> Stdin<R> {
                 }
             };
             match answer {
-                // An answer to a command that was waited for until Ctrl-C came.
-                Answer::Reply { line: of, .. } if of != line => {}
-                Answer::Told { .. } | Answer::Overview { .. } => {}
+                // An answer to a command that was waited for until Ctrl-C came, or to the end that
+                // a signal wants.
+                Answer::Reply { line: of, command, .. } if (of, command) != (line, word) => {}
+                Answer::Told { notice, .. } => self.told = Some(notice),
+                Answer::Overview { .. } => {}
                 Answer::Reply { result, after, .. } => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     if matches!(self.source, Source::Live(..)) {

@@ -1,7 +1,9 @@
 //! The program: options, identity, the node, and its terminal face.
 
 mod attend;
+mod backlog;
 pub mod data_dir;
+mod errand;
 mod failures;
 mod input;
 pub mod live;
@@ -13,7 +15,7 @@ mod signals;
 mod verified;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,13 +24,16 @@ use crate::config::{ListenAt, Options, Settings, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
 use crate::node::{Node, NodeConfig};
+use crate::router::command::{Command, LockWish};
+use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 use crate::settings::{self, Saved};
 use crate::ui::command::connect_argument;
-use crate::ui::notice::{Format, Style};
+use crate::ui::notice::{Format, Style, error_line};
 use crate::ui::terminal::ask_ui;
 use attend::Kept;
+use errand::Target;
 use output::Output;
 use pages::Pages;
 use verified::Memory;
@@ -37,22 +42,26 @@ use verified::Memory;
 const WRONG_USAGE: u8 = 2;
 /// Exit code when the program could not start.
 const COULD_NOT_START: u8 = 3;
+/// Exit code when a command, or printing, failed.
+const OUTPUT_FAILED: u8 = 1;
+
 /// Runs klatch with these arguments (the program's name first) and returns its exit code.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    signals::ignore_file_limit();
     let options = match Options::parse_args(args) {
         Ok(options) => options,
         Err(error) => {
             // Help and version go to stdout and are no error.
             let code = if error.use_stderr() { WRONG_USAGE } else { 0 };
-            let _ = error.print();
-            return code;
+            return printed(error.print().and_then(|()| io::stdout().flush()), code);
         }
     };
-    if let Some(printed) = print::print(&options, &mut io::stdout().lock()) {
-        // Whoever stopped reading has what they wanted.
-        return printed.map_or_else(|error| u8::from(!is_gone(&error)), |()| 0);
+    let mut out = io::stdout().lock();
+    if let Some(done) = print::print(&options, &mut out) {
+        return printed(done.and_then(|()| out.flush()), 0);
     }
+    drop(out);
     let json = options.json;
     let style = style(&options);
     let output = Output::new(if json { Format::Json } else { Format::People(style) });
@@ -66,16 +75,38 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// The exit code after klatch printed something about itself.
+fn printed(done: io::Result<()>, code: u8) -> u8 {
+    match done {
+        Ok(()) => code,
+        // Whoever stopped reading has what they wanted.
+        Err(error) if is_gone(&error) => code,
+        Err(error) => {
+            // Where that cannot be said there is nobody to tell.
+            let line = error_line(&output::failed(&error), &Style::plain());
+            let _ = writeln!(io::stderr(), "{line}");
+            OUTPUT_FAILED
+        }
+    }
+}
+
+/// What a terminal gets depends on what it can do; what is no terminal gets text alone.
 fn style(options: &Options) -> Style {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || !io::stdout().is_terminal();
-    let style = if plain {
-        Style::plain()
-    } else {
-        // What a person typed stands on the screen already.
-        Style { echo_own: false, ..Style::here() }
-    };
-    Style { verbose: options.verbose, ..style }
+    let terminal = io::stdout().is_terminal();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let color = terminal && !no_color && !live::is_dumb();
+    let color_errors = color && io::stderr().is_terminal();
+    let timestamps = terminal || options.timestamps;
+    // What a person typed stands on the screen already.
+    Style {
+        color,
+        color_errors,
+        timestamps,
+        // Times are in the zone of the system, whichever that is then.
+        offset: if timestamps { None } else { Style::plain().offset },
+        verbose: options.verbose,
+        ..Style::plain()
+    }
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -99,11 +130,25 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         Some(dir) => Saved::read(dir).map_err(usage)?,
         None => Saved::default(),
     };
-    let settings = options.resolve(&saved).map_err(could_not)?;
-    let style = Style { color: style.color && settings.color, ..style };
+    let mut settings = options.resolve(&saved).map_err(could_not)?;
+    settings.check().map_err(usage)?;
+    let color_errors = style.color_errors && settings.color;
+    let style = Style { color: style.color && settings.color, color_errors, ..style };
+    output.restyle(style);
     let mut first = Vec::new();
+    if settings.lock && (settings.errand.is_none() || settings.password_file.is_some()) {
+        first.push(Command::Password { password: None, asks: false });
+    }
     for address in &settings.connect {
-        first.push(connect_argument(address).map_err(usage)?);
+        let mut command =
+            connect_argument(address).map_err(|failure| usage(meant(address, failure)))?;
+        // Whoever brings a password means a closed room: to an open one nothing is sent.
+        if let Command::Connect { lock: lock @ LockWish::Unknown, .. } = &mut command
+            && settings.password_file.is_some()
+        {
+            *lock = LockWish::Locked;
+        }
+        first.push(command);
     }
     // Read only when a password is asked for: it may be a pipe.
     if let Some(file) = &settings.password_file
@@ -113,6 +158,12 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         let text = format!("cannot read the password file {shown}: {error}; check its name");
         return Err(could_not(Failure::new(Code::IoError, text)));
     }
+    let target = match &settings.errand {
+        Some(errand) => Target::of(&errand.task, &settings.downloads),
+        None => Ok(Target::Folder(settings.downloads.clone())),
+    };
+    let target = target.map_err(|failure| (OUTPUT_FAILED, failure))?;
+    settings.downloads = target.folder().to_owned();
     let ui = choose_ui(&settings).map_err(usage)?;
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
     // A temporary identity leaves the directory to the program that uses it.
@@ -122,7 +173,10 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         could_not(Failure::new(Code::IoError, text))
     })?;
     bridge::clear_up();
-    let remark = make_downloads(&settings.downloads).map_err(could_not)?;
+    let made = make_downloads(&settings.downloads).map_err(could_not)?;
+    let unused = settings.password_file.is_some() && !settings.lock && first.is_empty();
+    let open = || "the room is open: --password-file answers questions only, --lock closes it";
+    let remark = made.or_else(|| unused.then(|| open().to_owned()));
     // Before the node: who cannot have the page that was asked for has met nobody yet.
     let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
     let door = door.map_err(could_not)?;
@@ -139,6 +193,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         identity: held.identity.clone(),
         temporary: held.temporary.is_some(),
         limits: limits.clone(),
+        locked: settings.lock,
         listen: listen(&settings.listen),
         downloads: settings.downloads.clone(),
         virtual_interfaces: settings.verbose,
@@ -150,7 +205,19 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         pages.start(door).map_err(could_not)?;
     }
     let kept = Kept { dir: kept_dir, memory, remark };
-    Ok(attend::attend(node, &settings, output, (first, style), (kept, pages)))
+    Ok(attend::attend(node, &settings, output, (first, style, target), (kept, pages)))
+}
+
+/// What is wrong with a place, and what may have been meant by it.
+fn meant(place: &str, failure: Failure) -> Failure {
+    let first = place.split_whitespace().next().unwrap_or_default();
+    match nearest(first, ["send", "get", "say"]) {
+        Some(near) => {
+            let text = format!("{} (did you mean klatch {near} …?)", failure.text);
+            Failure { text, ..failure }
+        }
+        None => failure,
+    }
 }
 
 /// Makes the folder for downloads if it is missing, and says so. A folder around it that is missing

@@ -4,9 +4,10 @@ use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::backlog::Backlog;
 use super::live::LiveOutput;
 use crate::node::{Heard, Reader};
-use crate::router::notice::Notice;
+use crate::router::notice::{Code, Failure, Notice};
 use crate::ui::live::Moving;
 use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line};
 
@@ -22,11 +23,25 @@ struct State {
     sink: Sink,
     /// How far the printer is in the feed.
     position: u64,
-    /// Nobody reads stdout any more.
-    broken: bool,
+    /// Stdout cannot be written any more.
+    broken: Option<Failure>,
+    /// What people see of it.
+    shows: Shows,
+    backlog: Backlog,
     /// The node leaves.
     stopping: bool,
     ended: bool,
+}
+
+/// What of it is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// Everything.
+    All,
+    /// What a one-shot was for.
+    Results,
+    /// Nothing: stdout is for something else.
+    Nothing,
 }
 
 /// Where it goes.
@@ -56,7 +71,9 @@ impl Output {
                 bar: None,
             },
             position: 0,
-            broken: false,
+            broken: None,
+            shows: Shows::All,
+            backlog: Backlog::default(),
             stopping: false,
             ended: false,
         };
@@ -74,6 +91,32 @@ impl Output {
     pub(super) fn show_bar(&self) {
         if let Sink::Streams { bar, .. } = &mut self.lock().sink {
             *bar = Some(Bar::default());
+        }
+    }
+
+    /// From now on people see what a one-shot was for, or nothing.
+    pub(super) fn show_results(&self, any: bool) {
+        self.lock().shows = if any { Shows::Results } else { Shows::Nothing };
+    }
+
+    /// From now on lines for people look like this.
+    pub(super) fn restyle(&self, style: Style) {
+        if let Sink::Streams { renderer, .. } = &mut self.lock().sink {
+            renderer.restyle(style);
+        }
+    }
+
+    /// From now on so many messages from before are printed at most; `None`: all.
+    pub(super) fn bound_backlog(&self, most: Option<usize>) {
+        self.lock().backlog = Backlog::new(most);
+    }
+
+    /// What a one-shot was for; programs get it by events.
+    pub(super) fn result(&self, line: &str) {
+        let mut state = self.lock();
+        if state.is_for_people() && state.shows != Shows::Nothing {
+            state.write(Rendered { out: Some(line.to_owned()), err: None });
+            state.flush();
         }
     }
 
@@ -158,7 +201,7 @@ impl Output {
     pub(super) fn run(
         &self,
         mut reader: Reader,
-        closed: impl Fn(),
+        closed: impl Fn(&Failure, bool),
         noted: impl Fn(&Notice) -> Option<Notice>,
     ) {
         let mut told_closed = false;
@@ -167,6 +210,8 @@ impl Output {
                 Heard::Nothing => {
                     let patience = {
                         let mut state = self.lock();
+                        let due = state.backlog.due();
+                        due.iter().for_each(|notice| state.print_now(notice));
                         state.flush();
                         state.patience()
                     };
@@ -189,17 +234,22 @@ impl Output {
                 }
                 Heard::Forget | Heard::Nothing => {}
                 Heard::Ended => {
+                    let left = state.backlog.release();
+                    left.iter().for_each(|notice| state.print_now(notice));
                     state.ended = true;
                     state.flush();
                 }
             }
             state.position = reader.position();
             let ended = state.ended;
-            let broken = state.broken;
+            let broken = state.broken.clone();
+            let live = matches!(state.sink, Sink::Live(_));
             drop(state);
             self.passed.notify_all();
-            if broken && !std::mem::replace(&mut told_closed, true) {
-                closed();
+            if let Some(failure) = broken
+                && !std::mem::replace(&mut told_closed, true)
+            {
+                closed(&failure, live);
             }
             if ended {
                 return;
@@ -238,6 +288,15 @@ impl Bar {
 
 impl State {
     fn print(&mut self, notice: &Notice) {
+        if self.backlog.holds(notice) {
+            return;
+        }
+        let before = self.backlog.before(notice);
+        before.iter().for_each(|notice| self.print_now(notice));
+        self.print_now(notice);
+    }
+
+    fn print_now(&mut self, notice: &Notice) {
         match &mut self.sink {
             Sink::Streams { renderer, err, bar, .. } => {
                 if let Some(bar) = bar
@@ -245,8 +304,11 @@ impl State {
                 {
                     return;
                 }
-                renderer.look_at_clock(now_ms());
-                let output = renderer.render(notice);
+                renderer.set_now(now_ms());
+                let mut output = renderer.render(notice);
+                if renderer.is_for_people() && !self.shows.is_shown(notice) {
+                    output.out = None;
+                }
                 self.write(output);
             }
             Sink::Live(live) => {
@@ -279,15 +341,17 @@ impl State {
     fn write(&mut self, output: Rendered) {
         let Sink::Streams { out, err, .. } = &mut self.sink else { return };
         if let Some(lines) = output.out
-            && !self.broken
-            && writeln!(out, "{lines}").is_err()
+            && self.broken.is_none()
+            && let Err(error) = writeln!(out, "{lines}")
         {
-            self.broken = true;
+            self.broken = Some(failed(&error));
         }
         if let Some(line) = output.err {
             // What came before belongs in front of it, should both go to one screen.
-            if !self.broken && out.flush().is_err() {
-                self.broken = true;
+            if self.broken.is_none()
+                && let Err(error) = out.flush()
+            {
+                self.broken = Some(failed(&error));
             }
             // Where errors cannot be written there is nobody to tell.
             let _ = writeln!(err, "{line}");
@@ -296,19 +360,49 @@ impl State {
 
     fn flush(&mut self) {
         let flushed = match &mut self.sink {
-            Sink::Streams { out, .. } if !self.broken => out.flush(),
-            Sink::Live(live) if !self.broken => live.flush(now_ms()),
+            Sink::Streams { out, .. } if self.broken.is_none() => out.flush(),
+            Sink::Live(live) if self.broken.is_none() => live.flush(now_ms()),
             _ => Ok(()),
         };
-        self.broken |= flushed.is_err();
+        if let Err(error) = flushed {
+            self.broken = Some(failed(&error));
+        }
+    }
+
+    fn is_for_people(&self) -> bool {
+        match &self.sink {
+            Sink::Streams { renderer, .. } => renderer.is_for_people(),
+            Sink::Live(_) => true,
+        }
     }
 
     /// How long nothing need be heard.
     fn patience(&self) -> Option<Duration> {
-        let Sink::Live(live) = &self.sink else { return None };
-        let left_ms = live.due_ms()?.saturating_sub(now_ms());
-        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+        let older = self.backlog.patience();
+        let rows = match &self.sink {
+            Sink::Live(live) => live.due_ms(),
+            Sink::Streams { .. } => None,
+        };
+        let rows = rows.map(|due_ms| due_ms.saturating_sub(now_ms()));
+        let rows = rows.map(|left_ms| Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
+        [older, rows].into_iter().flatten().min()
     }
+}
+
+impl Shows {
+    fn is_shown(self, notice: &Notice) -> bool {
+        match self {
+            Self::All => true,
+            Self::Results => matches!(notice, Notice::DownloadFinished { .. }),
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// Why stdout takes nothing.
+pub(super) fn failed(error: &io::Error) -> Failure {
+    let text = format!("stdout cannot be written: {error}");
+    Failure::new(Code::OutputFailed, text)
 }
 
 /// Milliseconds since 1970.

@@ -45,10 +45,24 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     man.render_description_section(out)?;
     man.render_options_section(out)?;
     let mut rest = Roff::new();
+    rest.control("SH", ["IN ONE GO"]);
+    for one_shot in Options::command().get_subcommands_mut() {
+        let usage = one_shot.render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").replace("[OPTIONS] ", "");
+        rest.control("TP", []);
+        rest.text([bold(format!("klatch {usage}"))]);
+        rest.text([roman(one_shot.get_about().map(ToString::to_string).unwrap_or_default())]);
+        let arguments = one_shot.get_arguments().filter(|argument| !argument.is_global_set());
+        for argument in arguments.filter(|argument| argument.get_id() != "help") {
+            rest.control("TP", []);
+            rest.text([bold(argument.to_string())]);
+            rest.text([roman(argument.get_help().map(ToString::to_string).unwrap_or_default())]);
+        }
+    }
     rest.control("SH", ["COMMANDS"]);
     rest.text([roman(
-        "One on each line. A line that does not begin with the word of a command is a message to \
-         the room; one that begins with / is always a command, and some need the /.",
+        "One on each line. A line that begins with / is always a command; those down to /help work \
+         without it as well. Anything else is a message to the room.",
     )]);
     for command in COMMANDS.iter().chain(SLASH_COMMANDS) {
         rest.control("TP", []);
@@ -57,13 +71,16 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     }
     rest.control("SH", ["EXIT STATUS"]);
     rest.text([roman(
-        "0: all well. 1: some command failed. 2: wrong usage. 3: klatch could not start. \
-         130, 131, 143: ended at once by a second SIGINT, SIGQUIT, a second SIGTERM.",
+        "0: all well. 1: some command of a pipe or a one-shot failed, or the output could not be \
+         written. 2: wrong usage. 3: klatch could not start. 129, 130, 143: send, get or say was \
+         ended by SIGHUP, SIGINT, SIGTERM before it was done; also anything by the second of these \
+         signals. 131: ended at once by SIGQUIT.",
     )]);
     rest.control("SH", ["ENVIRONMENT"]);
     for (variable, meaning) in [
         ("KLATCH_DATA_DIR", "The data directory, unless --data-dir names one."),
-        ("NO_COLOR", "If not empty: plain lines, without colours and without editing."),
+        ("NO_COLOR", "If not empty: no colours."),
+        ("TERM", "If missing, empty or dumb: plain lines, which the terminal itself edits."),
     ] {
         rest.control("TP", []);
         rest.text([bold(variable)]);

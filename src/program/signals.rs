@@ -1,18 +1,22 @@
-//! SIGINT and SIGTERM: the first leaves, the second ends the program at once, as SIGQUIT does.
-//! SIGCONT: klatch was stopped, and goes on.
+//! SIGINT, SIGTERM and SIGHUP: the first leaves, the second ends the program at once, as SIGQUIT
+//! does. SIGCONT: klatch was stopped, and goes on. SIGXFSZ is left to the
+//! write that fails.
 //!
 //! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group.
 //! The same signal again, right after the first, is therefore still the first.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGCONT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::thread;
 
+/// Exit code after a second SIGHUP.
+const HUNG_UP: i32 = 129;
 /// Exit code after a second SIGINT.
 const INTERRUPTED: i32 = 130;
 /// Exit code after SIGQUIT.
@@ -21,6 +25,32 @@ const QUIT: i32 = 131;
 const TERMINATED: i32 = 143;
 /// Nobody who means it a second time is quicker than this.
 const ECHO: Duration = Duration::from_millis(100);
+
+/// The first signal, as its exit code, and when it came.
+static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
+
+/// The exit code of the signal that ends the program, if one does.
+pub(super) fn first() -> Option<u8> {
+    let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    first.and_then(|(exit_code, _)| u8::try_from(exit_code).ok())
+}
+
+/// Whoever writes too much of a file is told by the write that fails (`ulimit -f`), and not ended.
+pub(super) fn ignore_file_limit() {
+    let nobody_looks = Arc::new(AtomicBool::new(false));
+    // Where that fails it is as it would be anyway.
+    let _ = signal_hook::flag::register(SIGXFSZ, nobody_looks);
+}
+
+/// Whether this program was started so that a hangup does not concern it (`nohup`). Where the
+/// system does not tell, it is as if it was.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The lowest bit is that of signal 1.
+    mask.is_none_or(|mask| mask & 1 << (SIGHUP - 1) != 0)
+}
 
 /// Calls `leave` at the first signal, unless it is a SIGINT that `taken` makes use of; `last` comes
 /// right before the program ends at once, and `resumed` when it goes on after a stop.
@@ -33,7 +63,6 @@ pub(super) fn watch(
     last: impl Fn() + Clone + Send + 'static,
     resumed: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
     let at_once = last.clone();
     let signal = move |exit_code: i32| {
         {
@@ -60,11 +89,16 @@ pub(super) fn watch(
         }
     })
     .map_err(io::Error::other)?;
-    let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGCONT])?;
+    let mut kinds = vec![SIGTERM, SIGQUIT, SIGCONT];
+    if !is_hangup_ignored() {
+        kinds.push(SIGHUP);
+    }
+    let mut signals = Signals::new(kinds)?;
     thread::spawn_exempt("signals", move || {
         for kind in signals.forever() {
             match kind {
                 SIGCONT => resumed(),
+                SIGHUP => signal(HUNG_UP),
                 // Whoever presses Ctrl-\ has no patience.
                 SIGQUIT => {
                     at_once();

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use super::Router;
 use super::admission::Brought;
-use super::command::LockWish;
+use super::command::{Command, LockWish};
 use super::event::{Closed, Effect, Target};
 use super::ids::{ConnId, FaceId, MemberId};
 use super::invite_link::InviteLink;
 use super::links::{Conn, Purpose};
 use super::message::{Refusal, Why};
-use super::notice::{Code, Failure};
+use super::notice::{Code, Failure, Notice};
 use super::time::{Earliest, Millis};
 use crate::crypto::password::Password;
 
@@ -20,6 +20,8 @@ use crate::crypto::password::Password;
 const PASSWORD_TRIES: u32 = 3;
 /// How long `connect` goes on trying when the other side is busy.
 const BUSY_MS: u64 = 10_000;
+/// A one-shot tries again so soon.
+const AGAIN_MS: u64 = 1_000;
 /// How long `connect` waits for the history.
 const HISTORY_MS: u64 = 10_000;
 
@@ -51,6 +53,9 @@ pub(super) struct Attempt {
     pub(super) brought: Brought,
     tries: u32,
     began: Millis,
+    /// What fails is tried again until then, and people are told once.
+    patience: Option<Millis>,
+    told: bool,
     state: State,
 }
 
@@ -59,6 +64,8 @@ pub(super) struct Attempt {
 pub(super) struct Attempts {
     next: u64,
     all: BTreeMap<u64, Attempt>,
+    /// Of the attempt that is just being made.
+    patience: Option<Millis>,
 }
 
 impl Attempts {
@@ -72,6 +79,18 @@ impl Attempts {
 }
 
 impl Router {
+    /// `connect` or `/join` that tries again for as long as it may still work.
+    pub(super) fn reach(&mut self, face: FaceId, line: u64, by: Command, within_ms: u64) {
+        self.attempts.patience = Some(self.now.plus(within_ms));
+        match by {
+            Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
+            Command::Join { link } => self.join(face, line, link),
+            // Nothing else leads anywhere.
+            other => self.reply(face, line, other.word(), Ok(())),
+        }
+        self.attempts.patience = None;
+    }
+
     pub(super) fn connect(
         &mut self,
         face: FaceId,
@@ -96,6 +115,8 @@ impl Router {
             brought,
             tries: 0,
             began: self.now,
+            patience: self.attempts.patience,
+            told: false,
             state: State::AskingPassword,
         };
         self.attempts.all.insert(id, attempt);
@@ -127,6 +148,8 @@ impl Router {
             brought: Brought::Invitation(link),
             tries: 0,
             began: self.now,
+            patience: self.attempts.patience,
+            told: false,
             state: State::AskingPassword,
         };
         self.attempts.all.insert(id, attempt);
@@ -283,7 +306,10 @@ impl Router {
             }
             _ => {
                 let failure = self.refusal_failure(id, refusal);
-                self.refused_here(id, failure);
+                let pause_ms = refusal.wait_ms.unwrap_or(0);
+                if !self.tries_again(id, &failure, pause_ms) {
+                    self.refused_here(id, failure);
+                }
             }
         }
     }
@@ -379,7 +405,41 @@ impl Router {
         format!("your room is closed, so {at} has to come to you: let them type: {line}")
     }
 
+    /// Whether a one-shot that was refused so tries again; `pause_ms` is what it was told to wait.
+    fn tries_again(&mut self, id: u64, failure: &Failure, pause_ms: u64) -> bool {
+        let pause = pause_ms.max(AGAIN_MS) + self.rng.between(0, AGAIN_MS / 4);
+        let Some(attempt) = self.attempts.all.get_mut(&id) else { return false };
+        let again = self.now.plus(pause);
+        let may_pass = matches!(
+            failure.code,
+            Code::Unreachable | Code::Timeout | Code::RoomFull | Code::TooManyAttempts
+        );
+        let Some(until) = attempt.patience.filter(|until| may_pass && again < *until) else {
+            return false;
+        };
+        attempt.state = State::Retry(again);
+        attempt.began = again;
+        if let Brought::Invitation(link) = &attempt.brought {
+            attempt.elsewhere = link.addrs.iter().rev().copied().collect();
+            if let Some(first) = attempt.elsewhere.pop() {
+                (attempt.host, attempt.port) = (first.ip().to_string(), first.port());
+            }
+        }
+        if !std::mem::replace(&mut attempt.told, true) {
+            let (face, line) = (attempt.face, attempt.line);
+            let seconds = until.since(self.now) / 1_000;
+            let text = format!("{}; trying again for up to {seconds} s", failure.text);
+            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
+        true
+    }
+
     fn end_attempt(&mut self, id: u64, result: Result<(), Failure>) {
+        if let Err(failure) = &result
+            && self.tries_again(id, failure, 0)
+        {
+            return;
+        }
         if let Some(attempt) = self.attempts.all.remove(&id) {
             let joins = matches!(attempt.brought, Brought::Invitation(_));
             let word = if joins { "join" } else { "connect" };

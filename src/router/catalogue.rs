@@ -271,6 +271,30 @@ impl Router {
         named.any(|offered| offered.author != self.my_id && self.is_candidate(offered))
     }
 
+    /// The files of others that a name, a glob or an id means and that can be fetched: what bears
+    /// exactly this name, or else what the id begins with, or else what fits the glob.
+    pub(super) fn meant_by(&self, wanted: &str) -> Vec<FileLine> {
+        let word = Word::new(wanted);
+        let rows = || {
+            let others = |line: &&Offered| line.author != self.my_id && self.is_candidate(line);
+            let offers = self.catalogue.offers.values().filter(others);
+            offers.map(|offered| self.file_row(offered))
+        };
+        let named = best(rows().filter_map(|row| {
+            Some((word.fit(row.file.name.raw(), [&row.file.id, &row.id])?, row))
+        }));
+        let mut seen = BTreeSet::new();
+        let mut found = match glob::Pattern::new(word.name()) {
+            Ok(glob) if named.is_empty() => {
+                rows().filter(|row| glob.matches(&nfc(row.file.name.raw()))).collect()
+            }
+            _ => named,
+        };
+        // Equal contents under one name are one file.
+        found.retain(|row| seen.insert((row.file.id, row.file.name.raw().to_owned())));
+        found
+    }
+
     /// That nobody here offers a file of this name, and what comes closest to it.
     pub(super) fn nobody_offers(&self, name: &str) -> String {
         let (shown, word) = (Untrusted::new(name), Word::new(name));

@@ -8,7 +8,7 @@ use super::command::NewPassword;
 use super::event::Effect;
 use super::ids::{Digest32, FaceId, MemberId, RecordId, RoomId};
 use super::membership::record::{Kept, Lock, Record};
-use super::notice::{Code, Failure};
+use super::notice::{Code, Failure, Notice};
 use crate::crypto::opaque::PasswordData;
 
 /// Acts that one lock names; further ones are named by locks before it.
@@ -169,6 +169,18 @@ impl Router {
         }
         self.tell_who_can_come();
         Ok(())
+    }
+
+    /// The first room is closed before anybody can come, by its founder alone; its password, if it
+    /// gets one, comes later.
+    pub(super) fn close_at_start(&mut self) {
+        if let Err(failure) = self.close_room(None, &[]) {
+            self.complain(failure);
+        }
+        // That it is closed is what is told first; whoever waits for the event waits for the password.
+        let is_closing =
+            |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
+        self.effects.retain(|effect| !is_closing(effect));
     }
 
     /// A record of this node's own may find no place when the register is full.

@@ -39,6 +39,13 @@ pub enum Command {
         /// The invitation.
         link: InviteLink,
     },
+    /// [`Command::Connect`] or [`Command::Join`], tried again for as long as it may still work.
+    Reach {
+        /// That command.
+        by: Box<Command>,
+        /// Give up after this long.
+        within_ms: u64,
+    },
     /// Close the room, or change its password; `None` asks for it.
     Password {
         /// The new password.
@@ -85,6 +92,13 @@ pub enum Command {
         /// The path as the person meant it, candidates in the order to try.
         paths: Vec<PathBuf>,
     },
+    /// Offer a file under a name of one's own choice.
+    SendAs {
+        /// The path.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
     /// Offer a file that a page gave, by the copy that was made of it.
     Share {
         /// Where the copy lies; it goes when the offer is taken back.
@@ -101,6 +115,15 @@ pub enum Command {
         /// Somebody is there to answer questions, and goes on typing when the download has begun:
         /// it is answered then. Otherwise it is answered at its end.
         asks: bool,
+    },
+    /// Fetch a file, as [`Command::Download`], and say how it is to be called.
+    Fetch {
+        /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
+        wanted: String,
+        /// Wait for a host as long as it takes; otherwise a minute without one ends it.
+        patient: bool,
+        /// Its name on this computer.
+        save: SaveAs,
     },
     /// Stop a download or hashing, or withdraw one's own offer.
     Cancel {
@@ -183,14 +206,15 @@ impl Command {
             Command::Connect { .. } => "connect",
             Command::Password { .. } => "password",
             Command::Join { .. } => "join",
+            Command::Reach { by, .. } => by.word(),
             Command::Unlock => "unlock",
             Command::Remove { .. } => "remove",
             Command::Steward { .. } => "steward",
             Command::Invite { .. } | Command::InviteOff => "invite",
             Command::Ignore { .. } => "ignore",
-            Command::Send { .. } => "send",
+            Command::Send { .. } | Command::SendAs { .. } => "send",
             Command::Share { .. } => "share",
-            Command::Download { .. } => "download",
+            Command::Download { .. } | Command::Fetch { .. } => "download",
             Command::Cancel { .. } => "cancel",
             Command::Withdraw { .. } => "withdraw",
             Command::Restore { .. } => "restore",
@@ -230,6 +254,19 @@ pub enum LockWish {
     Password(Password),
 }
 
+/// How a download is called on this computer. No file is ever replaced: where the name is taken,
+/// it is dated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SaveAs {
+    /// The time, and the name under which it is offered.
+    #[default]
+    Dated,
+    /// The name under which it is offered.
+    Plain,
+    /// This one.
+    Named(String),
+}
+
 /// What `wait` can wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
@@ -239,12 +276,18 @@ pub enum Wait {
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
-    /// The same, for whoever wants to have that file and nothing else: told what is missing.
+    /// Offers that this name, glob or id means, for whoever wants to have them and nothing else:
+    /// told what is missing, and in the end what there is.
     Offer(String),
     /// A message of another member that contains this text, after the one that satisfied the last.
     Message(String),
     /// Every download, from whichever face it was begun.
     Downloads,
-    /// Somebody else present, and everything that is offered here held by everybody present.
+    /// Everything that is offered here held by those who are present now, as far as they stay, or
+    /// by the first who comes.
     Fetched,
+    /// Everything that is offered here held by so many members.
+    FetchedBy(usize),
+    /// Everything that was said here held by those present, and by somebody.
+    Held,
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Router;
 use super::closing::Locking;
-use super::command::{Command, NewPassword, Wait};
+use super::command::{Command, NewPassword, SaveAs, Wait};
 use super::event::{Draw, Effect};
 use super::ids::FaceId;
 use super::notice::{Code, Failure, Notice, Overview};
@@ -15,8 +15,8 @@ use super::waits::Waiting;
 
 /// How long the end of stdin waits for members to hold what was said.
 const HELD_MS: u64 = 10_000;
-/// How long an offer waits for those who are here.
-const FETCHED_MS: u64 = 365 * 24 * 3_600_000;
+/// The longest that anything is waited for.
+const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 /// How often it looks.
 const LOOK_MS: u64 = 50;
 /// Commands that may wait for a change of the lock.
@@ -90,6 +90,7 @@ impl Router {
             }
             Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
             Command::Join { link } => self.join(face, line, link),
+            Command::Reach { by, within_ms } => self.reach(face, line, *by, within_ms),
             Command::Password { password: Some(choice), asks } => {
                 self.lock((face, line, word), choice, asks);
             }
@@ -108,9 +109,13 @@ impl Router {
             Command::InviteOff => self.invite_off(face, line),
             Command::Ignore { nick, off } => self.ignore(face, line, &nick, off),
             Command::Send { paths } => self.send(face, line, paths),
+            Command::SendAs { path, name } => self.send_as(face, line, path, name),
             Command::Share { path, name } => self.share(face, line, path, name),
             Command::Download { wanted, patient, asks } => {
-                self.download((face, line), &wanted, patient, asks);
+                self.download((face, line), &wanted, (patient, asks), SaveAs::Dated);
+            }
+            Command::Fetch { wanted, patient, save } => {
+                self.download((face, line), &wanted, (patient, false), save);
             }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
             Command::Withdraw { offer } => self.take_back(face, line, &offer),
@@ -273,18 +278,17 @@ impl Router {
     fn wait(&mut self, face: FaceId, line: u64, what: Wait, within_ms: u64) {
         let until = match what {
             Wait::Time(ms) => self.now.plus(ms.min(within_ms)),
-            // As long as it takes: whoever offers a file can stop offering it.
-            Wait::Fetched => self.now.plus(FETCHED_MS),
-            _ => self.now.plus(within_ms),
+            _ => self.now.plus(within_ms.min(LONGEST_MS)),
         };
         if let Wait::Offer(name) = &what
-            && !self.is_offered_by_somebody(name)
+            && self.meant_by(name).is_empty()
         {
             let (missing, seconds) = (self.nobody_offers(name), within_ms / 1_000);
             let text = format!("{missing}; waiting up to {seconds} s for it");
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
-        self.commands.waits.push(Waiting { face, line, what, until, told: Default::default() });
+        let told = self.told_from_now_on();
+        self.commands.waits.push(Waiting { face, line, what, until, told });
     }
 
     /// Leaves: everyone linked is told, then the shell ends the program.

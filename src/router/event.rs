@@ -375,6 +375,8 @@ pub struct Config {
     pub name: String,
     /// The identity is for this run only.
     pub temporary: bool,
+    /// The first room is closed before anybody can come.
+    pub locked: bool,
     /// Drawn at start.
     pub run: RunId,
     /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC; later ones

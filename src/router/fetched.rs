@@ -10,14 +10,49 @@ use super::text::{Untrusted, few};
 /// everything, whatever it says.
 #[derive(Debug, Default)]
 pub(super) struct Told {
+    /// Who was here when the waiting began.
+    at_first: BTreeSet<MemberId>,
     waited_for: BTreeSet<MemberId>,
+    /// Who had everything at some time, here or gone meanwhile.
     fetched: BTreeSet<MemberId>,
 }
 
+impl Told {
+    /// How many members had everything.
+    pub(super) fn count(&self) -> usize {
+        self.fetched.len()
+    }
+}
+
 impl Router {
-    /// Somebody is here, and all of them hold all of every file offered here.
-    pub(super) fn is_fetched_by_all(&self) -> bool {
-        self.lacking().is_some_and(|lacking| lacking.is_empty())
+    /// Nothing was told yet to whoever begins to wait now.
+    pub(super) fn told_from_now_on(&self) -> Told {
+        let at_first = self.roster.present().map(|(id, _)| *id).collect();
+        Told { at_first, ..Told::default() }
+    }
+
+    /// Those who were here at first have all of every file offered here, as far as they stayed, or
+    /// else somebody has. [`Router::fetching_news`] took note of who that is.
+    pub(super) fn is_fetched(&self, told: &Told) -> bool {
+        !told.fetched.is_empty() && self.missing(told).is_empty()
+    }
+
+    /// Who was here at first, is still, and lacks something.
+    fn missing(&self, told: &Told) -> BTreeSet<MemberId> {
+        let lacking = self.lacking().unwrap_or_default();
+        told.at_first.intersection(&lacking).copied().collect()
+    }
+
+    /// Why the waiting was in vain.
+    pub(super) fn not_fetched(&self, told: &Told) -> String {
+        let missing = self.missing(told);
+        match missing.is_empty() {
+            true => "nobody fetched what is offered".to_owned(),
+            false => {
+                let names = few(missing.iter().map(|id| self.who(id).marked()));
+                format!("{names} did not fetch what is offered")
+            }
+        }
     }
 
     /// Who is here and lacks some of what is offered here; `None` when nobody is here or nothing
@@ -38,26 +73,32 @@ impl Router {
     }
 
     /// Who is newly waited for, and who has fetched what is offered meanwhile; `None` when that is
-    /// no news.
-    pub(super) fn fetching_news(&self, told: &mut Told) -> Option<String> {
+    /// no news. `until` so many have it.
+    pub(super) fn fetching_news(&self, told: &mut Told, until: Option<usize>) -> Option<String> {
         let lacking = self.lacking()?;
+        let here = self.roster.present().map(|(id, _)| *id);
+        let done: BTreeSet<_> =
+            here.filter(|id| !lacking.contains(id) && !told.fetched.contains(id)).collect();
+        told.fetched.extend(&done);
+        // Whoever comes later is waited for only where nobody was here.
+        let all = until.is_some() || told.at_first.is_empty();
+        let lacking = if all { lacking } else { self.missing(told) };
         let came = !lacking.is_subset(&told.waited_for);
         told.waited_for.extend(&lacking);
-        let here = |id: &&MemberId| self.roster.get(id).is_some_and(|member| member.present);
-        let done = told.waited_for.difference(&lacking).filter(here);
-        let done: BTreeSet<_> = done.filter(|id| !told.fetched.contains(id)).copied().collect();
         if !came && done.is_empty() {
             return None;
         }
-        told.fetched.extend(&done);
         let names = |ids: &BTreeSet<MemberId>| few(ids.iter().map(|id| self.who(id).marked()));
         let (have, lack) = (names(&done), names(&lacking));
         let files = self.sharing.files().into_iter().filter_map(|file| self.catalogue.any(&file));
         let files = few(files.map(|offered| Untrusted::new(&offered.name).to_string()));
-        Some(match (have.is_empty(), lack.is_empty()) {
-            (true, _) => format!("waiting for {lack} to fetch {files}"),
-            (false, true) => format!("{have} fetched {files}"),
-            (false, false) => format!("{have} fetched {files}; waiting for {lack}"),
+        let count = |members: usize| format!("{} of {members} have {files}", told.count());
+        Some(match (have.is_empty(), until, lack.is_empty()) {
+            (true, Some(members), _) => format!("waiting for {lack} ({})", count(members)),
+            (true, None, _) => format!("waiting for {lack} to fetch {files}"),
+            (false, Some(members), _) => format!("{have} fetched {files} ({})", count(members)),
+            (false, None, true) => format!("{have} fetched {files}"),
+            (false, None, false) => format!("{have} fetched {files}; waiting for {lack}"),
         })
     }
 }

@@ -141,8 +141,11 @@ impl Router {
             config,
         };
         let who = router.who(&my_id);
-        let temporary = router.config.temporary;
-        router.notify(Notice::Started { who, temporary });
+        let (temporary, locked) = (router.config.temporary, router.config.locked);
+        router.notify(Notice::Started { who, temporary, locked });
+        if locked {
+            router.close_at_start();
+        }
         router
     }
 

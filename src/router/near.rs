@@ -24,6 +24,13 @@ pub fn nearest<'w>(typed: &str, words: impl IntoIterator<Item = &'w str>) -> Opt
     near.min_by_key(|(steps, _)| *steps).map(|(_, word)| word)
 }
 
+/// How many letters are too many, too few, wrong or swapped with their neighbours.
+#[must_use]
+pub fn steps(one: &str, other: &str) -> usize {
+    let chars = |text: &str| text.chars().take(LONGEST_CHARS).collect::<Vec<_>>();
+    distance(&chars(one), &chars(other))
+}
+
 /// Optimal string alignment distance.
 fn distance(one: &[char], other: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();

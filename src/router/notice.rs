@@ -258,6 +258,9 @@ codes! {
     NoInvitation = "no_invitation",
     InvitationUsed = "invitation_used",
     InvitationExpired = "invitation_expired",
+    DidYouMean = "did_you_mean",
+    OutputFailed = "output_failed",
+    NothingMatches = "nothing_matches",
 }
 
 /// Something to tell the faces. Times are wall-clock milliseconds since 1970 UTC.
@@ -269,6 +272,8 @@ pub enum Notice {
         who: Who,
         /// The identity is for this run only.
         temporary: bool,
+        /// The room is closed from the start.
+        locked: bool,
     },
     /// Where peers reach us.
     Listening {

@@ -170,10 +170,15 @@ impl Router {
         self.effect(Effect::Hash { job, paths });
     }
 
+    pub(super) fn send_as(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
+        let job = self.begin_job(Job::new(face, line, vec![path.clone()]));
+        self.effect(Effect::HashAs { job, path, name });
+    }
+
     pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
         let job = Job::new(face, line, vec![path.clone()]);
         let job = self.begin_job(Job { name: name.clone(), copy: true, ..job });
-        self.effect(Effect::HashCopy { job, path, name });
+        self.effect(Effect::HashAs { job, path, name });
     }
 
     fn begin_job(&mut self, job: Job) -> u64 {

@@ -44,16 +44,21 @@ impl Router {
         }
         for mut waiting in std::mem::take(&mut self.commands.waits) {
             self.tell_fetching(&mut waiting);
-            let satisfied = self.holds(&waiting.what);
+            let satisfied = self.holds(&mut waiting);
             let timed_out = self.now >= waiting.until;
             if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
+                if let Wait::Offer(name) = &waiting.what {
+                    let (face, line) = (waiting.face, waiting.line);
+                    let notice = Notice::Files { list: self.meant_by(name) };
+                    self.effect(Effect::Tell { face, line, notice });
+                }
                 self.reply(waiting.face, waiting.line, "wait", Ok(()));
             } else if timed_out {
                 let failure = match &waiting.what {
                     // As a download that nobody can serve.
                     Wait::Offer(name) => Failure::new(Code::NoHost, self.nobody_offers(name)),
                     what => {
-                        let text = format!("{} in time", self.what_did_not(what));
+                        let text = format!("{} in time", self.what_did_not(what, &waiting.told));
                         Failure::new(Code::WaitTimeout, text)
                     }
                 };
@@ -66,18 +71,24 @@ impl Router {
 
     /// Tells whoever waits until others have fetched what is offered for whom that is.
     fn tell_fetching(&mut self, waiting: &mut Waiting) {
-        let Waiting { face, line, what: Wait::Fetched, told, .. } = waiting else { return };
-        if let Some(text) = self.fetching_news(told) {
+        let Waiting { face, line, what, told, .. } = waiting;
+        let until = match what {
+            Wait::Fetched => None,
+            Wait::FetchedBy(members) => Some(*members),
+            _ => return,
+        };
+        if let Some(text) = self.fetching_news(told, until) {
             let (face, line) = (*face, *line);
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
     }
 
-    fn holds(&mut self, what: &Wait) -> bool {
-        match what {
+    fn holds(&mut self, waiting: &mut Waiting) -> bool {
+        match &waiting.what {
             Wait::Time(_) => false,
             Wait::Members(count) => self.roster.present_count() >= *count,
-            Wait::File(name) | Wait::Offer(name) => self.is_offered_by_somebody(name),
+            Wait::File(name) => self.is_offered_by_somebody(name),
+            Wait::Offer(name) => !self.meant_by(name).is_empty(),
             Wait::Message(text) => {
                 let seen = &mut self.catalogue.seen.0;
                 let found = seen.iter().position(|said| said.contains(text.as_str()));
@@ -87,11 +98,13 @@ impl Router {
                 found.is_some()
             }
             Wait::Downloads => self.swarm.is_idle(),
-            Wait::Fetched => self.is_fetched_by_all(),
+            Wait::Fetched => self.is_fetched(&waiting.told),
+            Wait::FetchedBy(members) => waiting.told.count() >= *members,
+            Wait::Held => self.roster.present_count() > 0 && !self.has_unheld(),
         }
     }
 
-    fn what_did_not(&self, what: &Wait) -> String {
+    fn what_did_not(&self, what: &Wait, told: &Told) -> String {
         let escaped = |text: &str| super::text::Untrusted::new(text).line();
         match what {
             Wait::Time(_) => "time did not pass".to_owned(),
@@ -103,7 +116,14 @@ impl Router {
             }
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
-            Wait::Fetched => "not everybody fetched what is offered".to_owned(),
+            Wait::Fetched => self.not_fetched(told),
+            Wait::FetchedBy(members) => {
+                format!("{} of {members} members fetched what is offered", told.count())
+            }
+            Wait::Held => match self.roster.present_count() {
+                0 => "nobody is here any more who got what was said".to_owned(),
+                _ => "not everybody here got what was said".to_owned(),
+            },
         }
     }
 }

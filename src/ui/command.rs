@@ -22,7 +22,7 @@ const NO_PASSWORD: &str = "-";
 /// How long `wait` waits unless told.
 pub const WAIT_DEFAULT_MS: u64 = 60_000;
 /// The help texts start two after this column; a longer form gets a line of its own.
-const HELP_COLUMN: usize = 25;
+const HELP_COLUMN: usize = 26;
 /// A line of help fits a terminal of 80 columns, with the mark that stands before it.
 const HELP_WIDTH: usize = 78;
 /// What errors show of a text at most, in characters.
@@ -99,66 +99,67 @@ const INSTEAD: &[(&str, &str)] = &[
 ];
 
 commands! {
-    /// Every command that needs no `/`, in the order in which `help` shows them.
+    /// Every command that needs no `/`, in the order in which `help` shows them. There will be no
+    /// others: a message must not become a command because klatch learned a word.
     COMMANDS:
 
-    "connect <address> [<port>] [locked]",
+    "/connect <address> [<port>] [locked]",
     "link with a peer; `locked`: only a closed room",
     "connect" => connect;
 
-    "password [<password>]", "close the room, or change its password; -: none",
+    "/password [<password>]", "close the room, or change its password; -: none",
     "password" => password;
 
-    "unlock", "open the room again, to anyone who can reach it",
+    "/unlock", "open the room again, to anyone who can reach it",
     "unlock" => |rest| alone(rest, Command::Unlock);
 
-    "send <path>", "offer a file to everyone",
+    "/send <path>", "offer a file to everyone",
     "send" => |rest| with_text(rest, |path| send(path));
 
-    "download <filename or id>", "fetch a file from everyone who has it",
+    "/download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "cancel <filename or id>", "end a download (again: its part too), send or offer",
+    "/cancel <filename or id>", "end a download (again: its part too), send or offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
-    "files", "what is offered here",
+    "/files", "what is offered here",
     "files" => |rest| alone(rest, Command::Files);
 
-    "members", "who is here",
+    "/members", "who is here",
     "members" => |rest| alone(rest, Command::Members);
 
-    "transfers", "what is moving",
+    "/transfers", "what is moving",
     "transfers" => |rest| alone(rest, Command::Transfers);
 
-    "name <nick>", "change your nickname",
+    "/name <nick>", "change your nickname",
     "name" => name;
 
-    "say <text>", "send a text that starts with a command's word",
+    "/say <text>", "send a text that starts with a command's word",
     "say" => |rest| say(unquoted(some(rest)?)).map_err(Misfit::Failure);
 
-    "wait <seconds> | members <n> | file <name> | message <text> | downloads [within <seconds>]",
+    "/wait <seconds> | members <n> | file <name> | message <text> | downloads [within <seconds>]",
     "for scripts: wait until it holds",
     "wait" => wait;
 
-    "limit [up|down <rate|off>]", "what files may take: limit up 5MB/s; alone: tell it",
+    "/limit [up|down <rate|off>]", "what files may take: limit up 5MB/s; alone: tell it",
     "limit" => limit;
 
-    "doctor", "what is wrong, and what to do",
+    "/doctor", "what is wrong, and what to do",
     "doctor" => |rest| alone(rest, Command::Doctor);
 
-    "verify <nick> [same]", "compare 4 words; `same`: they are the same",
+    "/verify <nick> [same]", "compare 4 words; `same`: they are the same",
     "verify" => verify;
 
-    "browser", "a fresh address of this room's page, good once",
+    "/browser", "a fresh address of this room's page, good once",
     "browser" => |_| Ok(Input::Browser);
 
-    "leave", "into a fresh room, alone",
+    "/leave", "into a fresh room, alone",
     "leave" => |rest| alone(rest, Command::LeaveWhenServed { asks: false });
 
-    "quit", "end klatch",
+    "/quit", "end klatch",
     "quit" => |rest| alone(rest, Command::QuitWhenServed { asks: false });
 
-    "help [<command>]", "this list, or one line of it",
+    "/help [<command>]", "this list, or one line of it",
     "help" => help;
 }
 
@@ -202,7 +203,7 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
     let (word, rest) = split_word(body.unwrap_or(line));
     match find(word, body.is_some()) {
         Some(command) => (command.read)(rest.trim()).map_err(|misfit| match misfit {
-            Misfit::Form => form_failure(command),
+            Misfit::Form => form_failure(command, body.is_some()),
             Misfit::Failure(failure) => failure,
         }),
         None if body.is_some() => {
@@ -211,7 +212,7 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
             }
             let (near, word) = (near_command(word, "/"), shown(&format!("/{word}")));
             let text = format!(
-                "there is no command {word}{near}: help shows them all (to say it: say /…)"
+                "there is no command {word}{near}: /help shows them all (to say it: /say /…)"
             );
             Err(Failure::new(Code::UnknownCommand, text))
         }
@@ -262,7 +263,9 @@ pub fn help_lines(topic: Option<&str>) -> Vec<String> {
             lines.push(format!("{form:HELP_COLUMN$}  {help}"));
         }
     }
-    lines.push("anything else is a message to the room; a leading / always means a command".into());
+    lines.push(
+        "anything else is a message; the commands down to /help work without / as well".into(),
+    );
     lines
 }
 
@@ -290,6 +293,12 @@ pub fn secret_part(line: &str) -> Option<(&str, &str)> {
 #[must_use]
 pub fn is_command(word: &str, slash: bool) -> bool {
     find(word, slash).is_some()
+}
+
+/// Whether a text begins as an invitation does.
+#[must_use]
+pub fn is_invitation(text: &str) -> bool {
+    slash::invitation_part(text).is_some_and(|(open, _)| open.is_empty())
 }
 
 /// Whether a line holds what lets somebody in: a password, or an invitation.
@@ -330,11 +339,11 @@ fn split_word(text: &str) -> (&str, &str) {
 }
 
 /// The arguments are not repeated: they may hold a password in the wrong place.
-fn form_failure(command: &CommandHelp) -> Failure {
+fn form_failure(command: &CommandHelp, slashed: bool) -> Failure {
     let CommandHelp { word, form, .. } = command;
-    let mark = if form.starts_with('/') { "/" } else { "" };
+    let mark = if slashed { "/" } else { "" };
     let text =
-        format!("{mark}{word} is used as: {form} (did you mean to say it? say {mark}{word} …)");
+        format!("{mark}{word} is used as: {form} (did you mean to say it? /say {mark}{word} …)");
     Failure::new(Code::Usage, text)
 }
 
@@ -434,10 +443,10 @@ fn help(rest: &str) -> Result<Input, Misfit> {
         None if rest.is_empty() => Ok(Input::Help(None)),
         None if word.contains([' ', '\t']) => Err(Misfit::Form),
         None => {
-            let (near, word) = (near_command(word, ""), shown(word));
+            let (near, word) = (near_command(word, "/"), shown(word));
             let text = format!(
-                "there is no command {word}{near}: help alone shows them all (did you mean to say \
-                 it? say help …)"
+                "there is no command {word}{near}: /help alone shows them all (did you mean to \
+                 say it? /say help …)"
             );
             Err(Failure::new(Code::UnknownCommand, text).into())
         }

@@ -134,6 +134,7 @@ enum Event {
         #[serde(flatten, serialize_with = "write_program")]
         who: Who,
         temporary: bool,
+        locked: bool,
     },
     Listening {
         addresses: Vec<String>,

@@ -115,6 +115,10 @@ impl Known {
         let Some((word, rest)) = body.split_once(' ') else {
             let mut found = commands(body, after_slash == 1, " ");
             if after_slash == 0 {
+                // What people learn is the form that can be no message.
+                for Candidate { replacement, .. } in &mut found {
+                    replacement.insert(0, '/');
+                }
                 found.extend(self.names(body, ": "));
             }
             return (after_slash, found);
@@ -288,7 +292,7 @@ mod tests {
 
     fn room() -> Known {
         let mut known = Known::default();
-        known.hear(&Notice::Started { who: who(0, "me"), temporary: false });
+        known.hear(&Notice::Started { who: who(0, "me"), temporary: false, locked: false });
         let off = (4, "turn it off");
         for (id, name) in [(1, "bob"), (2, "Bea"), (3, "carol"), off, (0, "me")] {
             let member = MemberInfo {
@@ -360,9 +364,9 @@ mod tests {
     fn words_become_what_they_can() {
         let mut known = room();
         for (head, lines) in [
-            ("dow", &["download "][..]),
+            ("dow", &["/download "][..]),
             ("/wa", &["/wait "]),
-            ("b", &["browser ", "bob: ", "Bea: "]),
+            ("b", &["/browser ", "bob: ", "Bea: "]),
             ("hello c", &["hello carol "]),
             ("hello @c", &["hello @carol "]),
             ("download rep", &["download report.pdf"]),

@@ -57,6 +57,11 @@ impl<R: BufRead> LineReader<R> {
         Self { stream, max_bytes }
     }
 
+    /// What follows the last line.
+    pub fn rest(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// The next line; a last one without a line feed counts.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &S
 /// What klatch says, one sentence per line; nothing for what people need not know.
 fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
     let one = match notice {
-        Notice::Started { who, temporary } => return started(who, *temporary),
+        Notice::Started { who, temporary, locked } => return started(who, *temporary, *locked),
         Notice::Listening { addresses, tunnels } => {
             return listening(addresses, tunnels, style);
         }
@@ -211,11 +211,12 @@ fn speed(bytes: u64, took_ms: u64) -> String {
     per_second.filter(worth_it).map_or_else(String::new, |rate| format!(", {}/s", size(rate)))
 }
 
-fn started(who: &Who, temporary: bool) -> Vec<String> {
-    let mut lines = vec![format!(
-        "you are {}, alone in a new open room: anyone who can reach this computer can join",
-        nick(who)
-    )];
+fn started(who: &Who, temporary: bool, locked: bool) -> Vec<String> {
+    let kind = match locked {
+        true => "closed room: others need its password or an invitation",
+        false => "open room: anyone who can reach this computer can join",
+    };
+    let mut lines = vec![format!("you are {}, alone in a new {kind}", nick(who))];
     if temporary {
         lines.push("your identity is a temporary one: it ends with this run".into());
     }

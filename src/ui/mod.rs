@@ -4,6 +4,7 @@
 //! choice of streams are the node's.
 
 pub mod address;
+pub mod careful;
 pub mod command;
 pub mod json;
 pub mod known;

@@ -43,13 +43,26 @@ impl Renderer {
         Self { format, progress: Progress::default() }
     }
 
-    /// It is this time now, milliseconds since 1970: times of other days carry their date.
-    pub fn look_at_clock(&mut self, now_ms: i64) {
+    /// From now on lines for people look like this.
+    pub fn restyle(&mut self, style: Style) {
+        if let Format::People(now) = &mut self.format {
+            *now = style;
+        }
+    }
+
+    /// Tells what time it is, where times are shown with their dates.
+    pub fn set_now(&mut self, now_ms: i64) {
         if let Format::People(style) = &mut self.format
             && style.timestamps
         {
             style.seen.now_ms = Some(now_ms);
         }
+    }
+
+    /// Whether stdout speaks to people.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::People(_))
     }
 
     /// What to write for a hint to people that belongs on stderr; programs get it as a notice.
@@ -68,7 +81,8 @@ impl Renderer {
             },
             (Format::Json, _) => Output { out: Some(to_json(notice)), err: None },
             (Format::People(style), Notice::Error { failure, .. }) => {
-                Output { out: None, err: Some(error_line(failure, style)) }
+                let style = Style { color: style.color_errors, ..*style };
+                Output { out: None, err: Some(error_line(failure, &style)) }
             }
             (Format::People(style), _) if self.progress.is_worth_a_line(notice) => {
                 let out = to_lines(notice, style);

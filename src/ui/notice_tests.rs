@@ -148,7 +148,7 @@ fn all(text: &str) -> Vec<Notice> {
     let (held, fetching, from) = (false, false, who(text));
     let files = FileLine { id, file: file(text), from, hosts: 2, own: false, held, fetching };
     vec![
-        Notice::Started { who: who(text), temporary: true },
+        Notice::Started { who: who(text), temporary: true, locked: false },
         Notice::Listening {
             addresses: vec![text.into(), "[::1]:51692".into()],
             tunnels: Vec::new(),
@@ -294,7 +294,7 @@ fn json_shows_ids_times_and_nested_objects_as_promised() {
         "{\"event\":\"error\",\"line\":3,\"command\":\"connect\",\"code\":\"usage\",\
          \"text\":\"no\"}"
     );
-    let started = to_json(&Notice::Started { who: who("ana"), temporary: false });
+    let started = to_json(&Notice::Started { who: who("ana"), temporary: false, locked: false });
     let start = format!(
         "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":3,\"id\":\"{id}\",\"name\":\"ana\",\
          \"temporary\":false}}",
@@ -361,7 +361,7 @@ fn people_read_sentences() {
         plain(&offer("alice", "report.pdf")),
         "* alice offers report.pdf (12.3 MB): download report.pdf"
     );
-    let started = Notice::Started { who: who("ana"), temporary: false };
+    let started = Notice::Started { who: who("ana"), temporary: false, locked: false };
     assert_eq!(
         plain(&started),
         "* you are ana, alone in a new open room: anyone who can reach this computer can join"
@@ -605,14 +605,14 @@ fn times_that_are_not_of_today_carry_the_date() {
     let mut renderer = Renderer::new(Format::People(style));
     let said = message("ana", "good night");
     let Notice::Message { time_ms, .. } = said else { panic!("{said:?}") };
-    renderer.look_at_clock(time_ms);
+    renderer.set_now(time_ms);
     let today = renderer.render(&said).out.unwrap();
-    renderer.look_at_clock(time_ms + DAY_MS);
+    renderer.set_now(time_ms + DAY_MS);
     let later = renderer.render(&said).out.unwrap();
     let date = later.strip_suffix(&today).unwrap();
     assert!(date.len() == 11 && date.starts_with("20"), "{later}");
     // A pipe gets no times unless it asks for them.
     let mut renderer = Renderer::new(Format::People(Style::plain()));
-    renderer.look_at_clock(time_ms + DAY_MS);
+    renderer.set_now(time_ms + DAY_MS);
     assert_eq!(renderer.render(&said).out.unwrap(), "ana: good night");
 }

@@ -11,6 +11,8 @@ use crate::router::notice::{Notice, Who};
 pub struct Style {
     /// Colours.
     pub color: bool,
+    /// Colours of errors, which may go elsewhere.
+    pub color_errors: bool,
     /// `HH:MM` before what carries a time.
     pub timestamps: bool,
     /// Show one's own messages as well.
@@ -100,11 +102,12 @@ impl Paint {
 }
 
 impl Style {
-    /// For pipes and `NO_COLOR`: text alone.
+    /// For pipes: text alone.
     #[must_use]
     pub fn plain() -> Self {
         Self {
             color: false,
+            color_errors: false,
             timestamps: false,
             echo_own: false,
             verbose: false,
@@ -123,7 +126,14 @@ impl Style {
     #[must_use]
     pub fn here() -> Self {
         let plain = Self::plain();
-        Self { color: true, timestamps: true, echo_own: true, offset: None, ..plain }
+        Self {
+            color: true,
+            color_errors: true,
+            timestamps: true,
+            echo_own: true,
+            offset: None,
+            ..plain
+        }
     }
 
     pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
@@ -183,6 +193,21 @@ impl Style {
     }
 }
 
+/// `2026-11-29`.
 fn date(day: Date) -> String {
     format!("{}-{:02}-{:02}", day.year(), u8::from(day.month()), day.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_not_of_today_carries_its_date() {
+        let seen = Seen { now_ms: Some(1_764_424_800_000), ..Seen::default() };
+        let style = Style { timestamps: true, seen, ..Style::plain() };
+        assert_eq!(style.stamp(1_764_421_200_000), "13:00 ");
+        assert_eq!(style.stamp(1_764_334_800_000), "2025-11-28 13:00 ");
+        assert_eq!(Style::plain().stamp(1_764_334_800_000), "");
+    }
 }

@@ -85,7 +85,7 @@ fn people_read_who_closed_the_room_and_who_is_out() {
 #[test]
 fn a_face_remembers_whether_the_room_is_closed() {
     let mut seen = Seen::default();
-    seen.hear(&Notice::Started { who: me(), temporary: false });
+    seen.hear(&Notice::Started { who: me(), temporary: false, locked: false });
     assert!(seen.is_me(&me()) && !seen.closed);
     seen.hear(&locked(false, true, &[]));
     assert!(seen.closed);

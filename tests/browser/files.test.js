@@ -20,7 +20,11 @@ async function sha256(file) {
 
 /** Ana's page in a room with Ben's terminal. */
 async function anaAndBen({ world, open }, benOptions = []) {
-  const ana = await world.browser("ana", ["--share-dir", path.join(world.folder, "shared")]);
+  const data = path.join(world.folder, "data of ana");
+  await mkdir(data);
+  const shared = JSON.stringify(path.join(world.folder, "shared"));
+  await writeFile(path.join(data, "settings.toml"), `share_dir = ${shared}\n`);
+  const ana = await world.browser("ana", ["--data-dir", data]);
   const page = await open(ana);
   await page.create();
   const ben = await world.terminal("ben", benOptions);

@@ -74,6 +74,21 @@ fn a_command_that_misses_its_form_shows_it() {
 }
 
 #[test]
+fn in_a_pipe_a_slip_is_an_error_and_no_message() {
+    let [mut alice, mut bob] = room(["alice", "bob"]);
+    for line in ["pasword hunter2222", "Password hunter2222", " connect 127.0.0.1", "conect ::1"] {
+        let text = alice.refused(line, "did_you_mean");
+        assert!(text.contains("/say") && !text.contains("hunter2222"), "{text}");
+    }
+    alice.done("contact me");
+    alice.done("say pasword is misspelt");
+    bob.hears("contact me");
+    bob.hears("pasword is misspelt");
+    assert_eq!(bob.all(json!({"event": "message"})).len(), 2);
+    bob.quit();
+}
+
+#[test]
 fn what_cannot_be_sent_says_why() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     let folder = Folder::new();

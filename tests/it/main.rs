@@ -16,6 +16,7 @@ mod kills;
 mod live;
 mod locks;
 mod nodes;
+mod oneshots;
 mod partition;
 mod people;
 mod places;

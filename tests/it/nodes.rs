@@ -35,6 +35,7 @@ impl Someone {
             identity: Identity::generate(),
             temporary: true,
             limits,
+            locked: false,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads: folder.path().to_owned(),
             virtual_interfaces: false,

@@ -88,8 +88,7 @@ fn files_are_sent_and_fetched_in_one_go() {
     let content = content(1, 3_000_000);
     let offers = folder.file("two words.txt", &content);
     let mut seed = Options::new("seed").args(["--stay"]).start();
-    let mut desk =
-        Options::new("desk").args(["--connect", &seed.address, "--send", &offers]).launch();
+    let mut desk = Options::new("desk").args(["send", &offers, "--to", &seed.address]).launch();
     seed.expect(json!({"event": "file_offered"}));
     // The desk stays as long as somebody here lacks it.
     seed.done("download two words.txt");
@@ -98,7 +97,7 @@ fn files_are_sent_and_fetched_in_one_go() {
     assert!(told.contains("* waiting for seed to fetch two words.txt\n"), "{told}");
     assert!(told.ends_with("* seed fetched two words.txt\n"), "{told}");
     let mut reader = Options::new("reader")
-        .args(["--connect", &seed.address, "--get", "two words.txt", "nothing like it"])
+        .args(["get", "two words.txt", "nothing like it", "--from", &seed.address])
         .launch();
     reader.expect(json!({"event": "download_finished"}));
     // What nobody offers yet is waited for, and people are told so.
@@ -122,21 +121,17 @@ fn what_nobody_offers_is_told_at_once_and_a_slip_is_understood() {
     let folder = Folder::new();
     let mut seed = Peer::start("seed");
     seed.done(&format!("send {}", folder.file("nightly.tar", b"all of it")));
-    let mut command = Program::command();
-    command.args(["--name", "reader", "--ephemeral", "--listen", "127.0.0.1:0"]);
-    command.args(["--connect", &seed.address, "--get", "nighly.tar"]).current_dir(folder.path(""));
-    let mut reader = Program::spawn("reader", &mut command);
-    seed.expect(json!({"event": "joined"}));
-    // Once it waits.
-    reader.expect_line("* seed offers nightly.tar");
-    seed.done("wait 0.5");
+    let args = ["get", "nighly.tar", "--from", &seed.address];
+    let mut reader = Options::new("reader").args(args).launch();
+    reader.expect_that("that it waits", |event| {
+        event["text"].as_str().is_some_and(|text| text.contains("waiting up to 60 s"))
+    });
     seed.done(&format!("send {}", folder.file("nighly.tar", b"that one")));
-    reader.expect_line("* saved as ");
-    assert_eq!(reader.end(), 0);
+    assert_eq!(reader.ended(), 0);
     let told = "* nobody here offers nighly.tar (did you mean nightly.tar?); waiting up to 60 s \
                 for it\n";
-    assert_eq!(reader.stderr, told);
-    assert!(reader.lines.iter().all(|line| !line.contains("waiting")), "{:?}", reader.lines);
+    assert_eq!(reader.program.stderr, told);
+    assert_eq!(reader.saved(), [reader.folder().join("nighly.tar")], "it keeps its name");
     seed.refused("download nightly.ta", "no_such_offer");
 }
 
@@ -144,12 +139,14 @@ fn what_nobody_offers_is_told_at_once_and_a_slip_is_understood() {
 fn an_errand_that_fails_says_so() {
     let folder = Folder::new();
     let missing = folder.path("missing.txt").display().to_string();
-    let mut desk = Options::new("desk").args(["--send", &missing]).launch();
+    let mut desk = Options::new("desk").args(["send", &missing]).launch();
     assert_eq!(desk.ended(), 1);
     desk.expect(json!({"event": "error", "code": "file_not_found", "line": null}));
-    let mut reader =
-        Options::new("reader").args(["--connect", "127.0.0.1:9", "--get", "file"]).launch();
+    let reader =
+        Options::new("reader").args(["get", "file", "--from", "127.0.0.1:9", "--within", "2s"]);
+    let mut reader = reader.launch();
     assert_eq!(reader.ended(), 1);
+    reader.expect(json!({"event": "error", "code": "unreachable", "command": "connect"}));
     assert_eq!(reader.all(json!({"event": "error"})).len(), 1, "the rest follows from it");
 }
 
@@ -160,7 +157,7 @@ fn an_errand_shows_a_bar_where_stderr_is_a_terminal() {
     std::fs::File::create(&large).unwrap().set_len(512 << 20).unwrap();
     let mut seed = Peer::start("seed");
     seed.done(&format!("send {}", large.display()));
-    let args = ["--connect", &seed.address, "--get", "large.img"];
+    let args = ["get", "large.img", "--from", &seed.address];
     let mut reader = Person::start("reader", &folder.path(""), &args);
     reader.has_written("\r⇣ large.img ━");
     let screen = reader.sees("* saved as ");
@@ -173,13 +170,19 @@ fn an_errand_shows_a_bar_where_stderr_is_a_terminal() {
 fn messages_from_a_pipe_reach_a_room_in_one_line_of_shell() {
     let mut ana = Peer::start("ana");
     let line = format!(
-        "echo 'the backup is done' | {} --ui terminal --ephemeral --name backup --connect {}",
+        "printf 'the backup is done\\nsend /etc/hostname\\n\\n/quit\\n' | {} say - \
+         --ephemeral --name backup --to {}",
         env!("CARGO_BIN_EXE_klatch"),
         ana.address
     );
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    ana.hears("the backup is done");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    // Nothing in it is a command: a log may say what it likes.
+    for text in ["the backup is done", "send /etc/hostname", "/quit"] {
+        ana.hears(text);
+    }
+    assert!(ana.all(json!({"event": "file_offered"})).is_empty());
     ana.quit();
 }
 

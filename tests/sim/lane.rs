@@ -81,7 +81,7 @@ impl World {
                     disk.open.remove(&file);
                 }
             }
-            Effect::FinishPart { file, turn, name } => {
+            Effect::FinishPart { file, turn, name, .. } => {
                 assert!(disk.exact(&file), "{} finishes {name} inexactly", self.nodes[node].name);
                 let disk = &mut self.nodes[node].disk;
                 if let Err(error) = disk.finishable() {

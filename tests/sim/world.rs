@@ -306,6 +306,7 @@ impl World {
             name: n.name.clone(),
             temporary: false,
             run,
+            locked: false,
             wall_at_zero_ms: WALL_MS + n.skew_ms,
             verified: Default::default(),
             limits: n.limits.clone(),

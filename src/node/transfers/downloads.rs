@@ -10,9 +10,10 @@ use super::fetching::Fetching;
 use super::owed::Owed;
 use super::{Download, Lane, Shared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
-use crate::files::names::stamp;
+use crate::files::names::{download_name, safe_name, stamp};
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
+use crate::router::command::SaveAs;
 use crate::router::event::{DiskError, Event, FetchError, Fetched, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};
 use crate::router::swarm::picker::Want;
@@ -111,13 +112,19 @@ impl Transfers {
         submitted.err().map(|_| failed(FetchError::Busy))
     }
 
-    pub(super) fn finish_part(&self, file: FileId, turn: u64, name: String) -> Option<Event> {
+    pub(super) fn finish_part(
+        &self,
+        file: FileId,
+        turn: u64,
+        name: String,
+        save: SaveAs,
+    ) -> Option<Event> {
         let answer = move |result| Event::PartFinished { file, turn, result };
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = Owed::new(&shared.host.inbox, failed);
-            owed.pay(answer(shared.finish_part(file, turn, &name)));
+            owed.pay(answer(shared.finish_part(file, turn, &name, &save)));
         });
         submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))
     }
@@ -214,13 +221,25 @@ impl Shared {
         Ok(served)
     }
 
-    fn finish_part(&self, file: FileId, turn: u64, name: &str) -> Result<PathBuf, DiskError> {
+    fn finish_part(
+        &self,
+        file: FileId,
+        turn: u64,
+        name: &str,
+        save: &SaveAs,
+    ) -> Result<PathBuf, DiskError> {
         let missing = || failures::lasting(failures::inside());
         let content = self.lock().content(file, turn).ok_or_else(missing)?;
         let served = content.served().ok_or_else(missing)?;
         // Without a time zone the time is that of Greenwich.
         let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
-        let finished = content.part.finish(name, &stamp(now), served.tree());
+        let chosen = match save {
+            SaveAs::Dated => None,
+            SaveAs::Plain => Some(safe_name(name)),
+            SaveAs::Named(chosen) => Some(chosen.clone()),
+        };
+        let dated = download_name(&stamp(now), name);
+        let finished = content.part.finish_as(chosen.as_deref(), &dated, served.tree());
         let path = finished.map_err(|error| failures::of_part(&error))?;
         content.retire();
         match served.finished(path.clone()) {

@@ -22,16 +22,16 @@ const PROGRESS: Duration = Duration::from_millis(100);
 /// A file that is being hashed, or was and waits to be served.
 #[derive(Debug, Default)]
 pub(super) struct HashJob {
-    /// Made for a page: the name that the file had there.
-    copy_of: Option<String>,
+    /// The name of the offer, if it is not the file's own.
+    name: Option<String>,
     cancelled: AtomicBool,
     served: OnceLock<Arc<Served>>,
 }
 
 impl HashJob {
-    /// Hashes a copy of a file of this name.
-    pub(super) fn of_copy(name: String) -> Self {
-        Self { copy_of: Some(name), ..Self::default() }
+    /// Hashes a file that is offered under this name.
+    pub(super) fn named(name: String) -> Self {
+        Self { name: Some(name), ..Self::default() }
     }
 
     /// Ends the work soon.
@@ -73,7 +73,7 @@ impl HashJob {
         let threads = available_parallelism().map_or(1, |cores| cores.get());
         let tree = hash_file(&file, stamp.len, threads, &progress, &self.cancelled)
             .map_err(|error| failures::of_hash(&error))?;
-        let name = self.copy_of.clone().unwrap_or_else(|| offer_name(&path));
+        let name = self.name.clone().unwrap_or_else(|| offer_name(&path));
         let (id, size, root) = (tree.id(), tree.len(), *tree.root());
         let served = Arc::new(Served::complete(tree, path.clone(), stamp, open_files));
         self.served.get_or_init(|| served);

@@ -110,7 +110,10 @@ impl Node {
 
     fn finish(&self, file: FileId) -> PathBuf {
         let name = "from alice.bin".to_owned();
-        assert_eq!(self.perform(Effect::FinishPart { file, turn: TURN, name }), None);
+        assert_eq!(
+            self.perform(Effect::FinishPart { file, turn: TURN, name, save: Default::default() }),
+            None
+        );
         let finished = self.find(|event| match event {
             Event::PartFinished { result, .. } => Some(result),
             _ => None,

@@ -53,6 +53,8 @@ pub(super) enum Read {
 pub(super) struct LineEditor {
     editor: Editor<Assistant, MemHistory>,
     screen: Arc<Screen>,
+    /// What the next line begins with.
+    begun: String,
 }
 
 impl LineEditor {
@@ -90,17 +92,23 @@ impl LineEditor {
             color,
         }));
         let printer = editor.create_external_printer()?;
-        Ok((Self { editor, screen }, printer))
+        Ok((Self { editor, screen, begun: String::new() }, printer))
     }
 
     /// Reads a line behind the prompt of the room.
     pub(super) fn read(&mut self) -> Read {
-        self.read_behind(PROMPT)
+        let begun = std::mem::take(&mut self.begun);
+        self.read_behind(PROMPT, &begun)
+    }
+
+    /// The next line behind the prompt of the room begins with this text.
+    pub(super) fn begin_with(&mut self, text: String) {
+        self.begun = text;
     }
 
     /// Reads the answer to a question.
     pub(super) fn ask(&mut self, question: &str) -> Read {
-        self.read_behind(question)
+        self.read_behind(question, "")
     }
 
     /// Reads something that is not to be seen.
@@ -108,19 +116,19 @@ impl LineEditor {
         if let Some(assistant) = self.editor.helper() {
             assistant.hidden.set(true);
         }
-        let read = self.read_behind(question);
+        let read = self.read_behind(question, "");
         if let Some(assistant) = self.editor.helper() {
             assistant.hidden.set(false);
         }
         read
     }
 
-    fn read_behind(&mut self, prompt: &str) -> Read {
+    fn read_behind(&mut self, prompt: &str, begun: &str) -> Read {
         if let Some(assistant) = self.editor.helper() {
             assistant.line.borrow_mut().clear();
         }
         let _inside = self.screen.begin();
-        let read = self.editor.readline(prompt);
+        let read = self.editor.readline_with_initial(prompt, (begun, ""));
         let line = match (&read, self.editor.helper()) {
             (Ok(line), _) => line.clone(),
             (Err(_), Some(assistant)) => assistant.line.borrow().clone(),

@@ -24,7 +24,7 @@ use crate::ui::live::{LiveView, Piece};
 use editor::{LineEditor, Read};
 use history::History;
 use screen::Screen;
-pub use tty::Tty;
+pub use tty::{Tty, is_dumb};
 
 /// What wakes the editor: rows up and down again, so that it draws its prompt anew and changes
 /// nothing by itself.
@@ -216,6 +216,11 @@ impl LiveInput {
                 Read::End => return Typed::End,
             }
         }
+    }
+
+    /// The next line begins with this text, as if it had been typed.
+    pub(super) fn put_back(&mut self, line: String) {
+        self.editor.begin_with(line);
     }
 
     /// A question to which `y` or `yes` means yes.

@@ -25,12 +25,17 @@ struct Saved {
     screen: Arc<Screen>,
 }
 
+/// Whether nobody may send a terminal here anything but text.
+#[must_use]
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
 impl Tty {
     /// Whether a line can be edited here: both streams are terminals that can move a cursor.
     #[must_use]
     pub fn is_there() -> bool {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+        io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb()
     }
 
     /// Turns the echo off until [`Tty::restore`]. Keys go on to raise signals while no line is

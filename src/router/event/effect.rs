@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Parking, Plan, Target};
 use crate::crypto::binding::Role;
 use crate::crypto::password::Password;
+use crate::router::command::SaveAs;
 use crate::router::ids::{ConnId, Digest32, FaceId, FileId, MemberId, RoomId};
 use crate::router::message::{Hello, Message, Refusal};
 use crate::router::notice::{Failure, Notice, Overview};
@@ -156,13 +157,13 @@ pub enum Effect {
         /// Candidates.
         paths: Vec<PathBuf>,
     },
-    /// Hash a copy that a page made of a file on its person's disk.
-    HashCopy {
-        /// Number of the job.
+    /// Hash a file that is to be offered under this name.
+    HashAs {
+        /// The job.
         job: u64,
-        /// Where the copy lies.
+        /// Where it lies.
         path: PathBuf,
-        /// The name to offer it under.
+        /// Its name in the offer.
         name: String,
     },
     /// The offer was taken back by its author: the copy that was made for it goes with it.
@@ -270,6 +271,8 @@ pub enum Effect {
         turn: u64,
         /// Name as offered.
         name: String,
+        /// Its name on this computer.
+        save: SaveAs,
     },
     /// Stop a download; the verified chunks stay on disk.
     DropPart {

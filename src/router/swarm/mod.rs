@@ -23,6 +23,7 @@ use self::queue::Again;
 use self::waiting::{Stops, Waiting};
 use super::Router;
 use super::bitmap::Bitmap;
+use super::command::SaveAs;
 use super::event::{DiskError, Effect, FetchError, Fetched, PartState};
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
 use super::links::Conn;
@@ -75,6 +76,8 @@ struct Download {
     stops: Stops,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
+    /// Its name on this computer.
+    save: SaveAs,
 }
 
 impl Download {
@@ -403,9 +406,9 @@ impl Router {
     fn finish(&mut self, file: FileId) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         download.stage = Stage::Finishing;
-        let (turn, name) = (download.turn, download.name.clone());
+        let (turn, name, save) = (download.turn, download.name.clone(), download.save.clone());
         self.swarm.choice.end(&file);
-        self.effect(Effect::FinishPart { file, turn, name });
+        self.effect(Effect::FinishPart { file, turn, name, save });
     }
 
     pub(super) fn part_finished(

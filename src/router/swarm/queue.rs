@@ -8,6 +8,7 @@ use super::waiting::Stops;
 use super::{Download, Router, Stage, Swarm};
 use crate::limits::Limits;
 use crate::router::catalogue::Offered;
+use crate::router::command::SaveAs;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure, Notice};
@@ -22,6 +23,7 @@ pub(super) struct Again {
     offered: Offered,
     patient: bool,
     asks: bool,
+    save: SaveAs,
 }
 
 impl Swarm {
@@ -45,8 +47,8 @@ impl Router {
         &mut self,
         (face, line): (FaceId, u64),
         wanted: &str,
-        patient: bool,
-        asks: bool,
+        (patient, asks): (bool, bool),
+        save: SaveAs,
     ) {
         let offered = match self.find_offers(wanted, false) {
             Ok(offers) => offers.into_iter().next(),
@@ -59,7 +61,7 @@ impl Router {
             return self.reply(face, line, "download", Err(failure));
         }
         let file = offered.file;
-        let again = Again { face, line, offered, patient, asks };
+        let again = Again { face, line, offered, patient, asks, save };
         if self.sharing.holds_all(&file) && !self.swarm.is_fetching(&file) {
             self.swarm.again.push(again);
             return self.effect(Effect::Look { face, line, file });
@@ -108,7 +110,7 @@ impl Router {
 
     /// Begins a download, or has it wait for those that were asked for before.
     fn enqueue(&mut self, again: Again) {
-        let Again { face, line, offered, patient, asks } = again;
+        let Again { face, line, offered, patient, asks, save } = again;
         let file = offered.file;
         let queued = self.swarm.queued.len();
         if queued >= self.limits().queued_downloads && !self.swarm.is_fetching(&file) {
@@ -145,6 +147,7 @@ impl Router {
             told_no_way: false,
             stops: Stops::default(),
             patient,
+            save,
         };
         let info = download.info(file);
         self.swarm.queue.insert(download.number, file);

@@ -176,8 +176,8 @@ impl Router {
             }
             Step::List | Step::Fetch => self.effect(Effect::TryPart { file, turn, chunks }),
             Step::Finish => {
-                let name = download.name.clone();
-                self.effect(Effect::FinishPart { file, turn, name });
+                let (name, save) = (download.name.clone(), download.save.clone());
+                self.effect(Effect::FinishPart { file, turn, name, save });
             }
         }
     }

@@ -33,7 +33,7 @@ fn said(id: u8, name: &str, text: &str, own: bool) -> Notice {
 fn ana() -> LiveView {
     let style = Style { color: false, ..Style::terminal(UtcOffset::UTC) };
     let mut view = LiveView::new(style, true, NOON_MS);
-    view.hear(&Notice::Started { who: who(1, "ana"), temporary: false }, NOON_MS);
+    view.hear(&Notice::Started { who: who(1, "ana"), temporary: false, locked: false }, NOON_MS);
     view
 }
 
@@ -85,7 +85,7 @@ fn ones_name_rings_as_a_word_only() {
     }
     let coloured = Style::terminal(UtcOffset::UTC);
     let mut view = LiveView::new(coloured, false, NOON_MS);
-    view.hear(&Notice::Started { who: who(1, "ana"), temporary: false }, NOON_MS);
+    view.hear(&Notice::Started { who: who(1, "ana"), temporary: false, locked: false }, NOON_MS);
     let pieces = view.hear(&said(2, "bob", "so, Ana and banana", false), NOON_MS);
     let [Piece::Rows(shown)] = pieces.as_slice() else { panic!("{pieces:?}") };
     assert!(shown.ends_with("so, \x1b[1;33mAna\x1b[0m and banana"), "{shown:?}");

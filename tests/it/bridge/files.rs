@@ -46,9 +46,12 @@ fn lying(folder: &Path) -> Vec<PathBuf> {
 fn sharing(folder: &Folder) -> (Peer, Page, PathBuf) {
     let dir = folder.path("share");
     let options = crate::common::Options::bare("alice").args(super::page::BROWSER);
-    let options = options.args(["--ephemeral", "--bridge", "0"]);
-    let (alice, address) =
-        super::page::started(options.args(["--share-dir", dir.to_str().unwrap()]));
+    let data = folder.path("data");
+    std::fs::create_dir(&data).unwrap();
+    let settings = format!("share_dir = {:?}\n", dir.to_str().unwrap());
+    std::fs::write(data.join("settings.toml"), settings).unwrap();
+    let options = options.args(["--bridge", "0", "--data-dir", data.to_str().unwrap()]);
+    let (alice, address) = super::page::started(options);
     (alice, Page::open(&address), dir)
 }
 

@@ -44,6 +44,7 @@ impl Alice {
             name: "alice".into(),
             temporary: true,
             run: RunId(random()),
+            locked: false,
             wall_at_zero_ms: 1_700_000_000_000,
             verified: Default::default(),
             limits: Limits::default(),

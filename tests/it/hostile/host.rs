@@ -51,6 +51,7 @@ impl Host {
             identity: Identity::generate(),
             temporary: true,
             limits,
+            locked: false,
             listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
             downloads,
             virtual_interfaces: false,

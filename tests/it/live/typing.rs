@@ -23,7 +23,7 @@ fn words_are_completed() {
     bob.done(&format!("connect {}", ana.address()));
     ana.sees("with bob (");
     ana.types(&format!("mem{TAB}"));
-    ana.sees("> members ");
+    ana.sees("> /members ");
     ana.clears();
     ana.types(&format!("send my{TAB}"));
     ana.sees("> send \"my report.pdf\"");
@@ -33,12 +33,12 @@ fn words_are_completed() {
     bob.hears("bob: hi");
     // Several candidates are listed, and messages go on arriving above the line.
     ana.types(&format!("w{TAB}"));
-    ana.sees("> wait ");
+    ana.sees("> /wait ");
     ana.types(TAB);
     ana.sees("downloads");
     bob.done("meanwhile");
     ana.sees("bob: meanwhile");
-    ana.until("the line", |screen| screen.trim_end().ends_with("> wait"));
+    ana.until("the line", |screen| screen.trim_end().ends_with("> /wait"));
     ana.clears();
     ana.types(&format!("thanks b{TAB}"));
     ana.sees("> thanks bob ");
@@ -94,6 +94,9 @@ fn a_password_is_never_shown_and_in_no_file() {
     ana.types(&format!("password {SECRET}"));
     ana.sees("> password ••••");
     ana.types(ENTER);
+    // It might as well be a sentence.
+    ana.sees("run this command? [y/N]");
+    ana.types(&format!("y{ENTER}"));
     ana.until("a second change", |screen| screen.matches("you changed the password").count() == 1);
     ana.types(&format!("password{ENTER}{SECRET}{ENTER}"));
     ana.until("a third change", |screen| screen.matches("you changed the password").count() == 2);
@@ -341,11 +344,11 @@ fn ctrl_d_and_signals_leave_the_terminal_as_it_was() {
     }
 }
 
-#[test]
-fn without_colours_lines_are_plain() {
+/// Somebody on a terminal who hears bob say hello; gives what was written.
+fn hears_hello(variable: &str) -> Vec<u8> {
     let folder = Folder::new();
     let mut command = portable_pty::CommandBuilder::new("env");
-    command.args(["NO_COLOR=1", env!("CARGO_BIN_EXE_klatch"), "--ui", "terminal", "--ephemeral"]);
+    command.args([variable, env!("CARGO_BIN_EXE_klatch"), "--ui", "terminal", "--ephemeral"]);
     command.args(["--name", "ana", "--listen", "127.0.0.1:0"]);
     command.cwd(folder.path(""));
     let mut ana = Person::spawn("ana", command);
@@ -355,9 +358,64 @@ fn without_colours_lines_are_plain() {
         ["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0", "--connect", &address],
     );
     bob.type_line("hello");
-    ana.sees(": hello");
-    let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\r' | b'\n');
-    assert!(!ana.raw.iter().any(control), "{:?}", String::from_utf8_lossy(&ana.raw));
-    ana.types("quit\n");
+    let screen = ana.sees(": hello");
+    let line = screen.lines().find(|line| line.ends_with("nobody: hello")).unwrap();
+    let (hours, minutes) = line.split_once(' ').unwrap().0.split_once(':').unwrap();
+    assert!(hours.parse::<u8>().is_ok() && minutes.parse::<u8>().is_ok(), "{line}");
+    ana.types(&format!("quit{ENTER}"));
+    assert_eq!(ana.ends(), 0);
+    ana.raw.clone()
+}
+
+#[test]
+fn without_colours_a_line_is_edited_all_the_same() {
+    let raw = String::from_utf8(hears_hello("NO_COLOR=1")).unwrap();
+    assert!(raw.contains("\x1b[?2004h"), "the line is edited: {raw:?}");
+    let mut codes = raw.split("\x1b[").skip(1);
+    let colour = codes.find(|code| {
+        let end = code.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
+        // To take all colours back is none.
+        code[end..].starts_with('m') && !matches!(&code[..end], "" | "0")
+    });
+    assert_eq!(colour, None, "{raw:?}");
+}
+
+#[test]
+fn a_terminal_that_cannot_edit_gets_lines_with_times_and_nothing_else() {
+    for variable in ["TERM=dumb", "TERM="] {
+        let raw = hears_hello(variable);
+        let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\r' | b'\n');
+        assert!(!raw.iter().any(control), "{:?}", String::from_utf8_lossy(&raw));
+    }
+}
+
+/// A slip must not tell the room a password, and a sentence not end anything.
+#[test]
+fn what_may_be_a_slip_is_asked_about_and_comes_back_to_be_mended() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob (");
+    ana.types(&format!("pasword four-red-kettles{ENTER}"));
+    ana.sees("send this as a message? [y/N]");
+    ana.types(&format!("n{ENTER}"));
+    ana.sees("> pasword four-red-kettles");
+    ana.clears();
+    ana.types(&format!("leave me alone{ENTER}"));
+    ana.sees("send this as a message? [y/N]");
+    ana.types(&format!("y{ENTER}"));
+    bob.hears("leave me alone");
+    ana.types(&format!("name one that I know{ENTER}"));
+    ana.sees("run this command? [y/N]");
+    ana.types(ENTER);
+    ana.sees("> name one that I know");
+    ana.clears();
+    ana.types(&format!("correct me if I am wrong{ENTER}"));
+    bob.hears("correct me if I am wrong");
+    assert_eq!(bob.all(json!({"event": "message"})).len(), 2);
+    assert!(bob.all(json!({"event": "name_changed"})).is_empty());
+    bob.quit();
+    ana.types(&format!("/quit{ENTER}"));
     assert_eq!(ana.ends(), 0);
 }

@@ -170,7 +170,12 @@ fn a_lane_that_is_cut_at_any_record_never_gives_a_chunk() {
             assert_eq!(result, Err(FetchError::Lane), "{sent}");
             assert_eq!(liar.lane.closed(), Closed::Gone);
             let name = "early".to_owned();
-            bob.perform(Effect::FinishPart { file: offer.file, turn: TURN, name });
+            bob.perform(Effect::FinishPart {
+                file: offer.file,
+                turn: TURN,
+                name,
+                save: Default::default(),
+            });
             let early = bob.find(|event| match event {
                 Event::PartFinished { result, .. } => Some(result),
                 _ => None,
@@ -275,7 +280,12 @@ fn a_slow_host_cannot_spoil_what_a_faster_one_has_brought() {
     liar.channel.send(&[0; DATA_BYTES]).unwrap();
     assert_eq!(bob.fetched(), (0, CHUNK as u64, Ok(())));
     assert_eq!(std::fs::read(place).unwrap(), bytes(CHUNK));
-    bob.perform(Effect::FinishPart { file: offer.file, turn: 2, name: "again".to_owned() });
+    bob.perform(Effect::FinishPart {
+        file: offer.file,
+        turn: 2,
+        name: "again".to_owned(),
+        save: Default::default(),
+    });
     let again = bob.find(|event| match event {
         Event::PartFinished { turn: 2, result, .. } => Some(result.unwrap()),
         _ => None,

@@ -1,0 +1,177 @@
+//! What klatch does in one go, in place of talking: `send`, `get`, `say`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::ui::command::is_invitation;
+
+/// What klatch does in one go: it takes no commands from stdin, and prints its result only.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum OneShot {
+    /// Offer files until those in the room have them
+    Send(SendArgs),
+    /// Fetch files
+    Get(GetArgs),
+    /// Say something
+    Say(SayArgs),
+}
+
+/// `klatch send`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SendArgs {
+    /// Files, globs, or - for stdin
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+
+    /// An invitation or ADDRESS[:PORT]; without it klatch begins a closed room and prints the
+    /// line that fetches the files
+    #[arg(long, value_name = "WHERE")]
+    pub to: Vec<String>,
+
+    /// The name under which the file is offered
+    #[arg(long = "as", value_name = "NAME")]
+    pub offered_as: Option<String>,
+
+    /// End when so many members have it [default: those who are here when it is offered, or the
+    /// first who comes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub until: Option<u32>,
+
+    /// Give up after this time, e.g. 90s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = time_value)]
+    pub within: Option<Duration>,
+}
+
+/// `klatch get`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct GetArgs {
+    /// An invitation, then names, ids or globs; without any, everything that is offered
+    #[arg(value_name = "INVITATION|NAME")]
+    pub wanted: Vec<String>,
+
+    /// An invitation or ADDRESS[:PORT]
+    #[arg(long, value_name = "WHERE")]
+    pub from: Vec<String>,
+
+    /// Where to save: a folder, a new file, or - for stdout
+    #[arg(long, value_name = "PATH|-")]
+    pub output: Option<PathBuf>,
+
+    /// Leave out what is there already under its own name
+    #[arg(long)]
+    pub skip_existing: bool,
+
+    /// Give up after this time, e.g. 90s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = time_value)]
+    pub within: Option<Duration>,
+}
+
+/// `klatch say`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SayArgs {
+    /// What to say, or - for stdin, a message per line; nothing in it is a command
+    #[arg(value_name = "TEXT|-", required = true)]
+    pub text: Vec<String>,
+
+    /// An invitation or ADDRESS[:PORT]
+    #[arg(long, value_name = "WHERE")]
+    pub to: Vec<String>,
+
+    /// Give up after this time, e.g. 90s, 10m, 2h
+    #[arg(long, value_name = "TIME", value_parser = time_value)]
+    pub within: Option<Duration>,
+}
+
+/// One-shot use: what to do, and how long that may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// What to do.
+    pub task: Task,
+    /// It fails when this is over.
+    pub within: Option<Duration>,
+}
+
+impl Errand {
+    /// Whether what it fetches goes to stdout, and nothing else may.
+    #[must_use]
+    pub fn takes_stdout(&self) -> bool {
+        matches!(&self.task, Task::Get { output: Some(output), .. } if is_stdout(output))
+    }
+}
+
+/// What a one-shot does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// Offer files.
+    Send {
+        /// Paths, globs, or `-`.
+        paths: Vec<PathBuf>,
+        /// The name under which the only file is offered.
+        name: Option<String>,
+        /// End when so many have it.
+        until: Option<usize>,
+    },
+    /// Fetch files.
+    Get {
+        /// Names, ids or globs.
+        names: Vec<String>,
+        /// Where they go, if not into the folder for downloads.
+        output: Option<PathBuf>,
+        /// Leave out what is there already.
+        skip_existing: bool,
+    },
+    /// Say something; `None`: the lines of stdin.
+    Say(Option<String>),
+}
+
+impl OneShot {
+    /// What it does, and where.
+    pub(super) fn errand(self) -> (Errand, Vec<String>) {
+        match self {
+            Self::Send(SendArgs { paths, to, offered_as: name, until, within }) => {
+                let until = until.and_then(|members| usize::try_from(members).ok());
+                (Errand { task: Task::Send { paths, name, until }, within }, to)
+            }
+            Self::Get(GetArgs { mut wanted, mut from, output, skip_existing, within }) => {
+                // The whole line that others were told to type is understood as well.
+                if let [program, next, ..] = wanted.as_slice()
+                    && program == "klatch"
+                    && is_invitation(next)
+                {
+                    wanted.remove(0);
+                }
+                if wanted.first().is_some_and(|first| is_invitation(first)) {
+                    from.push(wanted.remove(0));
+                }
+                (Errand { task: Task::Get { names: wanted, output, skip_existing }, within }, from)
+            }
+            Self::Say(SayArgs { text, to, within }) => {
+                let text = (text != ["-"]).then(|| text.join(" "));
+                (Errand { task: Task::Say(text), within }, to)
+            }
+        }
+    }
+}
+
+/// `-`, which stands for stdin or stdout.
+#[must_use]
+pub fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// `90s`, `10m`, `2h`; a number alone counts seconds.
+fn time_value(text: &str) -> Result<Duration, String> {
+    let (number, unit_s) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) if text.ends_with('m') => (number, 60),
+        Some(number) if text.ends_with('h') => (number, 3_600),
+        Some(number) => (number, 1),
+        None => (text, 1),
+    };
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let seconds = number.parse::<u64>().ok().filter(|_| digits).and_then(|n| n.checked_mul(unit_s));
+    // Longer than a year means that nobody waits for it.
+    let seconds = seconds.filter(|seconds| (1..=366 * 86_400).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "write a time such as 90s, 10m or 2h".into())
+}

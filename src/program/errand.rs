@@ -1,0 +1,384 @@
+//! One-shots: `send`, `get` and `say` begin with the commands of the command line, do one thing,
+//! and end. Each step is a command of the room like any other; none is read from stdin.
+
+use std::fs::File;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::input::{Source, Stdin};
+use crate::config::{Errand, Task, is_stdout};
+use crate::files::names::safe_name;
+use crate::node::Stopped;
+use crate::router::command::{Command, SaveAs, Wait};
+use crate::router::notice::{Code, Failure, FileLine, Notice};
+use crate::router::text::Untrusted;
+use crate::ui::command::{Input, message};
+use crate::ui::line_reader::Line;
+
+/// What finding somebody or something may take unless told otherwise.
+const FINDING: Duration = Duration::from_secs(60);
+/// Nothing else is limited unless told otherwise.
+const NO_LIMIT_MS: u64 = u64::MAX;
+/// Under this name stdin is offered unless told otherwise.
+const STDIN_NAME: &str = "stdin";
+/// What goes on to stdout lies under this name until then.
+const PASSING_NAME: &str = "content";
+
+/// Where downloads of a `get` go.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// Into this folder.
+    Folder(PathBuf),
+    /// Into this file, which is not there yet.
+    File(PathBuf, String),
+    /// To stdout, by way of this folder.
+    Stdout(TempDir),
+}
+
+impl Target {
+    /// What `--output` means, with the folder that holds without it.
+    ///
+    /// # Errors
+    /// When a file of that name is there, or there is no room for what is to go to stdout.
+    pub(super) fn of(task: &Task, downloads: &Path) -> Result<Self, Failure> {
+        let Task::Get { output: Some(output), skip_existing, .. } = task else {
+            return Ok(Self::Folder(downloads.to_owned()));
+        };
+        let shown = Untrusted::new(output.to_string_lossy());
+        let failed = |error: io::Error| {
+            Failure::new(Code::IoError, format!("cannot save to {shown}: {error}"))
+        };
+        if is_stdout(output) {
+            return tempfile::tempdir().map(Self::Stdout).map_err(failed);
+        }
+        let whole = std::path::absolute(output).map_err(failed)?;
+        let is_folder = output.as_os_str().as_encoded_bytes().ends_with(b"/") || whole.is_dir();
+        let (folder, name) = match (whole.parent(), whole.file_name()) {
+            (Some(folder), Some(name)) if !is_folder => {
+                (folder, name.to_string_lossy().into_owned())
+            }
+            _ => return Ok(Self::Folder(whole)),
+        };
+        if whole.exists() && !skip_existing {
+            let text = format!("{shown} is there already, and nothing is replaced: name another");
+            return Err(Failure::new(Code::IoError, text));
+        }
+        Ok(Self::File(folder.to_owned(), name))
+    }
+
+    /// The folder that files go to.
+    pub(super) fn folder(&self) -> &Path {
+        match self {
+            Self::Folder(folder) | Self::File(folder, _) => folder,
+            Self::Stdout(folder) => folder.path(),
+        }
+    }
+}
+
+/// How much time is left.
+#[derive(Debug, Clone, Copy)]
+struct Clock(Option<Instant>);
+
+impl Clock {
+    fn left(self) -> Option<Duration> {
+        self.0.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Milliseconds for finding somebody or something.
+    fn finding_ms(self) -> u64 {
+        millis(self.left().unwrap_or(FINDING))
+    }
+
+    /// Milliseconds for everything else.
+    fn rest_ms(self) -> u64 {
+        self.left().map_or(NO_LIMIT_MS, millis)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NO_LIMIT_MS)
+}
+
+/// What became of a one-shot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    /// All that was named is done.
+    pub(super) all: bool,
+    /// There is something here to go on serving.
+    pub(super) serves: bool,
+}
+
+impl<R: BufRead> Stdin<R> {
+    /// Gives the commands of the command line, then does what the errand is about; whether all of
+    /// it was done. A step that fails ends those that follow from it.
+    pub(super) fn run_errand(
+        &mut self,
+        first: Vec<Command>,
+        errand: Errand,
+        target: &Target,
+        stay: bool,
+    ) -> Result<Done, Stopped> {
+        let clock = Clock(errand.within.and_then(|within| Instant::now().checked_add(within)));
+        self.deadline = clock.0;
+        let mut alone = true;
+        for command in first {
+            let command = match command {
+                command @ (Command::Connect { .. } | Command::Join { .. }) => {
+                    alone = false;
+                    Command::Reach { by: Box::new(command), within_ms: clock.finding_ms() }
+                }
+                command => command,
+            };
+            if !self.give(0, command, false)? {
+                return Ok(Done::default());
+            }
+        }
+        match errand.task {
+            Task::Send { paths, name, until } => {
+                self.offer(paths, name, (until, stay), (clock, alone))
+            }
+            Task::Get { names, skip_existing, .. } => {
+                self.fetch(names, target, skip_existing, clock)
+            }
+            Task::Say(text) => self.say_all(text, clock),
+        }
+    }
+
+    /// `klatch send`.
+    fn offer(
+        &mut self,
+        paths: Vec<PathBuf>,
+        name: Option<String>,
+        (until, stay): (Option<usize>, bool),
+        (clock, alone): (Clock, bool),
+    ) -> Result<Done, Stopped> {
+        let mut all = true;
+        let mut offered = false;
+        for path in paths {
+            let found = match path.to_str() {
+                Some("-") => self.spool().map(|path| {
+                    vec![(path, Some(name.clone().unwrap_or_else(|| STDIN_NAME.into())))]
+                }),
+                _ => expand(&path, name.as_deref()),
+            };
+            let found = self.or_say(found, "send");
+            all &= found.is_some();
+            for (path, name) in found.into_iter().flatten() {
+                let send = match name {
+                    Some(name) => Command::SendAs { path, name },
+                    None => Command::Send { paths: vec![path] },
+                };
+                let done = self.give(0, send, false)?;
+                all &= done;
+                offered |= done;
+            }
+        }
+        if !offered {
+            return Ok(Done::default());
+        }
+        if alone {
+            all &= self.give(0, Command::Invite { once: false, for_ms: None }, false)?;
+            if let Some(Notice::Invitation { text, .. }) = self.told.take() {
+                self.output.result(&format!("klatch get {text}"));
+            }
+        }
+        if until.is_some() || !stay {
+            let what = until.map_or(Wait::Fetched, Wait::FetchedBy);
+            all &= self.give(0, Command::Wait { what, within_ms: clock.rest_ms() }, false)?;
+        }
+        Ok(Done { all, serves: true })
+    }
+
+    /// Stdin as a file, in a folder that goes with the program.
+    fn spool(&mut self) -> Result<PathBuf, Failure> {
+        let Source::Stream(lines) = &mut self.source else { return Ok(PathBuf::new()) };
+        let mut read = || {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join(STDIN_NAME);
+            io::copy(&mut lines.rest(), &mut File::create_new(&path)?)?;
+            Ok((folder, path))
+        };
+        let (folder, path) = read().map_err(|error: io::Error| {
+            Failure::new(Code::IoError, format!("cannot take in what stdin says: {error}"))
+        })?;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+        Ok(path)
+    }
+
+    /// `klatch get`.
+    fn fetch(
+        &mut self,
+        names: Vec<String>,
+        target: &Target,
+        skip_existing: bool,
+        clock: Clock,
+    ) -> Result<Done, Stopped> {
+        let names = if names.is_empty() { vec!["*".to_owned()] } else { names };
+        let several = names.len() > 1;
+        let mut done = Done { all: true, serves: false };
+        for name in names {
+            let wait = Wait::Offer(name.clone());
+            let wait = Command::Wait { what: wait, within_ms: clock.finding_ms() };
+            done.all &= self.give(0, wait, false)?;
+            let Some(Notice::Files { list }) = self.told.take() else { continue };
+            let exact = list.iter().all(|row| row.file.name.raw() == name);
+            if let (Target::File(_, output), true) = (target, several || list.len() > 1 && !exact) {
+                let output = Untrusted::new(output);
+                let text =
+                    format!("--output {output} is one file, and more are meant: name a folder");
+                self.fail("get", Failure::new(Code::Usage, text));
+                return Ok(Done { all: false, ..done });
+            }
+            // Of several files of one name the room says which there are.
+            let wanted: Vec<(FileLine, String)> = match exact {
+                true => list.into_iter().take(1).map(|row| (row, name.clone())).collect(),
+                false => {
+                    list.into_iter().map(|row| (row.clone(), row.file.id.to_string())).collect()
+                }
+            };
+            let single = !several && wanted.len() == 1;
+            for (row, wanted) in wanted {
+                let (one, serves) =
+                    self.fetch_one(&row, wanted, (target, single), (skip_existing, clock))?;
+                done.all &= one;
+                done.serves |= serves;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Fetches one file; whether all of that went well, and whether the file is here.
+    fn fetch_one(
+        &mut self,
+        row: &FileLine,
+        wanted: String,
+        (target, single): (&Target, bool),
+        (skip_existing, clock): (bool, Clock),
+    ) -> Result<(bool, bool), Stopped> {
+        let plain = safe_name(row.file.name.raw());
+        let (save, there) = match target {
+            Target::Folder(folder) if single => (SaveAs::Plain, folder.join(&plain)),
+            Target::Folder(folder) => (SaveAs::Dated, folder.join(&plain)),
+            Target::File(folder, name) => (SaveAs::Named(name.clone()), folder.join(name)),
+            Target::Stdout(folder) => {
+                (SaveAs::Named(PASSING_NAME.into()), folder.path().join(PASSING_NAME))
+            }
+        };
+        if skip_existing && there.exists() {
+            let there = Untrusted::new(there.to_string_lossy());
+            self.output.hint(0, &format!("{there} is there already: skipped"));
+            return Ok((true, false));
+        }
+        let patient = clock.0.is_some();
+        let done = self.give(0, Command::Fetch { wanted, patient, save }, false)?;
+        if done && matches!(target, Target::Stdout(_)) {
+            let passed = pass_on(&there);
+            return Ok((self.or_say(passed, "get").is_some(), true));
+        }
+        Ok((done, done))
+    }
+
+    /// `klatch say`.
+    fn say_all(&mut self, text: Option<String>, clock: Clock) -> Result<Done, Stopped> {
+        let (mut all, mut said) = (true, false);
+        match text {
+            Some(text) => {
+                (all, said) = self.say_one(message(&text))?;
+            }
+            None => loop {
+                let line = match &mut self.source {
+                    Source::Stream(lines) => lines.next_line(),
+                    Source::Live(..) => Ok(Line::End),
+                };
+                let line = match line {
+                    Ok(Line::End) => break,
+                    Ok(line) => line.into_text().map(Option::unwrap_or_default),
+                    Err(error) => {
+                        let text = format!("cannot read stdin: {error}");
+                        self.fail("say", Failure::new(Code::IoError, text));
+                        all = false;
+                        break;
+                    }
+                };
+                if line.as_ref().is_ok_and(|line| line.trim().is_empty()) {
+                    continue;
+                }
+                let (done, one) = self.say_one(line.and_then(|line| message(&line)))?;
+                all &= done;
+                said |= one;
+            },
+        }
+        if said {
+            let within_ms = clock.finding_ms();
+            all &= self.give(0, Command::Wait { what: Wait::Held, within_ms }, false)?;
+        }
+        Ok(Done { all, serves: false })
+    }
+
+    /// Says one text; whether that went well, and whether it was said.
+    fn say_one(&mut self, input: Result<Input, Failure>) -> Result<(bool, bool), Stopped> {
+        match input {
+            Ok(Input::Command(say)) => {
+                let done = self.give(0, say, false)?;
+                Ok((done, done))
+            }
+            Ok(_) => Ok((true, false)),
+            Err(failure) => {
+                self.fail("say", failure);
+                Ok((false, false))
+            }
+        }
+    }
+
+    fn fail(&mut self, command: &'static str, failure: Failure) {
+        self.failures.say(&self.output, 0, Some(command), failure);
+    }
+
+    /// Says what went wrong, if anything did.
+    fn or_say<T>(&mut self, result: Result<T, Failure>, command: &'static str) -> Option<T> {
+        result.map_err(|failure| self.fail(command, failure)).ok()
+    }
+}
+
+/// The files that a path means: itself, or what the glob fits, in order.
+fn expand(path: &Path, name: Option<&str>) -> Result<Vec<(PathBuf, Option<String>)>, Failure> {
+    let name = |path: PathBuf| (path, name.map(str::to_owned));
+    let glob = path.to_str().filter(|path| path.contains(['*', '?', '[']));
+    // Whatever its characters mean, a file that is there is meant.
+    let Some(glob) = glob.filter(|_| path.symlink_metadata().is_err()) else {
+        return Ok(vec![name(path.to_owned())]);
+    };
+    let shown = Untrusted::new(glob);
+    let found = glob::glob(glob).map_err(|error| {
+        Failure::new(Code::Usage, format!("{shown} is no glob that can be read: {error}"))
+    })?;
+    let files = found.filter_map(Result::ok).filter(|path| path.is_file());
+    let files: Vec<_> = files.map(name).collect();
+    match files.len() {
+        0 => Err(Failure::new(Code::NothingMatches, format!("no file fits {shown}"))),
+        1 => Ok(files),
+        more if files.first().is_some_and(|(_, name)| name.is_some()) => {
+            let text = format!("--as names one file, and {shown} fits {more}");
+            Err(Failure::new(Code::Usage, text))
+        }
+        _ => Ok(files),
+    }
+}
+
+/// Writes a file to stdout, and removes it.
+fn pass_on(path: &Path) -> Result<(), Failure> {
+    let copy = || {
+        let mut file = File::open(path)?;
+        let mut out = io::stdout().lock();
+        io::copy(&mut file, &mut out)?;
+        io::Write::flush(&mut out)
+    };
+    copy().map_err(|error| super::output::failed(&error))?;
+    // What cannot be removed goes with its folder.
+    let _ = std::fs::remove_file(path);
+    Ok(())
+}
