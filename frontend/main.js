@@ -126,16 +126,26 @@ function fileLabels() {
   const { files } = store.state;
   if (!labelsOf.has(files)) {
     const rows = Object.values(files);
-    const counts = new Map();
-    for (const { file, from, phase } of rows) {
-      const shown = from.length > 0 || phase !== "offered";
-      if (shown) counts.set(file.name, (counts.get(file.name) ?? 0) + 1);
-    }
-    const label = ({ id, file: { name } }) =>
-      counts.get(name) > 1 ? `${line(name)} (${id.slice(0, 8)})` : line(name);
-    labelsOf.set(files, Object.fromEntries(rows.map((row) => [row.id, label(row)])));
+    labelsOf.set(files, labels(rows));
   }
   return labelsOf.get(files);
+}
+
+/** Equal contents of one name have only their offers' ids to be told apart by. */
+function labels(rows) {
+  const shown = rows.filter(({ from, phase }) => from.length > 0 || phase !== "offered");
+  const counts = new Map();
+  const count = (key) => counts.set(key, (counts.get(key) ?? 0) + 1);
+  for (const { file } of shown) {
+    count(file.name);
+    count(`${file.id} ${file.name}`);
+  }
+  const label = ({ id, file }) => {
+    if (!(counts.get(file.name) > 1)) return line(file.name);
+    const short = counts.get(`${file.id} ${file.name}`) > 1 ? id : file.id;
+    return `${line(file.name)} (${short.slice(0, 8)})`;
+  };
+  return Object.fromEntries(rows.map((row) => [row.id, label(row)]));
 }
 
 async function fileAction(word, id) {

@@ -95,12 +95,14 @@ impl Router {
             load("chains asked", self.asked.len(), limits.chains),
             load("tellers", self.failed_dials.len(), limits.members),
         ];
+        // Of what is held or fetched here every host counts.
+        let own = self.sharing.files().len() + limits.downloads + limits.queued_downloads;
         for (_, link) in self.links() {
             loads.extend([
                 load("chains of a peer", link.theirs.len(), limits.chains),
                 load("chains behind a peer", link.behind.len(), limits.chains),
                 load("chains probed", link.probes.len(), limits.chains),
-                load("files of a peer", link.hosting.len(), limits.hosted_files_per_member),
+                load("files of a peer", link.hosting.len(), limits.hosted_files_per_member + own),
                 load("chains to say", link.say_haves.len(), limits.chains),
                 load("presence to say", link.say_presence.len(), limits.members),
                 load("receipts to say", link.say_receipts.len(), limits.peers * limits.chains),

@@ -2,7 +2,8 @@
 //!
 //! A download that is cancelled keeps what is verified for the next time; cancelled once more, or
 //! after a restart, its partial file is removed. A partial file knows the first digits of its
-//! content's id and the name under which it was begun, so one whose offer is gone is named by these.
+//! content's id and the name under which it was begun, so one whose offer is gone is named by
+//! these.
 
 use std::collections::BTreeSet;
 

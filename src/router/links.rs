@@ -261,7 +261,7 @@ pub(super) struct Link {
     pub(super) record_tokens: Tokens,
 
     pub(super) hosting: BTreeMap<FileId, Hosting>,
-    /// The peer said that it has more than is kept in mind: what is wanted of the rest is asked for.
+    /// The peer has more than is kept in mind: what is wanted of the rest is asked for.
     pub(super) hosts_more: bool,
     pub(super) bitmap_bytes: usize,
     /// For chunks in the bitmaps that it says.

@@ -363,6 +363,7 @@ impl Router {
         if self.sharing.remove(&file) {
             self.effect(Effect::Unserve { file });
             self.tell_hosting(file);
+            self.let_go(file);
         }
     }
 

@@ -119,6 +119,18 @@ impl Router {
         self.tell_hosting(file);
     }
 
+    /// A file is neither served nor fetched here any more: of who has more than is kept in mind, it
+    /// is kept no longer.
+    pub(in crate::router) fn let_go(&mut self, file: FileId) {
+        let most = self.limits().hosted_files_per_member;
+        let full = |link: &Link| link.hosts_more && link.hosting.len() > most;
+        let conns: Vec<_> =
+            self.links().filter(|(_, link)| full(link)).map(|(conn, _)| conn).collect();
+        for conn in conns {
+            self.dropped(conn, file);
+        }
+    }
+
     pub(in crate::router) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         let member = link.member;

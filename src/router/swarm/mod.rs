@@ -443,9 +443,8 @@ impl Router {
         let Some(download) = self.swarm.remove(&file) else { return };
         self.swarm.choice.end(&file);
         self.effect(Effect::DropPart { file, turn: download.turn });
-        if !self.sharing.holds_all(&file) && self.sharing.remove(&file) {
-            self.effect(Effect::Unserve { file });
-            self.tell_hosting(file);
+        if !self.sharing.holds_all(&file) {
+            self.unshare(file);
         }
         self.notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
         for (face, line) in download.commands {

@@ -15,7 +15,7 @@ const LIST_MS: u64 = 1_000;
 impl Router {
     /// Has every host asked for as much as keeps it busy.
     pub(in crate::router) fn schedule(&mut self) {
-        if !self.swarm.downloads.is_empty() {
+        if !self.swarm.is_idle() {
             self.look_for_hosts();
             self.begin_queued();
             self.ask_for_lists();

@@ -63,7 +63,8 @@ fn a_file_given_in_the_page_is_offered_under_its_name_and_arrives_whole() {
     join(&mut bob, &mut alice);
     let bytes = content(1, 5_000_000);
     let id = share(&page, "holiday%20%28new%29.jpg", &bytes);
-    let named = |id: &str| json!({"event": "file_offered", "file": {"id": id, "name": "holiday (new).jpg"}});
+    let name = "holiday (new).jpg";
+    let named = |id: &str| json!({"event": "file_offered", "file": {"id": id, "name": name}});
     let first = page.expect(named(&id))["id"].clone();
     assert!(same(&dir.join("holiday (new).jpg"), &bytes));
     bob.done("wait file holiday (new).jpg");

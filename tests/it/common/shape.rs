@@ -62,9 +62,9 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     wrong_password password_required password_too_short too_many_attempts file_not_found \
     not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
-    data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk host_changed_file \
-    not_above members_only removed no_invitation invitation_used invitation_expired \
-    did_you_mean output_failed nothing_matches";
+    data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk \
+    host_changed_file not_above members_only removed no_invitation invitation_used \
+    invitation_expired did_you_mean output_failed nothing_matches";
 
 /// The names of all events.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
