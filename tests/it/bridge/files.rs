@@ -87,7 +87,7 @@ fn a_file_given_in_the_page_is_offered_under_its_name_and_arrives_whole() {
     page.done(json!({"command": "withdraw", "offer": first}));
     page.refused(json!({"command": "withdraw", "offer": first}), "no_such_offer");
     alice.quit();
-    bob.quit();
+    assert_eq!(bob.end(), 1, "one name was ambiguous");
     assert_eq!(lying(&dir), Vec::<PathBuf>::new(), "no copy outlives its offer");
 }
 
