@@ -53,7 +53,7 @@ enum Sink {
         out: BufWriter<Stdout>,
         err: Stderr,
         /// What moves, in one line on stderr.
-        bar: Option<Bar>,
+        bar: Option<Box<Bar>>,
     },
     /// Above a line being typed.
     Live(Box<LiveOutput>),
@@ -90,7 +90,7 @@ impl Output {
     /// From now on shows what moves in a line on stderr, which is a terminal.
     pub(super) fn show_bar(&self) {
         if let Sink::Streams { bar, .. } = &mut self.lock().sink {
-            *bar = Some(Bar::default());
+            *bar = Some(Box::default());
         }
     }
 
