@@ -177,7 +177,8 @@ impl Router {
         if let Err(failure) = self.close_room(None, &[]) {
             self.complain(failure);
         }
-        // That it is closed is what is told first; whoever waits for the event waits for the password.
+        // That it is closed is what is told first; whoever waits for the event waits for the
+        // password.
         let is_closing =
             |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
         self.effects.retain(|effect| !is_closing(effect));
