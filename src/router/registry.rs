@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::changes::KNOWN_MAX;
 use super::event::Home;
 use super::ids::{Digest32, InvitationId, MemberId, RecordId, RoomId, RoomNonce};
-use super::membership::record::{How, Kept, Record, Ticket};
+use super::membership::record::{How, Kept, Lock, Record, Ticket};
 use super::membership::register::{Inserted, Register};
 use super::membership::{DEPTH_MAX, Membership, Standing, kept_id};
 use super::message::Why;
@@ -21,6 +21,8 @@ pub(super) const INVITATIONS_PER_MAKER: usize = 4;
 const INVITATIONS_MAX: usize = 128;
 /// So long after its time an invitation is remembered, so that its guest hears what is wrong.
 const KEPT_AFTER_MS: i64 = 24 * 3_600_000;
+/// Password data that are kept at a time.
+const PASSWORDS_MAX: usize = 8;
 /// Tickets for an open door that are remembered until they are shown.
 const ISSUED_MAX: usize = 1_024;
 
@@ -58,8 +60,9 @@ pub(super) struct Registry {
     /// The ticket by which this node came in. It goes on signing below that one while it lives:
     /// whoever gives it another one gains nothing above it.
     came_by: Option<RecordId>,
-    /// The password in force, with the lock that set it.
-    data: Option<(RecordId, PasswordData)>,
+    /// Passwords by the locks that set them: the one in force, and those that no later lock is
+    /// over, because the next record may put them in force (again).
+    passwords: BTreeMap<RecordId, PasswordData>,
     invitations: BTreeMap<InvitationId, Live>,
 }
 
@@ -73,7 +76,7 @@ impl Registry {
             held: Vec::new(),
             issued: BTreeMap::new(),
             came_by: None,
-            data: None,
+            passwords: BTreeMap::new(),
             invitations: BTreeMap::new(),
         }
     }
@@ -171,12 +174,13 @@ impl Registry {
         };
     }
 
-    /// Password data and invitations that are not in force any more are forgotten.
+    /// Password data and invitations that are over are forgotten.
     /// Gives the invitations that ended.
     pub(super) fn forget_old_secrets(&mut self) -> Vec<Live> {
+        let mut passwords = std::mem::take(&mut self.passwords);
+        passwords.retain(|lock, data| self.is_password_of(lock, data));
+        self.passwords = passwords;
         let membership = self.register.membership();
-        let in_force = membership.password().map(|(lock, _)| lock);
-        self.data = self.data.take().filter(|(lock, _)| Some(*lock) == in_force);
         let mut ended = Vec::new();
         self.invitations.retain(|id, live| {
             let body = &live.invitation.body;
@@ -405,7 +409,7 @@ impl Registry {
     /// What members keep of the password in force.
     pub(super) fn password_data(&self) -> Option<&PasswordData> {
         let (in_force, _) = self.membership().password()?;
-        self.data.as_ref().filter(|(lock, _)| *lock == in_force).map(|(_, data)| data)
+        self.passwords.get(&in_force)
     }
 
     pub(super) fn password_lock(&self) -> Option<RecordId> {
@@ -413,14 +417,35 @@ impl Registry {
         self.membership().password().map(|(lock, _)| lock)
     }
 
-    /// Takes in password data, if they are those in force; true if they are new.
+    /// Takes in password data, if they are or may yet be those in force; true if they are new and
+    /// in force.
     pub(super) fn learn_password(&mut self, lock: RecordId, data: PasswordData) -> bool {
-        let fits = self.membership().password() == Some((lock, Digest32(data.hash())));
-        let new = fits && self.password_data().is_none();
-        if new {
-            self.data = Some((lock, data));
+        if self.passwords.contains_key(&lock) || !self.is_password_of(&lock, &data) {
+            return false;
         }
-        new
+        self.passwords.insert(lock, data);
+        let in_force = self.membership().password().map(|(lock, _)| lock);
+        if self.passwords.len() > PASSWORDS_MAX {
+            let goes = self.passwords.keys().find(|lock| Some(**lock) != in_force).copied();
+            goes.and_then(|goes| self.passwords.remove(&goes));
+        }
+        in_force == Some(lock)
+    }
+
+    /// Whether `lock` names these data and is in force, or no lock of a member is over it.
+    fn is_password_of(&self, lock: &RecordId, data: &PasswordData) -> bool {
+        let membership = self.membership();
+        let hash = Some(Digest32(data.hash()));
+        let is_over = |of: &Arc<SignedRecord>| {
+            membership.knows(&of.id, lock) && membership.is_member(&of.record.by())
+        };
+        match self.record(lock).map(|record| &record.record) {
+            Some(Record::Lock(Lock { closed: true, password, .. })) if *password == hash => {
+                membership.password().is_some_and(|(in_force, _)| in_force == *lock)
+                    || !self.records().any(is_over)
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn invitations(&self) -> impl Iterator<Item = &Live> {
