@@ -19,6 +19,7 @@ mod crashing;
 mod error;
 #[cfg(test)]
 mod fault_tests;
+mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +29,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 pub use self::error::PartError;
+use self::mark::Mark;
 use super::disk::{Disk, write_all_at};
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::hidden::Hidden;
@@ -45,9 +47,6 @@ pub(super) const STEM_DIGITS: usize = 16;
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// Room is taken for so much at a time, of one chunk.
 const ROOM_BYTES: usize = 1024 * 1024;
-/// The partial file bears a time so long before it was opened: no change of others can have it,
-/// however coarsely a disk keeps time.
-const MARK: Duration = Duration::from_secs(60);
 /// Stands at the end of the hints, behind the name and its length.
 const NAME_MARK: &[u8] = b"klatch name\n";
 /// Names of offers are no longer.
@@ -59,16 +58,6 @@ struct Slot {
     /// Number of its newest writer.
     writer: u32,
     verified: bool,
-}
-
-/// The time that a partial file bears between the changes that are made here.
-#[derive(Debug)]
-struct Mark {
-    time: SystemTime,
-    /// How the disk gives it back; `None` when it was not taken.
-    shown: Option<SystemTime>,
-    /// Others may have changed the file.
-    meddled: bool,
 }
 
 /// A download in progress. Threads share it and write different chunks at once.
@@ -128,13 +117,7 @@ impl Part {
                 }
                 PartError::on("open the partial file", &hidden.path)(error)
             })?;
-        let mut mark = Mark {
-            time: SystemTime::now().checked_sub(MARK).unwrap_or(SystemTime::UNIX_EPOCH),
-            shown: None,
-            // Whoever has it as well may change it at any time.
-            meddled: !hidden.is_locked,
-        };
-        mark.set(&hidden);
+        let mark = Mark::new(&hidden);
         let part = Self {
             hidden,
             dir,
@@ -480,24 +463,6 @@ impl Part {
         }
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         self.hint(&mut claims, chunk, good);
-    }
-}
-
-impl Mark {
-    /// Looks whether others changed the file since it was marked.
-    fn look(&mut self, hidden: &Hidden) {
-        let shown = hidden.file.metadata().and_then(|metadata| metadata.modified()).ok();
-        self.meddled |= shown != self.shown;
-    }
-
-    /// After a change that was made here.
-    fn set(&mut self, hidden: &Hidden) {
-        let set = hidden.disk.set_modified(&hidden.file, self.time);
-        let shown = || hidden.file.metadata().and_then(|metadata| metadata.modified());
-        let shown = set.and_then(|()| self.shown.map_or_else(shown, Ok));
-        // Where no time can be set nothing can be told: all is hashed again.
-        self.meddled |= shown.is_err();
-        self.shown = shown.ok();
     }
 }
 

@@ -597,22 +597,3 @@ fn a_name_that_cannot_be_typed_is_offered_by_its_id() {
     assert!(plain(&offer("eve", "\"a\"")).ends_with(": download abababab"));
     assert!(plain(&offer("eve", "a b.txt")).ends_with(": download a b.txt"));
 }
-
-#[test]
-fn times_that_are_not_of_today_carry_the_date() {
-    const DAY_MS: i64 = 24 * 3_600 * 1_000;
-    let style = Style { color: false, ..Style::terminal(UtcOffset::UTC) };
-    let mut renderer = Renderer::new(Format::People(style));
-    let said = message("ana", "good night");
-    let Notice::Message { time_ms, .. } = said else { panic!("{said:?}") };
-    renderer.set_now(time_ms);
-    let today = renderer.render(&said).out.unwrap();
-    renderer.set_now(time_ms + DAY_MS);
-    let later = renderer.render(&said).out.unwrap();
-    let date = later.strip_suffix(&today).unwrap();
-    assert!(date.len() == 11 && date.starts_with("20"), "{later}");
-    // A pipe gets no times unless it asks for them.
-    let mut renderer = Renderer::new(Format::People(Style::plain()));
-    renderer.set_now(time_ms + DAY_MS);
-    assert_eq!(renderer.render(&said).out.unwrap(), "ana: good night");
-}

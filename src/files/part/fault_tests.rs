@@ -1,5 +1,7 @@
 //! S7: disks that are full, broken, or take little at a time.
 
+use std::time::Duration;
+
 use rustix::io::Errno;
 
 use super::tests::{CHUNK, LEN, MAX, STAMP, chunk_of, names, receive, tree};

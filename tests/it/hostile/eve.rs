@@ -565,11 +565,7 @@ impl Session {
         }
     }
 
-    pub(super) fn hear_until(
-        &mut self,
-        what: &str,
-        wanted: impl FnMut(&Message) -> bool,
-    ) -> Message {
+    pub(super) fn hear_until(&mut self, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
         match self.hear_or(what, wanted) {
             Ok(message) => message,
             Err(refusal) => panic!("eve never heard: {what}, but {refusal:?}"),
@@ -580,7 +576,7 @@ impl Session {
     pub(super) fn hear_or(
         &mut self,
         what: &str,
-        mut wanted: impl FnMut(&Message) -> bool,
+        wanted: impl Fn(&Message) -> bool,
     ) -> Result<Message, Refusal> {
         loop {
             match self.hear(SOON) {
