@@ -172,7 +172,8 @@ const HANDLERS = {
     const row = files[notice.id];
     if (!notice.own || !row) return { ...next, files };
     // What this node took back lies nowhere that it serves from.
-    return { ...next, files: { ...files, [notice.id]: { ...row, phase: "offered", bytesDone: 0 } } };
+    const back = { ...row, phase: "offered", bytesDone: 0 };
+    return { ...next, files: { ...files, [notice.id]: back } };
   },
 
   hosts: (state, { file, hosts }) => changed(state, file, { hosts }),

@@ -16,8 +16,10 @@ const file = (n) => ({ id: String(n).padStart(64, "0"), name: `file ${n}.txt`, s
 const order = (n) => String(n).padStart(6, "0");
 const time = "2026-11-26T14:00:00.000Z";
 
+const entry = (n) => String(n).padStart(64, "e");
 const offer = (n, from = BEN, own = false) => ({
   event: "file_offered",
+  id: entry(n),
   file: file(n),
   from,
   time,
@@ -137,20 +139,20 @@ test("members stay where they stand, whoever is told of in whatever order", () =
 
 test("what is here of a cancelled download is remembered, until it is discarded", () => {
   const storage = memory();
-  const rows = { files: [{ file: file(1), from: [BEN], own: false, hosts: 1, held: false }] };
+  const row = { id: entry(1), file: file(1), from: BEN, own: false, hosts: 1, held: false };
   const cancelled = inRoom([
     offer(1),
     { event: "download_started", file: file(1) },
     { event: "download_progress", file: file(1), bytes_done: 400, bytes_per_second: 9, hosts: 1 },
     { event: "download_failed", file: file(1), code: "cancelled", text: "" },
   ]);
-  assert.equal(cancelled.files[file(1).id].bytesDone, 400);
+  assert.equal(cancelled.files[entry(1)].bytesDone, 400);
   keep(storage, cancelled);
   const again = { ...initial, run: "1", recalled: recall(storage) };
-  const state = [SESSION, snapshot(rows)].reduce(reduce, again);
-  assert.equal(state.files[file(1).id].bytesDone, 400);
+  const state = [SESSION, snapshot({ files: [row] })].reduce(reduce, again);
+  assert.equal(state.files[entry(1)].bytesDone, 400);
   const gone = reduce(state, { event: "page_discarded", file: file(1) });
-  assert.equal(gone.files[file(1).id].bytesDone, 0);
+  assert.equal(gone.files[entry(1)].bytesDone, 0);
 });
 
 test("a draft is kept for its room", () => {
