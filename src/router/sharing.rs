@@ -354,6 +354,7 @@ impl Router {
             self.effect(Effect::DiscardCopy { file, path });
         }
         if !self.catalogue.offers(self.my_id, file) {
+            self.last_offer_ended(file);
             self.unshare(file);
             self.forget_parked(file);
         }

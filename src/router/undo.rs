@@ -110,11 +110,23 @@ impl Router {
     /// It is taken back for good.
     fn forget_taken_back(&mut self, shown: &EntryId) {
         let Some(Kept { file, place, .. }) = self.undo.kept.remove(shown) else { return };
+        // Only by what serves it can be seen whether a copy is still what klatch wrote.
+        if let Some((path, true)) = place {
+            self.effect(Effect::DiscardCopy { file, path });
+        }
         if self.undo.kept.values().all(|kept| kept.file != file) {
             self.offered_again(file);
         }
-        if let Some((path, true)) = place {
-            self.effect(Effect::DiscardCopy { file, path });
+    }
+
+    /// The last offer of a file ends for good: what was taken back of it before ends with it.
+    pub(super) fn last_offer_ended(&mut self, file: FileId) {
+        if self.undo.laid.contains(&file) {
+            return;
+        }
+        let same = self.undo.kept.iter().filter(|(_, kept)| kept.file == file);
+        for shown in same.map(|(shown, _)| *shown).collect::<Vec<_>>() {
+            self.forget_taken_back(&shown);
         }
     }
 

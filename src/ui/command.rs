@@ -119,7 +119,7 @@ commands! {
     "/download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
 
-    "/cancel <filename or id>", "end a download (again: its part too), send or offer",
+    "/cancel <filename or id>", "end a download (again: its part), send or offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
     "/files", "what is offered here",

@@ -120,7 +120,7 @@ fn words_from_elsewhere_do_what_they_do_there_or_say_what_there_is_instead() {
     }
     assert!(parse("/gte a").unwrap_err().text.contains("/get"));
     let help = help_lines(Some("get"));
-    assert!(help[0].starts_with("download"), "{help:?}");
+    assert!(help[0].starts_with("/download"), "{help:?}");
 }
 
 #[test]

@@ -23,11 +23,11 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
     data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk \
     host_changed_file not_above members_only removed no_invitation invitation_used \
-    invitation_expired";
+    invitation_expired did_you_mean output_failed nothing_matches";
 
 /// The events of the contract that are notices, with their fields, copied from it.
 const EVENTS: &[(&str, &str)] = &[
-    ("started", "version schema id name temporary"),
+    ("started", "version schema id name temporary locked"),
     ("listening", "addresses"),
     ("bridge", "url"),
     ("joined", "room members locked founder"),
@@ -297,7 +297,7 @@ fn json_shows_ids_times_and_nested_objects_as_promised() {
     let started = to_json(&Notice::Started { who: who("ana"), temporary: false, locked: false });
     let start = format!(
         "{{\"event\":\"started\",\"version\":\"{}\",\"schema\":3,\"id\":\"{id}\",\"name\":\"ana\",\
-         \"temporary\":false}}",
+         \"temporary\":false,\"locked\":false}}",
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(started, start);
