@@ -114,7 +114,7 @@ commands! {
     "unlock" => |rest| alone(rest, Command::Unlock);
 
     "/send <path>", "offer a file to everyone",
-    "send" => |rest| with_text(rest, |path| send(path));
+    "send" => |rest| with_text(rest, send);
 
     "/download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);

@@ -56,12 +56,9 @@ impl Moving {
     /// Takes note of what moved.
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
-            Notice::DownloadQueued { file } => {
-                if self.queued.len() < FOLLOWED_MAX {
-                    let row =
-                        Row { name: format!("⇣ {}", file.name), says: vec![": queued".into()] };
-                    self.queued.push((Key::File(file.id), row));
-                }
+            Notice::DownloadQueued { file } if self.queued.len() < FOLLOWED_MAX => {
+                let row = Row { name: format!("⇣ {}", file.name), says: vec![": queued".into()] };
+                self.queued.push((Key::File(file.id), row));
             }
             Notice::DownloadStarted { file } => {
                 self.queued.retain(|(key, _)| *key != Key::File(file.id));
