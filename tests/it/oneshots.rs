@@ -173,7 +173,7 @@ fn send_without_a_place_prints_the_line_that_fetches() {
     command.args(["send", "*.bin", "notes.txt", "--ephemeral", "--listen", "127.0.0.1:0"]);
     let mut desk = Program::spawn("desk", command.current_dir(folder.path("")));
     let line = desk.expect_line("klatch get klatch:");
-    assert_eq!(desk.lines, [line.clone()], "and nothing for people at a prompt");
+    assert_eq!(desk.lines, std::slice::from_ref(&line), "and nothing for people at a prompt");
     let out = tempfile::tempdir().unwrap();
     let invitation = line.strip_prefix("klatch get ").unwrap();
     let (code, said, errors) = plain(out.path(), &["get", invitation], "");

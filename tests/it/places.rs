@@ -151,9 +151,9 @@ fn paths_that_are_no_text_work_on_the_command_line() {
     alice.done("password correct horse");
     let address = alice.address.clone();
     let mut bob = Options::new("bob")
-        .args(["--connect", &address])
+        .arg("send", &sent)
+        .args(["--to", &address])
         .arg("--password-file", &password)
-        .arg("--send", &sent)
         .start();
     let offered = alice.expect(json!({"event": "file_offered"}));
     assert_eq!(offered["file"]["name"], "sent \u{fffd}.txt");
