@@ -61,8 +61,9 @@ scene("leaving asks first when there is company or content", async ({ world, ope
 
 scene("what was withdrawn is offered again by Undo, and its copy stays for that", async (stage) => {
   const { world, open } = stage;
-  const shared = path.join(world.folder, "shared");
-  const ana = await world.browser("ana", ["--share-dir", shared]);
+  const data = path.join(world.folder, "data of ana");
+  const shared = path.join(data, "shared");
+  const ana = await world.browser("ana", ["--data-dir", data]);
   const page = await open(ana);
   await page.create();
   const ben = await world.terminal("ben");
