@@ -310,7 +310,7 @@ fn text_arrives_as_it_was_written() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     let long = "ö".repeat(4 * 1024);
     for text in
-        ["Send me that", " connect is a word", "日本語 🎉 e\u{301}", "a\tb", "\"quoted\"", &long]
+        ["Send me that", " files is a word", "日本語 🎉 e\u{301}", "a\tb", "\"quoted\"", &long]
     {
         alice.done(text);
         bob.hears(text);
