@@ -141,7 +141,7 @@ commands! {
     "for scripts: wait until it holds",
     "wait" => wait;
 
-    "/limit [up|down <rate|off>]", "what files may take: limit up 5MB/s; alone: tell it",
+    "/limit [up|down <rate|off>]", "what files may take: /limit up 5MB/s; alone: tell",
     "limit" => limit;
 
     "/doctor", "what is wrong, and what to do",
