@@ -428,7 +428,7 @@ impl Router {
         if !std::mem::replace(&mut attempt.told, true) {
             let (face, line) = (attempt.face, attempt.line);
             let seconds = until.since(self.now) / 1_000;
-            let text = format!("{}; trying again for up to {seconds} s", failure.text);
+            let text = format!("{} (trying again for up to {seconds} s)", failure.text);
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         true

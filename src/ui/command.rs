@@ -173,7 +173,7 @@ commands! {
     "/join <invitation>", "enter the room that you are invited to",
     "join" => connect;
 
-    "/lock", "close the room, or change its password: asks for it",
+    "/lock", "close the room, or change its password; asks it",
     "lock" => slash::lock;
 
     "/remove <nick> [off]", "throw out whom you, or somebody below you, let in",
