@@ -281,6 +281,7 @@ impl Router {
             return self.refused_here(id, Failure::new(Code::Unreachable, text));
         }
         let brings_nothing = attempt.brought == Brought::Nothing;
+        let last = attempt.elsewhere.is_empty();
         match refusal.why {
             Why::Busy | Why::Crossing if linked.is_none() => self.try_later(id, refusal),
             // Of two who dial each other at once, one may be in the room of the other already.
@@ -307,7 +308,7 @@ impl Router {
             _ => {
                 let failure = self.refusal_failure(id, refusal);
                 let pause_ms = refusal.wait_ms.unwrap_or(0);
-                if !self.tries_again(id, &failure, pause_ms) {
+                if !last || !self.tries_again(id, &failure, pause_ms) {
                     self.refused_here(id, failure);
                 }
             }

@@ -120,7 +120,7 @@ fn what_is_refused_is_tried_again() {
     let mut guest = Peer::start("guest");
     join(&mut guest, &mut ana);
     let mut crier = launch("crier", ["say", "at last", "--to", &ana.address]);
-    told(&mut crier, "has no place for another peer; trying again");
+    told(&mut crier, "has no place for another peer (trying again");
     guest.quit();
     assert_eq!(crier.ended(), 0);
     ana.hears("at last");
