@@ -98,7 +98,10 @@ fn invitations_that_are_taken_back_let_nobody_in_and_guests_stay() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     bob.done("I am here");
     alice.hears("I am here");
-    let texts = [invite(&mut alice, "/invite"), invite(&mut bob, "/invite")];
+    let of_alice = invite(&mut alice, "/invite");
+    // What he makes before he hears that she closed the room ends with that.
+    bob.expect(json!({"event": "room_locked"}));
+    let texts = [of_alice, invite(&mut bob, "/invite")];
     let mut carol = Peer::start("carol");
     join_by(&mut carol, &mut alice, &texts[0]);
     alice.done("/invite off");
