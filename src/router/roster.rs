@@ -234,8 +234,8 @@ impl Roster {
     }
 
     /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
-    /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor leaves
-    /// no trace on the name that it took; and whoever is gone is told apart from all others.
+    /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor
+    /// leaves no trace on the name that it took; and whoever is gone is told apart from all others.
     pub(super) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let here = self.is_here(id);
