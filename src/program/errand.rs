@@ -124,6 +124,8 @@ impl<R: BufRead> Stdin<R> {
     ) -> Result<Done, Stopped> {
         let clock = Clock(errand.within.and_then(|within| Instant::now().checked_add(within)));
         self.deadline = clock.0;
+        // `started` comes before every answer.
+        self.output.wait_for(1);
         let mut alone = true;
         for command in first {
             let command = match command {

@@ -133,6 +133,8 @@ pub(super) enum Ended {
 impl<R: BufRead> Stdin<R> {
     /// Gives the commands of the command line, then those of stdin until it ends.
     pub(super) fn run(&mut self, first: Vec<Command>) -> Ended {
+        // `started` comes before every answer.
+        self.output.wait_for(1);
         for command in first {
             if self.give(0, command, false).is_err() {
                 return Ended::Node;

@@ -129,3 +129,16 @@ fn the_folder_for_downloads_is_made_if_only_it_is_missing() {
     }
     assert!(!home.path().join("donwloads").exists());
 }
+
+/// What a script asks at once is answered after klatch said who it is.
+#[test]
+fn started_comes_before_every_answer() {
+    for _ in 0..10 {
+        let args = [&["--ui", "terminal", "--json"][..], &REST].concat();
+        let mut program = Program::run("asked", args);
+        program.type_line("help");
+        program.type_line("quit");
+        assert_eq!(program.end(), 0);
+        assert!(program.lines[0].starts_with("{\"event\":\"started\""), "{}", program.lines[0]);
+    }
+}
