@@ -188,7 +188,7 @@ fn tabs(program: u32) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
-    const MESSAGES: usize = 20_000;
+    const MESSAGES: usize = 50_000;
     let (mut alice, address) = browser("alice");
     let mut bob = Peer::start("bob");
     join(&mut bob, &mut alice);
