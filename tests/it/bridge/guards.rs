@@ -188,7 +188,9 @@ fn tabs(program: u32) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
-    const MESSAGES: usize = 50_000;
+    /// Eight times what the buffers of both ends hold together.
+    const MESSAGES: usize = 1_000;
+    const LENGTH: usize = 8_000;
     let (mut alice, address) = browser("alice");
     let mut bob = Peer::start("bob");
     join(&mut bob, &mut alice);
@@ -196,7 +198,7 @@ fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
     // Nobody reads this one from here on.
     let asleep = Page::again(address.addr, &token);
     let mut awake = Page::again(address.addr, &token);
-    let text = "x".repeat(150);
+    let text = "x".repeat(LENGTH);
     let last = format!("{} {text}", MESSAGES - 1);
     let said = text.clone();
     let saying = std::thread::spawn(move || {
