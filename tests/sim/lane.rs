@@ -256,12 +256,15 @@ impl World {
     fn answer(&mut self, to: usize, host: usize, conn: ConnId, request: &Request) {
         let Request { file, turn, bytes, .. } = *request;
         if request.want.is_none() {
-            let result = if self.nodes[host].disk.list(&file) {
-                let stored = self.nodes[to].disk.files.get_mut(&file).unwrap();
-                stored.list = true;
-                Ok(self.nodes[to].disk.held(&file).unwrap())
-            } else {
-                Err(FetchError::NotHeld)
+            let serves = self.nodes[host].disk.list(&file);
+            let disk = &mut self.nodes[to].disk;
+            let result = match disk.files.get_mut(&file).filter(|_| serves) {
+                Some(stored) => {
+                    stored.list = true;
+                    Ok(disk.held(&file).unwrap())
+                }
+                // Or its partial file was removed meanwhile.
+                None => Err(FetchError::NotHeld),
             };
             return self.feed(to, Event::ListFetched { file, turn, conn, result });
         }
@@ -299,8 +302,10 @@ impl World {
     }
 
     fn store(&mut self, node: usize, file: FileId, chunk: u32, sent: u64) {
-        let stored = self.nodes[node].disk.files.get_mut(&file).unwrap();
-        stored.chunks[chunk as usize] = Some(sent);
+        // A partial file that was removed meanwhile takes it as well, and goes with it.
+        if let Some(stored) = self.nodes[node].disk.files.get_mut(&file) {
+            stored.chunks[chunk as usize] = Some(sent);
+        }
     }
 
     /// A connection ended at one end: if it was a lane, what it still had to bring will not come.
