@@ -114,6 +114,8 @@ pub struct Node {
     /// Its nickname.
     pub called: String,
     pub key: [u8; 32],
+    /// Its public half.
+    pub id: MemberId,
     pub ip: Ipv4Addr,
     /// Counts the runs of its program.
     pub run: u32,
@@ -241,6 +243,7 @@ impl World {
             name: name.to_owned(),
             called: name.to_owned(),
             key,
+            id: MemberId(Identity::from_seed(key).public()),
             ip: Ipv4Addr::from(0x0a00_0001 + u32::try_from(index).unwrap()),
             run: 0,
             router: None,
@@ -564,7 +567,7 @@ impl World {
 
     /// The identity of a machine.
     pub fn id(&self, node: usize) -> MemberId {
-        MemberId(Identity::from_seed(self.nodes[node].key).public())
+        self.nodes[node].id
     }
 
     pub(crate) fn end_of(&self, node: usize, conn: ConnId) -> Option<(usize, usize)> {
