@@ -22,6 +22,9 @@ const LISTED_MAX = 100;
 /** Members whose place in the list is remembered, present or not. */
 const ORDER_MAX = 1024;
 
+/** States of a transfer towards this computer. */
+const DOWNLOADS = new Set(["fetching", "queued", "waiting"]);
+
 /** @type {State} */
 export const initial = Object.freeze({
   connection: "connecting",
@@ -494,7 +497,7 @@ function addressOf(members) {
 /** The rows of a snapshot; what only events told of a file (its strip, an error) is kept. */
 function filesOf({ files, transfers, saved }, before, kept = {}) {
   const downloads = new Map(
-    transfers.filter((row) => row.download).map((row) => [row.file.id, row]),
+    transfers.filter((row) => DOWNLOADS.has(row.state)).map((row) => [row.file.id, row]),
   );
   const paths = new Map(saved.map(({ id, path }) => [id, path]));
   const rows = {};

@@ -45,7 +45,7 @@
  *
  * @typedef {object} Transfer  A file that is being served to somebody.
  * @property {FileInfo} file
- * @property {boolean} download
+ * @property {string} state  `serving`.
  * @property {number} bytes_done
  * @property {number} bytes_per_second
  * @property {Who|null} to

@@ -297,7 +297,7 @@ impl<'a> Voice<'a> {
         let before = std::mem::take(&mut self.given);
         list.retain(|row| {
             let Some(to) = &row.to else { return true };
-            let Some(file) = row.file else { return true };
+            let Some(file) = row.file.id else { return true };
             let key = (to.id, file);
             self.given.insert(key, row.bytes_done);
             before.get(&key) != Some(&row.bytes_done)

@@ -9,14 +9,12 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::config::{Options, Shell};
 use crate::ui::command::{COMMANDS, SLASH_COMMANDS};
-
-/// JSON Schema of the events (draft 2020-12).
-pub const SCHEMA: &str = include_str!("../ui/events.schema.json");
+use crate::ui::notice::schema;
 
 /// Prints what the options ask for; `None` when they ask for nothing of this kind.
 pub(super) fn print(options: &Options, out: &mut impl Write) -> Option<io::Result<()>> {
     if options.json_schema {
-        return Some(out.write_all(SCHEMA.as_bytes()));
+        return Some(writeln!(out, "{:#}", schema().as_value()));
     }
     if let Some(shell) = options.completions {
         return Some(completions(shell, out));

@@ -90,7 +90,7 @@ mod tests {
         assert!(members.is_empty());
         let id = MemberId([7; 32]);
         let who = Who { id, name: Untrusted::new("bob the builder·0707"), verified: true };
-        let member = MemberInfo { who, address: String::new(), linked: true, own: false };
+        let member = MemberInfo { who, address: String::new() };
         assert_eq!(memory.hear(&Notice::MemberVerified { member: member.clone() }), None);
         assert_eq!(memory.hear(&Notice::MemberJoined { member }), None);
         let mut file = OpenOptions::new().append(true).open(dir.path().join(FILE)).unwrap();

@@ -23,6 +23,8 @@ impl Router {
     pub(super) fn member_lines(&self) -> Vec<MemberLine> {
         let me = MemberLine {
             member: self.member_info(&self.my_id),
+            linked: false,
+            own: true,
             since_ms: None,
             round_trip_ms: None,
             fingerprint: fingerprint(&self.my_id),
@@ -40,6 +42,8 @@ impl Router {
         let since_ms = since.map(|at| self.clock.at(at));
         MemberLine {
             member: self.member_info(id),
+            linked: link.is_some(),
+            own: false,
             since_ms,
             round_trip_ms: link.and_then(|(_, link)| link.rtt_known.then_some(link.rtt_ms)),
             fingerprint: fingerprint(id),

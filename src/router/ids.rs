@@ -1,8 +1,10 @@
 //! The names of things: fixed-size identifiers, printed as lower-case hex everywhere.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A text that is not the hex form of an identifier of the wanted length.
@@ -68,9 +70,20 @@ macro_rules! hex_id {
             }
         }
 
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let digits = 2 * $len;
+                json_schema!({ "type": "string", "pattern": format!("^[0-9a-f]{{{digits}}}$") })
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let text = Cow::<'de, str>::deserialize(deserializer)?;
                 Self::from_hex(&text).map_err(de::Error::custom)
             }
         }

@@ -9,6 +9,8 @@ use crate::crypto::invite::{InviteSecret, SECRET_BYTES};
 
 /// What the text begins with.
 pub const SCHEME: &str = "klatch:";
+/// What a command line that enters by an invitation begins with.
+pub const COMMAND_LINE: &str = "klatch klatch:";
 
 const VERSION: u8 = 1;
 const FLAG_LOCKED: u8 = 2;
@@ -20,6 +22,12 @@ const HOUR_MS: i64 = 3_600_000;
 const EPOCH_MS: i64 = 1_767_225_600_000;
 const CHECK: &[u8] = b"klatch invite check 1\0";
 const CHECK_BYTES: usize = 2;
+
+/// What whoever gets this invitation types at a shell.
+#[must_use]
+pub fn command_line(text: &str) -> String {
+    format!("{COMMAND_LINE}{}", text.strip_prefix(SCHEME).unwrap_or(text))
+}
 
 /// An invitation as its guest holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

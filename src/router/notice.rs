@@ -1,23 +1,34 @@
-//! What klatch tells its faces: one closed enum, rendered by `ui` as lines for people or as JSON.
+//! What klatch tells its faces: one closed enum, which `ui` shows to people as lines.
+//!
+//! Programs and the page read it as it is: its JSON form follows from the derives here, with
+//! `"event"` first and fields in their order, and so does the schema of `--json-schema`. What the
+//! contract does not name is skipped, or appears only where it says something.
 //!
 //! Every text that a peer had a hand in is [`Untrusted`]: faces cannot print it unescaped.
 
+mod failure;
 mod files;
+pub mod form;
 
 use std::path::PathBuf;
 
-pub use self::files::{FileInfo, FileLine, TransferLine, TransferState};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use self::failure::{Code, Failure};
+pub use self::files::{FileInfo, FileLine, MovingFile, TransferLine, TransferState};
 use super::ids::{EntryId, InvitationId, MemberId, RoomId};
 use super::text::{Untrusted, VERIFIED_MARK};
 
 /// Who said or did something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Who {
     /// The member.
     pub id: MemberId,
     /// Its nickname, told apart from another of the same name (`ana·3f9c`).
     pub name: Untrusted,
     /// This node's person compared words with it, and they were the same.
+    #[serde(skip_serializing_if = "form::is_false")]
     pub verified: bool,
 }
 
@@ -32,24 +43,28 @@ impl Who {
 }
 
 /// A member as others see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MemberInfo {
     /// Identity and name.
+    #[serde(flatten)]
     pub who: Who,
     /// `host:port` of its link or of its first known address; empty if unknown.
     pub address: String,
+}
+
+/// One line of `members`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MemberLine {
+    /// The member.
+    #[serde(flatten)]
+    pub member: MemberInfo,
     /// Whether this node is linked with it (otherwise it is known through others).
     pub linked: bool,
     /// This node itself.
     pub own: bool,
-}
-
-/// One line of `members`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberLine {
-    /// The member.
-    pub member: MemberInfo,
-    /// Since when it is linked, in wall-clock milliseconds; `None` without a link.
+    /// Since when it is linked; `None` without a link.
+    #[serde(rename = "since", serialize_with = "form::time_if_any")]
+    #[schemars(with = "Option<form::Time>")]
     pub since_ms: Option<i64>,
     /// How long a message there and back took when it was last measured.
     pub round_trip_ms: Option<u64>,
@@ -64,7 +79,8 @@ pub struct MemberLine {
 }
 
 /// What somebody is in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It made the room.
     Founder,
@@ -93,7 +109,7 @@ impl Standing {
 }
 
 /// An invitation that lets people in now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InvitationLine {
     /// Its id.
     pub id: InvitationId,
@@ -101,14 +117,16 @@ pub struct InvitationLine {
     pub maker: Who,
     /// This node made it.
     pub own: bool,
-    /// Until then, wall-clock milliseconds since 1970 UTC.
+    /// Until then it lets people in.
+    #[serde(rename = "expires", serialize_with = "form::time")]
+    #[schemars(with = "form::Time")]
     pub until_ms: i64,
     /// Guests that it may still let in, as far as this node knows; `None`: any number.
     pub left: Option<u32>,
 }
 
 /// One line of `doctor`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// Nothing need be done about it.
     pub good: bool,
@@ -161,7 +179,7 @@ pub struct Overview {
 }
 
 /// How many present members hold an own message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Receipt {
     /// The entry, under the id first shown.
     pub id: EntryId,
@@ -171,104 +189,16 @@ pub struct Receipt {
     pub present: usize,
 }
 
-/// An error of a command or at start: a code that scripts can rely on and a line for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// One of the codes of the contract.
-    pub code: Code,
-    /// What was tried, on what, and what to do; foreign text in it is already escaped.
-    pub text: String,
-}
-
-impl Failure {
-    /// Puts a code and a line together.
-    pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
-    }
-}
-
-macro_rules! codes {
-    ($($variant:ident = $word:literal),* $(,)?) => {
-        /// The error codes of the contract, stable for scripts.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        #[allow(missing_docs)]
-        pub enum Code { $($variant),* }
-
-        impl Code {
-            /// Every code, in the order of the contract.
-            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
-
-            /// The word that scripts see.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Code::$variant => $word),* }
-            }
-
-            /// Reads the word.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Code::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-codes! {
-    Usage = "usage",
-    UnknownCommand = "unknown_command",
-    BadAddress = "bad_address",
-    NameNotFound = "name_not_found",
-    Unreachable = "unreachable",
-    Timeout = "timeout",
-    NotKlatch = "not_klatch",
-    VersionMismatch = "version_mismatch",
-    SelfConnect = "self_connect",
-    InARoom = "in_a_room",
-    RoomLocked = "room_locked",
-    RoomNotLocked = "room_not_locked",
-    RoomFull = "room_full",
-    WrongPassword = "wrong_password",
-    PasswordRequired = "password_required",
-    PasswordTooShort = "password_too_short",
-    TooManyAttempts = "too_many_attempts",
-    FileNotFound = "file_not_found",
-    NotAFile = "not_a_file",
-    PermissionDenied = "permission_denied",
-    NoSuchOffer = "no_such_offer",
-    AmbiguousName = "ambiguous_name",
-    NoHost = "no_host",
-    DiskFull = "disk_full",
-    IoError = "io_error",
-    MessageTooLong = "message_too_long",
-    InvalidUtf8 = "invalid_utf8",
-    WaitTimeout = "wait_timeout",
-    Cancelled = "cancelled",
-    PortInUse = "port_in_use",
-    DataDirInUse = "data_dir_in_use",
-    DataDirNotWritable = "data_dir_not_writable",
-    NobodyPresent = "nobody_present",
-    IdentityInUse = "identity_in_use",
-    AlreadyHave = "already_have",
-    ChainForked = "chain_forked",
-    BadChunk = "bad_chunk",
-    HostChangedFile = "host_changed_file",
-    NotAbove = "not_above",
-    MembersOnly = "members_only",
-    Removed = "removed",
-    NoInvitation = "no_invitation",
-    InvitationUsed = "invitation_used",
-    InvitationExpired = "invitation_expired",
-    DidYouMean = "did_you_mean",
-    OutputFailed = "output_failed",
-    NothingMatches = "nothing_matches",
-}
-
-/// Something to tell the faces. Times are wall-clock milliseconds since 1970 UTC.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something to tell the faces. Times are wall-clock milliseconds since 1970 UTC; programs see
+/// them in the form of RFC 3339, ids as lower-case hex, sizes in bytes and paths as absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Notice {
     /// The first of all.
     Started {
         /// This node's identity and name.
+        #[serde(flatten, serialize_with = "form::program")]
+        #[schemars(with = "form::Program")]
         who: Who,
         /// The identity is for this run only.
         temporary: bool,
@@ -280,6 +210,7 @@ pub enum Notice {
         /// `host:port`, LAN addresses first.
         addresses: Vec<String>,
         /// Of those the ones that lead through a tunnel, with its name.
+        #[serde(skip)]
         tunnels: Vec<(String, String)>,
     },
     /// A fresh address of the page, good once.
@@ -329,6 +260,8 @@ pub enum Notice {
         /// The text; empty when `known` is false.
         text: Untrusted,
         /// When the author's clock said it was written.
+        #[serde(rename = "time", serialize_with = "form::time")]
+        #[schemars(with = "form::Time")]
         time_ms: i64,
         /// Said by this node.
         own: bool,
@@ -337,6 +270,7 @@ pub enum Notice {
         /// Sortable: late messages may belong before earlier ones.
         order: String,
         /// False for a kind of entry that this version does not know (a placeholder is shown).
+        #[serde(skip_serializing_if = "form::is_true")]
         known: bool,
     },
     /// How many present members hold an own message.
@@ -351,6 +285,8 @@ pub enum Notice {
     /// A file to offer is being hashed.
     HashProgress {
         /// Its path.
+        #[serde(serialize_with = "form::path")]
+        #[schemars(with = "String")]
         path: PathBuf,
         /// Bytes hashed.
         bytes_done: u64,
@@ -360,8 +296,11 @@ pub enum Notice {
     /// Hashing ended without an offer; only where [`Notice::HashProgress`] was told.
     HashFailed {
         /// The path.
+        #[serde(serialize_with = "form::path")]
+        #[schemars(with = "String")]
         path: PathBuf,
         /// Why.
+        #[serde(flatten)]
         failure: Failure,
     },
     /// A file is offered.
@@ -373,6 +312,8 @@ pub enum Notice {
         /// Who offers it.
         from: Who,
         /// When the author's clock said it was offered.
+        #[serde(rename = "time", serialize_with = "form::time")]
+        #[schemars(with = "form::Time")]
         time_ms: i64,
         /// Offered by this node.
         own: bool,
@@ -383,6 +324,7 @@ pub enum Notice {
         /// Sortable, among messages as well.
         order: String,
         /// Another file of this name is offered too: only ids tell them apart.
+        #[serde(skip)]
         alike: bool,
     },
     /// An offer was taken back.
@@ -394,6 +336,8 @@ pub enum Notice {
         /// Who had offered it.
         from: Who,
         /// When the author's clock said so.
+        #[serde(rename = "time", serialize_with = "form::time")]
+        #[schemars(with = "form::Time")]
         time_ms: i64,
         /// Withdrawn by this node.
         own: bool,
@@ -403,10 +347,15 @@ pub enum Notice {
         order: String,
     },
     /// Answer to `download` of what is here already: it is not fetched again.
+    #[serde(rename = "notice")]
     AlreadyHave {
         /// The file.
+        #[serde(flatten, serialize_with = "form::already_have")]
+        #[schemars(with = "form::AlreadyHave")]
         file: FileInfo,
         /// Where it lies (absolute).
+        #[serde(serialize_with = "form::path")]
+        #[schemars(with = "String")]
         path: PathBuf,
     },
     /// A download waits until others, asked for before, are here.
@@ -437,10 +386,14 @@ pub enum Notice {
         /// The file.
         file: FileInfo,
         /// Where it lies (absolute).
+        #[serde(serialize_with = "form::path")]
+        #[schemars(with = "String")]
         path: PathBuf,
         /// Bytes that came over the network for this download.
         bytes_fetched: u64,
         /// How long it took, in milliseconds.
+        #[serde(rename = "seconds", serialize_with = "form::seconds")]
+        #[schemars(with = "f64")]
         took_ms: u64,
         /// Hosts that delivered at least one chunk.
         hosts: usize,
@@ -450,6 +403,7 @@ pub enum Notice {
         /// The file.
         file: FileInfo,
         /// Why.
+        #[serde(flatten)]
         failure: Failure,
     },
     /// The room was closed, or its password changed.
@@ -457,6 +411,7 @@ pub enum Notice {
         /// By whom.
         by: Who,
         /// By this node.
+        #[serde(skip)]
         own: bool,
         /// A password lets people in; otherwise only invitations do.
         password: bool,
@@ -470,15 +425,19 @@ pub enum Notice {
         /// By whom.
         by: Who,
         /// By this node.
+        #[serde(skip)]
         own: bool,
     },
     /// A member was thrown out.
     MemberRemoved {
         /// Who.
+        #[serde(serialize_with = "form::member_without_address")]
+        #[schemars(with = "MemberInfo")]
         member: Who,
         /// By whom.
         by: Who,
         /// By this node.
+        #[serde(skip)]
         own: bool,
         /// It is this node, or this node went with it.
         me_out: bool,
@@ -488,8 +447,11 @@ pub enum Notice {
     /// A member is a steward now, or no more.
     StewardChanged {
         /// Who.
+        #[serde(serialize_with = "form::member_without_address")]
+        #[schemars(with = "MemberInfo")]
         member: Who,
         /// This node made the change.
+        #[serde(skip)]
         own: bool,
         /// It is none any more.
         off: bool,
@@ -497,8 +459,12 @@ pub enum Notice {
     /// Answer to `/invite`: what to pass on.
     Invitation {
         /// The invitation.
+        #[serde(flatten, serialize_with = "form::invitation")]
+        #[schemars(with = "form::Invitation")]
         text: String,
-        /// It lets people in until then, wall-clock milliseconds since 1970 UTC.
+        /// It lets people in until then.
+        #[serde(rename = "expires", serialize_with = "form::time")]
+        #[schemars(with = "form::Time")]
         until_ms: i64,
         /// It lets in one guest only.
         once: bool,
@@ -513,6 +479,7 @@ pub enum Notice {
         /// `host:port` of the locked room; empty for the own room's new password.
         address: String,
         /// The command that needs it, where the face may have given several.
+        #[serde(skip_serializing_if = "Option::is_none")]
         line: Option<u64>,
     },
     /// Answer to `members`.
@@ -521,6 +488,7 @@ pub enum Notice {
         list: Vec<MemberLine>,
     },
     /// Answer to `verify`: what both sides read to each other.
+    #[serde(rename = "verify")]
     Words {
         /// The member.
         member: MemberInfo,
@@ -557,6 +525,7 @@ pub enum Notice {
         command: &'static str,
     },
     /// A plain remark.
+    #[serde(rename = "notice")]
     Remark {
         /// A finished line; foreign text in it is already escaped.
         text: String,
@@ -568,6 +537,7 @@ pub enum Notice {
         /// The command's word.
         command: Option<&'static str>,
         /// What went wrong.
+        #[serde(flatten)]
         failure: Failure,
     },
     /// The last of all.

@@ -220,7 +220,6 @@ impl Router {
     pub(super) fn member_info(&self, id: &MemberId) -> MemberInfo {
         let own = *id == self.my_id;
         let link = self.link_of(id);
-        let linked = link.is_some();
         let remote = link.and_then(|(conn, _)| self.conns.get(&conn)).and_then(|conn| conn.remote);
         let taught = || self.roster.get(id)?.record.as_ref()?.body.addresses.first().copied();
         let mine = || self.presence.first_address();
@@ -228,8 +227,6 @@ impl Router {
         MemberInfo {
             who: self.who(id),
             address: address.map(|addr| addr.to_string()).unwrap_or_default(),
-            linked,
-            own,
         }
     }
 

@@ -11,7 +11,7 @@ use super::command::RateLimit;
 use super::event::{Effect, Hashed};
 use super::ids::{ConnId, EntryId, FaceId, FileId, MemberId};
 use super::message::{Held, Message};
-use super::notice::{Code, Failure, FileLine, Notice, TransferLine, TransferState};
+use super::notice::{Code, Failure, FileLine, MovingFile, Notice, TransferLine, TransferState};
 use super::signed::{Kind, Offer};
 use super::swarm::pace::Pace;
 use super::text::{Untrusted, size};
@@ -268,9 +268,11 @@ impl Router {
             let left = job.size.unwrap_or(0).saturating_sub(job.bytes_done);
             let begun = job.size.is_some();
             TransferLine {
-                file: None,
-                name: Untrusted::new(&job.name),
-                size: job.size.unwrap_or(0),
+                file: MovingFile {
+                    id: None,
+                    name: Untrusted::new(&job.name),
+                    size: job.size.unwrap_or(0),
+                },
                 state: if begun { TransferState::Hashing } else { TransferState::HashQueued },
                 bytes_done: job.bytes_done,
                 bytes_per_second: rate,

@@ -1,9 +1,12 @@
 //! Texts that people and peers write: what is allowed, and the one type that foreign text travels
 //! in.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest message, in bytes.
@@ -16,7 +19,8 @@ pub const NAME_MAX_CHARS: usize = 32;
 /// Its only exits are escaped: [`fmt::Display`] and [`Untrusted::line`] replace whatever could move
 /// a cursor, colour a screen, hide or reorder text; [`Untrusted::raw`] is for JSON, which escapes
 /// by itself, and for comparing.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(transparent)]
 pub struct Untrusted(String);
 
 impl Untrusted {
@@ -51,6 +55,20 @@ impl Untrusted {
             }
         }
         out
+    }
+}
+
+impl JsonSchema for Untrusted {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Untrusted".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
     }
 }
 

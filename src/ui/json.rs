@@ -1,30 +1,19 @@
-//! Notices for programs: one JSON object per line, `"event"` first.
-//!
-//! [`Event`] mirrors [`Notice`] and is the contract: its order is the order of the fields, and a
-//! kind of notice that is missing from it does not compile. What is not in the contract's table
-//! stands behind `skip_serializing_if` and appears only where it says something.
+//! Events for programs and for the page: one JSON object per line. Their form is that of
+//! [`crate::router::notice`]; what only a page asks for has its own here.
 
-mod views;
-
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::macros::format_description;
 
-use self::views::*;
-use crate::router::ids::{EntryId, FileId, RoomId};
+use crate::router::ids::{FileId, MemberId, RoomId};
 use crate::router::notice::{
-    Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, Notice, Overview,
-    TransferLine, Who,
+    FileLine, MemberLine, Notice, Overview, Receipt, TransferLine, Who, form,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
-
-/// Grows when a script that relies on the events has to change.
-const SCHEMA: u32 = 3;
-/// 0000-01-01T00:00:00Z and the last millisecond of the year 9999: what RFC 3339 can write.
-const TIME_MS_RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
 /// The notice as one line of JSON, without a line feed.
 ///
@@ -32,10 +21,86 @@ const TIME_MS_RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 /// `\uXXXX`: the same text to a parser, and harmless to look at.
 #[must_use]
 pub fn to_json(notice: &Notice) -> String {
-    let mut json = Vec::new();
-    // Writing to memory, with keys that are all texts, cannot fail.
-    let _ = Event::serialize(notice, &mut serde_json::Serializer::new(&mut json));
-    visible(&String::from_utf8_lossy(&json))
+    text_of(notice)
+}
+
+/// What [`to_json`] writes, as a JSON Schema of draft 2020-12.
+#[must_use]
+pub fn schema() -> Schema {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    generator.into_root_schema_for::<Event>()
+}
+
+/// A notice, under the name that it has for programs.
+struct Event;
+
+impl JsonSchema for Event {
+    fn schema_name() -> Cow<'static, str> {
+        "Event".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Notice::json_schema(generator);
+        // Events of one name differ by their fields, and more of both may come.
+        if let Some(kinds) = schema.remove("oneOf") {
+            schema.insert("anyOf".into(), kinds);
+        }
+        let what = "An event of klatch --json, one per line. Further events and fields may be \
+                    added; what is here stays.";
+        schema.insert("description".into(), what.into());
+        schema
+    }
+}
+
+/// How things stand, as the one object that a page begins with.
+#[derive(Serialize)]
+struct Snapshot<'a> {
+    event: &'static str,
+    #[serde(rename = "self")]
+    me: Me<'a>,
+    room: Room<'a>,
+    addresses: &'a [String],
+    members: &'a [MemberLine],
+    messages: &'a [Arc<Notice>],
+    earlier: usize,
+    held: &'a [Receipt],
+    files: &'a [FileLine],
+    files_left_out: usize,
+    transfers: &'a [TransferLine],
+    saved: Vec<Saved<'a>>,
+}
+
+#[derive(Serialize)]
+struct Me<'a> {
+    id: MemberId,
+    name: &'a Untrusted,
+    temporary: bool,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Room<'a> {
+    id: RoomId,
+    locked: bool,
+    password: bool,
+    settled: bool,
+    founder: &'a Who,
+}
+
+#[derive(Serialize)]
+struct Saved<'a> {
+    id: FileId,
+    #[serde(serialize_with = "form::path")]
+    path: &'a Path,
+}
+
+/// A page of what was said.
+#[derive(Serialize)]
+struct History<'a> {
+    event: &'static str,
+    line: u64,
+    messages: &'a [Arc<Notice>],
+    earlier: usize,
 }
 
 /// How things stand, as the one object that a page begins with; so many files were left out of it.
@@ -46,41 +111,37 @@ pub fn snapshot(
     said: &Said<'_>,
     saved: &[(FileId, PathBuf)],
 ) -> String {
-    let Overview { me, temporary, room, locked, settled, addresses, .. } = overview;
-    let view = SnapshotView {
+    text_of(&Snapshot {
         event: "snapshot",
-        me: MeView {
-            id: me.id,
-            name: me.name.raw(),
-            temporary: *temporary,
+        me: Me {
+            id: overview.me.id,
+            name: &overview.me.name,
+            temporary: overview.temporary,
             version: env!("CARGO_PKG_VERSION"),
         },
-        room: RoomView {
-            id: *room,
-            locked: *locked,
+        room: Room {
+            id: overview.room,
+            locked: overview.locked,
             password: overview.password,
-            settled: *settled,
-            founder: (&overview.founder).into(),
+            settled: overview.settled,
+            founder: &overview.founder,
         },
-        addresses,
+        addresses: &overview.addresses,
         members: &overview.members,
         messages: said.notices,
         earlier: said.earlier,
-        held: overview.unheld.iter().map(ReceiptView::from).collect(),
+        held: &overview.unheld,
         files: &overview.files,
         files_left_out,
         transfers: &overview.transfers,
-        saved: saved.iter().map(|(id, path)| SavedView { id: *id, path }).collect(),
-    };
-    text_of(&view)
+        saved: saved.iter().map(|(id, path)| Saved { id: *id, path }).collect(),
+    })
 }
 
 /// A page of what was said, in answer to the command `history`.
 #[must_use]
 pub fn history(line: u64, said: &Said<'_>) -> String {
-    let view =
-        HistoryView { event: "history", line, messages: said.notices, earlier: said.earlier };
-    text_of(&view)
+    text_of(&History { event: "history", line, messages: said.notices, earlier: said.earlier })
 }
 
 /// A part of what was said in the room, in its order, and how much came before it.
@@ -92,24 +153,9 @@ pub struct Said<'a> {
     pub earlier: usize,
 }
 
-fn text_of(view: &impl Serialize) -> String {
-    // Views are made of texts, numbers and lists: writing them to memory cannot fail.
-    visible(&serde_json::to_string(view).unwrap_or_default())
-}
-
-/// RFC 3339 in UTC with milliseconds; a time that it cannot write becomes the nearest that it can.
-#[must_use]
-pub fn rfc3339(time_ms: i64) -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    utc(time_ms).format(format).unwrap_or_default()
-}
-
-/// The moment, held within the years 0 to 9999.
-pub(super) fn utc(time_ms: i64) -> OffsetDateTime {
-    let (first, last) = TIME_MS_RANGE;
-    let nanos = i128::from(time_ms.clamp(first, last)) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+fn text_of(event: &impl Serialize) -> String {
+    // Events are made of texts, numbers and lists: writing them to memory cannot fail.
+    visible(&serde_json::to_string(event).unwrap_or_default())
 }
 
 /// Such characters can only stand inside JSON strings, where their escapes mean the same.
@@ -125,239 +171,4 @@ fn visible(json: &str) -> String {
         }
     }
     out
-}
-
-#[derive(Serialize)]
-#[serde(remote = "Notice", tag = "event", rename_all = "snake_case")]
-enum Event {
-    Started {
-        #[serde(flatten, serialize_with = "write_program")]
-        who: Who,
-        temporary: bool,
-        locked: bool,
-    },
-    Listening {
-        addresses: Vec<String>,
-        #[serde(skip)]
-        tunnels: Vec<(String, String)>,
-    },
-    Bridge {
-        url: String,
-    },
-    Joined {
-        room: RoomId,
-        #[serde(serialize_with = "write_members")]
-        members: Vec<MemberInfo>,
-        locked: bool,
-        #[serde(serialize_with = "write_who")]
-        founder: Who,
-    },
-    Left {
-        room: RoomId,
-    },
-    MemberJoined {
-        #[serde(serialize_with = "write_member")]
-        member: MemberInfo,
-    },
-    MemberLeft {
-        #[serde(serialize_with = "write_member")]
-        member: MemberInfo,
-    },
-    NameChanged {
-        #[serde(serialize_with = "write_member")]
-        member: MemberInfo,
-        #[serde(serialize_with = "write_text")]
-        before: Untrusted,
-    },
-    Message {
-        id: EntryId,
-        #[serde(serialize_with = "write_who")]
-        from: Who,
-        #[serde(serialize_with = "write_text")]
-        text: Untrusted,
-        #[serde(rename = "time", serialize_with = "write_time")]
-        time_ms: i64,
-        own: bool,
-        history: bool,
-        order: String,
-        #[serde(skip_serializing_if = "is_true")]
-        known: bool,
-    },
-    Held {
-        id: EntryId,
-        held_by: usize,
-        present: usize,
-    },
-    HashProgress {
-        #[serde(serialize_with = "write_path")]
-        path: PathBuf,
-        bytes_done: u64,
-        size: u64,
-    },
-    HashFailed {
-        #[serde(serialize_with = "write_path")]
-        path: PathBuf,
-        #[serde(flatten, serialize_with = "write_code_and_text")]
-        failure: Failure,
-    },
-    FileOffered {
-        id: EntryId,
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-        #[serde(serialize_with = "write_who")]
-        from: Who,
-        #[serde(rename = "time", serialize_with = "write_time")]
-        time_ms: i64,
-        own: bool,
-        history: bool,
-        replaces: Option<EntryId>,
-        order: String,
-        #[serde(skip_serializing)]
-        alike: bool,
-    },
-    FileWithdrawn {
-        id: EntryId,
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-        #[serde(serialize_with = "write_who")]
-        from: Who,
-        #[serde(rename = "time", serialize_with = "write_time")]
-        time_ms: i64,
-        own: bool,
-        history: bool,
-        order: String,
-    },
-    #[serde(rename = "notice")]
-    AlreadyHave {
-        #[serde(flatten, serialize_with = "write_already_have")]
-        file: FileInfo,
-        #[serde(serialize_with = "write_path")]
-        path: PathBuf,
-    },
-    DownloadQueued {
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-    },
-    DownloadStarted {
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-    },
-    DownloadProgress {
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-        bytes_done: u64,
-        bytes_per_second: u64,
-        seconds_left: Option<u64>,
-        hosts: usize,
-    },
-    DownloadFinished {
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-        #[serde(serialize_with = "write_path")]
-        path: PathBuf,
-        bytes_fetched: u64,
-        #[serde(rename = "seconds", serialize_with = "write_seconds")]
-        took_ms: u64,
-        hosts: usize,
-    },
-    DownloadFailed {
-        #[serde(serialize_with = "write_file")]
-        file: FileInfo,
-        #[serde(flatten, serialize_with = "write_code_and_text")]
-        failure: Failure,
-    },
-    RoomLocked {
-        #[serde(serialize_with = "write_who")]
-        by: Who,
-        #[serde(skip_serializing)]
-        own: bool,
-        password: bool,
-        #[serde(serialize_with = "write_people")]
-        out: Vec<Who>,
-        me_out: bool,
-    },
-    RoomUnlocked {
-        #[serde(serialize_with = "write_who")]
-        by: Who,
-        #[serde(skip_serializing)]
-        own: bool,
-    },
-    MemberRemoved {
-        #[serde(serialize_with = "write_known")]
-        member: Who,
-        #[serde(serialize_with = "write_who")]
-        by: Who,
-        #[serde(skip_serializing)]
-        own: bool,
-        me_out: bool,
-        #[serde(serialize_with = "write_people")]
-        also: Vec<Who>,
-    },
-    StewardChanged {
-        #[serde(serialize_with = "write_known")]
-        member: Who,
-        #[serde(skip_serializing)]
-        own: bool,
-        off: bool,
-    },
-    Invitation {
-        #[serde(flatten, serialize_with = "write_invitation")]
-        text: String,
-        #[serde(rename = "expires", serialize_with = "write_time")]
-        until_ms: i64,
-        once: bool,
-    },
-    Invitations {
-        #[serde(serialize_with = "write_invitation_rows")]
-        list: Vec<InvitationLine>,
-    },
-    PasswordRequired {
-        address: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        line: Option<u64>,
-    },
-    Members {
-        #[serde(serialize_with = "write_member_rows")]
-        list: Vec<MemberLine>,
-    },
-    #[serde(rename = "verify")]
-    Words {
-        #[serde(serialize_with = "write_member")]
-        member: MemberInfo,
-        words: String,
-        asked: bool,
-    },
-    MemberVerified {
-        #[serde(serialize_with = "write_member")]
-        member: MemberInfo,
-    },
-    Doctor {
-        #[serde(serialize_with = "write_findings")]
-        list: Vec<Finding>,
-    },
-    Files {
-        #[serde(serialize_with = "write_file_rows")]
-        list: Vec<FileLine>,
-    },
-    Transfers {
-        #[serde(serialize_with = "write_transfer_rows")]
-        list: Vec<TransferLine>,
-    },
-    CommandDone {
-        line: u64,
-        command: &'static str,
-    },
-    #[serde(rename = "notice")]
-    Remark {
-        text: String,
-    },
-    Error {
-        line: Option<u64>,
-        command: Option<&'static str>,
-        #[serde(flatten, serialize_with = "write_code_and_text")]
-        failure: Failure,
-    },
-    Stopped {
-        exit_code: u8,
-    },
 }

@@ -81,7 +81,7 @@ impl Known {
     }
 
     fn meet(&mut self, member: &MemberInfo) {
-        if member.own || self.me == Some(member.who.id) {
+        if self.me == Some(member.who.id) {
             return;
         }
         let name = typed_nick(&member.who);
@@ -295,12 +295,7 @@ mod tests {
         known.hear(&Notice::Started { who: who(0, "me"), temporary: false, locked: false });
         let off = (4, "turn it off");
         for (id, name) in [(1, "bob"), (2, "Bea"), (3, "carol"), off, (0, "me")] {
-            let member = MemberInfo {
-                who: who(id, name),
-                address: String::new(),
-                linked: true,
-                own: id == 0,
-            };
+            let member = MemberInfo { who: who(id, name), address: String::new() };
             known.hear(&Notice::MemberJoined { member });
         }
         for (id, name) in [(1, "report.pdf"), (2, "my report.pdf"), (3, "a\u{202e}b")] {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::paint::{Paint, Style};
 use super::{rooms, tables};
+use crate::router::invite_link::COMMAND_LINE;
 use crate::router::notice::{Code, Failure, FileInfo, Notice, Who};
 pub use crate::router::text::size;
 use crate::router::text::{Untrusted, VERIFIED_MARK, without_marks};
@@ -61,7 +62,7 @@ fn system_lines(lines: &[String], paint: Paint, style: &Style) -> String {
 /// A line that people pass on as it is: nothing stands before it, and nothing breaks it. No message
 /// looks like it, as a space follows the colon behind a nickname.
 pub(super) fn is_copyable(line: &str) -> bool {
-    let letters = line.strip_prefix(rooms::INVITATION_LINE).unwrap_or_default();
+    let letters = line.strip_prefix(COMMAND_LINE).unwrap_or_default();
     !letters.is_empty() && letters.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
@@ -111,7 +112,7 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
             format!("{} joined{}", nick(&member.who), from.unwrap_or_default())
         }
         Notice::MemberLeft { member } => format!("{} left", nick(&member.who)),
-        Notice::NameChanged { member, .. } if member.own => {
+        Notice::NameChanged { member, .. } if style.seen.is_me(&member.who) => {
             format!("you are now called {}", nick(&member.who))
         }
         Notice::NameChanged { member, before } => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-pub use super::json::to_json;
+pub use super::json::{schema, to_json};
 use super::lines::hint_line;
 pub use super::lines::{error_line, size, to_lines};
 pub use super::paint::{Seen, Style};
@@ -135,7 +135,7 @@ impl Progress {
 
 #[cfg(test)]
 #[path = "schema_tests.rs"]
-mod schema;
+mod schema_tests;
 #[cfg(test)]
 #[path = "notice_tests.rs"]
 mod tests;

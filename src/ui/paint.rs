@@ -2,8 +2,8 @@
 
 use time::{Date, OffsetDateTime, UtcOffset};
 
-use super::json::utc;
 use crate::router::ids::MemberId;
+use crate::router::notice::form::utc;
 use crate::router::notice::{Notice, Who};
 
 /// How lines look.

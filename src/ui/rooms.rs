@@ -3,11 +3,8 @@
 use super::lines::{counted, listed, nick, safe};
 use super::paint::Style;
 use super::tables::table;
-use crate::router::invite_link::SCHEME;
+use crate::router::invite_link::command_line;
 use crate::router::notice::{InvitationLine, MemberInfo, Notice, Who};
-
-/// What the line to pass on begins with: whoever gets it types it.
-pub(super) const INVITATION_LINE: &str = "klatch klatch:";
 
 /// What klatch says of such a notice; `None` for a notice about something else.
 pub(super) fn sentences(notice: &Notice, style: &Style) -> Option<Vec<String>> {
@@ -38,12 +35,6 @@ pub(super) fn sentences(notice: &Notice, style: &Style) -> Option<Vec<String>> {
     Some(vec![one])
 }
 
-/// The line that others type.
-pub(super) fn invitation_line(text: &str) -> String {
-    let letters = text.strip_prefix(SCHEME).unwrap_or(text);
-    format!("{INVITATION_LINE}{letters}")
-}
-
 fn subject(by: &Who, own: bool) -> String {
     if own { "you".to_owned() } else { nick(by) }
 }
@@ -55,7 +46,7 @@ fn joined(members: &[MemberInfo], locked: bool, founder: &Who, style: &Style) ->
         false if founder.name.raw() == founder.id.short() => "a room".to_owned(),
         false => format!("{}'s room", nick(founder)),
     };
-    let others = members.iter().filter(|member| !member.own).map(|member| nick(&member.who));
+    let others = members.iter().map(|member| nick(&member.who));
     let others: Vec<String> = others.collect();
     let with = match others.as_slice() {
         [] => String::new(),
@@ -138,7 +129,7 @@ fn invitation(text: &str, until_ms: i64, once: bool, style: &Style) -> Vec<Strin
     } else {
         format!("send this to the people you invite; anyone who has it can join until {until}:")
     };
-    vec![what, invitation_line(&safe(text))]
+    vec![what, command_line(&safe(text))]
 }
 
 fn invitations(list: &[InvitationLine], style: &Style) -> Vec<String> {

@@ -100,7 +100,7 @@ fn a_face_remembers_whether_the_room_is_closed() {
 
 #[test]
 fn people_read_whose_room_it_is() {
-    let member = |who| MemberInfo { who, address: String::new(), linked: true, own: false };
+    let member = |who| MemberInfo { who, address: String::new() };
     let members = vec![member(ana()), member(eve())];
     let joined = |founder: Who, locked| {
         let members = members.clone();
@@ -189,7 +189,7 @@ fn the_invitations_that_live_are_listed() {
 
 #[test]
 fn both_sides_read_words_to_compare() {
-    let member = MemberInfo { who: ana(), address: String::new(), linked: true, own: false };
+    let member = MemberInfo { who: ana(), address: String::new() };
     let words = |asked| {
         let (member, words) = (member.clone(), "one two three four".into());
         said(&Notice::Words { member, words, asked }, true)

@@ -3,18 +3,16 @@
 use super::lines::{counted, nick, safe, size};
 use super::paint::Style;
 use super::width::{pad, width};
-use crate::router::notice::{
-    FileLine, Finding, MemberInfo, MemberLine, Standing, TransferLine, TransferState,
-};
+use crate::router::notice::{FileLine, Finding, MemberLine, Standing, TransferLine, TransferState};
 
 pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
     let rows = list.iter().map(|line| {
         let member = &line.member;
-        let place = match member {
-            MemberInfo { own: true, .. } => "you".to_owned(),
-            MemberInfo { linked: true, address, .. } => safe(address),
-            MemberInfo { address, .. } if address.is_empty() => "no direct link".to_owned(),
-            MemberInfo { address, .. } => format!("no direct link, at {}", safe(address)),
+        let place = match line {
+            MemberLine { own: true, .. } => "you".to_owned(),
+            MemberLine { linked: true, .. } => safe(&member.address),
+            _ if member.address.is_empty() => "no direct link".to_owned(),
+            _ => format!("no direct link, at {}", safe(&member.address)),
         };
         let since = line.since_ms.map(|at| format!("since {}", style.since(at)));
         let round_trip = line.round_trip_ms.map(|ms| match ms {
@@ -107,14 +105,14 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
         let begun = !matches!(line.state, TransferState::Queued | TransferState::HashQueued);
         let (done, rate) = match (begun, line.state) {
             (true, _) => (
-                format!("{} of {}", size(line.bytes_done), size(line.size)),
+                format!("{} of {}", size(line.bytes_done), size(line.file.size)),
                 format!("{}/s", size(line.bytes_per_second)),
             ),
-            (false, TransferState::Queued) => (size(line.size), String::new()),
+            (false, TransferState::Queued) => (size(line.file.size), String::new()),
             (false, _) => (String::new(), String::new()),
         };
         let left = line.seconds_left.map_or(String::new(), time_left);
-        vec![line.name.line(), what.to_owned(), done, rate, left, whence]
+        vec![line.file.name.line(), what.to_owned(), done, rate, left, whence]
     });
     let rows: Vec<_> = rows.collect();
     let queued = list.iter().filter(|line| line.state == TransferState::Queued).count();

@@ -208,7 +208,7 @@ test("a file from offer to place", () => {
 test("a file knows how many fetch it from here", () => {
   const row = {
     file: PHOTO,
-    download: false,
+    state: "serving",
     bytes_done: 1,
     bytes_per_second: 1,
     hosts: 0,
@@ -258,7 +258,7 @@ test("files of a snapshot know what is here, what is coming, and where it lies",
   const row = { id: "o1", file: PHOTO, from: BEN, ...common };
   const transfer = {
     file: PHOTO,
-    download: true,
+    state: "fetching",
     bytes_done: 5,
     bytes_per_second: 2,
     hosts: 1,

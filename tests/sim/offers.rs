@@ -161,7 +161,7 @@ fn downloads_are_queued_in_the_order_asked_and_the_moving_ones_are_shown_first()
         .for_each(|(name, more)| offer(&mut world, alice, name, (40 << 20) + more));
     let lines: Vec<u64> = names.iter().map(|name| world.download(bob, name)).collect();
     let rows = transfers(&mut world, bob);
-    let shown: Vec<_> = rows.iter().map(|row| (row.name.raw(), row.state)).collect();
+    let shown: Vec<_> = rows.iter().map(|row| (row.file.name.raw(), row.state)).collect();
     let queued = TransferState::Queued;
     let expected = [("c", TransferState::Fetching), ("a", queued), ("d", queued), ("b", queued)];
     assert_eq!(shown, expected);
@@ -206,7 +206,7 @@ fn cancel_ends_hashing_and_transfers_shows_it() {
     let line = world.send_file(alice, "disk/huge.img", 900_000_000_000);
     world.run(1_000);
     let rows = transfers(&mut world, alice);
-    let shown: Vec<_> = rows.iter().map(|row| (row.name.raw(), row.state)).collect();
+    let shown: Vec<_> = rows.iter().map(|row| (row.file.name.raw(), row.state)).collect();
     assert_eq!(shown, [("huge.img", TransferState::Hashing)]);
     assert_eq!(cancel(&mut world, alice, "huge.img"), Ok(()));
     assert_eq!(world.finish(alice, line), Err(Code::Cancelled));

@@ -1,11 +1,14 @@
 //! Files as faces see them: what is offered, and what is moving.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::Who;
 use crate::router::ids::{EntryId, FileId};
 use crate::router::text::Untrusted;
 
 /// A file as the room knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileInfo {
     /// Content id.
     pub id: FileId,
@@ -16,7 +19,7 @@ pub struct FileInfo {
 }
 
 /// One line of `files`: an offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileLine {
     /// The offer, under the id first shown.
     pub id: EntryId,
@@ -35,14 +38,10 @@ pub struct FileLine {
 }
 
 /// One line of `transfers`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TransferLine {
-    /// The file's content id; `None` while it is not known.
-    pub file: Option<FileId>,
-    /// Its name.
-    pub name: Untrusted,
-    /// Its length in bytes; 0 where that is not known.
-    pub size: u64,
+    /// The file.
+    pub file: MovingFile,
     /// What becomes of it.
     pub state: TransferState,
     /// Bytes verified (download), sent (serving) or hashed.
@@ -57,8 +56,20 @@ pub struct TransferLine {
     pub to: Option<Who>,
 }
 
+/// A file that is moving.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MovingFile {
+    /// Its content id; `None` while it is not known.
+    pub id: Option<FileId>,
+    /// Its name.
+    pub name: Untrusted,
+    /// Its length in bytes; 0 where that is not known.
+    pub size: u64,
+}
+
 /// What becomes of a file of [`TransferLine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TransferState {
     /// It is being fetched, or waits for somebody who has it.
     Fetching,
@@ -75,19 +86,6 @@ pub enum TransferState {
 }
 
 impl TransferState {
-    /// The word that scripts see.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fetching => "fetching",
-            Self::Queued => "queued",
-            Self::Waiting => "waiting",
-            Self::Serving => "serving",
-            Self::Hashing => "hashing",
-            Self::HashQueued => "hash_queued",
-        }
-    }
-
     /// Whether it is on its way here.
     #[must_use]
     pub fn is_download(self) -> bool {

@@ -3,7 +3,7 @@
 use super::{Download, Router, Stage};
 use crate::router::ids::FileId;
 use crate::router::links::Link;
-use crate::router::notice::{Notice, TransferLine, TransferState};
+use crate::router::notice::{MovingFile, Notice, TransferLine, TransferState};
 use crate::router::text::Untrusted;
 
 /// A transfer is shown as running for so long after its last chunk was served, unless the member
@@ -23,9 +23,7 @@ impl Router {
         let queue = self.swarm.queue.values();
         let queued = queue.filter_map(|file| Some((file, self.swarm.queued.get(file)?)));
         let row = |(file, download): (&FileId, &Download)| TransferLine {
-            file: Some(*file),
-            name: Untrusted::new(&download.name),
-            size: download.size,
+            file: moving(file, &download.name, download.size),
             state: match download.stage {
                 _ if self.swarm.queued.contains_key(file) => TransferState::Queued,
                 Stage::Waiting(_) => TransferState::Waiting,
@@ -44,9 +42,7 @@ impl Router {
             let served_whole = self.link_of(member).is_some_and(|(_, link)| has_all(link));
             if self.now.since(served.last) < SERVED_SHOWN_MS && !served_whole {
                 list.push(TransferLine {
-                    file: Some(*file),
-                    name: Untrusted::new(&offered.name),
-                    size: offered.size,
+                    file: moving(file, &offered.name, offered.size),
                     state: TransferState::Serving,
                     bytes_done: served.bytes,
                     bytes_per_second: served.pace.rate(self.now).unwrap_or(0),
@@ -59,4 +55,8 @@ impl Router {
         list.extend(self.hash_rows());
         list
     }
+}
+
+fn moving(id: &FileId, name: &str, size: u64) -> MovingFile {
+    MovingFile { id: Some(*id), name: Untrusted::new(name), size }
 }

@@ -236,7 +236,7 @@ impl LiveView {
             Notice::Started { who, .. } => {
                 self.my_name = who.name.line();
             }
-            Notice::NameChanged { member, .. } if member.own => {
+            Notice::NameChanged { member, .. } if self.style.seen.is_me(&member.who) => {
                 self.my_name = member.who.name.line();
             }
             _ => {}

@@ -14,7 +14,7 @@ fn who(id: u8, name: &str) -> Who {
 }
 
 fn member(id: u8, name: &str) -> MemberInfo {
-    MemberInfo { who: who(id, name), address: String::new(), linked: true, own: false }
+    MemberInfo { who: who(id, name), address: String::new() }
 }
 
 fn said(id: u8, name: &str, text: &str, own: bool) -> Notice {

@@ -7,7 +7,7 @@ pub(crate) mod person;
 mod program;
 mod relay;
 #[path = "../../../src/ui/schema_tests.rs"]
-pub(crate) mod schema;
+mod schema;
 pub(crate) mod shape;
 mod tap;
 

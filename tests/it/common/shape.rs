@@ -93,8 +93,13 @@ pub(crate) fn check(line: &str) {
         assert!(fits(event, name, value), "{name} of {line}");
     }
     let event: Value = serde_json::from_str(line).unwrap();
-    static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::published);
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(published);
     assert_eq!(SCHEMA.fault(&event), None, "{line}");
+}
+
+/// The schema that klatch prints.
+pub(crate) fn published() -> Schema {
+    Schema::strict(klatch::ui::notice::schema().to_value())
 }
 
 /// Whether the value of a field is of the kind that its name promises.

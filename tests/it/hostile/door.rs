@@ -166,7 +166,7 @@ fn h15_a_removal_that_is_not_shown_or_not_by_a_member_is_hearsay() {
         SignedRecord::sign(&room, by, Record::Removal(removal), None)
     };
     let mut bob = Host::new("bob");
-    let me = bob.members().into_iter().find(|line| line.member.own).unwrap().member.who.id;
+    let me = bob.members().into_iter().find(|line| line.own).unwrap().member.who.id;
     let refusal = |record| Refusal { record, ..Refusal::of(Why::Removed) };
     for which in 0..3 {
         let mallory = &mallory;

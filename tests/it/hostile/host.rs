@@ -287,7 +287,7 @@ impl Host {
 
     /// Others that it has a link with.
     pub(super) fn linked(&mut self) -> usize {
-        self.members().iter().filter(|line| line.member.linked).count()
+        self.members().iter().filter(|line| line.linked).count()
     }
 
     /// Visible files in the folder of the downloads, by name, with their content.

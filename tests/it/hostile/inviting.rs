@@ -50,7 +50,7 @@ fn n2_an_invitation_lets_in_and_closes_the_room_for_others() {
     carol.meets(2);
     carol.say("by invitation");
     alice.hears_text("by invitation");
-    let line = carol.members().into_iter().find(|line| line.member.own).unwrap();
+    let line = carol.members().into_iter().find(|line| line.own).unwrap();
     assert_eq!(line.through.expect("she came through somebody").name.raw(), "alice");
     let mut dave = Host::new("dave");
     assert_eq!(dave.connect(alice.addr()).unwrap_err().code, Code::MembersOnly);

@@ -261,12 +261,12 @@ fn w7_two_that_connect_at_once_have_exactly_one_link() {
         bob.hears_text("one");
         for (host, other) in [(&mut alice, "bob"), (&mut bob, "alice")] {
             let members = host.members();
-            let others: Vec<_> = members.iter().filter(|member| !member.member.own).collect();
+            let others: Vec<_> = members.iter().filter(|member| !member.own).collect();
             assert!(matches!(&others[..], [one] if is_linked(one, other)));
         }
     }
 }
 
 fn is_linked(line: &klatch::router::notice::MemberLine, name: &str) -> bool {
-    line.member.linked && line.member.who.name.raw() == name
+    line.linked && line.member.who.name.raw() == name
 }
