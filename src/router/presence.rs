@@ -201,10 +201,14 @@ impl Router {
         // It said something in this room since: it is worth a dial again, whoever passed it on.
         member.redial.given_up = false;
         let quiet = !member.present;
+        // It came, and not to us: those who have a link with us may not have heard, either.
+        let came = quiet && !body.bye && member.conn.is_none();
         self.rename(body.member, &body.name, quiet);
         let unlinked = &body.unlinked;
+        let seekers = self.links_without(&body.member, unlinked);
         self.mark_links(|link| {
-            if (outdone || unlinked.contains(&link.member)) && link.member != teller {
+            let wanted = outdone || came || seekers.contains(&link.member);
+            if wanted && link.member != teller {
                 link.say_presence.insert(body.member);
             }
         });
@@ -217,6 +221,20 @@ impl Router {
             self.effect(Effect::Close { conn });
             self.forget_conn(conn, Closed::Refused(Refusal::of(Why::Leaving)), None);
         }
+    }
+
+    /// Those linked with us that have no link with `member`, which lists the `unlinked` itself: as
+    /// either of the two says.
+    fn links_without(&self, member: &MemberId, unlinked: &[MemberId]) -> Vec<MemberId> {
+        if unlinked.is_empty() {
+            return Vec::new();
+        }
+        let lists = |id: &MemberId| {
+            let record = self.roster.get(id).and_then(|known| known.record.as_ref());
+            record.is_some_and(|record| record.body.unlinked.contains(member))
+        };
+        let links = self.links().map(|(_, link)| link.member);
+        links.filter(|id| unlinked.contains(id) || lists(id)).collect()
     }
 
     /// A link with `member` is up: its record came with the agreement.

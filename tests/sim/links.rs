@@ -47,6 +47,20 @@ fn connecting_to_oneself_gives_no_link_and_says_so() {
 }
 
 #[test]
+fn who_comes_behind_two_others_is_heard_of_and_linked_with() {
+    let (mut world, [alice, bob, carol, dave]) = World::of(1, ["alice", "bob", "carol", "dave"]);
+    for (one, other) in [(alice, carol), (bob, dave)] {
+        world.hide(one, other);
+    }
+    world.join(dave, alice);
+    world.join(bob, alice);
+    world.join(carol, dave);
+    world.run(20_000);
+    world.check_room(&[alice, bob, carol, dave]);
+    assert_eq!(world.links(bob), 2, "alice and carol");
+}
+
+#[test]
 fn connecting_again_ends_well() {
     let (mut world, [alice, bob]) = World::of(1, ["alice", "bob"]);
     world.join(alice, bob);
