@@ -44,7 +44,7 @@ pub(super) struct Catalogue {
     /// Entries that their author took back or replaced, last by this one, whether or not they are
     /// here yet: what comes before that does not stand.
     ended: BTreeMap<(MemberId, EntryId), Order>,
-    by_file: BTreeMap<FileId, BTreeSet<EntryId>>,
+    by_file: BTreeMap<FileId, BTreeSet<(MemberId, EntryId)>>,
     /// By their names in NFC.
     by_name: BTreeMap<String, BTreeSet<EntryId>>,
     pub(super) seen: Seen,
@@ -58,7 +58,7 @@ impl Catalogue {
     /// The offers of a file that stand, whoever made them: its length and root are the same in all.
     pub(super) fn of_file(&self, file: FileId) -> impl Iterator<Item = &Offered> {
         let ids = self.by_file.get(&file).into_iter().flatten();
-        ids.filter_map(|id| self.offers.get(id))
+        ids.filter_map(|(_, id)| self.offers.get(id))
     }
 
     /// Any of them.
@@ -72,7 +72,9 @@ impl Catalogue {
         author: MemberId,
         file: FileId,
     ) -> impl Iterator<Item = &Offered> {
-        self.of_file(file).filter(move |offered| offered.author == author)
+        let all = (author, EntryId([0; 32]))..=(author, EntryId([u8::MAX; 32]));
+        let ids = self.by_file.get(&file).into_iter().flat_map(move |ids| ids.range(all.clone()));
+        ids.filter_map(|(_, id)| self.offers.get(id))
     }
 
     /// Whether an author offers a file.
@@ -114,7 +116,7 @@ impl Catalogue {
         if ended.is_some_and(|order| *order > offered.order) {
             return (false, before);
         }
-        self.by_file.entry(offered.file).or_default().insert(offered.id);
+        self.by_file.entry(offered.file).or_default().insert((offered.author, offered.id));
         self.by_name.entry(nfc(&offered.name)).or_default().insert(offered.id);
         (self.offers.insert(offered.id, offered).is_none(), before)
     }
@@ -129,15 +131,15 @@ impl Catalogue {
             return None;
         }
         let offered = self.offers.remove(&id)?;
-        unlist(&mut self.by_file, &offered.file, id);
-        unlist(&mut self.by_name, &nfc(&offered.name), id);
+        unlist(&mut self.by_file, &offered.file, &(author, id));
+        unlist(&mut self.by_name, &nfc(&offered.name), &id);
         Some(offered)
     }
 }
 
-fn unlist<K: Ord>(lists: &mut BTreeMap<K, BTreeSet<EntryId>>, key: &K, id: EntryId) {
+fn unlist<K: Ord, V: Ord>(lists: &mut BTreeMap<K, BTreeSet<V>>, key: &K, id: &V) {
     if let Some(ids) = lists.get_mut(key) {
-        ids.remove(&id);
+        ids.remove(id);
         if ids.is_empty() {
             lists.remove(key);
         }

@@ -52,6 +52,7 @@ impl Router {
         };
         let (id, standing) = (signed.id, self.room.registry.my_standing().flatten());
         self.records_arrived(&[signed], None);
+        let mut tickets = Vec::new();
         for kept in rest {
             let parent = match kept.below {
                 Below::Ticket(ticket) if self.room.registry.membership().lives(&ticket) => {
@@ -59,8 +60,11 @@ impl Router {
                 }
                 _ => standing,
             };
-            self.register_own(kept_ticket(self.my_id, parent, kept.member, kept.pardons), None);
+            let ticket = kept_ticket(self.my_id, parent, kept.member, kept.pardons);
+            tickets.push(SignedRecord::sign(&self.room.id, &self.me, ticket, None));
         }
+        // All at once: what follows from the register is found once for all of them.
+        self.records_arrived(&tickets, None);
         id
     }
 

@@ -270,7 +270,7 @@ pub(super) struct Link {
     /// When the peer last called a chunk of ours bad.
     pub(super) blamed: Option<Millis>,
     /// Its answers bring nothing that we can take: nothing is asked of it before then.
-    pub(super) rests_until: Millis,
+    pub(super) rests_until: Option<Millis>,
 }
 
 impl Link {
@@ -314,7 +314,7 @@ impl Link {
             bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
             lane_wanted: None,
             blamed: None,
-            rests_until: Millis(0),
+            rests_until: None,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Router {
                     } else if pinged.is_none() && self.now >= heard.plus(limits.ping_after_idle_ms)
                     {
                         self.ping(id);
-                    } else if link_due(link, self.now).is_some_and(|at| at <= self.now) {
+                    } else if link_due(link).is_some_and(|at| at <= self.now) {
                         self.dirty.insert(id);
                     }
                 }
@@ -73,7 +73,7 @@ impl Router {
                     }));
                     if let Some(at) = link.congested {
                         earliest.at(at.plus(limits.stuck_link_ms));
-                    } else if let Some(at) = link_due(link, self.now) {
+                    } else if let Some(at) = link_due(link) {
                         earliest.at(at.max(self.now));
                     }
                 }
@@ -93,7 +93,7 @@ impl Router {
 }
 
 /// When a link has something to say without any event.
-fn link_due(link: &Link, now: Millis) -> Option<Millis> {
+fn link_due(link: &Link) -> Option<Millis> {
     let mut earliest = Earliest::default();
     if !link.say_haves.is_empty()
         && let Some(at) = link.say_haves_at
@@ -111,8 +111,8 @@ fn link_due(link: &Link, now: Millis) -> Option<Millis> {
     }
     if let Some(asked) = &link.asked {
         earliest.at(if asked.expired { asked.until.plus(ANSWER_MS) } else { asked.until });
-    } else if !link.behind.is_empty() && link.rests_until > now {
-        earliest.at(link.rests_until);
+    } else if let Some(at) = link.rests_until.filter(|_| !link.behind.is_empty()) {
+        earliest.at(at);
     }
     earliest.0
 }

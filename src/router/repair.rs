@@ -25,7 +25,7 @@ impl Router {
             Message::Pong(number) => self.pong(id, number),
             Message::Entry(entry) => self.entry_pushed(id, &entry),
             Message::Have(haves) => self.haves_arrived(id, haves),
-            Message::Receipt { holder, have } => self.receipt(holder, &have),
+            Message::Receipt { holder, have } => self.receipt_told(holder, &have),
             Message::Ask { number, chains } => {
                 self.mark_link(id, |link| link.question = Some((number, chains)));
             }
@@ -205,16 +205,27 @@ impl Router {
         self.pass_on_receipt(member, &have);
     }
 
-    /// Somebody holds a chain: counts when it is ours.
+    /// Somebody tells what another holds: believed of those only who cannot say it themselves.
+    fn receipt_told(&mut self, holder: MemberId, have: &Have) {
+        if self.link_of(&holder).is_none() {
+            self.receipt(holder, have);
+        }
+    }
+
+    /// Somebody holds a chain: counts when it is ours, as we have it.
     fn receipt(&mut self, holder: MemberId, have: &Have) {
-        if have.chain != self.room.chain {
+        if have.chain != self.room.chain || !self.roster.members.contains_key(&holder) {
             return;
         }
-        if !self.roster.members.contains_key(&holder) {
+        let log = &self.room.log;
+        let head = match have.forked {
+            true => log.have(&have.chain).filter(|ours| ours.forked).map(|ours| ours.head),
+            false => log.entry_at(&have.chain, have.len).map(|entry| entry.id),
+        };
+        if head != Some(have.head) {
             return;
         }
-        // Nobody can hold more than there is.
-        let len = have.len.min(self.room.log.chain_len(&have.chain));
+        let len = have.len.min(log.chain_len(&have.chain));
         let held = self.room.receipts.entry(holder).or_default();
         if len > *held {
             *held = len;
@@ -324,22 +335,23 @@ impl Router {
             let Some(have) = link.theirs.get(&wanted.chain) else { continue };
             let lacks = self.room.log.lacks(have, &self.config.limits);
             let progress = match (lacks, link.probes.get(&wanted.chain)) {
-                (None, _) => false,
+                // It came whole.
+                (None, _) => asked.received > 0,
                 (Some(Err(())), Some(probe)) => *probe > wanted.from,
                 (Some(Err(())), None) => true,
                 (Some(Ok(from)), Some(probe)) => from > wanted.from || *probe > wanted.from,
                 (Some(Ok(from)), None) => from > wanted.from,
             };
             any |= progress;
-            if progress {
-                link.behind.insert(wanted.chain);
-            } else if asked.received == 0 || lacks.is_none() {
+            if lacks.is_none() || !progress && asked.received == 0 {
                 link.behind.remove(&wanted.chain);
+            } else if progress {
+                link.behind.insert(wanted.chain);
             }
         }
         if !any {
             // What it sent could not be taken, for want of room or of parents: not at once again.
-            link.rests_until = self.now.plus(self.config.limits.ask_timeout_ms);
+            link.rests_until = Some(self.now.plus(self.config.limits.ask_timeout_ms));
         }
         self.mark_links(|_| {});
     }
@@ -348,8 +360,9 @@ impl Router {
     pub(super) fn next_question(&mut self, id: ConnId) -> Option<Message> {
         let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
         let page = self.limits().have_page;
-        let link = self.conns.get(&id)?.link()?;
-        if link.asked.is_some() || link.behind.is_empty() || now < link.rests_until {
+        let link = self.conns.get_mut(&id)?.link_mut()?;
+        link.rests_until.take_if(|until| now >= *until);
+        if link.asked.is_some() || link.behind.is_empty() || link.rests_until.is_some() {
             return None;
         }
         let missing = self.room.log.missing();

@@ -254,6 +254,50 @@ fn made_up_holders_and_histories_are_bounded() {
     }
 }
 
+#[test]
+fn receipts_are_believed_only_of_whom_nobody_hears_here_and_with_the_right_head() {
+    let (mut world, [alice, bob, eve]) = World::of(5, ["alice", "bob", "eve"]);
+    world.join(bob, alice);
+    world.join(eve, alice);
+    world.run(3_000);
+    for silent in [bob, eve] {
+        world.nodes[silent].withholds = Some(|message| matches!(message, Message::Have(_)));
+    }
+    world.say(alice, "mine");
+    world.run(3_000);
+    let (holder, conn) = (world.id(bob), world.link(eve, alice).unwrap());
+    let mine = world.entries.values().filter(|entry| entry.body.chain.author == world.id(alice));
+    let last = mine.max_by_key(|entry| entry.body.seq).unwrap();
+    let (chain, len, id) = (last.body.chain, last.body.seq, last.id);
+    let held = |notice: &Notice| matches!(notice, Notice::Held { held_by: 1.., .. });
+    for head in [EntryId([0; 32]), id] {
+        let have = Have { chain, len, head, forked: false };
+        world.perform(eve, Effect::Send { conn, message: Message::Receipt { holder, have } });
+    }
+    let have = Have { chain, len, head: EntryId([0; 32]), forked: false };
+    world.nodes[eve].withholds = None;
+    world.perform(eve, Effect::Send { conn, message: Message::Have(vec![have]) });
+    world.run(1_000);
+    assert_eq!(world.count(alice, held), 0, "bob has a link, and eve's is a lie");
+}
+
+#[test]
+fn many_short_chains_come_page_after_page() {
+    let (mut world, [alice, eve, bob]) = World::of(5, ["alice", "eve", "bob"]);
+    world.join(eve, alice);
+    for n in 0..900 {
+        let poison = forge(&mut world, eve, |body| body.kind = Kind::Text(format!("text {n}")));
+        let conn = world.link(eve, alice).unwrap();
+        world.perform(eve, Effect::Send { conn, message: poison });
+        world.run(60);
+    }
+    world.run(5_000);
+    assert_eq!(world.inspect(alice).entries.len(), 900);
+    world.join(bob, alice);
+    world.run(3_000);
+    assert_eq!(world.inspect(bob).entries.len(), 900);
+}
+
 /// A computer sleeps, or somebody sets its clock: what is said then bears the time of then.
 #[test]
 fn a_message_bears_the_time_that_the_wall_clock_shows_now() {
