@@ -111,6 +111,15 @@ pub struct Options {
     #[arg(long, global = true, value_name = "N|all|none", value_parser = backlog_value)]
     pub backlog: Option<Backlog>,
 
+    /// send, get and say: do without the klatch that runs with this data directory
+    #[arg(long, global = true)]
+    pub alone: bool,
+
+    /// send, get and say: only in this room of the running klatch (8 or more digits of its id), or
+    /// in a new one
+    #[arg(long, global = true, value_name = "ID|new", value_parser = room_value)]
+    pub room: Option<RoomChoice>,
+
     /// Show times in plain output
     #[arg(long, global = true)]
     pub timestamps: bool,
@@ -155,6 +164,15 @@ pub struct Options {
     /// What to do in one go, in place of talking
     #[command(subcommand)]
     pub one_shot: Option<OneShot>,
+}
+
+/// The room to begin in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomChoice {
+    /// A fresh one.
+    New,
+    /// The one whose id begins with these hex digits (8 or more, in lower case).
+    Id(String),
 }
 
 /// A shell that completes options.
@@ -223,6 +241,12 @@ pub struct Settings {
     pub trust_loopback: bool,
     /// What this run is for, if it is not for talking.
     pub errand: Option<Errand>,
+    /// The klatch that runs with the same data directory is left alone.
+    pub alone: bool,
+    /// The room to begin in, if that was said.
+    pub room: Option<RoomChoice>,
+    /// An option that was given and that only a klatch of its own can follow.
+    pub own_only: Option<&'static str>,
 }
 
 impl Options {
@@ -264,6 +288,19 @@ impl Options {
         data_dir(chosen, data_home).map(Some)
     }
 
+    /// The first option, of those given, that is about a klatch of its own.
+    fn own_only(&self) -> Option<&'static str> {
+        let given = [
+            (self.lock, "--lock"),
+            (self.password_file.is_some(), "--password-file"),
+            (self.name.is_some(), "--name"),
+            (self.listen.is_some(), "--listen"),
+            (self.limit_up.is_some(), "--limit-up"),
+            (self.limit_down.is_some(), "--limit-down"),
+        ];
+        given.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+
     /// The same with the environment and the platform's data directory given.
     fn resolve_with(
         self,
@@ -273,6 +310,7 @@ impl Options {
     ) -> Result<Settings, Failure> {
         let env = |variable: &str| env(variable).filter(|value| !value.is_empty());
         let data_dir = self.data_dir_with(env, data_home)?;
+        let own_only = self.own_only();
         let (errand, places) = self.one_shot.map_or((None, Vec::new()), |one_shot| {
             let (errand, places) = one_shot.errand();
             (Some(errand), places)
@@ -319,6 +357,9 @@ impl Options {
             color: saved.color.unwrap_or(true),
             trust_loopback: saved.trust_loopback.unwrap_or(false),
             errand,
+            alone: self.alone,
+            room: self.room,
+            own_only,
         })
     }
 }
@@ -336,9 +377,36 @@ impl Settings {
                  one of them out (only a closed room will do: connect ADDRESS locked)",
             );
         }
-        let nowhere = self.connect.is_empty();
         match self.errand.as_ref().map(|errand| &errand.task) {
-            Some(Task::Get { names, .. }) if nowhere => {
+            Some(Task::Send { paths, name: Some(_), .. }) if paths.len() > 1 => {
+                usage("--as names one file, and several are given: send them one by one")
+            }
+            Some(Task::Get { output: Some(output), .. }) if self.json && is_stdout(output) => {
+                usage("--output - and --json both want stdout: leave one of them out")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a one-shot that does without a running klatch knows where to.
+    ///
+    /// # Errors
+    /// `usage`, and `room_unknown` for a room that is not this one's own.
+    pub fn check_place(&self) -> Result<(), Failure> {
+        if let Some(RoomChoice::Id(id)) = &self.room {
+            let text = format!("no klatch with this data directory is in a room {id}…");
+            return Err(Failure::new(Code::RoomUnknown, text));
+        }
+        if !self.connect.is_empty() {
+            return Ok(());
+        }
+        let nobody = match self.alone || self.room.is_some() || self.data_dir.is_none() {
+            true => "this one is to do without a running klatch",
+            false => "no klatch is running with this data directory",
+        };
+        let usage = |text: &str| Err(Failure::new(Code::Usage, format!("{text}; {nobody}")));
+        match self.errand.as_ref().map(|errand| &errand.task) {
+            Some(Task::Get { names, .. }) => {
                 let name = names.first().map_or("NAME", String::as_str);
                 usage(&format!(
                     "from where? klatch get --from WHERE {}, or klatch get klatch:… (if {} is an \
@@ -348,14 +416,8 @@ impl Settings {
                     shown(name),
                 ))
             }
-            Some(Task::Say(_)) if nowhere => {
+            Some(Task::Say(_)) => {
                 usage("to whom? klatch say TEXT --to WHERE (an invitation or an address)")
-            }
-            Some(Task::Send { paths, name: Some(_), .. }) if paths.len() > 1 => {
-                usage("--as names one file, and several are given: send them one by one")
-            }
-            Some(Task::Get { output: Some(output), .. }) if self.json && is_stdout(output) => {
-                usage("--output - and --json both want stdout: leave one of them out")
             }
             _ => Ok(()),
         }
@@ -424,6 +486,15 @@ fn backlog_value(text: &str) -> Result<Backlog, String> {
             .parse()
             .map(|messages| Backlog(Some(messages)))
             .map_err(|_| "write a number of messages, all or none".into()),
+    }
+}
+
+fn room_value(text: &str) -> Result<RoomChoice, String> {
+    let is_id = (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match text {
+        "new" => Ok(RoomChoice::New),
+        id if is_id => Ok(RoomChoice::Id(id.to_ascii_lowercase())),
+        _ => Err("write new, or 8 or more hex digits of a room's id".into()),
     }
 }
 

@@ -171,13 +171,14 @@ fn get_takes_an_invitation_and_what_follows_are_names() {
     assert_eq!(names("get klatch:abc"), (invited(), vec![]));
     assert_eq!(names("get klatch klatch:abc *.tar"), (invited(), vec!["*.tar".into()]));
     assert_eq!(names("get --from bob a.tar"), (vec!["bob".into()], vec!["a.tar".into()]));
-    let text = settings("get 10.0.0.1", &[]).check().unwrap_err().text;
+    let text = settings("get 10.0.0.1", &[]).check_place().unwrap_err().text;
     assert!(text.contains("klatch get --from 10.0.0.1"), "{text}");
-    assert!(settings("say hello", &[]).check().unwrap_err().text.contains("--to"));
+    assert!(settings("say hello", &[]).check_place().unwrap_err().text.contains("--to"));
     assert!(settings("send a b --as c", &[]).check().is_err());
     assert!(settings("--lock 10.0.0.1", &[]).check().is_err());
     assert!(settings("get klatch:abc --output - --json", &[]).check().is_err());
     assert!(settings("send a", &[]).check().is_ok());
+    assert!(settings("send a", &[]).check_place().is_ok());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What klatch does in one go, in place of talking: `send`, `get`, `say`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
 
 use crate::ui::command::is_invitation;
 
@@ -85,7 +87,7 @@ pub struct SayArgs {
 }
 
 /// One-shot use: what to do, and how long that may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errand {
     /// What to do.
     pub task: Task,
@@ -102,12 +104,12 @@ impl Errand {
 }
 
 /// What a one-shot does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// Offer files.
     Send {
         /// Paths, globs, or `-`.
-        paths: Vec<PathBuf>,
+        paths: Vec<OsString>,
         /// The name under which the only file is offered.
         name: Option<String>,
         /// End when so many have it.
@@ -118,7 +120,7 @@ pub enum Task {
         /// Names, ids or globs.
         names: Vec<String>,
         /// Where they go, if not into the folder for downloads.
-        output: Option<PathBuf>,
+        output: Option<OsString>,
         /// Leave out what is there already.
         skip_existing: bool,
     },
@@ -132,6 +134,7 @@ impl OneShot {
         match self {
             Self::Send(SendArgs { paths, to, offered_as: name, until, within }) => {
                 let until = until.and_then(|members| usize::try_from(members).ok());
+                let paths = paths.into_iter().map(PathBuf::into_os_string).collect();
                 (Errand { task: Task::Send { paths, name, until }, within }, to)
             }
             Self::Get(GetArgs { mut wanted, mut from, output, skip_existing, within }) => {
@@ -145,6 +148,7 @@ impl OneShot {
                 if wanted.first().is_some_and(|first| is_invitation(first)) {
                     from.push(wanted.remove(0));
                 }
+                let output = output.map(PathBuf::into_os_string);
                 (Errand { task: Task::Get { names: wanted, output, skip_existing }, within }, from)
             }
             Self::Say(SayArgs { text, to, within }) => {
@@ -157,8 +161,8 @@ impl OneShot {
 
 /// `-`, which stands for stdin or stdout.
 #[must_use]
-pub fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+pub fn is_stdout(path: impl AsRef<Path>) -> bool {
+    path.as_ref().as_os_str() == "-"
 }
 
 /// `90s`, `10m`, `2h`; a number alone counts seconds.

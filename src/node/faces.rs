@@ -98,6 +98,11 @@ impl Handle {
         Face { id, answers, faces: Arc::clone(&self.faces) }
     }
 
+    /// Ends a face: nothing more is answered to it.
+    pub fn close(&self, face: FaceId) {
+        self.faces.lock().open.remove(&face);
+    }
+
     /// Gives a command, numbered by the face; it is answered by one [`Answer::Reply`]. Waits
     /// while the router is busy.
     ///

@@ -230,8 +230,9 @@ impl Transfers {
             Effect::Unserve { file } => self.shared.host.sources.remove(&file),
             Effect::Park { file, step } => return self.park(file, step),
             Effect::Look { face, line, file } => return self.look(face, line, file),
-            Effect::OpenPart { file, turn, size, root, name, copy } => {
-                return self.open_part(downloads::Opening { file, turn, size, root, name, copy });
+            Effect::OpenPart { file, turn, size, root, name, copy, folder } => {
+                let opening = downloads::Opening { file, turn, size, root, name, copy, folder };
+                return self.open_part(opening);
             }
             Effect::FetchList { file, turn, conn } => return self.fetch_list(file, turn, conn),
             Effect::Fetch { file, turn, conn, want } => {

@@ -3,22 +3,24 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use super::errand::Target;
-use super::failures::{self, Failures};
+use super::failures::Failures;
 use super::input::{Ended, NOBODY, Pulse, Source, Stdin};
+use super::job::Jobs;
 use super::live::{self, Tty, is_dumb};
 use super::output::{Output, now_ms};
 use super::pages::Pages;
+use super::seat::Seat;
 use super::verified::Memory;
-use super::{log, signals};
+use super::{job, log, signals};
 use crate::config::{Backlog, Errand, Settings};
 use crate::limits::Limits;
-use crate::node::{self, Answer, Face, Handle, Node};
+use crate::node::{self, Handle, Node};
 use crate::router::command::Command;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
@@ -31,8 +33,6 @@ use crate::ui::notice::{Style, error_line};
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// Messages from before that a person sees unless told otherwise.
 const BACKLOG: usize = 20;
-/// Answers on their way to stdin: it waits for one at a time.
-const TURNS: usize = 16;
 
 /// What is kept from run to run.
 #[derive(Debug)]
@@ -42,7 +42,9 @@ pub(super) struct Kept {
     /// Whom the person has verified.
     pub(super) memory: Memory,
     /// What people are to know from the start.
-    pub(super) remark: Option<String>,
+    pub(super) remarks: Vec<String>,
+    /// Where jobs come in, if this klatch takes any.
+    pub(super) jobs: Option<job::Door>,
 }
 
 type StdinSource = Source<io::BufReader<io::Stdin>>;
@@ -69,7 +71,6 @@ pub(super) fn attend(
             let _ = handle.command(face, 0, Command::Quit);
         }
     };
-    let (turns, answers) = bounded(TURNS);
     let (interrupt, interrupts) = bounded(1);
     let awaited = Arc::new(AtomicU64::new(NOBODY));
     let tty = Arc::new(OnceLock::<Tty>::new());
@@ -91,33 +92,31 @@ pub(super) fn attend(
     if let Some(errand) = &settings.errand {
         output.show_results(!errand.takes_stdout());
         if io::stderr().is_terminal() && !is_dumb() {
-            output.show_bar();
+            output.show_bar(None);
         }
     }
-    let pulse = Arc::new(Pulse::default());
-    let folders = Arc::new(Mutex::new(Vec::new()));
-    let stdin = Stdin {
-        interactive: is_interactive(settings),
-        wary: false,
-        taken: None,
-        source,
-        // The answer to the question of the start was a line as well.
-        number: u64::from(settings.ui.is_none()),
-        password_file: settings.password_file.clone(),
+    let seat = Seat {
         handle: node.handle().clone(),
         face: face.id,
-        answers,
-        interrupts,
-        awaited: Arc::clone(&awaited),
         feed: node.feed().clone(),
         output: Arc::clone(output),
         failures: Arc::clone(&failures),
         pages: Arc::clone(&pages),
-        told: None,
-        deadline: None,
-        kept: Arc::clone(&folders),
-        pulse: Arc::clone(&pulse),
+        awaited,
+        errand: settings.errand.is_some(),
     };
+    let (stdin, answers) = seat.take(source);
+    let stdin = Stdin {
+        interactive: is_interactive(settings),
+        // The answer to the question of the start was a line as well.
+        number: u64::from(settings.ui.is_none()),
+        password_file: settings.password_file.clone(),
+        interrupts,
+        ..stdin
+    };
+    let (pulse, folders) = (Arc::clone(&stdin.pulse), Arc::clone(&stdin.kept));
+    let jobs = kept.jobs;
+    let jobs = jobs.map(|door| Jobs::start(door, (node.access(), node.addr()), &pages, &folders));
     let target = Arc::new(target);
     let reader = node.feed().reader();
     let printing = {
@@ -129,10 +128,12 @@ pub(super) fn attend(
             errand: settings.errand.is_some(),
             pulse,
         };
-        let (memory, remark) = (kept.memory, kept.remark);
+        let (memory, remarks) = (kept.memory, kept.remarks);
         let noted = move |notice: &Notice| match notice {
-            Notice::Started { .. } => remark.clone().map(|text| Notice::Remark { text }),
-            _ => memory.hear(notice),
+            Notice::Started { .. } => {
+                remarks.iter().map(|text| Notice::Remark { text: text.clone() }).collect()
+            }
+            _ => memory.hear(notice).into_iter().collect(),
         };
         thread::spawn_exempt("printer", move || {
             output.run(reader, move |failure, live| broken.tell(failure, live), noted)
@@ -154,18 +155,16 @@ pub(super) fn attend(
     let (end, ended) = bounded(1);
     let (last, said) = bounded(1);
     let answering = {
-        let answers = Answering {
-            output: Arc::clone(output),
-            failures: Arc::clone(&failures),
-            handle: node.handle().clone(),
-            turns,
-            awaited,
-            errand: settings.errand.is_some(),
-            ending: ending.clone(),
-        };
+        let ending = ending.clone();
         thread::spawn_exempt("answers", move || {
             answers.run(&face);
-            answers.finish(&ended, &last);
+            let Ok(node_code) = ended.recv() else { return };
+            let exit_code = ending.exit_code(node_code);
+            answers.output.wait_ended(LAST_LINES);
+            answers.output.print(&Notice::Stopped { exit_code });
+            answers.output.close();
+            // Who waited for it may have gone.
+            let _ = last.send(exit_code);
         })
     };
     for started in [signals, printing, reading, answering] {
@@ -177,6 +176,7 @@ pub(super) fn attend(
     }
     let node_code = node.wait_stopped();
     pages.stop();
+    drop(jobs);
     // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
     // that print, and must not hold up the end.
     let _ = end.send(node_code);
@@ -323,93 +323,5 @@ fn run_errand<R: io::BufRead>(
     if !(stay && did.serves) {
         // A node that has ended already need not be told.
         let _ = handle.command(face, 0, Command::EndOfInput);
-    }
-}
-
-/// What prints how commands ended, and passes the news on to stdin.
-struct Answering {
-    output: Arc<Output>,
-    failures: Arc<Failures>,
-    handle: Handle,
-    turns: Sender<Answer>,
-    awaited: Arc<AtomicU64>,
-    /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
-    errand: bool,
-    ending: Ending,
-}
-
-impl Answering {
-    /// Until the node has ended.
-    fn run(&self, face: &Face) {
-        while let Ok(answer) = face.answers.recv() {
-            if let Answer::Reply { line, command, result, after } = &answer {
-                self.print_reply(*line, command, result, *after);
-            }
-            if let Answer::Told { line, notice, after } = &answer {
-                match notice {
-                    Notice::Remark { text } if self.errand => self.output.hint(*after, text),
-                    notice => self.output.print_after(*after, notice),
-                }
-                let is_asked = matches!(notice, Notice::Files { .. } | Notice::Invitation { .. });
-                if self.errand && is_asked && *line == self.awaited.load(Ordering::SeqCst) {
-                    // If stdin has ended, nobody waits.
-                    let _ = self.turns.send(answer);
-                    continue;
-                }
-            }
-            let (Answer::Reply { line, .. }
-            | Answer::AskPassword { line, .. }
-            | Answer::Confirm { line, .. }) = &answer
-            else {
-                continue;
-            };
-            if *line == self.awaited.load(Ordering::SeqCst) {
-                // If stdin has ended, nobody waits.
-                let _ = self.turns.send(answer);
-            } else {
-                self.decline(face, &answer);
-            }
-        }
-    }
-
-    /// Nobody waits for the command any more, so nobody is asked.
-    fn decline(&self, face: &Face, question: &Answer) {
-        // A node that has ended waits for no answer.
-        let _ = match question {
-            Answer::AskPassword { line, .. } => self.handle.password(face.id, *line, None),
-            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, false),
-            _ => Ok(()),
-        };
-    }
-
-    fn print_reply(
-        &self,
-        line: u64,
-        command: &'static str,
-        result: &Result<(), Failure>,
-        after: u64,
-    ) {
-        let command = (command != Command::EndOfInput.word()).then_some(command);
-        match (result, command) {
-            (Err(failure), _) => {
-                self.failures.note();
-                let error = failures::error(line, command, failure.clone());
-                self.output.print_after(after, &error);
-            }
-            (Ok(()), Some(command)) if line > 0 => {
-                self.output.print_after(after, &Notice::CommandDone { line, command });
-            }
-            (Ok(()), _) => {}
-        }
-    }
-
-    fn finish(&self, ended: &Receiver<u8>, last: &Sender<u8>) {
-        let Ok(node_code) = ended.recv() else { return };
-        let exit_code = self.ending.exit_code(node_code);
-        self.output.wait_ended(LAST_LINES);
-        self.output.print(&Notice::Stopped { exit_code });
-        self.output.close();
-        // Who waited for it may have gone.
-        let _ = last.send(exit_code);
     }
 }

@@ -1,8 +1,9 @@
 //! One-shots: `send`, `get` and `say` begin with the commands of the command line, do one thing,
 //! and end. Each step is a command of the room like any other; none is read from stdin.
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::input::{Source, Stdin};
+use super::output::failed;
 use crate::config::{Errand, Task, is_stdout};
 use crate::files::names::safe_name;
 use crate::node::Stopped;
@@ -48,6 +50,7 @@ impl Target {
         let Task::Get { output: Some(output), skip_existing, .. } = task else {
             return Ok(Self::Folder(downloads.to_owned()));
         };
+        let output = Path::new(output);
         let shown = Untrusted::new(output.to_string_lossy());
         let failed = |error: io::Error| {
             Failure::new(Code::IoError, format!("cannot save to {shown}: {error}"))
@@ -126,7 +129,7 @@ impl<R: BufRead> Stdin<R> {
         self.deadline = clock.0;
         // `started` comes before every answer.
         self.output.wait_for(1);
-        let mut alone = true;
+        let mut alone = !self.job;
         for command in first {
             let command = match command {
                 command @ (Command::Connect { .. } | Command::Join { .. }) => {
@@ -153,7 +156,7 @@ impl<R: BufRead> Stdin<R> {
     /// `klatch send`.
     fn offer(
         &mut self,
-        paths: Vec<PathBuf>,
+        paths: Vec<OsString>,
         name: Option<String>,
         (until, stay): (Option<usize>, bool),
         (clock, alone): (Clock, bool),
@@ -162,14 +165,15 @@ impl<R: BufRead> Stdin<R> {
         let mut offered = false;
         for path in paths {
             let found = match path.to_str() {
-                Some("-") => self.spool().map(|path| {
+                Some("-") => self.spool()?.map(|path| {
                     vec![(path, Some(name.clone().unwrap_or_else(|| STDIN_NAME.into())))]
                 }),
-                _ => expand(&path, name.as_deref()),
+                _ => expand(&self.folder, Path::new(&path), name.as_deref()),
             };
             let found = self.or_say(found, "send");
             all &= found.is_some();
             for (path, name) in found.into_iter().flatten() {
+                self.output.sends(&path);
                 let send = match name {
                     Some(name) => Command::SendAs { path, name },
                     None => Command::Send { paths: vec![path] },
@@ -196,19 +200,25 @@ impl<R: BufRead> Stdin<R> {
     }
 
     /// Stdin as a file, in a folder that goes with the program.
-    fn spool(&mut self) -> Result<PathBuf, Failure> {
-        let Source::Stream(lines) = &mut self.source else { return Ok(PathBuf::new()) };
+    fn spool(&mut self) -> Result<Result<PathBuf, Failure>, Stopped> {
+        let Source::Stream(lines) = &mut self.source else { return Err(Stopped) };
         let mut read = || {
             let folder = tempfile::tempdir()?;
             let path = folder.path().join(STDIN_NAME);
             io::copy(&mut lines.rest(), &mut File::create_new(&path)?)?;
             Ok((folder, path))
         };
-        let (folder, path) = read().map_err(|error: io::Error| {
-            Failure::new(Code::IoError, format!("cannot take in what stdin says: {error}"))
-        })?;
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
-        Ok(path)
+        match read() {
+            Ok((folder, path)) => {
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+                Ok(Ok(path))
+            }
+            Err(error) if is_gone(&error) => Err(Stopped),
+            Err(error) => {
+                let text = format!("cannot take in what stdin says: {error}");
+                Ok(Err(Failure::new(Code::IoError, text)))
+            }
+        }
     }
 
     /// `klatch get`.
@@ -267,7 +277,7 @@ impl<R: BufRead> Stdin<R> {
             Target::Folder(folder) => (SaveAs::Dated, folder.join(&plain)),
             Target::File(folder, name) => (SaveAs::Named(name.clone()), folder.join(name)),
             Target::Stdout(folder) => {
-                (SaveAs::Named(PASSING_NAME.into()), folder.path().join(PASSING_NAME))
+                (SaveAs::Passing(PASSING_NAME.into()), folder.path().join(PASSING_NAME))
             }
         };
         if skip_existing && there.exists() {
@@ -276,10 +286,13 @@ impl<R: BufRead> Stdin<R> {
             return Ok((true, false));
         }
         let patient = clock.0.is_some();
-        let done = self.give(0, Command::Fetch { wanted, patient, save }, false)?;
+        self.output.fetches(row.file.id);
+        let folder = target.folder();
+        let folder = Some(folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
+        let done = self.give(0, Command::Fetch { wanted, patient, save, folder }, false)?;
         if done && matches!(target, Target::Stdout(_)) {
-            let passed = pass_on(&there);
-            return Ok((self.or_say(passed, "get").is_some(), true));
+            let passed = self.pass_on(&there);
+            return Ok((self.or_say(passed, "get").is_some(), false));
         }
         Ok((done, done))
     }
@@ -299,6 +312,7 @@ impl<R: BufRead> Stdin<R> {
                 let line = match line {
                     Ok(Line::End) => break,
                     Ok(line) => line.into_text().map(Option::unwrap_or_default),
+                    Err(error) if is_gone(&error) => return Err(Stopped),
                     Err(error) => {
                         let text = format!("cannot read stdin: {error}");
                         self.fail("say", Failure::new(Code::IoError, text));
@@ -336,6 +350,15 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
+    /// Writes a file to stdout, and removes it.
+    fn pass_on(&self, path: &Path) -> Result<(), Failure> {
+        let passed = File::open(path).and_then(|mut file| self.output.copy(&mut file));
+        passed.map_err(|error| failed(&error))?;
+        // What cannot be removed goes with its folder.
+        let _ = std::fs::remove_file(path);
+        Ok(())
+    }
+
     fn fail(&mut self, command: &'static str, failure: Failure) {
         self.failures.say(&self.output, 0, Some(command), failure);
     }
@@ -346,16 +369,30 @@ impl<R: BufRead> Stdin<R> {
     }
 }
 
-/// The files that a path means: itself, or what the glob fits, in order.
-fn expand(path: &Path, name: Option<&str>) -> Result<Vec<(PathBuf, Option<String>)>, Failure> {
+/// Whoever has stdin is gone before its end.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionAborted
+}
+
+/// The files that a path means, which begins in `folder` unless it is whole: itself, or what the
+/// glob fits, in order.
+fn expand(
+    folder: &Path,
+    path: &Path,
+    name: Option<&str>,
+) -> Result<Vec<(PathBuf, Option<String>)>, Failure> {
     let name = |path: PathBuf| (path, name.map(str::to_owned));
+    let whole = folder.join(path);
     let glob = path.to_str().filter(|path| path.contains(['*', '?', '[']));
     // Whatever its characters mean, a file that is there is meant.
-    let Some(glob) = glob.filter(|_| path.symlink_metadata().is_err()) else {
-        return Ok(vec![name(path.to_owned())]);
+    let Some(glob) = glob.filter(|_| whole.symlink_metadata().is_err()) else {
+        return Ok(vec![name(whole)]);
     };
     let shown = Untrusted::new(glob);
-    let found = glob::glob(glob).map_err(|error| {
+    // The characters of the folder mean nothing but themselves.
+    let around = glob::Pattern::escape(&folder.to_string_lossy());
+    let pattern = Path::new(&around).join(glob);
+    let found = glob::glob(&pattern.to_string_lossy()).map_err(|error| {
         Failure::new(Code::Usage, format!("{shown} is no glob that can be read: {error}"))
     })?;
     let files = found.filter_map(Result::ok).filter(|path| path.is_file());
@@ -369,18 +406,4 @@ fn expand(path: &Path, name: Option<&str>) -> Result<Vec<(PathBuf, Option<String
         }
         _ => Ok(files),
     }
-}
-
-/// Writes a file to stdout, and removes it.
-fn pass_on(path: &Path) -> Result<(), Failure> {
-    let copy = || {
-        let mut file = File::open(path)?;
-        let mut out = io::stdout().lock();
-        io::copy(&mut file, &mut out)?;
-        io::Write::flush(&mut out)
-    };
-    copy().map_err(|error| super::output::failed(&error))?;
-    // What cannot be removed goes with its folder.
-    let _ = std::fs::remove_file(path);
-    Ok(())
 }

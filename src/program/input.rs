@@ -78,6 +78,10 @@ pub(super) struct Stdin<R> {
     pub(super) failures: Arc<Failures>,
     /// The browser's side.
     pub(super) pages: Arc<Pages>,
+    /// Where paths begin that are not whole; empty: where this program was started.
+    pub(super) folder: PathBuf,
+    /// The program runs anyway and is in its room: what is done here ends without it.
+    pub(super) job: bool,
     /// What the command that is waited for has told.
     pub(super) told: Option<Notice>,
     /// A one-shot ends then.
@@ -340,7 +344,9 @@ impl<R: BufRead> Stdin<R> {
                     );
                     let failure = Failure::new(Code::WaitTimeout, text);
                     self.failures.say(&self.output, line, Some(word), failure);
-                    self.handle.command(self.face, 0, Command::Quit)?;
+                    if !self.job {
+                        self.handle.command(self.face, 0, Command::Quit)?;
+                    }
                     return Err(Stopped);
                 }
                 recv(self.interrupts) -> _ => {

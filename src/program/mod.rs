@@ -1,16 +1,19 @@
 //! The program: options, identity, the node, and its terminal face.
 
+mod answers;
 mod attend;
 mod backlog;
 pub mod data_dir;
 mod errand;
 mod failures;
 mod input;
+mod job;
 pub mod live;
 mod log;
 mod output;
 mod pages;
 pub mod print;
+mod seat;
 mod signals;
 mod verified;
 
@@ -20,7 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bridge::{self, Door};
-use crate::config::{ListenAt, Options, Settings, UiChoice};
+use crate::config::{ListenAt, Options, Settings, Task, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
 use crate::node::{Node, NodeConfig};
@@ -164,6 +167,21 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     };
     let target = target.map_err(|failure| (OUTPUT_FAILED, failure))?;
     settings.downloads = target.folder().to_owned();
+    let unknown = |failure: Failure| match failure.code {
+        Code::RoomUnknown => (OUTPUT_FAILED, failure),
+        _ => usage(failure),
+    };
+    let mut made = None;
+    if let Some(errand) = &settings.errand {
+        if matches!(errand.task, Task::Get { .. }) {
+            made = make_downloads(&settings.downloads).map_err(could_not)?;
+        }
+        let task = (&first[..], &target, made.clone());
+        if let Some(code) = job::hand_over((&settings, errand), (style, output), task)? {
+            return Ok(code);
+        }
+    }
+    settings.check_place().map_err(unknown)?;
     let ui = choose_ui(&settings).map_err(usage)?;
     let held = data_dir::open(settings.data_dir.as_ref()).map_err(could_not)?;
     // A temporary identity leaves the directory to the program that uses it.
@@ -173,10 +191,17 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         could_not(Failure::new(Code::IoError, text))
     })?;
     bridge::clear_up();
-    let made = make_downloads(&settings.downloads).map_err(could_not)?;
+    let made = made.or(make_downloads(&settings.downloads).map_err(could_not)?);
     let unused = settings.password_file.is_some() && !settings.lock && first.is_empty();
     let open = || "the room is open: --password-file answers questions only, --lock closes it";
-    let remark = made.or_else(|| unused.then(|| open().to_owned()));
+    let mut remarks: Vec<_> =
+        made.or_else(|| unused.then(|| open().to_owned())).into_iter().collect();
+    // Before the node: whoever sees that it runs may have a job for it.
+    let takes_jobs = kept_dir.as_ref().filter(|_| settings.errand.is_none());
+    let jobs = takes_jobs.map(|dir| job::Door::open(dir)).transpose().unwrap_or_else(|error| {
+        remarks.push(format!("klatch send, get and say cannot act in this klatch: {error}"));
+        None
+    });
     // Before the node: who cannot have the page that was asked for has met nobody yet.
     let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
     let door = door.map_err(could_not)?;
@@ -204,7 +229,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     if let Some(door) = door {
         pages.start(door).map_err(could_not)?;
     }
-    let kept = Kept { dir: kept_dir, memory, remark };
+    let kept = Kept { dir: kept_dir, memory, remarks, jobs };
     Ok(attend::attend(node, &settings, output, (first, style, target), (kept, pages)))
 }
 

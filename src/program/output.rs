@@ -1,24 +1,28 @@
 //! What the program prints: notices as they come, answers where they belong among them.
 
-use std::io::{self, BufWriter, IsTerminal, Stderr, Stdout, Write};
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::backlog::Backlog;
 use super::live::LiveOutput;
-use crate::node::{Heard, Reader};
+use crate::node::{Feed, Heard, Reader};
+use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::ui::live::Moving;
 use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line};
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
-#[derive(Debug)]
 pub(super) struct Output {
     state: Mutex<State>,
     passed: Condvar,
+    /// Nothing more is to be printed than what is there.
+    finishing: AtomicBool,
 }
 
-#[derive(Debug)]
 struct State {
     sink: Sink,
     /// How far the printer is in the feed.
@@ -27,6 +31,8 @@ struct State {
     broken: Option<Failure>,
     /// What people see of it.
     shows: Shows,
+    /// Of files only what this face moves is told; `None`: of all.
+    moves: Option<Moves>,
     backlog: Backlog,
     /// The node leaves.
     stopping: bool,
@@ -44,14 +50,27 @@ enum Shows {
     Nothing,
 }
 
-/// Where it goes.
+/// What one of several faces moves.
 #[derive(Debug)]
+struct Moves {
+    /// What it sends, by its path.
+    paths: BTreeSet<PathBuf>,
+    /// What it fetches.
+    files: BTreeSet<FileId>,
+    /// Where that goes.
+    folder: PathBuf,
+}
+
+/// Where bytes go.
+type Stream = Box<dyn Write + Send>;
+
+/// Where it goes.
 enum Sink {
     /// Line after line to stdout, errors to stderr.
     Streams {
         renderer: Renderer,
-        out: BufWriter<Stdout>,
-        err: Stderr,
+        out: BufWriter<Stream>,
+        err: Stream,
         /// What moves, in one line on stderr.
         bar: Option<Box<Bar>>,
     },
@@ -63,21 +82,25 @@ impl Output {
     /// Prints in this format on stdout and stderr.
     #[must_use]
     pub(super) fn new(format: Format) -> Arc<Self> {
+        Self::to(format, Box::new(io::stdout()), Box::new(io::stderr()))
+    }
+
+    /// The same on streams that take their place.
+    #[must_use]
+    pub(super) fn to(format: Format, out: Stream, err: Stream) -> Arc<Self> {
+        let out = BufWriter::new(out);
         let state = State {
-            sink: Sink::Streams {
-                renderer: Renderer::new(format),
-                out: BufWriter::new(io::stdout()),
-                err: io::stderr(),
-                bar: None,
-            },
+            sink: Sink::Streams { renderer: Renderer::new(format), out, err, bar: None },
             position: 0,
             broken: None,
             shows: Shows::All,
+            moves: None,
             backlog: Backlog::default(),
             stopping: false,
             ended: false,
         };
-        Arc::new(Self { state: Mutex::new(state), passed: Condvar::new() })
+        let finishing = AtomicBool::new(false);
+        Arc::new(Self { state: Mutex::new(state), passed: Condvar::new(), finishing })
     }
 
     /// From now on prints on a live terminal.
@@ -87,11 +110,51 @@ impl Output {
         state.sink = Sink::Live(Box::new(live));
     }
 
-    /// From now on shows what moves in a line on stderr, which is a terminal.
-    pub(super) fn show_bar(&self) {
+    /// From now on shows what moves in a line on stderr, which is a terminal of so many columns;
+    /// `None`: as many as this program's has.
+    pub(super) fn show_bar(&self, columns: Option<u16>) {
         if let Sink::Streams { bar, .. } = &mut self.lock().sink {
-            *bar = Some(Box::default());
+            *bar = Some(Box::new(Bar { columns, ..Bar::default() }));
         }
+    }
+
+    /// From now on tells of no files but those that go to this folder or are sent by
+    /// [`Output::sends`], as others have theirs.
+    pub(super) fn only_own_files(&self, folder: &Path) {
+        // A folder that is not there is told of when something is to go to it.
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (paths, files) = Default::default();
+        self.lock().moves = Some(Moves { paths, files, folder });
+    }
+
+    /// This face sends what lies there.
+    pub(super) fn sends(&self, path: &Path) {
+        if let (Some(moves), Ok(path)) = (&mut self.lock().moves, std::path::absolute(path)) {
+            moves.paths.insert(path);
+        }
+    }
+
+    /// This face fetches a file.
+    pub(super) fn fetches(&self, file: FileId) {
+        if let Some(moves) = &mut self.lock().moves {
+            moves.files.insert(file);
+        }
+    }
+
+    /// Copies bytes to stdout, as they are.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub(super) fn copy(&self, from: &mut impl Read) -> io::Result<()> {
+        let Sink::Streams { out, .. } = &mut self.lock().sink else { return Ok(()) };
+        io::copy(from, out)?;
+        out.flush()
+    }
+
+    /// The printer is to end when it has printed what is there.
+    pub(super) fn finish(&self, feed: &Feed) {
+        self.finishing.store(true, Ordering::SeqCst);
+        feed.wake();
     }
 
     /// From now on people see what a one-shot was for, or nothing.
@@ -202,9 +265,12 @@ impl Output {
         &self,
         mut reader: Reader,
         closed: impl Fn(&Failure, bool),
-        noted: impl Fn(&Notice) -> Option<Notice>,
+        noted: impl Fn(&Notice) -> Vec<Notice>,
     ) {
         let mut told_closed = false;
+        self.lock().position = reader.position();
+        self.passed.notify_all();
+        let finishing = || self.finishing.load(Ordering::SeqCst);
         loop {
             let heard = match reader.next(Some(Duration::ZERO)) {
                 Heard::Nothing => {
@@ -215,7 +281,10 @@ impl Output {
                         state.flush();
                         state.patience()
                     };
-                    reader.next(patience)
+                    match reader.next_unless(patience, finishing) {
+                        Heard::Nothing if finishing() => Heard::Ended,
+                        heard => heard,
+                    }
                 }
                 heard => heard,
             };
@@ -263,24 +332,26 @@ impl Output {
 struct Bar {
     moving: Moving,
     shown: bool,
+    columns: Option<u16>,
 }
 
 impl Bar {
     /// Shows what has moved, or makes room for other lines; whether that was all to be said.
-    fn takes(&mut self, notice: &Notice, err: &mut Stderr) -> bool {
+    fn takes(&mut self, notice: &Notice, err: &mut dyn Write) -> bool {
         self.moving.hear(notice);
         let moved = matches!(
             notice,
             Notice::DownloadProgress { .. } | Notice::HashProgress { .. } | Notice::Held { .. }
         );
-        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+        let own = || rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+        let columns = self.columns.unwrap_or_else(own);
         let rows = self.moving.rows(usize::from(columns.max(2)) - 1);
         let row = rows.into_iter().next().filter(|_| moved);
         if row.is_some() || self.shown {
             let row = row.unwrap_or_default();
             self.shown = !row.is_empty();
             // A bar that cannot be shown is none.
-            let _ = write!(err, "\r{row}\x1b[K");
+            let _ = err.write_all(format!("\r{row}\x1b[K").as_bytes());
         }
         moved
     }
@@ -288,7 +359,8 @@ impl Bar {
 
 impl State {
     fn print(&mut self, notice: &Notice) {
-        if self.backlog.holds(notice) {
+        let others = self.moves.as_ref().is_some_and(|moves| moves.are_of_others(notice));
+        if others || self.backlog.holds(notice) {
             return;
         }
         let before = self.backlog.before(notice);
@@ -354,7 +426,7 @@ impl State {
                 self.broken = Some(failed(&error));
             }
             // Where errors cannot be written there is nobody to tell.
-            let _ = writeln!(err, "{line}");
+            let _ = err.write_all(format!("{line}\n").as_bytes());
         }
     }
 
@@ -386,6 +458,24 @@ impl State {
         let rows = rows.map(|due_ms| due_ms.saturating_sub(now_ms()));
         let rows = rows.map(|left_ms| Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
         [older, rows].into_iter().flatten().min()
+    }
+}
+
+impl Moves {
+    fn are_of_others(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::HashProgress { path, .. } | Notice::HashFailed { path, .. } => {
+                !self.paths.contains(path)
+            }
+            Notice::DownloadFinished { path, file, .. } => {
+                !self.files.contains(&file.id) || path.parent() != Some(&self.folder)
+            }
+            Notice::DownloadStarted { file }
+            | Notice::DownloadQueued { file }
+            | Notice::DownloadProgress { file, .. }
+            | Notice::DownloadFailed { file, .. } => !self.files.contains(&file.id),
+            _ => false,
+        }
     }
 }
 

@@ -273,25 +273,34 @@ impl Router {
         named.any(|offered| offered.author != self.my_id && self.is_candidate(offered))
     }
 
-    /// The files of others that a name, a glob or an id means and that can be fetched: what bears
-    /// exactly this name, or else what the id begins with, or else what fits the glob.
+    /// The files that a name, a glob or an id means and that can be fetched: what of others bears
+    /// exactly this name, or else what the id begins with, or else what fits the glob, or else what
+    /// this node offers under exactly that name.
     pub(super) fn meant_by(&self, wanted: &str) -> Vec<FileLine> {
         let word = Word::new(wanted);
-        let rows = || {
-            let others = |line: &&Offered| line.author != self.my_id && self.is_candidate(line);
-            let offers = self.catalogue.offers.values().filter(others);
+        let rows = |own: bool| {
+            let meant = move |line: &&Offered| {
+                (line.author == self.my_id) == own && self.is_candidate(line)
+            };
+            let offers = self.catalogue.offers.values().filter(meant);
             offers.map(|offered| self.file_row(offered))
         };
-        let named = best(rows().filter_map(|row| {
-            Some((word.fit(row.file.name.raw(), [&row.file.id, &row.id])?, row))
-        }));
+        let named = |own: bool| {
+            best(rows(own).filter_map(|row| {
+                Some((word.fit(row.file.name.raw(), [&row.file.id, &row.id])?, row))
+            }))
+        };
+        let of_others = named(false);
         let mut seen = BTreeSet::new();
         let mut found = match glob::Pattern::new(word.name()) {
-            Ok(glob) if named.is_empty() => {
-                rows().filter(|row| glob.matches(&nfc(row.file.name.raw()))).collect()
+            Ok(glob) if of_others.is_empty() => {
+                rows(false).filter(|row| glob.matches(&nfc(row.file.name.raw()))).collect()
             }
-            _ => named,
+            _ => of_others,
         };
+        if found.is_empty() {
+            found = named(true);
+        }
         // Equal contents under one name are one file.
         found.retain(|row| seen.insert((row.file.id, row.file.name.raw().to_owned())));
         found

@@ -124,6 +124,9 @@ pub enum Command {
         patient: bool,
         /// Its name on this computer.
         save: SaveAs,
+        /// Where it goes, if not into the folder for downloads. What lies elsewhere already is
+        /// copied there.
+        folder: Option<PathBuf>,
     },
     /// Stop a download or hashing, or withdraw one's own offer.
     Cancel {
@@ -191,6 +194,11 @@ pub enum Command {
         /// itself, when they have it or after a minute.
         asks: bool,
     },
+    /// The face that gives this ends: what it waits for, hashes and fetches ends with it.
+    EndFace {
+        /// What it offered stays offered; otherwise that is taken back.
+        keep_offers: bool,
+    },
     /// End the program now.
     Quit,
     /// The end of piped stdin: finish what is under way, then end.
@@ -228,6 +236,7 @@ impl Command {
             Command::Doctor => "doctor",
             Command::Verify { .. } => "verify",
             Command::LeaveWhenServed { .. } | Command::Leave => "leave",
+            Command::EndFace { .. } => "end_face",
             Command::QuitWhenServed { .. } | Command::Quit => "quit",
             Command::EndOfInput => "end_of_input",
         }
@@ -265,6 +274,8 @@ pub enum SaveAs {
     Plain,
     /// This one.
     Named(String),
+    /// This one, for as long as it takes to pass its bytes on: it is not served from there.
+    Passing(String),
 }
 
 /// What `wait` can wait for.
@@ -283,10 +294,10 @@ pub enum Wait {
     Message(String),
     /// Every download, from whichever face it was begun.
     Downloads,
-    /// Everything that is offered here held by those who are present now, as far as they stay, or
-    /// by the first who comes.
+    /// Everything that the face which waits has offered held by those who are present now, as far
+    /// as they stay, or by the first who comes.
     Fetched,
-    /// Everything that is offered here held by so many members.
+    /// Everything that the face which waits has offered held by so many members.
     FetchedBy(usize),
     /// Everything that was said here held by those present, and by somebody.
     Held,

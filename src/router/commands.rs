@@ -112,10 +112,11 @@ impl Router {
             Command::SendAs { path, name } => self.send_as(face, line, path, name),
             Command::Share { path, name } => self.share(face, line, path, name),
             Command::Download { wanted, patient, asks } => {
-                self.download((face, line), &wanted, (patient, asks), SaveAs::Dated);
+                let place = (SaveAs::Dated, None);
+                self.download((face, line), &wanted, (patient, asks), place);
             }
-            Command::Fetch { wanted, patient, save } => {
-                self.download((face, line), &wanted, (patient, false), save);
+            Command::Fetch { wanted, patient, save, folder } => {
+                self.download((face, line), &wanted, (patient, false), (save, folder));
             }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
             Command::Withdraw { offer } => self.take_back(face, line, &offer),
@@ -148,6 +149,7 @@ impl Router {
             Command::QuitWhenServed { asks } => {
                 self.end_when_served(face, line, asks, Command::Quit, draw);
             }
+            Command::EndFace { keep_offers } => self.end_face(face, keep_offers),
             Command::Quit => {
                 self.reply(face, line, word, Ok(()));
                 self.stop();
@@ -325,7 +327,7 @@ impl Router {
         let (face, line, began) = (ending.face, ending.line, ending.began);
         let idle_since = ending.idle_since;
         let busy = !self.attempts.is_empty()
-            || !self.commands.waits.is_empty()
+            || self.commands.waits.iter().any(|waiting| waiting.face == face)
             || self.commands.locking.is_some()
             || self.swarm.is_asking()
             || self.sharing.is_hashing();

@@ -1,9 +1,10 @@
-//! Whether those who are here have what this node offers: what a one-shot offer waits for.
+//! Whether those who are here have what a face of this node offered: what a one-shot offer waits
+//! for.
 
 use std::collections::BTreeSet;
 
 use super::Router;
-use super::ids::MemberId;
+use super::ids::{FaceId, MemberId};
 use super::text::{Untrusted, few};
 
 /// What whoever waits was told: of each member once that it is waited for, and once that it has
@@ -31,21 +32,21 @@ impl Router {
         Told { at_first, ..Told::default() }
     }
 
-    /// Those who were here at first have all of every file offered here, as far as they stayed, or
-    /// else somebody has. [`Router::fetching_news`] took note of who that is.
-    pub(super) fn is_fetched(&self, told: &Told) -> bool {
-        !told.fetched.is_empty() && self.missing(told).is_empty()
+    /// Those who were here at first have all of every file that the face offered, as far as they
+    /// stayed, or else somebody has. [`Router::fetching_news`] took note of who that is.
+    pub(super) fn is_fetched(&self, face: FaceId, told: &Told) -> bool {
+        !told.fetched.is_empty() && self.missing(face, told).is_empty()
     }
 
     /// Who was here at first, is still, and lacks something.
-    fn missing(&self, told: &Told) -> BTreeSet<MemberId> {
-        let lacking = self.lacking().unwrap_or_default();
+    fn missing(&self, face: FaceId, told: &Told) -> BTreeSet<MemberId> {
+        let lacking = self.lacking(face).unwrap_or_default();
         told.at_first.intersection(&lacking).copied().collect()
     }
 
     /// Why the waiting was in vain.
-    pub(super) fn not_fetched(&self, told: &Told) -> String {
-        let missing = self.missing(told);
+    pub(super) fn not_fetched(&self, face: FaceId, told: &Told) -> String {
+        let missing = self.missing(face, told);
         match missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),
             false => {
@@ -55,10 +56,10 @@ impl Router {
         }
     }
 
-    /// Who is here and lacks some of what is offered here; `None` when nobody is here or nothing
+    /// Who is here and lacks some of what the face offered; `None` when nobody is here or nothing
     /// is offered.
-    fn lacking(&self) -> Option<BTreeSet<MemberId>> {
-        let files = self.sharing.files();
+    fn lacking(&self, face: FaceId) -> Option<BTreeSet<MemberId>> {
+        let files = self.sharing.files_of(face);
         if files.is_empty() || self.roster.present_count() == 0 {
             return None;
         }
@@ -72,17 +73,22 @@ impl Router {
         Some(self.roster.present().map(|(id, _)| *id).filter(lacks).collect())
     }
 
-    /// Who is newly waited for, and who has fetched what is offered meanwhile; `None` when that is
-    /// no news. `until` so many have it.
-    pub(super) fn fetching_news(&self, told: &mut Told, until: Option<usize>) -> Option<String> {
-        let lacking = self.lacking()?;
+    /// Who is newly waited for, and who has fetched what the face offered meanwhile; `None` when
+    /// that is no news. `until` so many have it.
+    pub(super) fn fetching_news(
+        &self,
+        face: FaceId,
+        told: &mut Told,
+        until: Option<usize>,
+    ) -> Option<String> {
+        let lacking = self.lacking(face)?;
         let here = self.roster.present().map(|(id, _)| *id);
         let done: BTreeSet<_> =
             here.filter(|id| !lacking.contains(id) && !told.fetched.contains(id)).collect();
         told.fetched.extend(&done);
         // Whoever comes later is waited for only where nobody was here.
         let all = until.is_some() || told.at_first.is_empty();
-        let lacking = if all { lacking } else { self.missing(told) };
+        let lacking = if all { lacking } else { self.missing(face, told) };
         let came = !lacking.is_subset(&told.waited_for);
         told.waited_for.extend(&lacking);
         if !came && done.is_empty() {
@@ -90,7 +96,8 @@ impl Router {
         }
         let names = |ids: &BTreeSet<MemberId>| few(ids.iter().map(|id| self.who(id).marked()));
         let (have, lack) = (names(&done), names(&lacking));
-        let files = self.sharing.files().into_iter().filter_map(|file| self.catalogue.any(&file));
+        let files = self.sharing.files_of(face);
+        let files = files.into_iter().filter_map(|file| self.catalogue.any(&file));
         let files = few(files.map(|offered| Untrusted::new(&offered.name).to_string()));
         let count = |members: usize| format!("{} of {members} have {files}", told.count());
         Some(match (have.is_empty(), until, lack.is_empty()) {

@@ -105,6 +105,9 @@ pub(super) struct Sharing {
     pub(super) served: BTreeMap<(MemberId, FileId), Served>,
     /// Where the files of own offers lie, in this room or in one that was left.
     lying: BTreeMap<PathBuf, Lying>,
+    /// What each face offered: the files, and the offers (by the ids that faces know) unless those
+    /// stood already.
+    offered_by: BTreeMap<FaceId, BTreeSet<(FileId, Option<EntryId>)>>,
 }
 
 impl Sharing {
@@ -114,6 +117,17 @@ impl Sharing {
 
     pub(super) fn files(&self) -> BTreeSet<FileId> {
         self.shares.keys().copied().collect()
+    }
+
+    /// The files that a face offered and that still are offered.
+    pub(super) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
+        self.offered_by.get(&face).into_iter().flatten().map(|(file, _)| *file).collect()
+    }
+
+    /// A file is offered no more, by whichever face it was.
+    fn forget_offered(&mut self, file: FileId) {
+        self.offered_by.values_mut().for_each(|offered| offered.retain(|(of, _)| *of != file));
+        self.offered_by.retain(|_, offered| !offered.is_empty());
     }
 
     pub(super) fn is_shared(&self, file: &FileId) -> bool {
@@ -218,7 +232,7 @@ impl Router {
             let (path, bytes_done, size) = (path.clone(), *size, *size);
             self.notify(Notice::HashProgress { path, bytes_done, size });
         }
-        let offered = result.and_then(|hashed| self.offer(number, job.copy, &hashed));
+        let offered = result.and_then(|hashed| self.offer(number, &job, &hashed));
         if offered.is_err() {
             self.effect(Effect::CancelHash { job: number });
         }
@@ -311,7 +325,7 @@ impl Router {
         }
     }
 
-    fn offer(&mut self, job: u64, copy: bool, hashed: &Hashed) -> Result<EntryId, Failure> {
+    fn offer(&mut self, number: u64, job: &Job, hashed: &Hashed) -> Result<EntryId, Failure> {
         let Hashed { path, name, file, size, root } = hashed;
         let file = *file;
         let before = self.offered_at(path);
@@ -333,7 +347,7 @@ impl Router {
                 self.utter(Kind::Offer(Offer { name, size, root, replaces }))?
             }
         };
-        self.effect(Effect::Serve { file, job });
+        self.effect(Effect::Serve { file, job: number });
         self.sharing.share_all(file);
         self.tell_hosting(file);
         if again.is_some() {
@@ -343,7 +357,10 @@ impl Router {
         } else if let Some(before) = before {
             self.own_offer_ended(&before);
         }
-        self.sharing.put_place(self.room.shown(&id), path.clone(), copy);
+        let shown = self.room.shown(&id);
+        self.sharing.put_place(shown, path.clone(), job.copy);
+        let new = Some(shown).filter(|_| again.is_none());
+        self.sharing.offered_by.entry(job.face).or_default().insert((file, new));
         self.remark_alone();
         Ok(id)
     }
@@ -356,6 +373,7 @@ impl Router {
             self.effect(Effect::DiscardCopy { file, path });
         }
         if !self.catalogue.offers(self.my_id, file) {
+            self.sharing.forget_offered(file);
             self.last_offer_ended(file);
             self.unshare(file);
             self.forget_parked(file);
@@ -410,6 +428,20 @@ impl Router {
             self.own_offer_ended(offered);
         }
         Ok(())
+    }
+
+    /// A face ended: nothing is hashed for it any more, and what it offered is taken back unless
+    /// that is to stay.
+    pub(super) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
+        let jobs = self.sharing.jobs.iter().filter(|(_, job)| job.face == face);
+        for number in jobs.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.drop_job(number, Failure::new(Code::Cancelled, "whoever asked for it ended"));
+        }
+        let offered = self.sharing.offered_by.remove(&face).unwrap_or_default();
+        for shown in offered.iter().filter_map(|(_, shown)| shown.as_ref()).filter(|_| !keep) {
+            // What cannot be taken back for want of room in the log ends with this program.
+            let _ = self.own_offer(shown).map(|offered| self.withdraw(&[offered]));
+        }
     }
 
     /// Stops serving a file, and takes back what was offered of it.
@@ -497,6 +529,7 @@ impl Router {
             self.effect(Effect::Unserve { file });
         }
         self.sharing.served.clear();
+        self.sharing.offered_by.clear();
         let jobs: Vec<u64> = self.sharing.jobs.keys().copied().collect();
         for job in jobs {
             self.drop_job(job, Failure::new(Code::Cancelled, "the room was left meanwhile"));

@@ -53,12 +53,16 @@ impl Router {
                     self.effect(Effect::Tell { face, line, notice });
                 }
                 self.reply(waiting.face, waiting.line, "wait", Ok(()));
+            } else if self.is_offered_no_more(&waiting) {
+                let text = "it is not offered any more, so nobody can fetch it";
+                let failure = Failure::new(Code::Cancelled, text);
+                self.reply(waiting.face, waiting.line, "wait", Err(failure));
             } else if timed_out {
                 let failure = match &waiting.what {
                     // As a download that nobody can serve.
                     Wait::Offer(name) => Failure::new(Code::NoHost, self.nobody_offers(name)),
-                    what => {
-                        let text = format!("{} in time", self.what_did_not(what, &waiting.told));
+                    _ => {
+                        let text = format!("{} in time", self.what_did_not(&waiting));
                         Failure::new(Code::WaitTimeout, text)
                     }
                 };
@@ -77,10 +81,23 @@ impl Router {
             Wait::FetchedBy(members) => Some(*members),
             _ => return,
         };
-        if let Some(text) = self.fetching_news(told, until) {
-            let (face, line) = (*face, *line);
+        let (face, line) = (*face, *line);
+        if let Some(text) = self.fetching_news(face, told, until) {
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
+    }
+
+    /// Nothing is left of what others were to fetch.
+    fn is_offered_no_more(&self, waiting: &Waiting) -> bool {
+        let fetched = matches!(waiting.what, Wait::Fetched | Wait::FetchedBy(_));
+        fetched && self.sharing.files_of(waiting.face).is_empty()
+    }
+
+    /// A face ended: it waits for nothing any more.
+    pub(super) fn end_face(&mut self, face: FaceId, keep_offers: bool) {
+        self.commands.waits.retain(|waiting| waiting.face != face);
+        self.end_downloads_of(face);
+        self.end_offers_of(face, keep_offers);
     }
 
     fn holds(&mut self, waiting: &mut Waiting) -> bool {
@@ -98,13 +115,13 @@ impl Router {
                 found.is_some()
             }
             Wait::Downloads => self.swarm.is_idle(),
-            Wait::Fetched => self.is_fetched(&waiting.told),
+            Wait::Fetched => self.is_fetched(waiting.face, &waiting.told),
             Wait::FetchedBy(members) => waiting.told.count() >= *members,
             Wait::Held => self.roster.present_count() > 0 && !self.has_unheld(),
         }
     }
 
-    fn what_did_not(&self, what: &Wait, told: &Told) -> String {
+    fn what_did_not(&self, Waiting { face, what, told, .. }: &Waiting) -> String {
         let escaped = |text: &str| super::text::Untrusted::new(text).line();
         match what {
             Wait::Time(_) => "time did not pass".to_owned(),
@@ -116,7 +133,7 @@ impl Router {
             }
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
-            Wait::Fetched => self.not_fetched(told),
+            Wait::Fetched => self.not_fetched(*face, told),
             Wait::FetchedBy(members) => {
                 format!("{} of {members} members fetched what is offered", told.count())
             }

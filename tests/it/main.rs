@@ -12,6 +12,7 @@ mod downloads;
 mod endings;
 mod hostile;
 mod inviting;
+mod jobs;
 mod kills;
 mod live;
 mod locks;

@@ -27,6 +27,7 @@ pub(super) struct Opening {
     pub(super) root: Digest32,
     pub(super) name: String,
     pub(super) copy: bool,
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl Transfers {
@@ -176,7 +177,8 @@ impl Shared {
     fn open_part(&self, opening: &Opening) -> Result<PartState, DiskError> {
         let Opening { file, turn, size, .. } = *opening;
         let max_bytes = self.host.limits.file_bytes;
-        let opened = self.contents.obtain(&self.disk, &self.folder, (file, size), max_bytes);
+        let folder = opening.folder.as_ref().unwrap_or(&self.folder);
+        let opened = self.contents.obtain(&self.disk, folder, (file, size), max_bytes);
         let content = opened.map_err(|error| failures::of_part(&error))?;
         content.part.note_name(&opening.name);
         {
@@ -236,7 +238,7 @@ impl Shared {
         let chosen = match save {
             SaveAs::Dated => None,
             SaveAs::Plain => Some(safe_name(name)),
-            SaveAs::Named(chosen) => Some(chosen.clone()),
+            SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
         };
         let dated = download_name(&stamp(now), name);
         let finished = content.part.finish_as(chosen.as_deref(), &dated, served.tree());

@@ -84,7 +84,9 @@ impl Node {
     fn open(&self, offer: &Hashed, turn: u64, copy: bool) -> PartState {
         let Hashed { file, size, root, .. } = *offer;
         let name = offer.name.clone();
-        assert_eq!(self.perform(Effect::OpenPart { file, turn, size, root, name, copy }), None);
+        let folder = None;
+        let open = Effect::OpenPart { file, turn, size, root, name, copy, folder };
+        assert_eq!(self.perform(open), None);
         let opened = self.find(|event| match event {
             Event::PartOpened { turn: opened, result, .. } if opened == turn => Some(result),
             _ => None,

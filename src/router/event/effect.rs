@@ -220,6 +220,8 @@ pub enum Effect {
         name: String,
         /// A complete source of the same content is served here: copy it.
         copy: bool,
+        /// Where it goes, if not into the folder for downloads.
+        folder: Option<PathBuf>,
     },
     /// Fetch the chunk hashes over a lane.
     FetchList {

@@ -95,4 +95,5 @@ codes! {
     DidYouMean = "did_you_mean",
     OutputFailed = "output_failed",
     NothingMatches = "nothing_matches",
+    RoomUnknown = "room_unknown",
 }

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use self::choice::Choice;
-use self::queue::Again;
+use self::queue::{Again, Place};
 use self::waiting::{Stops, Waiting};
 use super::Router;
 use super::bitmap::Bitmap;
@@ -76,8 +76,12 @@ struct Download {
     stops: Stops,
     /// Whoever asked for it goes on with other things: it may wait for a host.
     patient: bool,
-    /// Its name on this computer.
-    save: SaveAs,
+    /// Its name and folder on this computer.
+    place: Place,
+    /// Who wants it there.
+    faces: BTreeSet<FaceId>,
+    /// The same file elsewhere as well: copied when it is here.
+    then: Vec<Again>,
 }
 
 impl Download {
@@ -406,7 +410,7 @@ impl Router {
     fn finish(&mut self, file: FileId) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         download.stage = Stage::Finishing;
-        let (turn, name, save) = (download.turn, download.name.clone(), download.save.clone());
+        let (turn, name, save) = (download.turn, download.name.clone(), download.place.0.clone());
         self.swarm.choice.end(&file);
         self.effect(Effect::FinishPart { file, turn, name, save });
     }
@@ -432,10 +436,19 @@ impl Router {
             took_ms: self.now.since(download.began),
             hosts: download.helped.len(),
         });
-        self.sharing.share_all(file);
-        self.tell_hosting(file);
+        if matches!(download.place.0, SaveAs::Passing(_)) && !self.sharing.holds_all(&file) {
+            self.unshare(file);
+            // Also where it was here before anybody heard of it.
+            self.effect(Effect::Unserve { file });
+        } else {
+            self.sharing.share_all(file);
+            self.tell_hosting(file);
+        }
         for (face, line) in download.commands {
             self.reply(face, line, "download", Ok(()));
+        }
+        for again in download.then {
+            self.enqueue_answered(again);
         }
     }
 
@@ -447,8 +460,27 @@ impl Router {
             self.unshare(file);
         }
         self.notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
-        for (face, line) in download.commands {
+        let waiting = download.then.iter().filter_map(Again::command);
+        for (face, line) in waiting.chain(download.commands) {
             self.reply(face, line, "download", Err(failure.clone()));
+        }
+    }
+
+    /// A face ended: downloads that only it wants are cancelled.
+    pub(super) fn end_downloads_of(&mut self, face: FaceId) {
+        let Swarm { downloads, queued, again, .. } = &mut self.swarm;
+        again.retain(|again| !again.is_of(face));
+        let mut unwanted = Vec::new();
+        for (file, download) in queued.iter_mut().chain(downloads) {
+            let wanted = download.faces.remove(&face);
+            download.commands.retain(|(of, _)| *of != face);
+            download.then.retain(|again| !again.is_of(face));
+            if wanted && download.faces.is_empty() && download.then.is_empty() {
+                unwanted.push(*file);
+            }
+        }
+        for file in unwanted {
+            self.cancel_download(file);
         }
     }
 

@@ -14,6 +14,9 @@ use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 
+/// How a download is called on this computer, and in which folder; `None`: that for downloads.
+pub(super) type Place = (SaveAs, Option<PathBuf>);
+
 /// A download of what is here already: nothing is done about it before that was looked at and,
 /// where somebody is there, asked about.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub(super) struct Again {
     offered: Offered,
     patient: bool,
     asks: bool,
-    save: SaveAs,
+    place: Place,
 }
 
 impl Swarm {
@@ -42,13 +45,25 @@ impl Swarm {
     }
 }
 
+impl Again {
+    /// The command that is to be answered in the end; a person was answered already.
+    pub(super) fn command(&self) -> Option<(FaceId, u64)> {
+        Some((self.face, self.line)).filter(|_| !self.asks)
+    }
+
+    /// Whether this face wants it.
+    pub(super) fn is_of(&self, face: FaceId) -> bool {
+        self.face == face
+    }
+}
+
 impl Router {
     pub(in crate::router) fn download(
         &mut self,
         (face, line): (FaceId, u64),
         wanted: &str,
         (patient, asks): (bool, bool),
-        save: SaveAs,
+        place: Place,
     ) {
         let offered = match self.find_offers(wanted, false) {
             Ok(offers) => offers.into_iter().next(),
@@ -61,7 +76,7 @@ impl Router {
             return self.reply(face, line, "download", Err(failure));
         }
         let file = offered.file;
-        let again = Again { face, line, offered, patient, asks, save };
+        let again = Again { face, line, offered, patient, asks, place };
         if self.sharing.holds_all(&file) && !self.swarm.is_fetching(&file) {
             self.swarm.again.push(again);
             return self.effect(Effect::Look { face, line, file });
@@ -82,6 +97,17 @@ impl Router {
             }
             return self.enqueue(again);
         };
+        // Whoever wants it elsewhere has it copied there.
+        let is_there = match &again.place {
+            (_, None) => true,
+            (SaveAs::Named(name) | SaveAs::Passing(name), Some(folder)) => {
+                path == folder.join(name)
+            }
+            (SaveAs::Dated | SaveAs::Plain, Some(folder)) => path.parent() == Some(folder),
+        };
+        if !is_there {
+            return self.enqueue(again);
+        }
         if again.asks {
             let place = Untrusted::new(path.to_string_lossy());
             let question = format!("you have {} already, as {place}: fetch it again?", file.name);
@@ -110,23 +136,39 @@ impl Router {
 
     /// Begins a download, or has it wait for those that were asked for before.
     fn enqueue(&mut self, again: Again) {
-        let Again { face, line, offered, patient, asks, save } = again;
-        let file = offered.file;
+        if again.asks && self.may_enqueue(&again.offered.file) {
+            self.reply(again.face, again.line, "download", Ok(()));
+        }
+        self.enqueue_answered(again);
+    }
+
+    /// Whether there is room for another download.
+    fn may_enqueue(&self, file: &FileId) -> bool {
+        self.swarm.queued.len() < self.limits().queued_downloads || self.swarm.is_fetching(file)
+    }
+
+    /// The same for a download whose person, if there is one, knows that it goes its way.
+    pub(super) fn enqueue_answered(&mut self, again: Again) {
+        let (face, line, patient) = (again.face, again.line, again.patient);
+        let file = again.offered.file;
         let queued = self.swarm.queued.len();
-        if queued >= self.limits().queued_downloads && !self.swarm.is_fetching(&file) {
+        if !self.may_enqueue(&file) {
             let text = format!("{queued} downloads are queued, and no more can be: wait for one");
             return self.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
-        if asks {
-            self.reply(face, line, "download", Ok(()));
-        }
-        let command = Some((face, line)).filter(|_| !asks);
+        let command = again.command();
         let Swarm { downloads, queued, .. } = &mut self.swarm;
         if let Some(download) = downloads.get_mut(&file).or_else(|| queued.get_mut(&file)) {
-            download.commands.extend(command);
             download.patient &= patient;
+            if download.place == again.place {
+                download.commands.extend(command);
+                download.faces.insert(face);
+            } else {
+                download.then.push(again);
+            }
             return;
         }
+        let Again { offered, place, .. } = again;
         self.swarm.next_number += 1;
         let download = Download {
             name: offered.name,
@@ -147,7 +189,9 @@ impl Router {
             told_no_way: false,
             stops: Stops::default(),
             patient,
-            save,
+            place,
+            faces: BTreeSet::from([face]),
+            then: Vec::new(),
         };
         let info = download.info(file);
         self.swarm.queue.insert(download.number, file);
@@ -173,10 +217,11 @@ impl Router {
         let turn = self.swarm.next_turn;
         (download.turn, download.began, download.told) = (turn, now, now);
         let (size, root, name) = (download.size, download.root, download.name.clone());
+        let folder = download.place.1.clone();
         let info = download.info(file);
         self.swarm.downloads.insert(file, download);
         self.notify(Notice::DownloadStarted { file: info });
         self.ask_for_hosts(file, size);
-        self.effect(Effect::OpenPart { file, turn, size, root, name, copy });
+        self.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
     }
 }

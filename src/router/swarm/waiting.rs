@@ -171,12 +171,14 @@ impl Router {
             Step::Open => {
                 download.turn = next_turn;
                 let (size, root, name) = (download.size, download.root, download.name.clone());
+                let folder = download.place.1.clone();
                 self.swarm.next_turn = next_turn;
-                self.effect(Effect::OpenPart { file, turn: next_turn, size, root, name, copy });
+                let turn = next_turn;
+                self.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
             }
             Step::List | Step::Fetch => self.effect(Effect::TryPart { file, turn, chunks }),
             Step::Finish => {
-                let (name, save) = (download.name.clone(), download.save.clone());
+                let (name, save) = (download.name.clone(), download.place.0.clone());
                 self.effect(Effect::FinishPart { file, turn, name, save });
             }
         }

@@ -41,6 +41,15 @@ impl Options {
         self
     }
 
+    /// A one-shot of the same person at the same computer, in a folder of its own.
+    pub(crate) fn beside(peer: &Peer) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Program::command();
+        command.arg("--json").current_dir(home.path());
+        command.env("HOME", peer.folder()).env("XDG_DATA_HOME", peer.folder().join("data"));
+        Self { name: format!("beside {}", peer.program.name), command, home }
+    }
+
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);
         self

@@ -1,0 +1,89 @@
+//! How commands ended: printed where it belongs, and told to whoever waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::Sender;
+
+use super::failures::{self, Failures};
+use super::output::Output;
+use crate::node::{Answer, Face, Handle};
+use crate::router::command::Command;
+use crate::router::notice::{Failure, Notice};
+
+/// What prints how commands ended, and passes the news on to stdin.
+pub(super) struct Answering {
+    pub(super) output: Arc<Output>,
+    pub(super) failures: Arc<Failures>,
+    pub(super) handle: Handle,
+    pub(super) turns: Sender<Answer>,
+    pub(super) awaited: Arc<AtomicU64>,
+    /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
+    pub(super) errand: bool,
+}
+
+impl Answering {
+    /// Until the node or the face has ended.
+    pub(super) fn run(&self, face: &Face) {
+        while let Ok(answer) = face.answers.recv() {
+            if let Answer::Reply { line, command, result, after } = &answer {
+                self.print_reply(*line, command, result, *after);
+            }
+            if let Answer::Told { line, notice, after } = &answer {
+                match notice {
+                    Notice::Remark { text } if self.errand => self.output.hint(*after, text),
+                    notice => self.output.print_after(*after, notice),
+                }
+                let is_asked = matches!(notice, Notice::Files { .. } | Notice::Invitation { .. });
+                if self.errand && is_asked && *line == self.awaited.load(Ordering::SeqCst) {
+                    // If stdin has ended, nobody waits.
+                    let _ = self.turns.send(answer);
+                    continue;
+                }
+            }
+            let (Answer::Reply { line, .. }
+            | Answer::AskPassword { line, .. }
+            | Answer::Confirm { line, .. }) = &answer
+            else {
+                continue;
+            };
+            if *line == self.awaited.load(Ordering::SeqCst) {
+                // If stdin has ended, nobody waits.
+                let _ = self.turns.send(answer);
+            } else {
+                self.decline(face, &answer);
+            }
+        }
+    }
+
+    /// Nobody waits for the command any more, so nobody is asked.
+    fn decline(&self, face: &Face, question: &Answer) {
+        // A node that has ended waits for no answer.
+        let _ = match question {
+            Answer::AskPassword { line, .. } => self.handle.password(face.id, *line, None),
+            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, false),
+            _ => Ok(()),
+        };
+    }
+
+    fn print_reply(
+        &self,
+        line: u64,
+        command: &'static str,
+        result: &Result<(), Failure>,
+        after: u64,
+    ) {
+        let command = (command != Command::EndOfInput.word()).then_some(command);
+        match (result, command) {
+            (Err(failure), _) => {
+                self.failures.note();
+                let error = failures::error(line, command, failure.clone());
+                self.output.print_after(after, &error);
+            }
+            (Ok(()), Some(command)) if line > 0 => {
+                self.output.print_after(after, &Notice::CommandDone { line, command });
+            }
+            (Ok(()), _) => {}
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The one-shot's side of the socket: hands the job over, then passes on bytes and signals.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::{Shutdown, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::door;
+use super::frames::{self, BYTES_MAX, Kind, Until, Writer};
+use super::{Look, Place, Request, Save, VERSION};
+use crate::config::{Backlog, Errand, RoomChoice, Settings};
+use crate::program::errand::Target;
+use crate::program::failures::error;
+use crate::program::live::is_dumb;
+use crate::program::output::{Output, failed};
+use crate::program::signals;
+use crate::router::command::Command;
+use crate::router::notice::{Code, Failure, Notice};
+use crate::thread;
+use crate::ui::notice::{Style, error_line};
+
+/// The running klatch says within this time whether it does the job.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// After a signal: so long the running klatch is waited for.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
+
+/// Has the klatch that runs with the same data directory do the errand; gives its exit code, or
+/// `None` where this program is to do it on its own.
+///
+/// # Errors
+/// With the exit code: options that only an own klatch can follow; what the running klatch says
+/// instead of doing anything.
+pub(in crate::program) fn hand_over(
+    (settings, errand): (&Settings, &Errand),
+    (style, output): (Style, &Output),
+    (first, target, remark): (&[Command], &Target, Option<String>),
+) -> Result<Option<u8>, (u8, Failure)> {
+    let alone = settings.alone || settings.room == Some(RoomChoice::New);
+    let Some(dir) = settings.data_dir.as_ref().filter(|_| !alone) else { return Ok(None) };
+    let Some(stream) = door::connect(&dir.path) else { return Ok(None) };
+    if let Some(option) = settings.own_only {
+        if !settings.connect.is_empty() {
+            return Ok(None);
+        }
+        let text = format!(
+            "{option} is about a klatch of its own, and this is done by the one that runs: leave \
+             it out, or add --alone"
+        );
+        return Err((2, Failure::new(Code::Usage, text)));
+    }
+    let request = request((settings, errand), style, (first, target, remark));
+    let client = Client::new(stream, output).map_err(|error| (1, gone(&error)))?;
+    if !client.is_accepted(&request?)? {
+        return Ok(None);
+    }
+    Ok(Some(client.pass_on()))
+}
+
+fn request(
+    (settings, errand): (&Settings, &Errand),
+    style: Style,
+    (first, target, remark): (&[Command], &Target, Option<String>),
+) -> Result<Request, (u8, Failure)> {
+    let folder = std::env::current_dir().map_err(|error| {
+        let text = format!("cannot tell in which folder this is: {error}");
+        (1, Failure::new(Code::IoError, text))
+    })?;
+    let save = match target {
+        Target::Folder(folder) => Save::Folder(folder.clone().into()),
+        Target::File(folder, name) => Save::File(folder.clone().into(), name.clone()),
+        Target::Stdout(_) => Save::Stdout,
+    };
+    let columns = (io::stderr().is_terminal() && !is_dumb())
+        .then(|| rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col));
+    let Style { color, color_errors, timestamps, verbose, .. } = style;
+    let room = match &settings.room {
+        Some(RoomChoice::Id(id)) => Some(id.clone()),
+        _ => None,
+    };
+    Ok(Request {
+        version: VERSION,
+        errand: errand.clone(),
+        stay: settings.stay,
+        folder: folder.into(),
+        save,
+        places: first.iter().filter_map(place).collect(),
+        room,
+        look: Look { json: settings.json, color, color_errors, timestamps, verbose, columns },
+        backlog: settings.backlog.map(|Backlog(most)| most.unwrap_or(usize::MAX)),
+        remark,
+    })
+}
+
+fn place(command: &Command) -> Option<Place> {
+    match command {
+        Command::Connect { host, port, .. } => {
+            // What has no address is nobody's: the running klatch is not there.
+            let found = (host.as_str(), *port).to_socket_addrs();
+            Some(Place::Addresses(found.map(Iterator::collect).unwrap_or_default()))
+        }
+        Command::Join { link } => Some(Place::Invited(link.room)),
+        _ => None,
+    }
+}
+
+/// Why nothing came of it.
+fn gone(error: &io::Error) -> Failure {
+    let text = format!("the running klatch does not answer: {error}; --alone does without it");
+    Failure::new(Code::IoError, text)
+}
+
+fn ended() -> Failure {
+    Failure::new(Code::Cancelled, "the running klatch ended before this was done")
+}
+
+/// A job that another klatch does.
+struct Client<'a> {
+    stream: UnixStream,
+    writer: Writer,
+    output: &'a Output,
+}
+
+impl<'a> Client<'a> {
+    fn new(stream: UnixStream, output: &'a Output) -> io::Result<Self> {
+        let writer = Writer::new(stream.try_clone()?);
+        Ok(Self { stream, writer, output })
+    }
+
+    fn is_accepted(&self, request: &Request) -> Result<bool, (u8, Failure)> {
+        let refused = |failure| (1, failure);
+        let body = serde_json::to_vec(request).map_err(|error| refused(gone(&error.into())))?;
+        // Whoever refuses may have hung up already: what it said can still be read.
+        let sent = self.writer.send(Kind::Request, &body);
+        let deadline = Instant::now() + FIRST_ANSWER;
+        match frames::read(&mut Until { stream: &self.stream, deadline }) {
+            Ok(Some((Kind::Accepted, _))) => Ok(true),
+            Ok(Some((Kind::Elsewhere, _))) => Ok(false),
+            Ok(Some((Kind::Refused, text))) => {
+                let text = String::from_utf8_lossy(&text);
+                let (code, text) = text.split_once('\n').unwrap_or(("", &text));
+                let code = Code::from_word(code).unwrap_or(Code::IoError);
+                Err(refused(Failure::new(code, text)))
+            }
+            Ok(Some(_)) => Err(refused(gone(&io::ErrorKind::InvalidData.into()))),
+            Ok(None) => Err(refused(ended())),
+            Err(error) => Err(refused(gone(&sent.err().unwrap_or(error)))),
+        }
+    }
+
+    /// Passes on what comes until the end; gives the exit code.
+    fn pass_on(&self) -> u8 {
+        let leave = {
+            let (writer, stream) = (self.writer.clone(), Arc::new(self.stream.try_clone()));
+            move || {
+                // Whoever is gone cannot be told, and whoever does not answer is left.
+                let _ = writer.send(Kind::Leave, &[signals::first().unwrap_or(1)]);
+                std::thread::sleep(LAST_ANSWER);
+                let _ = (*stream).as_ref().map(|stream| stream.shutdown(Shutdown::Both));
+            }
+        };
+        if let Err(error) = signals::watch(leave, || false, || {}, || {}) {
+            tracing::warn!(%error, "signals end this at once");
+        }
+        let (want, wants) = bounded(1);
+        let mut stdin = Some(wants);
+        let mut broken = false;
+        loop {
+            match frames::read(&mut &self.stream) {
+                Ok(Some((Kind::Out, bytes))) => {
+                    let mut out = io::stdout().lock();
+                    let written = out.write_all(&bytes).and_then(|()| out.flush());
+                    if let Err(error) = written
+                        && !std::mem::replace(&mut broken, true)
+                    {
+                        let line = error_line(&failed(&error), &Style::plain());
+                        // Where errors cannot be written there is nobody to tell.
+                        let _ = writeln!(io::stderr(), "{line}");
+                    }
+                }
+                // Where errors cannot be written there is nobody to tell.
+                Ok(Some((Kind::Err, bytes))) => drop(io::stderr().write_all(&bytes)),
+                Ok(Some((Kind::Wanted, _))) => self.give_input(&want, &mut stdin),
+                Ok(Some((Kind::Exit, code))) => {
+                    return code.first().copied().unwrap_or(1).max(u8::from(broken));
+                }
+                _ => return self.lost(),
+            }
+        }
+    }
+
+    /// The running klatch is gone.
+    fn lost(&self) -> u8 {
+        let exit_code = signals::first().unwrap_or_else(|| {
+            self.output.print(&error(0, None, ended()));
+            1
+        });
+        self.output.print(&Notice::Stopped { exit_code });
+        exit_code
+    }
+
+    /// Gives the next bytes of stdin, on a thread of their own: they may never come.
+    fn give_input(&self, want: &Sender<()>, stdin: &mut Option<Receiver<()>>) {
+        if let Some(wants) = stdin.take() {
+            let writer = self.writer.clone();
+            let reading = move || {
+                let mut bytes = vec![0; BYTES_MAX];
+                for () in wants {
+                    // What cannot be read has ended.
+                    let read = io::stdin().lock().read(&mut bytes).unwrap_or(0);
+                    let sent = match bytes.get(..read) {
+                        Some(bytes) if read > 0 => writer.send(Kind::Input, bytes),
+                        _ => writer.send(Kind::EndOfInput, &[]),
+                    };
+                    if sent.is_err() {
+                        return;
+                    }
+                }
+            };
+            if let Err(error) = thread::spawn_exempt("stdin", reading) {
+                tracing::error!(%error, "stdin cannot be read: the system starts no thread for it");
+                let _ = self.stream.shutdown(Shutdown::Both);
+            }
+        }
+        // It asks once for each piece.
+        let _ = want.try_send(());
+    }
+}

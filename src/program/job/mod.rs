@@ -1,0 +1,94 @@
+//! Jobs: what `klatch send`, `get` and `say` have a klatch do that runs with the same data
+//! directory, in its room and under its name.
+//!
+//! The running klatch listens on a socket in its data directory ([`door`]), which only its owner
+//! can reach. Whoever connects says in one request ([`Request`]) what is to be done; then bytes for
+//! stdout and stderr come back, and in the end the exit code ([`frames`]). The errand itself runs in
+//! the running klatch ([`work`]), as a face of its own and by the same code as any one-shot; the
+//! process that was started passes on bytes and signals ([`client`]).
+//!
+//! - What comes over the socket is bounded in length and time, and checked before it is used.
+//! - Stdin is given piece by piece, when it is asked for: nobody can flood the running klatch, and
+//!   it always learns at once that the client is gone.
+//! - A client that is gone ends its job: what it offered is taken back, what it fetches stops.
+//! - One that reads nothing holds up its own threads only; at the end of klatch its stream is shut.
+
+mod client;
+mod door;
+mod frames;
+mod server;
+mod work;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Errand;
+use crate::ui::notice::Style;
+
+pub(super) use client::hand_over;
+pub(super) use door::Door;
+pub(super) use server::Jobs;
+
+/// Of requests and frames; another one is refused in words.
+const VERSION: u32 = 1;
+
+/// What is to be done, and how its result is to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    version: u32,
+    errand: Errand,
+    /// After it is done: go on serving until a signal comes.
+    stay: bool,
+    /// Where paths begin that are not whole.
+    folder: OsString,
+    save: Save,
+    /// Only if the present room is all of these.
+    places: Vec<Place>,
+    /// Only in the room whose id begins so.
+    room: Option<String>,
+    look: Look,
+    /// So many messages from before are wanted at most; `None`: nothing from before.
+    backlog: Option<usize>,
+    /// What people are to know from the start.
+    remark: Option<String>,
+}
+
+/// Where downloads go; see [`super::errand::Target`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Save {
+    Folder(OsString),
+    File(OsString, String),
+    Stdout,
+}
+
+/// Where a room was said to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// At these addresses, all of one name.
+    Addresses(Vec<SocketAddr>),
+    /// Where an invitation leads: names room and maker.
+    Invited([u8; 8]),
+}
+
+/// How the output looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Look {
+    json: bool,
+    color: bool,
+    color_errors: bool,
+    timestamps: bool,
+    verbose: bool,
+    /// Columns of the terminal on which what moves is shown, if there is one.
+    columns: Option<u16>,
+}
+
+impl Look {
+    fn style(self) -> Style {
+        let Self { color, color_errors, timestamps, verbose, .. } = self;
+        // Times are in the zone of the system, whichever that is then.
+        let offset = if timestamps { None } else { Style::plain().offset };
+        Style { color, color_errors, timestamps, verbose, offset, ..Style::plain() }
+    }
+}

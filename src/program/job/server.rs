@@ -1,0 +1,157 @@
+//! The running klatch's side of the socket: accepting, and a thread for each job.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use tempfile::TempDir;
+
+use super::door::Door;
+use super::frames::Writer;
+use super::work;
+use crate::node::Access;
+use crate::program::pages::Pages;
+use crate::router::notice::{Code, Failure};
+use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
+
+/// Jobs at once.
+const JOBS_MAX: usize = 16;
+/// When klatch has ended: so long jobs may say their last words.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// So long their threads are waited for.
+const LAST_JOBS: Duration = Duration::from_millis(1_500);
+/// After an error of the system, such as no more descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What every job needs.
+pub(super) struct Shared {
+    pub(super) node: Access,
+    /// Where the node listens.
+    pub(super) addr: SocketAddr,
+    pub(super) pages: Arc<Pages>,
+    /// Folders that go with the program.
+    pub(super) kept: Arc<Mutex<Vec<TempDir>>>,
+    stopping: AtomicBool,
+}
+
+/// Takes jobs until it is dropped, which ends them.
+pub(in crate::program) struct Jobs {
+    shared: Arc<Shared>,
+    wake: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Jobs {
+    /// Takes jobs for a node that runs.
+    pub(in crate::program) fn start(
+        door: Door,
+        (node, addr): (Access, SocketAddr),
+        pages: &Arc<Pages>,
+        kept: &Arc<Mutex<Vec<TempDir>>>,
+    ) -> Self {
+        let (pages, kept) = (Arc::clone(pages), Arc::clone(kept));
+        let stopping = AtomicBool::new(false);
+        let shared = Arc::new(Shared { node, addr, pages, kept, stopping });
+        let started = UnixStream::pair().and_then(|(wake, woken)| {
+            let shared = Arc::clone(&shared);
+            let accept = move || accept(door, &shared, &woken);
+            Ok((wake, thread::spawn("jobs", STACK_SMALL_BYTES, accept)?))
+        });
+        match started {
+            Ok((wake, thread)) => Self { shared, wake: Some(wake), thread: Some(thread) },
+            Err(error) => {
+                tracing::error!(%error, "no jobs are taken: the system starts no thread for them");
+                Self { shared, wake: None, thread: None }
+            }
+        }
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        drop(self.wake.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic was logged by the thread's guard.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A job that was begun.
+struct Begun {
+    stream: UnixStream,
+    thread: JoinHandle<()>,
+}
+
+/// Until [`Jobs`] is dropped, which hangs up on `woken`.
+fn accept(door: Door, shared: &Arc<Shared>, woken: &UnixStream) {
+    let mut jobs = BTreeMap::<u64, Begun>::new();
+    for number in 0.. {
+        let mut both =
+            [PollFd::new(&door.listener, PollFlags::IN), PollFd::new(woken, PollFlags::IN)];
+        // An interrupted wait is one that has nothing to tell.
+        let waited = poll(&mut both, None);
+        if shared.stopping.load(Ordering::SeqCst) {
+            break;
+        }
+        jobs.retain(|_, job| !job.thread.is_finished());
+        let begun = waited.map_err(Into::into).and_then(|_| door.listener.accept());
+        let begun = begun.and_then(|(stream, _)| begin(stream, shared, jobs.len()));
+        match begun {
+            Ok(Some(job)) => drop(jobs.insert(number, job)),
+            Ok(None) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                tracing::warn!(%error, "a job could not be taken");
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+    // Nobody comes any more.
+    drop(door);
+    end(&mut jobs);
+}
+
+fn begin(stream: UnixStream, shared: &Arc<Shared>, jobs: usize) -> std::io::Result<Option<Begun>> {
+    if jobs >= JOBS_MAX {
+        // There is room for so little in a stream that nobody has written to.
+        stream.set_nonblocking(true)?;
+        let text = format!("klatch does {JOBS_MAX} other things at once: try again later");
+        work::refuse(&Writer::new(stream), &Failure::new(Code::Timeout, text));
+        return Ok(None);
+    }
+    stream.set_nonblocking(false)?;
+    let (working, shared) = (stream.try_clone()?, Arc::clone(shared));
+    let thread = thread::spawn("job", STACK_LARGE_BYTES, move || work::run(&shared, &working))?;
+    Ok(Some(Begun { stream, thread }))
+}
+
+/// The node has ended: jobs end by themselves, but for those whose client does not read.
+fn end(jobs: &mut BTreeMap<u64, Begun>) {
+    let begun = Instant::now();
+    let mut shut = false;
+    loop {
+        jobs.retain(|_, job| !job.thread.is_finished());
+        if jobs.is_empty() {
+            return;
+        }
+        if !shut && begun.elapsed() >= LAST_WORDS {
+            shut = true;
+            for job in jobs.values() {
+                // One that is shut already needs no shutting.
+                let _ = job.stream.shutdown(std::net::Shutdown::Both);
+            }
+        }
+        if begun.elapsed() >= LAST_JOBS {
+            tracing::error!("some jobs did not end in time");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

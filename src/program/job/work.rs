@@ -1,0 +1,369 @@
+//! One job in the running klatch: a face of its own that does what a one-shot does.
+
+use std::io::{self, BufReader, Cursor, ErrorKind, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::frames::{self, Kind, Until, Writer};
+use super::server::Shared;
+use super::{Place, Request, Save, VERSION};
+use crate::config::Errand;
+use crate::limits::Limits;
+use crate::node::{Answer, Face, Feed, Handle, Reader, Stopped};
+use crate::program::errand::{Done, Target};
+use crate::program::failures::{Failures, error};
+use crate::program::input::{NOBODY, Source, Stdin};
+use crate::program::output::Output;
+use crate::program::seat::Seat;
+use crate::router::command::Command;
+use crate::router::notice::{Code, Failure, Notice, Overview};
+use crate::router::signed::room_hint;
+use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
+use crate::ui::address::read_address;
+use crate::ui::line_reader::LineReader;
+use crate::ui::notice::Format;
+
+/// A request comes whole within this time.
+const REQUEST: Duration = Duration::from_secs(10);
+/// What a client ends with that is gone and told no signal.
+const GONE: u8 = 1;
+
+/// Does what a client asks for, until one of both has ended.
+pub(super) fn run(shared: &Shared, stream: &UnixStream) {
+    let Ok(writer) = stream.try_clone().map(Writer::new) else { return };
+    match read_request(stream) {
+        Ok(request) => {
+            let job = Job { shared, stream, writer: &writer };
+            // Whoever is gone needs no answer.
+            let _ = job.answer(request);
+        }
+        Err(failure) => refuse(&writer, &failure),
+    }
+    // One that is shut already needs no shutting.
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+/// Tells a client why nothing is done.
+pub(super) fn refuse(writer: &Writer, failure: &Failure) {
+    let text = format!("{}\n{}", failure.code.word(), failure.text);
+    // Whoever is gone needs no answer.
+    let _ = writer.send(Kind::Refused, text.as_bytes());
+}
+
+fn read_request(stream: &UnixStream) -> Result<Request, Failure> {
+    let failed = |text: String| Failure::new(Code::IoError, text);
+    let deadline = Instant::now() + REQUEST;
+    let read = frames::read(&mut Until { stream, deadline });
+    let read = read.map_err(|error| failed(format!("what came is no request: {error}")))?;
+    let Some((Kind::Request, body)) = read else {
+        return Err(failed("what came is no request".into()));
+    };
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let version = serde_json::from_slice(&body).map(|Version { version }| version);
+    if version.as_ref().is_ok_and(|version| *version != VERSION) {
+        let text = "the running klatch is of another version: start it again, or use --alone";
+        return Err(Failure::new(Code::VersionMismatch, text));
+    }
+    let request = version.and_then(|_| serde_json::from_slice(&body));
+    request.map_err(|error| failed(format!("what came is no request: {error}")))
+}
+
+/// A client and what it talks to.
+struct Job<'a> {
+    shared: &'a Shared,
+    stream: &'a UnixStream,
+    writer: &'a Writer,
+}
+
+impl Job<'_> {
+    fn answer(&self, request: Request) -> io::Result<()> {
+        let feed = &self.shared.node.feed;
+        let face = self.shared.node.handle.face();
+        let mut reader = feed.reader_from_here();
+        let Some((overview, after)) = self.overview(&face) else { return Ok(()) };
+        if !is_here(&request.places, &overview, self.shared.addr) {
+            return self.writer.send(Kind::Elsewhere, &[]);
+        }
+        self.writer.send(Kind::Accepted, &[])?;
+        let said = reader.catch_up(after);
+        let output = self.output(&request);
+        let Overview { me, temporary, locked, room, .. } = *overview;
+        output.print(&Notice::Started { who: me, temporary, locked });
+        if let Some(text) = &request.remark {
+            output.hint(0, text);
+        }
+        if request.backlog.is_some() {
+            said.iter().for_each(|notice| output.print(&as_history(notice)));
+        }
+        if let Some(id) = request.room.as_ref().filter(|id| !room.to_string().starts_with(*id)) {
+            let text =
+                format!("the running klatch is in another room than {id}…: {}", room.short());
+            output.print(&error(0, None, Failure::new(Code::RoomUnknown, text)));
+            return self.exit(&output, 1);
+        }
+        let target = match target(request.save) {
+            Ok(target) => target,
+            Err(failure) => {
+                output.print(&error(0, None, failure));
+                return self.exit(&output, 1);
+            }
+        };
+        output.only_own_files(target.folder());
+        let folder = PathBuf::from(request.folder);
+        let work = Work { face, output, target, folder, stay: request.stay };
+        self.work(&work, request.errand, reader)
+    }
+
+    /// How things stand in the running klatch, and up to where that is known from its notices.
+    fn overview(&self, face: &Face) -> Option<(Box<Overview>, u64)> {
+        self.shared.node.handle.overview(face.id).ok()?;
+        match face.answers.recv() {
+            Ok(Answer::Overview { overview, after }) => Some((overview, after)),
+            _ => None,
+        }
+    }
+
+    fn output(&self, request: &Request) -> Arc<Output> {
+        let look = request.look;
+        let format = if look.json { Format::Json } else { Format::People(look.style()) };
+        let [out, err] = [Kind::Out, Kind::Err].map(|kind| self.writer.stream(kind));
+        let output = Output::to(format, out, err);
+        output.show_results(!request.errand.takes_stdout());
+        output.bound_backlog(request.backlog);
+        if look.columns.is_some() {
+            output.show_bar(look.columns);
+        }
+        output
+    }
+
+    fn exit(&self, output: &Output, exit_code: u8) -> io::Result<()> {
+        output.print(&Notice::Stopped { exit_code });
+        self.writer.send(Kind::Exit, &[exit_code])
+    }
+
+    /// Does the errand, and ends with its exit code, or without when the node ended before.
+    fn work(&self, work: &Work, errand: Errand, reader: Reader) -> io::Result<()> {
+        let Work { face, output, .. } = work;
+        let node = &self.shared.node;
+        let failures = Arc::new(Failures::new(true));
+        let seat = Seat {
+            handle: node.handle.clone(),
+            face: face.id,
+            feed: node.feed.clone(),
+            output: Arc::clone(output),
+            failures: Arc::clone(&failures),
+            pages: Arc::clone(&self.shared.pages),
+            awaited: Arc::new(AtomicU64::new(NOBODY)),
+            errand: true,
+        };
+        let (give, chunks) = bounded(1);
+        let input = Input::new(self.writer.clone(), chunks);
+        let lines = LineReader::new(BufReader::new(input), Limits::default().line_max_bytes);
+        let (stdin, answering) = seat.take(Source::Stream(lines));
+        let mut stdin = Stdin { folder: work.folder.clone(), job: true, ..stdin };
+        let (client, gone) = bounded::<()>(1);
+        let left = Mutex::new(None);
+        let (handle, feed, stream) = (&node.handle, &node.feed, self.stream);
+        std::thread::scope(|scope| {
+            // However this ends, the threads end with it.
+            let _end = EndOnDrop { handle, feed, work, stream };
+            let printing = || output.run(reader, |_, _| {}, |_| Vec::new());
+            let printing = spawn_scoped(scope, "job printer", STACK_LARGE_BYTES, printing)?;
+            let answers = move || answering.run(face);
+            let answers = spawn_scoped(scope, "job answers", STACK_LARGE_BYTES, answers)?;
+            let hearing = || {
+                let exit_code = hear(stream, &give);
+                *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit_code);
+                // Whoever waits for an answer or for stdin goes on.
+                handle.close(face.id);
+                drop((give, client));
+            };
+            spawn_scoped(scope, "job input", STACK_LARGE_BYTES, hearing)?;
+            let done = stdin.run_errand(Vec::new(), errand, &work.target, work.stay);
+            let stays = work.stay && done.is_ok_and(|done| done.serves);
+            if stays {
+                wait_for_end(&gone, &stdin.answers);
+            }
+            let left = *left.lock().unwrap_or_else(PoisonError::into_inner);
+            let ended = if stays && left.is_none() { Err(Stopped) } else { done };
+            let exit_code = exit_code(ended, failures.any(), left);
+            let keep_offers = exit_code == Some(0) && !work.stay;
+            if keep_offers {
+                let mut kept = stdin.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut all = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                all.append(&mut kept);
+            }
+            // A node that has ended already need not be told.
+            let _ = handle.command(face.id, 0, Command::EndFace { keep_offers });
+            handle.close(face.id);
+            // What they have to print comes before the end; panics were logged.
+            let _ = answers.join();
+            output.finish(feed);
+            let _ = printing.join();
+            exit_code.map_or(Ok(()), |exit_code| self.exit(output, exit_code))
+        })
+    }
+}
+
+/// What one job works with.
+struct Work {
+    face: Face,
+    output: Arc<Output>,
+    target: Target,
+    folder: PathBuf,
+    stay: bool,
+}
+
+/// Has every thread of a job end.
+struct EndOnDrop<'a> {
+    handle: &'a Handle,
+    feed: &'a Feed,
+    work: &'a Work,
+    stream: &'a UnixStream,
+}
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.handle.close(self.work.face.id);
+        self.work.output.finish(self.feed);
+        // One that is shut already needs no shutting.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// The exit code of a job, as that of any one-shot; `None`: the node ended before it was done.
+fn exit_code(done: Result<Done, Stopped>, failed: bool, left: Option<u8>) -> Option<u8> {
+    match done {
+        _ if failed => Some(1),
+        Ok(Done { all: true, .. }) => Some(0),
+        Ok(_) => Some(left.unwrap_or(1)),
+        Err(Stopped) => left,
+    }
+}
+
+/// Takes what the client says until it ends its job or is gone; with which exit code.
+fn hear(mut stream: &UnixStream, give: &Sender<Vec<u8>>) -> u8 {
+    loop {
+        let given = match frames::read(&mut stream) {
+            Ok(Some((Kind::Input, bytes))) if !bytes.is_empty() => give.try_send(bytes),
+            Ok(Some((Kind::EndOfInput, none))) => give.try_send(none),
+            Ok(Some((Kind::Leave, code))) => return code.first().copied().unwrap_or(GONE),
+            _ => return GONE,
+        };
+        // Only what was asked for has a place.
+        if given.is_err() {
+            return GONE;
+        }
+    }
+}
+
+/// Until the client is gone, or the node has ended.
+fn wait_for_end(gone: &Receiver<()>, answers: &Receiver<Answer>) {
+    loop {
+        select! {
+            recv(gone) -> _ => return,
+            recv(answers) -> answer => if answer.is_err() { return },
+        }
+    }
+}
+
+/// The client's stdin, which is asked for as it is read.
+struct Input {
+    writer: Writer,
+    /// Nothing in one: stdin has ended.
+    chunks: Receiver<Vec<u8>>,
+    chunk: Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl Input {
+    fn new(writer: Writer, chunks: Receiver<Vec<u8>>) -> Self {
+        Self { writer, chunks, chunk: Cursor::default(), ended: false }
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let read = self.chunk.read(bytes)?;
+        if read > 0 || bytes.is_empty() {
+            return Ok(read);
+        }
+        let gone = |_| io::Error::from(ErrorKind::ConnectionAborted);
+        self.writer.send(Kind::Wanted, &[]).map_err(gone)?;
+        let chunk = self.chunks.recv().map_err(|_| ErrorKind::ConnectionAborted)?;
+        self.ended = chunk.is_empty();
+        self.chunk = Cursor::new(chunk);
+        self.read(bytes)
+    }
+}
+
+fn target(save: Save) -> Result<Target, Failure> {
+    let failed = |text: String| Failure::new(Code::IoError, text);
+    let whole = |folder| {
+        let folder = PathBuf::from(folder);
+        let whole = folder.is_absolute();
+        if whole { Ok(folder) } else { Err(failed("the folder has no whole path".into())) }
+    };
+    match save {
+        Save::Folder(folder) => whole(folder).map(Target::Folder),
+        Save::File(folder, name)
+            if std::path::Path::new(&name).file_name() == Some(name.as_ref()) =>
+        {
+            Ok(Target::File(whole(folder)?, name))
+        }
+        Save::File(..) => Err(failed("what it is to be called is no name of a file".into())),
+        Save::Stdout => tempfile::tempdir().map(Target::Stdout).map_err(|error| {
+            failed(format!("there is no room for what is to go to stdout: {error}"))
+        }),
+    }
+}
+
+/// Whether the present room is all of these.
+fn is_here(places: &[Place], overview: &Overview, addr: SocketAddr) -> bool {
+    let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    let members = overview.members.iter().map(|line| &line.member);
+    let spoken = overview.addresses.iter().chain(members.map(|member| &member.address));
+    let known: Vec<_> = spoken.filter_map(|text| read_spoken(text)).map(plain).collect();
+    places.iter().all(|place| match place {
+        Place::Addresses(addrs) => addrs.iter().any(|one| {
+            let one = plain(*one);
+            let loopback = one.ip().is_loopback() && addr.ip().is_unspecified();
+            loopback && one.port() == addr.port() || known.contains(&one)
+        }),
+        Place::Invited(hint) => {
+            let makers = overview.members.iter().map(|line| &line.member.who.id);
+            let mut makers = makers.chain([&overview.founder.id]);
+            makers.any(|maker| room_hint(&overview.room, maker) == *hint)
+        }
+    })
+}
+
+/// An address as klatch says it.
+fn read_spoken(text: &str) -> Option<SocketAddr> {
+    let (host, port) = read_address(text).ok()?;
+    Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, port?))
+}
+
+/// What was said before the job came is history to it.
+fn as_history(notice: &Notice) -> Notice {
+    let mut notice = notice.clone();
+    match &mut notice {
+        Notice::Message { history, .. }
+        | Notice::FileOffered { history, .. }
+        | Notice::FileWithdrawn { history, .. } => *history = true,
+        _ => {}
+    }
+    notice
+}

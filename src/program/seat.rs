@@ -1,0 +1,77 @@
+//! A place for commands at the node, for the terminal and for each job.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crossbeam_channel::{bounded, never};
+
+use super::answers::Answering;
+use super::failures::Failures;
+use super::input::{Source, Stdin};
+use super::output::Output;
+use super::pages::Pages;
+use crate::node::{Feed, Handle};
+use crate::router::ids::FaceId;
+
+/// Answers on their way to stdin: it waits for one at a time.
+const TURNS: usize = 16;
+
+/// What the threads of one face share.
+pub(super) struct Seat {
+    /// Where commands go.
+    pub(super) handle: Handle,
+    /// The face.
+    pub(super) face: FaceId,
+    /// What the node tells, for its position.
+    pub(super) feed: Feed,
+    /// Where answers are printed.
+    pub(super) output: Arc<Output>,
+    /// Notes failed commands.
+    pub(super) failures: Arc<Failures>,
+    /// The browser's side.
+    pub(super) pages: Arc<Pages>,
+    /// The line of the command that is waited for, or [`super::input::NOBODY`].
+    pub(super) awaited: Arc<AtomicU64>,
+    /// A one-shot sits here.
+    pub(super) errand: bool,
+}
+
+impl Seat {
+    /// Who gives commands from these lines, and who prints how they end.
+    pub(super) fn take<R>(&self, source: Source<R>) -> (Stdin<R>, Answering) {
+        let (turns, answers) = bounded(TURNS);
+        let stdin = Stdin {
+            source,
+            number: 0,
+            interactive: false,
+            wary: false,
+            taken: None,
+            password_file: None,
+            handle: self.handle.clone(),
+            face: self.face,
+            answers,
+            interrupts: never(),
+            awaited: Arc::clone(&self.awaited),
+            feed: self.feed.clone(),
+            output: Arc::clone(&self.output),
+            failures: Arc::clone(&self.failures),
+            pages: Arc::clone(&self.pages),
+            folder: PathBuf::new(),
+            job: false,
+            told: None,
+            deadline: None,
+            kept: Arc::default(),
+            pulse: Arc::default(),
+        };
+        let answering = Answering {
+            output: Arc::clone(&self.output),
+            failures: Arc::clone(&self.failures),
+            handle: self.handle.clone(),
+            turns,
+            awaited: Arc::clone(&self.awaited),
+            errand: self.errand,
+        };
+        (stdin, answering)
+    }
+}
