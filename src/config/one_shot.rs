@@ -27,8 +27,8 @@ pub struct SendArgs {
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 
-    /// An invitation or ADDRESS[:PORT]; without it klatch begins a closed room and prints the
-    /// line that fetches the files
+    /// An invitation or ADDRESS[:PORT]; without it the room of your running klatch, or else a
+    /// closed one, begun now, with the line that fetches the files printed
     #[arg(long, value_name = "WHERE")]
     pub to: Vec<String>,
 
@@ -53,7 +53,7 @@ pub struct GetArgs {
     #[arg(value_name = "INVITATION|NAME")]
     pub wanted: Vec<String>,
 
-    /// An invitation or ADDRESS[:PORT]
+    /// An invitation or ADDRESS[:PORT]; without it the room of your running klatch
     #[arg(long, value_name = "WHERE")]
     pub from: Vec<String>,
 
@@ -77,7 +77,7 @@ pub struct SayArgs {
     #[arg(value_name = "TEXT|-", required = true)]
     pub text: Vec<String>,
 
-    /// An invitation or ADDRESS[:PORT]
+    /// An invitation or ADDRESS[:PORT]; without it the room of your running klatch
     #[arg(long, value_name = "WHERE")]
     pub to: Vec<String>,
 

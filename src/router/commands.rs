@@ -289,6 +289,11 @@ impl Router {
             let text = format!("{missing}; waiting up to {seconds} s for it");
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
+        let by_others = matches!(what, Wait::Fetched | Wait::FetchedBy(_) | Wait::Held);
+        if by_others && self.roster.present_count() == 0 {
+            let text = "nobody is here yet; waiting for whoever comes".to_owned();
+            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
         let told = self.told_from_now_on();
         self.commands.waits.push(Waiting { face, line, what, until, told });
     }

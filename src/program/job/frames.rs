@@ -64,8 +64,13 @@ kinds! {
 /// `InvalidData` for what is no frame; what the stream says.
 pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(Kind, Vec<u8>)>> {
     let mut head = [0; 5];
-    if stream.read(head.get_mut(..1).unwrap_or_default())? == 0 {
-        return Ok(None);
+    loop {
+        match stream.read(head.get_mut(..1).unwrap_or_default()) {
+            Ok(0) => return Ok(None),
+            Ok(_) => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
     let [kind, length @ ..] = &mut head;
     let kind = Kind::of(*kind).ok_or(ErrorKind::InvalidData)?;

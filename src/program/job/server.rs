@@ -123,7 +123,7 @@ fn begin(stream: UnixStream, shared: &Arc<Shared>, jobs: usize) -> std::io::Resu
         // There is room for so little in a stream that nobody has written to.
         stream.set_nonblocking(true)?;
         let text = format!("klatch does {JOBS_MAX} other things at once: try again later");
-        work::refuse(&Writer::new(stream), &Failure::new(Code::Timeout, text));
+        work::refuse(&Writer::new(stream), &Failure::new(Code::IoError, text));
         return Ok(None);
     }
     stream.set_nonblocking(false)?;

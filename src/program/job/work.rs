@@ -1,9 +1,10 @@
 //! One job in the running klatch: a face of its own that does what a one-shot does.
 
+use std::ffi::OsString;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -110,15 +111,15 @@ impl Job<'_> {
             output.print(&error(0, None, Failure::new(Code::RoomUnknown, text)));
             return self.exit(&output, 1);
         }
-        let target = match target(request.save) {
-            Ok(target) => target,
+        let places = whole(request.folder).and_then(|folder| Ok((folder, target(request.save)?)));
+        let (folder, target) = match places {
+            Ok(places) => places,
             Err(failure) => {
                 output.print(&error(0, None, failure));
                 return self.exit(&output, 1);
             }
         };
         output.only_own_files(target.folder());
-        let folder = PathBuf::from(request.folder);
         let work = Work { face, output, target, folder, stay: request.stay };
         self.work(&work, request.errand, reader)
     }
@@ -309,24 +310,26 @@ impl Read for Input {
     }
 }
 
+/// A path that means the same in every process.
+fn whole(path: OsString) -> Result<PathBuf, Failure> {
+    let path = PathBuf::from(path);
+    match path.is_absolute() {
+        true => Ok(path),
+        false => Err(Failure::new(Code::IoError, "a folder of the request has no whole path")),
+    }
+}
+
 fn target(save: Save) -> Result<Target, Failure> {
     let failed = |text: String| Failure::new(Code::IoError, text);
-    let whole = |folder| {
-        let folder = PathBuf::from(folder);
-        let whole = folder.is_absolute();
-        if whole { Ok(folder) } else { Err(failed("the folder has no whole path".into())) }
-    };
     match save {
         Save::Folder(folder) => whole(folder).map(Target::Folder),
-        Save::File(folder, name)
-            if std::path::Path::new(&name).file_name() == Some(name.as_ref()) =>
-        {
+        Save::File(folder, name) if Path::new(&name).file_name() == Some(name.as_ref()) => {
             Ok(Target::File(whole(folder)?, name))
         }
         Save::File(..) => Err(failed("what it is to be called is no name of a file".into())),
-        Save::Stdout => tempfile::tempdir().map(Target::Stdout).map_err(|error| {
-            failed(format!("there is no room for what is to go to stdout: {error}"))
-        }),
+        Save::Stdout => tempfile::tempdir()
+            .map(Target::Stdout)
+            .map_err(|error| failed(format!("there is no room for what goes to stdout: {error}"))),
     }
 }
 
@@ -366,4 +369,85 @@ fn as_history(notice: &Notice) -> Notice {
         _ => {}
     }
     notice
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::Look;
+    use super::*;
+    use crate::config::Task;
+
+    fn sent(bytes: &[u8]) -> Result<Request, Failure> {
+        let (one, other) = UnixStream::pair().unwrap();
+        (&one).write_all(bytes).unwrap();
+        drop(one);
+        read_request(&other)
+    }
+
+    fn frame(body: &str) -> Vec<u8> {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [b"r", &length[..], body.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_meant_and_nothing_else_is_one() {
+        use std::os::unix::ffi::OsStringExt;
+        let no_text = OsString::from_vec(b"/caf\xe9".to_vec());
+        let task = Task::Send { paths: vec![no_text.clone()], name: None, until: Some(2) };
+        let columns = Some(80);
+        let request = Request {
+            version: VERSION,
+            errand: Errand { task, within: Some(Duration::from_secs(90)) },
+            stay: true,
+            folder: no_text.clone(),
+            save: Save::Folder(no_text),
+            places: vec![
+                Place::Addresses(vec![([127, 0, 0, 1], 51_692).into()]),
+                Place::Invited([7; 8]),
+            ],
+            room: None,
+            look: Look {
+                json: true,
+                color: false,
+                color_errors: false,
+                timestamps: true,
+                verbose: false,
+                columns,
+            },
+            backlog: Some(usize::MAX),
+            remark: None,
+        };
+        let body = serde_json::to_string(&request).unwrap();
+        assert_eq!(sent(&frame(&body)), Ok(request));
+        let later = body.replacen("\"version\":1", "\"version\":2", 1);
+        assert_eq!(sent(&frame(&later)).unwrap_err().code, Code::VersionMismatch);
+        for bytes in [&b"w\0\0\0\0"[..], b"", b"GET / HTTP/1.1", &frame("{}"), &frame("{")] {
+            assert_eq!(sent(bytes).unwrap_err().code, Code::IoError);
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_of_a_file_is_no_target() {
+        for name in ["../a", "a/b", "..", "", "/"] {
+            assert!(target(Save::File("/tmp".into(), name.into())).is_err(), "{name}");
+        }
+        assert!(target(Save::File("tmp".into(), "a".into())).is_err());
+        assert!(target(Save::Folder("tmp".into())).is_err());
+        assert!(target(Save::File("/tmp".into(), "a".into())).is_ok());
+    }
+
+    #[test]
+    fn stdin_that_breaks_off_has_not_ended() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let (give, chunks) = bounded(1);
+        let mut input = Input::new(Writer::new(one), chunks);
+        give.send(b"half".to_vec()).unwrap();
+        let mut bytes = [0; 16];
+        assert_eq!(input.read(&mut bytes).unwrap(), 4);
+        drop(give);
+        let error = input.read(&mut bytes).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    }
 }
