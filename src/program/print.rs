@@ -87,8 +87,8 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     rest.control("SH", ["FILES"]);
     rest.text([roman(
         "In the data directory: identity (your key), settings.toml (see --init-config), verified \
-         (members that you compared words with), history (commands, without passwords), socket (while \
-         klatch runs: by it send, get and say act there).",
+         (members that you compared words with), history (commands, without passwords), socket \
+         (while klatch runs: by it send, get and say act there).",
     )]);
     rest.to_writer(out)
 }

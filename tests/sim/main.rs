@@ -7,6 +7,7 @@ mod checks;
 mod crossing;
 mod disk;
 mod effects;
+mod faces;
 mod faults;
 mod handshake;
 mod hostile;

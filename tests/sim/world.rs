@@ -551,6 +551,11 @@ impl World {
 
     /// Gives a command; returns its line.
     pub fn command(&mut self, node: usize, command: Command) -> u64 {
+        self.command_by(FaceId::TERMINAL, node, command)
+    }
+
+    /// The same by any face.
+    pub fn command_by(&mut self, face: FaceId, node: usize, command: Command) -> u64 {
         self.nodes[node].next_line += 1;
         let line = self.nodes[node].next_line;
         if let Command::Say { text } = &command {
@@ -561,7 +566,7 @@ impl World {
         }
         self.nodes[node].pending.insert(line, command.clone());
         let draw = self.draw();
-        self.feed(node, Event::Commanded { face: FaceId(0), line, command, draw });
+        self.feed(node, Event::Commanded { face, line, command, draw });
         line
     }
 

@@ -25,7 +25,9 @@ use crate::ui::notice::{Style, error_line};
 /// The running klatch says within this time whether it does the job.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// After a signal: so long the running klatch is waited for.
-const LAST_ANSWER: Duration = Duration::from_secs(2);
+const LAST_ANSWER: Duration = Duration::from_millis(1_500);
+/// And then so long what there is to say about that.
+const LAST_LINE: Duration = Duration::from_millis(300);
 
 /// Has the klatch that runs with the same data directory do the errand; gives its exit code, or
 /// `None` where this program is to do it on its own.
@@ -156,9 +158,13 @@ impl<'a> Client<'a> {
             let (writer, stream) = (self.writer.clone(), Arc::new(self.stream.try_clone()));
             move || {
                 // Whoever is gone cannot be told, and whoever does not answer is left.
-                let _ = writer.send(Kind::Leave, &[signals::first().unwrap_or(1)]);
+                let exit_code = signals::first().unwrap_or(1);
+                let _ = writer.send(Kind::Leave, &[exit_code]);
                 std::thread::sleep(LAST_ANSWER);
                 let _ = (*stream).as_ref().map(|stream| stream.shutdown(Shutdown::Both));
+                // Whoever reads stdout may take nothing any more.
+                std::thread::sleep(LAST_LINE);
+                std::process::exit(exit_code.into());
             }
         };
         if let Err(error) = signals::watch(leave, || false, || {}, || {}) {

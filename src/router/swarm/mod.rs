@@ -460,8 +460,16 @@ impl Router {
             self.unshare(file);
         }
         self.notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
-        let waiting = download.then.iter().filter_map(Again::command);
-        for (face, line) in waiting.chain(download.commands) {
+        // What one folder does not take, another may.
+        let elsewhere = !matches!(failure.code, Code::Cancelled | Code::NoHost);
+        for again in download.then {
+            match again.command() {
+                _ if elsewhere => self.enqueue_answered(again),
+                Some((face, line)) => self.reply(face, line, "download", Err(failure.clone())),
+                None => {}
+            }
+        }
+        for (face, line) in download.commands {
             self.reply(face, line, "download", Err(failure.clone()));
         }
     }

@@ -1,0 +1,119 @@
+//! Several faces of one node: what each waits for, where its downloads go, and what ends with it.
+
+use klatch::router::command::{Command, SaveAs, Wait};
+use klatch::router::ids::FaceId;
+use klatch::router::notice::{Code, Notice};
+
+use crate::swarms::fetched;
+use crate::world::World;
+
+const SIZE: u64 = 3 << 20;
+const FACE: FaceId = FaceId(7);
+
+fn give(world: &mut World, node: usize, face: FaceId, command: Command) -> u64 {
+    world.command_by(face, node, command)
+}
+
+fn send(world: &mut World, node: usize, face: FaceId, name: &str) {
+    world.nodes[node].disk.local.insert(name.to_owned(), (SIZE, name.len() as u64));
+    let line = give(world, node, face, Command::Send { paths: vec![name.into()] });
+    assert_eq!(world.finish(node, line), Ok(()));
+    world.run(1_000);
+}
+
+fn fetch(world: &mut World, node: usize, face: FaceId, name: &str, folder: &str) -> u64 {
+    let (wanted, folder) = (name.to_owned(), Some(folder.into()));
+    let fetch = Command::Fetch { wanted, patient: true, save: SaveAs::Plain, folder };
+    give(world, node, face, fetch)
+}
+
+fn withdrawn(world: &World, node: usize) -> Vec<String> {
+    let notices = world.nodes[node].notices.iter().map(|(_, notice)| notice);
+    let names = notices.filter_map(|notice| match notice {
+        Notice::FileWithdrawn { file, .. } => Some(file.name.raw().to_owned()),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn room(seed: u64) -> (World, [usize; 2]) {
+    let (mut world, [alice, bob]) = World::of(seed, ["alice", "bob"]);
+    world.join(bob, alice);
+    (world, [alice, bob])
+}
+
+#[test]
+fn a_face_waits_for_what_it_offered_and_takes_back_no_more_than_that() {
+    let (mut world, [alice, bob]) = room(171);
+    send(&mut world, alice, FaceId::TERMINAL, "of the person");
+    send(&mut world, alice, FACE, "of the face");
+    // The person's stands already: it is the person's still.
+    let again = Command::Send { paths: vec!["of the person".into()] };
+    let line = give(&mut world, alice, FaceId(8), again);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    let wait = Command::Wait { what: Wait::Fetched, within_ms: 600_000 };
+    let waits = give(&mut world, alice, FACE, wait.clone());
+    let line = world.download(bob, "of the face");
+    assert_eq!(world.finish(bob, line), Ok(()));
+    assert_eq!(world.finish(alice, waits), Ok(()));
+    for face in [FACE, FaceId(8)] {
+        give(&mut world, alice, face, Command::EndFace { keep_offers: false });
+    }
+    world.run(1_000);
+    assert_eq!(withdrawn(&world, bob), ["of the face"]);
+    // Who waits for what is withdrawn waits in vain.
+    send(&mut world, alice, FACE, "of the face again");
+    let waits = give(&mut world, alice, FACE, wait);
+    let cancel = Command::Cancel { wanted: "of the face again".into() };
+    let line = world.command(alice, cancel);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    assert_eq!(world.finish(alice, waits), Err(Code::Cancelled));
+    // What is to stay does.
+    send(&mut world, alice, FACE, "to stay");
+    give(&mut world, alice, FACE, Command::EndFace { keep_offers: true });
+    world.run(1_000);
+    let line = world.download(bob, "to stay");
+    assert_eq!(world.finish(bob, line), Ok(()));
+}
+
+#[test]
+fn what_two_faces_want_in_two_places_is_fetched_once_and_copied() {
+    let (mut world, [alice, bob]) = room(172);
+    send(&mut world, alice, FaceId::TERMINAL, "a.bin");
+    let first = world.download(bob, "a.bin");
+    let second = fetch(&mut world, bob, FACE, "a.bin", "/elsewhere");
+    let third = fetch(&mut world, bob, FaceId(8), "a.bin", "/elsewhere");
+    for line in [first, second, third] {
+        assert_eq!(world.finish(bob, line), Ok(()));
+    }
+    assert_eq!(fetched(&world, bob).len(), 2);
+    // And what is here already as well.
+    let line = fetch(&mut world, bob, FACE, "a.bin", "/a third place");
+    assert_eq!(world.finish(bob, line), Ok(()));
+    assert_eq!(fetched(&world, bob).len(), 3);
+    let bytes: u64 = fetched(&world, bob).iter().map(|(_, bytes)| *bytes).sum();
+    assert_eq!(bytes, SIZE);
+}
+
+#[test]
+fn a_download_ends_with_the_last_face_that_wants_it() {
+    let (mut world, [alice, bob]) = room(173);
+    for name in ["one.bin", "another.bin"] {
+        send(&mut world, alice, FaceId::TERMINAL, name);
+    }
+    fetch(&mut world, bob, FACE, "one.bin", "/elsewhere");
+    fetch(&mut world, bob, FACE, "another.bin", "/elsewhere");
+    let wanted = world.download(bob, "another.bin");
+    give(&mut world, bob, FACE, Command::EndFace { keep_offers: false });
+    assert_eq!(world.finish(bob, wanted), Ok(()));
+    world.run(10_000);
+    let names: Vec<_> = world.nodes[bob]
+        .notices
+        .iter()
+        .filter_map(|(_, notice)| match notice {
+            Notice::DownloadFailed { file, .. } => Some(file.name.raw().to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["one.bin"]);
+}
