@@ -1,5 +1,6 @@
 //! Commands: who gave them, what is still under way, and how the program ends.
 
+use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use super::Router;
@@ -12,6 +13,7 @@ use super::removing::Removing;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::waits::Waiting;
+use crate::crypto::binding::Side;
 
 /// How long the end of stdin waits for members to hold what was said.
 const HELD_MS: u64 = 10_000;
@@ -270,11 +272,19 @@ impl Router {
             settled: self.room.settled,
             addresses: self.presence.spoken_addresses(),
             members: self.member_lines(),
+            reached: self.reached(),
             files: self.file_rows(),
             transfers: self.transfer_rows(),
             unheld: self.unheld_receipts(),
         };
         self.effect(Effect::Overview { face, overview: Box::new(overview) });
+    }
+
+    /// Addresses that this node dialled and where a member proved to be.
+    fn reached(&self) -> Vec<SocketAddr> {
+        let linked = self.links().filter_map(|(conn, _)| self.conns.get(&conn));
+        let dialled = linked.filter(|conn| conn.side == Side::Dialer);
+        dialled.filter_map(|conn| conn.remote).collect()
     }
 
     fn wait(&mut self, face: FaceId, line: u64, what: Wait, within_ms: u64) {

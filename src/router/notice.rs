@@ -10,6 +10,7 @@ mod failure;
 mod files;
 pub mod form;
 
+use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -170,6 +171,8 @@ pub struct Overview {
     pub addresses: Vec<String>,
     /// Who is here, this node first.
     pub members: Vec<MemberLine>,
+    /// Where this node reached members that are linked; other addresses are what members say.
+    pub reached: Vec<SocketAddr>,
     /// What is offered, by name.
     pub files: Vec<FileLine>,
     /// What is moving.

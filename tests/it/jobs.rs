@@ -335,13 +335,10 @@ fn a_job_that_names_another_place_does_on_its_own() {
     let (mut ana, mut ben) = in_company("ana", "ben");
     let mut cora = Peer::start("cora");
     let temporary = |job: &mut Peer| job.expect(json!({"event": "started"}))["temporary"].clone();
-    // The running one's own address, and a member's: that is its room.
-    for place in [ana.address.clone(), ben.address.clone()] {
-        let mut job = beside(&ana, ["say", "here", "--to", &place]);
-        assert_eq!(temporary(&mut job), false);
-        assert_eq!(job.ended(), 0);
-        ben.hears("here");
-    }
+    let mut job = beside(&ana, ["say", "here", "--to", &ana.address]);
+    assert_eq!(temporary(&mut job), false);
+    assert_eq!(job.ended(), 0);
+    ben.hears("here");
     let mut job = beside(&ana, ["say", "elsewhere", "--to", &cora.address]);
     assert_eq!(temporary(&mut job), true);
     assert_eq!(job.ended(), 0);
@@ -363,6 +360,23 @@ fn a_job_that_names_another_place_does_on_its_own() {
     let mut job = beside(&ana, ["say", "invited", "--to", invitation.as_str().unwrap()]);
     assert_eq!(temporary(&mut job), true);
     assert_eq!(job.ended(), 0);
+    ana.quit();
+    ben.quit();
+    cora.quit();
+}
+
+/// Anybody can say of itself that it is anywhere.
+#[test]
+fn an_address_is_that_of_a_member_only_if_the_member_was_reached_there() {
+    let mut ana = running("ana");
+    let (mut ben, mut cora) = (Peer::start("ben"), Peer::start("cora"));
+    join(&mut ana, &mut ben);
+    join(&mut cora, &mut ana);
+    for (place, temporary) in [(&ben.address, false), (&cora.address, true)] {
+        let mut job = beside(&ana, ["say", "here", "--to", place]);
+        job.expect(json!({"event": "started", "temporary": temporary}));
+        assert_eq!(job.ended(), 0);
+    }
     ana.quit();
     ben.quit();
     cora.quit();

@@ -91,7 +91,7 @@ fn what_two_faces_want_in_two_places_is_fetched_once_and_copied() {
     let line = fetch(&mut world, bob, FACE, "a.bin", "/a third place");
     assert_eq!(world.finish(bob, line), Ok(()));
     assert_eq!(fetched(&world, bob).len(), 3);
-    let bytes: u64 = fetched(&world, bob).iter().map(|(_, bytes)| *bytes).sum();
+    let bytes: u64 = fetched(&world, bob).iter().map(|(bytes, _)| *bytes).sum();
     assert_eq!(bytes, SIZE);
 }
 

@@ -336,9 +336,9 @@ fn target(save: Save) -> Result<Target, Failure> {
 /// Whether the present room is all of these.
 fn is_here(places: &[Place], overview: &Overview, addr: SocketAddr) -> bool {
     let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
-    let members = overview.members.iter().map(|line| &line.member);
-    let spoken = overview.addresses.iter().chain(members.map(|member| &member.address));
-    let known: Vec<_> = spoken.filter_map(|text| read_spoken(text)).map(plain).collect();
+    let own = overview.addresses.iter().filter_map(|text| read_spoken(text));
+    // What members say of themselves must not draw anything into their room.
+    let known: Vec<_> = own.chain(overview.reached.iter().copied()).map(plain).collect();
     places.iter().all(|place| match place {
         Place::Addresses(addrs) => addrs.iter().any(|one| {
             let one = plain(*one);
