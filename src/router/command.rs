@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::EntryId;
+use super::ids::{EntryId, RoomId};
 use super::invite_link::InviteLink;
 use crate::crypto::password::Password;
 
@@ -194,6 +194,11 @@ pub enum Command {
         /// itself, when they have it or after a minute.
         asks: bool,
     },
+    /// The face that gives this means this room: in another one it does nothing more.
+    BeginFace {
+        /// The room.
+        room: RoomId,
+    },
     /// The face that gives this ends: what it waits for, hashes and fetches ends with it.
     EndFace {
         /// What it offered stays offered; otherwise that is taken back.
@@ -236,6 +241,7 @@ impl Command {
             Command::Doctor => "doctor",
             Command::Verify { .. } => "verify",
             Command::LeaveWhenServed { .. } | Command::Leave => "leave",
+            Command::BeginFace { .. } => "begin_face",
             Command::EndFace { .. } => "end_face",
             Command::QuitWhenServed { .. } | Command::Quit => "quit",
             Command::EndOfInput => "end_of_input",

@@ -1,13 +1,13 @@
 //! Commands: who gave them, what is still under way, and how the program ends.
 
 use core::net::SocketAddr;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Router;
 use super::closing::Locking;
 use super::command::{Command, NewPassword, SaveAs, Wait};
 use super::event::{Draw, Effect};
-use super::ids::FaceId;
+use super::ids::{FaceId, RoomId};
 use super::notice::{Code, Failure, Notice, Overview};
 use super::removing::Removing;
 use super::signed::Kind;
@@ -53,6 +53,8 @@ pub(super) struct Pending {
     pub(super) removing: Vec<Removing>,
     asking_password: Option<(FaceId, u64, bool, Draw)>,
     pub(super) waits: Vec<Waiting>,
+    /// Faces that mean one room.
+    pub(super) meant: BTreeMap<FaceId, RoomId>,
     ending: Option<Ending>,
     /// Some command failed.
     failed: bool,
@@ -61,6 +63,10 @@ pub(super) struct Pending {
 
 impl Router {
     pub(super) fn commanded(&mut self, face: FaceId, line: u64, command: Command, draw: Draw) {
+        let ends = matches!(command, Command::EndFace { .. });
+        if let Some(failure) = self.is_elsewhere(face).filter(|_| !ends) {
+            return self.reply(face, line, command.word(), Err(failure));
+        }
         let waits_for_lock = matches!(
             command,
             Command::Password { .. }
@@ -151,6 +157,11 @@ impl Router {
             Command::QuitWhenServed { asks } => {
                 self.end_when_served(face, line, asks, Command::Quit, draw);
             }
+            Command::BeginFace { room } => {
+                self.commands.meant.insert(face, room);
+                let result = self.is_elsewhere(face).map_or(Ok(()), Err);
+                self.reply(face, line, word, result);
+            }
             Command::EndFace { keep_offers } => self.end_face(face, keep_offers),
             Command::Quit => {
                 self.reply(face, line, word, Ok(()));
@@ -166,6 +177,13 @@ impl Router {
                 });
             }
         }
+    }
+
+    /// Why a face that means another room does nothing in this one.
+    pub(super) fn is_elsewhere(&self, face: FaceId) -> Option<Failure> {
+        let meant = self.commands.meant.get(&face)?;
+        let text = format!("the room {}… was left meanwhile", meant.short());
+        (*meant != self.room.id).then(|| Failure::new(Code::Cancelled, text))
     }
 
     fn answer(&mut self, face: FaceId, line: u64, word: &'static str, of: fn(&Self) -> Notice) {

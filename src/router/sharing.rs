@@ -232,6 +232,8 @@ impl Router {
             let (path, bytes_done, size) = (path.clone(), *size, *size);
             self.notify(Notice::HashProgress { path, bytes_done, size });
         }
+        let elsewhere = self.is_elsewhere(job.face);
+        let result = result.and_then(|hashed| elsewhere.map_or(Ok(hashed), Err));
         let offered = result.and_then(|hashed| self.offer(number, &job, &hashed));
         if offered.is_err() {
             self.effect(Effect::CancelHash { job: number });

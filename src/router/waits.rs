@@ -43,6 +43,10 @@ impl Router {
             return;
         }
         for mut waiting in std::mem::take(&mut self.commands.waits) {
+            if let Some(failure) = self.is_elsewhere(waiting.face) {
+                self.reply(waiting.face, waiting.line, "wait", Err(failure));
+                continue;
+            }
             self.tell_fetching(&mut waiting);
             let satisfied = self.holds(&mut waiting);
             let timed_out = self.now >= waiting.until;
@@ -96,6 +100,7 @@ impl Router {
     /// A face ended: it waits for nothing any more.
     pub(super) fn end_face(&mut self, face: FaceId, keep_offers: bool) {
         self.commands.waits.retain(|waiting| waiting.face != face);
+        self.commands.meant.remove(&face);
         self.end_downloads_of(face);
         self.end_offers_of(face, keep_offers);
     }

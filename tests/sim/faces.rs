@@ -96,6 +96,26 @@ fn what_two_faces_want_in_two_places_is_fetched_once_and_copied() {
 }
 
 #[test]
+fn a_face_that_means_one_room_does_nothing_in_another() {
+    let (mut world, [alice, bob]) = room(174);
+    let here = world.inspect(bob).room;
+    let begin = give(&mut world, bob, FACE, Command::BeginFace { room: here });
+    assert_eq!(world.finish(bob, begin), Ok(()));
+    let wait = Command::Wait { what: Wait::Message("never said".into()), within_ms: 600_000 };
+    let waits = give(&mut world, bob, FACE, wait);
+    let line = world.command(bob, Command::Leave);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    assert_eq!(world.finish(bob, waits), Err(Code::Cancelled));
+    let say = || Command::Say { text: "for that room".into() };
+    let line = give(&mut world, bob, FACE, say());
+    assert_eq!(world.finish(bob, line), Err(Code::Cancelled));
+    give(&mut world, bob, FACE, Command::EndFace { keep_offers: true });
+    let line = give(&mut world, bob, FACE, Command::BeginFace { room: here });
+    assert_eq!(world.finish(bob, line), Err(Code::Cancelled));
+    assert!(world.texts(alice).is_empty());
+}
+
+#[test]
 fn a_download_ends_with_the_last_face_that_wants_it() {
     let (mut world, [alice, bob]) = room(173);
     for name in ["one.bin", "another.bin"] {

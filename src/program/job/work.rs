@@ -120,8 +120,11 @@ impl Job<'_> {
             }
         };
         output.only_own_files(target.folder());
+        // Whoever named the room does not mean the one that its person may go to next.
+        let named = !request.places.is_empty() || request.room.is_some();
+        let first = named.then_some(Command::BeginFace { room }).into_iter().collect();
         let work = Work { face, output, target, folder, stay: request.stay };
-        self.work(&work, request.errand, reader)
+        self.work(&work, (first, request.errand), reader)
     }
 
     /// How things stand in the running klatch, and up to where that is known from its notices.
@@ -152,7 +155,12 @@ impl Job<'_> {
     }
 
     /// Does the errand, and ends with its exit code, or without when the node ended before.
-    fn work(&self, work: &Work, errand: Errand, reader: Reader) -> io::Result<()> {
+    fn work(
+        &self,
+        work: &Work,
+        (first, errand): (Vec<Command>, Errand),
+        reader: Reader,
+    ) -> io::Result<()> {
         let Work { face, output, .. } = work;
         let node = &self.shared.node;
         let failures = Arc::new(Failures::new(true));
@@ -189,7 +197,7 @@ impl Job<'_> {
                 drop((give, client));
             };
             spawn_scoped(scope, "job input", STACK_LARGE_BYTES, hearing)?;
-            let done = stdin.run_errand(Vec::new(), errand, &work.target, work.stay);
+            let done = stdin.run_errand(first, errand, &work.target, work.stay);
             let stays = work.stay && done.is_ok_and(|done| done.serves);
             if stays {
                 wait_for_end(&gone, &stdin.answers);
