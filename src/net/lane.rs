@@ -36,6 +36,8 @@
 //! before any chunk is asked for. Whoever asks knows the length of every answer from the size of
 //! the file; an answer of another length is a violation that ends the lane.
 
+use std::time::Duration;
+
 use super::stream::{RecvError, SendError};
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Closed;
@@ -50,6 +52,9 @@ pub const HEADER_BYTES: usize = 46;
 pub const DATA_BYTES: usize = 32 * 1024;
 /// Bytes that are read, sealed and written at a time: what a thread needs of memory for bulk.
 pub const BATCH_BYTES: usize = 256 * 1024;
+
+/// While a chunk takes longer than this, the router is told at both ends how far it is.
+pub const TELL: Duration = Duration::from_millis(500);
 
 /// Bytes of a chunk's hash in the list.
 pub const HASH_BYTES: usize = 32;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use super::lane::{
-    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, Wanted, closed_by_recv,
+    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, TELL, Wanted, closed_by_recv,
     closed_by_send, request_max_bytes, violation,
 };
 use super::places::Places;
@@ -273,11 +273,18 @@ impl Serving<'_> {
             }
         };
         let bytes = u64::from(bytes);
+        let (mut told, mut told_at) = (0, Instant::now());
         let read = |offset, out: &mut [IoSliceMut<'_>]| {
             let length: usize = out.iter().map(|out| out.len()).sum();
             let last = offset + length as u64 == bytes;
             if offset > 0 && host.spared.take(member, file, chunk) {
                 return Err(Broken::Unwanted);
+            }
+            if told_at.elapsed() >= TELL {
+                told_at = Instant::now();
+                let served = offset - std::mem::replace(&mut told, offset);
+                // Without a router nobody wants to know.
+                let _ = host.inbox.send(Event::ChunkServed { member, file, bytes: served });
             }
             reader.read_into(start + offset, out).map_err(|_| Broken::Unreadable)?;
             // Looked at again before the last bytes leave: one that is being edited is found out
@@ -292,7 +299,7 @@ impl Serving<'_> {
             source.sent().forget_chunk(&member, chunk);
         }
         match sent? {
-            None => self.tell(Event::ChunkServed { member, file, bytes }),
+            None => self.tell(Event::ChunkServed { member, file, bytes: bytes - told }),
             Some(Broken::Unwanted) => Ok(()),
             Some(Broken::Unreadable) => self.changed(file),
         }

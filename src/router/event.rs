@@ -338,13 +338,13 @@ pub enum Event {
         /// It is what it was when it was laid aside.
         intact: bool,
     },
-    /// A serving thread sent a chunk.
+    /// A serving thread sent a chunk, or went on with one that takes long.
     ChunkServed {
         /// To whom.
         member: MemberId,
         /// The file.
         file: FileId,
-        /// Bytes sent.
+        /// Bytes sent that were not told before.
         bytes: u64,
     },
 }

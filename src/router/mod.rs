@@ -39,6 +39,7 @@ mod parked;
 mod presence;
 mod pulse;
 mod quitting;
+mod rate;
 mod registry;
 mod removing;
 mod repair;

@@ -12,14 +12,12 @@ use super::event::{Effect, Hashed};
 use super::ids::{ConnId, EntryId, FaceId, FileId, MemberId};
 use super::message::{Held, Message};
 use super::notice::{Code, Failure, FileLine, MovingFile, Notice, TransferLine, TransferState};
+use super::rate::Rate;
 use super::signed::{Kind, Offer};
-use super::swarm::pace::Pace;
 use super::text::{Untrusted, size};
 use super::time::Millis;
 use super::word::Word;
 
-/// Chunks that are so far apart are not of one go: the time between does not slow the rate.
-const SERVED_PAUSE_MS: u64 = 5_000;
 /// News of chunks are so far apart at least.
 const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
@@ -40,7 +38,7 @@ struct Job {
     /// Its bytes, once it has its turn.
     size: Option<u64>,
     bytes_done: u64,
-    pace: Pace,
+    rate: Rate,
     /// Faces were told how far it is.
     told: bool,
     /// Made for a page, which is told what became of it.
@@ -59,8 +57,8 @@ fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
 impl Job {
     fn new(face: FaceId, line: u64, paths: Vec<PathBuf>) -> Self {
         let name = paths.first().map(|path| name_of(path)).unwrap_or_default();
-        let (size, bytes_done, pace) = (None, 0, Pace::default());
-        Self { face, line, paths, name, size, bytes_done, pace, told: false, copy: false }
+        let (size, bytes_done, rate) = (None, 0, Rate::new(Millis(0)));
+        Self { face, line, paths, name, size, bytes_done, rate, told: false, copy: false }
     }
 
     fn word(&self) -> &'static str {
@@ -92,7 +90,7 @@ struct Share {
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) bytes: u64,
-    pub(super) pace: Pace,
+    pub(super) rate: Rate,
     pub(super) last: Millis,
 }
 
@@ -209,14 +207,14 @@ impl Router {
                 job.name = name_of(&path);
             }
             (job.paths, job.size) = (vec![path], Some(size));
-            job.pace.begin(now);
+            job.rate = Rate::new(now);
         }
     }
 
     pub(super) fn hash_progressed(&mut self, job: u64, bytes_done: u64) {
         let now = self.now;
         let Some(job) = self.sharing.jobs.get_mut(&job) else { return };
-        job.pace.came(now, bytes_done.saturating_sub(job.bytes_done));
+        job.rate.came(now, bytes_done.saturating_sub(job.bytes_done));
         (job.bytes_done, job.told) = (bytes_done, true);
         if let (Some(path), Some(size)) = (job.paths.first().cloned(), job.size) {
             self.notify(Notice::HashProgress { path, bytes_done, size });
@@ -280,7 +278,7 @@ impl Router {
     /// What is being hashed, in the order asked; what waits for its turn comes last.
     pub(super) fn hash_rows(&self) -> Vec<TransferLine> {
         let row = |job: &Job| {
-            let rate = job.pace.rate(self.now).unwrap_or(0);
+            let rate = job.rate.at(self.now);
             let left = job.size.unwrap_or(0).saturating_sub(job.bytes_done);
             let begun = job.size.is_some();
             TransferLine {
@@ -495,14 +493,10 @@ impl Router {
         let now = self.now;
         let served = self.sharing.served.entry((member, file)).or_insert(Served {
             bytes: 0,
-            pace: Pace::default(),
+            rate: Rate::new(now),
             last: now,
         });
-        if now.since(served.last) >= SERVED_PAUSE_MS {
-            served.pace.rest();
-        }
-        served.pace.begin(now);
-        served.pace.came(now, bytes);
+        served.rate.came(now, bytes);
         served.bytes += bytes;
         served.last = now;
     }

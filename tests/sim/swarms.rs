@@ -251,3 +251,30 @@ fn who_does_not_reach_the_host_is_told_who_could_pass_it_on() {
     assert_eq!(world.finish(carol, passing), Ok(()));
     assert_eq!(world.finish(bob, line), Ok(()));
 }
+
+/// A host that falls silent, and a file whose chunks take longer than anybody's patience.
+#[test]
+fn a_rate_is_0_soon_after_nothing_came_any_more() {
+    let (mut world, host, others) = room(31, 1, 600 * MIB);
+    let bob = others[0];
+    world.download(bob, "film.mkv");
+    let told = |world: &World| {
+        let rate = |(at, notice): &(u64, Notice)| match notice {
+            Notice::DownloadProgress { bytes_per_second, seconds_left, .. } => {
+                Some((*at, *bytes_per_second, *seconds_left))
+            }
+            _ => None,
+        };
+        world.nodes[bob].notices.iter().filter_map(rate).collect::<Vec<_>>()
+    };
+    assert!(world.run_until(60_000, |world| told(world).len() > 20));
+    assert!(told(&world).iter().all(|(_, rate, _)| *rate > 0), "{:?}", told(&world));
+    world.cut(host, bob);
+    let cut_at = world.now_ms;
+    world.run(3_000);
+    let (at, rate, seconds_left) = *told(&world).last().unwrap();
+    assert_eq!((rate, seconds_left), (0, None), "{at}");
+    assert!(at < cut_at + 2_500, "{at} {cut_at}");
+    world.run(1_000);
+    assert_eq!(told(&world).last().unwrap().0, at, "it is told once");
+}

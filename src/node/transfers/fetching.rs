@@ -1,6 +1,6 @@
 //! The work of a chunk thread: ask over a lane, receive in pieces, verify, write.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
@@ -10,14 +10,11 @@ use crate::files::merkle::{FileTree, chunk_count, chunk_range};
 use crate::files::part::{ChunkWriter, PartError};
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
-use crate::net::lane::{HASH_BYTES, Request, Wanted};
+use crate::net::lane::{HASH_BYTES, Request, TELL, Wanted};
 use crate::router::event::{Event, FetchError, Fetched};
 use crate::router::ids::{ConnId, Digest32};
 use crate::router::notice::{Code, Failure};
 use crate::router::swarm::picker::Want;
-
-/// While a chunk takes longer than this, the router is told how far it is.
-const TELL: Duration = Duration::from_millis(500);
 
 /// Fetches the list of chunk hashes, which counts only if it is the one of the file.
 pub(super) fn list(content: &Content, lane: &FetchLane) -> Result<FileTree, FetchError> {

@@ -7,6 +7,7 @@ mod hosts;
 mod lanes;
 pub(super) mod pace;
 pub mod picker;
+mod progress;
 mod queue;
 mod rows;
 mod schedule;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use self::choice::Choice;
+use self::progress::Progress;
 use self::queue::{Again, Place};
 use self::waiting::{Stops, Waiting};
 use super::Router;
@@ -34,8 +36,6 @@ use super::time::{Earliest, Millis};
 use super::word::{Word, best};
 use crate::files::merkle;
 
-/// Progress is told so often while bytes arrive.
-const PROGRESS_MS: u64 = 250;
 /// Bytes of bitmaps kept for one peer.
 const BITMAPS_MAX_BYTES: usize = 1024 * 1024;
 
@@ -67,9 +67,7 @@ struct Download {
     helped: BTreeSet<MemberId>,
     bytes_fetched: u64,
     began: Millis,
-    told: Millis,
-    told_bytes: u64,
-    rate: u64,
+    progress: Progress,
     hostless_since: Option<Millis>,
     /// It was told that who has it is here, and out of reach.
     told_no_way: bool,
@@ -87,12 +85,6 @@ struct Download {
 impl Download {
     fn info(&self, file: FileId) -> FileInfo {
         FileInfo { id: file, name: Untrusted::new(&self.name), size: self.size }
-    }
-
-    /// Seconds until the rest is here at the present rate.
-    fn seconds_left(&self) -> Option<u64> {
-        let left = self.size - self.bytes_done();
-        left.checked_add(self.rate.checked_sub(1)?)?.checked_div(self.rate)
     }
 
     fn bytes_done(&self) -> u64 {
@@ -223,8 +215,6 @@ impl Router {
         }
         download.stage = Stage::Fetching;
         download.chunks_done = held.count();
-        // What lay on disk did not come now.
-        download.told_bytes = download.bytes_done();
         if held.is_all() {
             return self.finish(file);
         }
@@ -270,6 +260,10 @@ impl Router {
     /// A part of a chunk came.
     pub(super) fn chunk_came(&mut self, file: FileId, conn: ConnId, chunk: u32, bytes: u64) {
         self.swarm.choice.came(conn, &file, chunk, bytes, self.now);
+        if let Some(download) = self.swarm.downloads.get_mut(&file) {
+            download.progress.came(self.now, bytes);
+            self.tell_progress(file);
+        }
     }
 
     pub(super) fn chunk_fetched(&mut self, fetched: Fetched) {
@@ -301,6 +295,7 @@ impl Router {
         }
         let Some(download) = self.live(&file, turn) else { return };
         download.bytes_fetched += bytes;
+        download.progress.came(now, more);
         if let Err(error) = result {
             if matters || matches!(error, FetchError::Disk(_) | FetchError::Bad) {
                 self.fetch_failed(file, host, chunk, error);
@@ -362,49 +357,6 @@ impl Router {
     pub(super) fn chunk_urgent(&mut self, file: FileId, first: u32, last: u32) {
         self.begin_download(file);
         self.swarm.choice.prefer(&file, first..last.saturating_add(1));
-    }
-
-    /// Nobody who has more of it is here: nobody can tell how long it takes.
-    fn tell_stall(&mut self, file: FileId) {
-        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        let bytes_done = download.bytes_done();
-        (download.rate, download.told, download.told_bytes) = (0, self.now, bytes_done);
-        let file = download.info(file);
-        self.notify(Notice::DownloadProgress {
-            file,
-            bytes_done,
-            bytes_per_second: 0,
-            seconds_left: None,
-            hosts: 0,
-        });
-    }
-
-    fn tell_progress(&mut self, file: FileId) {
-        let now = self.now;
-        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        let since = now.since(download.told);
-        if since < PROGRESS_MS {
-            return;
-        }
-        if download.hostless_since.is_some() {
-            // The last of what was under way came, and nothing more will.
-            return self.tell_stall(file);
-        }
-        let bytes_done = download.bytes_done();
-        let rate = (bytes_done.saturating_sub(download.told_bytes)) * 1000 / since.max(1);
-        download.rate = if download.rate == 0 { rate } else { (download.rate * 3 + rate) / 4 };
-        download.told = now;
-        download.told_bytes = bytes_done;
-        let (file_info, bytes_per_second) = (download.info(file), download.rate);
-        let seconds_left = download.seconds_left();
-        let hosts = self.swarm.choice.hosts_in_use(&file);
-        self.notify(Notice::DownloadProgress {
-            file: file_info,
-            bytes_done,
-            bytes_per_second,
-            seconds_left,
-            hosts,
-        });
     }
 
     fn finish(&mut self, file: FileId) {
@@ -547,28 +499,16 @@ impl Router {
     pub(super) fn swarm_timers(&mut self) {
         self.fail_hostless(None);
         self.look_again();
-        let files: Vec<_> = self
-            .swarm
-            .downloads
-            .iter()
-            .filter(|(_, download)| download.stage == Stage::Fetching)
-            .filter(|(_, download)| download.bytes_done() > download.told_bytes)
-            .map(|(file, _)| *file)
-            .collect();
-        for file in files {
-            self.tell_progress(file);
-        }
+        self.tell_all_progress();
     }
 
     pub(super) fn swarm_deadlines(&self, earliest: &mut Earliest) {
         for download in self.swarm.downloads.values() {
-            if download.stage == Stage::Fetching && download.bytes_done() > download.told_bytes {
-                earliest.at(download.told.plus(PROGRESS_MS));
-            }
             if let (Some(since), false) = (download.hostless_since, download.patient) {
                 earliest.at(since.plus(self.limits().no_host_ms));
             }
         }
+        self.progress_deadlines(earliest);
         self.schedule_deadlines(earliest);
         self.lane_deadlines(earliest);
         self.waiting_deadlines(earliest);

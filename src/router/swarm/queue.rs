@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::progress::Progress;
 use super::waiting::Stops;
 use super::{Download, Router, Stage, Swarm};
 use crate::limits::Limits;
@@ -182,9 +183,7 @@ impl Router {
             helped: BTreeSet::new(),
             bytes_fetched: 0,
             began: self.now,
-            told: self.now,
-            told_bytes: 0,
-            rate: 0,
+            progress: Progress::new(self.now),
             hostless_since: None,
             told_no_way: false,
             stops: Stops::default(),
@@ -215,7 +214,7 @@ impl Router {
         self.swarm.queue.remove(&download.number);
         self.swarm.next_turn += 1;
         let turn = self.swarm.next_turn;
-        (download.turn, download.began, download.told) = (turn, now, now);
+        (download.turn, download.began, download.progress) = (turn, now, Progress::new(now));
         let (size, root, name) = (download.size, download.root, download.name.clone());
         let folder = download.place.1.clone();
         let info = download.info(file);

@@ -92,7 +92,7 @@ impl Router {
         download.stage = Stage::Waiting(Waiting { step, failure: failure.clone(), look_at });
         self.swarm.choice.pause(&file, true);
         download.hostless_since = None;
-        download.rate = 0;
+        download.progress.stop(now);
         let stops = &mut download.stops;
         stops.since.get_or_insert(now);
         let lately = stops.told.is_some_and(|told| now.since(told) < TELL_AGAIN_MS);
