@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use etcetera::base_strategy::BaseStrategy;
+use nix::unistd::{Uid, User};
 
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{NAME_MAX_CHARS, check_name, is_control, is_format};
@@ -324,7 +325,7 @@ impl Options {
         };
         // What others are told to type has spaces, and need not be quoted.
         let place = (!self.place.is_empty()).then(|| self.place.join(" "));
-        let login = || env("USER").or_else(|| env("LOGNAME"));
+        let login = || env("USER").or_else(|| env("LOGNAME")).or_else(user_name);
         Ok(Settings {
             // An errand has nobody to ask.
             ui: if errand.is_some() { Some(UiChoice::Terminal) } else { self.ui },
@@ -455,6 +456,11 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         let text = format!("cannot tell the full path of {path:?}: {error}");
         Failure::new(Code::IoError, text)
     })
+}
+
+/// The name of this process's user in the system's database: cron and containers set no variable.
+fn user_name() -> Option<OsString> {
+    Some(User::from_uid(Uid::current()).ok()??.name.into())
 }
 
 /// The login name, less what a nickname may not hold; `guest` when nothing is left.

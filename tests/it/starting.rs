@@ -69,6 +69,19 @@ fn the_login_name_is_the_nickname() {
     assert!(program.lines[0].contains("you are grace,"), "{:?}", program.lines);
 }
 
+/// As under cron.
+#[test]
+fn the_login_name_is_known_without_the_environment() {
+    let id = std::process::Command::new("id").arg("-un").output().unwrap();
+    let login = String::from_utf8(id.stdout).unwrap();
+    let mut command = Program::command();
+    command.env_remove("USER").env_remove("LOGNAME").args(REST).args(["--ui", "terminal"]);
+    let mut program = Program::spawn("login", &mut command);
+    assert_eq!(program.end(), 0);
+    let you = format!("you are {},", login.trim());
+    assert!(program.lines[0].contains(&you), "{:?}", program.lines);
+}
+
 #[test]
 fn two_people_on_one_machine_need_no_options() {
     let home = tempfile::tempdir().unwrap();
