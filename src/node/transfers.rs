@@ -215,11 +215,11 @@ impl Transfers {
     #[must_use]
     pub fn perform(&self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Hash { job, paths } => {
-                return self.hash(job, paths, HashJob::default());
+            Effect::Hash { job, path } => {
+                return self.hash(job, path, HashJob::default());
             }
             Effect::HashAs { job, path, name } => {
-                return self.hash(job, vec![path], HashJob::named(name));
+                return self.hash(job, path, HashJob::named(name));
             }
             Effect::DiscardCopy { file, path } => self.discard_copy(&file, path),
             Effect::CancelHash { job } => {

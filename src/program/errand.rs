@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::input::{Source, Stdin};
 use super::output::failed;
+use super::paths;
 use crate::config::{Errand, Task, is_stdout};
 use crate::files::names::safe_name;
 use crate::node::Stopped;
@@ -168,7 +169,7 @@ impl<R: BufRead> Stdin<R> {
                 Some("-") => self.spool()?.map(|path| {
                     vec![(path, Some(name.clone().unwrap_or_else(|| STDIN_NAME.into())))]
                 }),
-                _ => expand(&self.folder, Path::new(&path), name.as_deref()),
+                _ => named(&self.folder, Path::new(&path), name.as_deref()),
             };
             let found = self.or_say(found, "send");
             all &= found.is_some();
@@ -374,36 +375,18 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionAborted
 }
 
-/// The files that a path means, which begins in `folder` unless it is whole: itself, or what the
-/// glob fits, in order.
-fn expand(
+/// The files that a path means, which begins in `folder` unless it is whole, each with the name
+/// that it is offered under if that is not its own.
+fn named(
     folder: &Path,
     path: &Path,
     name: Option<&str>,
 ) -> Result<Vec<(PathBuf, Option<String>)>, Failure> {
-    let name = |path: PathBuf| (path, name.map(str::to_owned));
-    let whole = folder.join(path);
-    let glob = path.to_str().filter(|path| path.contains(['*', '?', '[']));
-    // Whatever its characters mean, a file that is there is meant.
-    let Some(glob) = glob.filter(|_| whole.symlink_metadata().is_err()) else {
-        return Ok(vec![name(whole)]);
-    };
-    let shown = Untrusted::new(glob);
-    // The characters of the folder mean nothing but themselves.
-    let around = glob::Pattern::escape(&folder.to_string_lossy());
-    let pattern = Path::new(&around).join(glob);
-    let found = glob::glob(&pattern.to_string_lossy()).map_err(|error| {
-        Failure::new(Code::Usage, format!("{shown} is no glob that can be read: {error}"))
-    })?;
-    let files = found.filter_map(Result::ok).filter(|path| path.is_file());
-    let files: Vec<_> = files.map(name).collect();
-    match files.len() {
-        0 => Err(Failure::new(Code::NothingMatches, format!("no file fits {shown}"))),
-        1 => Ok(files),
-        more if files.first().is_some_and(|(_, name)| name.is_some()) => {
-            let text = format!("--as names one file, and {shown} fits {more}");
-            Err(Failure::new(Code::Usage, text))
-        }
-        _ => Ok(files),
+    let files = paths::expand(folder, path)?;
+    if files.len() > 1 && name.is_some() {
+        let (shown, more) = (Untrusted::new(path.to_string_lossy()), files.len());
+        let text = format!("--as names one file, and {shown} fits {more}");
+        return Err(Failure::new(Code::Usage, text));
     }
+    Ok(files.into_iter().map(|path| (path, name.map(str::to_owned))).collect())
 }

@@ -15,6 +15,7 @@ use super::failures::{Failures, error};
 use super::live::{LiveInput, Typed};
 use super::output::Output;
 use super::pages::Pages;
+use super::paths;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
 use crate::router::command::{Command, NewPassword};
@@ -240,6 +241,16 @@ impl<R: BufRead> Stdin<R> {
         match input {
             Ok(Input::Empty) => {}
             Ok(Input::Command(mut command)) => {
+                if let Command::Send { paths: files } = &mut command {
+                    let line = files.pop().unwrap_or_default();
+                    match paths::meant(&line.to_string_lossy()) {
+                        Ok(meant) => *files = meant,
+                        Err(failure) => {
+                            self.failures.say(&self.output, number, Some("send"), failure);
+                            return Ok(());
+                        }
+                    }
+                }
                 match &mut command {
                     Command::Download { patient, asks, .. } => {
                         *patient = self.interactive;

@@ -12,6 +12,7 @@ pub mod live;
 mod log;
 mod output;
 mod pages;
+mod paths;
 pub mod print;
 mod seat;
 mod signals;

@@ -87,9 +87,9 @@ pub enum Command {
         /// Hide it no more.
         off: bool,
     },
-    /// Offer a file.
+    /// Offer files, one after the other.
     Send {
-        /// The path as the person meant it, candidates in the order to try.
+        /// The paths.
         paths: Vec<PathBuf>,
     },
     /// Offer a file under a name of one's own choice.

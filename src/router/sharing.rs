@@ -1,7 +1,7 @@
 //! What this node holds and serves: hashing, offering, withdrawing, and telling others which
 //! chunks there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::Router;
@@ -23,6 +23,9 @@ const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
 const BLAME_MS: u64 = 10_000;
 
+/// Files of one command of which it is said why they could not be offered; more are counted.
+const FAILURES_SHOWN: usize = 4;
+
 /// Paths of own offers that are kept in mind.
 const PATHS_MAX: usize = 65_536;
 
@@ -31,8 +34,11 @@ const PATHS_MAX: usize = 65_536;
 struct Job {
     face: FaceId,
     line: u64,
-    /// What may be meant; once it has its turn, what is.
-    paths: Vec<PathBuf>,
+    path: PathBuf,
+    /// What the same command offers next.
+    rest: VecDeque<PathBuf>,
+    /// Why what it named before could not be offered.
+    failures: Vec<Failure>,
     /// The name that it has for people.
     name: String,
     /// Its bytes, once it has its turn.
@@ -55,19 +61,38 @@ fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
 }
 
 impl Job {
-    fn new(face: FaceId, line: u64, paths: Vec<PathBuf>) -> Self {
-        let name = paths.first().map(|path| name_of(path)).unwrap_or_default();
-        let (size, bytes_done, rate) = (None, 0, Rate::new(Millis(0)));
-        Self { face, line, paths, name, size, bytes_done, rate, told: false, copy: false }
-    }
-
-    fn word(&self) -> &'static str {
-        if self.copy { "share" } else { "send" }
+    fn new(face: FaceId, line: u64, path: PathBuf) -> Self {
+        Self {
+            face,
+            line,
+            name: name_of(&path),
+            path,
+            rest: VecDeque::new(),
+            failures: Vec::new(),
+            size: None,
+            bytes_done: 0,
+            rate: Rate::new(Millis(0)),
+            told: false,
+            copy: false,
+        }
     }
 }
 
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What one command that named several files says of those which could not be offered.
+fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
+    if failures.len() < 2 {
+        return failures.pop().map_or(Ok(()), Err);
+    }
+    let code = failures.first().map_or(Code::IoError, |failure| failure.code);
+    let more = failures.len().saturating_sub(FAILURES_SHOWN);
+    let shown = failures.into_iter().take(FAILURES_SHOWN).map(|failure| failure.text);
+    let more = (more > 0).then(|| format!("and {more} more could not be offered"));
+    let texts: Vec<String> = shown.chain(more).collect();
+    Err(Failure::new(code, texts.join("; ")))
 }
 
 /// What lies at a path of this computer.
@@ -178,17 +203,32 @@ impl Sharing {
 
 impl Router {
     pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<PathBuf>) {
-        let job = self.begin_job(Job::new(face, line, paths.clone()));
-        self.effect(Effect::Hash { job, paths });
+        self.send_rest(face, line, paths.into(), Vec::new());
+    }
+
+    /// Offers the first of these paths, and the others after it.
+    fn send_rest(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        mut rest: VecDeque<PathBuf>,
+        failures: Vec<Failure>,
+    ) {
+        let Some(path) = rest.pop_front() else {
+            return self.reply(face, line, "send", all_of(failures));
+        };
+        let job = Job { rest, failures, ..Job::new(face, line, path.clone()) };
+        let job = self.begin_job(job);
+        self.effect(Effect::Hash { job, path });
     }
 
     pub(super) fn send_as(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
-        let job = self.begin_job(Job::new(face, line, vec![path.clone()]));
+        let job = self.begin_job(Job::new(face, line, path.clone()));
         self.effect(Effect::HashAs { job, path, name });
     }
 
     pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
-        let job = Job::new(face, line, vec![path.clone()]);
+        let job = Job::new(face, line, path.clone());
         let job = self.begin_job(Job { name: name.clone(), copy: true, ..job });
         self.effect(Effect::HashAs { job, path, name });
     }
@@ -206,7 +246,7 @@ impl Router {
             if !job.copy {
                 job.name = name_of(&path);
             }
-            (job.paths, job.size) = (vec![path], Some(size));
+            (job.path, job.size) = (path, Some(size));
             job.rate = Rate::new(now);
         }
     }
@@ -216,7 +256,8 @@ impl Router {
         let Some(job) = self.sharing.jobs.get_mut(&job) else { return };
         job.rate.came(now, bytes_done.saturating_sub(job.bytes_done));
         (job.bytes_done, job.told) = (bytes_done, true);
-        if let (Some(path), Some(size)) = (job.paths.first().cloned(), job.size) {
+        if let Some(size) = job.size {
+            let path = job.path.clone();
             self.notify(Notice::HashProgress { path, bytes_done, size });
         }
     }
@@ -242,36 +283,47 @@ impl Router {
             let (face, line) = (job.face, job.line);
             self.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
         }
-        self.end_job(&job, offered.map(|_| ()));
+        self.end_job(job, offered.map(|_| ()));
     }
 
-    fn end_job(&mut self, job: &Job, result: Result<(), Failure>) {
-        if let (Err(failure), Some(path), true) = (&result, job.paths.first(), job.told) {
-            let (path, failure) = (path.clone(), failure.clone());
+    fn end_job(&mut self, job: Job, result: Result<(), Failure>) {
+        if let (Err(failure), true) = (&result, job.told) {
+            let (path, failure) = (job.path.clone(), failure.clone());
             self.notify(Notice::HashFailed { path, failure });
         }
-        self.reply(job.face, job.line, job.word(), result);
+        if job.copy {
+            return self.reply(job.face, job.line, "share", result);
+        }
+        let mut failures = job.failures;
+        failures.extend(result.err());
+        self.send_rest(job.face, job.line, job.rest, failures);
     }
 
     /// Stops hashing what a word names, by name or path; false if there is nothing of it.
     pub(super) fn cancel_hashing(&mut self, word: &Word) -> bool {
-        let meant = |job: &Job| {
-            let path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
-            word.is_name(&job.name) || job.paths.iter().any(path)
-        };
-        let jobs = self.sharing.jobs.iter().filter(|(_, job)| meant(job));
-        let numbers: Vec<u64> = jobs.map(|(number, _)| *number).collect();
-        for number in &numbers {
-            let text = "it was cancelled before it was offered";
-            self.drop_job(*number, Failure::new(Code::Cancelled, text));
+        let is_path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
+        let cancelled = || Failure::new(Code::Cancelled, "it was cancelled before it was offered");
+        let (mut numbers, mut spared) = (Vec::new(), false);
+        for (number, job) in &mut self.sharing.jobs {
+            let before = job.rest.len();
+            job.rest.retain(|path| !word.is_name(&name_of(path)) && !is_path(path));
+            let fewer = before - job.rest.len();
+            spared |= fewer > 0;
+            job.failures.extend((0..fewer).map(|_| cancelled()));
+            if word.is_name(&job.name) || is_path(&job.path) {
+                numbers.push(*number);
+            }
         }
-        !numbers.is_empty()
+        for number in &numbers {
+            self.drop_job(*number, cancelled());
+        }
+        spared || !numbers.is_empty()
     }
 
     fn drop_job(&mut self, number: u64, failure: Failure) {
         if let Some(job) = self.sharing.jobs.remove(&number) {
             self.effect(Effect::CancelHash { job: number });
-            self.end_job(&job, Err(failure));
+            self.end_job(job, Err(failure));
         }
     }
 
@@ -526,6 +578,8 @@ impl Router {
         }
         self.sharing.served.clear();
         self.sharing.offered_by.clear();
+        // What waits behind them was meant for this room as well.
+        self.sharing.jobs.values_mut().for_each(|job| job.rest.clear());
         let jobs: Vec<u64> = self.sharing.jobs.keys().copied().collect();
         for job in jobs {
             self.drop_job(job, Failure::new(Code::Cancelled, "the room was left meanwhile"));

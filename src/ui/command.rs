@@ -5,8 +5,6 @@
 //! command's word in a line that does not fit the command's form is an error and never a message:
 //! what was meant for klatch does not reach the room.
 
-use std::path::PathBuf;
-
 use super::address::{is_number, read_address, read_port};
 use super::rate::parse_rate;
 use super::slash;
@@ -113,8 +111,8 @@ commands! {
     "/unlock", "open the room again, to anyone who can reach it",
     "unlock" => |rest| alone(rest, Command::Unlock);
 
-    "/send <path>", "offer a file to everyone",
-    "send" => |rest| with_text(rest, send);
+    "/send <path>…", "offer files to everyone",
+    "send" => |rest| some(unquoted(rest)).map(|_| Input::Command(send(rest)));
 
     "/download <filename or id>", "fetch a file from everyone who has it",
     "download" => |rest| with_text(rest, download);
@@ -520,46 +518,19 @@ fn read_seconds(text: &str) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(fraction_ms)
 }
 
+/// Which files are meant depends on which there are, and so does what quotes are for.
+fn send(rest: &str) -> Command {
+    Command::Send { paths: vec![rest.into()] }
+}
+
 /// Less one enclosing pair of quotes.
-pub(super) fn unquoted(text: &str) -> &str {
+#[must_use]
+pub fn unquoted(text: &str) -> &str {
     let text = text.trim();
     ['"', '\'']
         .iter()
         .find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote))
         .unwrap_or(text)
-}
-
-fn send(path: &str) -> Command {
-    Command::Send { paths: candidates(path, home()).into_iter().map(PathBuf::from).collect() }
-}
-
-fn home() -> Option<String> {
-    etcetera::home_dir().ok()?.into_os_string().into_string().ok()
-}
-
-/// The paths that a text may mean: as it stands, then with `~` and `\ ` as a shell would read
-/// them, which is what terminals write when a file is dropped on them.
-fn candidates(text: &str, home: Option<String>) -> Vec<String> {
-    let mut meant = String::with_capacity(text.len());
-    let after_tilde =
-        text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let rest = match (after_tilde, home) {
-        (Some(rest), Some(home)) => {
-            meant.push_str(&home);
-            rest
-        }
-        _ => text,
-    };
-    let mut chars = rest.chars().peekable();
-    while let Some(c) = chars.next() {
-        let escaped = |next: &char| *next == ' ' || next.is_ascii_punctuation();
-        match chars.next_if(|next| c == '\\' && escaped(next)) {
-            Some(next) => meant.push(next),
-            None => meant.push(c),
-        }
-    }
-    let as_it_stands = text.to_owned();
-    if meant == as_it_stands { vec![as_it_stands] } else { vec![as_it_stands, meant] }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn a_session_reads_as_it_should() {
     bob.type_line("/nonsense");
     bob.type_line("connect");
     bob.type_line("help send");
-    bob.expect_line("send <path>: ");
+    bob.expect_line("send <path>…: ");
     alice.type_line("cancel my report.pdf");
     bob.expect_line("alice withdrew");
 

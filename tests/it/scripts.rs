@@ -266,3 +266,35 @@ impl Drop for Service {
         let _ = self.0.wait();
     }
 }
+
+/// Several paths, quotes and globs in the room, as `klatch send` has them.
+#[test]
+fn a_line_offers_several_files() {
+    let folder = Folder::new();
+    let mut ana = Peer::start("ana");
+    for name in ["a.txt", "b b.txt", "c.txt", "d.pdf", "e e.pdf"] {
+        folder.file(name, name.as_bytes());
+    }
+    let at = |name: &str| folder.path(name).display().to_string();
+    let offered = |ana: &mut Peer| {
+        let all = ana.all(json!({"event": "file_offered"}));
+        all.iter().map(|event| event["file"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    ana.done(&format!("send {} '{}'", at("a.txt"), at("b b.txt")));
+    let names: Vec<String> = offered(&mut ana);
+    assert_eq!(names, ["a.txt", "b b.txt"]);
+    // One path is tried first, whatever it looks like.
+    ana.done(&format!("send {}", at("e e.pdf")));
+    ana.done(&format!("send {}", at("*.pdf")));
+    let names: Vec<String> = offered(&mut ana);
+    assert_eq!(names[2], "e e.pdf");
+    assert!(names[3..].contains(&"d.pdf".to_owned()), "{names:?}");
+    // What is there is offered, and of the others it is said why not.
+    let some = format!("send {} {} {}", at("none"), at(""), at("c.txt"));
+    let text = ana.refused(&some, "file_not_found");
+    assert!(text.contains("no such file") && text.contains("folders are not"), "{text}");
+    let names: Vec<String> = offered(&mut ana);
+    assert_eq!(names.last().unwrap(), "c.txt");
+    ana.refused(&format!("send {}", at("*.mkv")), "nothing_matches");
+    ana.quit_with(1);
+}

@@ -1,7 +1,7 @@
 //! A node's virtual disk: which chunks of which file lie on it, with a number for their content.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 use klatch::files::merkle;
 use klatch::router::bitmap::Bitmap;
@@ -70,10 +70,9 @@ impl Disk {
     }
 
     /// Hashes the first of these paths that exists.
-    pub fn hash(&mut self, job: u64, paths: &[PathBuf]) -> Option<Hashed> {
-        let (path, (size, seed)) = paths
-            .iter()
-            .find_map(|path| Some((path.to_str()?, *self.local.get(path.to_str()?)?)))?;
+    pub fn hash(&mut self, job: u64, path: &Path) -> Option<Hashed> {
+        let path = path.to_str()?;
+        let (size, seed) = *self.local.get(path)?;
         let mut root = Digest32([7; 32]);
         root.0[..8].copy_from_slice(&seed.to_be_bytes());
         if size == 0 {

@@ -18,8 +18,8 @@ impl World {
     pub(crate) fn perform_file(&mut self, node: usize, effect: Effect) {
         let disk = &mut self.nodes[node].disk;
         match effect {
-            Effect::Hash { job, paths } => {
-                let hashed = disk.hash(job, &paths);
+            Effect::Hash { job, path } => {
+                let hashed = disk.hash(job, &path);
                 if let Some(Hashed { path, size, .. }) = &hashed {
                     let (path, size) = (path.clone(), *size);
                     self.done(node, 1, Event::HashBegan { job, path, size });

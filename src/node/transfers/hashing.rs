@@ -12,9 +12,9 @@ use super::failures;
 use crate::files::hash::{HashError, hash_file};
 use crate::files::names::offer_name;
 use crate::files::served::{OpenFiles, Served};
-use crate::files::source::{SendError, open};
+use crate::files::source::open;
 use crate::router::event::{Event, Hashed};
-use crate::router::notice::{Code, Failure};
+use crate::router::notice::Failure;
 
 /// Progress is told at most so often.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -44,11 +44,11 @@ impl HashJob {
         self.served.get()
     }
 
-    /// Hashes the first of `paths` that exists, on all cores, and tells `inbox` how far it is.
+    /// Hashes the file at `path` on all cores, and tells `inbox` how far it is.
     pub(super) fn run(
         &self,
         job: u64,
-        paths: &[PathBuf],
+        path: PathBuf,
         max_bytes: u64,
         inbox: &Sender<Event>,
         open_files: &Arc<OpenFiles>,
@@ -57,7 +57,9 @@ impl HashJob {
         if cancelled() {
             return Err(failures::of_hash(&HashError::Cancelled));
         }
-        let (path, file, stamp) = open_first(paths, max_bytes)?;
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let opened = open(&path, max_bytes);
+        let (file, stamp) = opened.map_err(|error| failures::of_send(&error))?;
         // Without a router nobody wants to know how it goes.
         let _ = inbox.send(Event::HashBegan { job, path: path.clone(), size: stamp.len });
         let told = Mutex::new(Instant::now());
@@ -79,25 +81,4 @@ impl HashJob {
         self.served.get_or_init(|| served);
         Ok(Hashed { path, name, file: id, size, root })
     }
-}
-
-fn open_first(
-    paths: &[PathBuf],
-    max_bytes: u64,
-) -> Result<(PathBuf, std::fs::File, crate::files::source::Stamp), Failure> {
-    let nothing = Failure::new(Code::FileNotFound, "cannot send a file: no path was given");
-    let mut failure = nothing;
-    for (index, path) in paths.iter().enumerate() {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        match open(&path, max_bytes) {
-            Ok((file, stamp)) => return Ok((path, file, stamp)),
-            // What was typed is what the user knows; further candidates are our reading of it.
-            Err(error @ SendError::NotFound { .. }) if index == 0 => {
-                failure = failures::of_send(&error);
-            }
-            Err(SendError::NotFound { .. }) => {}
-            Err(error) => return Err(failures::of_send(&error)),
-        }
-    }
-    Err(failure)
 }

@@ -12,14 +12,14 @@ use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure};
 
 impl Transfers {
-    pub(super) fn hash(&self, job: u64, paths: Vec<PathBuf>, hash_job: HashJob) -> Option<Event> {
+    pub(super) fn hash(&self, job: u64, path: PathBuf, hash_job: HashJob) -> Option<Event> {
         let hash_job = Arc::new(hash_job);
         self.shared.lock().hash_jobs.insert(job, Arc::clone(&hash_job));
         let shared = Arc::clone(&self.shared);
         let hashed = self.hashing.submit(move |()| {
             let (inbox, max_bytes) = (&shared.host.inbox, shared.host.limits.file_bytes);
             let owed = Owed::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
-            let result = hash_job.run(job, &paths, max_bytes, inbox, &shared.open_files);
+            let result = hash_job.run(job, path, max_bytes, inbox, &shared.open_files);
             if result.is_err() {
                 shared.lock().hash_jobs.remove(&job);
             }

@@ -70,8 +70,8 @@ impl Node {
     fn offer(&self, path: &Path) -> Hashed {
         static JOBS: AtomicU64 = AtomicU64::new(0);
         let job = JOBS.fetch_add(1, Ordering::Relaxed);
-        let paths = vec![path.to_owned()];
-        assert_eq!(self.perform(Effect::Hash { job, paths }), None);
+        let path = path.to_owned();
+        assert_eq!(self.perform(Effect::Hash { job, path }), None);
         let hashed = self.find(|event| match event {
             Event::Hashed { job: done, result } if done == job => Some(result),
             _ => None,

@@ -150,12 +150,12 @@ pub enum Effect {
     /// The room was left: faces forget its log.
     Forget,
 
-    /// Hash the first of these paths that exists.
+    /// Hash a file.
     Hash {
         /// Number of the job.
         job: u64,
-        /// Candidates.
-        paths: Vec<PathBuf>,
+        /// The path.
+        path: PathBuf,
     },
     /// Hash a file that is to be offered under this name.
     HashAs {

@@ -402,8 +402,7 @@ fn shutdown_ends_every_thread_in_time() {
     let liar = Liar::towards(&bob);
     bob.fetch(offer.file, liar.lane.conn, 0);
     let (asks, serves) = lane(&alice, &bob);
-    let paths = vec![path.clone()];
-    alice.perform(Effect::Hash { job: 1000, paths });
+    alice.perform(Effect::Hash { job: 1000, path: path.clone() });
     let before = Instant::now();
     for node in [&alice, &bob] {
         node.transfers.shutdown();
