@@ -1,11 +1,12 @@
 //! How commands ended: printed where it belongs, and told to whoever waits for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::Sender;
 
 use super::failures::{self, Failures};
+use super::live::Tty;
 use super::output::Output;
 use crate::node::{Answer, Face, Handle};
 use crate::router::command::Command;
@@ -17,6 +18,8 @@ pub(super) struct Answering {
     pub(super) failures: Arc<Failures>,
     pub(super) handle: Handle,
     pub(super) turns: Sender<Answer>,
+    /// Where a person may type ahead of the answer.
+    pub(super) tty: Arc<OnceLock<Tty>>,
     pub(super) awaited: Arc<AtomicU64>,
     /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
     pub(super) errand: bool,
@@ -50,6 +53,7 @@ impl Answering {
             if *line == self.awaited.load(Ordering::SeqCst) {
                 // If stdin has ended, nobody waits.
                 let _ = self.turns.send(answer);
+                self.tty.get().into_iter().for_each(Tty::wake);
             } else {
                 self.decline(face, &answer);
             }

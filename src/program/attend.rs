@@ -82,7 +82,12 @@ pub(super) fn attend(
             move || tty.get().into_iter().for_each(act)
         };
         let (last, resumed) = (on_tty(Tty::restore), on_tty(Tty::resume));
-        let taken = move || tty.get().is_some() && is_taken(&interrupt, &awaited);
+        let interrupt = interrupt.clone();
+        let taken = move || {
+            let taken = tty.get().is_some() && is_taken(&interrupt, &awaited);
+            tty.get().into_iter().filter(|_| taken).for_each(Tty::wake);
+            taken
+        };
         signals::watch(quit.clone(), taken, last, resumed)
     };
     let source = source(settings, output, style, kept.dir.as_deref(), &tty);
@@ -102,6 +107,7 @@ pub(super) fn attend(
         output: Arc::clone(output),
         failures: Arc::clone(&failures),
         pages: Arc::clone(&pages),
+        tty: Arc::clone(&tty),
         awaited,
         errand: settings.errand.is_some(),
     };
@@ -111,6 +117,7 @@ pub(super) fn attend(
         // The answer to the question of the start was a line as well.
         number: u64::from(settings.ui.is_none()),
         password_file: settings.password_file.clone(),
+        interrupt,
         interrupts,
         ..stdin
     };
@@ -264,7 +271,7 @@ fn source(
                 log::begin(settings.verbose, move || writer.clone());
                 live::report_panics(taken, shows.log());
                 output.go_live(shows);
-                return Source::Live(Box::new(reads), Default::default());
+                return Source::Live(Box::new(reads));
             }
             Err(error) => {
                 let text = format!("lines cannot be edited on this terminal: {error}");

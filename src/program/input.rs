@@ -1,14 +1,13 @@
 //! Commands from stdin, one line at a time: from a person, who goes on typing, or from a pipe,
 //! where each command ends before the next line is read.
 
-use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, at, never, select};
+use crossbeam_channel::{Receiver, Sender, at, never, select};
 use tempfile::TempDir;
 
 use super::failures::{Failures, error};
@@ -35,6 +34,9 @@ const LAG: u64 = 512;
 /// How long a person who quits sees no prompt: by then klatch leaves, or asks whether it shall.
 const LEAVING: Duration = Duration::from_millis(500);
 
+/// A person sees no prompt while the answer to a command may be here that soon.
+const SOON: Duration = Duration::from_millis(100);
+
 /// No command is waited for.
 pub(super) const NOBODY: u64 = u64::MAX;
 
@@ -42,8 +44,8 @@ pub(super) const NOBODY: u64 = u64::MAX;
 pub(super) enum Source<R> {
     /// A pipe, or a terminal that edits its lines itself.
     Stream(LineReader<R>),
-    /// A live terminal, and pasted lines that wait for their turn.
-    Live(Box<LiveInput>, VecDeque<String>),
+    /// A live terminal.
+    Live(Box<LiveInput>),
 }
 
 /// Stdin as a face of the node.
@@ -69,6 +71,8 @@ pub(super) struct Stdin<R> {
     pub(super) answers: Receiver<Answer>,
     /// Ctrl-C while a command is waited for.
     pub(super) interrupts: Receiver<()>,
+    /// The same as a key.
+    pub(super) interrupt: Sender<()>,
     /// The line of that command, or [`NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
     /// What the node tells, for its position.
@@ -184,34 +188,27 @@ impl<R: BufRead> Stdin<R> {
                     }
                 }
             },
-            Source::Live(live, waiting) => {
-                let line = match waiting.pop_front() {
-                    Some(line) => line,
-                    None => match live.next() {
-                        Typed::Lines(lines) => {
-                            waiting.extend(lines);
-                            waiting.pop_front().unwrap_or_default()
+            Source::Live(live) => {
+                let (line, wary) = match live.next() {
+                    Typed::Line { text, wary } => (text, wary),
+                    Typed::Message { text, wary } => {
+                        let input = message(&text);
+                        self.number += 1;
+                        if !is_meant((&mut self.wary, wary), live, &input) {
+                            return Some(Ok(Input::Empty));
                         }
-                        Typed::Message(text) => {
-                            let input = message(&text);
-                            self.number += 1;
-                            if !is_meant(&mut self.wary, live, &input) {
-                                return Some(Ok(Input::Empty));
-                            }
-                            live.remember(&text, false);
-                            return Some(input);
-                        }
-                        Typed::Quit => {
-                            let quit = Command::QuitWhenServed { asks: true };
-                            return Some(Ok(Input::Command(quit)));
-                        }
-                        Typed::End => return None,
-                    },
+                        live.remember(&text, false);
+                        return Some(input);
+                    }
+                    Typed::Quit => {
+                        let quit = Command::QuitWhenServed { asks: true };
+                        return Some(Ok(Input::Command(quit)));
+                    }
+                    Typed::End => return None,
                 };
                 let input = match doubt(&line) {
                     None => parse(&line),
                     Some(doubt) if !live.confirm(&format!("* {}", doubt.question())) => {
-                        waiting.clear();
                         live.put_back(line);
                         return Some(Ok(Input::Empty));
                     }
@@ -222,11 +219,10 @@ impl<R: BufRead> Stdin<R> {
                         message(&line)
                     }
                 };
-                if is_meant(&mut self.wary, live, &input) {
+                if is_meant((&mut self.wary, wary), live, &input) {
                     note_line(live, &self.output, &line, &input, self.wary);
                     input
                 } else {
-                    waiting.clear();
                     Ok(Input::Empty)
                 }
             }
@@ -273,9 +269,7 @@ impl<R: BufRead> Stdin<R> {
                 if leaves && self.output.ends_within(LEAVING) {
                     return Err(Stopped);
                 }
-                if let (Some(nick), true, Source::Live(live, _)) =
-                    (compared, done, &mut self.source)
-                {
+                if let (Some(nick), true, Source::Live(live)) = (compared, done, &mut self.source) {
                     if live.confirm("* do both of you have the same words?") {
                         self.give(number, Command::Verify { nick, same: true }, true)?;
                     } else {
@@ -346,6 +340,7 @@ impl<R: BufRead> Stdin<R> {
         let over = self.deadline.filter(|_| timed).map_or_else(never, at);
         self.told = None;
         loop {
+            self.type_ahead(word);
             let answer = select! {
                 recv(self.answers) -> answer => answer.map_err(|_| Stopped)?,
                 recv(over) -> _ => {
@@ -399,12 +394,28 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
+    /// Has a person type on until there is an answer. Whoever does not want to wait interrupts.
+    fn type_ahead(&mut self, word: &str) {
+        let Source::Live(live) = &mut self.source else { return };
+        // Most answers are here before anybody sees a prompt.
+        let (answers, interrupts) = (self.answers.clone(), self.interrupts.clone());
+        let over = move || !(answers.is_empty() && interrupts.is_empty());
+        let soon = Instant::now() + SOON;
+        while !over() && Instant::now() < soon {
+            std::thread::sleep(SOON / 20);
+        }
+        // What is typed where a password was asked for may be one more try.
+        let secret = word == "password" || self.wary;
+        if !over() && !live.type_ahead(secret, over) {
+            // One that is on its way already will do.
+            let _ = self.interrupt.try_send(());
+        }
+    }
+
     /// Asks a person; whoever is not there says no.
     fn confirm(&mut self, question: &str, after: u64) -> bool {
         self.output.wait_for(after);
-        let Source::Live(live, waiting) = &mut self.source else { return false };
-        // What was pasted behind the command is no answer to a question.
-        waiting.clear();
+        let Source::Live(live) = &mut self.source else { return false };
         live.confirm(&format!("* {}", Untrusted::new(question)))
     }
 
@@ -488,9 +499,7 @@ impl<R: BufRead> Stdin<R> {
     fn answer(&mut self, prompt: &str, address: &str, after: u64) -> Result<String, Failure> {
         self.wary = self.interactive;
         match &mut self.source {
-            Source::Live(live, waiting) => {
-                // What was pasted behind the command is no answer to a question.
-                waiting.clear();
+            Source::Live(live) => {
                 let given_up = || Failure::new(Code::Cancelled, "no password was given");
                 live.ask_hidden(prompt).ok_or_else(given_up)
             }
@@ -518,17 +527,22 @@ fn is_message(input: &Result<Input, Failure>) -> bool {
 }
 
 /// Whether a line may do what it says. After a password that was refused, or not given, a message
-/// may be the password once more, typed where the question is expected: the room gets it only if
-/// the person says so.
-fn is_meant(wary: &mut bool, live: &mut LiveInput, input: &Result<Input, Failure>) -> bool {
-    if !*wary || !is_message(input) {
+/// may be the password once more, typed where the question is expected, and so may one that was
+/// typed before the question (`this_one`): the room gets it only if the person says so.
+fn is_meant(
+    (wary, this_one): (&mut bool, bool),
+    live: &mut LiveInput,
+    input: &Result<Input, Failure>,
+) -> bool {
+    if !(*wary || this_one) || !is_message(input) {
         return true;
     }
-    *wary = !live.confirm("* this may be a password: send it to the room as a message?");
-    if *wary {
+    let meant = live.confirm("* this may be a password: send it to the room as a message?");
+    if !meant {
         live.remark("* not sent");
     }
-    !*wary
+    *wary &= !meant;
+    meant
 }
 
 /// A line that was typed at a live terminal: commands are shown again, without their secrets, and

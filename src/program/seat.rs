@@ -1,14 +1,15 @@
 //! A place for commands at the node, for the terminal and for each job.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{bounded, never};
 
 use super::answers::Answering;
 use super::failures::Failures;
 use super::input::{Source, Stdin};
+use super::live::Tty;
 use super::output::Output;
 use super::pages::Pages;
 use crate::node::{Feed, Handle};
@@ -31,6 +32,8 @@ pub(super) struct Seat {
     pub(super) failures: Arc<Failures>,
     /// The browser's side.
     pub(super) pages: Arc<Pages>,
+    /// Where a person may type ahead of an answer.
+    pub(super) tty: Arc<OnceLock<Tty>>,
     /// The line of the command that is waited for, or [`super::input::NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
     /// A one-shot sits here.
@@ -51,6 +54,7 @@ impl Seat {
             handle: self.handle.clone(),
             face: self.face,
             answers,
+            interrupt: bounded(1).0,
             interrupts: never(),
             awaited: Arc::clone(&self.awaited),
             feed: self.feed.clone(),
@@ -69,6 +73,7 @@ impl Seat {
             failures: Arc::clone(&self.failures),
             handle: self.handle.clone(),
             turns,
+            tty: Arc::clone(&self.tty),
             awaited: Arc::clone(&self.awaited),
             errand: self.errand,
         };

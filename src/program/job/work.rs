@@ -165,6 +165,7 @@ impl Job<'_> {
         let node = &self.shared.node;
         let failures = Arc::new(Failures::new(true));
         let seat = Seat {
+            tty: Arc::default(),
             handle: node.handle.clone(),
             face: face.id,
             feed: node.feed.clone(),

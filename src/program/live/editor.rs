@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,9 +46,17 @@ pub(super) enum Read {
     },
     /// With Ctrl-D on an empty line.
     Leave,
+    /// By us, with what stood in it.
+    Broken(String),
     /// The terminal is gone.
     End,
 }
+
+/// Says whether the line that is being edited is to be broken off.
+pub(super) type Breaks = Box<dyn Fn() -> bool + Send>;
+
+/// Carries a broken line out of the editor.
+struct Broken;
 
 /// An editor on this process's terminal.
 pub(super) struct LineEditor {
@@ -89,6 +98,8 @@ impl LineEditor {
             hosts: RefCell::new(history.hosts()),
             hidden: Cell::new(false),
             line: RefCell::default(),
+            breaks: RefCell::default(),
+            by_key: Cell::new(false),
             color,
         }));
         let printer = editor.create_external_printer()?;
@@ -104,6 +115,26 @@ impl LineEditor {
     /// The next line behind the prompt of the room begins with this text.
     pub(super) fn begin_with(&mut self, text: String) {
         self.begun = text;
+    }
+
+    /// What the next line would begin with; it begins with nothing then.
+    pub(super) fn take_begun(&mut self) -> Option<String> {
+        Some(std::mem::take(&mut self.begun)).filter(|begun| !begun.is_empty())
+    }
+
+    /// Reads a line until it is to be broken off, but not before all is taken in that was typed by
+    /// then; whoever changes what `breaks` says wakes the editor. `secret`: nothing of it is seen.
+    pub(super) fn read_until(&mut self, secret: bool, breaks: Breaks) -> Read {
+        if let Some(assistant) = self.editor.helper() {
+            *assistant.breaks.borrow_mut() = Some(breaks);
+            assistant.hidden.set(secret);
+        }
+        let read = self.read();
+        if let Some(assistant) = self.editor.helper() {
+            *assistant.breaks.borrow_mut() = None;
+            assistant.hidden.set(false);
+        }
+        read
     }
 
     /// Reads the answer to a question.
@@ -128,7 +159,12 @@ impl LineEditor {
             assistant.line.borrow_mut().clear();
         }
         let _inside = self.screen.begin();
-        let read = self.editor.readline_with_initial(prompt, (begun, ""));
+        let edit = AssertUnwindSafe(|| self.editor.readline_with_initial(prompt, (begun, "")));
+        let read = match catch_unwind(edit) {
+            Ok(read) => read,
+            Err(cause) if cause.is::<Broken>() => return self.broken(),
+            Err(panic) => resume_unwind(panic),
+        };
         let line = match (&read, self.editor.helper()) {
             (Ok(line), _) => line.clone(),
             (Err(_), Some(assistant)) => assistant.line.borrow().clone(),
@@ -146,6 +182,15 @@ impl LineEditor {
                 tracing::error!(%error, "the terminal cannot be read");
                 Read::End
             }
+        }
+    }
+
+    /// A line was broken off where its prompt was about to be drawn.
+    fn broken(&self) -> Read {
+        let line = self.editor.helper().map(|assistant| assistant.line.take());
+        match self.screen.break_off() {
+            Ok(()) => Read::Broken(line.unwrap_or_default()),
+            Err(_) => Read::End,
         }
     }
 
@@ -198,6 +243,9 @@ struct Assistant {
     hidden: Cell<bool>,
     /// The line as it was last edited.
     line: RefCell<String>,
+    breaks: RefCell<Option<Breaks>>,
+    /// A key came since the prompt was drawn last.
+    by_key: Cell<bool>,
     color: bool,
 }
 
@@ -273,6 +321,18 @@ impl Highlighter for Assistant {
         prompt: &'p str,
         _default: bool,
     ) -> Cow<'b, str> {
+        let by_key = self.by_key.replace(false);
+        if self.breaks.borrow().as_ref().is_some_and(|breaks| breaks()) {
+            self.screen.gate().pass(|| self.left(prompt));
+            if by_key {
+                // When it is the waker that has the prompt drawn, no key waits anywhere.
+                self.screen.gate().wake();
+                return Cow::Owned(self.screen.redraw(|| self.left(prompt)) + prompt);
+            }
+            // The editor knows no other way to end a line from outside, and keeps nothing that
+            // this would leave half done.
+            resume_unwind(Box::new(Broken));
+        }
         Cow::Owned(self.screen.redraw(|| self.left(prompt)) + prompt)
     }
 
@@ -287,6 +347,7 @@ impl Highlighter for Assistant {
     }
 
     fn highlight_char(&self, line: &str, _pos: usize, kind: CmdKind) -> bool {
+        self.by_key.set(true);
         kind != CmdKind::MoveCursor
             && (self.hidden.get()
                 || starts_as_command(line).is_some()

@@ -4,6 +4,7 @@
 //! thread runs the editor and is the only one that writes while a line is typed; and because the
 //! editor's external printer can block, a thread of its own wakes the editor through it.
 
+mod ahead;
 mod editor;
 mod gate;
 mod history;
@@ -21,6 +22,7 @@ use crate::router::text::Untrusted;
 use crate::thread;
 use crate::ui::known::Known;
 use crate::ui::live::{LiveView, Piece};
+use ahead::{Ahead, Next};
 use editor::{LineEditor, Read};
 use history::History;
 use screen::Screen;
@@ -47,15 +49,29 @@ pub struct LiveInput {
     screen: Arc<Screen>,
     /// Ctrl-C was the last thing that was typed.
     interrupted: bool,
+    /// What was typed while something else went on.
+    ahead: Ahead,
+    /// How the person left meanwhile.
+    end: Option<Read>,
 }
 
 /// What a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line, or several that were pasted and shall count as typed one by one.
-    Lines(Vec<String>),
+    /// A line; `wary`: a password was asked for after it was typed, which it may have been.
+    Line {
+        /// The line.
+        text: String,
+        /// See above.
+        wary: bool,
+    },
     /// Pasted lines that are one message.
-    Message(String),
+    Message {
+        /// The lines.
+        text: String,
+        /// As for a line.
+        wary: bool,
+    },
     /// The keys that leave.
     Quit,
     /// Nothing more will come.
@@ -91,7 +107,18 @@ pub fn open(
     })?;
     let output =
         LiveOutput { view, screen: Arc::clone(&screen), known, batch: Vec::new(), batch_bytes: 0 };
-    Ok((tty, output, LiveInput { editor, history, screen, interrupted: false }))
+    Ok((
+        tty,
+        output,
+        LiveInput {
+            editor,
+            history,
+            screen,
+            interrupted: false,
+            ahead: Ahead::default(),
+            end: None,
+        },
+    ))
 }
 
 /// Columns of the terminal.
@@ -191,17 +218,31 @@ impl io::Write for Log {
 }
 
 impl LiveInput {
-    /// What the person types next.
+    /// What the person types next, or has typed already.
     pub(super) fn next(&mut self) -> Typed {
         loop {
             let before = std::mem::take(&mut self.interrupted);
-            match self.editor.read() {
+            let (read, wary) = match self.ahead.next() {
+                Some(Next { text, pasted: true, wary }) => {
+                    self.show_ahead();
+                    return Typed::Line { text, wary };
+                }
+                Some(Next { text, wary, .. }) => {
+                    self.show_ahead();
+                    (Read::Line(text), wary)
+                }
+                None => (self.end.take().unwrap_or_else(|| self.editor.read()), false),
+            };
+            match read {
                 Read::Line(line) if line.trim_end_matches('\n').contains('\n') => {
-                    if let Some(typed) = self.pasted(&line) {
+                    if let Some(typed) = self.pasted(&line, wary) {
                         return typed;
                     }
                 }
-                Read::Line(line) => return Typed::Lines(vec![line.trim_end_matches('\n').into()]),
+                Read::Line(line) => {
+                    let text = line.trim_end_matches('\n').to_owned();
+                    return Typed::Line { text, wary };
+                }
                 Read::Interrupted { typed: false } if before => {
                     self.interrupted = true;
                     return Typed::Quit;
@@ -212,29 +253,89 @@ impl LiveInput {
                         self.remark("* Ctrl-C once more leaves");
                     }
                 }
+                // Nobody breaks it off.
+                Read::Broken(line) => self.editor.begin_with(line),
                 Read::Leave => return Typed::Quit,
                 Read::End => return Typed::End,
             }
         }
     }
 
-    /// The next line begins with this text, as if it had been typed.
+    /// Takes in what is typed while something else goes on, until `breaks`; false if the person
+    /// does not want to wait for it any longer. `secret`: it may be a password.
+    pub(super) fn type_ahead(
+        &mut self,
+        secret: bool,
+        breaks: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> bool {
+        let breaks = Arc::new(breaks);
+        loop {
+            let again = Arc::clone(&breaks);
+            match self.editor.read_until(secret, Box::new(move || again())) {
+                Read::Line(line) => {
+                    if !line.trim().is_empty() {
+                        self.ahead.push(line, secret);
+                    }
+                    self.show_ahead();
+                }
+                Read::Broken(line) => {
+                    self.editor.begin_with(line);
+                    return true;
+                }
+                Read::Interrupted { typed: true } => {}
+                Read::Interrupted { typed: false } => return false,
+                end @ (Read::Leave | Read::End) => {
+                    self.end = Some(end);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// A question begins: what was typed before it is no answer to it. `secret`: it may have been
+    /// meant as one all the same.
+    fn before_question(&mut self, secret: bool) {
+        // Where nothing was typed the line ends as soon as it begins.
+        self.screen.gate().wake();
+        self.type_ahead(secret, || true);
+        if secret {
+            self.ahead.be_wary();
+        }
+    }
+
+    fn show_ahead(&self) {
+        self.screen.show_ahead(self.ahead.rows(columns()));
+    }
+
+    /// The next line begins with this text, as if it had been typed, and all that was typed ahead
+    /// comes behind it: whoever mends it sees what follows.
     pub(super) fn put_back(&mut self, line: String) {
-        self.editor.begin_with(line);
+        let begun = self.editor.take_begun();
+        let lines = std::iter::once(line).chain(self.ahead.take()).chain(begun);
+        let text = lines.collect::<Vec<_>>().join("\n");
+        self.show_ahead();
+        self.editor.begin_with(text);
     }
 
     /// A question to which `y` or `yes` means yes.
     pub(super) fn confirm(&mut self, question: &str) -> bool {
+        self.before_question(false);
+        let begun = self.editor.take_begun();
         let answer = self.editor.ask(&format!("{question} [y/N] "));
+        self.editor.begin_with(begun.unwrap_or_default());
         let yes = |line: &String| matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
         matches!(&answer, Read::Line(line) if yes(line))
     }
 
     /// Asks for something secret; `None` when the person gives up.
     pub(super) fn ask_hidden(&mut self, question: &str) -> Option<String> {
-        match self.editor.ask_hidden(question) {
+        self.before_question(true);
+        let begun = self.editor.take_begun();
+        let answer = self.editor.ask_hidden(question);
+        self.editor.begin_with(begun.unwrap_or_default());
+        match answer {
             Read::Line(line) => Some(line.trim_end_matches('\n').to_owned()),
-            Read::Interrupted { .. } | Read::Leave | Read::End => None,
+            _ => None,
         }
     }
 
@@ -252,21 +353,29 @@ impl LiveInput {
     }
 
     /// Several lines at once may be a mistake, and cannot be taken back.
-    fn pasted(&mut self, text: &str) -> Option<Typed> {
+    fn pasted(&mut self, text: &str, wary: bool) -> Option<Typed> {
         let text = text.trim_matches('\n');
         let lines: Vec<String> =
             text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
         if lines.len() < 2 {
-            return Some(Typed::Lines(lines));
+            let text = lines.into_iter().next().unwrap_or_default();
+            return Some(Typed::Line { text, wary });
         }
         let question = format!(
             "send these {} lines? y: line by line, o: as one message, anything else: not ",
             lines.len()
         );
-        let Read::Line(answer) = self.editor.ask(&question) else { return None };
+        self.before_question(false);
+        let begun = self.editor.take_begun();
+        let answer = self.editor.ask(&question);
+        self.editor.begin_with(begun.unwrap_or_default());
+        let Read::Line(answer) = answer else { return None };
         match answer.trim().to_lowercase().as_str() {
-            "y" | "yes" => Some(Typed::Lines(lines)),
-            "o" | "one" => Some(Typed::Message(text.to_owned())),
+            "y" | "yes" => {
+                self.ahead.put_first(lines, wary);
+                self.ahead.next().map(|next| Typed::Line { text: next.text, wary })
+            }
+            "o" | "one" => Some(Typed::Message { text: text.to_owned(), wary }),
             _ => {
                 self.editor.remember(text, None);
                 self.remark("* nothing was sent: the arrow up brings the lines back");

@@ -21,6 +21,9 @@ use crate::ui::live::Piece;
 /// Bytes that wait for the editor at most; then whoever prints waits for it.
 const PENDING_MAX_BYTES: usize = 64 * 1024;
 
+/// Has a terminal show at once what it was given (synchronised updates).
+const END_OF_UPDATE: &str = "\x1b[?2026l";
+
 /// The screen, shared by the printer and the editor.
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -37,6 +40,8 @@ struct State {
     pending: String,
     tail: Option<(EntryId, String)>,
     block: Vec<String>,
+    /// Lines that were typed and wait for their turn.
+    ahead: Vec<String>,
     /// The tail and the block are not on the screen as they are here.
     stale: bool,
     /// Rows of both right above the prompt.
@@ -96,6 +101,15 @@ impl Screen {
         write_out(&rows)
     }
 
+    /// From now on shows these lines right above the prompt.
+    pub(super) fn show_ahead(&self, rows: Vec<String>) {
+        let mut state = self.lock();
+        if state.ahead != rows {
+            state.ahead = rows;
+            state.stale = true;
+        }
+    }
+
     /// Shows a row of the log, unless too much waits already: whoever logs must not wait.
     pub(super) fn log(&self, row: &str) {
         let mut state = self.lock();
@@ -134,11 +148,11 @@ impl Screen {
         let mut out = up_and_clear(state.live_rows);
         out += &std::mem::take(&mut state.pending);
         state.live_rows = 0;
-        let State { tail, block, .. } = &*state;
+        let State { tail, block, ahead, .. } = &*state;
         let rows: Vec<&str> = tail
             .iter()
             .flat_map(|(_, rows)| rows.lines())
-            .chain(block.iter().map(String::as_str))
+            .chain(block.iter().chain(ahead).map(String::as_str))
             .collect();
         for row in &rows {
             out += row;
@@ -172,6 +186,16 @@ impl Screen {
         drop(state);
         self.drawn.notify_all();
         written
+    }
+
+    /// The same for a line that was broken off in the middle of an update, with the cursor in its
+    /// first row and nothing of it left.
+    ///
+    /// # Errors
+    /// As [`Screen::end`].
+    pub(super) fn break_off(&self) -> io::Result<()> {
+        write_out(END_OF_UPDATE)?;
+        self.end(0)
     }
 
     /// The program ends: whatever waits is shown, below a line that may still be in the editor,

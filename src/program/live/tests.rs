@@ -32,7 +32,7 @@ fn a_program_that_panics() {
     let editor = editor.spawn(move || {
         input.next();
         typing.send(()).unwrap();
-        while matches!(input.next(), Typed::Lines(_)) {}
+        while matches!(input.next(), Typed::Line { .. }) {}
     });
     typed.recv().unwrap();
     if place == "editor" {

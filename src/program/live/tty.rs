@@ -62,6 +62,11 @@ impl Tty {
         self.0.screen.resume();
     }
 
+    /// Makes the editor look whether its line is to be broken off.
+    pub fn wake(&self) {
+        self.0.screen.gate().wake();
+    }
+
     /// Puts everything back, once; nothing is edited any more.
     pub fn restore(&self) {
         self.0.restore();

@@ -93,6 +93,26 @@ impl Person {
         }
     }
 
+    /// Answers a question with what is not to be seen, and waits until the answer is taken.
+    pub(crate) fn answers_unseen(&mut self, text: &str) {
+        let column = |person: &Self| usize::from(person.screen.screen().cursor_position().1);
+        let typed = column(self) + text.len();
+        let deadline = Instant::now() + DEADLINE;
+        self.types(text);
+        while column(self) != typed {
+            assert!(
+                self.pump(deadline),
+                "{}'s answer is not taken in:\n{}",
+                self.name,
+                self.screen()
+            );
+        }
+        self.types(ENTER);
+        while column(self) == typed {
+            assert!(self.pump(deadline), "{}'s answer is not taken:\n{}", self.name, self.screen());
+        }
+    }
+
     /// Lines that the program began to edit: it asks for pastes in brackets then.
     fn lines_begun(&self) -> usize {
         let asks = b"\x1b[?2004h";

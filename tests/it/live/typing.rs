@@ -66,7 +66,9 @@ fn pasted_lines_are_asked_about() {
         bob.hears(text);
     }
     ana.types(&paste("four\nfive"));
-    ana.types(&format!("{ENTER}o{ENTER}"));
+    ana.types(ENTER);
+    ana.sees("send these 2 lines?");
+    ana.types(&format!("o{ENTER}"));
     bob.hears("four\nfive");
     // One line is no question, and nothing pasted acts on the terminal.
     ana.types(&paste("six\u{9b}2J\u{7}\u{202e}"));
@@ -98,8 +100,14 @@ fn a_password_is_never_shown_and_in_no_file() {
     ana.sees("run this command? [y/N]");
     ana.types(&format!("y{ENTER}"));
     ana.until("a second change", |screen| screen.matches("you changed the password").count() == 1);
+    // Typed ahead of the question it is no answer to it, may be no message either, and is not seen.
     ana.types(&format!("password{ENTER}{SECRET}{ENTER}"));
+    ana.sees("New password");
+    ana.types(&format!("{SECRET}{ENTER}"));
     ana.until("a third change", |screen| screen.matches("you changed the password").count() == 2);
+    ana.sees("this may be a password: send it to the room as a message? [y/N]");
+    ana.types(ENTER);
+    ana.sees("* not sent");
     // The arrow up does not bring it back.
     ana.types(&format!("{UP}{UP}{UP}"));
     ana.until("an earlier line", |screen| screen.trim_end().ends_with("> password"));
@@ -137,7 +145,10 @@ fn a_password_typed_once_too_often_is_no_message() {
     ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
     ana.sees("Password of the room at");
     for guess in ["one", "two", "three"] {
-        ana.types(&format!("{guess} {SECRET}{ENTER}"));
+        ana.answers_unseen(&format!("{guess} {SECRET}"));
+        ana.until("the next question", |screen| {
+            screen.trim_end().ends_with("give up):") || screen.contains("for another try")
+        });
     }
     ana.sees("connect again for another try");
     bob.expect_that("a notice", |event| {
@@ -157,6 +168,9 @@ fn a_password_typed_once_too_often_is_no_message() {
     ana.types(&format!("y{ENTER}"));
     ana.sees("ana: hello?");
     ana.types(&format!("connect {}{ENTER}", bob.address.replace(':', " ")));
+    let question =
+        |screen: &str| screen.lines().last().is_some_and(|row| row.contains("Password of"));
+    ana.until("the question", question);
     ana.types(&format!("{SECRET}{ENTER}"));
     ana.sees("with bob (closed)");
     ana.types(&format!("and hello again{ENTER}"));
@@ -264,31 +278,109 @@ fn a_klatch_that_was_stopped_has_its_terminal_back() {
     assert_eq!(ana.ends(), 0);
 }
 
-/// While a command is waited for, nothing is echoed and Ctrl-C ends the waiting, whatever modes the
-/// editor found when the line began.
+/// A listener at which nobody answers, and the command that waits for it.
+fn deaf() -> (std::net::TcpListener, String) {
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = deaf.local_addr().unwrap().port();
+    (deaf, format!("connect 127.0.0.1 {port}"))
+}
+
 #[test]
-#[cfg(target_os = "linux")]
-fn between_two_lines_the_terminal_is_quiet() {
+fn ctrl_c_ends_the_waiting_for_a_command() {
     let folder = Folder::new();
     let mut ana = Person::start("ana", &folder.path(""), &[]);
     ana.address();
     for times in 1..=2 {
-        // Nobody answers here.
-        let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = deaf.local_addr().unwrap().port();
-        ana.types(&format!("connect 127.0.0.1 {port}{ENTER}"));
+        let (deaf, connect) = deaf();
+        ana.types(&format!("{connect}{ENTER}"));
         let _socket = deaf.accept().unwrap();
-        wait_until("the line has ended", || keys_of(&ana) == LocalModes::ISIG);
-        as_a_shell_would(&ana);
+        if times == 2 {
+            // The first one clears what was typed meanwhile.
+            ana.types("meanwhile");
+            ana.sees("> meanwhile");
+            ana.clears();
+        }
         ana.types(CTRL_C);
         ana.until("the waiting ends", |screen| {
             screen.matches("connect goes on by itself").count() == times
         });
-        wait_until("keys are the editor's", || keys_of(&ana).is_empty());
     }
+    ana.types("still here");
+    ana.sees("> still here");
+    ana.clears();
     ana.types(CTRL_D);
     ana.ends();
     assert!(ana.is_as_it_was());
+}
+
+#[test]
+fn what_is_typed_while_a_command_runs_is_seen_and_kept() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    ana.address();
+    let (deaf, connect) = deaf();
+    ana.types(&format!("{connect}{ENTER}"));
+    let (socket, _) = deaf.accept().unwrap();
+    ana.types("one");
+    ana.sees("> one");
+    ana.types(&format!("{ENTER}/members{ENTER}and a draft"));
+    let screen = ana.sees("> and a draft");
+    assert!(screen.contains("> one\n> /members\n> and a draft"), "{screen}");
+    assert!(!screen.contains("ana: one"), "its turn has not come: {screen}");
+    // The command ends; what was typed goes on in order.
+    drop((socket, deaf));
+    ana.sees("error: ");
+    ana.sees("ana: one");
+    ana.sees("1 member here");
+    let screen = ana.until("the draft", |screen| screen.trim_end().ends_with("> and a draft"));
+    assert!(!screen.contains("> one"), "{screen}");
+    assert!(screen.find("ana: one") < screen.find("1 member here"), "{screen}");
+    ana.types(&format!(" goes on{ENTER}"));
+    ana.sees("ana: and a draft goes on");
+}
+
+#[test]
+fn what_was_typed_before_a_question_is_no_answer_to_it() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob (");
+    bob.done("verify ana");
+    ana.types(&format!("verify bob{ENTER}y{ENTER}dra"));
+    let screen = ana.sees("do both of you have the same words? [y/N]");
+    assert!(screen.contains("\n> y\n"), "it waits: {screen}");
+    ana.types(&format!("n{ENTER}"));
+    ana.sees("bob is not verified");
+    bob.hears("y");
+    ana.until("the draft", |screen| screen.trim_end().ends_with("> dra"));
+    ana.types(&format!("ft{ENTER}"));
+    bob.hears("draft");
+    // The same where a line may be a slip; what waits is there to be mended with it.
+    ana.types(&format!("pasword hunter{ENTER}y{ENTER}"));
+    ana.sees("send this as a message? [y/N]");
+    ana.types(&format!("y{ENTER}"));
+    bob.hears("pasword hunter");
+    bob.hears("y");
+    ana.until("no question", |screen| !screen.contains("[y/N]"));
+    ana.types(&format!("leave me alone{ENTER}y{ENTER}"));
+    ana.sees("[y/N]");
+    ana.types(ENTER);
+    ana.sees("> leave me alone");
+    ana.types(ENTER);
+    ana.sees("send these 2 lines?");
+    ana.types(ENTER);
+    // Leaving asks where somebody fetches, and passwords where a room is closed.
+    bob.done(&format!("password {SECRET}"));
+    let mut eve = Person::start("eve", &folder.path(""), &[]);
+    eve.address();
+    eve.types(&format!("connect {}{ENTER}hello{ENTER}", bob.address.replace(':', " ")));
+    eve.sees("Password of the room at");
+    eve.types(&format!("{SECRET}{ENTER}"));
+    eve.sees("with bob");
+    eve.sees("this may be a password: send it to the room as a message? [y/N]");
+    eve.types(&format!("y{ENTER}"));
+    bob.hears("hello");
 }
 
 /// Which of the terminal's own ways with keys are on.

@@ -1,0 +1,108 @@
+//! Lines that were typed ahead of their turn: while a command was waited for, or before a question
+//! came. They wait here, in order, and are shown above the line being typed.
+
+use std::collections::VecDeque;
+
+use crate::router::text::Untrusted;
+use crate::ui::command::secret_part;
+use crate::ui::width::fit;
+
+/// Rows of lines that wait; more are counted.
+const ROWS_MAX: usize = 4;
+
+/// The lines.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    lines: VecDeque<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    text: String,
+    /// Asked about already: it counts as typed by itself.
+    pasted: bool,
+    /// It is not shown.
+    secret: bool,
+    /// It may be a password.
+    wary: bool,
+}
+
+/// The line whose turn it is.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) text: String,
+    pub(super) pasted: bool,
+    pub(super) wary: bool,
+}
+
+impl Ahead {
+    /// A line was typed.
+    pub(super) fn push(&mut self, text: String, secret: bool) {
+        self.lines.push_back(Line { text, pasted: false, secret, wary: false });
+    }
+
+    /// Lines of one paste come before all others.
+    pub(super) fn put_first(&mut self, lines: Vec<String>, wary: bool) {
+        for text in lines.into_iter().rev() {
+            self.lines.push_front(Line { text, pasted: true, secret: wary, wary });
+        }
+    }
+
+    /// A password was asked for: what was typed before may have been meant as one.
+    pub(super) fn be_wary(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.wary = true);
+    }
+
+    /// The line whose turn it is, which is taken.
+    pub(super) fn next(&mut self) -> Option<Next> {
+        let Line { text, pasted, wary, .. } = self.lines.pop_front()?;
+        Some(Next { text, pasted, wary })
+    }
+
+    /// All lines, which are taken.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        self.lines.drain(..).map(|line| line.text).collect()
+    }
+
+    /// The lines as they are shown.
+    pub(super) fn rows(&self, columns: usize) -> Vec<String> {
+        let row = |line: &Line| {
+            let text = Untrusted::new(&line.text).line();
+            let text = match secret_part(&line.text) {
+                _ if line.secret => "•••".to_owned(),
+                Some((open, _)) => format!("{}•••", Untrusted::new(open)),
+                None => text,
+            };
+            fit(&format!("> {text}"), columns.saturating_sub(1))
+        };
+        let mut rows: Vec<String> = self.lines.iter().take(ROWS_MAX).map(row).collect();
+        let more = self.lines.len().saturating_sub(ROWS_MAX);
+        if more > 0 {
+            rows.push(fit(&format!("  and {more} more lines"), columns.saturating_sub(1)));
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_wait_in_order_and_secrets_are_not_shown() {
+        let mut ahead = Ahead::default();
+        ahead.push("hello".into(), false);
+        ahead.push("password four-red-kettles".into(), false);
+        ahead.push("four red kettles".into(), true);
+        assert_eq!(ahead.rows(80), ["> hello", "> password •••", "> •••"]);
+        ahead.put_first(vec!["one".into(), "two".into()], false);
+        assert_eq!(ahead.rows(80)[..2], ["> one", "> two"]);
+        assert_eq!(ahead.rows(80)[4], "  and 1 more lines");
+        let first = ahead.next().unwrap();
+        assert_eq!((first.text.as_str(), first.pasted, first.wary), ("one", true, false));
+        ahead.be_wary();
+        assert!(ahead.next().unwrap().wary);
+        assert_eq!(ahead.take().len(), 3);
+        assert!(ahead.next().is_none());
+    }
+}
