@@ -131,6 +131,9 @@ impl LiveView {
                 {
                     self.new_day(*time_ms, &mut pieces);
                 }
+                if let Notice::Left { .. } = notice {
+                    self.noise.leave();
+                }
                 self.rows(lines::to_lines(notice, &self.style), &mut pieces);
             }
         }
@@ -148,8 +151,10 @@ impl LiveView {
     /// What time alone brings.
     pub fn tick(&mut self, now_ms: i64) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        let summary = self.noise.summary(now_ms).map(|text| format!("* {text}"));
-        self.rows(summary.map(|text| self.style.paint(Paint::Dim, &text)), &mut pieces);
+        for text in self.noise.summaries(now_ms) {
+            let text = self.style.paint(Paint::Dim, &format!("* {text}"));
+            self.rows(Some(text), &mut pieces);
+        }
         pieces
     }
 

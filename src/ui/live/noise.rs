@@ -1,7 +1,9 @@
-//! Comings and goings: a few are told one by one, many as one sentence.
+//! Comings and goings: a few are told one by one, many as one sentence, and so are the visits of
+//! whoever comes and goes again and again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use crate::router::ids::MemberId;
 use crate::router::notice::Who;
 use crate::ui::lines::{listed, nick};
 
@@ -14,6 +16,13 @@ const QUIET_MS: i64 = 1_500;
 /// Names that are remembered for one sentence; a member more is only counted.
 const NAMES_MAX: usize = 64;
 
+/// Whoever stays no longer only visits, as the one-shots of scripts do.
+const VISIT_MS: i64 = 30_000;
+/// Who visited so lately is expected to do so again: it is told if it stays.
+const AGAIN_MS: i64 = 600_000;
+/// Visits of so long make one sentence.
+const VISITS_MS: i64 = 300_000;
+
 /// What was told and what is kept back.
 #[derive(Debug, Default)]
 pub(super) struct Noise {
@@ -23,11 +32,36 @@ pub(super) struct Noise {
     unnamed: usize,
     /// When the first and the last of them came.
     kept: Option<(i64, i64)>,
+    /// Who came while this was watched and is here.
+    here: BTreeMap<MemberId, Stay>,
+    /// Those whose last stay was a visit. By name: a one-shot has another id each time.
+    visitors: BTreeMap<String, Visitor>,
+    /// When the first visit that is not told yet ended.
+    visits_since: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Stay {
+    name: String,
+    since_ms: i64,
+    /// It was not told.
+    kept: bool,
+}
+
+#[derive(Debug)]
+struct Visitor {
+    left_ms: i64,
+    /// Visits that were not told.
+    visits: usize,
 }
 
 impl Noise {
     /// Whether this one is told by itself; otherwise it is kept for the summary.
     pub(super) fn admit(&mut self, who: &Who, joined: bool, now_ms: i64) -> bool {
+        let told = if joined { self.came(who, now_ms) } else { self.went(who, now_ms) };
+        if !told {
+            return false;
+        }
         self.told_at.retain(|at| now_ms.saturating_sub(*at) < WINDOW_MS);
         if self.kept.is_none() && self.told_at.len() < ROWS_MAX {
             self.told_at.push_back(now_ms);
@@ -44,16 +78,81 @@ impl Noise {
         false
     }
 
+    fn came(&mut self, who: &Who, now_ms: i64) -> bool {
+        let name = nick(who);
+        let lately = |visitor: &Visitor| now_ms.saturating_sub(visitor.left_ms) < AGAIN_MS;
+        let kept = self.visitors.get(&name).is_some_and(lately);
+        self.here.insert(who.id, Stay { name, since_ms: now_ms, kept });
+        !kept
+    }
+
+    fn went(&mut self, who: &Who, now_ms: i64) -> bool {
+        let Some(Stay { name, since_ms, kept }) = self.here.remove(&who.id) else { return true };
+        if !kept && now_ms.saturating_sub(since_ms) >= VISIT_MS {
+            return true;
+        }
+        if self.visitors.len() >= NAMES_MAX && !self.visitors.contains_key(&name) {
+            let told = |(_, visitor): &(&String, &Visitor)| visitor.visits == 0;
+            let oldest = self.visitors.iter().filter(told).min_by_key(|(_, it)| it.left_ms);
+            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else { return true };
+            self.visitors.remove(&oldest);
+        }
+        let visitor = self.visitors.entry(name).or_insert(Visitor { left_ms: 0, visits: 0 });
+        visitor.left_ms = now_ms;
+        if kept {
+            visitor.visits += 1;
+            self.visits_since.get_or_insert(now_ms);
+        }
+        !kept
+    }
+
+    /// Another room: who is here is not known.
+    pub(super) fn leave(&mut self) {
+        self.here.clear();
+    }
+
     pub(super) fn due_ms(&self) -> Option<i64> {
+        let crowd = self.crowd_due_ms();
+        let visits = self.visits_since.map(|since| since.saturating_add(VISITS_MS));
+        let kept = self.here.values().filter(|stay| stay.kept);
+        let stays = kept.map(|stay| stay.since_ms.saturating_add(VISIT_MS)).min();
+        [crowd, visits, stays].into_iter().flatten().min()
+    }
+
+    fn crowd_due_ms(&self) -> Option<i64> {
         let (first, last) = self.kept?;
         Some(last.saturating_add(QUIET_MS).min(first.saturating_add(WINDOW_MS)))
     }
 
-    /// The sentence for what was kept back, if it is due.
-    pub(super) fn summary(&mut self, now_ms: i64) -> Option<String> {
-        if self.due_ms()? > now_ms {
-            return None;
+    /// The sentences for what was kept back and is due.
+    pub(super) fn summaries(&mut self, now_ms: i64) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.crowd_due_ms().is_some_and(|due| due <= now_ms) {
+            sentences.push(self.crowd(now_ms));
         }
+        let stays =
+            |stay: &&mut Stay| stay.kept && stay.since_ms.saturating_add(VISIT_MS) <= now_ms;
+        let mut stayed = Vec::new();
+        for stay in self.here.values_mut().filter(stays) {
+            stay.kept = false;
+            stayed.push(stay.name.clone());
+        }
+        if !stayed.is_empty() {
+            sentences.push(format!("{} joined", listed(&stayed)));
+        }
+        let due = |since: i64| since.saturating_add(VISITS_MS) <= now_ms;
+        if self.visits_since.take_if(|since| due(*since)).is_some() {
+            let visited = self.visitors.iter_mut().filter(|(_, visitor)| visitor.visits > 0);
+            let visits = visited.map(|(name, visitor)| match std::mem::take(&mut visitor.visits) {
+                1 => name.clone(),
+                times => format!("{name} ({times} times)"),
+            });
+            sentences.push(format!("{} came and went", listed(&visits.collect::<Vec<_>>())));
+        }
+        sentences
+    }
+
+    fn crowd(&mut self, now_ms: i64) -> String {
         self.kept = None;
         self.told_at.push_back(now_ms);
         let mut parts = Vec::new();
@@ -67,6 +166,6 @@ impl Noise {
         if unnamed > 0 {
             parts.push(format!("{unnamed} more came or went"));
         }
-        Some(parts.join("; "))
+        parts.join("; ")
     }
 }

@@ -111,6 +111,40 @@ fn a_crowd_is_one_sentence() {
     assert_eq!(view.due_ms(), None);
 }
 
+/// A script that says something every minute, under another id each time.
+#[test]
+fn who_comes_and_goes_again_and_again_is_told_in_one_sentence() {
+    let mut view = ana();
+    let joins = |id, name| Notice::MemberJoined { member: member(id, name) };
+    let leaves = |id, name| Notice::MemberLeft { member: member(id, name) };
+    let at = |minute: i64| NOON_MS + minute * 60_000;
+    let mut told = Vec::new();
+    let rows = |pieces: Vec<Piece>| -> Vec<String> {
+        super::tests::rows(&pieces).into_iter().map(str::to_owned).collect()
+    };
+    for minute in 0..6 {
+        let id = 10 + minute as u8;
+        while let Some(due) = view.due_ms().filter(|due| *due <= at(minute)) {
+            told.extend(rows(view.tick(due)));
+        }
+        told.extend(rows(view.hear(&joins(id, "job"), at(minute))));
+        told.extend(rows(view.hear(&said(id, "job", "done", false), at(minute) + 100)));
+        told.extend(rows(view.hear(&leaves(id, "job"), at(minute) + 200)));
+    }
+    let done = "12:00 job: done";
+    assert_eq!(told, ["* job joined", done, "* job left", done, done, done, done, done]);
+    let due = view.due_ms().unwrap();
+    assert_eq!(rows(view.tick(due)), ["* job (5 times) came and went"]);
+    assert_eq!(view.due_ms(), None);
+    // One that stays is told, and so is its end.
+    assert!(view.hear(&joins(20, "job"), at(7)).is_empty());
+    let due = view.due_ms().unwrap();
+    assert_eq!(rows(view.tick(due)), ["* job joined"]);
+    assert_eq!(rows(view.hear(&leaves(20, "job"), at(9))), ["* job left"]);
+    // It is no visitor's any more.
+    assert_eq!(rows(view.hear(&joins(21, "bob"), at(9))), ["* bob joined"]);
+}
+
 #[test]
 fn a_new_day_is_announced_once() {
     let mut view = ana();
