@@ -123,8 +123,14 @@ pub fn open(
 
 /// Columns of the terminal.
 fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    size.map_or(80, |size| if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
+    size().0
+}
+
+/// Columns and rows of the terminal.
+fn size() -> (usize, usize) {
+    let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) else { return (80, 24) };
+    let or = |cells: u16, usual: usize| if cells == 0 { usual } else { usize::from(cells) };
+    (or(size.ws_col, 80), or(size.ws_row, 24))
 }
 
 /// Panics are told above the line being typed; one that takes the program or its editor with it

@@ -8,6 +8,7 @@
 //! The last own message (the tail) and the transfers (the block) are redrawn in place as long as
 //! nothing else was printed below them; a tail becomes an ordinary row then.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,12 +18,18 @@ use crossbeam_channel::{Receiver, bounded};
 use super::gate::{Gate, Inside};
 use crate::router::ids::EntryId;
 use crate::ui::live::Piece;
+use crate::ui::width::width;
 
 /// Bytes that wait for the editor at most; then whoever prints waits for it.
 const PENDING_MAX_BYTES: usize = 64 * 1024;
 
 /// Has a terminal show at once what it was given (synchronised updates).
 const END_OF_UPDATE: &str = "\x1b[?2026l";
+
+/// Rows that can be shown again when the terminal has another size.
+const SHOWN_MAX: usize = 500;
+/// Goes to the screen's first row and clears all of it.
+const TO_THE_TOP: &str = "\x1b[H\x1b[J";
 
 /// The screen, shared by the printer and the editor.
 #[derive(Debug)]
@@ -46,6 +53,10 @@ struct State {
     stale: bool,
     /// Rows of both right above the prompt.
     live_rows: usize,
+    /// What stands above them, the last rows of it.
+    shown: VecDeque<String>,
+    /// Columns and rows of the terminal when it was drawn.
+    size: Option<(usize, usize)>,
 }
 
 impl Screen {
@@ -97,7 +108,7 @@ impl Screen {
             }
             return Ok(());
         }
-        let rows = std::mem::take(&mut state.pending);
+        let rows = state.take_pending();
         write_out(&rows)
     }
 
@@ -120,7 +131,7 @@ impl Screen {
         if state.editing {
             self.gate.wake();
         } else {
-            let rows = std::mem::take(&mut state.pending);
+            let rows = state.take_pending();
             // Where rows cannot be written there is nobody to tell.
             let _ = write_out(&rows);
         }
@@ -142,11 +153,17 @@ impl Screen {
     pub(super) fn redraw(&self, left: impl FnOnce() -> String) -> String {
         self.gate.pass(left);
         let mut state = self.lock();
-        if !state.editing || (state.pending.is_empty() && !state.stale) {
+        let size = super::size();
+        let resized = state.size.replace(size).is_some_and(|before| before != size);
+        if !state.editing || (state.pending.is_empty() && !state.stale && !resized) {
             return String::new();
         }
         let mut out = up_and_clear(state.live_rows);
-        out += &std::mem::take(&mut state.pending);
+        out += &state.take_pending();
+        if resized {
+            // Terminals differ in what they make of long rows then: nobody knows what stands where.
+            out = TO_THE_TOP.to_owned() + &state.last_rows(size);
+        }
         state.live_rows = 0;
         let State { tail, block, ahead, .. } = &*state;
         let rows: Vec<&str> = tail
@@ -158,7 +175,7 @@ impl Screen {
             out += row;
             out.push('\n');
         }
-        state.live_rows = rows.len();
+        state.live_rows = rows.iter().map(|row| rows_of(row, size.0)).sum();
         state.stale = false;
         drop(state);
         self.drawn.notify_all();
@@ -181,7 +198,7 @@ impl Screen {
         state.editing = false;
         let mut out = up_and_clear(rows + state.live_rows);
         state.live_rows = 0;
-        out += &std::mem::take(&mut state.pending);
+        out += &state.take_pending();
         let written = write_out(&out);
         drop(state);
         self.drawn.notify_all();
@@ -217,7 +234,7 @@ impl Screen {
         if let Some((_, rows)) = state.tail.take().filter(|_| state.live_rows == 0) {
             out = out + &rows + "\n";
         }
-        out += &std::mem::take(&mut state.pending);
+        out += &state.take_pending();
         // A terminal that is gone needs no last words.
         let _ = write_out(&out);
         drop(state);
@@ -226,6 +243,33 @@ impl Screen {
 }
 
 impl State {
+    /// What waits, which is shown now.
+    fn take_pending(&mut self) -> String {
+        let rows = std::mem::take(&mut self.pending);
+        for row in rows.lines() {
+            if self.shown.len() >= SHOWN_MAX {
+                self.shown.pop_front();
+            }
+            self.shown.push_back(row.replace('\x07', ""));
+        }
+        rows
+    }
+
+    /// As many of the last rows as fit above the tail, the block and a prompt.
+    fn last_rows(&self, (columns, rows): (usize, usize)) -> String {
+        let tail = self.tail.iter().flat_map(|(_, rows)| rows.lines());
+        let live = tail.chain(self.block.iter().chain(&self.ahead).map(String::as_str));
+        let live: usize = live.map(|row| rows_of(row, columns)).sum();
+        let mut room = rows.saturating_sub(live + 1);
+        let fits = |row: &&String| {
+            let left = room.checked_sub(rows_of(row, columns));
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let last: Vec<&String> = self.shown.iter().rev().take_while(fits).collect();
+        last.into_iter().rev().map(|row| format!("{row}\n")).collect()
+    }
+
     fn take(&mut self, piece: Piece) {
         match piece {
             Piece::Rows(rows) => {
@@ -260,6 +304,11 @@ impl State {
             self.stale = true;
         }
     }
+}
+
+/// Rows that a text without line feeds fills.
+fn rows_of(text: &str, columns: usize) -> usize {
+    width(text).div_ceil(columns.max(1)).max(1)
 }
 
 fn up_and_clear(rows: usize) -> String {

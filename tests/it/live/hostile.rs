@@ -35,7 +35,7 @@ fn ours(text: &str) -> usize {
     let known = match last {
         'm' => !parameters.contains('?'),
         'A' | 'B' | 'C' | 'D' => parameters.len() <= 3,
-        'J' | 'K' => parameters.is_empty(),
+        'H' | 'J' | 'K' => parameters.is_empty(),
         'h' | 'l' => matches!(parameters, "?2004" | "?2026" | "?25"),
         _ => false,
     };

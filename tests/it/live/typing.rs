@@ -229,6 +229,37 @@ fn the_screen_may_change_its_size() {
     ana.until("a prompt of its own", |screen| screen.lines().any(|row| row == "> next"));
 }
 
+/// What stands where after that depends on the terminal: some break long rows anew, some cut them.
+#[test]
+fn another_size_leaves_no_stale_copies_and_cuts_nothing() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &["--limit-down", "1MB/s"]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.sees("with bob (");
+    for (name, mib) in [("one", 64), ("two", 65)] {
+        let path = folder.path(name);
+        std::fs::File::create(&path).unwrap().set_len(mib << 20).unwrap();
+        bob.done(&format!("send {}", path.display()));
+        ana.sees(&format!("bob offers {name}"));
+        ana.types(&format!("download {name}{ENTER}"));
+        ana.sees(&format!("⇣ {name}"));
+    }
+    let said = format!("{}and the end", "word ".repeat(15));
+    bob.done(&said);
+    ana.sees("and the end");
+    ana.types(&format!("draft {}finish", "more ".repeat(16)));
+    ana.sees("finish");
+    for (cols, rows) in [(60, 40), (45, 30), (70, 30), (100, 50)] {
+        ana.resize(cols, rows);
+        ana.until("everything once", |screen| {
+            let once = ["and the end", "> draft", "⇣ one", "⇣ two", "finish"];
+            once.iter().all(|text| screen.matches(text).count() == 1)
+                && screen.trim_end().ends_with("finish")
+        });
+    }
+}
+
 #[test]
 fn ctrl_c_clears_the_line_and_twice_leaves() {
     let folder = Folder::new();
