@@ -28,11 +28,16 @@ struct Word {
 /// When a glob fits nothing, or is none.
 pub(super) fn meant(line: &str) -> Result<Vec<PathBuf>, Failure> {
     let home = etcetera::home_dir().ok();
+    let home = home.as_deref().and_then(Path::to_str);
     let whole = PathBuf::from(unquoted(line));
     if is_there(&whole) {
         return Ok(vec![whole]);
     }
-    let words = words(line, home.as_deref().and_then(Path::to_str)).unwrap_or_default();
+    let spaced = PathBuf::from(spaced(unquoted(line), home));
+    if is_there(&spaced) {
+        return Ok(vec![spaced]);
+    }
+    let words = words(line, home).unwrap_or_default();
     let known = |word: &Word| word.is_glob || is_there(Path::new(&word.text));
     if !words.iter().any(known) {
         return Ok(vec![whole]);
@@ -91,6 +96,24 @@ fn fitting(folder: &Path, glob: &str) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
+/// One path, whose spaces need no quotes, with `~` and backslashes as a shell reads them.
+fn spaced(line: &str, home: Option<&str>) -> String {
+    let after_tilde = line.strip_prefix('~').filter(|rest| rest.starts_with('/'));
+    let (mut path, rest) = match after_tilde.zip(home) {
+        Some((rest, home)) => (home.to_owned(), rest),
+        None => (String::new(), line),
+    };
+    let mut chars = rest.chars().peekable();
+    while let Some(c) = chars.next() {
+        path.push(if c == '\\' { chars.next_if(is_escaped).unwrap_or(c) } else { c });
+    }
+    path
+}
+
+fn is_escaped(c: &char) -> bool {
+    *c == ' ' || c.is_ascii_punctuation()
+}
+
 /// The words of a line; `None` when a quote is not closed.
 fn words(line: &str, home: Option<&str>) -> Option<Vec<Word>> {
     let mut words = Vec::new();
@@ -123,10 +146,7 @@ fn word(chars: &mut Peekable<Chars<'_>>, home: Option<&str>) -> Option<Word> {
                     inside => word.take(inside),
                 }
             },
-            '\\' => {
-                let escaped = |next: &char| *next == ' ' || next.is_ascii_punctuation();
-                word.take(chars.next_if(escaped).unwrap_or('\\'));
-            }
+            '\\' => word.take(chars.next_if(is_escaped).unwrap_or('\\')),
             '*' | '?' | '[' => {
                 word.text.push(c);
                 word.pattern.push(c);
@@ -171,6 +191,9 @@ mod tests {
         }
         assert_eq!(texts("it's"), None);
         assert_eq!(words("~/x", None).unwrap()[0].text, "~/x");
+        assert_eq!(spaced(r"~/at home\(1).txt", Some("/home/ana")), "/home/ana/at home(1).txt");
+        assert_eq!(spaced("~bob/a b", Some("/home/ana")), "~bob/a b");
+        assert_eq!(spaced(r"~/a\b\", None), r"~/a\b\");
     }
 
     #[test]
