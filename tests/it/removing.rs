@@ -209,7 +209,7 @@ fn both_compare_the_same_words() {
     alice.done("verify bob same");
     alice.expect(json!({"event": "member_verified", "member": {"id": bob.id}}));
     assert_eq!(row(&mut alice, &bob.id)["verified"], true);
-    assert_eq!(row(&mut bob, &alice.id)["verified"], false);
+    assert_ne!(row(&mut bob, &alice.id)["verified"], true);
     // Both begin at once: each has words, and they are the same.
     let (a, b) = (alice.say("verify carol"), carol.say("verify alice"));
     alice.ended_well(a);

@@ -96,7 +96,7 @@ fn chat_goes_on_while_a_large_file_moves_in_little_memory() {
     alice.done("transfers");
     let moving = alice.expect(json!({"event": "transfers"}));
     let row = &moving["list"][0];
-    assert_eq!((&row["file"]["name"], &row["download"]), (&json!("disk.img"), &json!(false)));
+    assert_eq!((&row["file"]["name"], &row["state"]), (&json!("disk.img"), &json!("serving")));
     alice.done("how fast is it?");
     bob.hears("how fast is it?");
     bob.ended_well(number);
