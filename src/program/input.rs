@@ -416,7 +416,7 @@ impl<R: BufRead> Stdin<R> {
     fn confirm(&mut self, question: &str, after: u64) -> bool {
         self.output.wait_for(after);
         let Source::Live(live) = &mut self.source else { return false };
-        live.confirm(&format!("* {}", Untrusted::new(question)))
+        live.confirm(&format!("* {}", Untrusted::new(question).line()))
     }
 
     fn ask(&mut self, line: u64, address: &str, again: bool, after: u64) -> Option<NewPassword> {
@@ -557,10 +557,10 @@ fn note_line(
 ) {
     let is_message = is_message(input);
     match secret_part(line) {
-        Some((open, _)) => output.echo(&format!("> {}•••", Untrusted::new(open))),
+        Some((open, _)) => output.echo(&format!("> {}•••", Untrusted::new(open).line())),
         None => {
             if !is_message && !line.trim().is_empty() {
-                output.echo(&format!("> {}", Untrusted::new(line)));
+                output.echo(&format!("> {}", Untrusted::new(line).line()));
             }
             if !line.trim().is_empty() {
                 live.remember(line, input.is_ok() && !is_message && !wary);

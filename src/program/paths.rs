@@ -74,7 +74,7 @@ fn is_there(path: &Path) -> bool {
 
 /// The files that a glob fits in a folder. Hidden ones, as for a shell, only where it says so.
 fn fitting(folder: &Path, glob: &str) -> Result<Vec<PathBuf>, Failure> {
-    let shown = Untrusted::new(glob);
+    let shown = Untrusted::new(glob).line();
     // The characters of the folder mean nothing but themselves.
     let whole = Path::new(&Pattern::escape(&folder.to_string_lossy())).join(glob);
     let found = glob::glob(&whole.to_string_lossy()).map_err(|error| {

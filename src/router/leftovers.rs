@@ -133,7 +133,7 @@ impl Router {
             "{count} unfinished download{plural} of earlier ({}) in {}: {}; download the same file \
              to go on with it, or cancel <name or id> to remove it",
             size(total),
-            Untrusted::new(&*folder),
+            Untrusted::new(&*folder).line(),
             listed.join(", ")
         ));
     }

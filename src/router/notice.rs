@@ -37,7 +37,7 @@ impl Who {
     /// The name in a sentence of klatch's, escaped, and marked if it is verified.
     #[must_use]
     pub fn marked(&self) -> String {
-        let mut name = self.name.line();
+        let mut name = self.name.short();
         name.extend(self.verified.then_some(VERIFIED_MARK));
         name
     }

@@ -113,7 +113,7 @@ impl Router {
         let own = self.catalogue.offers_by(self.my_id);
         let unserved: BTreeSet<String> = own
             .filter(|offered| !served(&offered.file))
-            .map(|offered| Untrusted::new(&offered.name).line())
+            .map(|offered| Untrusted::new(&offered.name).short())
             .collect();
         let (first, verb) = match unserved.len() {
             0 => return,

@@ -8,17 +8,22 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
+use unicode_width::UnicodeWidthChar;
 
 /// Longest message, in bytes.
 pub const MESSAGE_MAX_BYTES: usize = 8 * 1024;
 /// Longest nickname, in characters.
 pub const NAME_MAX_CHARS: usize = 32;
 
+/// So many columns of a name are shown in a sentence.
+const SHOWN_COLUMNS: usize = 64;
+
 /// Text that somebody else had a hand in.
 ///
 /// Its only exits are escaped: [`fmt::Display`] and [`Untrusted::line`] replace whatever could move
 /// a cursor, colour a screen, hide or reorder text; [`Untrusted::raw`] is for JSON, which escapes
-/// by itself, and for comparing.
+/// by itself, and for comparing. As [`fmt::Display`] it is a name in a sentence:
+/// [`Untrusted::short`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
@@ -41,6 +46,37 @@ impl Untrusted {
         let mut out = String::with_capacity(self.0.len());
         self.0.chars().for_each(|c| push_escaped(&mut out, c, false));
         out
+    }
+
+    /// A name in a sentence: on one line, its white space squeezed and its middle left out where it
+    /// is long. However it is padded, what follows in it does not come to stand at the beginning
+    /// of a row, where it would look like a line of klatch's.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut squeezed = String::new();
+        for c in self.line().chars() {
+            if !c.is_whitespace() {
+                squeezed.push(c);
+            } else if !squeezed.ends_with(' ') {
+                squeezed.push(' ');
+            }
+        }
+        // Marks that fill no column of their own are bounded as well.
+        let columns = |c: char| c.width().unwrap_or(1).max(1);
+        if squeezed.chars().map(columns).sum::<usize>() <= SHOWN_COLUMNS {
+            return squeezed;
+        }
+        let within = |most: usize| {
+            let mut used = 0;
+            move |c: &char| {
+                used += columns(*c);
+                used <= most
+            }
+        };
+        let half = SHOWN_COLUMNS / 2;
+        let head: String = squeezed.chars().take_while(within(half)).collect();
+        let tail: Vec<char> = squeezed.chars().rev().take_while(within(half - 1)).collect();
+        head + "…" + &tail.into_iter().rev().collect::<String>()
     }
 
     /// The text with its line feeds and tabs; further lines are indented by four spaces, so that
@@ -74,7 +110,7 @@ impl JsonSchema for Untrusted {
 
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line())
+        f.write_str(&self.short())
     }
 }
 
@@ -189,6 +225,12 @@ pub fn look(name: &str) -> String {
     unicode_security::skeleton(&small).collect()
 }
 
+/// Whether a word means all that it fits, and not only what bears it as its name.
+#[must_use]
+pub fn is_glob(word: &str) -> bool {
+    word.contains(['*', '?', '['])
+}
+
 /// What is wrong with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -282,6 +324,21 @@ mod tests {
         assert_eq!(line, "a\\u{1b}[2Jb\\u{9b}c\\u{d}\\u{202e}d\\u{7f}\\u{a}* eve joined");
         let block = Untrusted::new("one\ntwo").block();
         assert_eq!(block, "one\n    two");
+    }
+
+    #[test]
+    fn a_name_in_a_sentence_is_neither_padded_nor_long() {
+        let shown = |name: &str| Untrusted::new(name).to_string();
+        assert_eq!(shown("my  film.mkv"), "my film.mkv");
+        let forged = format!("a.txt{}error: the disk is full", " \u{3000}\u{a0}".repeat(99));
+        assert_eq!(shown(&forged), "a.txt error: the disk is full");
+        let long = format!("{}.tar.gz", "x".repeat(500));
+        let cut = format!("{}…{}.tar.gz", "x".repeat(32), "x".repeat(24));
+        assert_eq!(shown(&long), cut);
+        // Wide characters and marks without a width are no longer either.
+        assert_eq!(shown(&"\u{6f22}".repeat(500)).chars().count(), 32);
+        assert_eq!(shown(&format!("e{}", "\u{301}".repeat(500))).chars().count(), 64);
+        assert_eq!(Untrusted::new(long.as_str()).line(), long);
     }
 
     #[test]

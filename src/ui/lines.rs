@@ -256,7 +256,7 @@ pub(super) fn nick(who: &Who) -> String {
 
 /// A nickname that can be mistaken for nothing of klatch's, even from a peer that checks no names.
 pub(super) fn typed_nick(who: &Who) -> String {
-    let name = without_marks(&who.name.line()).replace(':', "\\u{3a}");
+    let name = without_marks(&who.name.short()).replace(':', "\\u{3a}");
     let id: String = who.id.short().chars().take(4).collect();
     match name.chars().next() {
         None => format!("·{id}"),
@@ -272,7 +272,7 @@ pub(super) fn typed_nick(who: &Who) -> String {
 
 /// What to type for a file: its name, or its id where the name cannot be typed as it is shown.
 pub(super) fn typed(file: &FileInfo) -> String {
-    let name = file.name.line();
+    let name = file.name.short();
     let plain = name == file.name.raw()
         && name.trim() == name
         && !name.is_empty()

@@ -72,7 +72,7 @@ pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {
             (hosts, _) => format!("held by {hosts}"),
         };
         vec![
-            line.file.name.line(),
+            line.file.name.short(),
             size(line.file.size),
             line.file.id.short(),
             held,
@@ -112,7 +112,7 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
             (false, _) => (String::new(), String::new()),
         };
         let left = line.seconds_left.map_or(String::new(), time_left);
-        vec![line.file.name.line(), what.to_owned(), done, rate, left, whence]
+        vec![line.file.name.short(), what.to_owned(), done, rate, left, whence]
     });
     let rows: Vec<_> = rows.collect();
     let queued = list.iter().filter(|line| line.state == TransferState::Queued).count();

@@ -70,7 +70,7 @@ impl Ahead {
             let text = Untrusted::new(&line.text).line();
             let text = match secret_part(&line.text) {
                 _ if line.secret => "•••".to_owned(),
-                Some((open, _)) => format!("{}•••", Untrusted::new(open)),
+                Some((open, _)) => format!("{}•••", Untrusted::new(open).line()),
                 None => text,
             };
             fit(&format!("> {text}"), columns.saturating_sub(1))
