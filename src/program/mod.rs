@@ -10,6 +10,7 @@ mod input;
 mod job;
 pub mod live;
 mod log;
+mod opener;
 mod output;
 mod pages;
 mod paths;
@@ -158,7 +159,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     if let Some(file) = &settings.password_file
         && let Err(error) = file.metadata()
     {
-        let shown = Untrusted::new(file.to_string_lossy());
+        let shown = Untrusted::new(file.to_string_lossy()).line();
         let text = format!("cannot read the password file {shown}: {error}; check its name");
         return Err(could_not(Failure::new(Code::IoError, text)));
     }
@@ -249,7 +250,7 @@ fn meant(place: &str, failure: Failure) -> Failure {
 /// Makes the folder for downloads if it is missing, and says so. A folder around it that is missing
 /// as well is more likely a slip, or a disk that is not there.
 fn make_downloads(folder: &Path) -> Result<Option<String>, Failure> {
-    let shown = Untrusted::new(folder.to_string_lossy());
+    let shown = Untrusted::new(folder.to_string_lossy()).line();
     let failed = |error: io::Error| {
         let (code, advice) = match error.kind() {
             io::ErrorKind::NotFound => (Code::FileNotFound, "make the folder that it lies in, or"),
@@ -258,8 +259,8 @@ fn make_downloads(folder: &Path) -> Result<Option<String>, Failure> {
             _ => (Code::IoError, "is its disk there?"),
         };
         let text = format!(
-            "cannot use {shown} for downloads: {error}; {advice} name another folder with \
-             --downloads"
+            "cannot use {shown} for downloads: {error}; {advice} name another folder \
+             (--downloads, or --output of get)"
         );
         Failure::new(code, text)
     };

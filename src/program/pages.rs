@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::opener::Opener;
 use crate::bridge::{Bridge, BridgeConfig, Door};
 use crate::config::{ListenAt, Settings};
 use crate::limits::Limits;
@@ -22,6 +23,8 @@ pub(super) struct Pages {
     limits: Limits,
     open_browser: bool,
     state: Mutex<State>,
+    /// What the browser was opened with.
+    opener: Mutex<Option<Opener>>,
 }
 
 enum State {
@@ -46,6 +49,7 @@ impl Pages {
             limits,
             open_browser: settings.open_browser,
             state: Mutex::new(State::Unwanted),
+            opener: Mutex::default(),
         }
     }
 
@@ -81,20 +85,28 @@ impl Pages {
         }
     }
 
-    /// Opens the browser at an address of its own, if that is wanted.
+    /// Opens the browser with an address of its own, if that is wanted.
     pub(super) fn open_browser(&self) -> Result<(), Failure> {
         if !self.open_browser {
             return Ok(());
         }
-        let opened = self.address().map(open::that_detached)?;
-        opened.map_err(|error| {
-            let text = format!("no browser could be opened ({error}): open the address above");
+        let opener = Opener::new(&self.address()?);
+        let opened = opener.and_then(|opener| {
+            open::that_detached(opener.path())?;
+            Ok(opener)
+        });
+        let opened = opened.map_err(|error| {
+            tracing::info!(%error, "no browser could be opened");
+            let text = "no browser was found here: open the address above yourself";
             Failure::new(Code::IoError, text)
-        })
+        });
+        *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened?);
+        Ok(())
     }
 
     /// Ends it; no other begins.
     pub(super) fn stop(&self) {
+        *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let before = std::mem::replace(&mut *self.lock(), State::Ended);
         if let State::Open(mut bridge) = before
             && !bridge.stop(LAST_PAGES)
