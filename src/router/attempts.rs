@@ -365,9 +365,9 @@ impl Router {
             ),
             Why::InARoom | Why::OtherRoom => self.in_a_room(&at),
             Why::DialerLocked => self.dialer_locked(&at),
-            Why::WrongPassword => format!(
-                "the password does not open the room at {at}: connect again for another try"
-            ),
+            Why::WrongPassword => {
+                format!("the password does not open the room at {at}: check it and try again")
+            }
             Why::TooManyAttempts => format!("too many attempts at {at}: wait {wait} s"),
             Why::Full => format!("the room at {at} has no place for another peer"),
             Why::IdentityInUse => format!(

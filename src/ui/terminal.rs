@@ -54,8 +54,8 @@ pub fn ask_ui(
 /// `password_required` at the end of the stream, and what is wrong with the line.
 pub fn answer_from_lines<R: BufRead>(lines: &mut LineReader<R>) -> Result<String, Failure> {
     lines.next_line().map_err(stdin_failure)?.into_text()?.ok_or_else(|| {
-        let text = "stdin ended before the password: write it on the line after the command, \
-                    or name a file with --password-file";
+        let text = "stdin ended before the password: name a file that holds it with \
+                    --password-file, or write it on the next line";
         Failure::new(Code::PasswordRequired, text)
     })
 }

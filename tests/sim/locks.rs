@@ -37,7 +37,7 @@ fn a_wrong_password_is_refused_three_times_and_says_so() {
     assert_eq!(world.finish(carol, line), Err(Code::WrongPassword));
     assert_eq!(
         world.failure(carol, line),
-        "the password does not open the room at 10.0.0.1 port 51692: connect again for another try"
+        "the password does not open the room at 10.0.0.1 port 51692: check it and try again"
     );
     assert_eq!(world.links(carol), 0);
     assert!(!world.inspect(carol).settled, "carol's own room is as fresh as before");

@@ -17,13 +17,17 @@ pub enum PartError {
         max: u64,
     },
     /// The folder for downloads is missing.
-    #[error("there is no folder {path}: create it, or choose another with --downloads")]
+    #[error(
+        "there is no folder {path}: create it, or choose another (--downloads, or --output of get)"
+    )]
     NoFolder {
         /// The folder.
         path: PathBuf,
     },
     /// Every number for a partial file of this download is taken.
-    #[error("too many programs fetch this file into {path}: choose another with --downloads")]
+    #[error(
+        "too many programs fetch this file into {path}: choose another (--downloads, or --output of get)"
+    )]
     Busy {
         /// The folder.
         path: PathBuf,
@@ -38,7 +42,7 @@ pub enum PartError {
     },
     /// The disk knows no files of this length.
     #[error(
-        "cannot {action} {path}: its disk takes no file so long; choose another with --downloads"
+        "cannot {action} {path}: its disk takes no file so long; choose another (--downloads, or --output of get)"
     )]
     DiskTooSimple {
         /// What was tried.
@@ -47,7 +51,9 @@ pub enum PartError {
         path: PathBuf,
     },
     /// Not writable for this user.
-    #[error("cannot {action} {path}: permission denied; choose another folder with --downloads")]
+    #[error(
+        "cannot {action} {path}: permission denied; choose another (--downloads, or --output of get)"
+    )]
     Permission {
         /// What was tried.
         action: &'static str,
@@ -55,7 +61,9 @@ pub enum PartError {
         path: PathBuf,
     },
     /// Not writable for anybody.
-    #[error("cannot {action} {path}: its disk is read-only; choose another with --downloads")]
+    #[error(
+        "cannot {action} {path}: its disk is read-only; choose another (--downloads, or --output of get)"
+    )]
     ReadOnly {
         /// What was tried.
         action: &'static str,
@@ -63,7 +71,7 @@ pub enum PartError {
         path: PathBuf,
     },
     /// What the system says of this folder or its disk, and will say again.
-    #[error("cannot {action} {path}: {source}; choose another folder with --downloads")]
+    #[error("cannot {action} {path}: {source}; choose another (--downloads, or --output of get)")]
     Unfit {
         /// What was tried.
         action: &'static str,
