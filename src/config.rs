@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use etcetera::base_strategy::BaseStrategy;
 use nix::unistd::{Uid, User};
 
@@ -257,7 +258,19 @@ impl Options {
     /// A wrong usage, or the text of `--help` and `--version`: [`clap::Error::exit`] prints each
     /// where it belongs and ends with 2 or 0.
     pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(args)
+        let args: Vec<OsString> = args.into_iter().collect();
+        let options = Self::try_parse_from(&args)?;
+        match options.one_shot.as_ref().and_then(|_| attached_value(&args)) {
+            None => Ok(options),
+            Some(arg) => {
+                let (option, value) = arg.split_at(2);
+                let text = format!(
+                    "{arg} could be a file or {option} {value}: write -- {arg} for the file (last, \
+                     behind all options), or {option} {value}"
+                );
+                Err(Self::command().error(ErrorKind::ArgumentConflict, text))
+            }
+        }
     }
 
     /// Fills in the defaults from the environment and the platform's directories.
@@ -379,6 +392,9 @@ impl Settings {
             );
         }
         match self.errand.as_ref().map(|errand| &errand.task) {
+            Some(Task::Send { name: Some(name), .. }) if name.contains('/') => usage(
+                "--as gives the file a name, and what it says is a path: leave out the folders",
+            ),
             Some(Task::Send { paths, name: Some(_), .. }) if paths.len() > 1 => {
                 usage("--as names one file, and several are given: send them one by one")
             }
@@ -423,6 +439,16 @@ impl Settings {
             _ => Ok(()),
         }
     }
+}
+
+/// An argument of a one-shot that sets a short option to what follows it directly, and looks like
+/// the name of a file with a dash in front.
+fn attached_value(args: &[OsString]) -> Option<&str> {
+    let words = args.iter().skip(1).take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str());
+    let with_value = |arg: &&str| ["-n", "-l", "-c", "-d"].iter().any(|it| arg.starts_with(it));
+    words
+        .skip_while(|arg| !["send", "get", "say"].contains(arg))
+        .find(|arg| arg.len() > 2 && with_value(arg))
 }
 
 fn shown(text: &str) -> String {

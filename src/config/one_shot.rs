@@ -32,7 +32,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "WHERE")]
     pub to: Vec<String>,
 
-    /// The name under which the file is offered
+    /// The name under which the file is offered, without folders
     #[arg(long = "as", value_name = "NAME")]
     pub offered_as: Option<String>,
 
@@ -49,7 +49,8 @@ pub struct SendArgs {
 /// `klatch get`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct GetArgs {
-    /// An invitation, then names, ids or globs; without any, everything that is offered
+    /// An invitation, then names, ids or globs; without any, everything that is offered. A name
+    /// that begins with a dash goes last, behind --
     #[arg(value_name = "INVITATION|NAME")]
     pub wanted: Vec<String>,
 
