@@ -1,6 +1,7 @@
 //! One-shots: `send`, `get` and `say` begin with the commands of the command line, do one thing,
 //! and end. Each step is a command of the room like any other; none is read from stdin.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind};
@@ -18,7 +19,7 @@ use crate::files::names::safe_name;
 use crate::node::Stopped;
 use crate::router::command::{Command, SaveAs, Wait};
 use crate::router::notice::{Code, Failure, FileLine, Notice};
-use crate::router::text::Untrusted;
+use crate::router::text::{Untrusted, is_glob};
 use crate::ui::command::{Input, message};
 use crate::ui::line_reader::Line;
 
@@ -52,7 +53,7 @@ impl Target {
             return Ok(Self::Folder(downloads.to_owned()));
         };
         let output = Path::new(output);
-        let shown = Untrusted::new(output.to_string_lossy());
+        let shown = Untrusted::new(output.to_string_lossy()).line();
         let failed = |error: io::Error| {
             Failure::new(Code::IoError, format!("cannot save to {shown}: {error}"))
         };
@@ -230,7 +231,10 @@ impl<R: BufRead> Stdin<R> {
         skip_existing: bool,
         clock: Clock,
     ) -> Result<Done, Stopped> {
-        let names = if names.is_empty() { vec!["*".to_owned()] } else { names };
+        let names: Vec<_> = match names.is_empty() {
+            true => vec![None],
+            false => names.into_iter().map(Some).collect(),
+        };
         let several = names.len() > 1;
         let mut done = Done { all: true, serves: false };
         for name in names {
@@ -238,21 +242,14 @@ impl<R: BufRead> Stdin<R> {
             let wait = Command::Wait { what: wait, within_ms: clock.finding_ms() };
             done.all &= self.give(0, wait, false)?;
             let Some(Notice::Files { list }) = self.told.take() else { continue };
-            let exact = list.iter().all(|row| row.file.name.raw() == name);
-            if let (Target::File(_, output), true) = (target, several || list.len() > 1 && !exact) {
+            let wanted = wanted(name.as_deref(), list);
+            if let (Target::File(_, output), true) = (target, several || wanted.len() > 1) {
                 let output = Untrusted::new(output);
                 let text =
                     format!("--output {output} is one file, and more are meant: name a folder");
                 self.fail("get", Failure::new(Code::Usage, text));
                 return Ok(Done { all: false, ..done });
             }
-            // Of several files of one name the room says which there are.
-            let wanted: Vec<(FileLine, String)> = match exact {
-                true => list.into_iter().take(1).map(|row| (row, name.clone())).collect(),
-                false => {
-                    list.into_iter().map(|row| (row.clone(), row.file.id.to_string())).collect()
-                }
-            };
             let single = !several && wanted.len() == 1;
             for (row, wanted) in wanted {
                 let (one, serves) =
@@ -282,7 +279,7 @@ impl<R: BufRead> Stdin<R> {
             }
         };
         if skip_existing && there.exists() {
-            let there = Untrusted::new(there.to_string_lossy());
+            let there = Untrusted::new(there.to_string_lossy()).line();
             self.output.hint(0, &format!("{there} is there already: skipped"));
             return Ok((true, false));
         }
@@ -370,6 +367,22 @@ impl<R: BufRead> Stdin<R> {
     }
 }
 
+/// The files to fetch of those that a word means, each with the word by which the room knows it:
+/// everything without a word, all that fits a glob, one file otherwise.
+fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
+    // By its offer: another one of equal content may call it otherwise.
+    let by_offer = |row: FileLine| (row.clone(), row.id.to_string());
+    let files: BTreeSet<_> = list.iter().map(|row| row.file.id).collect();
+    match name.filter(|name| !is_glob(name)) {
+        None => list.into_iter().map(by_offer).collect(),
+        // The room says which there are.
+        Some(name) if files.len() > 1 => {
+            list.into_iter().take(1).map(|row| (row, name.to_owned())).collect()
+        }
+        Some(_) => list.into_iter().take(1).map(by_offer).collect(),
+    }
+}
+
 /// Whoever has stdin is gone before its end.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionAborted
@@ -384,7 +397,7 @@ fn named(
 ) -> Result<Vec<(PathBuf, Option<String>)>, Failure> {
     let files = paths::expand(folder, path)?;
     if files.len() > 1 && name.is_some() {
-        let (shown, more) = (Untrusted::new(path.to_string_lossy()), files.len());
+        let (shown, more) = (Untrusted::new(path.to_string_lossy()).line(), files.len());
         let text = format!("--as names one file, and {shown} fits {more}");
         return Err(Failure::new(Code::Usage, text));
     }

@@ -303,6 +303,7 @@ impl Router {
         link.say_presence.remove(&member);
         link.say_presence.remove(&self.my_id);
         link.say_hosting = self.sharing.files();
+        link.say_hosting.extend(self.declined_of(member));
         link.say_secrets = true;
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));
@@ -319,6 +320,7 @@ impl Router {
             .get_mut(&member)
             .is_some_and(|known| !std::mem::replace(&mut known.present, true));
         self.room.ever_met = true;
+        self.catalogue.touch();
         if !std::mem::replace(&mut self.room.announced, true) {
             let (room, locked) = (self.room.id, self.room.registry.is_closed());
             let founder = self.who(&self.room.registry.founder());

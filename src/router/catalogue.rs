@@ -17,7 +17,7 @@ use super::room::order_text;
 use super::signed::{Kind, Offer, SignedEntry};
 use super::text::{Untrusted, few};
 use super::waits::Seen;
-use super::word::{Word, best, digits_apart, nfc};
+use super::word::{Fit, Word, best, digits_apart, nfc};
 use crate::files::merkle;
 
 /// Offers that are named one by one.
@@ -48,11 +48,25 @@ pub(super) struct Catalogue {
     /// By their names in NFC.
     by_name: BTreeMap<String, BTreeSet<EntryId>>,
     pub(super) seen: Seen,
+    /// Counts what may change who can be fetched from: offers, members and hosts that came or
+    /// went.
+    changes: u64,
 }
 
 impl Catalogue {
     pub(super) fn clear(&mut self) {
-        *self = Self { seen: std::mem::take(&mut self.seen), ..Self::default() };
+        let (seen, changes) = (std::mem::take(&mut self.seen), self.changes + 1);
+        *self = Self { seen, changes, ..Self::default() };
+    }
+
+    /// What a word means may have changed.
+    pub(super) fn touch(&mut self) {
+        self.changes += 1;
+    }
+
+    /// It is worthwhile to look again what a word means, if this is not what it was then.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The offers of a file that stand, whoever made them: its length and root are the same in all.
@@ -111,6 +125,7 @@ impl Catalogue {
 
     /// Takes an offer in, and out what it replaces; false if it does not stand.
     fn insert(&mut self, offered: Offered, replaces: Option<EntryId>) -> (bool, Option<Offered>) {
+        self.touch();
         let before = replaces.and_then(|id| self.end(offered.author, id, offered.order));
         let ended = self.ended.get(&(offered.author, offered.id));
         if ended.is_some_and(|order| *order > offered.order) {
@@ -131,6 +146,7 @@ impl Catalogue {
             return None;
         }
         let offered = self.offers.remove(&id)?;
+        self.touch();
         unlist(&mut self.by_file, &offered.file, &(author, id));
         unlist(&mut self.by_name, &nfc(&offered.name), &id);
         Some(offered)
@@ -188,6 +204,7 @@ impl Router {
                 self.offer_came_back(file.id);
             }
         }
+        self.decline(author, file.id);
         let id = self.room.shown(&entry.id);
         if (again && !own) || !stands || id != entry.id {
             return;
@@ -273,41 +290,46 @@ impl Router {
         named.any(|offered| offered.author != self.my_id && self.is_candidate(offered))
     }
 
-    /// The files that a name, a glob or an id means and that can be fetched: what of others bears
-    /// exactly this name, or else what the id begins with, or else what fits the glob, or else what
-    /// this node offers under exactly that name.
-    pub(super) fn meant_by(&self, wanted: &str) -> Vec<FileLine> {
-        let word = Word::new(wanted);
-        let rows = |own: bool| {
-            let meant = move |line: &&Offered| {
-                (line.author == self.my_id) == own && self.is_candidate(line)
-            };
-            let offers = self.catalogue.offers.values().filter(meant);
-            offers.map(|offered| self.file_row(offered))
+    /// The files that a name, a glob or an id means and that can be fetched, in the order in which
+    /// they were offered: of others what the word names, and what it fits as a glob, or else what
+    /// this node offers under that name. Without a word, all that others offer.
+    pub(super) fn meant_by(&self, wanted: Option<&str>) -> Vec<FileLine> {
+        let mut meant = match wanted.map(Word::new) {
+            None => self.catalogue.offers.values().collect(),
+            Some(word) => self.fitting(&word),
         };
-        let named = |own: bool| {
-            best(rows(own).filter_map(|row| {
-                Some((word.fit(row.file.name.raw(), [&row.file.id, &row.id])?, row))
-            }))
-        };
-        let of_others = named(false);
-        let mut seen = BTreeSet::new();
-        let mut found = match glob::Pattern::new(word.name()) {
-            Ok(glob) if of_others.is_empty() => {
-                rows(false).filter(|row| glob.matches(&nfc(row.file.name.raw()))).collect()
-            }
-            _ => of_others,
-        };
-        if found.is_empty() {
-            found = named(true);
+        meant.retain(|offered| self.is_candidate(offered));
+        let (own, mut found): (Vec<_>, Vec<_>) =
+            meant.into_iter().partition(|offered| offered.author == self.my_id);
+        if found.is_empty() && wanted.is_some() {
+            found = own;
         }
+        found.sort_by_key(|offered| offered.order);
         // Equal contents under one name are one file.
-        found.retain(|row| seen.insert((row.file.id, row.file.name.raw().to_owned())));
-        found
+        let mut seen = BTreeSet::new();
+        found.retain(|offered| seen.insert((offered.file, nfc(&offered.name))));
+        found.into_iter().map(|offered| self.file_row(offered)).collect()
+    }
+
+    /// What a word names, and what it fits as a glob.
+    fn fitting(&self, word: &Word) -> Vec<&Offered> {
+        let glob = word.glob();
+        if glob.is_none() && word.digits().is_none() {
+            return self.catalogue.named(word).collect();
+        }
+        let fits = |offered: &Offered| {
+            let matches = |glob: &glob::Pattern| glob.matches(&nfc(&offered.name));
+            let shown = self.room.shown(&offered.id);
+            let by_glob = glob.as_ref().is_some_and(matches).then_some(Fit::Name);
+            word.fit(&offered.name, [&offered.file, &shown]).or(by_glob)
+        };
+        let all = self.catalogue.offers.values();
+        best(all.filter_map(|offered| Some((fits(offered)?, offered))))
     }
 
     /// That nobody here offers a file of this name, and what comes closest to it.
-    pub(super) fn nobody_offers(&self, name: &str) -> String {
+    pub(super) fn nobody_offers(&self, name: Option<&str>) -> String {
+        let Some(name) = name else { return "nobody here offers anything".to_owned() };
         let (shown, word) = (Untrusted::new(name), Word::new(name));
         if self.catalogue.named(&word).next().is_some() {
             return format!("{shown} was offered, but nobody who has it is here now");
@@ -322,7 +344,7 @@ impl Router {
             Some(near) => format!("did you mean {}?", Untrusted::new(near)),
             None if here.is_empty() => "nothing is offered here".to_owned(),
             None => {
-                let names = here.iter().take(NAMED_MAX).map(|name| Untrusted::new(*name).line());
+                let names = here.iter().take(NAMED_MAX).map(|name| Untrusted::new(*name).short());
                 let mut names: Vec<String> = names.collect();
                 if here.len() > NAMED_MAX {
                     names.push(format!("{} more", here.len() - NAMED_MAX));
@@ -347,7 +369,10 @@ impl Router {
         let (shown, word) = (Untrusted::new(wanted), Word::new(wanted));
         let found = self.meant(&word, own);
         let none_fits = found.is_empty();
-        let here: Vec<_> = found.into_iter().filter(|offered| self.is_candidate(offered)).collect();
+        let mut here: Vec<_> =
+            found.into_iter().filter(|offered| self.is_candidate(offered)).collect();
+        // Of equal contents the name of whoever offered it first.
+        here.sort_by_key(|offered| offered.order);
         let files: BTreeSet<_> = here.iter().map(|offered| offered.file).collect();
         match files.len() {
             1 => Ok(here.into_iter().cloned().collect()),
@@ -403,7 +428,11 @@ pub(super) fn ambiguous(wanted: &str, whose: impl Iterator<Item = (FileId, Strin
     for (file, from) in whose {
         files.entry(file.to_string()).or_default().insert(from);
     }
-    let digits = digits_apart(&files.keys().cloned().collect());
+    // Where digits were typed, somebody may have given more of them as a name as well.
+    let digits = match Word::new(wanted).digits() {
+        Some(_) => usize::MAX,
+        None => digits_apart(&files.keys().cloned().collect()),
+    };
     let choice = |(id, from): (&String, &BTreeSet<String>)| {
         let id = id.get(..digits).unwrap_or(id);
         format!("{id} from {}", few(from.iter().cloned()))

@@ -293,9 +293,9 @@ pub enum Wait {
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
-    /// Offers that this name, glob or id means, for whoever wants to have them and nothing else:
-    /// told what is missing, and in the end what there is.
-    Offer(String),
+    /// Offers that this name, glob or id means, or whatever is offered, for whoever wants to have
+    /// them and nothing else: told what is missing, and in the end what there is.
+    Offer(Option<String>),
     /// A message of another member that contains this text, after the one that satisfied the last.
     Message(String),
     /// Every download, from whichever face it was begun.

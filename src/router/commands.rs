@@ -311,9 +311,9 @@ impl Router {
             _ => self.now.plus(within_ms.min(LONGEST_MS)),
         };
         if let Wait::Offer(name) = &what
-            && self.meant_by(name).is_empty()
+            && self.meant_by(name.as_deref()).is_empty()
         {
-            let (missing, seconds) = (self.nobody_offers(name), within_ms / 1_000);
+            let (missing, seconds) = (self.nobody_offers(name.as_deref()), within_ms / 1_000);
             let text = format!("{missing}; waiting up to {seconds} s for it");
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
@@ -322,8 +322,11 @@ impl Router {
             let text = "nobody is here yet; waiting for whoever comes".to_owned();
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
+        if by_others && face == FaceId::TERMINAL {
+            self.decline_files();
+        }
         let told = self.told_from_now_on();
-        self.commands.waits.push(Waiting { face, line, what, until, told });
+        self.commands.waits.push(Waiting { face, line, what, until, looked: None, told });
     }
 
     /// Leaves: everyone linked is told, then the shell ends the program.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Router;
-use super::ids::{FaceId, MemberId};
+use super::ids::{FaceId, FileId, MemberId};
 use super::text::{Untrusted, few};
 
 /// What whoever waits was told: of each member once that it is waited for, and once that it has
@@ -56,8 +56,8 @@ impl Router {
         }
     }
 
-    /// Who is here and lacks some of what the face offered; `None` when nobody is here or nothing
-    /// is offered.
+    /// Who is here and lacks some of what the face offered, but for those who mean not to fetch it;
+    /// `None` when nobody is here or nothing is offered.
     fn lacking(&self, face: FaceId) -> Option<BTreeSet<MemberId>> {
         let files = self.sharing.files_of(face);
         if files.is_empty() || self.roster.present_count() == 0 {
@@ -70,7 +70,54 @@ impl Router {
                 hosting.is_none_or(|hosting| hosting.held.is_some())
             })
         };
-        Some(self.roster.present().map(|(id, _)| *id).filter(lacks).collect())
+        let declining = self.declining(face);
+        let here = self.roster.present().map(|(id, _)| *id);
+        Some(here.filter(|id| !declining.contains(id) && lacks(id)).collect())
+    }
+
+    /// Who means not to fetch what the face offered.
+    fn declining(&self, face: FaceId) -> BTreeSet<MemberId> {
+        let files = self.sharing.files_of(face);
+        let declining = self.links().filter(|(_, link)| !link.declined.is_disjoint(&files));
+        declining.map(|(_, link)| link.member).collect()
+    }
+
+    /// Whoever only gives waits for others and not for each other: from now on those whose files
+    /// are offered hear that they are not fetched here.
+    pub(super) fn decline_files(&mut self) {
+        self.sharing.only_gives = true;
+        let members: Vec<_> = self.links().map(|(_, link)| link.member).collect();
+        for member in members {
+            for file in self.declined_of(member) {
+                self.decline(member, file);
+            }
+        }
+    }
+
+    /// What a member offers and nobody here fetches.
+    pub(super) fn declined_of(&self, member: MemberId) -> BTreeSet<FileId> {
+        let offers = self.catalogue.offers_by(member).filter(|_| self.sharing.only_gives);
+        offers.map(|offered| offered.file).collect()
+    }
+
+    /// A member that offers a file is to hear that it is not here.
+    pub(super) fn decline(&mut self, member: MemberId, file: FileId) {
+        let Some((conn, _)) = self.link_of(&member).filter(|_| self.sharing.only_gives) else {
+            return;
+        };
+        self.mark_link(conn, |link| {
+            link.say_hosting.insert(file);
+        });
+    }
+
+    /// The names under which the face offered its files, whatever others call the same content.
+    fn names_offered(&self, face: FaceId) -> BTreeSet<String> {
+        let own = |file| self.catalogue.offers_of(self.my_id, file);
+        let offers = self.sharing.offers_of(face).filter_map(|(file, id)| {
+            let this = own(file).find(|offered| Some(self.room.shown(&offered.id)) == id);
+            this.or_else(|| own(file).next())
+        });
+        offers.map(|offered| Untrusted::new(&offered.name).to_string()).collect()
     }
 
     /// Who is newly waited for, and who has fetched what the face offered meanwhile; `None` when
@@ -82,12 +129,15 @@ impl Router {
         until: Option<usize>,
     ) -> Option<String> {
         let lacking = self.lacking(face)?;
-        let here = self.roster.present().map(|(id, _)| *id);
-        let done: BTreeSet<_> =
-            here.filter(|id| !lacking.contains(id) && !told.fetched.contains(id)).collect();
+        let declining = self.declining(face);
+        let not_done = |id: &&MemberId| {
+            lacking.contains(id) || declining.contains(id) || told.fetched.contains(id)
+        };
+        let here = self.roster.present().map(|(id, _)| id);
+        let done: BTreeSet<_> = here.filter(|id| !not_done(id)).copied().collect();
         told.fetched.extend(&done);
-        // Whoever comes later is waited for only where nobody was here.
-        let all = until.is_some() || told.at_first.is_empty();
+        // Whoever comes later is waited for only where nobody was here who may fetch anything.
+        let all = until.is_some() || told.at_first.is_subset(&declining);
         let lacking = if all { lacking } else { self.missing(face, told) };
         let came = !lacking.is_subset(&told.waited_for);
         told.waited_for.extend(&lacking);
@@ -96,9 +146,7 @@ impl Router {
         }
         let names = |ids: &BTreeSet<MemberId>| few(ids.iter().map(|id| self.who(id).marked()));
         let (have, lack) = (names(&done), names(&lacking));
-        let files = self.sharing.files_of(face);
-        let files = files.into_iter().filter_map(|file| self.catalogue.any(&file));
-        let files = few(files.map(|offered| Untrusted::new(&offered.name).to_string()));
+        let files = few(self.names_offered(face));
         let count = |members: usize| format!("{} of {members} have {files}", told.count());
         Some(match (have.is_empty(), until, lack.is_empty()) {
             (true, Some(members), _) => format!("waiting for {lack} ({})", count(members)),

@@ -237,6 +237,9 @@ pub(super) struct Link {
     pub(super) say_haves_at: Option<Millis>,
     pub(super) say_receipts: BTreeSet<(MemberId, Chain)>,
     pub(super) say_hosting: BTreeSet<FileId>,
+    /// Files served here that it said it does not have without ever having had any of them: it
+    /// means not to fetch them.
+    pub(super) declined: BTreeSet<FileId>,
     pub(super) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
     pub(super) say_gained_at: Option<Millis>,
     /// When the last of these were said.
@@ -295,6 +298,7 @@ impl Link {
             say_haves_at: None,
             say_receipts: BTreeSet::new(),
             say_hosting: BTreeSet::new(),
+            declined: BTreeSet::new(),
             say_gained: BTreeMap::new(),
             say_gained_at: None,
             gained_said: Millis(0),

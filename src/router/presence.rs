@@ -444,6 +444,7 @@ impl Router {
             let present = member.present_until(&limits).is_none_or(|until| until > self.now);
             if present != member.present {
                 member.present = present;
+                self.catalogue.touch();
                 if member.conn.is_none() && present {
                     member.without_link = self.now;
                 }

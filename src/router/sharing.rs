@@ -131,6 +131,8 @@ pub(super) struct Sharing {
     /// What each face offered: the files, and the offers (by the ids that faces know) unless those
     /// stood already.
     offered_by: BTreeMap<FaceId, BTreeSet<(FileId, Option<EntryId>)>>,
+    /// This program only gives: nobody is to wait until it has fetched something.
+    pub(super) only_gives: bool,
 }
 
 impl Sharing {
@@ -145,6 +147,14 @@ impl Sharing {
     /// The files that a face offered and that still are offered.
     pub(super) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
         self.offered_by.get(&face).into_iter().flatten().map(|(file, _)| *file).collect()
+    }
+
+    /// The same with the offers, by the ids that faces know, unless those stood already.
+    pub(super) fn offers_of(
+        &self,
+        face: FaceId,
+    ) -> impl Iterator<Item = (FileId, Option<EntryId>)> {
+        self.offered_by.get(&face).into_iter().flatten().copied()
     }
 
     /// A file is offered no more, by whichever face it was.

@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     pub(super) line: u64,
     pub(super) what: Wait,
     pub(super) until: Millis,
+    /// What there was when it last looked for offers.
+    pub(super) looked: Option<u64>,
     /// Of those who are to fetch what is offered.
     pub(super) told: Told,
 }
@@ -53,7 +55,7 @@ impl Router {
             if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
                 if let Wait::Offer(name) = &waiting.what {
                     let (face, line) = (waiting.face, waiting.line);
-                    let notice = Notice::Files { list: self.meant_by(name) };
+                    let notice = Notice::Files { list: self.meant_by(name.as_deref()) };
                     self.effect(Effect::Tell { face, line, notice });
                 }
                 self.reply(waiting.face, waiting.line, "wait", Ok(()));
@@ -64,7 +66,9 @@ impl Router {
             } else if timed_out {
                 let failure = match &waiting.what {
                     // As a download that nobody can serve.
-                    Wait::Offer(name) => Failure::new(Code::NoHost, self.nobody_offers(name)),
+                    Wait::Offer(name) => {
+                        Failure::new(Code::NoHost, self.nobody_offers(name.as_deref()))
+                    }
                     _ => {
                         let text = format!("{} in time", self.what_did_not(&waiting));
                         Failure::new(Code::WaitTimeout, text)
@@ -110,7 +114,11 @@ impl Router {
             Wait::Time(_) => false,
             Wait::Members(count) => self.roster.present_count() >= *count,
             Wait::File(name) => self.is_offered_by_somebody(name),
-            Wait::Offer(name) => !self.meant_by(name).is_empty(),
+            Wait::Offer(name) => {
+                let changes = self.catalogue.changes();
+                let news = waiting.looked.replace(changes) != Some(changes);
+                news && !self.meant_by(name.as_deref()).is_empty()
+            }
             Wait::Message(text) => {
                 let seen = &mut self.catalogue.seen.0;
                 let found = seen.iter().position(|said| said.contains(text.as_str()));
@@ -133,9 +141,10 @@ impl Router {
             Wait::Members(count) => {
                 format!("{} of {count} others came", self.roster.present_count())
             }
-            Wait::File(name) | Wait::Offer(name) => {
+            Wait::File(name) | Wait::Offer(Some(name)) => {
                 format!("nobody present offered {}", escaped(name))
             }
+            Wait::Offer(None) => "nobody present offered anything".to_owned(),
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
             Wait::Fetched => self.not_fetched(*face, told),

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::text::is_glob;
+
 /// Hex digits of an id that name something, at least.
 pub(super) const PREFIX_MIN: usize = 8;
 
-/// How a word fits; the better comes first. A whole id can only be meant as one, even where
-/// somebody gave another file that id as its name.
+/// How a word fits. A whole id can only be meant as one, even where somebody gave another file
+/// that id as its name. The first digits of one and a name are equally good: whoever was told to
+/// type these digits must not get a file that somebody else named so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     Id,
@@ -41,6 +44,11 @@ impl Word {
         self.digits.as_deref()
     }
 
+    /// What else it means, where it has characters of a glob.
+    pub(super) fn glob(&self) -> Option<glob::Pattern> {
+        glob::Pattern::new(&self.name).ok().filter(|_| is_glob(&self.name))
+    }
+
     /// Whether this is that name, compared in NFC.
     pub(super) fn is_name(&self, name: &str) -> bool {
         name == self.name || !name.is_ascii() && name.nfc().eq(self.name.chars())
@@ -64,18 +72,16 @@ pub(super) fn nfc(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// Of all that fits, what fits best.
+/// Of all that fits, what has this id, or else all of it.
 pub(super) fn best<T>(fitting: impl Iterator<Item = (Fit, T)>) -> Vec<T> {
-    let mut found: (Fit, Vec<T>) = (Fit::Prefix, Vec::new());
+    let (mut by_id, mut others) = (Vec::new(), Vec::new());
     for (fit, item) in fitting {
-        if fit < found.0 {
-            found = (fit, Vec::new());
-        }
-        if fit == found.0 {
-            found.1.push(item);
+        match fit {
+            Fit::Id => by_id.push(item),
+            Fit::Name | Fit::Prefix => others.push(item),
         }
     }
-    found.1
+    if by_id.is_empty() { others } else { by_id }
 }
 
 /// As many digits as tell these ids apart, [`PREFIX_MIN`] at least: anybody can make two files
@@ -104,7 +110,8 @@ mod tests {
         assert_eq!(fit("ababababab", "ababababab"), Some(Fit::Name));
         assert_eq!(fit(&"ab".repeat(32), &"ab".repeat(32)), Some(Fit::Id));
         let fits = [(Fit::Prefix, 1), (Fit::Name, 2), (Fit::Name, 3), (Fit::Prefix, 4)];
-        assert_eq!(best(fits.into_iter()), [2, 3]);
+        assert_eq!(best(fits.into_iter()), [1, 2, 3, 4]);
+        assert_eq!(best([(Fit::Name, 1), (Fit::Id, 2)].into_iter()), [2]);
     }
 
     #[test]

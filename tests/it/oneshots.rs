@@ -218,6 +218,33 @@ fn a_single_file_keeps_its_name_where_that_is_free() {
 }
 
 #[test]
+fn what_a_glob_fits_is_saved_under_the_name_that_it_fits() {
+    let folder = Folder::new();
+    let mut ana = Peer::start("ana");
+    // Of equal bytes each name is an offer of its own, and a name may look like a glob.
+    for (name, bytes) in [("autorun.py", "bytes"), ("report.pdf", "bytes"), ("*.pdf", "more")] {
+        folder.file(name, bytes.as_bytes());
+        ana.done(&format!("send {}", folder.path(name).display()));
+    }
+    let get = |args: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let args = [&["get", "--from", ana.address.as_str()], args].concat();
+        let (code, _, errors) = plain(out.path(), &args, "");
+        assert_eq!(code, 0, "{errors}");
+        let saved = std::fs::read_dir(out.path()).unwrap();
+        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<_> = saved.map(|entry| name(entry.unwrap())).collect();
+        names.sort_by_key(|name| name.rsplit('_').next().unwrap().to_owned());
+        names
+    };
+    let names = get(&["*.pdf"]);
+    assert!(names.len() == 2 && names[1].ends_with("report.pdf"), "{names:?}");
+    let names = get(&[]);
+    assert!(names.len() == 3 && names[1].ends_with("autorun.py"), "{names:?}");
+    ana.quit();
+}
+
+#[test]
 fn what_stdin_says_is_a_file_and_a_file_may_have_another_name() {
     let folder = Folder::new();
     let mut ana = Options::new("ana").start();
@@ -260,6 +287,9 @@ fn the_error_of_a_one_shot_names_what_is_missing() {
         (&["get"], "--from WHERE"),
         (&["say", "hello"], "--to WHERE"),
         (&["send", "a", "b", "--as", "c"], "--as"),
+        (&["send", "-", "--as", "x/../y.txt"], "--as gives the file a name"),
+        (&["get", "-dash.txt", "--from", "127.0.0.1"], "-- -dash.txt"),
+        (&["get", "-copy.txt", "--from", "127.0.0.1"], "-- -copy.txt"),
         (&["sned", "a", "b"], "did you mean klatch send"),
         (&["--send", "a"], "--send"),
         (&["--lock", "127.0.0.1", "--ui", "terminal"], "--lock"),

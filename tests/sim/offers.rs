@@ -1,6 +1,7 @@
 //! What is offered: equal names, equal contents, new versions, and more than anybody keeps in mind.
 
-use klatch::router::command::Command;
+use klatch::router::command::{Command, Wait};
+use klatch::router::ids::FaceId;
 use klatch::router::notice::{Code, FileLine, Notice, TransferLine, TransferState};
 
 use crate::swarms::fetched;
@@ -213,4 +214,84 @@ fn cancel_ends_hashing_and_transfers_shows_it() {
     assert!(transfers(&mut world, alice).is_empty());
     world.run(2_000_000);
     assert!(files(&mut world, bob).is_empty());
+}
+
+/// What a one-shot finds under a word, as names.
+fn meant(world: &mut World, node: usize, word: Option<&str>) -> Vec<String> {
+    let what = Wait::Offer(word.map(str::to_owned));
+    let before = world.nodes[node].notices.len();
+    assert_eq!(give(world, node, Command::Wait { what, within_ms: 1_000 }), Ok(()), "{word:?}");
+    let lists = world.nodes[node].notices[before..].iter().filter_map(|(_, notice)| match notice {
+        Notice::Files { list } => Some(list),
+        _ => None,
+    });
+    lists.flatten().map(|row| row.file.name.raw().to_owned()).collect()
+}
+
+#[test]
+fn a_file_that_is_named_like_a_glob_hides_nothing_that_the_glob_fits() {
+    let (mut world, [alice, bob, eve]) = room(69, ["alice", "bob", "eve"]);
+    offer(&mut world, alice, "cafe\u{301}.txt", SIZE);
+    offer(&mut world, eve, "*", SIZE + 1);
+    offer(&mut world, eve, "*.txt", SIZE + 2);
+    assert_eq!(meant(&mut world, bob, None), ["cafe\u{301}.txt", "*", "*.txt"]);
+    assert_eq!(meant(&mut world, bob, Some("*")), ["cafe\u{301}.txt", "*", "*.txt"]);
+    assert_eq!(meant(&mut world, bob, Some("*.txt")), ["cafe\u{301}.txt", "*.txt"]);
+    assert_eq!(meant(&mut world, bob, Some("caf\u{e9}.txt")), ["cafe\u{301}.txt"]);
+}
+
+#[test]
+fn a_file_that_is_named_like_the_id_of_another_does_not_take_its_place() {
+    let (mut world, [alice, bob, eve]) = room(70, ["alice", "bob", "eve"]);
+    offer(&mut world, alice, "report.pdf", SIZE);
+    let id = files(&mut world, bob)[0].file.id;
+    offer(&mut world, eve, &id.short(), SIZE + 1);
+    let line = world.download(bob, &id.short());
+    assert_eq!(world.finish(bob, line), Err(Code::AmbiguousName));
+    let text = world.failure(bob, line);
+    assert!(text.contains(&format!("{id} from alice")) && text.contains("from eve"), "{text}");
+    let line = world.download(bob, &id.to_string());
+    assert_eq!(world.finish(bob, line), Ok(()));
+    let saved = |notice: &Notice| match notice {
+        Notice::DownloadFinished { file, .. } => file.name.raw() == "report.pdf",
+        _ => false,
+    };
+    assert_eq!(world.count(bob, saved), 1);
+}
+
+#[test]
+fn those_who_only_give_do_not_wait_for_each_other() {
+    let (mut world, [alice, bob, carol]) = room(71, ["alice", "bob", "carol"]);
+    offer(&mut world, bob, "b.txt", SIZE);
+    offer(&mut world, carol, "c.txt", SIZE + 1);
+    let wait = || Command::Wait { what: Wait::Fetched, within_ms: 600_000 };
+    let lines = [bob, carol].map(|node| (node, world.command(node, wait())));
+    world.run(30_000);
+    for name in ["b.txt", "c.txt"] {
+        let line = world.download(alice, name);
+        assert_eq!(world.finish(alice, line), Ok(()));
+    }
+    for (node, line) in lines {
+        assert_eq!(world.finish(node, line), Ok(()));
+    }
+    let told = world.remarks(bob);
+    assert!(told.iter().any(|text| text.ends_with("alice fetched b.txt")), "{told:?}");
+}
+
+#[test]
+fn whoever_waits_for_others_is_told_the_name_of_its_own_offer() {
+    let (mut world, [alice, bob]) = room(72, ["alice", "bob"]);
+    offer(&mut world, alice, "older.txt", SIZE);
+    let bytes = world.nodes[alice].disk.local["older.txt"];
+    world.nodes[alice].disk.local.insert("stdin".into(), bytes);
+    let face = FaceId(7);
+    let line = world.command_by(face, alice, Command::Send { paths: vec!["stdin".into()] });
+    assert_eq!(world.finish(alice, line), Ok(()));
+    let wait = Command::Wait { what: Wait::Fetched, within_ms: 60_000 };
+    let line = world.command_by(face, alice, wait);
+    world.run(1_000);
+    assert_eq!(world.remarks(alice).pop().unwrap(), "waiting for bob to fetch stdin");
+    let fetch = world.download(bob, "stdin");
+    assert_eq!(world.finish(bob, fetch), Ok(()));
+    assert_eq!(world.finish(alice, line), Ok(()));
 }

@@ -213,7 +213,7 @@ fn an_errand_for_what_nobody_offers_says_so_and_ends_as_a_download_without_a_hos
     let (mut world, host, others) = room(28, 1, 3 * MIB);
     let bob = others[0];
     let wants = |world: &mut World, name: &str| {
-        let what = Wait::Offer(name.to_owned());
+        let what = Wait::Offer(Some(name.to_owned()));
         let line = world.command(bob, Command::Wait { what, within_ms: 60_000 });
         world.run(10);
         (line, world.remarks(bob).pop().unwrap_or_default())

@@ -31,14 +31,14 @@ impl Router {
                 record.is_some_and(|record| !record.body.unlinked.contains(&author))
             })
             .take(NAMED_MAX)
-            .map(|id| self.roster.name_of(&id).line())
+            .map(|id| self.roster.name_of(&id).short())
             .collect();
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         if std::mem::replace(&mut download.told_no_way, true) {
             return;
         }
-        let name = Untrusted::new(&download.name).line();
-        let author = self.roster.name_of(&author).line();
+        let name = Untrusted::new(&download.name).short();
+        let author = self.roster.name_of(&author).short();
         let way = match between.split_last() {
             None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
             Some((only, [])) => {
@@ -73,6 +73,7 @@ impl Router {
         let matters = self.swarm.is_fetching(&file) || self.sharing.is_shared(&file);
         if known.is_none() && link.hosting.len() >= most && !matters {
             link.hosts_more = true;
+            self.catalogue.touch();
             return;
         }
         let others = link.bitmap_bytes - known.map_or(0, bitmap_bytes);
@@ -97,6 +98,8 @@ impl Router {
         link.bitmap_bytes = bytes;
         self.swarm.choice.hosted(link.member, &file, hosting.held.as_ref());
         link.hosting.insert(file, hosting);
+        link.declined.remove(&file);
+        self.catalogue.touch();
         if wants && self.sharing.is_shared(&file) {
             self.mark_link(conn, |link| {
                 link.say_hosting.insert(file);
@@ -135,6 +138,9 @@ impl Router {
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         let member = link.member;
         let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
+        if held.count() == 0 {
+            self.catalogue.touch();
+        }
         for chunk in chunks {
             held.insert(*chunk);
         }
@@ -145,6 +151,9 @@ impl Router {
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         if let Some(hosting) = link.hosting.remove(&file) {
             link.bitmap_bytes -= bitmap_bytes(&hosting);
+            self.catalogue.touch();
+        } else if self.sharing.is_shared(&file) {
+            link.declined.insert(file);
         }
         let member = link.member;
         self.swarm.choice.dropped(&member, &file);
@@ -162,6 +171,7 @@ impl Router {
         let Some((conn, _)) = self.link_of(host) else { return };
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         let Some(hosting) = link.hosting.get_mut(&file) else { return };
+        self.catalogue.touch();
         let others = link.bitmap_bytes - bitmap_bytes(hosting);
         match chunk {
             Some(chunk) => {

@@ -2,11 +2,13 @@
 //! whose turn it is.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
 use super::waiting::Stops;
 use super::{Download, Router, Stage, Swarm};
+use crate::files::names::safe_name;
 use crate::limits::Limits;
 use crate::router::catalogue::Offered;
 use crate::router::command::SaveAs;
@@ -44,6 +46,15 @@ impl Swarm {
         let full = self.downloads.len() >= limits.downloads || moving >= limits.moving_downloads;
         (!full).then_some(first)
     }
+}
+
+/// Whether a download lies there under the name that it was offered under, with a date or without.
+fn is_called(path: &Path, name: &str) -> bool {
+    let (plain, saved) = (safe_name(name), path.file_name().map(OsStr::to_string_lossy));
+    saved.is_some_and(|saved| {
+        let dated = saved.strip_suffix(plain.as_str());
+        dated.is_some_and(|stamp| stamp.is_empty() || stamp.ends_with('_'))
+    })
 }
 
 impl Again {
@@ -104,13 +115,15 @@ impl Router {
             (SaveAs::Named(name) | SaveAs::Passing(name), Some(folder)) => {
                 path == folder.join(name)
             }
-            (SaveAs::Dated | SaveAs::Plain, Some(folder)) => path.parent() == Some(folder),
+            (SaveAs::Dated | SaveAs::Plain, Some(folder)) => {
+                path.parent() == Some(folder) && is_called(&path, file.name.raw())
+            }
         };
         if !is_there {
             return self.enqueue(again);
         }
         if again.asks {
-            let place = Untrusted::new(path.to_string_lossy());
+            let place = Untrusted::new(path.to_string_lossy()).line();
             let question = format!("you have {} already, as {place}: fetch it again?", file.name);
             self.swarm.again.push(again);
             return self.effect(Effect::Confirm { face, line, question });
