@@ -26,7 +26,8 @@ pub enum PartError {
     },
     /// Every number for a partial file of this download is taken.
     #[error(
-        "too many programs fetch this file into {path}: choose another (--downloads, or --output of get)"
+        "too many programs fetch this file into {path}: choose another (--downloads, or --output \
+         of get)"
     )]
     Busy {
         /// The folder.
@@ -42,7 +43,8 @@ pub enum PartError {
     },
     /// The disk knows no files of this length.
     #[error(
-        "cannot {action} {path}: its disk takes no file so long; choose another (--downloads, or --output of get)"
+        "cannot {action} {path}: its disk takes no file so long; choose another \
+        (--downloads, or --output of get)"
     )]
     DiskTooSimple {
         /// What was tried.
@@ -52,7 +54,8 @@ pub enum PartError {
     },
     /// Not writable for this user.
     #[error(
-        "cannot {action} {path}: permission denied; choose another (--downloads, or --output of get)"
+        "cannot {action} {path}: permission denied; choose another \
+        (--downloads, or --output of get)"
     )]
     Permission {
         /// What was tried.
@@ -62,7 +65,8 @@ pub enum PartError {
     },
     /// Not writable for anybody.
     #[error(
-        "cannot {action} {path}: its disk is read-only; choose another (--downloads, or --output of get)"
+        "cannot {action} {path}: its disk is read-only; choose another \
+        (--downloads, or --output of get)"
     )]
     ReadOnly {
         /// What was tried.
