@@ -62,6 +62,29 @@ for (const colorScheme of ["light", "dark"]) {
   });
 }
 
+scene("names of files can be read in the list", async ({ meet, world }) => {
+  const { page, ben } = await meet();
+  const name = "drei Bilder vom See ü🎉.png";
+  await writeFile(path.join(world.folder, name), "picture");
+  ben.type(`send ${path.join(world.folder, name)}`);
+  await page.fileButton("Download", name).click();
+  await page.fileButton("Save", name).waitFor();
+  for (const width of [1280, 360]) {
+    await page.page.setViewportSize({ width, height: 800 });
+    if (width === 360) await page.button("Files").click();
+    const cut = await page.files.locator(".file-head").evaluate((head) => ({
+      lost: head.scrollWidth - head.clientWidth,
+      row: head.closest(".file").clientHeight,
+    }));
+    assert.ok(cut.lost <= 0, `${cut.lost} px of the name are cut off at ${width} px`);
+    assert.ok(cut.row <= 56, `a row is ${cut.row} px high`);
+    const folder = process.env.KLATCH_PICTURES;
+    if (folder) await page.page.screenshot({ path: `${folder}/names-${width}.png` });
+    const save = await page.fileButton("Save", name).boundingBox();
+    assert.ok(save.width >= 28 && save.height >= 28, "it can be hit");
+  }
+});
+
 scene("360 px: all is reached, nothing sticks out", async (stage) => {
   const { page } = await livelyRoom(stage, { viewport: PHONE, hasTouch: true });
   await page.assertSound();

@@ -4,6 +4,7 @@ import { el, setLabel, setText } from "../../lib/dom.js";
 import { bytes, inTwo, plural, previewKind, timeLeft } from "../../lib/format.js";
 import { connected } from "../../lib/state.js";
 import { line, marked } from "../../lib/text.js";
+import { mark } from "../masthead/marks.js";
 import { showChunks } from "./strip.js";
 
 /** Somebody else offers it, and it is not fetched yet. */
@@ -56,8 +57,10 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
         hidden: true,
         // The second click of two was not meant for what has come under the pointer by then.
         on: { click: ({ detail }) => detail > 1 || app.fileAction(word, id) },
+        title: word,
       },
-      word,
+      mark(word.toLowerCase()),
+      el("span", { class: "file-word" }, word),
     ),
   }));
   const element = el(
