@@ -89,6 +89,9 @@ pub(super) enum Order {
         /// The command that asked.
         of: u64,
         yes: bool,
+        /// The person wants none of the command any more.
+        #[serde(default)]
+        cancel: bool,
     },
     /// The answer to the question for a new password.
     GivePassword {
@@ -147,7 +150,7 @@ pub(super) enum For {
     /// The router, of a command that asked a question of yes or no.
     Confirmed {
         of: u64,
-        yes: bool,
+        yes: Option<bool>,
     },
     /// The router, of a command that asked for a new password.
     Password {
@@ -204,7 +207,10 @@ impl Order {
             Self::Steward { nick, off } => Command::Steward { nick, off },
             Self::Ignore { nick, off } => Command::Ignore { nick, off },
             Self::Verify { nick, same } => Command::Verify { nick, same },
-            Self::Confirm { of, yes } => return Ok(For::Confirmed { of, yes }),
+            Self::Confirm { of, yes, cancel } => {
+                let yes = (!cancel).then_some(yes);
+                return Ok(For::Confirmed { of, yes });
+            }
             Self::GivePassword { of, cancel: true, .. } => {
                 return Ok(For::Password { of, password: None });
             }
@@ -359,7 +365,9 @@ mod tests {
     fn answers_to_questions_name_the_command_that_asked() {
         let answer = |text: &str| read(text).ok().unwrap().order.addressed();
         let yes = answer(r#"{"line":9,"command":"confirm","of":8,"yes":true}"#);
-        assert!(matches!(yes, Ok(For::Confirmed { of: 8, yes: true })));
+        assert!(matches!(yes, Ok(For::Confirmed { of: 8, yes: Some(true) })));
+        let given_up = answer(r#"{"line":9,"command":"confirm","of":8,"yes":false,"cancel":true}"#);
+        assert!(matches!(given_up, Ok(For::Confirmed { of: 8, yes: None })));
         let none = answer(r#"{"line":9,"command":"give_password","of":8}"#);
         let nothing = Some(NewPassword::Nothing);
         assert!(matches!(none, Ok(For::Password { of: 8, password }) if password == nothing));

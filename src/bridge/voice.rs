@@ -286,7 +286,7 @@ impl<'a> Voice<'a> {
             // A node that has ended waits for no answer, and an answered question is no question.
             let _ = match asked {
                 Asked::Password(line) => handle.password(face, line, None),
-                Asked::Confirm(line) => handle.confirm(face, line, false),
+                Asked::Confirm(line) => handle.confirm(face, line, None),
             };
         }
     }

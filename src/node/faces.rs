@@ -126,11 +126,11 @@ impl Handle {
         self.send(Event::PasswordGiven { face, line, password })
     }
 
-    /// Answers [`Answer::Confirm`].
+    /// Answers [`Answer::Confirm`]; `None` gives up the command that asked.
     ///
     /// # Errors
     /// [`Stopped`].
-    pub fn confirm(&self, face: FaceId, line: u64, yes: bool) -> Result<(), Stopped> {
+    pub fn confirm(&self, face: FaceId, line: u64, yes: Option<bool>) -> Result<(), Stopped> {
         self.send(Event::Confirmed { face, line, yes })
     }
 

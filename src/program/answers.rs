@@ -65,7 +65,7 @@ impl Answering {
         // A node that has ended waits for no answer.
         let _ = match question {
             Answer::AskPassword { line, .. } => self.handle.password(face.id, *line, None),
-            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, false),
+            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, None),
             _ => Ok(()),
         };
     }
@@ -81,7 +81,8 @@ impl Answering {
         match (result, command) {
             (Err(failure), _) => {
                 self.failures.note();
-                let error = failures::error(line, command, failure.clone());
+                let failure = self.failures.hinted(line, command, failure.clone());
+                let error = failures::error(line, command, failure);
                 self.output.print_after(after, &error);
             }
             (Ok(()), Some(command)) if line > 0 => {

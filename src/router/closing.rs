@@ -69,16 +69,21 @@ impl Router {
     }
 
     /// Whether those who are absent stay was answered; false if nobody asked.
-    pub(super) fn lock_confirmed(&mut self, face: FaceId, line: u64, yes: bool) -> bool {
-        match &mut self.commands.locking {
-            Some(locking) if (locking.face, locking.line) == (face, line) => {
-                locking.keeps = yes;
-                locking.asking = false;
-                self.prepare_lock();
-                true
+    pub(super) fn lock_confirmed(&mut self, face: FaceId, line: u64, yes: Option<bool>) -> bool {
+        let of = |locking: &&mut Locking| (locking.face, locking.line) == (face, line);
+        let Some(locking) = self.commands.locking.as_mut().filter(of) else { return false };
+        let Some(yes) = yes else {
+            // Whoever answered before may not take back what is being made.
+            if locking.asking {
+                let text = "given up: nothing was changed, the room stays as it is";
+                self.lock_failed(face, line, Failure::new(Code::Cancelled, text));
             }
-            _ => false,
-        }
+            return true;
+        };
+        locking.keeps = yes;
+        locking.asking = false;
+        self.prepare_lock();
+        true
     }
 
     /// A question that nobody answered keeps no other command waiting.

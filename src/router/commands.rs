@@ -205,7 +205,7 @@ impl Router {
     }
 
     /// A question of yes or no was answered; nobody asked any more if the room was left.
-    pub(super) fn confirmed(&mut self, face: FaceId, line: u64, yes: bool) {
+    pub(super) fn confirmed(&mut self, face: FaceId, line: u64, yes: Option<bool>) {
         if !self.lock_confirmed(face, line, yes) && !self.again_confirmed(face, line, yes) {
             self.removal_confirmed(face, line, yes);
         }

@@ -82,8 +82,8 @@ pub enum Event {
         face: FaceId,
         /// The line of the command that asked.
         line: u64,
-        /// The answer.
-        yes: bool,
+        /// The answer; `None`: there was none, and the whole command ends.
+        yes: Option<bool>,
     },
     /// A face begins, or begins anew: answered by [`Effect::Overview`].
     OverviewWanted {

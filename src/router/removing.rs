@@ -269,9 +269,18 @@ impl Router {
     }
 
     /// An answer to a question after a removal; false if nobody asked.
-    pub(super) fn removal_confirmed(&mut self, face: FaceId, line: u64, yes: bool) -> bool {
-        let of = |removing: &&mut Removing| (removing.face, removing.line) == (face, line);
-        let Some(removing) = self.commands.removing.iter_mut().find(of) else { return false };
+    pub(super) fn removal_confirmed(&mut self, face: FaceId, line: u64, yes: Option<bool>) -> bool {
+        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
+        let Some(at) = self.commands.removing.iter().position(of) else { return false };
+        let Some(yes) = yes else {
+            self.commands.removing.remove(at);
+            let text = "given up: the removal holds (/remove <nick> off takes back), and nothing \
+                        else was changed";
+            let failure = Failure::new(Code::Cancelled, text);
+            self.reply(face, line, "remove", Err(failure));
+            return true;
+        };
+        let Some(removing) = self.commands.removing.get_mut(at) else { return true };
         match removing.questions.pop_front() {
             Some(Question::Guests(guests)) if yes => {
                 for guest in guests {

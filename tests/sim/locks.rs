@@ -184,6 +184,30 @@ fn whoever_is_kept_when_asked_comes_back() {
 }
 
 #[test]
+fn whoever_gives_up_the_question_closes_nothing() {
+    let (mut world, [alice, bob, carol]) = World::of(13, ["alice", "bob", "carol"]);
+    for node in [bob, carol] {
+        world.join(node, alice);
+    }
+    world.say(carol, "hello");
+    world.run(2_000);
+    world.partition(&[alice, bob], &[carol]);
+    world.run(120_000);
+    let password = || Some(klatch::router::command::NewPassword::Nothing);
+    world.nodes[alice].agrees = None;
+    let line = world.command(alice, Command::Password { password: password(), asks: true });
+    assert_eq!(world.finish(alice, line).unwrap_err(), Code::Cancelled);
+    let closed = |notice: &Notice| matches!(notice, Notice::RoomLocked { .. });
+    world.run(2_000);
+    assert_eq!(world.count(alice, closed) + world.count(bob, closed), 0);
+    world.nodes[alice].agrees = Some(true);
+    let line = world.command(alice, Command::Password { password: password(), asks: true });
+    assert_eq!(world.finish(alice, line), Ok(()), "the question keeps nothing waiting");
+    world.run(2_000);
+    assert_eq!(world.count(bob, closed), 1);
+}
+
+#[test]
 fn of_two_changes_at_once_one_wins_everywhere() {
     for seed in 0..20 {
         let (mut world, [alice, bob, carol, dave]) = locked(seed);

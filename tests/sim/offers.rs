@@ -191,11 +191,14 @@ fn what_is_here_already_is_said_and_fetched_again_only_when_somebody_says_yes() 
     };
     assert_eq!(world.count(bob, has), 1, "{:?}", world.nodes[bob].notices);
     assert_eq!(fetched(&world, bob).len(), 1);
-    world.nodes[bob].agrees = false;
+    world.nodes[bob].agrees = None;
+    let given_up = give(&mut world, bob, download(true)).unwrap_err();
+    assert_eq!(given_up, Code::Cancelled);
+    world.nodes[bob].agrees = Some(false);
     assert_eq!(give(&mut world, bob, download(true)), Ok(()));
     world.run(5_000);
-    assert_eq!((fetched(&world, bob).len(), world.nodes[bob].asked), (1, 1));
-    world.nodes[bob].agrees = true;
+    assert_eq!((fetched(&world, bob).len(), world.nodes[bob].asked), (1, 2));
+    world.nodes[bob].agrees = Some(true);
     assert_eq!(give(&mut world, bob, download(true)), Ok(()));
     world.run(5_000);
     assert_eq!(fetched(&world, bob).len(), 2);

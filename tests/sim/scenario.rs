@@ -294,7 +294,8 @@ impl Story {
             3..6 if other != node => {
                 let undo = self.rng.below(3) == 0;
                 let asks = self.rng.below(2) == 0;
-                self.world.nodes[node].agrees = self.rng.below(2) == 0;
+                self.world.nodes[node].agrees =
+                    [Some(true), Some(false), None][self.rng.below(3) as usize];
                 self.guess_passwords(node);
                 let nick = self.world.nick(other);
                 self.world.command(node, Command::Remove { nick, undo, asks });
@@ -387,7 +388,8 @@ impl Story {
                 self.world.shut_door(node);
             }
             drawn => {
-                self.world.nodes[node].agrees = self.rng.below(2) == 0;
+                self.world.nodes[node].agrees =
+                    [Some(true), Some(false), None][self.rng.below(3) as usize];
                 let password = Password::new(PASSWORDS[self.rng.below(4) as usize]).unwrap();
                 let password = Some(NewPassword::Set(password));
                 self.world.command(node, Command::Password { password, asks: drawn == 3 });

@@ -129,7 +129,7 @@ pub struct Node {
     /// What its person answers when asked for a password.
     pub answers: VecDeque<Option<&'static str>>,
     /// What its person answers when asked a question.
-    pub agrees: bool,
+    pub agrees: Option<bool>,
     /// Passwords and questions that its person was asked.
     pub asked: usize,
     /// This run, as it says in its Hellos.
@@ -253,7 +253,7 @@ impl World {
             notices: Vec::new(),
             view: View::default(),
             answers: VecDeque::new(),
-            agrees: true,
+            agrees: Some(true),
             asked: 0,
             run_id: RunId::default(),
             poses_as: None,

@@ -13,7 +13,7 @@ import { el } from "../../lib/dom.js";
  * @param {string} form.accept  what the button that goes on says
  * @param {string} [form.dismiss]
  * @param {boolean} [form.stays]  it stays open after going on, for more
- * @param {() => void} [form.onDismiss]  it was closed without going on
+ * @param {(byButton: boolean) => void} [form.onDismiss]  it was closed without going on
  * @param {() => Promise<void>|void} form.onAccept  a failure it rejects with is shown, and stays
  */
 export function openDialog(form) {
@@ -22,7 +22,7 @@ export function openDialog(form) {
   const accept = el("button", { class: "button primary", type: "submit" }, form.accept);
   const dismiss = el(
     "button",
-    { class: "button quiet", type: "button", on: { click: () => dialog.close() } },
+    { class: "button quiet", type: "button", on: { click: () => dialog.close("dismissed") } },
     form.dismiss ?? "Cancel",
   );
   const body = el(
@@ -38,7 +38,7 @@ export function openDialog(form) {
   let accepted = false;
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (!accepted) form.onDismiss?.();
+    if (!accepted) form.onDismiss?.(dialog.returnValue === "dismissed");
   });
 
   async function submit(event) {

@@ -71,7 +71,9 @@ export function answerQuestion(app, { line: of, question }) {
     accept: "Yes",
     dismiss: "No",
     onAccept: () => app.ask("confirm", { of, yes: true }),
-    onDismiss: () => app.ask("confirm", { of, yes: false }).catch(app.alert),
+    // Escape is no answer: the whole command ends.
+    onDismiss: (byButton) =>
+      app.ask("confirm", { of, yes: false, cancel: !byButton }).catch(app.alert),
   });
 }
 

@@ -323,14 +323,19 @@ impl LiveInput {
         self.editor.begin_with(text);
     }
 
-    /// A question to which `y` or `yes` means yes.
+    /// A question to which `y` or `yes` means yes, and all else no.
     pub(super) fn confirm(&mut self, question: &str) -> bool {
+        self.decide(question) == Some(true)
+    }
+
+    /// The same; `None` when the person gives up (Ctrl-C, Ctrl-D) instead of answering.
+    pub(super) fn decide(&mut self, question: &str) -> Option<bool> {
         self.before_question(false);
         let begun = self.editor.take_begun();
         let answer = self.editor.ask(&format!("{question} [y/N] "));
         self.editor.begin_with(begun.unwrap_or_default());
-        let yes = |line: &String| matches!(line.trim().to_lowercase().as_str(), "y" | "yes");
-        matches!(&answer, Read::Line(line) if yes(line))
+        let Read::Line(line) = answer else { return None };
+        Some(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Asks for something secret; `None` when the person gives up.

@@ -138,12 +138,16 @@ impl Router {
         &mut self,
         face: FaceId,
         line: u64,
-        yes: bool,
+        yes: Option<bool>,
     ) -> bool {
-        match self.swarm.take_again(face, line) {
-            Some(again) if yes => self.enqueue(again),
-            Some(_) => self.reply(face, line, "download", Ok(())),
-            None => return false,
+        match (self.swarm.take_again(face, line), yes) {
+            (Some(again), Some(true)) => self.enqueue(again),
+            (Some(_), None) => {
+                let failure = Failure::new(Code::Cancelled, "given up: nothing is fetched again");
+                self.reply(face, line, "download", Err(failure));
+            }
+            (Some(_), Some(false)) => self.reply(face, line, "download", Ok(())),
+            (None, _) => return false,
         }
         true
     }

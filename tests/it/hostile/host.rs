@@ -134,7 +134,7 @@ impl Host {
                 Answer::Overview { .. } => {}
                 Answer::Confirm { line, question, .. } => {
                     assert!(question.ends_with("fetch it again?"), "who is to say: {question}");
-                    self.node.handle().confirm(self.face.id, line, true).unwrap();
+                    self.node.handle().confirm(self.face.id, line, Some(true)).unwrap();
                 }
                 Answer::AskPassword { line, .. } => {
                     self.node.handle().password(self.face.id, line, None).unwrap();
