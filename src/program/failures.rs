@@ -1,9 +1,14 @@
 //! Which commands failed: the exit code remembers.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::output::Output;
-use crate::router::notice::{Failure, Notice};
+use crate::router::notice::{Code, Failure, Notice};
+
+/// Lines whose commands have not ended; of more the oldest are forgotten.
+const SENTENCES_MAX: usize = 256;
 
 /// Whether any command of this program failed.
 #[derive(Debug)]
@@ -11,12 +16,14 @@ pub(super) struct Failures {
     any: AtomicBool,
     /// What fails counts; otherwise a person saw it.
     counts: bool,
+    /// Lines that are commands and might be sentences.
+    sentences: Mutex<BTreeSet<u64>>,
 }
 
 impl Failures {
     /// Nothing failed yet.
     pub(super) fn new(counts: bool) -> Self {
-        Self { any: AtomicBool::new(false), counts }
+        Self { any: AtomicBool::new(false), counts, sentences: Mutex::default() }
     }
 
     /// Prints a failure of the command that line `line` gave (0: the command line) and notes it.
@@ -28,7 +35,33 @@ impl Failures {
         failure: Failure,
     ) {
         self.note();
-        output.print(&error(line, command, failure));
+        output.print(&error(line, command, self.hinted(line, command, failure)));
+    }
+
+    /// What follows the command of this line may fit nothing because it is a sentence.
+    pub(super) fn note_sentence(&self, line: u64) {
+        let mut lines = self.sentences.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.insert(line);
+        if lines.len() > SENTENCES_MAX {
+            lines.pop_first();
+        }
+    }
+
+    /// The failure of the command of this line, with what else the line may have meant.
+    pub(super) fn hinted(&self, line: u64, command: Option<&str>, mut failure: Failure) -> Failure {
+        let mut lines = self.sentences.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits_nothing = matches!(
+            failure.code,
+            Code::FileNotFound
+                | Code::NotAFile
+                | Code::NothingMatches
+                | Code::NoSuchOffer
+                | Code::NameNotFound
+        );
+        if let Some(word) = command.filter(|_| lines.remove(&line) && fits_nothing) {
+            failure.text += &format!(" (did you mean to say it? /say {word} …)");
+        }
+        failure
     }
 
     /// Notes a failure that is printed elsewhere.

@@ -21,7 +21,7 @@ use crate::router::command::{Command, NewPassword};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
-use crate::ui::careful::{Doubt, did_you_mean, doubt, near_miss};
+use crate::ui::careful::{Doubt, certain, doubt, is_sentence};
 use crate::ui::command::{
     Input, help_lines, message, parse, read_new_password, read_password, secret_part,
 };
@@ -167,16 +167,15 @@ impl<R: BufRead> Stdin<R> {
 
     /// The next line and what it means; `None` when there will be no more.
     fn next_input(&mut self) -> Option<Result<Input, Failure>> {
+        let mut sentence = false;
         let input = match &mut self.source {
             Source::Stream(lines) => match lines.next_line() {
                 Ok(Line::End) | Err(_) => return None,
                 Ok(line) => {
                     let input = line.into_text().and_then(|text| {
                         let text = text.unwrap_or_default();
-                        match near_miss(&text) {
-                            Some(word) => Err(did_you_mean(word)),
-                            None => parse(&text),
-                        }
+                        sentence = is_sentence(&text);
+                        certain(&text).and_then(|()| parse(&text))
                     });
                     if is_message(&input) && std::mem::take(&mut self.wary) {
                         let text = "that line was not sent, as it may be a password: type it again \
@@ -189,7 +188,7 @@ impl<R: BufRead> Stdin<R> {
                 }
             },
             Source::Live(live) => {
-                let (line, wary) = match live.next() {
+                let (mut line, wary) = match live.next() {
                     Typed::Line { text, wary } => (text, wary),
                     Typed::Message { text, wary } => {
                         let input = message(&text);
@@ -206,14 +205,19 @@ impl<R: BufRead> Stdin<R> {
                     }
                     Typed::End => return None,
                 };
+                sentence = is_sentence(&line);
                 let input = match doubt(&line) {
                     None => parse(&line),
-                    Some(doubt) if !live.confirm(&format!("* {}", doubt.question())) => {
+                    Some(doubt) if !is_sure(live, &doubt, &line) => {
                         live.put_back(line);
                         return Some(Ok(Input::Empty));
                     }
                     Some(Doubt::Run) => parse(&line),
-                    Some(Doubt::Say) => {
+                    Some(Doubt::Enter(enters)) => {
+                        line = enters;
+                        parse(&line)
+                    }
+                    Some(Doubt::Say(_)) => {
                         // Once is enough to be asked.
                         self.wary = false;
                         message(&line)
@@ -228,6 +232,9 @@ impl<R: BufRead> Stdin<R> {
             }
         };
         self.number += 1;
+        if sentence {
+            self.failures.note_sentence(self.number);
+        }
         Some(input)
     }
 
@@ -412,11 +419,11 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Asks a person; whoever is not there says no.
-    fn confirm(&mut self, question: &str, after: u64) -> bool {
+    /// Asks a person; whoever is not there says no, and whoever leaves gives up the command.
+    fn confirm(&mut self, question: &str, after: u64) -> Option<bool> {
         self.output.wait_for(after);
-        let Source::Live(live) = &mut self.source else { return false };
-        live.confirm(&format!("* {}", Untrusted::new(question).line()))
+        let Source::Live(live) = &mut self.source else { return Some(false) };
+        live.decide(&format!("* {}", Untrusted::new(question).line()))
     }
 
     fn ask(&mut self, line: u64, address: &str, again: bool, after: u64) -> Option<NewPassword> {
@@ -543,6 +550,11 @@ fn is_meant(
     }
     *wary &= !meant;
     meant
+}
+
+/// Asks about a line that may be a slip.
+fn is_sure(live: &mut LiveInput, doubt: &Doubt, line: &str) -> bool {
+    live.confirm(&format!("* {}: {}", doubt.about(line), doubt.question()))
 }
 
 /// A line that was typed at a live terminal: commands are shown again, without their secrets, and

@@ -11,6 +11,8 @@ pub(crate) const HOUR_MS: u64 = 3_600_000;
 const INVITE_MIN_HOURS: u64 = 1;
 /// And for at most a week.
 pub(crate) const INVITE_MAX_HOURS: u64 = 7 * 24;
+/// An invitation is much longer, and no word of a sentence is as long.
+const INVITATION_MIN_CHARS: usize = 20;
 /// What a person may have copied along with an invitation.
 const PROGRAM: &str = "klatch";
 
@@ -105,6 +107,32 @@ pub(crate) fn invitation(text: &str) -> Option<Result<Command, Failure>> {
         // It is not repeated: what is damaged may still be a secret.
         Failure::new(Code::BadAddress, error.to_string())
     }))
+}
+
+/// The invitation that a line is, if nothing else stands in it but words that go with one. What is
+/// damaged is one too: it may be a secret all the same.
+pub(super) fn invitation_alone(line: &str) -> Option<String> {
+    let mut rest = line.trim();
+    while let Some((word, more)) = rest.split_once(char::is_whitespace) {
+        if !["klatch", "join", "get"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            break;
+        }
+        rest = more.trim_start();
+    }
+    let scheme = rest.get(..SCHEME.len())?;
+    let letters = rest.get(SCHEME.len()..)?;
+    let base32 = |c: char| c.is_ascii_alphabetic() || ('2'..='7').contains(&c);
+    // Where it was broken, only its last part may be short.
+    let mut parts: Vec<&str> = letters.split_whitespace().collect();
+    if parts.len() > 1 {
+        parts.pop();
+    }
+    let fits = scheme.eq_ignore_ascii_case(SCHEME)
+        && !letters.starts_with(char::is_whitespace)
+        && !parts.is_empty()
+        && parts.iter().all(|part| part.len() >= INVITATION_MIN_CHARS)
+        && letters.chars().all(|c| base32(c) || c.is_whitespace());
+    fits.then(|| rest.split_whitespace().collect())
 }
 
 /// Where a line holds an invitation: what stands before it, and the invitation.

@@ -77,13 +77,19 @@ export function createComposer(app, needs) {
     // Until klatch is back the draft stays where it is.
     if (!text.trim() || send.disabled) return;
     set("");
+    const putBack = () => box.value || set(text);
     try {
-      await app.ask("say", { text });
-      needs.caughtUp();
+      const { take } = await import("./commands.js");
+      await take(app, text, { say, putBack, chooseFiles: needs.chooseFiles });
     } catch (failure) {
-      if (!box.value) set(text);
+      putBack();
       app.alert(failure);
     }
+  }
+
+  async function say(text) {
+    await app.ask("say", { text });
+    needs.caughtUp();
   }
 
   app.store.watch((state, before) => {

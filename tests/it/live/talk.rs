@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::person::{ENTER, Person};
+use crate::common::person::{CTRL_C, CTRL_D, ENTER, Person};
 use crate::common::{Folder, Peer};
 
 #[test]
@@ -171,4 +171,38 @@ fn how_a_download_ended_is_said_once() {
     ana.types(&format!("members{ENTER}"));
     let screen = ana.sees("2 members here");
     assert_eq!(screen.matches("was cancelled").count(), 1, "{screen}");
+}
+
+/// Nothing is closed, and nobody put out, by whoever leaves a question without an answer.
+#[test]
+fn whoever_leaves_a_question_ends_its_command() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    bob.done("hello");
+    ana.sees("bob: hello");
+    bob.quit();
+    ana.sees("bob left");
+    for key in [CTRL_C, CTRL_D] {
+        ana.types(&format!("/lock{ENTER}"));
+        ana.sees("New password");
+        ana.types(ENTER);
+        ana.sees("bob spoke here and is not here now; keep this person in? [y/N]");
+        ana.types(key);
+        ana.sees("given up: nothing was changed");
+        ana.types(&format!("/members{ENTER}"));
+        let screen = ana.sees("ana (you)");
+        assert!(!screen.contains("you closed the room"), "{screen}");
+        ana.types(&format!("\x0c{ENTER}"));
+    }
+    for line in ["send me the file please", "download the thing", "verify this claim"] {
+        let (word, _) = line.split_once(' ').unwrap();
+        ana.types(&format!("{line}{ENTER}"));
+        ana.sees(&format!("/say {word} …"));
+        ana.types(&format!("/{line}{ENTER}"));
+    }
+    ana.types(&format!("done{ENTER}"));
+    let screen = ana.sees("ana: done");
+    assert_eq!(screen.matches("did you mean to say it?").count(), 3, "{screen}");
 }

@@ -1,0 +1,197 @@
+/** Does what was written in the box `Message`; nothing that begins with a `/` reaches the room. */
+
+import { splitAddress } from "../../lib/address.js";
+import { el } from "../../lib/dom.js";
+import { line } from "../../lib/text.js";
+import { COMMANDS, meant } from "../../lib/words.js";
+import { openDialog } from "../dialog/dialog.js";
+
+const DEFAULT_PORT = 51692;
+const HELP_MS = 60_000;
+const roomDialogs = () => import("../dialog/room-dialogs.js");
+const memberDialogs = () => import("../dialog/member-dialogs.js");
+
+/**
+ * @param {import("../../main.js").App} app
+ * @param {string} text
+ * @param {object} box
+ * @param {(text: string) => Promise<void>} box.say
+ * @param {() => void} box.putBack  the text stands in the box again
+ * @param {() => void} box.chooseFiles
+ */
+export async function take(app, text, box) {
+  const what = meant(text);
+  if (what.kind === "error") throw what;
+  if (what.kind === "do") return COMMAND[what.word](app, what.rest, box);
+  if (what.kind === "say") return box.say(what.text);
+  if (what.kind === "invitation") return offerToJoin(app, what.text, text, box);
+  openDialog({
+    name: "Send message",
+    text:
+      "This begins as /password does, and may hold a password. Everybody in the room would read " +
+      "it: send it as a message? (Lock room in the menu More sets a password.)",
+    accept: "Send message",
+    onDismiss: box.putBack,
+    onAccept: () => box.say(text),
+  });
+}
+
+function offerToJoin(app, invitation, text, box) {
+  let sends = false;
+  const send = () => {
+    sends = true;
+    dialog.close();
+    box.say(text).catch((failure) => {
+      box.putBack();
+      app.alert(failure);
+    });
+  };
+  const { dialog } = openDialog({
+    name: "Join room",
+    text: "This is an invitation: whoever reads it can enter that room. Enter it yourself?",
+    extras: [
+      el(
+        "button",
+        { class: "button aside", type: "button", on: { click: send } },
+        "Send message",
+      ),
+    ],
+    accept: "Join room",
+    onDismiss: () => sends || box.putBack(),
+    onAccept: () => join(app, invitation),
+  });
+}
+
+const misused = (form) =>
+  Object.assign(new Error(`this is used as: ${form} (to say it: /say /…)`), { code: "usage" });
+
+/** A command that takes nothing behind its word. */
+const alone = (form, act) => (app, rest) => {
+  if (rest) throw misused(form);
+  return act(app);
+};
+
+/** A command about a member, whose name may be followed by one word more. */
+const about = (form, more, act, undo) => async (app, rest) => {
+  const words = rest.split(/\s+/);
+  const again = words.length > 1 && words.at(-1) === more;
+  const nick = unquoted(again ? words.slice(0, -1).join(" ") : rest);
+  if (!nick) throw misused(form);
+  return again ? undo(app, nick) : act(app, member(app, nick));
+};
+
+/** @type {Record<string, (app: any, rest: string, box: any) => any>} */
+const COMMAND = {
+  // A password behind it would have stood on the screen: it is asked for.
+  lock: async (app) => (await roomDialogs()).lockRoom(app),
+  unlock: alone("/unlock", async (app) => (await roomDialogs()).unlockRoom(app)),
+  invite: async (app) => (await import("../dialog/invite-dialogs.js")).invite(app),
+  join: (app, rest) => join(app, rest),
+  leave: alone("/leave", (app) => app.leave()),
+  quit: alone("/quit", (app) => app.quit()),
+  name: async (app, rest) =>
+    rest ? app.ask("name", { name: unquoted(rest) }) : (await roomDialogs()).changeName(app),
+  members: alone("/members", () => show("members")),
+  files: () => show("files"),
+  send: (app, rest, box) => box.chooseFiles(),
+  download: (app, rest) => app.fileAction("Download", offer(app, rest)),
+  cancel: (app, rest) => app.fileAction("Cancel", offer(app, rest)),
+  verify: about(
+    "/verify <nick>",
+    "same",
+    async (app, who) => (await memberDialogs()).verify(app, who),
+    (app, nick) => app.ask("verify", { nick, same: true }),
+  ),
+  ignore: about(
+    "/ignore <nick> [off]",
+    "off",
+    (app, who) => app.ask("ignore", { nick: who.name }).then(() => app.ask("members")),
+    (app, nick) => app.ask("ignore", { nick, off: true }).then(() => app.ask("members")),
+  ),
+  remove: about(
+    "/remove <nick> [off]",
+    "off",
+    async (app, who) => (await memberDialogs()).remove(app, who),
+    (app, nick) => app.ask("remove", { nick, off: true }),
+  ),
+  steward: about(
+    "/steward <nick> [off]",
+    "off",
+    async (app, who) => (await memberDialogs()).steward(app, who),
+    (app, nick) => app.ask("steward", { nick, off: true }),
+  ),
+  say: (app, rest, box) => {
+    if (!unquoted(rest)) throw misused("/say <text>");
+    return box.say(unquoted(rest));
+  },
+  help: (app) => {
+    const words = Object.keys(COMMANDS).map((word) => `/${word}`);
+    const text = `In this box: ${words.join(", ")}. Anything else is a message.`;
+    app.note({ text, label: "Close", act: () => {}, ms: HELP_MS, slot: "help" });
+  },
+};
+
+async function join(app, text) {
+  const words = text.split(/\s+/);
+  const closed = words.length > 1 && words.at(-1) === "locked";
+  const { host, port } = splitAddress(closed ? words.slice(0, -1).join(" ") : text);
+  if (!host) throw misused("/join <invitation or address>");
+  const place = { address: host, port: Number(port ?? DEFAULT_PORT) };
+  const enter = async (more, how) => {
+    await app.ask("connect", { ...place, ...more }, how);
+    // An invitation is a secret: it is not kept.
+    if (!/^klatch:/i.test(host)) app.store.dispatch({ event: "page_connected", ...place });
+  };
+  try {
+    if (!closed) return await enter({});
+  } catch (failure) {
+    if (!["room_locked", "password_required"].includes(failure.code)) throw failure;
+  }
+  const { askPassword } = await roomDialogs();
+  const asking = new AbortController();
+  askPassword(
+    `${place.address} ${place.port}`,
+    (password) => enter({ locked: true, password }, { signal: asking.signal }),
+    () => asking.abort(),
+  );
+}
+
+/** @returns {import("../../lib/types.js").Member} */
+function member({ store }, nick) {
+  const named = ({ id, name }) => {
+    const digits = nick.startsWith(`${name}·`) && nick.slice(name.length + 1);
+    return nick === name || (digits && id.startsWith(digits));
+  };
+  const found = store.state.members.filter(named);
+  if (found.length === 1) return found[0];
+  const [code, message] =
+    found.length > 1
+      ? ["ambiguous_name", `several here are called ${line(nick)}: use the buttons in Members`]
+      : ["name_not_found", `nobody here is called ${line(nick)}`];
+  throw Object.assign(new Error(message), { code });
+}
+
+/** The id of the offer that a name means. */
+function offer(app, rest) {
+  const name = unquoted(rest);
+  const labels = app.fileLabels();
+  const here = Object.values(app.store.state.files);
+  const found = here.filter(({ id, file }) => name && (labels[id] === name || file.name === name));
+  if (found.length === 1) return found[0].id;
+  const [code, message] =
+    found.length > 1
+      ? ["ambiguous_name", `several files are called ${line(name)}: use the buttons in Files`]
+      : ["no_such_offer", "nobody here offers a file of that name: Files shows what there is"];
+  throw Object.assign(new Error(message), { code });
+}
+
+function show(id) {
+  const toggle = document.querySelector(`[aria-controls="${id}"]`);
+  const shut = toggle?.getAttribute("aria-expanded") === "false";
+  if (shut && toggle.offsetParent) toggle.click();
+  const region = document.getElementById(id);
+  region.tabIndex = -1;
+  region.focus();
+}
+
+const unquoted = (text) => /^(["'])(.*)\1$/s.exec(text.trim())?.[2] ?? text.trim();

@@ -1,0 +1,105 @@
+/** What is written in the box `Message` and is no message. */
+
+import assert from "node:assert/strict";
+import { scenes } from "./lib/scene.js";
+
+const scene = scenes();
+const SECRET = "three-blue-teapots";
+
+/** Writes a line into the box and presses Enter. */
+async function type(page, text) {
+  await page.field("Message").fill(text);
+  await page.field("Message").press("Enter");
+}
+
+scene("a line that begins with a slash never reaches the room", async ({ meet }) => {
+  const { page, ben } = await meet();
+  await type(page, `/password ${SECRET}`);
+  const lock = page.dialog("Lock room");
+  assert.equal(await page.field("New password", lock).inputValue(), "");
+  await page.button("Cancel", lock).click();
+  await type(page, "/invite");
+  await page.button("Close", page.dialog("Invite")).click();
+  for (const [line, name] of [
+    ["/quit", "Quit klatch"],
+    ["/leave", "Leave room"],
+    ["/remove ben", "Remove"],
+  ]) {
+    await type(page, line);
+    await page.button("Cancel", page.dialog(name)).click();
+  }
+  await type(page, "/nick Anna");
+  await ben.has("name_changed", ({ member }) => member.name === "Anna");
+  await type(page, "/help");
+  await page.page.getByText(/In this box: \/lock, /).waitFor();
+  await type(page, "/members");
+  await page.page.waitForFunction(() => document.activeElement?.id === "members");
+  for (const [line, code, said] of [
+    [`/pasword ${SECRET}`, "unknown_command", "did you mean /password?"],
+    ["/doctor", "unknown_command", "terminal"],
+    ["/kick nobody", "name_not_found", "nobody here is called nobody"],
+    ["/quit now", "usage", "/quit"],
+  ]) {
+    await type(page, line);
+    const alert = page.page.locator(`[role="alert"][data-code="${code}"]`);
+    await alert.filter({ hasText: said }).filter({ visible: true }).waitFor();
+    assert.equal(await page.field("Message").inputValue(), line);
+  }
+  await type(page, "/say /quit");
+  const { text } = await ben.has("message");
+  assert.equal(text, "/quit", "nothing else was sent before it");
+});
+
+scene("what may hold a password, and an invitation, are asked about", async ({ meet, world }) => {
+  const { page, ben } = await meet();
+  await type(page, `pasword ${SECRET}`);
+  const asked = page.dialog("Send message");
+  await page.button("Cancel", asked).click();
+  assert.equal(await page.field("Message").inputValue(), `pasword ${SECRET}`);
+  await type(page, "passwords are for everybody");
+  await page.button("Send message", asked).click();
+  const { text } = await ben.has("message");
+  assert.equal(text, "passwords are for everybody", "nothing else was sent before it");
+  const carol = await world.terminal("carol");
+  carol.type("/invite");
+  const invitation = await carol.has("invitation");
+  const join = page.dialog("Join room");
+  await type(page, invitation.line);
+  await page.page.keyboard.press("Escape");
+  await join.waitFor({ state: "detached" });
+  assert.equal(await page.field("Message").inputValue(), invitation.line);
+  await type(page, invitation.line);
+  await page.button("Send message", join).click();
+  await ben.has("message", (said) => said.text === invitation.line);
+});
+
+scene("an invitation in the box is entered", async ({ world, open }) => {
+  const page = await open(await world.browser("ana"));
+  await page.create();
+  const carol = await world.terminal("carol");
+  carol.type("/invite");
+  const { line } = await carol.has("invitation");
+  await type(page, line);
+  await page.button("Join room", page.dialog("Join room")).click();
+  await carol.has("member_joined", ({ member }) => member.name === "ana");
+  await page.others(1);
+});
+
+scene("Escape at a question ends its command", async ({ meet }) => {
+  const { page, ben } = await meet();
+  ben.type("hello");
+  await page.message("hello").waitFor();
+  ben.type("quit");
+  await page.status("People").getByText("Nobody else is here yet").waitFor();
+  await page.more("Lock room");
+  const lock = page.dialog("Lock room");
+  await page.field("New password", lock).fill(SECRET);
+  await page.button("Set password", lock).click();
+  await page.dialog("Confirm").waitFor();
+  await page.page.keyboard.press("Escape");
+  await lock.getByRole("alert").filter({ hasText: "nothing was changed" }).waitFor();
+  await page.isClosed(false);
+  await page.button("Set password", lock).click();
+  await page.button("No", page.dialog("Confirm")).click();
+  await page.isClosed();
+});

@@ -1,0 +1,82 @@
+/** What a text in the box `Message` is. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { invitationAlone, meant, steps } from "../../frontend/lib/words.js";
+
+const INVITED = `klatch:${"abcdefg234567".repeat(5)}`;
+
+test("a line that begins with a slash is a command or an error, and never a message", () => {
+  const does = (text, word, rest = "") =>
+    assert.deepEqual(meant(text), { kind: "do", word, rest }, text);
+  does("/password supersecret1", "lock", "supersecret1");
+  does("/lock", "lock");
+  does("/quit", "quit");
+  does("/exit", "quit");
+  does("/part", "leave");
+  does("/nick Ana Maria", "name", "Ana Maria");
+  does("/kick ben", "remove", "ben");
+  does("/say /quit\nand more", "say", "/quit\nand more");
+  does("/join 10.0.0.1", "join", "10.0.0.1");
+  does("/help\n", "help");
+  for (const [text, said] of [
+    ["/pasword supersecret1", "did you mean /password?"],
+    ["/Quit", "did you mean /quit?"],
+    ["/hlep", "did you mean /help?"],
+    ["/doctor", "terminal"],
+    ["/xyzzy", 'no command "/xyzzy"'],
+    ["/", "no command"],
+    ["//quit", "no command"],
+  ]) {
+    const failure = meant(text);
+    assert.equal(failure.kind, "error", text);
+    assert.equal(failure.code, "unknown_command");
+    assert.ok(failure.message.includes(said), failure.message);
+    assert.doesNotMatch(failure.message, /supersecret/);
+  }
+});
+
+test("what may hold a password is asked about", () => {
+  for (const text of [
+    "password supersecret1",
+    "pasword supersecret1",
+    " Passwort supersecret1",
+    "PASSWORD",
+    "passwords are for everybody",
+  ]) {
+    assert.equal(meant(text).kind, "secret", text);
+  }
+  for (const text of ["the password is it", "quit", "hello", "swordfish", " /quit", "pass it on"]) {
+    assert.deepEqual(meant(text), { kind: "say", text });
+  }
+});
+
+test("an invitation with nothing else is none of a message", () => {
+  for (const text of [
+    INVITED,
+    `klatch ${INVITED}`,
+    `KLATCH ${INVITED.toUpperCase()}`,
+    ` join ${INVITED}\n`,
+    `klatch get ${INVITED}`,
+    `${INVITED.slice(0, 40)}\n${INVITED.slice(40)}`,
+  ]) {
+    assert.equal(invitationAlone(text)?.toLowerCase(), INVITED, text);
+    assert.equal(meant(text).kind, "invitation");
+  }
+  for (const text of [
+    `come here: ${INVITED}`,
+    `${INVITED} and be quick`,
+    "klatch: I wonder",
+    "klatch:hello",
+    "join klatch:",
+  ]) {
+    assert.equal(invitationAlone(text), null, text);
+    assert.equal(meant(text).kind, "say");
+  }
+});
+
+test("letters that are swapped are one step", () => {
+  assert.equal(steps("passwrod", "password"), 1);
+  assert.equal(steps("", "password"), 8);
+  assert.equal(steps("password", "password"), 0);
+});
