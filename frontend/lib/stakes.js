@@ -6,12 +6,14 @@ import { line } from "./text.js";
 
 /** Names that are worth saying; more people are counted. */
 const NAMED_MAX = 4;
+const OUTSIDE = "You are out of this room already: nobody in it hears you. You get a fresh one.";
 
 /**
  * @param {import("./types.js").State} state
  * @returns {string[]} sentences; none where there is neither company nor content nor a transfer
  */
-export function stakes({ members, entries, files, served, shares, room }) {
+export function stakes({ members, entries, files, served, shares, room, standing }) {
+  if (standing === "outside") return [OUTSIDE];
   const rows = Object.values(files);
   const alone = members.length === 0;
   const content = entries.some(({ kind }) => kind !== "line");

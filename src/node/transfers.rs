@@ -258,6 +258,7 @@ impl Transfers {
             Effect::RemovePart { face, line, wanted, prefix } => {
                 return self.remove_part(face, line, wanted, prefix);
             }
+            Effect::ExamineFolder { face, line } => return self.examine_folder(face, line),
             Effect::Recheck { file, chunk } => self.recheck(file, chunk),
             _ => {}
         }

@@ -342,6 +342,7 @@ impl Router {
             self.tell_loss(loss);
         }
         self.tell_copies(after, new);
+        self.tell_return(before, new);
     }
 
     fn tell_steward(
@@ -393,7 +394,11 @@ impl Router {
         let also = also.iter().filter(|id| **id != self.my_id).map(|id| self.who(id)).collect();
         let (member, own) = (self.who(&member), by == self.my_id);
         let by = self.who(&by);
+        let author = by.id;
         self.notify(Notice::MemberRemoved { member, by, own, me_out, also });
+        if me_out {
+            self.put_out(author);
+        }
     }
 
     fn tell_lock(
@@ -442,7 +447,11 @@ impl Router {
         let out = out.iter().filter(|id| **id != self.my_id).map(|id| self.who(id)).collect();
         let password = after.password().is_some();
         let by = self.who(&by);
+        let author = by.id;
         self.notify(Notice::RoomLocked { by, own, password, out, me_out });
+        if me_out {
+            self.put_out(author);
+        }
     }
 
     /// Somebody who dropped out when two halves of the room met.

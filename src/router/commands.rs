@@ -92,8 +92,11 @@ impl Router {
         let word = command.word();
         match command {
             Command::Say { text } => {
-                let result = self.utter(Kind::Text(text)).map(|_| ());
-                self.remark_alone();
+                let mut result = self.must_be_in();
+                if result.is_ok() {
+                    result = self.utter(Kind::Text(text)).map(|_| ());
+                    self.remark_alone();
+                }
                 self.reply(face, line, word, result);
             }
             Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),

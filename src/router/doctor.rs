@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use super::event::Effect;
 use super::ids::{FaceId, MemberId};
 use super::links::{Conn, plain_ip};
 use super::notice::{Finding, MemberLine, Notice, Standing, Who};
@@ -95,12 +96,20 @@ impl Router {
         }
     }
 
-    /// `doctor`.
+    /// `doctor`, which looks at the disk first.
     pub(super) fn doctor(&mut self, face: FaceId, line: u64) {
+        self.effect(Effect::ExamineFolder { face, line });
+    }
+
+    /// All that `doctor` has found.
+    pub(super) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
         let mut list = Vec::new();
+        self.examine_standing(&mut list);
         self.examine_port(&mut list);
         self.examine_members(&mut list);
         self.examine_log(&mut list);
+        list.extend(folder);
+        self.examine_downloads(&mut list);
         self.notify(Notice::Doctor { list });
         self.reply(face, line, "doctor", Ok(()));
     }

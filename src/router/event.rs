@@ -18,7 +18,7 @@ use super::ids::{
     ConnId, FaceId, FileId, InvitationId, LogNonce, MemberId, RoomId, RoomNonce, RunId,
 };
 use super::message::{Hello, Message};
-use super::notice::Failure;
+use super::notice::{Failure, Finding};
 use super::signed::{SignedInvitation, SignedRecord};
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::invite::InviteSecret;
@@ -270,6 +270,15 @@ pub enum Event {
         wanted: String,
         /// Bytes that it took on disk; `None`: there is no such file.
         result: Result<Option<u64>, Failure>,
+    },
+    /// [`Effect::ExamineFolder`] is done.
+    FolderExamined {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+        /// What was found.
+        list: Vec<Finding>,
     },
     /// [`Effect::FetchList`] is done.
     ListFetched {

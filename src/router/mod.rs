@@ -35,6 +35,7 @@ mod ignoring;
 mod inviting;
 mod leftovers;
 mod log;
+mod outside;
 mod parked;
 mod presence;
 mod pulse;
@@ -234,6 +235,7 @@ impl Router {
             Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
             Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
             Event::LeftoversFound(leftovers) => self.leftovers_found(&leftovers),
+            Event::FolderExamined { face, line, list } => self.tell_health(face, line, list),
             Event::PartRemoved { face, line, wanted, result } => {
                 self.part_removed(face, line, &wanted, result);
             }

@@ -1,6 +1,6 @@
 //! Sentences about a room: whose it is, who may come in, who was put out, and invitations.
 
-use super::lines::{counted, listed, nick, safe};
+use super::lines::{counted, listed, nick, safe, typed_nick};
 use super::paint::Style;
 use super::tables::table;
 use crate::router::invite_link::command_line;
@@ -11,7 +11,7 @@ pub(super) fn sentences(notice: &Notice, style: &Style) -> Option<Vec<String>> {
     let one = match notice {
         Notice::Joined { members, locked, founder, .. } => joined(members, *locked, founder, style),
         Notice::RoomLocked { by, password, out, me_out, own } => {
-            closed(&subject(by, *own), *password, (out, *me_out), style)
+            closed((&subject(by, *own), *own), *password, (out, *me_out), style)
         }
         Notice::RoomUnlocked { by, own } => {
             let by = subject(by, *own);
@@ -56,7 +56,12 @@ fn joined(members: &[MemberInfo], locked: bool, founder: &Who, style: &Style) ->
     format!("you are in {whose}{with} ({kind})")
 }
 
-fn closed(by: &str, password: bool, (out, me_out): (&[Who], bool), style: &Style) -> String {
+fn closed(
+    (by, own): (&str, bool),
+    password: bool,
+    (out, me_out): (&[Who], bool),
+    style: &Style,
+) -> String {
     let changed = style.seen.closed;
     if me_out {
         let did = if changed { "changed the password of" } else { "closed" };
@@ -67,7 +72,11 @@ fn closed(by: &str, password: bool, (out, me_out): (&[Who], bool), style: &Style
             "closed the room: those here stay; others need the password or an invitation"
         }
         (false, false) => "closed the room: those here stay; others need an invitation",
-        (true, true) => "changed the password of the room",
+        (true, true) if own => "changed the password of the room",
+        (true, true) => {
+            "changed the password of the room: the one before lets nobody in any more (/password \
+             sets another)"
+        }
         (true, false) => "took the password off the room: others need an invitation",
     };
     format!("{by} {what}{}", are_out(out))
@@ -165,7 +174,7 @@ fn compare(who: &Who, words: &str, asked: bool) -> Vec<String> {
     vec![
         first,
         format!("  {}", safe(words)),
-        format!("if {name} reads the same words, type: verify {name} same"),
+        format!("if {name} reads the same words, type: verify {} same", typed_nick(who)),
     ]
 }
 

@@ -60,6 +60,12 @@ fn people_read_who_closed_the_room_and_who_is_out() {
             "* you changed the password of the room; dora and emil are out",
         ),
         (
+            locked(false, true, &[]),
+            true,
+            "* ana changed the password of the room: the one before lets nobody in any more \
+             (/password sets another)",
+        ),
+        (
             locked(false, false, &[]),
             true,
             "* ana took the password off the room: others need an invitation",

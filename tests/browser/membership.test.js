@@ -83,6 +83,11 @@ scene("whoever is removed reads so, and the room goes on without them", async ({
   // In the room or at the start, whichever she is shown now.
   const told = hers.page.getByText("ana removed you from this room").filter({ visible: true });
   await told.first().waitFor();
+  await hers.page.getByText("You are out of this room:").filter({ visible: true }).waitFor();
+  assert.equal(await hers.page.getByText(/network join with|computer join with/).count(), 0);
+  await hers.more("Leave room");
+  await hers.dialog("Leave room").getByText("You are out of this room already").waitFor();
+  await hers.button("Cancel", hers.dialog("Leave room")).click();
   await page.others(0);
   // The password ended with her membership: a new one is asked for.
   const again = page.dialog("Lock room");

@@ -72,6 +72,9 @@ impl World {
                 let result = disk.writable();
                 self.done(node, 5, Event::PartTried { file, turn, result });
             }
+            Effect::ExamineFolder { face, line } => {
+                self.done(node, 5, Event::FolderExamined { face, line, list: Vec::new() });
+            }
             Effect::RemovePart { face, line, wanted, prefix } => {
                 let result = Ok(prefix.and_then(|prefix| disk.remove_part(&prefix)));
                 self.done(node, 5, Event::PartRemoved { face, line, wanted, result });

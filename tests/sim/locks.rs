@@ -376,3 +376,37 @@ fn a_password_that_changes_while_somebody_comes_by_it_lets_nobody_in() {
         world.check_agreement(&[alice, bob]);
     }
 }
+
+/// Whoever is put out is told what to do, says nothing into the void, and hears of the pardon.
+#[test]
+fn whoever_is_out_says_nothing_and_hears_that_it_is_in_again() {
+    let (mut world, [alice, bob]) = World::of(31, ["alice", "bob"]);
+    world.join(bob, alice);
+    world.say(bob, "hello");
+    world.run(2_000);
+    let line = world.remove(alice, bob, false);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    world.run(2_000);
+    let told = |world: &World, words: &str| {
+        world.remarks(bob).iter().filter(|text| text.contains(words)).count()
+    };
+    assert_eq!(told(&world, "nobody in this room hears you any more: /leave"), 1);
+    let line = world.say(bob, "is anybody there?");
+    assert_eq!(world.finish(bob, line), Err(Code::Removed));
+    assert_eq!(told(&world, "it waits for whoever comes"), 0);
+    let line = world.command(bob, Command::Doctor);
+    assert_eq!(world.finish(bob, line), Ok(()));
+    world.run(100);
+    let finds = |notice: &Notice| match notice {
+        Notice::Doctor { list } => list.iter().any(|of| of.text.contains("alice put you out")),
+        _ => false,
+    };
+    assert_eq!(world.count(bob, finds), 1);
+    let line = world.remove(alice, bob, true);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    world.connect(bob, alice);
+    world.run(5_000);
+    assert_eq!(told(&world, "you are in again: alice took you in"), 1);
+    let line = world.say(bob, "back");
+    assert_eq!(world.finish(bob, line), Ok(()));
+}

@@ -1,22 +1,27 @@
 /** What went wrong in the room, and what there is to know. */
 
 import { el } from "../../lib/dom.js";
-import { connected } from "../../lib/state.js";
+import { atStart, connected } from "../../lib/state.js";
+
+const AWAY =
+  "klatch does not answer: it has ended, or stands still. When it runs again, this page is back " +
+  "by itself.";
+const OUTSIDE =
+  "You are out of this room: nobody in it hears you, and nothing comes in. Leave room, in the " +
+  "menu More, begins a fresh one.";
 
 /**
- * Said as long as klatch does not answer.
+ * Said as long as klatch does not answer, or the room is not one's own any more.
  * @param {import("../../main.js").App} app
  */
 export function createBanner(app) {
   const element = el("p", { class: "banner", role: "alert", hidden: true });
-  app.store.watch(({ connection }) => {
-    const away = connection === "away";
-    if (away === !element.hidden) return;
-    element.hidden = !away;
-    element.textContent = away
-      ? "klatch does not answer: it has ended, or stands still. When it runs again, this page " +
-        "is back by itself."
-      : "";
+  app.store.watch((state) => {
+    const out = state.standing === "outside" && !atStart(state);
+    const text = state.connection === "away" ? AWAY : out ? OUTSIDE : "";
+    if (text === element.textContent) return;
+    element.hidden = !text;
+    element.textContent = text;
   });
   return element;
 }
@@ -67,6 +72,8 @@ export function createNotes(app) {
   const element = el("div", { class: "notes", role: "status" });
   app.store.watch((state) => {
     for (const button of element.querySelectorAll("button")) button.disabled = !connected(state);
+    // There is nobody left to compare words with.
+    if (state.standing === "outside") element.querySelector('[data-slot="words"]')?.remove();
   });
 
   return {

@@ -44,10 +44,12 @@ export function createInvite(app) {
     setTimeout(() => (said.textContent = ""), COPIED_MS);
   }
 
-  app.store.watch(({ addresses }, before) => {
-    if (addresses === before.addresses && shown.textContent) return;
+  app.store.watch(({ addresses, standing }, before) => {
+    const same = addresses === before.addresses && standing === before.standing;
+    if (same && shown.textContent) return;
     const [first, ...rest] = addresses;
-    element.hidden = !first;
+    // Whoever was put out has no room to let anybody into.
+    element.hidden = !first || standing === "outside";
     if (!first) return;
     lead.textContent = isLoopback(first)
       ? "Others on this computer join with"

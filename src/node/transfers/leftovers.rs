@@ -1,5 +1,6 @@
 //! Partial files that no download of this run uses: told at the start, removed when asked.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::owed::Owed;
@@ -7,7 +8,11 @@ use super::{Shared, Transfers, failures};
 use crate::files::leftovers::{self, Removal};
 use crate::router::event::{Event, Leftovers};
 use crate::router::ids::FaceId;
-use crate::router::notice::{Code, Failure};
+use crate::router::notice::{Code, Failure, Finding};
+use crate::router::text::{Untrusted, size};
+
+/// With less room than this few downloads end.
+const LITTLE_BYTES: u64 = 256 << 20;
 
 impl Transfers {
     /// Looks for what earlier runs left in the folder for downloads, and tells the router.
@@ -45,6 +50,31 @@ impl Transfers {
         });
         submitted.err().map(|_| late(Err(failures::too_much())))
     }
+
+    /// Looks whether the folder for downloads takes any.
+    pub(super) fn examine_folder(&self, face: FaceId, line: u64) -> Option<Event> {
+        let answer = move |list| Event::FolderExamined { face, line, list };
+        let shared = Arc::clone(&self.shared);
+        let submitted = self.disk.submit(move |()| {
+            let owed = Owed::new(&shared.host.inbox, answer(Vec::new()));
+            owed.pay(answer(health(&shared.folder)));
+        });
+        submitted.err().map(|_| answer(Vec::new()))
+    }
+}
+
+/// Whether files can be written into a folder, and how much.
+fn health(folder: &Path) -> Vec<Finding> {
+    let shown = Untrusted::new(folder.to_string_lossy()).line();
+    let elsewhere = "free some, or start klatch with --downloads and another folder";
+    if let Err(error) = tempfile::tempfile_in(folder) {
+        let text = format!("downloads cannot be written into {shown}: {error}");
+        return vec![Finding::bad(text, elsewhere)];
+    }
+    let Ok(disk) = rustix::fs::statvfs(folder) else { return Vec::new() };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let text = format!("downloads go to {shown}, where {} are free", size(free));
+    vec![if free < LITTLE_BYTES { Finding::bad(text, elsewhere) } else { Finding::good(text) }]
 }
 
 impl Shared {
@@ -105,5 +135,21 @@ impl Shared {
                 Err(failed(format!("cannot remove the partial file of {wanted}: {error}")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_takes_no_downloads_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = health(dir.path());
+        assert!(found[0].text.contains("are free"), "{found:?}");
+        let missing = dir.path().join("missing");
+        let found = health(&missing);
+        assert!(!found[0].good && found[0].text.contains("cannot be written"), "{found:?}");
+        assert!(found[0].advice.contains("--downloads"));
     }
 }

@@ -304,6 +304,13 @@ pub enum Effect {
         /// Hex digits, 8 or more; `None`: there is but the name.
         prefix: Option<String>,
     },
+    /// Look whether the folder for downloads takes any.
+    ExamineFolder {
+        /// The face.
+        face: FaceId,
+        /// The line of the command.
+        line: u64,
+    },
     /// Rehash a chunk that somebody calls bad.
     Recheck {
         /// The file.

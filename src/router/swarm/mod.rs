@@ -404,6 +404,14 @@ impl Router {
         }
     }
 
+    /// None of them can go on.
+    pub(super) fn fail_downloads(&mut self, failure: &Failure) {
+        let files: Vec<FileId> = self.swarm.downloads.keys().copied().collect();
+        for file in files {
+            self.fail_download(file, failure.clone());
+        }
+    }
+
     fn fail_download(&mut self, file: FileId, failure: Failure) {
         let Some(download) = self.swarm.remove(&file) else { return };
         self.swarm.choice.end(&file);
@@ -413,7 +421,7 @@ impl Router {
         }
         self.notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
         // What one folder does not take, another may.
-        let elsewhere = !matches!(failure.code, Code::Cancelled | Code::NoHost);
+        let elsewhere = !matches!(failure.code, Code::Cancelled | Code::NoHost | Code::Removed);
         for again in download.then {
             match again.command() {
                 _ if elsewhere => self.enqueue_answered(again),

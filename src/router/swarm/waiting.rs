@@ -11,7 +11,7 @@ use super::picker::Picker;
 use super::{Download, Router, Stage};
 use crate::router::event::{DiskError, Effect};
 use crate::router::ids::FileId;
-use crate::router::notice::{Code, Failure};
+use crate::router::notice::{Code, Failure, Finding};
 use crate::router::text::Untrusted;
 use crate::router::time::{Earliest, Millis};
 
@@ -207,6 +207,18 @@ impl Router {
                 no_room_ms / 1000
             );
             self.fail_download(file, Failure::new(failure.code, text));
+        }
+    }
+
+    /// Downloads that wait for the disk.
+    pub(in crate::router) fn examine_downloads(&self, list: &mut Vec<Finding>) {
+        for download in self.swarm.downloads.values() {
+            let Stage::Waiting(Waiting { failure, .. }) = &download.stage else { continue };
+            let name = Untrusted::new(&download.name);
+            list.push(Finding::bad(
+                format!("the download of {name} waits: {}", failure.text),
+                format!("it goes on when {}", cure(failure)),
+            ));
         }
     }
 

@@ -272,7 +272,10 @@ impl LiveView {
             let text = format!("* all {present} hold now: {quote}");
             self.rows(Some(self.style.paint(Paint::Dim, &text)), pieces);
         } else if !all && !complained {
-            let text = format!("* held by {held_by} of {present}: {quote}");
+            let text = match held_by {
+                0 => format!("* nobody here has this yet: {quote}"),
+                _ => format!("* held by {held_by} of {present}: {quote}"),
+            };
             self.rows(Some(self.style.paint(Paint::Warning, &text)), pieces);
         }
         if all {

@@ -1,0 +1,73 @@
+//! When this node is out of its room: removed, or put out by a closing. What it says then reaches
+//! nobody, and nothing comes in.
+
+use std::sync::Arc;
+
+use super::Router;
+use super::ids::MemberId;
+use super::membership::Membership;
+use super::membership::record::Record;
+use super::notice::{Code, Failure, Finding};
+use super::signed::SignedRecord;
+
+impl Router {
+    /// Who put this node out of its room; `None` while it is in.
+    fn out_by(&self) -> Option<MemberId> {
+        let denied = self.room.registry.may_link(&self.my_id).err()?;
+        self.room.put_out.or_else(|| denied.map(|record| record.record.by()))
+    }
+
+    /// What is refused to whoever is out of the room.
+    ///
+    /// # Errors
+    /// `removed`.
+    pub(super) fn must_be_in(&self) -> Result<(), Failure> {
+        self.out_by().map_or(Ok(()), |by| Err(self.outside(by)))
+    }
+
+    fn outside(&self, by: MemberId) -> Failure {
+        let text = format!(
+            "you are out of this room: {} put you out, and nobody in it hears you; /leave begins \
+             a fresh one",
+            self.who(&by).marked()
+        );
+        Failure::new(Code::Removed, text)
+    }
+
+    pub(super) fn examine_standing(&self, list: &mut Vec<Finding>) {
+        if let Some(by) = self.out_by() {
+            let name = self.who(&by).marked();
+            list.push(Finding::bad(
+                format!("you are out of this room: {name} put you out"),
+                format!("/leave begins a fresh one; {name} can take you in again"),
+            ));
+        }
+    }
+
+    /// This node was put out just now.
+    pub(super) fn put_out(&mut self, by: MemberId) {
+        self.room.put_out = Some(by);
+        self.remark("nobody in this room hears you any more: /leave begins a fresh one");
+        self.fail_downloads(&self.outside(by));
+    }
+
+    /// Whoever was out and is taken in again is told so.
+    pub(super) fn tell_return(&mut self, before: &Membership, new: &[Arc<SignedRecord>]) {
+        let me = self.my_id;
+        let removed = !before.is_member(&me) && !before.removals_of(&me).is_empty();
+        if !removed && self.room.put_out.is_none() || self.room.registry.may_link(&me).is_err() {
+            return;
+        }
+        self.room.put_out = None;
+        let takes_in = |record: &Record| match record {
+            Record::Ticket(ticket) => ticket.member == me,
+            Record::Lock(lock) => !lock.closed || lock.kept.iter().any(|kept| kept.member == me),
+            Record::Removal(removal) => removal.kept.iter().any(|kept| kept.member == me),
+        };
+        let by = new.iter().rev().find(|record| takes_in(&record.record));
+        let by = by.map_or_else(String::new, |record| {
+            format!(": {} took you in", self.who(&record.record.by()).marked())
+        });
+        self.remark(format!("you are in again{by}"));
+    }
+}
