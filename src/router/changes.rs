@@ -342,7 +342,7 @@ impl Router {
             self.tell_loss(loss);
         }
         self.tell_copies(after, new);
-        self.tell_return(before, new);
+        self.tell_return(new);
     }
 
     fn tell_steward(
@@ -483,6 +483,15 @@ impl Router {
         };
         let again = format!("/remove {name} off lets it in again");
         self.remark(format!("{who} out{with}: {why}; {again}"));
+        let (Cause::Removed { by, .. }
+        | Cause::InvitationEnded { by, .. }
+        | Cause::ClosedOut { by, .. }) = loss.cause
+        else {
+            return;
+        };
+        if loss.member == self.my_id && self.room.registry.may_link(&self.my_id).is_err() {
+            self.put_out(by);
+        }
     }
 
     /// Two locks of one author that do not know of each other.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::Router;
 use super::ids::MemberId;
-use super::membership::Membership;
 use super::membership::record::Record;
 use super::notice::{Code, Failure, Finding};
 use super::signed::SignedRecord;
@@ -52,10 +51,9 @@ impl Router {
     }
 
     /// Whoever was out and is taken in again is told so.
-    pub(super) fn tell_return(&mut self, before: &Membership, new: &[Arc<SignedRecord>]) {
+    pub(super) fn tell_return(&mut self, new: &[Arc<SignedRecord>]) {
         let me = self.my_id;
-        let removed = !before.is_member(&me) && !before.removals_of(&me).is_empty();
-        if !removed && self.room.put_out.is_none() || self.room.registry.may_link(&me).is_err() {
+        if self.room.put_out.is_none() || self.room.registry.may_link(&me).is_err() {
             return;
         }
         self.room.put_out = None;
