@@ -81,7 +81,7 @@ scene("an invitation in the box is entered", async ({ world, open }) => {
   const { line } = await carol.has("invitation");
   await type(page, line);
   await page.button("Join room", page.dialog("Join room")).click();
-  await carol.has("member_joined", ({ member }) => member.name === "ana");
+  await carol.has("joined", ({ members }) => members[0].name === "ana");
   await page.others(1);
 });
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::person::{CTRL_C, CTRL_D, ENTER, Person};
+use crate::common::person::{CTRL_C, ENTER, Person};
 use crate::common::{Folder, Peer};
 
 #[test]
@@ -184,25 +184,17 @@ fn whoever_leaves_a_question_ends_its_command() {
     ana.sees("bob: hello");
     bob.quit();
     ana.sees("bob left");
-    for key in [CTRL_C, CTRL_D] {
-        ana.types(&format!("/lock{ENTER}"));
-        ana.sees("New password");
-        ana.types(ENTER);
-        ana.sees("bob spoke here and is not here now; keep this person in? [y/N]");
-        ana.types(key);
-        ana.sees("given up: nothing was changed");
-        ana.types(&format!("/members{ENTER}"));
-        let screen = ana.sees("ana (you)");
-        assert!(!screen.contains("you closed the room"), "{screen}");
-        ana.types(&format!("\x0c{ENTER}"));
-    }
+    ana.types(&format!("/lock{ENTER}"));
+    ana.sees("New password");
+    ana.types(ENTER);
+    ana.sees("bob spoke here and is not here now; keep this person in? [y/N]");
+    ana.types(CTRL_C);
+    let screen = ana.sees("given up: nothing was changed");
+    assert!(!screen.contains("you closed the room"), "{screen}");
     for line in ["send me the file please", "download the thing", "verify this claim"] {
         let (word, _) = line.split_once(' ').unwrap();
         ana.types(&format!("{line}{ENTER}"));
         ana.sees(&format!("/say {word} …"));
         ana.types(&format!("/{line}{ENTER}"));
     }
-    ana.types(&format!("done{ENTER}"));
-    let screen = ana.sees("ana: done");
-    assert_eq!(screen.matches("did you mean to say it?").count(), 3, "{screen}");
 }
