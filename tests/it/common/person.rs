@@ -107,8 +107,10 @@ impl Person {
                 self.screen()
             );
         }
+        // The question is gone when the next line begins.
+        let begun = self.lines_begun();
         self.types(ENTER);
-        while column(self) == typed {
+        while self.lines_begun() == begun {
             assert!(self.pump(deadline), "{}'s answer is not taken:\n{}", self.name, self.screen());
         }
     }

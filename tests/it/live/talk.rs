@@ -194,7 +194,10 @@ fn whoever_leaves_a_question_ends_its_command() {
     for line in ["send me the file please", "download the thing", "verify this claim"] {
         let (word, _) = line.split_once(' ').unwrap();
         ana.types(&format!("{line}{ENTER}"));
-        ana.sees(&format!("/say {word} …"));
+        // The hint may begin in one row and end in the next.
+        let hint = format!("/say {word} …");
+        let joined = |screen: &str| screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        ana.until(&hint, |screen| joined(screen).contains(&hint));
         ana.types(&format!("/{line}{ENTER}"));
     }
 }
