@@ -9,6 +9,9 @@ const MESSAGE_MAX_BYTES = 8 * 1024;
 const TIGHT_BYTES = 7 * 1024;
 const encoder = new TextEncoder();
 
+/** A command, an invitation, or a word as long as one that is nearly `password`. */
+const MAY_BE_MORE = /^\s*\/|klatch:|^\s*\S{6,10}(\s|$)/i;
+
 /**
  * @param {import("../../main.js").App} app
  * @param {{chooseFiles: () => void, caughtUp: () => void}} needs
@@ -76,11 +79,14 @@ export function createComposer(app, needs) {
     const text = box.value;
     // Until klatch is back the draft stays where it is.
     if (!text.trim() || send.disabled) return;
-    set("");
     const putBack = () => box.value || set(text);
     try {
-      const { take } = await import("./commands.js");
-      await take(app, text, { say, putBack, chooseFiles: needs.chooseFiles });
+      // The draft stays as well until it is known what it means.
+      const commands = MAY_BE_MORE.test(text) ? await import("./commands.js") : null;
+      if (box.value !== text) return;
+      set("");
+      if (!commands) return await say(text);
+      await commands.take(app, text, { say, putBack, chooseFiles: needs.chooseFiles });
     } catch (failure) {
       putBack();
       app.alert(failure);

@@ -52,10 +52,22 @@ pub(crate) struct Program {
     ended: Option<ExitStatus>,
 }
 
+/// As under `nohup`; only Linux tells.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| mask.trim_end().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
+}
+
 impl Program {
-    /// The program with nothing of this machine's environment that it looks at.
+    /// The program with nothing of this machine's environment that it looks at: no variables, and
+    /// no hangups that are ignored because whoever started the tests ignores them.
     pub(crate) fn command() -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_klatch"));
+        let klatch = env!("CARGO_BIN_EXE_klatch");
+        let mut command = Command::new(if ignores_hangups() { "env" } else { klatch });
+        if ignores_hangups() {
+            command.args(["--default-signal=HUP", klatch]);
+        }
         for variable in ["KLATCH_DATA_DIR", "NO_COLOR"] {
             command.env_remove(variable);
         }
