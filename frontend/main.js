@@ -26,9 +26,9 @@ const ROOM = "klatch.room";
 const LAST = "klatch.last";
 /** How long somebody's wish to compare words stays in sight. */
 const WORDS_MS = 120_000;
-/** How long something that was done is undone with one button; klatch keeps files as long. */
+/** How long something can be undone; klatch keeps files as long. */
 const UNDO_MS = 10_000;
-/** Who came through whom, and who is what, is asked for once it settled. */
+/** Who is what is asked for once it settled. */
 const SETTLE_MS = 300;
 const MEMBERSHIP = ["joined", "member_joined", "member_removed", "room_locked", "steward_changed"];
 const AT_ONCE = 16;

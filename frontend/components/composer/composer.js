@@ -9,7 +9,7 @@ const MESSAGE_MAX_BYTES = 8 * 1024;
 const TIGHT_BYTES = 7 * 1024;
 const encoder = new TextEncoder();
 
-/** A command, an invitation, or a word as long as one that is nearly `password`. */
+/** What `commands.js` has to look at. */
 const MAY_BE_MORE = /^\s*\/|klatch:|^\s*\S{6,10}(\s|$)/i;
 
 /**
@@ -26,8 +26,7 @@ export function createComposer(app, needs) {
     "aria-label": "Message",
     on: { input: changed, keydown },
   });
-  // Behind the box the same text stands once more, which gives both their height: nothing has to
-  // be measured, so the log above never grows for a moment and moves.
+  // The same text stands behind the box and gives both their height: the log never moves.
   const grown = el("div", { class: "composer-grown" }, box);
   const room = el("p", { class: "composer-room", role: "status", hidden: true });
   const send = el("button", { class: "button primary", type: "submit" }, "Send");
@@ -81,7 +80,6 @@ export function createComposer(app, needs) {
     if (!text.trim() || send.disabled) return;
     const putBack = () => box.value || set(text);
     try {
-      // The draft stays as well until it is known what it means.
       const commands = MAY_BE_MORE.test(text) ? await import("./commands.js") : null;
       if (box.value !== text) return;
       set("");
