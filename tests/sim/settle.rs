@@ -75,6 +75,11 @@ impl Story {
             let there = here == room && !self.hostile.contains(&node);
             let each =
                 |host: &usize| self.world.counts(*host, node) && self.world.counts(node, *host);
+            // Where to dial may have been known only to somebody who has restarted since.
+            let heard_of =
+                |who: usize, by: usize| self.world.nodes[by].heard_of.contains(&self.world.id(who));
+            let there =
+                there && hosts.iter().any(|host| heard_of(*host, node) || heard_of(node, *host));
             let name = &self.world.nodes[node].name;
             assert!(
                 !there || hosts.is_empty() || !hosts.iter().all(each),

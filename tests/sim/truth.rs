@@ -353,6 +353,9 @@ impl World {
         let mut records: Vec<Arc<SignedRecord>> = Vec::new();
         match event {
             Event::Said { message: Message::Records(list), .. } => records.extend(list.clone()),
+            Event::Said { message: Message::Presence(record), .. } => {
+                self.nodes[node].heard_of.insert(record.body.member);
+            }
             Event::Said { message: Message::Refuse(refusal), .. }
             | Event::ConnClosed { how: Closed::Refused(refusal), .. } => {
                 records.extend(refusal.record.clone());

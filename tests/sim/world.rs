@@ -144,6 +144,8 @@ pub struct Node {
     pub register: Option<(RoomId, Digest32)>,
     /// Records that came to it in this run.
     pub given: BTreeMap<RecordId, Arc<SignedRecord>>,
+    /// Whose presence records came to it in this run.
+    pub heard_of: BTreeSet<MemberId>,
     pub disk: Disk,
     pub exit_code: Option<u8>,
     /// What this node never sends, though its router says so.
@@ -261,6 +263,7 @@ impl World {
             poses: None,
             register: None,
             given: BTreeMap::new(),
+            heard_of: BTreeSet::new(),
             disk: Disk::default(),
             exit_code: None,
             withholds: None,
@@ -304,6 +307,7 @@ impl World {
         n.lag_ms = 0;
         n.register = None;
         n.given.clear();
+        n.heard_of.clear();
         n.called.clone_from(&n.name);
         let config = Config {
             name: n.name.clone(),
