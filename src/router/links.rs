@@ -213,6 +213,8 @@ pub(super) struct Hosting {
 pub(super) struct Link {
     pub(super) member: MemberId,
     pub(super) run: RunId,
+    /// When it was committed.
+    pub(super) up: Millis,
     pub(super) congested: Option<Millis>,
 
     pub(super) heard: Millis,
@@ -281,6 +283,7 @@ impl Link {
         Self {
             member,
             run,
+            up: now,
             congested: None,
             heard: now,
             pinged: None,

@@ -207,13 +207,16 @@ impl Router {
         let unlinked = &body.unlinked;
         let seekers = self.links_without(&body.member, unlinked);
         self.mark_links(|link| {
-            let wanted = outdone || came || seekers.contains(&link.member);
+            // Whoever is new here heard of it from us, and had no time yet to list it.
+            let new = now.since(link.up) < limits.unlinked_after_ms;
+            let wanted = outdone || came || (new && body.bye) || seekers.contains(&link.member);
             if wanted && link.member != teller {
                 link.say_presence.insert(body.member);
             }
         });
         for other in body.unlinked.iter().filter(|other| !listed.contains(other)) {
             self.receipts_between(body.member, *other);
+            self.say_goodbye_of(other, body.member);
         }
         if body.bye
             && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
@@ -223,12 +226,22 @@ impl Router {
         }
     }
 
+    /// `listener` looks for `member`, which said goodbye before we could know that it does.
+    fn say_goodbye_of(&mut self, member: &MemberId, listener: MemberId) {
+        let gone = |member: &Member| member.said_bye() && member.conn.is_none();
+        let conn = self.roster.get(&listener).and_then(|listener| listener.conn);
+        if let Some(conn) = conn
+            && self.roster.get(member).is_some_and(gone)
+        {
+            self.mark_link(conn, |link| {
+                link.say_presence.insert(*member);
+            });
+        }
+    }
+
     /// Those linked with us that have no link with `member`, which lists the `unlinked` itself: as
     /// either of the two says.
     fn links_without(&self, member: &MemberId, unlinked: &[MemberId]) -> Vec<MemberId> {
-        if unlinked.is_empty() {
-            return Vec::new();
-        }
         let lists = |id: &MemberId| {
             let record = self.roster.get(id).and_then(|known| known.record.as_ref());
             record.is_some_and(|record| record.body.unlinked.contains(member))

@@ -1,5 +1,6 @@
 //! Who gets linked with whom, and what is told when not.
 
+use klatch::router::command::Command;
 use klatch::router::event::Effect;
 use klatch::router::ids::{MemberId, RunId};
 use klatch::router::message::Message;
@@ -278,4 +279,21 @@ fn a_teller_of_ten_thousand_addresses_makes_nobody_dial_them() {
     world.say(alice, "unmoved");
     world.run(3_000);
     assert_eq!(world.texts(eve), ["unmoved"]);
+}
+
+#[test]
+fn who_came_while_somebody_left_does_not_wait_for_the_one_who_left() {
+    for pause_ms in (0..3_000).step_by(100) {
+        let (mut world, [alice, bob, carol]) = World::of(pause_ms, ["alice", "bob", "carol"]);
+        world.hide(bob, carol);
+        world.join(bob, alice);
+        world.run(5_000);
+        world.join(carol, alice);
+        world.run(pause_ms);
+        world.command(bob, Command::Quit);
+        let alone = |world: &mut World| world.inspect(carol).present.len() == 1;
+        assert!(world.run_until(300, alone), "bob left {pause_ms} ms after carol came");
+        world.run(5_000);
+        assert!(alone(&mut world), "bob left {pause_ms} ms after carol came");
+    }
 }
