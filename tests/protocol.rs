@@ -281,7 +281,7 @@ impl Example {
             let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
             let entry = SignedEntry::sign(&self.room, &self.alice.identity, body);
             let name = format!("entry {seq}");
-            self.values.text(&name, String::from_utf8(entry.bytes.to_vec()).unwrap());
+            self.values.text(&name, String::from_utf8(entry.bytes().to_vec()).unwrap());
             self.values.hex(&format!("{name}: id"), &entry.id.0);
             self.values.base64(&format!("{name}: signature"), &entry.signature);
             if seq == 2 {

@@ -47,6 +47,7 @@ const FIGURES: &[Figure] = &[
     ("links", |_, report| links::hundred(report)),
     ("message", |_, report| messages::round_trip(report)),
     ("room", |_, report| messages::receipts(report)),
+    ("kept", |_, report| messages::kept(report)),
     ("typing", |_, report| typing::echo(report)),
     ("transfer", transfer::transfer),
     ("peers", peers::peers),

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use klatch::router::notice::Notice;
 
 use crate::people::Someone;
-use crate::report::{Report, Times, ms};
+use crate::program::Program;
+use crate::report::{Report, Times, ms, times};
 
 /// Rounds in which raw TCP and klatch take turns.
 const ROUNDS: usize = 8;
@@ -29,6 +30,13 @@ const SAID: usize = 15;
 const QUIET: Duration = Duration::from_millis(1_800);
 /// Until the author has every receipt, in microseconds.
 const RECEIPTS_US: f64 = 20_000.0;
+
+/// Messages whose memory is measured.
+const KEPT: usize = 4_000;
+/// Length of each of them in bytes.
+const KEPT_TEXT_BYTES: usize = 2_000;
+/// Resident memory that they may take, as a multiple of their own bytes.
+const KEPT_TIMES: f64 = 1.7;
 
 /// A text from A to B and one back, beside as many bytes over raw TCP between two threads.
 pub(crate) fn round_trip(report: &mut Report) -> Result<()> {
@@ -138,5 +146,35 @@ pub(crate) fn receipts(report: &mut Report) -> Result<()> {
     report.at_most(&figure, times.percentile_us(50), RECEIPTS_US, ms);
     let figure = format!("every receipt of a room of {ROOM}, slowest");
     report.note(&figure, ms(times.percentile_us(100)));
+    Ok(())
+}
+
+/// What a program keeps of a long conversation, once it stands still: for the one who said all of
+/// it, and for the one who heard it.
+pub(crate) fn kept(report: &mut Report) -> Result<()> {
+    let (mut alice, mut bob) = (Program::start(&[])?, Program::start(&[])?);
+    let address = alice.address()?;
+    bob.run(&format!("connect {address}"))?;
+    // The answers to the last commands are kept as well, so many and no more.
+    for _ in 0..KEPT {
+        alice.run("limit")?;
+    }
+    let settle = || std::thread::sleep(Duration::from_secs(5));
+    settle();
+    let before = (alice.resident_bytes()?, bob.resident_bytes()?);
+    let text = "x".repeat(KEPT_TEXT_BYTES - 5);
+    for number in 0..KEPT {
+        alice.run(&format!("say {number:05}{text}"))?;
+    }
+    for _ in 0..KEPT {
+        bob.event("message")?;
+    }
+    settle();
+    let bytes = (KEPT * KEPT_TEXT_BYTES) as f64;
+    let said = (alice.resident_bytes()? - before.0) / bytes;
+    let heard = (bob.resident_bytes()? - before.1) / bytes;
+    let figure = format!("memory of {KEPT} messages of {KEPT_TEXT_BYTES} bytes");
+    report.at_most(&format!("{figure}, said"), said, KEPT_TIMES, times);
+    report.at_most(&format!("{figure}, heard"), heard, KEPT_TIMES, times);
     Ok(())
 }

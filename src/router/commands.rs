@@ -94,7 +94,7 @@ impl Router {
             Command::Say { text } => {
                 let mut result = self.must_be_in();
                 if result.is_ok() {
-                    result = self.utter(Kind::Text(text)).map(|_| ());
+                    result = self.utter(Kind::Text(text.into())).map(|_| ());
                     self.remark_alone();
                 }
                 self.reply(face, line, word, result);

@@ -126,7 +126,7 @@ impl Router {
         let mut part: Vec<Arc<SignedEntry>> = Vec::new();
         let mut bytes = 0;
         for entry in entries {
-            let cost = entry.bytes.len() + ENTRY_EXTRA_BYTES;
+            let cost = entry.bytes().len() + ENTRY_EXTRA_BYTES;
             if bytes + cost > ANSWER_PART_BYTES && !part.is_empty() {
                 let entries = std::mem::take(&mut part);
                 messages.push(Message::Answer { number, entries, last: false });

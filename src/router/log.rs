@@ -262,7 +262,7 @@ impl Log {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         while let Some(Reverse((pos, which, seq))) = next.pop() {
             let Some(entry) = self.accepted.get(pos).and_then(Option::as_ref) else { continue };
-            bytes += entry.bytes.len();
+            bytes += entry.bytes().len();
             if entries.len() >= limits.answer_entries || bytes > limits.answer_bytes {
                 return entries;
             }

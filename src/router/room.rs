@@ -115,7 +115,7 @@ impl Router {
         let time_ms = shown.map_or_else(|| self.wall_ms(), |(_, time_ms)| time_ms);
         let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
         let entry = SignedEntry::sign(&self.room.id, &self.me, body);
-        if entry.bytes.len() > ENTRY_MAX_BYTES {
+        if entry.bytes().len() > ENTRY_MAX_BYTES {
             return Err(Failure::new(
                 Code::MessageTooLong,
                 "too long to be said: send it as a file",
@@ -182,7 +182,7 @@ impl Router {
     fn show_message(&mut self, entry: &Arc<SignedEntry>, order: Order, own: bool, history: bool) {
         let (text, known) = match &entry.body.kind {
             Kind::Text(text) => (text.clone(), true),
-            _ => (String::new(), false),
+            _ => (Untrusted::default(), false),
         };
         if self.is_ignored(&entry.body.chain.author) {
             return;
@@ -193,7 +193,7 @@ impl Router {
         self.notify(Notice::Message {
             id: self.room.shown(&entry.id),
             from: self.who(&entry.body.chain.author),
-            text: Untrusted::new(text),
+            text,
             time_ms: entry.body.time_ms,
             own,
             history,

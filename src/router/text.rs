@@ -2,11 +2,13 @@
 //! in.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::LazyLock;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_width::UnicodeWidthChar;
 
@@ -24,27 +26,47 @@ const SHOWN_COLUMNS: usize = 64;
 /// a cursor, colour a screen, hide or reorder text; [`Untrusted::raw`] is for JSON, which escapes
 /// by itself, and for comparing. As [`fmt::Display`] it is a name in a sentence:
 /// [`Untrusted::short`].
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-#[serde(transparent)]
-pub struct Untrusted(String);
+///
+/// It is a piece of a shared text: a message is kept once, inside the entry that says it, however
+/// many faces show it.
+#[derive(Clone)]
+pub struct Untrusted {
+    whole: Arc<str>,
+    /// Two small numbers: there is one of these for everything that people see.
+    piece: Range<u32>,
+}
 
 impl Untrusted {
     /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+    pub fn new(text: impl AsRef<str>) -> Self {
+        let whole: Arc<str> = text.as_ref().into();
+        let length = u32::try_from(whole.len()).unwrap_or(u32::MAX);
+        Self { whole, piece: 0..length }
+    }
+
+    /// Wraps the piece of `whole` that `piece` points into, and a copy of any other text.
+    #[must_use]
+    pub fn within(whole: &Arc<str>, piece: &str) -> Self {
+        let start = piece.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+        let end = start.wrapping_add(piece.len());
+        let lies_in_it = whole.get(start..end).is_some_and(|same| same.as_ptr() == piece.as_ptr());
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) if lies_in_it => Self { whole: whole.clone(), piece: start..end },
+            _ => Self::new(piece),
+        }
     }
 
     /// The text as it is: for comparing, and for encoders that escape by themselves.
     #[must_use]
     pub fn raw(&self) -> &str {
-        &self.0
+        self.whole.get(self.piece.start as usize..self.piece.end as usize).unwrap_or_default()
     }
 
     /// The text on one line: line feeds are escaped as well.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut out = String::with_capacity(self.0.len());
-        self.0.chars().for_each(|c| push_escaped(&mut out, c, false));
+        let mut out = String::with_capacity(self.raw().len());
+        self.raw().chars().for_each(|c| push_escaped(&mut out, c, false));
         out
     }
 
@@ -83,14 +105,58 @@ impl Untrusted {
     /// nothing in it can look like a line of klatch's.
     #[must_use]
     pub fn block(&self) -> String {
-        let mut out = String::with_capacity(self.0.len());
-        for c in self.0.chars() {
+        let mut out = String::with_capacity(self.raw().len());
+        for c in self.raw().chars() {
             push_escaped(&mut out, c, true);
             if c == '\n' {
                 out.push_str("    ");
             }
         }
         out
+    }
+}
+
+impl Default for Untrusted {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+impl PartialEq for Untrusted {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw()
+    }
+}
+
+impl Eq for Untrusted {}
+
+impl PartialOrd for Untrusted {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Untrusted {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.raw().cmp(other.raw())
+    }
+}
+
+impl From<&str> for Untrusted {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl Serialize for Untrusted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.raw())
     }
 }
 
@@ -316,6 +382,16 @@ pub fn check_name(name: &str) -> Result<String, TextError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_of_a_text_is_no_copy() {
+        let whole: Arc<str> = "one two".into();
+        let piece = Untrusted::within(&whole, &whole[4..]);
+        assert_eq!((piece.raw(), Arc::strong_count(&whole)), ("two", 2));
+        let others = ["two".to_owned(), String::new()].map(|text| Untrusted::within(&whole, &text));
+        assert_eq!(others.each_ref().map(Untrusted::raw), ["two", ""]);
+        assert_eq!(Arc::strong_count(&whole), 2, "only what lies in it shares it");
+    }
 
     #[test]
     fn escaped_text_holds_no_control_and_no_bidi() {

@@ -8,6 +8,7 @@ use super::event::Effect;
 use super::fetched::Told;
 use super::ids::FaceId;
 use super::notice::{Code, Failure, Notice};
+use super::text::Untrusted;
 use super::time::Millis;
 
 /// Messages of others that no `wait message` has looked at yet.
@@ -28,16 +29,16 @@ pub(super) struct Waiting {
 
 /// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
 #[derive(Debug, Default)]
-pub(super) struct Seen(VecDeque<String>);
+pub(super) struct Seen(VecDeque<Untrusted>);
 
 impl Router {
     /// Somebody else said something.
-    pub(super) fn message_seen(&mut self, text: &str) {
+    pub(super) fn message_seen(&mut self, text: &Untrusted) {
         let seen = &mut self.catalogue.seen.0;
         if seen.len() >= SEEN_MAX {
             seen.pop_front();
         }
-        seen.push_back(text.to_owned());
+        seen.push_back(text.clone());
     }
 
     pub(super) fn check_waits(&mut self) {
@@ -121,7 +122,7 @@ impl Router {
             }
             Wait::Message(text) => {
                 let seen = &mut self.catalogue.seen.0;
-                let found = seen.iter().position(|said| said.contains(text.as_str()));
+                let found = seen.iter().position(|said| said.raw().contains(text.as_str()));
                 if let Some(index) = found {
                     seen.drain(..=index);
                 }

@@ -172,9 +172,9 @@ pub fn size_hint(message: &Message) -> usize {
         }
         Message::Password { .. } | Message::Invitation { .. } => 8 * OVERHEAD,
         Message::Presence(presence) => signed(&presence.bytes),
-        Message::Entry(entry) => signed(&entry.bytes),
+        Message::Entry(entry) => signed(entry.bytes()),
         Message::Answer { entries, .. } => {
-            entries.iter().map(|entry| signed(&entry.bytes)).sum::<usize>() + OVERHEAD
+            entries.iter().map(|entry| signed(entry.bytes())).sum::<usize>() + OVERHEAD
         }
         Message::Have(list) => 2 * OVERHEAD * list.len(),
         Message::Ask { chains, .. } => OVERHEAD * (chains.len() + 1),
@@ -209,7 +209,7 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
         Message::Presence(signed) => {
             Wire::Presence(WireSigned::of(&signed.bytes, &signed.signature))
         }
-        Message::Entry(signed) => Wire::Entry(WireSigned::of(&signed.bytes, &signed.signature)),
+        Message::Entry(signed) => Wire::Entry(WireSigned::of(signed.bytes(), &signed.signature)),
         Message::Have(list) => Wire::Have { list: list.iter().map(WireHave::from).collect() },
         Message::Receipt { holder, have } => Wire::Receipt { holder: *holder, have: have.into() },
         Message::Ask { number, chains } => {
@@ -217,7 +217,7 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
         }
         Message::Answer { number, entries, last } => Wire::Answer {
             number: *number,
-            entries: entries.iter().map(|e| WireSigned::of(&e.bytes, &e.signature)).collect(),
+            entries: entries.iter().map(|e| WireSigned::of(e.bytes(), &e.signature)).collect(),
             last: *last,
         },
         Message::Ping(number) => Wire::Ping { number: *number },

@@ -131,7 +131,7 @@ fn forge(world: &mut World, author: usize, change: impl FnOnce(&mut EntryBody)) 
     let room = world.inspect(author).room;
     let me = Identity::from_seed(world.nodes[author].key);
     let chain = Chain { author: MemberId(me.public()), nonce: LogNonce(world.draw_bytes()) };
-    let kind = Kind::Text("poison".to_owned());
+    let kind = Kind::Text("poison".into());
     let mut body = EntryBody { chain, seq: 1, prev: None, parents: Vec::new(), time_ms: 0, kind };
     change(&mut body);
     Message::Entry(SignedEntry::sign(&room, &me, body))
@@ -286,7 +286,8 @@ fn many_short_chains_come_page_after_page() {
     let (mut world, [alice, eve, bob]) = World::of(5, ["alice", "eve", "bob"]);
     world.join(eve, alice);
     for n in 0..900 {
-        let poison = forge(&mut world, eve, |body| body.kind = Kind::Text(format!("text {n}")));
+        let poison =
+            forge(&mut world, eve, |body| body.kind = Kind::Text(format!("text {n}").into()));
         let conn = world.link(eve, alice).unwrap();
         world.perform(eve, Effect::Send { conn, message: poison });
         world.run(60);

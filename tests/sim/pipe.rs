@@ -178,9 +178,9 @@ impl Pipe {
 pub fn size_of(message: &Message) -> usize {
     let signed = |bytes: usize| bytes * 4 / 3 + 200;
     match message {
-        Message::Entry(entry) => signed(entry.bytes.len()),
+        Message::Entry(entry) => signed(entry.bytes().len()),
         Message::Answer { entries, .. } => {
-            60 + entries.iter().map(|entry| signed(entry.bytes.len())).sum::<usize>()
+            60 + entries.iter().map(|entry| signed(entry.bytes().len())).sum::<usize>()
         }
         Message::Have(haves) => 20 + 240 * haves.len(),
         Message::Ask { chains, .. } => 40 + 140 * chains.len(),

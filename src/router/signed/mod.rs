@@ -10,12 +10,13 @@ mod invitation;
 mod record;
 
 use core::net::SocketAddr;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Digest32, EntryId, LogNonce, MemberId, RoomId, RunId};
+use super::text::Untrusted;
 use crate::crypto::hash::digest;
 use crate::crypto::identity::{self, Identity};
 
@@ -79,7 +80,7 @@ pub struct EntryRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A message.
-    Text(String),
+    Text(Untrusted),
     /// A file is offered.
     Offer(Offer),
     /// An offer of the author's own is taken back.
@@ -125,16 +126,21 @@ pub struct EntryBody {
 pub struct SignedEntry {
     /// SHA-256 over label, room and bytes.
     pub id: EntryId,
-    /// The signed bytes.
-    pub bytes: Box<[u8]>,
+    /// The signed bytes: JSON, of which the text in the body is a piece.
+    json: Arc<str>,
     /// Ed25519 over label and id.
     pub signature: [u8; 64],
     /// The bytes, parsed.
     pub body: EntryBody,
 }
 
+/// A text as it lies in the JSON, if no character of it is escaped there.
 #[derive(Serialize, Deserialize)]
-struct WireEntry {
+#[serde(transparent)]
+struct Piece<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Serialize, Deserialize)]
+struct WireEntry<'a> {
     #[serde(flatten)]
     chain: Chain,
     seq: u64,
@@ -143,11 +149,12 @@ struct WireEntry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parents: Vec<EntryRef>,
     time: i64,
-    kind: String,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    text: Option<Piece<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,48 +168,17 @@ struct WireEntry {
 impl SignedEntry {
     /// Signs an entry for `room`.
     #[must_use]
-    pub fn sign(room: &RoomId, me: &Identity, body: EntryBody) -> Arc<Self> {
-        let mut wire = WireEntry {
-            chain: body.chain,
-            seq: body.seq,
-            prev: body.prev,
-            parents: body.parents.clone(),
-            time: body.time_ms,
-            kind: String::new(),
-            text: None,
-            name: None,
-            size: None,
-            root: None,
-            replaces: None,
-            entry: None,
-        };
-        wire.kind = match &body.kind {
-            Kind::Text(text) => {
-                wire.text = Some(text.clone());
-                "text"
-            }
-            Kind::Offer(offer) => {
-                wire.name = Some(offer.name.clone());
-                wire.size = Some(offer.size);
-                wire.root = Some(offer.root);
-                wire.replaces = offer.replaces;
-                "offer"
-            }
-            Kind::Withdraw(entry) => {
-                wire.entry = Some(*entry);
-                "withdraw"
-            }
-            Kind::Name(name) => {
-                wire.name = Some(name.clone());
-                "name"
-            }
-            Kind::Unknown => "unknown",
+    pub fn sign(room: &RoomId, me: &Identity, mut body: EntryBody) -> Arc<Self> {
+        let json: Arc<str> = wire_of(&body).into();
+        // What it says is kept as a piece of the JSON here as well.
+        if let (Kind::Text(_), Ok(wire)) = (&body.kind, parse::<WireEntry>(json.as_bytes()))
+            && let Some(Piece(text)) = &wire.text
+        {
+            body.kind = Kind::Text(Untrusted::within(&json, text));
         }
-        .into();
-        let bytes = to_bytes(&wire);
-        let id = entry_id(room, &bytes);
+        let id = entry_id(room, json.as_bytes());
         let signature = me.sign(&[ENTRY_SIGNATURE, &id.0].concat());
-        Arc::new(Self { id, bytes, signature, body })
+        Arc::new(Self { id, json, signature, body })
     }
 
     /// Verifies, then parses.
@@ -217,27 +193,77 @@ impl SignedEntry {
         if bytes.len() > ENTRY_MAX_BYTES {
             return Err(SignedError::TooLarge);
         }
+        let json = std::str::from_utf8(bytes).map_err(|_| SignedError::Form)?;
+        let json: Arc<str> = json.into();
         // The author's key is inside the bytes, so they are parsed before the signature is
         // checked, and nothing of them is used unless it fits.
-        let wire: WireEntry = parse(bytes)?;
+        let wire: WireEntry = parse(json.as_bytes())?;
         let id = entry_id(room, bytes);
         let message = [ENTRY_SIGNATURE, &id.0].concat();
         if !identity::verify(&wire.chain.author.0, &message, signature) {
             return Err(SignedError::Signature);
         }
-        let body = body_of(wire).ok_or(SignedError::Form)?;
-        Ok(Arc::new(Self { id, bytes: bytes.into(), signature: *signature, body }))
+        let body = body_of(&json, wire).ok_or(SignedError::Form)?;
+        Ok(Arc::new(Self { id, json, signature: *signature, body }))
+    }
+
+    /// The signed bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.json.as_bytes()
     }
 
     /// Bytes that keeping this entry costs, roughly.
     #[must_use]
     pub fn cost_bytes(&self) -> usize {
-        2 * self.bytes.len() + 256
+        self.json.len() + 512
     }
 }
 
+fn wire_of(body: &EntryBody) -> String {
+    let mut wire = WireEntry {
+        chain: body.chain,
+        seq: body.seq,
+        prev: body.prev,
+        parents: body.parents.clone(),
+        time: body.time_ms,
+        kind: Cow::Borrowed(""),
+        text: None,
+        name: None,
+        size: None,
+        root: None,
+        replaces: None,
+        entry: None,
+    };
+    let kind = match &body.kind {
+        Kind::Text(text) => {
+            wire.text = Some(Piece(text.raw().into()));
+            "text"
+        }
+        Kind::Offer(offer) => {
+            wire.name = Some(offer.name.as_str().into());
+            wire.size = Some(offer.size);
+            wire.root = Some(offer.root);
+            wire.replaces = offer.replaces;
+            "offer"
+        }
+        Kind::Withdraw(entry) => {
+            wire.entry = Some(*entry);
+            "withdraw"
+        }
+        Kind::Name(name) => {
+            wire.name = Some(name.as_str().into());
+            "name"
+        }
+        Kind::Unknown => "unknown",
+    };
+    wire.kind = Cow::Borrowed(kind);
+    // Serialising a struct of strings and numbers into memory cannot fail.
+    serde_json::to_string(&wire).unwrap_or_default()
+}
+
 #[inline(never)]
-fn body_of(wire: WireEntry) -> Option<EntryBody> {
+fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
     let parents_fit = wire.parents.len() <= PARENTS_MAX
         && wire.parents.iter().all(|parent| parent.seq > 0 && parent.chain != wire.chain);
     if wire.seq == 0 || (wire.seq == 1) != wire.prev.is_none() || !parents_fit {
@@ -245,13 +271,14 @@ fn body_of(wire: WireEntry) -> Option<EntryBody> {
     }
     // A known kind with a content that does not fit is as good as an unknown kind: it takes its
     // place in the chain, so that the author's later entries flow, and shows as a placeholder.
-    let kind = match wire.kind.as_str() {
+    let kind = match &*wire.kind {
         "text" => wire
             .text
-            .filter(|text| super::text::check_message(text).is_ok())
-            .map_or(Kind::Unknown, Kind::Text),
+            .filter(|Piece(text)| super::text::check_message(text).is_ok())
+            .map_or(Kind::Unknown, |Piece(text)| Kind::Text(Untrusted::within(json, &text))),
         "offer" => match (wire.name, wire.size, wire.root) {
             (Some(name), Some(size), Some(root)) if name.len() <= 1024 => {
+                let name = name.into_owned();
                 Kind::Offer(Offer { name, size, root, replaces: wire.replaces })
             }
             _ => Kind::Unknown,
@@ -342,11 +369,33 @@ impl SignedPresence {
 /// Out of line, as [`body_of`] is: a signature is checked between the two, on a stack that every
 /// link has, and what parsing needs of it would come on top.
 #[inline(never)]
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SignedError> {
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, SignedError> {
     serde_json::from_slice(bytes).map_err(|_| SignedError::Form)
 }
 
 fn to_bytes<T: Serialize>(value: &T) -> Box<[u8]> {
     // Serialising a struct of strings and numbers into memory cannot fail.
     serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_entry_says_lies_in_its_bytes_once() {
+        let (room, me) = (RoomId([7; 32]), Identity::from_seed([1; 32]));
+        let chain = Chain { author: MemberId(me.public()), nonce: LogNonce([2; 8]) };
+        for (text, shares) in [("plain", true), ("héllo ✓", true), ("two\nlines", false)] {
+            let (prev, parents, kind) = (None, Vec::new(), Kind::Text(text.into()));
+            let body = EntryBody { chain, seq: 1, prev, parents, time_ms: 0, kind };
+            let signed = SignedEntry::sign(&room, &me, body);
+            let heard = SignedEntry::verify(&room, signed.bytes(), &signed.signature).unwrap();
+            assert_eq!(signed, heard);
+            for entry in [signed, heard] {
+                assert!(matches!(&entry.body.kind, Kind::Text(said) if said.raw() == text));
+                assert_eq!(Arc::strong_count(&entry.json) == 2, shares, "{text}");
+            }
+        }
+    }
 }

@@ -269,8 +269,9 @@ fn with_history() -> (Alice, ConnId) {
 fn better_proofs_of_a_fork_are_taken_quietly() {
     let (mut alice, conn) = with_history();
     let fork = Writer::new(Identity::generate(), alice.room);
-    let mut versions: Vec<_> =
-        (0..1_000).map(|n| fork.draft(1, Vec::new(), Kind::Text(format!("version {n}")))).collect();
+    let mut versions: Vec<_> = (0..1_000)
+        .map(|n| fork.draft(1, Vec::new(), Kind::Text(format!("version {n}").into())))
+        .collect();
     versions.sort_by_key(|entry| std::cmp::Reverse(entry.id));
     let mut complaints = 0;
     let began = computed();

@@ -30,7 +30,9 @@ fn malleated(signature: &[u8; 64]) -> [u8; 64] {
 }
 
 fn with_signature(entry: &SignedEntry, signature: [u8; 64]) -> Message {
-    Message::Entry(Arc::new(SignedEntry { signature, ..entry.clone() }))
+    let mut entry = entry.clone();
+    entry.signature = signature;
+    Message::Entry(Arc::new(entry))
 }
 
 /// A pushed entry that ends the link, whoever passes it on.
@@ -169,9 +171,9 @@ fn l5_poison_entries_stall_nobody_elses() {
     let long = "x".repeat(8 * 1024 + 1);
     let kinds = [
         Kind::Unknown,
-        Kind::Text(String::new()),
+        Kind::Text("".into()),
         Kind::Text("\u{1b}]52;c;ZXZpbA==\u{7}".into()),
-        Kind::Text(long),
+        Kind::Text(long.into()),
         Kind::Name("* klatch".into()),
         Kind::Name("a:b".into()),
         Kind::Withdraw(klatch::router::ids::EntryId([1; 32])),

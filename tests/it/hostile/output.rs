@@ -43,7 +43,7 @@ pub(crate) fn plays_every_trick(victim: SocketAddr) {
     for trick in TRICKS {
         for kind in [
             Kind::Text(trick.into()),
-            Kind::Text(format!("before {trick} after")),
+            Kind::Text(format!("before {trick} after").into()),
             Kind::Name(trick.into()),
             Kind::Offer(Offer {
                 name: trick.into(),
