@@ -6,26 +6,27 @@ import { line } from "./text.js";
 
 /** Names that are worth saying; more people are counted. */
 const NAMED_MAX = 4;
-const OUTSIDE = "You are out of this room already: nobody in it hears you. You get a fresh one.";
+const OUTSIDE = "You are out of this room already: nobody in it hears you.";
 
 /**
  * @param {import("./types.js").State} state
  * @returns {string[]} sentences; none where there is neither company nor content nor a transfer
  */
 export function stakes({ members, entries, files, served, shares, room, standing }) {
-  if (standing === "outside") return [OUTSIDE];
   const rows = Object.values(files);
-  const alone = members.length === 0;
+  const outside = standing === "outside";
+  const alone = members.length === 0 && !outside;
   const content = entries.some(({ kind }) => kind !== "line");
   const offers = rows.filter(({ own }) => own).length;
   const fetching = rows.filter(({ phase }) => phase === "fetching").length;
   const takers = new Set(served.filter(({ moving }) => moving).map(({ to }) => to?.id)).size;
   return [
-    !alone && `${company(members)} ${members.length === 1 ? "stays" : "stay"} in the room.`,
+    outside && OUTSIDE,
+    members.length > 0 && !outside && `${company(members)} ${members.length === 1 ? "stays" : "stay"} in the room.`,
     content &&
       (alone
         ? "Nobody else is here: what was said and offered is gone then."
-        : "What was said stays with them, and is gone from this computer."),
+        : "What was said stays in the room, and is gone from this computer."),
     alone && room?.locked && "The password and the invitations of this room lead nowhere then.",
     offers && `${plural(offers, "file")} can no longer be fetched from you.`,
     fetching &&

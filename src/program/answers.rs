@@ -60,12 +60,12 @@ impl Answering {
         }
     }
 
-    /// Nobody waits for the command any more, so nobody is asked.
+    /// Nobody waits for the command any more, so nobody is asked: it goes on without a yes.
     fn decline(&self, face: &Face, question: &Answer) {
         // A node that has ended waits for no answer.
         let _ = match question {
             Answer::AskPassword { line, .. } => self.handle.password(face.id, *line, None),
-            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, None),
+            Answer::Confirm { line, .. } => self.handle.confirm(face.id, *line, Some(false)),
             _ => Ok(()),
         };
     }

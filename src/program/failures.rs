@@ -57,6 +57,7 @@ impl Failures {
                 | Code::NothingMatches
                 | Code::NoSuchOffer
                 | Code::NameNotFound
+                | Code::Usage
         );
         if let Some(word) = command.filter(|_| lines.remove(&line) && fits_nothing) {
             failure.text += &format!(" (did you mean to say it? /say {word} …)");

@@ -224,7 +224,7 @@ impl<R: BufRead> Stdin<R> {
                     }
                 };
                 if is_meant((&mut self.wary, wary), live, &input) {
-                    note_line(live, &self.output, &line, &input, self.wary);
+                    note_line(live, &self.output, &line, &input, self.wary || wary);
                     input
                 } else {
                     Ok(Input::Empty)

@@ -1,5 +1,6 @@
 //! The bridge of this program: started at once in browser mode, else by the first `browser`.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,17 +91,15 @@ impl Pages {
         if !self.open_browser {
             return Ok(());
         }
-        let opener = Opener::new(&self.address()?);
-        let opened = opener.and_then(|opener| {
-            open::that_detached(opener.path())?;
-            Ok(opener)
-        });
-        let opened = opened.map_err(|error| {
+        let failed = |what: &str, error: io::Error| {
             tracing::info!(%error, "no browser could be opened");
-            let text = "no browser was found here: open the address above yourself";
-            Failure::new(Code::IoError, text)
-        });
-        *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened?);
+            Failure::new(Code::IoError, format!("{what}: open the address above yourself"))
+        };
+        let opener = Opener::new(&self.address()?)
+            .map_err(|error| failed("the file that opens a browser cannot be written", error))?;
+        open::that_detached(opener.path())
+            .map_err(|error| failed("no browser was found here", error))?;
+        *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = Some(opener);
         Ok(())
     }
 

@@ -114,7 +114,9 @@ pub(crate) fn invitation(text: &str) -> Option<Result<Command, Failure>> {
 pub(super) fn invitation_alone(line: &str) -> Option<String> {
     let mut rest = line.trim();
     while let Some((word, more)) = rest.split_once(char::is_whitespace) {
-        if !["klatch", "join", "get"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
+        let known = ["klatch", "join", "get", "connect"];
+        // The very word is a command, which says itself what is wrong with it.
+        if word == "connect" || !known.iter().any(|known| word.eq_ignore_ascii_case(known)) {
             break;
         }
         rest = more.trim_start();

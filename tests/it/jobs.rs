@@ -121,6 +121,42 @@ fn a_job_that_sends_waits_for_its_own_offers_and_leaves_them() {
 }
 
 #[test]
+fn a_stdin_that_cannot_be_read_offers_nothing() {
+    let (mut ana, mut ben) = in_company("ana", "ben");
+    let folder = Folder::new();
+    for args in [&["send", "-", "--as", "dump.sql"][..], &["say", "-"]] {
+        let mut command = Program::command();
+        command.env("HOME", ana.folder()).env("XDG_DATA_HOME", ana.folder().join("data"));
+        // A folder can be opened, and not read.
+        command.args(args).stdin(fs::File::open(folder.path("")).unwrap());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains("stdin cannot be read: "), "{errors}");
+    }
+    ana.done("say after that");
+    ben.hears("after that");
+    assert!(ben.all(json!({"event": "file_offered"})).is_empty());
+    ana.quit();
+    ben.quit();
+}
+
+#[test]
+fn a_place_that_has_to_be_closed_is_not_an_open_room() {
+    let (mut ana, mut ben) = in_company("ana", "ben");
+    let place = format!("{} locked", ben.address);
+    let said = ["say", "for a closed room", "--to", &place];
+    let (code, _, errors) = plain(&ana, &Folder::new(), &said, "pass word\n");
+    assert_eq!(code, 1);
+    assert!(errors.contains("is not closed") || errors.contains("is open"), "{errors}");
+    ana.done("say after that");
+    ben.hears("after that");
+    assert!(ben.all(json!({"text": "for a closed room"})).is_empty());
+    ana.quit();
+    ben.quit();
+}
+
+#[test]
 fn what_came_by_stdin_is_offered_for_as_long_as_the_running_klatch_runs() {
     let (mut ana, mut ben) = in_company("ana", "ben");
     let mut job = beside(&ana, ["send", "-", "--as", "dump.sql", "--until", "1"]);
@@ -422,10 +458,13 @@ fn what_is_no_job_is_refused_and_no_more_are_taken_than_there_is_room_for() {
     let request =
         |json: &str| [b"r", &(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
     let endless = vec![b'a'; 1_000_000];
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"", b"r\0\xff\xff\xff", &endless, b"w\0\0\0\0"] {
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"", b"r\0\xff\xff\xff", b"w\0\0\0\0"] {
         let answer = said(bytes);
-        assert!(answer.contains("io_error") || answer.is_empty(), "{answer}");
+        assert!(answer.contains("io_error"), "{bytes:?}: {answer}");
     }
+    // What is not read to its end cuts the answer off where it hangs up.
+    let answer = said(&endless);
+    assert!(answer.contains("io_error") || answer.is_empty(), "{answer}");
     assert!(said(&request("{}")).contains("io_error"));
     assert!(said(&request("[1, 2")).contains("io_error"));
     assert!(said(&request("{\"version\": 1}")).contains("io_error"));

@@ -80,6 +80,10 @@ test("ending is asked about where there is company, content or a transfer, and o
   assert.equal(stakes(inRoom([offer(1, ANA, true)])).length, 2);
   const locked = { room: { id: "r1", locked: true, settled: true } };
   assert.match(stakes(inRoom([], locked))[0], /password and the invitations/);
+  const out = stakes({ ...fetching, standing: "outside" });
+  assert.match(out[0], /^You are out of this room already/);
+  assert.ok(out.some((text) => /download of yours is not complete/.test(text)));
+  assert.ok(!out.some((text) => /Nobody else is here/.test(text)));
 });
 
 test("while klatch does not answer nobody is shown, and then whoever is there", () => {

@@ -66,9 +66,9 @@ const misused = (form) =>
   Object.assign(new Error(`this is used as: ${form} (to say it: /say /…)`), { code: "usage" });
 
 /** A command that takes nothing behind its word. */
-const alone = (form, act) => (app, rest) => {
+const alone = (form, act) => (app, rest, box) => {
   if (rest) throw misused(form);
-  return act(app);
+  return act(app, box);
 };
 
 /** A command about a member, whose name may be followed by one word more. */
@@ -85,7 +85,9 @@ const COMMAND = {
   // A password behind it would have stood on the screen: it is asked for.
   lock: async (app) => (await roomDialogs()).lockRoom(app),
   unlock: alone("/unlock", async (app) => (await roomDialogs()).unlockRoom(app)),
-  invite: async (app) => (await import("../dialog/invite-dialogs.js")).invite(app),
+  invite: alone("/invite", async (app) =>
+    (await import("../dialog/invite-dialogs.js")).invite(app),
+  ),
   join: (app, rest) => join(app, rest),
   leave: alone("/leave", (app) => app.leave()),
   quit: alone("/quit", (app) => app.quit()),
@@ -93,9 +95,12 @@ const COMMAND = {
     rest ? app.ask("name", { name: unquoted(rest) }) : (await roomDialogs()).changeName(app),
   members: alone("/members", () => show("members")),
   files: () => show("files"),
-  send: (app, rest, box) => box.chooseFiles(),
+  send: alone("/send", (app, box) => box.chooseFiles()),
   download: (app, rest) => app.fileAction("Download", offer(app, rest)),
-  cancel: (app, rest) => app.fileAction("Cancel", offer(app, rest)),
+  cancel: (app, rest) => {
+    const id = offer(app, rest);
+    return app.fileAction(app.store.state.files[id].own ? "Withdraw" : "Cancel", id);
+  },
   verify: about(
     "/verify <nick>",
     "same",
@@ -117,7 +122,7 @@ const COMMAND = {
   steward: about(
     "/steward <nick> [off]",
     "off",
-    async (app, who) => (await memberDialogs()).steward(app, who),
+    async (app, who) => (await memberDialogs()).steward(app, who, false),
     (app, nick) => app.ask("steward", { nick, off: true }),
   ),
   say: (app, rest, box) => {

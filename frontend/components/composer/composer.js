@@ -81,8 +81,9 @@ export function createComposer(app, needs) {
     const putBack = () => box.value || set(text);
     try {
       const commands = MAY_BE_MORE.test(text) ? await import("./commands.js") : null;
-      if (box.value !== text) return;
-      set("");
+      // What was typed meanwhile is the beginning of the next one.
+      if (!box.value.startsWith(text)) return;
+      set(box.value.slice(text.length));
       if (!commands) return await say(text);
       await commands.take(app, text, { say, putBack, chooseFiles: needs.chooseFiles });
     } catch (failure) {

@@ -59,9 +59,8 @@ export function remove(app, member) {
  * @param {import("../../main.js").App} app
  * @param {import("../../lib/types.js").Member} member
  */
-export function steward(app, member) {
+export function steward(app, member, off = member.standing === "steward") {
   const name = line(marked(member));
-  const off = member.standing === "steward";
   openDialog({
     name: off ? "No steward" : "Make steward",
     text: off

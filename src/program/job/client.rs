@@ -17,7 +17,7 @@ use crate::program::failures::error;
 use crate::program::live::is_dumb;
 use crate::program::output::{Output, failed};
 use crate::program::signals;
-use crate::router::command::Command;
+use crate::router::command::{Command, LockWish};
 use crate::router::notice::{Code, Failure, Notice};
 use crate::thread;
 use crate::ui::notice::{Style, error_line};
@@ -42,6 +42,11 @@ pub(in crate::program) fn hand_over(
 ) -> Result<Option<u8>, (u8, Failure)> {
     let alone = settings.alone || settings.room == Some(RoomChoice::New);
     let Some(dir) = settings.data_dir.as_ref().filter(|_| !alone) else { return Ok(None) };
+    // A name may take longer to be found than the running klatch waits for a request.
+    if !door::is_ours(&dir.path) {
+        return Ok(None);
+    }
+    let request = request((settings, errand), style, (first, target, remark));
     let Some(stream) = door::connect(&dir.path) else { return Ok(None) };
     if let Some(option) = settings.own_only {
         if !settings.connect.is_empty() {
@@ -53,12 +58,11 @@ pub(in crate::program) fn hand_over(
         );
         return Err((2, Failure::new(Code::Usage, text)));
     }
-    let request = request((settings, errand), style, (first, target, remark));
     let client = Client::new(stream, output).map_err(|error| (1, gone(&error)))?;
     if !client.is_accepted(&request?)? {
         return Ok(None);
     }
-    Ok(Some(client.pass_on()))
+    Ok(Some(client.pass_on(errand.takes_stdout())))
 }
 
 fn request(
@@ -98,10 +102,12 @@ fn request(
 
 fn place(command: &Command) -> Option<Place> {
     match command {
-        Command::Connect { host, port, .. } => {
+        Command::Connect { host, port, lock } => {
             // What has no address is nobody's: the running klatch is not there.
             let found = (host.as_str(), *port).to_socket_addrs();
-            Some(Place::Addresses(found.map(Iterator::collect).unwrap_or_default()))
+            let addresses = found.map(Iterator::collect).unwrap_or_default();
+            let closed = !matches!(lock, LockWish::Unknown);
+            Some(Place::Addresses { addresses, closed })
         }
         Command::Join { link } => Some(Place::Invited(link.room)),
         _ => None,
@@ -152,8 +158,9 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Passes on what comes until the end; gives the exit code.
-    fn pass_on(&self) -> u8 {
+    /// Passes on what comes until the end; gives the exit code. `of_a_file`: stdout is for
+    /// the bytes of a file.
+    fn pass_on(&self, of_a_file: bool) -> u8 {
         let leave = {
             let (writer, stream) = (self.writer.clone(), Arc::new(self.stream.try_clone()));
             move || {
@@ -184,6 +191,10 @@ impl<'a> Client<'a> {
                         let line = error_line(&failed(&error), &Style::plain());
                         // Where errors cannot be written there is nobody to tell.
                         let _ = writeln!(io::stderr(), "{line}");
+                        if of_a_file {
+                            // Nobody takes the rest. Whoever is gone cannot be told.
+                            let _ = self.writer.send(Kind::Leave, &[1]);
+                        }
                     }
                 }
                 // Where errors cannot be written there is nobody to tell.
@@ -210,15 +221,20 @@ impl<'a> Client<'a> {
     /// Gives the next bytes of stdin, on a thread of their own: they may never come.
     fn give_input(&self, want: &Sender<()>, stdin: &mut Option<Receiver<()>>) {
         if let Some(wants) = stdin.take() {
-            let writer = self.writer.clone();
+            let (writer, plain) = (self.writer.clone(), Style::plain());
             let reading = move || {
                 let mut bytes = vec![0; BYTES_MAX];
                 for () in wants {
-                    // What cannot be read has ended.
-                    let read = io::stdin().lock().read(&mut bytes).unwrap_or(0);
-                    let sent = match bytes.get(..read) {
-                        Some(bytes) if read > 0 => writer.send(Kind::Input, bytes),
-                        _ => writer.send(Kind::EndOfInput, &[]),
+                    let sent = match read(&mut bytes) {
+                        Ok([]) => writer.send(Kind::EndOfInput, &[]),
+                        Ok(bytes) => writer.send(Kind::Input, bytes),
+                        Err(error) => {
+                            let text = format!("stdin cannot be read: {error}");
+                            let line = error_line(&Failure::new(Code::IoError, text), &plain);
+                            // Where errors cannot be written there is nobody to tell.
+                            let _ = writeln!(io::stderr(), "{line}");
+                            writer.send(Kind::Leave, &[1])
+                        }
                     };
                     if sent.is_err() {
                         return;
@@ -232,5 +248,16 @@ impl<'a> Client<'a> {
         }
         // It asks once for each piece.
         let _ = want.try_send(());
+    }
+}
+
+/// The next bytes of stdin; none at its end.
+fn read(bytes: &mut [u8]) -> io::Result<&[u8]> {
+    loop {
+        match io::stdin().lock().read(bytes) {
+            Ok(read) => return Ok(bytes.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -66,11 +66,16 @@ impl Drop for Door {
     }
 }
 
+/// Whether a klatch of this user's listens in `dir`, or did so when it was killed.
+pub(super) fn is_ours(dir: &Path) -> bool {
+    // In a folder that others can write to, anybody could wait for what is to be said.
+    let socket = fs::symlink_metadata(dir.join(NAME));
+    socket.is_ok_and(|socket| socket.uid() == rustix::process::geteuid().as_raw())
+}
+
 /// The klatch that listens in `dir`, if there is one.
 pub(super) fn connect(dir: &Path) -> Option<UnixStream> {
-    // In a folder that others can write to, anybody could wait for what is to be said.
-    let owner = fs::symlink_metadata(dir.join(NAME)).ok()?.uid();
-    if owner != rustix::process::geteuid().as_raw() {
+    if !is_ours(dir) {
         return None;
     }
     UnixStream::connect(Reachable::of(dir).ok()?.path).ok()

@@ -66,8 +66,8 @@ enum Save {
 /// Where a room was said to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
-    /// At these addresses, all of one name.
-    Addresses(Vec<SocketAddr>),
+    /// At these addresses, all of one name; only in a closed room if so wanted.
+    Addresses { addresses: Vec<SocketAddr>, closed: bool },
     /// Where an invitation leads: names room and maker.
     Invited([u8; 8]),
 }

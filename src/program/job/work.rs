@@ -349,7 +349,9 @@ fn is_here(places: &[Place], overview: &Overview, addr: SocketAddr) -> bool {
     // What members say of themselves must not draw anything into their room.
     let known: Vec<_> = own.chain(overview.reached.iter().copied()).map(plain).collect();
     places.iter().all(|place| match place {
-        Place::Addresses(addrs) => addrs.iter().any(|one| {
+        // That an open room will not do is said by whoever tries to enter it.
+        Place::Addresses { closed: true, .. } if !overview.locked => false,
+        Place::Addresses { addresses, .. } => addresses.iter().any(|one| {
             let one = plain(*one);
             let loopback = one.ip().is_loopback() && addr.ip().is_unspecified();
             loopback && one.port() == addr.port() || known.contains(&one)
@@ -413,7 +415,7 @@ mod tests {
             folder: no_text.clone(),
             save: Save::Folder(no_text),
             places: vec![
-                Place::Addresses(vec![([127, 0, 0, 1], 51_692).into()]),
+                Place::Addresses { addresses: vec![([127, 0, 0, 1], 51_692).into()], closed: true },
                 Place::Invited([7; 8]),
             ],
             room: None,

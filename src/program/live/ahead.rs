@@ -59,9 +59,10 @@ impl Ahead {
         Some(Next { text, pasted, wary })
     }
 
-    /// All lines, which are taken.
-    pub(super) fn take(&mut self) -> Vec<String> {
-        self.lines.drain(..).map(|line| line.text).collect()
+    /// The lines up to the first that may be secret, which are taken.
+    pub(super) fn take_shown(&mut self) -> Vec<String> {
+        let shown = self.lines.iter().take_while(|line| !line.secret && !line.wary).count();
+        self.lines.drain(..shown).map(|line| line.text).collect()
     }
 
     /// The lines as they are shown.
@@ -100,9 +101,11 @@ mod tests {
         assert_eq!(ahead.rows(80)[4], "  and 1 more lines");
         let first = ahead.next().unwrap();
         assert_eq!((first.text.as_str(), first.pasted, first.wary), ("one", true, false));
+        assert_eq!(ahead.take_shown(), ["two", "hello", "password four-red-kettles"]);
+        assert_eq!(ahead.take_shown(), [""; 0], "what is not shown stays");
+        ahead.push("hello".into(), false);
         ahead.be_wary();
-        assert!(ahead.next().unwrap().wary);
-        assert_eq!(ahead.take().len(), 3);
+        assert!(ahead.next().unwrap().wary && ahead.next().unwrap().wary);
         assert!(ahead.next().is_none());
     }
 }

@@ -305,6 +305,11 @@ impl LiveInput {
         self.screen.gate().wake();
         self.type_ahead(secret, || true);
         if secret {
+            // What stood in the line may have been the beginning of it.
+            if let Some(begun) = self.editor.take_begun().filter(|begun| !begun.trim().is_empty()) {
+                self.ahead.push(begun, true);
+                self.show_ahead();
+            }
             self.ahead.be_wary();
         }
     }
@@ -314,10 +319,10 @@ impl LiveInput {
     }
 
     /// The next line begins with this text, as if it had been typed, and all that was typed ahead
-    /// comes behind it: whoever mends it sees what follows.
+    /// comes behind it, up to what is not to be seen: whoever mends it sees what follows.
     pub(super) fn put_back(&mut self, line: String) {
         let begun = self.editor.take_begun();
-        let lines = std::iter::once(line).chain(self.ahead.take()).chain(begun);
+        let lines = std::iter::once(line).chain(self.ahead.take_shown()).chain(begun);
         let text = lines.collect::<Vec<_>>().join("\n");
         self.show_ahead();
         self.editor.begin_with(text);

@@ -162,7 +162,9 @@ impl Screen {
         out += &state.take_pending();
         if resized {
             // Terminals differ in what they make of long rows then: nobody knows what stands where.
-            out = TO_THE_TOP.to_owned() + &state.last_rows(size);
+            // What waited and has no room there any more goes up first.
+            out += TO_THE_TOP;
+            out += &state.last_rows(size);
         }
         state.live_rows = 0;
         let State { tail, block, ahead, .. } = &*state;

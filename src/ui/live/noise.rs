@@ -109,6 +109,8 @@ impl Noise {
     /// Another room: who is here is not known.
     pub(super) fn leave(&mut self) {
         self.here.clear();
+        self.visitors.clear();
+        self.visits_since = None;
     }
 
     pub(super) fn due_ms(&self) -> Option<i64> {

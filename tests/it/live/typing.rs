@@ -187,6 +187,24 @@ fn a_password_typed_once_too_often_is_no_message() {
     no_file_has_it(&folder.path(""));
 }
 
+#[test]
+fn what_stood_in_the_line_when_a_password_is_asked_for_is_not_seen() {
+    let folder = Folder::new();
+    let mut ana = Person::start("ana", &folder.path(""), &[]);
+    ana.address();
+    ana.types(&format!("password{ENTER}four-red-ket"));
+    ana.sees("New password");
+    ana.types(&format!("{SECRET}{ENTER}"));
+    ana.sees("* you closed the room");
+    ana.sees("this may be a password: send it to the room as a message? [y/N]");
+    ana.types(ENTER);
+    ana.sees("* not sent");
+    assert!(!ana.screen().contains("red"), "{}", ana.screen());
+    ana.types(&format!("quit{ENTER}"));
+    ana.ends();
+    assert!(!String::from_utf8_lossy(&ana.raw).contains("red"), "it was shown");
+}
+
 fn no_file_has_it(dir: &Path) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
