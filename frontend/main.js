@@ -88,7 +88,7 @@ async function answer(question) {
   (question.event === "confirm" ? answerQuestion : answerPassword)(app, question);
 }
 
-/** Somebody waits with the same words in sight. */
+/** Somebody waits with these words in sight. */
 function offerWords() {
   const { words } = store.state;
   const act = async () =>
@@ -101,7 +101,7 @@ let looking = 0;
 
 function lookAgain() {
   clearTimeout(looking);
-  // A connection that is lost brings a snapshot, which says the same.
+  // A lost connection brings a snapshot, which says the same.
   looking = setTimeout(() => socket.ask("members").catch(() => {}), SETTLE_MS);
 }
 
@@ -170,7 +170,7 @@ async function fileAction(word, id) {
   }
 }
 
-/** Fetches many files, so many at a time that others are not asked for all of them at once. */
+/** Fetches many files, a few at a time: others are not asked for all at once. */
 async function downloadAll(ids) {
   const left = [...ids];
   const one = async () => {
@@ -179,13 +179,13 @@ async function downloadAll(ids) {
   await Promise.all(Array.from({ length: AT_ONCE }, one));
 }
 
-/** Few visits look at a file: what shows it is loaded when it is needed. */
+/** Loaded when it is needed: few visits look at a file. */
 async function preview(media, file) {
   const { openPreview } = await import("./components/preview/preview.js");
   openPreview(media, file);
 }
 
-/** A download is answered at its end: its card tells how it went, and it outlives connections. */
+/** A download is answered at its end: its card tells how it went. It outlives connections. */
 function toldElsewhere({ code, lost }, id) {
   return lost || code === "cancelled" || Boolean(store.state.files[id]?.failure);
 }

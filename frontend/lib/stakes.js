@@ -6,7 +6,6 @@ import { line } from "./text.js";
 
 /** Names that are worth saying; more people are counted. */
 const NAMED_MAX = 4;
-const OUTSIDE = "You are out of this room already: nobody in it hears you.";
 
 /**
  * @param {import("./types.js").State} state
@@ -15,14 +14,15 @@ const OUTSIDE = "You are out of this room already: nobody in it hears you.";
 export function stakes({ members, entries, files, served, shares, room, standing }) {
   const rows = Object.values(files);
   const outside = standing === "outside";
-  const alone = members.length === 0 && !outside;
+  const alone = !members.length && !outside;
   const content = entries.some(({ kind }) => kind !== "line");
   const offers = rows.filter(({ own }) => own).length;
   const fetching = rows.filter(({ phase }) => phase === "fetching").length;
   const takers = new Set(served.filter(({ moving }) => moving).map(({ to }) => to?.id)).size;
   return [
-    outside && OUTSIDE,
-    members.length > 0 && !outside && `${company(members)} ${members.length === 1 ? "stays" : "stay"} in the room.`,
+    outside
+      ? "You are out of this room already: nobody in it hears you."
+      : !alone && `${company(members)} stay${members.length === 1 ? "s" : ""} in the room.`,
     content &&
       (alone
         ? "Nobody else is here: what was said and offered is gone then."

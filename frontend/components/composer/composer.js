@@ -80,8 +80,8 @@ export function createComposer(app, needs) {
     if (!text.trim() || send.disabled) return;
     const putBack = () => box.value || set(text);
     try {
-      const commands = MAY_BE_MORE.test(text) ? await import("./commands.js") : null;
-      // What was typed meanwhile is the beginning of the next one.
+      const commands = MAY_BE_MORE.test(text) && (await import("./commands.js"));
+      // More may have been typed.
       if (!box.value.startsWith(text)) return;
       set(box.value.slice(text.length));
       if (!commands) return await say(text);
