@@ -193,6 +193,10 @@ impl<R: BufRead> Stdin<R> {
             if let Some(Notice::Invitation { text, .. }) = self.told.take() {
                 self.output.result(&format!("klatch get {text}"));
             }
+            if self.output.is_broken() {
+                // Nobody can come who was not told where.
+                return Ok(Done::default());
+            }
         }
         if until.is_some() || !stay {
             let what = until.map_or(Wait::Fetched, Wait::FetchedBy);
@@ -271,7 +275,10 @@ impl<R: BufRead> Stdin<R> {
     ) -> Result<(bool, bool), Stopped> {
         let plain = safe_name(row.file.name.raw());
         let (save, there) = match target {
-            Target::Folder(folder) if single => (SaveAs::Plain, folder.join(&plain)),
+            // What is to be found again the next time bears the name that it is looked for by.
+            Target::Folder(folder) if single || skip_existing => {
+                (SaveAs::Plain, folder.join(&plain))
+            }
             Target::Folder(folder) => (SaveAs::Dated, folder.join(&plain)),
             Target::File(folder, name) => (SaveAs::Named(name.clone()), folder.join(name)),
             Target::Stdout(folder) => {

@@ -34,9 +34,9 @@ use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 use crate::settings::{self, Saved};
-use crate::ui::command::connect_argument;
+use crate::ui::command::{connect_argument, read_new_password};
 use crate::ui::notice::{Format, Style, error_line};
-use crate::ui::terminal::ask_ui;
+use crate::ui::terminal::{answer_from_file, ask_ui};
 use attend::Kept;
 use errand::Target;
 use output::Output;
@@ -155,13 +155,16 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         }
         first.push(command);
     }
-    // Read only when a password is asked for: it may be a pipe.
-    if let Some(file) = &settings.password_file
-        && let Err(error) = file.metadata()
-    {
-        let shown = Untrusted::new(file.to_string_lossy()).line();
-        let text = format!("cannot read the password file {shown}: {error}; check its name");
-        return Err(could_not(Failure::new(Code::IoError, text)));
+    if let Some(file) = &settings.password_file {
+        let kind = file.metadata().map_err(|error| {
+            let shown = Untrusted::new(file.to_string_lossy()).line();
+            let text = format!("cannot read the password file {shown}: {error}; check its name");
+            could_not(Failure::new(Code::IoError, text))
+        })?;
+        // A pipe is read only when a password is asked for.
+        if settings.lock && kind.is_file() {
+            answer_from_file(file).and_then(|text| read_new_password(&text)).map_err(could_not)?;
+        }
     }
     let target = match &settings.errand {
         Some(errand) => Target::of(&errand.task, &settings.downloads),

@@ -183,6 +183,11 @@ impl Output {
         }
     }
 
+    /// Stdout takes nothing any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.lock().broken.is_some()
+    }
+
     /// Nothing is typed any more: what follows are the last lines.
     pub(super) fn close(&self) {
         if let Sink::Live(live) = &self.lock().sink {

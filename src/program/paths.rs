@@ -205,8 +205,21 @@ mod tests {
         }
         std::fs::create_dir(at("folder.txt")).unwrap();
         let folder = dir.path().to_str().unwrap();
+        // The temporary folder may have a space in its name.
+        let typed = |line: &str| {
+            let mut quoted = false;
+            let put = |c: char| {
+                quoted ^= matches!(c, '\'' | '"');
+                match c {
+                    '@' if quoted => format!("{folder}/"),
+                    '@' => format!("{}/", folder.replace(' ', r"\ ")),
+                    _ => c.to_string(),
+                }
+            };
+            line.chars().map(put).collect::<String>()
+        };
         let names = |line: &str| {
-            let files = meant(&line.replace("@", &format!("{folder}/"))).map_err(|f| f.code)?;
+            let files = meant(&typed(line)).map_err(|failure| failure.code)?;
             let name = |path: PathBuf| match path.strip_prefix(folder) {
                 Ok(inside) => inside.to_str().unwrap().to_owned(),
                 Err(_) => path.to_str().unwrap().replace(folder, ""),

@@ -204,7 +204,8 @@ impl Router {
         let membership = registry.membership();
         let mut through: BTreeSet<MemberId> = BTreeSet::new();
         let mut passers_by = Vec::new();
-        for member in membership.members().filter(|id| membership.is_passer_by(id)) {
+        let others = membership.members().filter(|id| *id != self.my_id);
+        for member in others.filter(|id| membership.is_passer_by(id)) {
             let seat = membership.tickets_of(&member).next();
             let parent = seat.and_then(|seat| seat.parent);
             let holder = parent.and_then(|parent| membership.ticket(&parent));

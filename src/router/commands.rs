@@ -10,6 +10,7 @@ use super::event::{Draw, Effect};
 use super::ids::{FaceId, RoomId};
 use super::notice::{Code, Failure, Notice, Overview};
 use super::removing::Removing;
+use super::sharing::all_of;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::waits::Waiting;
@@ -55,10 +56,47 @@ pub(super) struct Pending {
     pub(super) waits: Vec<Waiting>,
     /// Faces that mean one room.
     pub(super) meant: BTreeMap<FaceId, RoomId>,
+    /// Downloads that one command asked for: how many are to end, and what failed of those that
+    /// did.
+    several: BTreeMap<(FaceId, u64), (usize, Vec<Failure>)>,
     ending: Option<Ending>,
     /// Some command failed.
     failed: bool,
     told_alone: bool,
+}
+
+impl Pending {
+    /// A command is answered when so many downloads have ended.
+    pub(super) fn await_several(&mut self, of: (FaceId, u64), count: usize) {
+        self.several.insert(of, (count, Vec::new()));
+    }
+
+    /// A face ended: nothing of it is answered any more.
+    pub(super) fn forget(&mut self, face: FaceId) {
+        self.waits.retain(|waiting| waiting.face != face);
+        self.several.retain(|(of, _), _| *of != face);
+        self.meant.remove(&face);
+    }
+
+    /// The result of a whole command, when the last of its downloads has ended.
+    fn last_of_several(
+        &mut self,
+        of: (FaceId, u64),
+        command: &str,
+        result: Result<(), Failure>,
+    ) -> Option<Result<(), Failure>> {
+        let Some((left, failures)) = self.several.get_mut(&of).filter(|_| command == "download")
+        else {
+            return Some(result);
+        };
+        *left -= 1;
+        failures.extend(result.err());
+        if *left > 0 {
+            return None;
+        }
+        let (_, failures) = self.several.remove(&of)?;
+        Some(all_of(failures))
+    }
 }
 
 impl Router {
@@ -202,6 +240,9 @@ impl Router {
         command: &'static str,
         result: Result<(), Failure>,
     ) {
+        let Some(result) = self.commands.last_of_several((face, line), command, result) else {
+            return;
+        };
         // What fails in a page is told there, and its person sees it.
         self.commands.failed |= result.is_err() && face == FaceId::TERMINAL;
         self.effect(Effect::Reply { face, line, command, result });

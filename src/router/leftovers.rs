@@ -121,7 +121,9 @@ impl Router {
                 None => format!("{id} ({bytes})"),
             }
         };
-        let mut listed: Vec<String> = files.iter().take(LISTED).map(named).collect();
+        let mut most: Vec<&Leftover> = files.iter().collect();
+        most.sort_by_key(|left| std::cmp::Reverse(left.bytes));
+        let mut listed: Vec<String> = most.into_iter().take(LISTED).map(named).collect();
         match files.len() {
             0 => return,
             1..=LISTED => {}

@@ -83,25 +83,16 @@ fn name_of(path: &Path) -> String {
 }
 
 /// What one command that named several files says of those which could not be offered.
-fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
+pub(super) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(()), Err);
     }
     let code = failures.first().map_or(Code::IoError, |failure| failure.code);
     let more = failures.len().saturating_sub(FAILURES_SHOWN);
     let shown = failures.into_iter().take(FAILURES_SHOWN).map(|failure| failure.text);
-    let more = (more > 0).then(|| format!("and {more} more could not be offered"));
+    let more = (more > 0).then(|| format!("and {more} more failed"));
     let texts: Vec<String> = shown.chain(more).collect();
     Err(Failure::new(code, texts.join("; ")))
-}
-
-/// What lies at a path of this computer.
-#[derive(Debug)]
-struct Lying {
-    /// The last offer of it, by the id that faces know.
-    offer: EntryId,
-    /// It is a copy that was made for a page, and goes with the offer.
-    copy: bool,
 }
 
 /// What this node holds of a file.
@@ -126,8 +117,9 @@ pub(super) struct Sharing {
     jobs: BTreeMap<u64, Job>,
     shares: BTreeMap<FileId, Share>,
     pub(super) served: BTreeMap<(MemberId, FileId), Served>,
-    /// Where the files of own offers lie, in this room or in one that was left.
-    lying: BTreeMap<PathBuf, Lying>,
+    /// Where the files of own offers lie, in this room or in one that was left, by the ids that
+    /// faces know; true for a copy that was made for a page, and goes with the offer.
+    lying: BTreeMap<(PathBuf, EntryId), bool>,
     /// What each face offered: the files, and the offers (by the ids that faces know) unless those
     /// stood already.
     offered_by: BTreeMap<FaceId, BTreeSet<(FileId, Option<EntryId>)>>,
@@ -173,15 +165,14 @@ impl Sharing {
 
     /// The path of an offer is not known: it was made by an earlier run.
     fn is_astray(&self, offer: &EntryId) -> bool {
-        self.lying.values().all(|lying| lying.offer != *offer)
+        self.lying.keys().all(|(_, of)| of != offer)
     }
 
     /// Forgets where the file of an offer lies; gives the path, and whether that is a copy.
     pub(super) fn take_place(&mut self, offer: &EntryId) -> Option<(PathBuf, bool)> {
-        let found = self.lying.iter().find(|(_, lying)| lying.offer == *offer);
-        let path = found.map(|(path, _)| path.clone())?;
-        let lying = self.lying.remove(&path)?;
-        Some((path, lying.copy))
+        let place = self.lying.keys().find(|(_, of)| of == offer)?.clone();
+        let copy = self.lying.remove(&place)?;
+        Some((place.0, copy))
     }
 
     /// The file of an offer lies there.
@@ -189,7 +180,7 @@ impl Sharing {
         if self.lying.len() >= PATHS_MAX {
             self.lying.pop_first();
         }
-        self.lying.insert(path, Lying { offer, copy });
+        self.lying.insert((path, offer), copy);
     }
 
     pub(super) fn share_all(&mut self, file: FileId) {
@@ -362,9 +353,12 @@ impl Router {
         begun.into_iter().chain(queued).map(row).collect()
     }
 
-    /// An own offer that stands and whose file lies at a path.
-    fn offered_at(&self, path: &Path) -> Option<Offered> {
-        self.own_offer(&self.sharing.lying.get(path)?.offer)
+    /// An own offer of this name that stands and whose file lies at a path.
+    fn offered_at(&self, path: &Path, name: &str) -> Option<Offered> {
+        let first = (path.to_owned(), EntryId([0; 32]));
+        let here = self.sharing.lying.range(first..).take_while(|((at, _), _)| at == path);
+        let mut offers = here.filter_map(|((_, offer), _)| self.own_offer(offer));
+        offers.find(|offered| offered.name == name)
     }
 
     /// An own offer that stands, by the id that faces know.
@@ -382,15 +376,17 @@ impl Router {
     pub(super) fn unalias_paths(&mut self) {
         let own = self.catalogue.offers_by(self.my_id);
         let ids: BTreeMap<_, _> = own.map(|own| (self.room.shown(&own.id), own.id)).collect();
-        for lying in self.sharing.lying.values_mut() {
-            lying.offer = ids.get(&lying.offer).copied().unwrap_or(lying.offer);
-        }
+        let lying = std::mem::take(&mut self.sharing.lying).into_iter();
+        let now = |offer: EntryId| ids.get(&offer).copied().unwrap_or(offer);
+        let lying = lying.map(|((path, offer), copy)| ((path, now(offer)), copy));
+        self.sharing.lying = lying.collect();
     }
 
     fn offer(&mut self, number: u64, job: &Job, hashed: &Hashed) -> Result<EntryId, Failure> {
         let Hashed { path, name, file, size, root } = hashed;
         let file = *file;
-        let before = self.offered_at(path);
+        // Under another name it is another thing.
+        let before = self.offered_at(path, name);
         let same = |offered: &Offered| offered.file == file && offered.name == *name;
         // An offer outlives the program that made it, and comes back with the room.
         let astray = || {

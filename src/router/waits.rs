@@ -104,8 +104,7 @@ impl Router {
 
     /// A face ended: it waits for nothing any more.
     pub(super) fn end_face(&mut self, face: FaceId, keep_offers: bool) {
-        self.commands.waits.retain(|waiting| waiting.face != face);
-        self.commands.meant.remove(&face);
+        self.commands.forget(face);
         self.end_downloads_of(face);
         self.end_offers_of(face, keep_offers);
     }

@@ -114,7 +114,7 @@ commands! {
     "/send <path>…", "offer files to everyone",
     "send" => |rest| some(unquoted(rest)).map(|_| Input::Command(send(rest)));
 
-    "/download <filename or id>", "fetch a file from everyone who has it",
+    "/download <name, id, glob or all>", "fetch files from everyone who has them",
     "download" => |rest| with_text(rest, download);
 
     "/cancel <filename or id>", "end a download (again: its part), send or offer",

@@ -239,3 +239,31 @@ fn a_file_that_changes_on_disk_is_withdrawn_by_its_host() {
     bob.expect(json!({"event": "file_withdrawn", "file": {"name": "draft.txt"}}));
     assert!(bob.saved().is_empty(), "nothing wrong is ever saved");
 }
+
+#[test]
+fn a_glob_and_all_fetch_what_they_mean_and_not_what_is_here() {
+    let [mut alice, mut bob] = room(["alice", "bob"]);
+    let folder = Folder::new();
+    bob.done(&format!("send {}", folder.file("own.txt", b"own")));
+    for name in ["one.txt", "two.txt", "three.pdf"] {
+        alice.done(&format!("send {}", folder.file(name, name.as_bytes())));
+        bob.done(&format!("wait file {name}"));
+    }
+    let names = |peer: &mut Peer| {
+        let all = peer.all(json!({"event": "download_finished"}));
+        let mut names: Vec<_> =
+            all.iter().map(|event| event["file"]["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    bob.done("download *.txt");
+    assert_eq!(names(&mut bob), ["one.txt", "two.txt"]);
+    bob.done("download all");
+    bob.expect_that("what is here", |event| {
+        event["text"].as_str().is_some_and(|text| text.starts_with("you have "))
+    });
+    assert_eq!(names(&mut bob), ["one.txt", "three.pdf", "two.txt"]);
+    bob.refused("download *.mkv", "no_such_offer");
+    alice.quit();
+    bob.quit_with(1);
+}

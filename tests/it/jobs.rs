@@ -121,6 +121,22 @@ fn a_job_that_sends_waits_for_its_own_offers_and_leaves_them() {
 }
 
 #[test]
+fn a_job_that_ends_badly_leaves_the_offers_that_stood_before_it() {
+    let (mut ana, mut ben) = in_company("ana", "ben");
+    let folder = Folder::new();
+    let file = folder.file("a.txt", b"of the person");
+    ana.done(&format!("send {file}"));
+    ben.done("wait file a.txt");
+    let mut job = beside(&ana, ["send", &file, "--as", "b.txt", "--within", "1s"]);
+    assert_eq!(job.ended(), 1);
+    ben.expect(json!({"event": "file_withdrawn", "file": {"name": "b.txt"}}));
+    ben.done("download a.txt");
+    assert!(ben.all(json!({"event": "file_withdrawn", "file": {"name": "a.txt"}})).is_empty());
+    ana.quit();
+    ben.quit();
+}
+
+#[test]
 fn a_stdin_that_cannot_be_read_offers_nothing() {
     let (mut ana, mut ben) = in_company("ana", "ben");
     let folder = Folder::new();

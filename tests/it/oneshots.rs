@@ -245,6 +245,23 @@ fn what_a_glob_fits_is_saved_under_the_name_that_it_fits() {
 }
 
 #[test]
+fn what_was_fetched_by_an_earlier_run_is_skipped_by_the_next() {
+    let folder = Folder::new();
+    let mut ana = Peer::start("ana");
+    for name in ["one.txt", "two.txt"] {
+        ana.done(&format!("send {}", folder.file(name, name.as_bytes())));
+    }
+    let out = tempfile::tempdir().unwrap();
+    let args = ["get", "--from", ana.address.as_str(), "*.txt", "--skip-existing"];
+    for skips in [false, true] {
+        let (code, _, errors) = plain(out.path(), &args, "");
+        assert_eq!((code, errors.matches("skipped").count()), (0, if skips { 2 } else { 0 }));
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 2);
+    }
+    ana.quit();
+}
+
+#[test]
 fn what_stdin_says_is_a_file_and_a_file_may_have_another_name() {
     let folder = Folder::new();
     let mut ana = Options::new("ana").start();
@@ -389,6 +406,30 @@ fn output_that_cannot_be_written_is_an_error_and_what_was_to_be_said_is_said() {
         ana.expect(json!({"event": "message", "text": text, "from": {"name": "head"}}));
     }
     ana.quit();
+}
+
+#[test]
+fn a_send_whose_only_line_cannot_be_written_does_not_wait_for_anybody() {
+    let folder = Folder::new();
+    let line = format!(
+        "exec {} send {} --ephemeral --listen 127.0.0.1:0 >/dev/full",
+        env!("CARGO_BIN_EXE_klatch"),
+        folder.file("a.txt", b"for nobody")
+    );
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("error: stdout cannot be written"), "{errors}");
+}
+
+#[test]
+fn a_lock_whose_password_is_none_does_not_start() {
+    let folder = Folder::new();
+    let file = folder.file("password", b"short\n");
+    let args = ["--ui", "terminal", "--lock", "--password-file", &file, "--stay"];
+    let (code, out, errors) = plain(&folder.path(""), &args, "");
+    assert_eq!((code, out.as_str()), (3, ""), "{errors}");
+    assert!(errors.contains("at least 8 are needed"), "{errors}");
 }
 
 #[test]

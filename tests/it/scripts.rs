@@ -225,7 +225,8 @@ fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
         .replace("alice.example", &ana.address);
     let mut service = Command::new("sh");
     service
-        .args(["-c", &format!("{} && exec {start}", value("ExecStartPre="))])
+        // A place is one word, as it is for systemd.
+        .args(["-c", &format!("IFS=; {} && exec {start}", value("ExecStartPre="))])
         .env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"))
         .env("STATE_DIRECTORY", &state)
         .env("CREDENTIALS_DIRECTORY", folder.path(""))
@@ -275,12 +276,13 @@ fn a_line_offers_several_files() {
     for name in ["a.txt", "b b.txt", "c.txt", "d.pdf", "e e.pdf"] {
         folder.file(name, name.as_bytes());
     }
-    let at = |name: &str| folder.path(name).display().to_string();
+    let quoted = |name: &str| folder.path(name).display().to_string();
+    let at = |name: &str| quoted(name).replace(' ', r"\ ");
     let offered = |ana: &mut Peer| {
         let all = ana.all(json!({"event": "file_offered"}));
         all.iter().map(|event| event["file"]["name"].as_str().unwrap().to_owned()).collect()
     };
-    ana.done(&format!("send {} '{}'", at("a.txt"), at("b b.txt")));
+    ana.done(&format!("send {} '{}'", at("a.txt"), quoted("b b.txt")));
     let names: Vec<String> = offered(&mut ana);
     assert_eq!(names, ["a.txt", "b b.txt"]);
     // One path is tried first, whatever it looks like.

@@ -59,7 +59,8 @@ pub(in crate::program) fn hand_over(
         return Err((2, Failure::new(Code::Usage, text)));
     }
     let client = Client::new(stream, output).map_err(|error| (1, gone(&error)))?;
-    if !client.is_accepted(&request?)? {
+    let within = errand.within.map_or(FIRST_ANSWER, |within| within.min(FIRST_ANSWER));
+    if !client.is_accepted(&request?, within)? {
         return Ok(None);
     }
     Ok(Some(client.pass_on(errand.takes_stdout())))
@@ -116,7 +117,11 @@ fn place(command: &Command) -> Option<Place> {
 
 /// Why nothing came of it.
 fn gone(error: &io::Error) -> Failure {
-    let text = format!("the running klatch does not answer: {error}; --alone does without it");
+    let why = match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "is it stopped?".to_owned(),
+        _ => error.to_string(),
+    };
+    let text = format!("the running klatch does not answer: {why} (--alone does without it)");
     Failure::new(Code::IoError, text)
 }
 
@@ -137,12 +142,12 @@ impl<'a> Client<'a> {
         Ok(Self { stream, writer, output })
     }
 
-    fn is_accepted(&self, request: &Request) -> Result<bool, (u8, Failure)> {
+    fn is_accepted(&self, request: &Request, within: Duration) -> Result<bool, (u8, Failure)> {
         let refused = |failure| (1, failure);
         let body = serde_json::to_vec(request).map_err(|error| refused(gone(&error.into())))?;
         // Whoever refuses may have hung up already: what it said can still be read.
         let sent = self.writer.send(Kind::Request, &body);
-        let deadline = Instant::now() + FIRST_ANSWER;
+        let deadline = Instant::now() + within;
         match frames::read(&mut Until { stream: &self.stream, deadline }) {
             Ok(Some((Kind::Accepted, _))) => Ok(true),
             Ok(Some((Kind::Elsewhere, _))) => Ok(false),

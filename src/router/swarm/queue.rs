@@ -14,8 +14,8 @@ use crate::router::catalogue::Offered;
 use crate::router::command::SaveAs;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, FileId};
-use crate::router::notice::{Code, Failure, Notice};
-use crate::router::text::Untrusted;
+use crate::router::notice::{Code, Failure, FileLine, Notice};
+use crate::router::text::{Untrusted, few, is_glob};
 
 /// How a download is called on this computer, and in which folder; `None`: that for downloads.
 pub(super) type Place = (SaveAs, Option<PathBuf>);
@@ -79,9 +79,63 @@ impl Router {
     ) {
         let offered = match self.find_offers(wanted, false) {
             Ok(offers) => offers.into_iter().next(),
-            Err(failure) => return self.reply(face, line, "download", Err(failure)),
+            Err(failure) => {
+                return self.download_several((face, line), wanted, (patient, asks), failure);
+            }
         };
         let Some(offered) = offered else { return };
+        self.download_one((face, line), offered, (patient, asks), place);
+    }
+
+    /// Everything that others offer and a glob or `all` means, but for what is here already; the
+    /// command ends with the last of them. `failure`: it is the name of nothing.
+    fn download_several(
+        &mut self,
+        (face, line): (FaceId, u64),
+        wanted: &str,
+        (patient, asks): (bool, bool),
+        failure: Failure,
+    ) {
+        let list = match wanted {
+            "all" => self.meant_by(None),
+            glob if is_glob(glob) => self.meant_by(Some(glob)),
+            _ => Vec::new(),
+        };
+        let others: Vec<FileLine> = list.into_iter().filter(|row| !row.own).collect();
+        if others.is_empty() {
+            return self.reply(face, line, "download", Err(failure));
+        }
+        let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(|row| row.held);
+        if !held.is_empty() {
+            let names = few(held.iter().map(|row| row.file.name.short()));
+            let text = format!("you have {names} already");
+            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
+        if wanted.is_empty() {
+            return self.reply(face, line, "download", Ok(()));
+        }
+        self.commands.await_several((face, line), wanted.len());
+        for row in wanted {
+            let offer = row.id.to_string();
+            let found = self.find_offers(&offer, false).map(|offers| offers.into_iter().next());
+            match found {
+                Ok(Some(offered)) => {
+                    let place = (SaveAs::Dated, None);
+                    self.download_one((face, line), offered, (patient, asks), place);
+                }
+                Ok(None) => self.reply(face, line, "download", Ok(())),
+                Err(failure) => self.reply(face, line, "download", Err(failure)),
+            }
+        }
+    }
+
+    fn download_one(
+        &mut self,
+        (face, line): (FaceId, u64),
+        offered: Offered,
+        (patient, asks): (bool, bool),
+        place: Place,
+    ) {
         if offered.size > self.limits().file_bytes {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
             let failure = Failure::new(Code::IoError, text);
