@@ -4,7 +4,6 @@ import { el } from "./lib/dom.js";
 import { keepFocus } from "./lib/focus.js";
 import { keep, recall } from "./lib/keep.js";
 import { line } from "./lib/text.js";
-import { createSharing } from "./lib/share.js";
 import { createSocket, isQuestion } from "./lib/socket.js";
 import { atStart, connected, initial } from "./lib/state.js";
 import { createStore } from "./lib/store.js";
@@ -52,6 +51,9 @@ const socket = createSocket({
   onStatus: (status) => store.dispatch({ event: "page_connection", status }),
 });
 
+let loaded = null;
+let shared = null;
+
 /**
  * What components may use.
  * @typedef {typeof app} App
@@ -59,7 +61,7 @@ const socket = createSocket({
 const app = {
   store,
   ask: socket.ask,
-  sharing: createSharing({ token: socket.token, dispatch: store.dispatch }),
+  sharing: { add: sharing("add"), refuse: sharing("refuse"), cancel: sharing("cancel") },
   alert: ({ code, message }) =>
     store.dispatch({ event: "page_alert", code: code ?? "io_error", text: message }),
   quit: () => endRoom("Quit klatch", socket.quit).catch(app.alert),
@@ -72,6 +74,21 @@ const app = {
   /** Says what was done, which can be undone for a while. */
   undo: (text, act) => app.note({ text, label: "Undo", act, ms: UNDO_MS }),
 };
+
+/** Loaded when it is needed: few visits share a file. */
+function sharing(word) {
+  return async (what) => {
+    try {
+      loaded ??= import("./lib/share.js");
+      const { createSharing } = await loaded;
+      shared ??= createSharing({ token: socket.token, dispatch: store.dispatch });
+      shared[word](what);
+    } catch (failure) {
+      loaded = null;
+      app.alert(failure);
+    }
+  };
+}
 
 function hear(notice) {
   if (isQuestion(notice)) {

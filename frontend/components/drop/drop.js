@@ -3,7 +3,7 @@
 import { el } from "../../lib/dom.js";
 
 /**
- * @param {ReturnType<typeof import("../../lib/share.js").createSharing>} sharing
+ * @param {import("../../main.js").App["sharing"]} sharing
  * @param {() => boolean} possible  whether one is in a room
  * @returns {HTMLElement}
  */

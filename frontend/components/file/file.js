@@ -5,7 +5,6 @@ import { bytes, inTwo, plural, previewKind, timeLeft } from "../../lib/format.js
 import { connected } from "../../lib/state.js";
 import { line, marked } from "../../lib/text.js";
 import { mark } from "../masthead/marks.js";
-import { showChunks } from "./strip.js";
 
 /** Somebody else offers it, and it is not fetched yet. */
 export const offered = ({ phase, own, from }) => phase === "offered" && !own && from.length > 0;
@@ -113,7 +112,9 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
     strip.hidden = !chunks || (phase !== "fetching" && takers === 0);
     if (strip.hidden || chunks === drawn) return;
     drawn = chunks;
-    showChunks(strip, chunks);
+    const draw = ({ showChunks }) => showChunks(strip, drawn);
+    // Without it the bar still says how far it is.
+    import("./strip.js").then(draw, () => {});
   }
 
   return { element, update };
