@@ -181,7 +181,9 @@ pub struct Limits {
     pub bridge_spare_bytes: u64,
     /// Entries of the history in one answer to a page: more would slow its start.
     pub tab_history: usize,
-    /// Rows of a list that a page is told unasked.
+    /// Offers that a page is told of: what two members can offer at most.
+    pub tab_files: usize,
+    /// Transfers that a page is told of unasked.
     pub tab_rows: usize,
 
     // The node.
@@ -279,6 +281,7 @@ impl Default for Limits {
             bridge_uploads: 16,
             bridge_spare_bytes: 64 * 1024 * 1024,
             tab_history: 200,
+            tab_files: 8_192,
             tab_rows: 1_000,
             disk_look_ms: 3_000,
             inbox_events: 1_024,

@@ -23,10 +23,10 @@ export function fromHistory(messages, seq) {
     }
     const key = `${notice.event} ${notice.id}`;
     if (notice.event === "file_offered") {
-      const { id: offerId, file } = notice;
-      return { ...common, key, kind: "offer", offerId, file, text: file.name };
+      const { id: offerId, file, replaces } = notice;
+      return { ...common, key, kind: "offer", offerId, file, replaces, text: file.name };
     }
-    return { ...common, key, kind: "line", text: withdrawal(notice) };
+    return { ...common, key, kind: "line", replaces: notice.id, text: withdrawal(notice) };
   });
 }
 

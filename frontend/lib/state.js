@@ -102,6 +102,7 @@ const HANDLERS = {
     const served = servedOf(snapshot.transfers, []);
     const known = sameRoom ? state.files : {};
     const files = withTakers(filesOf(snapshot, known, recalled?.kept), served);
+    const leftOut = snapshot.files_left_out ?? 0;
     const order = sameRoom ? state.order : (recalled?.order ?? []);
     const members = inOrder(others(snapshot.members, snapshot.self), order);
     return {
@@ -116,8 +117,7 @@ const HANDLERS = {
       standing: ownStanding(snapshot.members) ?? null,
       entries,
       earlier: meets ? Math.min(state.earlier, snapshot.earlier) : snapshot.earlier,
-      files,
-      filesLeftOut: snapshot.files_left_out ?? 0,
+      ...withEntries({ files, filesLeftOut: leftOut }, entries, known),
       served,
       lastAddress: addressOf(snapshot.members) ?? state.lastAddress,
       unread: sameRoom ? counted(state, entries) : initial.unread,
@@ -127,7 +127,8 @@ const HANDLERS = {
 
   history(state, { messages, earlier }) {
     const entries = merge(fromHistory(messages, state.seq), state.entries);
-    return { ...state, entries, earlier, seq: state.seq + messages.length };
+    const rows = withEntries(state, entries, {});
+    return { ...state, ...rows, entries, earlier, seq: state.seq + messages.length };
   },
 
   listening: (state, { addresses }) => ({ ...state, addresses }),
@@ -518,6 +519,23 @@ function filesOf({ files, transfers, saved }, before, kept = {}) {
     rows[id] = { ...known, ...now };
   }
   return rows;
+}
+
+/**
+ * Where the list was too long to be told, what the log holds stands unless it says otherwise: all
+ * that ends an offer is newer than the offer.
+ */
+function withEntries({ files, filesLeftOut }, entries, known) {
+  if (filesLeftOut === 0) return { files, filesLeftOut };
+  const over = new Set(entries.map(({ replaces }) => replaces));
+  const rows = { ...files };
+  let left = filesLeftOut;
+  for (const { kind, offerId: id, file, from, own } of entries) {
+    if (kind !== "offer" || rows[id] || over.has(id)) continue;
+    rows[id] = known[id] ?? { ...offered(id, file), from: [from], own, hosts: 1 };
+    left -= 1;
+  }
+  return { files: rows, filesLeftOut: Math.max(left, 0) };
 }
 
 /** What happens to a content happens to every offer of it. */

@@ -24,6 +24,7 @@
  * @property {number} [present]
  * @property {string} [offerId]  The offer, where the entry is one.
  * @property {FileInfo} [file]  What it is of.
+ * @property {string|null} [replaces]  The offer that ends with this entry.
  * @property {boolean} [local]  A line of this page's own, which klatch does not keep.
  *
  * @typedef {object} FileRow  An offer, and what this node does with its file.

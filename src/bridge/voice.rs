@@ -86,11 +86,18 @@ enum Asked {
     Confirm(u64),
 }
 
+/// Its hosts, whether all of it is here, and what is here of an unfinished download.
+type Told = (usize, bool, u64);
+
+fn told(row: &FileLine) -> Told {
+    (row.hosts, row.held, row.kept)
+}
+
 /// What the page knows of a file.
 #[derive(Debug, Default)]
 struct Known {
     changes: u64,
-    hosts: Option<usize>,
+    told: Option<Told>,
 }
 
 impl<'a> Voice<'a> {
@@ -154,7 +161,7 @@ impl<'a> Voice<'a> {
         let overview = self.within_limits(overview);
         let left_out = files - overview.files.len();
         for row in &overview.files {
-            self.files.entry(row.file.id).or_default().hosts = Some(row.hosts);
+            self.files.entry(row.file.id).or_default().told = Some(told(row));
         }
         self.moving = !overview.transfers.is_empty();
         self.offers = !overview.files.is_empty();
@@ -171,7 +178,12 @@ impl<'a> Voice<'a> {
     }
 
     fn within_limits(&self, mut overview: Overview) -> Overview {
-        overview.files.truncate(self.shared.limits.tab_rows);
+        let most = self.shared.limits.tab_files;
+        if overview.files.len() > most {
+            // What ends with this node's stay is to be counted in full.
+            overview.files.sort_by_key(|row| !row.own);
+            overview.files.truncate(most);
+        }
         overview.transfers.truncate(self.shared.limits.tab_rows);
         overview
     }
@@ -349,11 +361,15 @@ impl<'a> Voice<'a> {
     }
 
     fn add_hosts(&mut self, list: &[FileLine]) -> Result<(), Silent> {
-        for row in list.iter().take(self.shared.limits.tab_rows) {
+        for row in list.iter().take(self.shared.limits.tab_files) {
             let known = self.files.entry(row.file.id).or_default();
-            if known.hosts.replace(row.hosts) != Some(row.hosts) {
+            if known.told.replace(told(row)) != Some(told(row)) {
                 let event = json!({
-                    "event": "hosts", "file": { "id": row.file.id }, "hosts": row.hosts,
+                    "event": "hosts",
+                    "file": { "id": row.file.id },
+                    "hosts": row.hosts,
+                    "held": row.held,
+                    "kept": row.kept,
                 });
                 self.add(event.to_string())?;
             }

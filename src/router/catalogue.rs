@@ -418,6 +418,7 @@ impl Router {
             own: offered.author == self.my_id,
             held: self.sharing.holds_all(&offered.file),
             fetching: self.swarm.is_fetching(&offered.file),
+            kept: self.kept_of(&offered.file).min(offered.size),
         }
     }
 }

@@ -93,6 +93,7 @@ impl Router {
     ) {
         let result = match result {
             Ok(Some(bytes)) => {
+                self.forget_leftover(&wanted);
                 // A page names files by their ids, which tell people nothing.
                 let file = FileId::from_hex(wanted).ok();
                 let known = file.and_then(|file| self.catalogue.any(&file));
@@ -108,8 +109,8 @@ impl Router {
     }
 
     /// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
-    pub(super) fn leftovers_found(&mut self, leftovers: &Leftovers) {
-        let Leftovers { folder, files } = leftovers;
+    pub(super) fn leftovers_found(&mut self, leftovers: Leftovers) {
+        let Leftovers { folder, files } = &leftovers;
         let total: u64 = files.iter().map(|left| left.bytes).sum();
         let named = |left: &Leftover| {
             // Of one name there may be several, and only ids tell them apart.
@@ -138,6 +139,27 @@ impl Router {
             Untrusted::new(&*folder).line(),
             listed.join(", ")
         ));
+        let by_id = leftovers.files.into_iter().map(|left| (left.id.clone(), left));
+        self.leftovers = by_id.collect();
+    }
+
+    /// Bytes that an earlier run left of a download of this file.
+    pub(super) fn kept_of(&self, file: &FileId) -> u64 {
+        if self.leftovers.is_empty() {
+            return 0;
+        }
+        let id = file.to_string();
+        let last = self.leftovers.range(..=id.clone()).next_back();
+        last.filter(|(digits, _)| id.starts_with(*digits)).map_or(0, |(_, left)| left.bytes)
+    }
+
+    /// Its partial file is removed, or belongs to a download of this run.
+    pub(super) fn forget_leftover(&mut self, wanted: &str) {
+        self.leftovers.retain(|digits, left| {
+            !wanted.starts_with(digits)
+                && !digits.starts_with(wanted)
+                && left.name.as_deref() != Some(wanted)
+        });
     }
 }
 

@@ -95,6 +95,8 @@ pub struct Router {
     ignored: BTreeSet<MemberId>,
     quitting: quitting::Quitting,
     parked: parked::Parked,
+    /// What earlier runs left of downloads, by the first digits of the files' ids.
+    leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
     /// Links that have something to say.
     dirty: BTreeSet<ConnId>,
@@ -135,6 +137,7 @@ impl Router {
             ignored: BTreeSet::new(),
             quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
+            leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
             dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -234,7 +237,7 @@ impl Router {
             Event::LookedAt { face, line, path } => self.looked_at(face, line, path),
             Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
             Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
-            Event::LeftoversFound(leftovers) => self.leftovers_found(&leftovers),
+            Event::LeftoversFound(leftovers) => self.leftovers_found(leftovers),
             Event::FolderExamined { face, line, list } => self.tell_health(face, line, list),
             Event::PartRemoved { face, line, wanted, result } => {
                 self.part_removed(face, line, &wanted, result);

@@ -147,7 +147,8 @@ fn all(text: &str) -> Vec<Notice> {
     let hashing = MovingFile { id: None, ..row.file.clone() };
     let hashing = TransferLine { file: hashing, state: TransferState::Hashing, ..row.clone() };
     let (held, fetching, from) = (false, false, who(text));
-    let files = FileLine { id, file: file(text), from, hosts: 2, own: false, held, fetching };
+    let (hosts, own, kept) = (2, false, 0);
+    let files = FileLine { id, file: file(text), from, hosts, own, held, fetching, kept };
     vec![
         Notice::Started { who: who(text), temporary: true, locked: false },
         Notice::Listening {

@@ -374,3 +374,19 @@ scene("a file is one row everywhere, numbers are in order, one drop is one card"
   await page.button("Files").click();
   await check(10);
 });
+
+scene("a drop of more files than the list shows is counted in full after a reload", async (stage) => {
+  const { page, ben } = await stage.meet();
+  const count = 1100;
+  const paths = Array.from({ length: count }, (_, i) => path.join(stage.world.folder, `f${i}.txt`));
+  await Promise.all(paths.map((file, i) => writeFile(file, `file ${i}`)));
+  for (let i = 0; i < count; i += 100) ben.type(`send ${paths.slice(i, i + 100).join(" ")}`);
+  const card = page.log.getByRole("group", { name: /^1100 files, offered by ben/ });
+  await card.waitFor();
+  await page.page.reload();
+  await card.getByText("1100 files", { exact: true }).waitFor();
+  await page.button("Download all 1100 files").waitFor();
+  assert.doesNotMatch(await card.textContent(), /withdrawn/);
+  assert.equal(await page.files.locator(".file").count(), 1000);
+  await page.files.getByText(/^And 100 more/).waitFor();
+});

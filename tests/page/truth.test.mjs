@@ -185,6 +185,23 @@ test("what is withdrawn is said once, also after the connection was lost", () =>
   assert.equal(texts(again).filter((text) => /withdrew/.test(text)).length, 1);
 });
 
+test("what a list that was cut does not name stands, unless the log says otherwise", () => {
+  const row = { id: entry(1), file: file(1), from: BEN, own: false, hosts: 1, held: false };
+  const gone = { ...offer(2), event: "file_withdrawn", order: order(6) };
+  const newer = { ...offer(5), replaces: entry(4) };
+  const messages = [1, 2, 3, 4].map((n) => offer(n));
+  const all = { messages: [...messages, newer, gone], files: [row] };
+  const cut = inRoom([], { ...all, files_left_out: 12 });
+  assert.deepEqual(Object.keys(cut.files), [1, 3, 5].map(entry));
+  assert.deepEqual(cut.files[entry(3)].from, [BEN]);
+  assert.equal(cut.filesLeftOut, 10);
+  const earlier = { event: "history", messages: [{ ...offer(7), order: order(0) }], earlier: 0 };
+  const more = reduce(cut, earlier);
+  assert.equal(more.files[entry(7)].from.length, 1);
+  assert.equal(more.filesLeftOut, 9);
+  assert.deepEqual(Object.keys(inRoom([], all).files), [entry(1)], "nothing was cut");
+});
+
 test("many offers in a row are one thing, and a line or another author ends it", () => {
   const many = [1, 2, 3, 4, 5].map((n) => offer(n));
   const { entries } = inRoom([...many, message(6), offer(7), offer(8, EVE), offer(9, EVE)]);

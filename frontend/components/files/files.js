@@ -6,6 +6,8 @@ import { connected } from "../../lib/state.js";
 import { line } from "../../lib/text.js";
 import { createFileCard } from "../file/file.js";
 
+/** Offers that have a row each. */
+const FILES_MAX = 1000;
 /** Files on their way that have a row each. */
 const SHARES_MAX = 8;
 
@@ -60,22 +62,21 @@ export function createFiles(app) {
     if (turned) share.disabled = !connected(state);
     if (turned || state.files !== before.files || !list.hasChildNodes()) showFiles(state);
     if (state.shares !== before.shares) showShares(state.shares);
-    if (state.filesLeftOut !== before.filesLeftOut) {
-      more.hidden = state.filesLeftOut === 0;
-      setText(more, `And ${state.filesLeftOut} more: type files in klatch's terminal.`);
-    }
     empty.hidden = list.hasChildNodes() || state.shares.length > 0;
   });
 
-  function showFiles({ files }) {
+  function showFiles({ files, filesLeftOut }) {
     const labels = app.fileLabels();
     const shown = Object.values(files)
       .filter(({ from, phase }) => from.length > 0 || phase !== "offered")
       .sort((a, b) => compareNames(a.file.name, b.file.name) || (a.id < b.id ? -1 : 1));
+    const left = Math.max(shown.length - FILES_MAX, 0) + filesLeftOut;
+    more.hidden = left === 0;
+    setText(more, `And ${left} more: type files in klatch's terminal.`);
     keep(
       cards,
       list,
-      shown,
+      shown.slice(0, FILES_MAX),
       ({ id }) => id,
       (row) => createFileCard(app, row.id, { inLog: false }),
       (card, row) => card.update(row, labels[row.id]),

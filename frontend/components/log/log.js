@@ -8,6 +8,7 @@
 import { el, setText } from "../../lib/dom.js";
 import { day, dayKey } from "../../lib/format.js";
 import { holds, lastKey, units } from "../../lib/groups.js";
+import { KEPT_ENTRIES } from "../../lib/state.js";
 import * as range from "../../lib/window.js";
 import { table } from "../cup/cup.js";
 import { createEntry } from "../message/message.js";
@@ -149,6 +150,13 @@ export function createLog(app, { invite, inviteSlot }) {
     }
   }
 
+  /** A card of many files counts them all: those of them that klatch still has are fetched. */
+  async function completeFirst() {
+    const { store } = app;
+    const few = () => store.state.entries.length < KEPT_ENTRIES - PAGE;
+    while (entries[0]?.kind === "offers" && few() && (await fetchEarlier()));
+  }
+
   async function jumpToOldest() {
     while (await fetchEarlier());
     follow(false);
@@ -286,6 +294,7 @@ export function createLog(app, { invite, inviteSlot }) {
     if (following) stick();
     else if (held?.isConnected) log.scrollTop += held.getBoundingClientRect().top - heldAt;
     toNewest.hidden = following;
+    completeFirst();
   });
 
   return { element: el("div", { class: "log-frame" }, log, empty, toNewest), jumpToNewest };

@@ -119,13 +119,6 @@ function drawSpan({ kind, text, href }) {
   return el("a", properties, text);
 }
 
-function endOf(row, { filesLeftOut }) {
-  if (row?.ended === "replaced") return "was replaced by a new version";
-  // There are more files than a page is told of: this may be one of those.
-  if (!row && filesLeftOut > 0) return "is in the list of klatch's terminal: type files there";
-  return "was withdrawn";
-}
-
 function createOffer(app, { offerId, text }) {
   const card = createFileCard(app, offerId, { inLog: true });
   const gone = el("p", { class: "entry-unknown" });
@@ -135,7 +128,8 @@ function createOffer(app, { offerId, text }) {
     const offeredStill = row !== undefined && (row.from.length > 0 || row.phase === "held");
     card.element.hidden = !offeredStill;
     gone.hidden = offeredStill;
-    setText(gone, `${line(text)} ${endOf(row, state)}.`);
+    const end = row?.ended === "replaced" ? "replaced by a new version" : "withdrawn";
+    setText(gone, `${line(text)} was ${end}.`);
     if (row) card.update(row, app.fileLabels()[offerId]);
   };
   return { body, update };

@@ -35,6 +35,8 @@ pub struct FileLine {
     pub held: bool,
     /// It is being fetched.
     pub fetching: bool,
+    /// Bytes that an earlier run left here of a download that was not finished.
+    pub kept: u64,
 }
 
 /// One line of `transfers`.

@@ -290,6 +290,7 @@ impl Router {
         let folder = download.place.1.clone();
         let info = download.info(file);
         self.swarm.downloads.insert(file, download);
+        self.forget_leftover(&file.to_string());
         self.notify(Notice::DownloadStarted { file: info });
         self.ask_for_hosts(file, size);
         self.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
