@@ -16,7 +16,7 @@ export function stakes({ members, entries, files, served, shares, room, standing
   const outside = standing === "outside";
   const alone = !members.length && !outside;
   const content = entries.some(({ kind }) => kind !== "line");
-  const offers = rows.filter(({ own }) => own).length;
+  const offers = rows.filter(({ own, phase }) => own && phase === "held").length;
   const fetching = rows.filter(({ phase }) => phase === "fetching").length;
   const takers = new Set(served.filter(({ moving }) => moving).map(({ to }) => to?.id)).size;
   return [

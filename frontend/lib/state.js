@@ -7,12 +7,12 @@
  *
  * @typedef {import("./types.js").State} State
  * @typedef {import("./types.js").Entry} Entry
- * @typedef {import("./types.js").FileRow} FileRow
  */
 
 import { splitAddress } from "./address.js";
 import { fromHistory, insert, merge } from "./entries.js";
 import { joinedLine, lockedLine, removedLine, stewardLine, unlockedLine } from "./rooms.js";
+import { changed, ended, filesOf, offered, servedOf, withEntries, withTakers } from "./rows.js";
 import { marked } from "./text.js";
 
 /** Entries kept while the newest are read; older ones are fetched again. */
@@ -21,9 +21,6 @@ export const KEPT_ENTRIES = 4000;
 const LISTED_MAX = 100;
 /** Members whose place in the list is remembered, present or not. */
 const ORDER_MAX = 1024;
-
-/** States of a transfer towards this computer. */
-const DOWNLOADS = new Set(["fetching", "queued", "waiting"]);
 
 /** @type {State} */
 export const initial = Object.freeze({
@@ -149,7 +146,7 @@ const HANDLERS = {
   },
 
   file_offered(state, notice) {
-    const { id, file, from, own, replaces } = notice;
+    const { id, file, from, own, history, replaces } = notice;
     const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
     // What this node does with a content is the same whoever offers it, and under whatever name.
     const same = Object.values(state.files).find((row) => row.file.id === file.id);
@@ -163,6 +160,7 @@ const HANDLERS = {
       version: Boolean(replaces),
       ended: null,
     };
+    if (own && !history) row.phase = "held";
     const before = replaces ? ended(state.files, replaces, "replaced") : state.files;
     const files = { ...before, [id]: row };
     const next = { ...state, files, seq: state.seq + 1, entries: insert(state.entries, entry) };
@@ -172,15 +170,14 @@ const HANDLERS = {
   file_withdrawn(state, notice) {
     const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
     const next = { ...state, seq: state.seq + 1, entries: insert(state.entries, entry) };
-    const files = ended(state.files, notice.id, "withdrawn");
-    const row = files[notice.id];
-    if (!notice.own || !row) return { ...next, files };
-    // What this node took back lies nowhere that it serves from.
-    const back = { ...row, phase: "offered", bytesDone: 0 };
-    return { ...next, files: { ...files, [notice.id]: back } };
+    return { ...next, files: ended(state.files, notice.id, "withdrawn") };
   },
 
-  hosts: (state, { file, hosts }) => changed(state, file, { hosts }),
+  hosts: (state, { file, hosts, held, kept = 0 }) =>
+    changed(state, file, ({ own, phase, bytesDone }) => {
+      if (own) return { hosts, phase: held ? "held" : "offered" };
+      return { hosts, bytesDone: phase === "offered" && bytesDone === 0 ? kept : bytesDone };
+    }),
   chunks: (state, { file, count, held, served }) =>
     changed(state, file, { chunks: { count, held, served } }),
 
@@ -429,53 +426,6 @@ function emptied(state) {
   return { ...state, entries, earlier, files, members, served, unread };
 }
 
-/** An offer that does not stand any more: its file may still be here. */
-function ended(files, id, end) {
-  const row = files[id];
-  return row ? { ...files, [id]: { ...row, from: [], own: false, ended: end } } : files;
-}
-
-/** @returns {FileRow} */
-function offered(id, file) {
-  return {
-    id,
-    file,
-    from: [],
-    own: false,
-    hosts: 0,
-    phase: "offered",
-    bytesDone: 0,
-    rate: 0,
-    sources: 0,
-    takers: 0,
-    path: null,
-    failure: null,
-    chunks: null,
-    version: false,
-    ended: null,
-  };
-}
-
-/** What goes to others; a way to somebody stays open for a while when nothing moves on it. */
-function servedOf(list, before) {
-  const rows = list.filter(({ to }) => to);
-  return rows.map((row) => {
-    const last = before.find(({ file, to }) => file.id === row.file.id && to?.id === row.to?.id);
-    const moving = last ? row.bytes_done !== last.bytes_done : row.bytes_done < row.file.size;
-    return { ...row, moving };
-  });
-}
-
-/** Tells each file how many members fetch it from here at this moment. */
-function withTakers(files, served) {
-  let next = files;
-  for (const [id, row] of Object.entries(files)) {
-    const takers = served.filter(({ file, moving }) => moving && file.id === row.file.id).length;
-    if (takers !== row.takers) next = { ...next, [id]: { ...row, takers } };
-  }
-  return next;
-}
-
 /** Own messages that are not listed are held by everybody here. */
 function withHeld(entries, { held, members, self }) {
   const behind = new Map(held.map((row) => [row.id, row]));
@@ -493,57 +443,6 @@ function addressOf(members) {
   if (!found) return null;
   const { host, port } = splitAddress(found.address);
   return { host, port: Number(port) };
-}
-
-/** The rows of a snapshot; what only events told of a file (its strip, an error) is kept. */
-function filesOf({ files, transfers, saved }, before, kept = {}) {
-  const downloads = new Map(
-    transfers.filter((row) => DOWNLOADS.has(row.state)).map((row) => [row.file.id, row]),
-  );
-  const paths = new Map(saved.map(({ id, path }) => [id, path]));
-  const rows = {};
-  for (const { id, file, from, own, hosts, held, fetching } of files) {
-    const known = before[id] ?? { ...offered(id, file), bytesDone: kept[file.id] ?? 0 };
-    const download = downloads.get(file.id);
-    let { phase, bytesDone, rate, sources } = known;
-    if (held !== undefined || download) {
-      phase = held ? "held" : fetching || download ? "fetching" : "offered";
-      if (phase === "offered" && known.phase === "held") bytesDone = 0;
-    }
-    if (download?.state === "queued") phase = "queued";
-    if (download) {
-      ({ bytes_done: bytesDone, bytes_per_second: rate, hosts: sources } = download);
-    }
-    const path = own ? null : (paths.get(file.id) ?? known.path);
-    const now = { from: [from], own, hosts, phase, bytesDone, rate, sources, path, ended: null };
-    rows[id] = { ...known, ...now };
-  }
-  return rows;
-}
-
-/**
- * Where the list was too long to be told, what the log holds stands unless it says otherwise: all
- * that ends an offer is newer than the offer.
- */
-function withEntries({ files, filesLeftOut }, entries, known) {
-  if (filesLeftOut === 0) return { files, filesLeftOut };
-  const over = new Set(entries.map(({ replaces }) => replaces));
-  const rows = { ...files };
-  let left = filesLeftOut;
-  for (const { kind, offerId: id, file, from, own } of entries) {
-    if (kind !== "offer" || rows[id] || over.has(id)) continue;
-    rows[id] = known[id] ?? { ...offered(id, file), from: [from], own, hosts: 1 };
-    left -= 1;
-  }
-  return { files: rows, filesLeftOut: Math.max(left, 0) };
-}
-
-/** What happens to a content happens to every offer of it. */
-function changed(state, file, change) {
-  const rows = Object.values(state.files).filter((row) => row.file.id === file.id);
-  if (rows.length === 0) return state;
-  const next = rows.map((row) => [row.id, { ...row, ...change }]);
-  return { ...state, files: { ...state.files, ...Object.fromEntries(next) } };
 }
 
 /** Counts what came while nobody looked, and bounds the log while somebody reads its end. */

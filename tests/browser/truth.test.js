@@ -103,6 +103,45 @@ scene("klatch is killed: said, nobody shown, nothing to press; back by a button"
   await page.others(1);
 });
 
+scene("after a kill own offers are told as not served, and parts are gone on with", async (stage) => {
+  const { world, open } = stage;
+  const folder = path.join(world.folder, "ana");
+  const data = ["--data-dir", path.join(folder, "identity")];
+  let ana = await world.browser("ana", data, folder);
+  const bridge = new URL(await ana.url()).host;
+  const ben = await world.terminal("ben", ["--limit-up", "20MB/s"]);
+  const page = await open(ana);
+  await page.join(await ben.port());
+  await page.others(1);
+  await page.drop([{ name: "mine.txt", text: "7 bytes", type: "text/plain" }]);
+  await page.fileButton("Show", "mine.txt").waitFor();
+  const file = path.join(world.folder, "large.bin");
+  await writeFile(file, "");
+  await truncate(file, 400 * MIB);
+  ben.type(`send ${file}`);
+  await page.fileButton("Download", "large.bin").click();
+  await ana.has("download_progress", ({ bytes_done: done }) => done > MIB);
+  ana.process.kill("SIGKILL");
+  await page.says(/klatch does not answer/);
+  ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+  await page.button("Rejoin").click();
+  await page.others(1);
+  await page.files.getByText(/not served: share it again/).waitFor();
+  await page.fileButton("Withdraw", "mine.txt").waitFor();
+  for (const word of ["Show", "Save"]) {
+    assert.equal(await page.fileButton(word, "mine.txt").count(), 0, word);
+  }
+  await page.files.getByText(/MB of 419\.4 MB kept/).waitFor();
+  await page.fileButton("Resume", "large.bin").waitFor();
+  await page.page.reload();
+  await page.files.getByText(/MB of 419\.4 MB kept/).waitFor();
+  await page.fileButton("Discard", "large.bin").click();
+  await ana.has("notice", ({ text }) => /large\.bin is removed/.test(text));
+  await page.fileButton("Download", "large.bin").waitFor();
+  await page.drop([{ name: "mine.txt", text: "7 bytes", type: "text/plain" }]);
+  await page.files.getByText(/not served/).waitFor({ state: "detached" });
+});
+
 scene("an empty address is asked for, and every failure stands at its field", async (stage) => {
   const page = await stage.open(await stage.world.browser("ana"));
   const failed = async (label, code) => {

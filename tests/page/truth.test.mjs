@@ -159,6 +159,27 @@ test("what is here of a cancelled download is remembered, until it is discarded"
   assert.equal(gone.files[entry(1)].bytesDone, 0);
 });
 
+test("an own offer of an earlier run is not here, and what that run began to fetch is", () => {
+  const row = { id: entry(1), file: file(1), from: ANA, own: true, hosts: 0, held: false, kept: 0 };
+  const begun = { ...row, id: entry(2), file: file(2), from: BEN, own: false, hosts: 1, kept: 400 };
+  const state = inRoom([], { files: [row, begun] });
+  const [own, other] = [entry(1), entry(2)].map((id) => state.files[id]);
+  assert.deepEqual([own.phase, own.hosts], ["offered", 0]);
+  assert.equal(other.bytesDone, 400);
+  assert.ok(!stakes(state).some((text) => /fetched from you/.test(text)));
+  const served = reduce(state, { event: "hosts", file: file(1), hosts: 1, held: true, kept: 0 });
+  assert.equal(served.files[entry(1)].phase, "held");
+  // Where the history comes after the list, the list is told again.
+  const told = inRoom([
+    { ...offer(1, ANA, true), history: true },
+    { event: "hosts", file: file(1), hosts: 0, held: false, kept: 0 },
+    { ...offer(2), history: true },
+    { event: "hosts", file: file(2), hosts: 1, held: false, kept: 400 },
+  ]);
+  assert.deepEqual([told.files[entry(1)].phase, told.files[entry(1)].hosts], ["offered", 0]);
+  assert.equal(told.files[entry(2)].bytesDone, 400);
+});
+
 test("a draft is kept for its room", () => {
   const storage = memory();
   keepDraft(storage, "r1", "not yet");

@@ -17,10 +17,10 @@ const ACTIONS = [
   ["Cancel", ({ phase }) => phase === "fetching" || phase === "queued"],
   [
     "Show",
-    ({ phase, own, file }) =>
-      (phase === "fetching" || phase === "held" || own) && previewKind(file.name) !== null,
+    ({ phase, file }) =>
+      (phase === "fetching" || phase === "held") && previewKind(file.name) !== null,
   ],
-  ["Save", ({ phase, own }) => phase === "held" || own],
+  ["Save", ({ phase }) => phase === "held"],
   ["Withdraw", ({ own }) => own],
 ];
 
@@ -125,6 +125,7 @@ function factsOf(row) {
   if (phase === "fetching") return paceOf(row);
   const kept = phase === "offered" && bytesDone > 0 && !own;
   const parts = [kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size)];
+  if (own && phase === "offered" && hosts === 0) parts.unshift("not served: share it again");
   if (phase === "queued") parts.push("queued");
   const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
   parts.push(from.length > 0 ? `from ${who}` : (ended ?? "withdrawn"));
