@@ -93,7 +93,7 @@ impl Router {
     ) {
         let result = match result {
             Ok(Some(bytes)) => {
-                self.forget_leftover(&wanted);
+                self.forget_leftover(wanted);
                 // A page names files by their ids, which tell people nothing.
                 let file = FileId::from_hex(wanted).ok();
                 let known = file.and_then(|file| self.catalogue.any(&file));

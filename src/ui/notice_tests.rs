@@ -134,7 +134,7 @@ fn offer(from: &str, name: &str) -> Notice {
 fn all(text: &str) -> Vec<Notice> {
     let failure = Failure::new(Code::NoHost, text);
     let (room, id, time_ms) = (RoomId([2; 32]), EntryId([1; 32]), AFTERNOON_MS);
-    let (own, history) = (false, false);
+    let history = false;
     let row = TransferLine {
         file: MovingFile { id: Some(file(text).id), name: Untrusted::new(text), size: 12_345_678 },
         state: TransferState::Serving,

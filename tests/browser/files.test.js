@@ -96,7 +96,8 @@ scene("downloaded in the page, saved, and looked at", async (stage) => {
   await page.fileButton("Download", "notes.txt").click();
   const done = await ana.has("download_finished");
   assert.equal(await sha256(done.path), await sha256(text));
-  await page.files.getByText(`saved as ${done.path}`).waitFor();
+  await page.files.getByText("saved", { exact: true }).waitFor();
+  await page.files.getByTitle(`saved as ${done.path}`).waitFor();
   const [download] = await Promise.all([
     page.page.waitForEvent("download"),
     page.fileButton("Save", "notes.txt").click(),

@@ -103,7 +103,7 @@ scene("360 px: all is reached, nothing sticks out", async (stage) => {
   await page.page.keyboard.press("Escape");
   await page.button("Files").click();
   await page.files.getByRole("button", { name: /^Download a-long-name/ }).click();
-  await page.files.getByText(/^saved as /).waitFor();
+  await page.files.getByText(/^saved/).waitFor();
   await page.assertSound();
   await page.page.keyboard.press("Escape");
   assert.equal(await page.files.isVisible(), false);

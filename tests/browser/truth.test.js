@@ -1,7 +1,7 @@
 /** Nothing is said to have happened that did not, and nothing is lost by one wrong press. */
 
 import assert from "node:assert/strict";
-import { readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { scenes } from "./lib/scene.js";
 
@@ -199,7 +199,7 @@ scene("the focus never falls to the body", async ({ meet, world }) => {
   ben.type(`send ${file}`);
   await page.fileButton("Download", "one.txt").focus();
   await page.page.keyboard.press("Enter");
-  await page.files.getByText(/saved as/).waitFor();
+  await page.files.getByText(/^saved/).waitFor();
   await assertFocused(page, "a file was downloaded");
   await page.field("Files to share").setInputFiles({
     name: "two.txt",
@@ -428,4 +428,73 @@ scene("a drop of more files than the list shows is counted in full after a reloa
   assert.doesNotMatch(await card.textContent(), /withdrawn/);
   assert.equal(await page.files.locator(".file").count(), 1000);
   await page.files.getByText(/^And 100 more/).waitFor();
+});
+
+scene("what is most to be known of a file is read at every width", async (stage) => {
+  const { page, ben } = await stage.meet();
+  const large = path.join(stage.world.folder, "large.bin");
+  await writeFile(large, "");
+  await truncate(large, 400 * MIB);
+  ben.type("limit up 5MB/s");
+  const folder = path.join(stage.world.folder, "a folder with quite a long name");
+  await mkdir(folder);
+  const small = path.join(folder, "report.txt");
+  await writeFile(small, "the text");
+  ben.type(`send "${small}"`);
+  await page.fileButton("Download", "report.txt").click();
+  await page.files.getByText("saved", { exact: true }).waitFor();
+  ben.type(`send ${large}`);
+  await page.fileButton("Download", "large.bin").click();
+  await page.files.getByText(/ left$/).waitFor();
+  /** The facts that can be read as a whole, of every row in sight. */
+  const read = () =>
+    page.page.evaluate(() =>
+      [...document.querySelectorAll(".file")].filter(({ offsetParent }) => offsetParent).map((row) => {
+        const facts = row.querySelector(".file-facts");
+        const { bottom } = facts.getBoundingClientRect();
+        const spans = [...facts.children].filter(
+          (span) =>
+            span.getBoundingClientRect().top < bottom - 4 && span.scrollWidth <= span.clientWidth,
+        );
+        const tall = row.getBoundingClientRect().height;
+        return { text: spans.map(({ textContent }) => textContent).join(""), tall };
+      }),
+    );
+  const check = async (width, most) => {
+    await page.page.setViewportSize({ width, height: 860 });
+    const look = async () => {
+      const rows = await read();
+      assert.ok(rows.length >= 2);
+      for (const { tall } of rows) assert.ok(tall >= 48 && tall <= 56, `${tall} px`);
+      const all = rows.map(({ text }) => text);
+      const shown = `${width}: ${all.join(" | ")}`;
+      assert.ok(all.some((text) => most.test(text)), shown);
+      for (const words of [/^saved · 8 B/, /^\d+ (s|min) left/]) {
+        assert.equal(all.filter((text) => words.test(text)).length, all.length / 2, shown);
+      }
+    };
+    await look();
+    if (width < 860) {
+      await page.button("Files").click();
+      await look();
+      await page.button("Files").click();
+    }
+  };
+  await check(1280, /left · [\d.]+ MB of 419\.4 MB/);
+  await check(390, /left · [\d.]+ MB of 419\.4 MB/);
+  await check(360, /left/);
+});
+
+scene("an own offer is from you, wherever its source lies", async (stage) => {
+  const { ana, page, ben } = await stage.meet();
+  const file = path.join(stage.world.folder, "report.txt");
+  await writeFile(file, "the text");
+  ana.type(`send ${file}`);
+  await ben.has("file_offered");
+  await page.fileButton("Save", "report.txt").waitFor();
+  await page.page.reload();
+  await page.fileButton("Save", "report.txt").waitFor();
+  const facts = page.files.locator(".file .file-facts").first();
+  assert.equal(await facts.textContent(), "8 B · from you");
+  assert.equal(await facts.getAttribute("title"), "8 B · from you");
 });

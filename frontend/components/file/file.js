@@ -34,9 +34,7 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
   const head = el("span", { class: "file-head" });
   const tail = el("span", { class: "file-tail" });
   const name = el("bdi", { class: "file-name" }, head, tail);
-  const known = el("span");
-  const path = el("span", { class: "file-path" });
-  const facts = el("p", { class: "file-facts", "aria-live": inLog ? "off" : null }, known, path);
+  const facts = el("p", { class: "file-facts", "aria-live": inLog ? "off" : null });
   const bar = el("progress", {
     class: "file-progress",
     max: 1,
@@ -86,10 +84,8 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
       [head.textContent, tail.textContent] = inTwo(label);
     }
     setText(kind, extension(row.file.name));
-    const said = factsOf(row);
-    setText(known, said);
-    setText(path, row.path && row.phase !== "fetching" ? `saved as ${line(row.path)}` : "");
-    facts.title = facts.textContent;
+    showFacts(facts, factsOf(row), saved(row) ? ` · saved as ${line(row.path)}` : "");
+    facts.classList.toggle("saved", saved(row));
     bar.hidden = row.phase !== "fetching";
     setLabel(bar, label);
     bar.value = row.file.size ? row.bytesDone / row.file.size : 0;
@@ -120,29 +116,49 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
   return { element, update };
 }
 
+/**
+ * One line of facts, the most important first: where there is no room for all, the last are left
+ * out.
+ * @param {HTMLElement} element
+ * @param {string[]} parts
+ * @param {string} [more]  what there is room for only in the title
+ */
+export function showFacts(element, parts, more = "") {
+  while (element.children.length > parts.length) element.lastChild.remove();
+  parts.forEach((part, at) => {
+    const span = element.children[at] ?? element.appendChild(el("span"));
+    setText(span, at === 0 ? part : ` · ${part}`);
+  });
+  element.title = element.textContent + more;
+}
+
+const saved = ({ path, own, phase }) => Boolean(path) && !own && phase === "held";
+
 function factsOf(row) {
   const { file, from, own, hosts, takers, phase, bytesDone, path, version, ended } = row;
   if (phase === "fetching") return paceOf(row);
-  const kept = phase === "offered" && bytesDone > 0 && !own;
-  const parts = [kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size)];
-  if (own && phase === "offered" && hosts === 0) parts.unshift("not served: share it again");
+  const parts = [];
+  if (own && phase === "offered" && hosts === 0) parts.push("not served: share it again");
+  if (saved(row)) parts.push("saved");
   if (phase === "queued") parts.push("queued");
+  const kept = phase === "offered" && bytesDone > 0 && !own;
+  parts.push(kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size));
   const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
   parts.push(from.length > 0 ? `from ${who}` : (ended ?? "withdrawn"));
+  if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   if (version && from.length > 0) parts.push("new version");
   if (hosts > 1) parts.push(`held by ${hosts}`);
-  if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
-  if (path) parts.push("");
-  return parts.join(" · ");
+  const name = saved(row) && path.split(/[/\\]/).at(-1);
+  if (name && name !== file.name) parts.push(`named ${line(name)}`);
+  return parts;
 }
 
 function paceOf({ file, bytesDone, rate, sources }) {
-  const parts = [`${bytes(bytesDone)} of ${bytes(file.size)}`];
-  if (rate > 0) parts.push(`${bytes(rate)}/s`);
   const left = timeLeft(bytesDone, file.size, rate);
-  if (left) parts.push(left);
+  const parts = [left, `${bytes(bytesDone)} of ${bytes(file.size)}`];
+  if (rate > 0) parts.push(`${bytes(rate)}/s`);
   parts.push(sources > 0 ? `from ${plural(sources, "member")}` : "waiting for somebody who has it");
-  return parts.join(" · ");
+  return parts.filter(Boolean);
 }
 
 function extension(name) {

@@ -3,7 +3,7 @@
 import { el, setLabel, setText } from "../../lib/dom.js";
 import { bytes, compareNames, plural } from "../../lib/format.js";
 import { connected } from "../../lib/state.js";
-import { createFileCard, offered } from "./file.js";
+import { createFileCard, offered, showFacts } from "./file.js";
 
 /** Rows that are drawn in a card; the list of files has them all. */
 const ROWS_MAX = 100;
@@ -67,7 +67,7 @@ export function createOffers(app, entry) {
     if (here > 0) parts.push(`${here} saved`);
     if (moving > 0) parts.push(`${moving} on the way`);
     if (gone > 0) parts.push(`${gone} withdrawn`);
-    setText(facts, parts.join(" · "));
+    showFacts(facts, parts);
     const left = wanted().length;
     fetchAll.hidden = left === 0;
     fetchAll.disabled = !connected(state);

@@ -35,7 +35,11 @@ export function createEntry(app, entry) {
       "p",
       { class: "entry-who" },
       cup(entry.from.id),
-      el("bdi", { class: "entry-name" }, entry.own ? "you" : line(marked(entry.from))),
+      el(
+        "bdi",
+        { class: "entry-name", title: author },
+        entry.own ? "you" : line(marked(entry.from)),
+      ),
     ),
     kind.body,
     el("time", { class: "entry-time", dateTime: new Date(entry.time).toISOString() }, time),
