@@ -294,6 +294,11 @@ impl Router {
     /// they were offered: of others what the word names, and what it fits as a glob, or else what
     /// this node offers under that name. Without a word, all that others offer.
     pub(super) fn meant_by(&self, wanted: Option<&str>) -> Vec<FileLine> {
+        self.meant_offers(wanted).into_iter().map(|offered| self.file_row(offered)).collect()
+    }
+
+    /// The same as they stand in the catalogue.
+    pub(super) fn meant_offers(&self, wanted: Option<&str>) -> Vec<&Offered> {
         let mut meant = match wanted.map(Word::new) {
             None => self.catalogue.offers.values().collect(),
             Some(word) => self.fitting(&word),
@@ -308,7 +313,7 @@ impl Router {
         // Equal contents under one name are one file.
         let mut seen = BTreeSet::new();
         found.retain(|offered| seen.insert((offered.file, nfc(&offered.name))));
-        found.into_iter().map(|offered| self.file_row(offered)).collect()
+        found
     }
 
     /// What a word names, and what it fits as a glob.

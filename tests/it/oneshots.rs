@@ -412,7 +412,7 @@ fn output_that_cannot_be_written_is_an_error_and_what_was_to_be_said_is_said() {
 fn a_send_whose_only_line_cannot_be_written_does_not_wait_for_anybody() {
     let folder = Folder::new();
     let line = format!(
-        "exec {} send {} --ephemeral --listen 127.0.0.1:0 >/dev/full",
+        "exec {} send '{}' --ephemeral --listen 127.0.0.1:0 >/dev/full",
         env!("CARGO_BIN_EXE_klatch"),
         folder.file("a.txt", b"for nobody")
     );

@@ -14,7 +14,7 @@ use crate::router::catalogue::Offered;
 use crate::router::command::SaveAs;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, FileId};
-use crate::router::notice::{Code, Failure, FileLine, Notice};
+use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::{Untrusted, few, is_glob};
 
 /// How a download is called on this computer, and in which folder; `None`: that for downloads.
@@ -96,18 +96,20 @@ impl Router {
         (patient, asks): (bool, bool),
         failure: Failure,
     ) {
-        let list = match wanted {
-            "all" => self.meant_by(None),
-            glob if is_glob(glob) => self.meant_by(Some(glob)),
+        let meant = match wanted {
+            "all" => self.meant_offers(None),
+            glob if is_glob(glob) => self.meant_offers(Some(glob)),
             _ => Vec::new(),
         };
-        let others: Vec<FileLine> = list.into_iter().filter(|row| !row.own).collect();
+        let others = meant.into_iter().filter(|offered| offered.author != self.my_id);
+        let others: Vec<Offered> = others.cloned().collect();
         if others.is_empty() {
             return self.reply(face, line, "download", Err(failure));
         }
-        let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(|row| row.held);
+        let is_here = |offered: &Offered| self.sharing.holds_all(&offered.file);
+        let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(is_here);
         if !held.is_empty() {
-            let names = few(held.iter().map(|row| row.file.name.short()));
+            let names = few(held.iter().map(|offered| Untrusted::new(&offered.name).short()));
             let text = format!("you have {names} already");
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
@@ -115,17 +117,8 @@ impl Router {
             return self.reply(face, line, "download", Ok(()));
         }
         self.commands.await_several((face, line), wanted.len());
-        for row in wanted {
-            let offer = row.id.to_string();
-            let found = self.find_offers(&offer, false).map(|offers| offers.into_iter().next());
-            match found {
-                Ok(Some(offered)) => {
-                    let place = (SaveAs::Dated, None);
-                    self.download_one((face, line), offered, (patient, asks), place);
-                }
-                Ok(None) => self.reply(face, line, "download", Ok(())),
-                Err(failure) => self.reply(face, line, "download", Err(failure)),
-            }
+        for offered in wanted {
+            self.download_one((face, line), offered, (patient, asks), (SaveAs::Dated, None));
         }
     }
 
