@@ -387,7 +387,9 @@ impl Router {
         let here = member == self.my_id
             || self.roster.get(&member).is_some_and(|known| known.conn.is_some());
         let visitor = here && self.room.registry.may_link(&member).is_err();
-        let me_out = (gone || visitor) && member == self.my_id || also.contains(&self.my_id);
+        // In an open room, who came along with somebody that was removed may still link.
+        let me_out = self.am_out()
+            && ((gone || visitor) && member == self.my_id || also.contains(&self.my_id));
         if !gone && !visitor && also.is_empty() {
             return;
         }
@@ -397,7 +399,7 @@ impl Router {
         let author = by.id;
         self.notify(Notice::MemberRemoved { member, by, own, me_out, also });
         if me_out {
-            self.put_out(author);
+            self.put_me_out(author);
         }
     }
 
@@ -450,7 +452,7 @@ impl Router {
         let author = by.id;
         self.notify(Notice::RoomLocked { by, own, password, out, me_out });
         if me_out {
-            self.put_out(author);
+            self.put_me_out(author);
         }
     }
 
@@ -489,8 +491,8 @@ impl Router {
         else {
             return;
         };
-        if loss.member == self.my_id && self.room.registry.may_link(&self.my_id).is_err() {
-            self.put_out(by);
+        if loss.member == self.my_id && self.am_out() {
+            self.put_me_out(by);
         }
     }
 

@@ -211,6 +211,20 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it is for others to hear, or to serve.
+    #[must_use]
+    pub fn needs_others(&self) -> bool {
+        matches!(
+            self,
+            Self::Say { .. }
+                | Self::Send { .. }
+                | Self::SendAs { .. }
+                | Self::Share { .. }
+                | Self::Download { .. }
+                | Self::Fetch { .. }
+        )
+    }
+
     /// The command's word, as `--json` names it.
     #[must_use]
     pub fn word(&self) -> &'static str {

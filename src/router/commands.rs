@@ -128,11 +128,15 @@ impl Router {
             return;
         }
         let word = command.word();
+        if command.needs_others()
+            && let Err(failure) = self.must_be_in()
+        {
+            return self.reply(face, line, word, Err(failure));
+        }
         match command {
             Command::Say { text } => {
-                let mut result = self.must_be_in();
+                let result = self.utter(Kind::Text(text.into())).map(|_| ());
                 if result.is_ok() {
-                    result = self.utter(Kind::Text(text.into())).map(|_| ());
                     self.remark_alone();
                 }
                 self.reply(face, line, word, result);

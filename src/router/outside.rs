@@ -11,9 +11,9 @@ use super::signed::SignedRecord;
 
 impl Router {
     /// Who put this node out of its room; `None` while it is in.
-    fn out_by(&self) -> Option<MemberId> {
+    fn who_put_me_out(&self) -> Option<MemberId> {
         let denied = self.room.registry.may_link(&self.my_id).err()?;
-        self.room.put_out.or_else(|| denied.map(|record| record.record.by()))
+        self.room.out_by.or_else(|| denied.map(|record| record.record.by()))
     }
 
     /// What is refused to whoever is out of the room.
@@ -21,7 +21,7 @@ impl Router {
     /// # Errors
     /// `removed`.
     pub(super) fn must_be_in(&self) -> Result<(), Failure> {
-        self.out_by().map_or(Ok(()), |by| Err(self.outside(by)))
+        self.who_put_me_out().map_or(Ok(()), |by| Err(self.outside(by)))
     }
 
     fn outside(&self, by: MemberId) -> Failure {
@@ -34,7 +34,7 @@ impl Router {
     }
 
     pub(super) fn examine_standing(&self, list: &mut Vec<Finding>) {
-        if let Some(by) = self.out_by() {
+        if let Some(by) = self.who_put_me_out() {
             let name = self.who(&by).marked();
             list.push(Finding::bad(
                 format!("you are out of this room: {name} put you out"),
@@ -43,9 +43,14 @@ impl Router {
         }
     }
 
+    /// Whether this node may link with nobody in the room.
+    pub(super) fn am_out(&self) -> bool {
+        self.room.registry.may_link(&self.my_id).is_err()
+    }
+
     /// This node was put out just now.
-    pub(super) fn put_out(&mut self, by: MemberId) {
-        self.room.put_out = Some(by);
+    pub(super) fn put_me_out(&mut self, by: MemberId) {
+        self.room.out_by = Some(by);
         self.remark("nobody in this room hears you any more: /leave begins a fresh one");
         self.fail_downloads(&self.outside(by));
     }
@@ -53,10 +58,10 @@ impl Router {
     /// Whoever was out and is taken in again is told so.
     pub(super) fn tell_return(&mut self, new: &[Arc<SignedRecord>]) {
         let me = self.my_id;
-        if self.room.put_out.is_none() || self.room.registry.may_link(&me).is_err() {
+        if self.room.out_by.is_none() || self.room.registry.may_link(&me).is_err() {
             return;
         }
-        self.room.put_out = None;
+        self.room.out_by = None;
         let takes_in = |record: &Record| match record {
             Record::Ticket(ticket) => ticket.member == me,
             Record::Lock(lock) => !lock.closed || lock.kept.iter().any(|kept| kept.member == me),

@@ -184,10 +184,7 @@ impl Router {
         if let Some(known) = &member.record
             && known.body.version >= body.version
         {
-            // Nothing new, but a teller only tells of those whom it holds to be present.
-            if known.body.version == body.version {
-                member.heard = now;
-            }
+            // Not even a sign of life: anybody can repeat it for ever.
             return;
         }
         let before = member.record.replace(record.clone());

@@ -34,7 +34,7 @@ pub(super) struct Room {
     /// `joined` was told.
     pub(super) announced: bool,
     /// Who put this node out of it.
-    pub(super) put_out: Option<MemberId>,
+    pub(super) out_by: Option<MemberId>,
     /// It was told that others say that we are no member.
     pub(super) told_outside: bool,
     /// The founder was told that it is the only one who can remove anybody.
@@ -68,7 +68,7 @@ impl Room {
             id: registry.room(),
             settled: false,
             announced: false,
-            put_out: None,
+            out_by: None,
             told_outside: false,
             steward_proposed: false,
             registry,

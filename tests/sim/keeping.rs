@@ -141,6 +141,49 @@ fn the_removed_lose_their_guests_unless_these_are_kept() {
     world.check_room(&[alice, carol]);
 }
 
+#[test]
+fn who_is_out_is_told_so_by_everything_that_needs_others() {
+    let (mut world, [alice, bob]) = World::of(6, ["alice", "bob"]);
+    world.join(bob, alice);
+    for number in 0..12 {
+        let line = world.send_file(alice, &format!("{number}.bin"), 64 << 20);
+        assert_eq!(world.finish(alice, line), Ok(()));
+    }
+    world.run(1_000);
+    let downloads: Vec<_> = (0..12).map(|n| world.download(bob, &format!("{n}.bin"))).collect();
+    let line = world.remove(alice, bob, false);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    for line in downloads {
+        assert_eq!(world.finish(bob, line), Err(Code::Removed), "moving or queued");
+    }
+    let say = world.command(bob, Command::Say { text: "is anybody there?".into() });
+    let fetch = world.download(bob, "1.bin");
+    let send = world.send_file(bob, "mine.bin", 1 << 20);
+    for line in [say, fetch, send] {
+        assert_eq!(world.finish(bob, line), Err(Code::Removed));
+    }
+}
+
+#[test]
+fn a_guest_of_the_removed_is_not_out_of_an_open_room() {
+    let (mut world, [alice, bob, carol]) = World::of(7, ["alice", "bob", "carol"]);
+    world.join(bob, alice);
+    let link = world.invite(bob, false).unwrap();
+    world.run(2_000);
+    let line = world.enter(carol, &link);
+    assert_eq!(world.finish(carol, line), Ok(()));
+    world.run(5_000);
+    let line = world.remove(alice, bob, false);
+    assert_eq!(world.finish(alice, line), Ok(()));
+    world.run(30_000);
+    let out = |notice: &Notice| matches!(notice, Notice::MemberRemoved { me_out: true, .. });
+    assert_eq!((world.count(bob, out), world.count(carol, out)), (1, 0));
+    let line = world.command(carol, Command::Say { text: "still here".into() });
+    assert_eq!(world.finish(carol, line), Ok(()));
+    world.run(5_000);
+    assert_eq!(world.texts(alice), ["still here"]);
+}
+
 /// Alice founds; mallory hangs below her, dave below mallory; bob and carol beside it.
 fn tree(seed: u64) -> (World, [usize; 5]) {
     let (mut world, nodes) = World::of(seed, ["alice", "bob", "mallory", "carol", "dave"]);

@@ -78,8 +78,9 @@ impl Story {
             // Where to dial may have been known only to somebody who has restarted since.
             let heard_of =
                 |who: usize, by: usize| self.world.nodes[by].heard_of.contains(&self.world.id(who));
-            let there =
-                there && hosts.iter().any(|host| heard_of(*host, node) || heard_of(node, *host));
+            let restarted = self.world.nodes.iter().any(|node| node.run > 1);
+            let known = |host: &usize| heard_of(*host, node) || heard_of(node, *host);
+            let there = there && (!restarted || hosts.iter().any(known));
             let name = &self.world.nodes[node].name;
             assert!(
                 !there || hosts.is_empty() || !hosts.iter().all(each),
