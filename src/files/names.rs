@@ -87,6 +87,19 @@ pub fn download_name(stamp: &str, name: &str) -> String {
     format!("{stamp}_{}", safe_name(name))
 }
 
+/// Whether `saved` is what a download of `name` is called, with a date or without.
+#[must_use]
+pub fn is_download_of(saved: &str, name: &str) -> bool {
+    let stamp = saved.strip_suffix(safe_name(name).as_str());
+    stamp.is_some_and(|stamp| {
+        let as_stamped =
+            |(shape, is): (u8, u8)| shape == is || shape == b'0' && is.is_ascii_digit();
+        let shape = "0000-00-00_00-00-00_";
+        stamp.is_empty()
+            || stamp.len() == shape.len() && shape.bytes().zip(stamp.bytes()).all(as_stamped)
+    })
+}
+
 /// `name` for the `number`th file that would bear it: the second of `a.txt` is `a (2).txt`.
 #[must_use]
 pub fn numbered(name: &str, number: u32) -> String {
@@ -353,6 +366,8 @@ mod tests {
         assert_eq!(stamp(at), "2026-11-22_14-05-33");
         let name = download_name(&stamp(at), "../report.pdf");
         assert_eq!(name, "2026-11-22_14-05-33_report.pdf");
+        assert!(is_download_of(&name, "../report.pdf") && is_download_of("a", "a"));
+        assert!(!is_download_of("old_a", "a") && !is_download_of("2026-11-22_14-05_a", "a"));
         assert_eq!(numbered(&name, 1), name);
         assert_eq!(numbered(&name, 2), "2026-11-22_14-05-33_report (2).pdf");
         assert_eq!(numbered("README", 3), "README (3)");

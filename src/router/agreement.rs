@@ -303,7 +303,7 @@ impl Router {
         link.say_presence.remove(&member);
         link.say_presence.remove(&self.my_id);
         link.say_hosting = self.sharing.files();
-        link.say_hosting.extend(self.declined_of(member));
+        link.say_hosting.extend(self.done_with_of(member));
         link.say_secrets = true;
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));

@@ -204,7 +204,7 @@ impl Router {
                 self.offer_came_back(file.id);
             }
         }
-        self.decline(author, file.id);
+        self.say_done_with(author, file.id);
         let id = self.room.shown(&entry.id);
         if (again && !own) || !stands || id != entry.id {
             return;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Router;
 use super::ids::{FaceId, FileId, MemberId};
+use super::message::Done;
 use super::text::{Untrusted, few};
 
 /// What whoever waits was told: of each member once that it is waited for, and once that it has
@@ -16,6 +17,19 @@ pub(super) struct Told {
     waited_for: BTreeSet<MemberId>,
     /// Who had everything at some time, here or gone meanwhile.
     fetched: BTreeSet<MemberId>,
+    /// Who was here at first, is still, and lacks something.
+    missing: BTreeSet<MemberId>,
+}
+
+/// How far those who are here are with several files.
+#[derive(Default)]
+struct Shares {
+    /// Some of it is still to be fetched.
+    lacking: BTreeSet<MemberId>,
+    /// They mean not to fetch some of it, and have the rest.
+    declining: BTreeSet<MemberId>,
+    /// They have or had everything.
+    done: BTreeSet<MemberId>,
 }
 
 impl Told {
@@ -34,52 +48,47 @@ impl Router {
 
     /// Those who were here at first have all of every file that the face offered, as far as they
     /// stayed, or else somebody has. [`Router::fetching_news`] took note of who that is.
-    pub(super) fn is_fetched(&self, face: FaceId, told: &Told) -> bool {
-        !told.fetched.is_empty() && self.missing(face, told).is_empty()
-    }
-
-    /// Who was here at first, is still, and lacks something.
-    fn missing(&self, face: FaceId, told: &Told) -> BTreeSet<MemberId> {
-        let lacking = self.lacking(face).unwrap_or_default();
-        told.at_first.intersection(&lacking).copied().collect()
+    pub(super) fn is_fetched(told: &Told) -> bool {
+        !told.fetched.is_empty() && told.missing.is_empty()
     }
 
     /// Why the waiting was in vain.
-    pub(super) fn not_fetched(&self, face: FaceId, told: &Told) -> String {
-        let missing = self.missing(face, told);
-        match missing.is_empty() {
+    pub(super) fn not_fetched(&self, told: &Told) -> String {
+        match told.missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),
             false => {
-                let names = few(missing.iter().map(|id| self.who(id).marked()));
+                let names = few(told.missing.iter().map(|id| self.who(id).marked()));
                 format!("{names} did not fetch what is offered")
             }
         }
     }
 
-    /// Who is here and lacks some of what the face offered, but for those who mean not to fetch it;
-    /// `None` when nobody is here or nothing is offered.
-    fn lacking(&self, face: FaceId) -> Option<BTreeSet<MemberId>> {
+    /// How far those who are here are with what the face offered; `None` when nobody is here or
+    /// nothing is offered.
+    fn shares_of(&self, face: FaceId) -> Option<Shares> {
         let files = self.sharing.files_of(face);
         if files.is_empty() || self.roster.present_count() == 0 {
             return None;
         }
-        let lacks = |id: &MemberId| {
+        let mut shares = Shares::default();
+        for (id, _) in self.roster.present() {
             let link = self.link_of(id).map(|(_, link)| link);
-            files.iter().any(|file| {
-                let hosting = link.and_then(|link| link.hosting.get(file));
-                hosting.is_none_or(|hosting| hosting.held.is_some())
-            })
-        };
-        let declining = self.declining(face);
-        let here = self.roster.present().map(|(id, _)| *id);
-        Some(here.filter(|id| !declining.contains(id) && lacks(id)).collect())
-    }
-
-    /// Who means not to fetch what the face offered.
-    fn declining(&self, face: FaceId) -> BTreeSet<MemberId> {
-        let files = self.sharing.files_of(face);
-        let declining = self.links().filter(|(_, link)| !link.declined.is_disjoint(&files));
-        declining.map(|(_, link)| link.member).collect()
+            let done = |file: &FileId| {
+                let link = link?;
+                let holds_all = link.hosting.get(file).is_some_and(|of| of.held.is_none());
+                if holds_all { Some(Done::Fetched) } else { link.done.get(file).copied() }
+            };
+            let mut worst = Some(Done::Fetched);
+            for file in &files {
+                worst = worst.and_then(|worst| Some(worst.max(done(file)?)));
+            }
+            match worst {
+                None => shares.lacking.insert(*id),
+                Some(Done::Declined) => shares.declining.insert(*id),
+                Some(Done::Fetched) => shares.done.insert(*id),
+            };
+        }
+        Some(shares)
     }
 
     /// Whoever only gives waits for others and not for each other: from now on those whose files
@@ -88,23 +97,27 @@ impl Router {
         self.sharing.only_gives = true;
         let members: Vec<_> = self.links().map(|(_, link)| link.member).collect();
         for member in members {
-            for file in self.declined_of(member) {
-                self.decline(member, file);
+            for file in self.done_with_of(member) {
+                self.say_done_with(member, file);
             }
         }
     }
 
-    /// What a member offers and nobody here fetches.
-    pub(super) fn declined_of(&self, member: MemberId) -> BTreeSet<FileId> {
-        let offers = self.catalogue.offers_by(member).filter(|_| self.sharing.only_gives);
-        offers.map(|offered| offered.file).collect()
+    /// What a member offers and is not fetched here any more, or not at all.
+    pub(super) fn done_with_of(&self, member: MemberId) -> BTreeSet<FileId> {
+        if !self.sharing.is_done_with_any() {
+            return BTreeSet::new();
+        }
+        let offers = self.catalogue.offers_by(member).map(|offered| offered.file);
+        offers.filter(|file| self.sharing.done_with(file).is_some()).collect()
     }
 
-    /// A member that offers a file is to hear that it is not here.
-    pub(super) fn decline(&mut self, member: MemberId, file: FileId) {
-        let Some((conn, _)) = self.link_of(&member).filter(|_| self.sharing.only_gives) else {
+    /// A member that offers a file is to hear if it is not fetched here.
+    pub(super) fn say_done_with(&mut self, member: MemberId, file: FileId) {
+        if self.sharing.done_with(&file).is_none() {
             return;
-        };
+        }
+        let Some((conn, _)) = self.link_of(&member) else { return };
         self.mark_link(conn, |link| {
             link.say_hosting.insert(file);
         });
@@ -112,11 +125,7 @@ impl Router {
 
     /// The names under which the face offered its files, whatever others call the same content.
     fn names_offered(&self, face: FaceId) -> BTreeSet<String> {
-        let own = |file| self.catalogue.offers_of(self.my_id, file);
-        let offers = self.sharing.offers_of(face).filter_map(|(file, id)| {
-            let this = own(file).find(|offered| Some(self.room.shown(&offered.id)) == id);
-            this.or_else(|| own(file).next())
-        });
+        let offers = self.sharing.offers_of(face).filter_map(|shown| self.own_offer(&shown));
         offers.map(|offered| Untrusted::new(&offered.name).to_string()).collect()
     }
 
@@ -128,17 +137,14 @@ impl Router {
         told: &mut Told,
         until: Option<usize>,
     ) -> Option<String> {
-        let lacking = self.lacking(face)?;
-        let declining = self.declining(face);
-        let not_done = |id: &&MemberId| {
-            lacking.contains(id) || declining.contains(id) || told.fetched.contains(id)
-        };
-        let here = self.roster.present().map(|(id, _)| id);
-        let done: BTreeSet<_> = here.filter(|id| !not_done(id)).copied().collect();
+        let Shares { lacking, declining, done } = self.shares_of(face)?;
+        let done: BTreeSet<_> = done.difference(&told.fetched).copied().collect();
         told.fetched.extend(&done);
+        let lacking: BTreeSet<_> = lacking.difference(&told.fetched).copied().collect();
         // Whoever comes later is waited for only where nobody was here who may fetch anything.
         let all = until.is_some() || told.at_first.is_subset(&declining);
-        let lacking = if all { lacking } else { self.missing(face, told) };
+        let lacking = if all { lacking } else { &lacking & &told.at_first };
+        told.missing = &lacking & &told.at_first;
         let came = !lacking.is_subset(&told.waited_for);
         told.waited_for.extend(&lacking);
         if !came && done.is_empty() {

@@ -155,11 +155,12 @@ impl Router {
 
     /// Its partial file is removed, or belongs to a download of this run.
     pub(super) fn forget_leftover(&mut self, wanted: &str) {
-        self.leftovers.retain(|digits, left| {
-            !wanted.starts_with(digits)
-                && !digits.starts_with(wanted)
-                && left.name.as_deref() != Some(wanted)
-        });
+        let word = Word::new(wanted);
+        let is_of = |id: &str| {
+            word.digits().is_some_and(|typed| typed.starts_with(id) || id.starts_with(typed))
+        };
+        let is_called = |left: &Leftover| left.name.as_deref().is_some_and(|of| word.is_name(of));
+        self.leftovers.retain(|id, left| !is_of(id) && !is_called(left));
     }
 }
 

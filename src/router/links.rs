@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::bitmap::Bitmap;
 use super::ids::{Digest32, FileId, InvitationId, MemberId, RecordId, RoomId, RunId};
-use super::message::{Brings, Have, Hello, Wanted, Why};
+use super::message::{Brings, Done, Have, Hello, Wanted, Why};
 use super::registry::Registry;
 use super::signed::{Chain, SignedPresence, SignedRecord};
 use super::time::Millis;
@@ -239,9 +239,8 @@ pub(super) struct Link {
     pub(super) say_haves_at: Option<Millis>,
     pub(super) say_receipts: BTreeSet<(MemberId, Chain)>,
     pub(super) say_hosting: BTreeSet<FileId>,
-    /// Files served here that it said it does not have without ever having had any of them: it
-    /// means not to fetch them.
-    pub(super) declined: BTreeSet<FileId>,
+    /// Files served here that the peer does not hold and will not fetch.
+    pub(super) done: BTreeMap<FileId, Done>,
     pub(super) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
     pub(super) say_gained_at: Option<Millis>,
     /// When the last of these were said.
@@ -301,7 +300,7 @@ impl Link {
             say_haves_at: None,
             say_receipts: BTreeSet::new(),
             say_hosting: BTreeSet::new(),
-            declined: BTreeSet::new(),
+            done: BTreeMap::new(),
             say_gained: BTreeMap::new(),
             say_gained_at: None,
             gained_said: Millis(0),

@@ -3,6 +3,8 @@
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::bitmap::Bitmap;
 use super::ids::{Digest32, EntryId, FileId, MemberId, RecordId, RunId};
 use super::notice::Code;
@@ -204,6 +206,16 @@ pub enum Held {
     Some(Bitmap),
 }
 
+/// Why a member that holds nothing of a file will not fetch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// It had all of it, and did not keep it.
+    Fetched,
+    /// It fetches nothing.
+    Declined,
+}
+
 /// A control message of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -294,8 +306,13 @@ pub enum Message {
         /// The new ones.
         chunks: Vec<u32>,
     },
-    /// The sender no longer holds a file.
-    Dropped(FileId),
+    /// The sender holds nothing of a file.
+    Dropped {
+        /// The file.
+        file: FileId,
+        /// Why it will not fetch it, if that is so.
+        done: Option<Done>,
+    },
     /// Please dial me with a `lane-serve`: I cannot reach you.
     LaneWanted,
     /// A chunk that was asked of you comes from somebody else: do not send it.

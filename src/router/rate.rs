@@ -20,8 +20,9 @@ pub(super) struct Rate {
     /// Since when bytes are counted, and how many came since.
     since: Millis,
     bytes: u64,
-    /// When something came last, and how much at once.
+    /// When something came last.
     last: Millis,
+    /// How much came at once when the rate last changed.
     piece_bytes: u64,
 }
 
@@ -41,7 +42,7 @@ impl Rate {
             *self = Self::new(self.last.max(Millis(now.0.saturating_sub(PAUSE_MS))));
         }
         self.bytes += bytes;
-        (self.last, self.piece_bytes) = (now, bytes);
+        self.last = now;
         let took = now.since(self.since);
         if took < SAMPLE_MS {
             return;
@@ -50,7 +51,7 @@ impl Rate {
         let past = u128::from(self.bytes_per_second) * u128::from(past_ms);
         let rate = (past + u128::from(self.bytes) * 1_000) / u128::from(past_ms + took);
         self.bytes_per_second = u64::try_from(rate).unwrap_or(u64::MAX);
-        (self.since, self.bytes) = (now, 0);
+        (self.since, self.bytes, self.piece_bytes) = (now, 0, bytes);
     }
 
     /// Bytes per second; 0 when nothing moves.
@@ -99,6 +100,18 @@ mod tests {
             rate.came(Millis(now), 100_000);
         }
         assert!(rate.at(Millis(3_605_000)) > 990_000, "{rate:?}");
+    }
+
+    #[test]
+    fn one_large_piece_behind_a_trickle_does_not_move_for_ever() {
+        let mut rate = Rate::new(Millis(0));
+        for now in (300..=3_000).step_by(300) {
+            rate.came(Millis(now), 30);
+        }
+        rate.came(Millis(3_100), 1 << 20);
+        assert!(rate.silent_at() <= Millis(5_100), "{rate:?}");
+        rate.came(Millis(3_400), 30);
+        assert!(rate.silent_at() <= Millis(5_400), "{rate:?}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Router {
             Message::VerifyNonce(value) => self.verify_revealed(id, value),
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
-            Message::Dropped(file) => self.dropped(id, file),
+            Message::Dropped { file, done } => self.dropped(id, file, done),
             Message::LaneWanted => self.lane_wanted(id),
             Message::Unwanted { file, chunk } => self.unwanted(id, file, chunk),
             Message::BadChunk { file, chunk } => self.bad_chunk_told(id, file, chunk),

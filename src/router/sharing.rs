@@ -10,7 +10,7 @@ use super::catalogue::Offered;
 use super::command::RateLimit;
 use super::event::{Effect, Hashed};
 use super::ids::{ConnId, EntryId, FaceId, FileId, MemberId};
-use super::message::{Held, Message};
+use super::message::{Done, Held, Message};
 use super::notice::{Code, Failure, FileLine, MovingFile, Notice, TransferLine, TransferState};
 use super::rate::Rate;
 use super::signed::{Kind, Offer};
@@ -120,11 +120,13 @@ pub(super) struct Sharing {
     /// Where the files of own offers lie, in this room or in one that was left, by the ids that
     /// faces know; true for a copy that was made for a page, and goes with the offer.
     lying: BTreeMap<(PathBuf, EntryId), bool>,
-    /// What each face offered: the files, and the offers (by the ids that faces know) unless those
-    /// stood already.
-    offered_by: BTreeMap<FaceId, BTreeSet<(FileId, Option<EntryId>)>>,
+    /// What each face offered, by the ids that faces know: the file, and whether the offer goes
+    /// with the face, for it did not stand before.
+    offered_by: BTreeMap<FaceId, BTreeMap<EntryId, (FileId, bool)>>,
     /// This program only gives: nobody is to wait until it has fetched something.
     pub(super) only_gives: bool,
+    /// Files that were fetched and passed on, and are not here any more.
+    passed: BTreeSet<FileId>,
 }
 
 impl Sharing {
@@ -138,21 +140,64 @@ impl Sharing {
 
     /// The files that a face offered and that still are offered.
     pub(super) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
-        self.offered_by.get(&face).into_iter().flatten().map(|(file, _)| *file).collect()
+        let offered = self.offered_by.get(&face).into_iter().flatten();
+        offered.map(|(_, (file, _))| *file).collect()
     }
 
-    /// The same with the offers, by the ids that faces know, unless those stood already.
-    pub(super) fn offers_of(
-        &self,
-        face: FaceId,
-    ) -> impl Iterator<Item = (FileId, Option<EntryId>)> {
-        self.offered_by.get(&face).into_iter().flatten().copied()
+    /// The same as offers, by the ids that faces know.
+    pub(super) fn offers_of(&self, face: FaceId) -> impl Iterator<Item = EntryId> {
+        self.offered_by.get(&face).into_iter().flatten().map(|(shown, _)| *shown)
     }
 
-    /// A file is offered no more, by whichever face it was.
-    fn forget_offered(&mut self, file: FileId) {
-        self.offered_by.values_mut().for_each(|offered| offered.retain(|(of, _)| *of != file));
-        self.offered_by.retain(|_, offered| !offered.is_empty());
+    /// An offer goes with a face: it was made for it.
+    fn goes_with(&self, face: FaceId, shown: &EntryId) -> bool {
+        self.offered_by.get(&face).and_then(|of| of.get(shown)).is_some_and(|(_, goes)| *goes)
+    }
+
+    /// A face ended: its offers that go with it. Those that another face made as well go with that
+    /// one from now on.
+    fn take_offers_of(&mut self, face: FaceId) -> Vec<EntryId> {
+        let offered = self.offered_by.remove(&face).unwrap_or_default();
+        let mut going = Vec::new();
+        for (shown, _) in offered.into_iter().filter(|(_, (_, goes))| *goes) {
+            match self.offered_by.values_mut().find_map(|of| of.get_mut(&shown)) {
+                Some((_, goes)) => *goes = true,
+                None => going.push(shown),
+            }
+        }
+        going
+    }
+
+    /// An offer does not stand any more, whichever face made it.
+    fn forget_offered(&mut self, shown: &EntryId) {
+        self.offered_by.retain(|_, offered| {
+            offered.remove(shown);
+            !offered.is_empty()
+        });
+    }
+
+    /// A file was fetched, passed on, and is not kept.
+    pub(super) fn pass_on(&mut self, file: FileId) {
+        if self.passed.len() >= PATHS_MAX {
+            self.passed.pop_first();
+        }
+        self.passed.insert(file);
+    }
+
+    /// Whether some file may not be fetched here any more, or none at all is.
+    pub(super) fn is_done_with_any(&self) -> bool {
+        self.only_gives || !self.passed.is_empty()
+    }
+
+    /// Why a file that is not here is not going to be fetched, if that is so.
+    pub(super) fn done_with(&self, file: &FileId) -> Option<Done> {
+        if self.shares.contains_key(file) {
+            None
+        } else if self.passed.contains(file) {
+            Some(Done::Fetched)
+        } else {
+            self.only_gives.then_some(Done::Declined)
+        }
     }
 
     pub(super) fn is_shared(&self, file: &FileId) -> bool {
@@ -184,10 +229,12 @@ impl Sharing {
     }
 
     pub(super) fn share_all(&mut self, file: FileId) {
+        self.passed.remove(&file);
         self.shares.insert(file, Share { held: None });
     }
 
     pub(super) fn share_some(&mut self, file: FileId, held: Bitmap) {
+        self.passed.remove(&file);
         self.shares.insert(file, Share { held: Some(held) });
     }
 
@@ -274,6 +321,7 @@ impl Router {
         }
         let elsewhere = self.is_elsewhere(job.face);
         let result = result.and_then(|hashed| elsewhere.map_or(Ok(hashed), Err));
+        let result = result.and_then(|hashed| self.must_be_in().map(|()| hashed));
         let offered = result.and_then(|hashed| self.offer(number, &job, &hashed));
         if offered.is_err() {
             self.effect(Effect::CancelHash { job: number });
@@ -396,6 +444,11 @@ impl Router {
         };
         let again = before.clone().filter(same).or_else(astray);
         let held = self.sharing.holds_all(&file);
+        // Whoever ends badly leaves what others had offered before.
+        let goes = match again.as_ref().or(before.as_ref()) {
+            Some(stood) => self.sharing.goes_with(job.face, &self.room.shown(&stood.id)),
+            None => true,
+        };
         self.offered_again(file);
         let id = match &again {
             Some(offered) => offered.id,
@@ -417,8 +470,7 @@ impl Router {
         }
         let shown = self.room.shown(&id);
         self.sharing.put_place(shown, path.clone(), job.copy);
-        let new = Some(shown).filter(|_| again.is_none());
-        self.sharing.offered_by.entry(job.face).or_default().insert((file, new));
+        self.sharing.offered_by.entry(job.face).or_default().insert(shown, (file, goes));
         self.remark_alone();
         Ok(id)
     }
@@ -427,11 +479,12 @@ impl Router {
     /// another own offer is of the same content.
     pub(super) fn own_offer_ended(&mut self, offered: &Offered) {
         let file = offered.file;
-        if let Some((path, true)) = self.sharing.take_place(&self.room.shown(&offered.id)) {
+        let shown = self.room.shown(&offered.id);
+        if let Some((path, true)) = self.sharing.take_place(&shown) {
             self.effect(Effect::DiscardCopy { file, path });
         }
+        self.sharing.forget_offered(&shown);
         if !self.catalogue.offers(self.my_id, file) {
-            self.sharing.forget_offered(file);
             self.last_offer_ended(file);
             self.unshare(file);
             self.forget_parked(file);
@@ -441,7 +494,10 @@ impl Router {
     pub(super) fn unshare(&mut self, file: FileId) {
         if self.sharing.remove(&file) {
             self.effect(Effect::Unserve { file });
-            self.tell_hosting(file);
+            self.mark_links(|link| {
+                link.done.remove(&file);
+                link.say_hosting.insert(file);
+            });
             self.let_go(file);
         }
     }
@@ -475,7 +531,7 @@ impl Router {
             Some(Share { held: Some(held) }) => {
                 Message::Hosting { file, held: Held::Some(held.clone()), fetching: true }
             }
-            None => Message::Dropped(file),
+            None => Message::Dropped { file, done: self.sharing.done_with(&file) },
         }
     }
 
@@ -493,10 +549,12 @@ impl Router {
     pub(super) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
         let jobs = self.sharing.jobs.iter().filter(|(_, job)| job.face == face);
         for number in jobs.map(|(number, _)| *number).collect::<Vec<_>>() {
+            if let Some(job) = self.sharing.jobs.get_mut(&number) {
+                job.rest.clear();
+            }
             self.drop_job(number, Failure::new(Code::Cancelled, "whoever asked for it ended"));
         }
-        let offered = self.sharing.offered_by.remove(&face).unwrap_or_default();
-        for shown in offered.iter().filter_map(|(_, shown)| shown.as_ref()).filter(|_| !keep) {
+        for shown in self.sharing.take_offers_of(face).iter().filter(|_| !keep) {
             // What cannot be taken back for want of room in the log ends with this program.
             let _ = self.own_offer(shown).map(|offered| self.withdraw(&[offered]));
         }
@@ -584,6 +642,7 @@ impl Router {
         }
         self.sharing.served.clear();
         self.sharing.offered_by.clear();
+        self.sharing.passed.clear();
         // What waits behind them was meant for this room as well.
         self.sharing.jobs.values_mut().for_each(|job| job.rest.clear());
         let jobs: Vec<u64> = self.sharing.jobs.keys().copied().collect();

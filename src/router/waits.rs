@@ -21,7 +21,7 @@ pub(super) struct Waiting {
     pub(super) line: u64,
     pub(super) what: Wait,
     pub(super) until: Millis,
-    /// What there was when it last looked for offers.
+    /// Changes of the catalogue when it last looked at offers and who has them.
     pub(super) looked: Option<u64>,
     /// Of those who are to fetch what is offered.
     pub(super) told: Told,
@@ -50,8 +50,12 @@ impl Router {
                 self.reply(waiting.face, waiting.line, "wait", Err(failure));
                 continue;
             }
-            self.tell_fetching(&mut waiting);
-            let satisfied = self.holds(&mut waiting);
+            let changes = self.catalogue.changes();
+            let news = waiting.looked.replace(changes) != Some(changes);
+            if news {
+                self.tell_fetching(&mut waiting);
+            }
+            let satisfied = self.holds(&waiting, news);
             let timed_out = self.now >= waiting.until;
             if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
                 if let Wait::Offer(name) = &waiting.what {
@@ -109,16 +113,12 @@ impl Router {
         self.end_offers_of(face, keep_offers);
     }
 
-    fn holds(&mut self, waiting: &mut Waiting) -> bool {
+    fn holds(&mut self, waiting: &Waiting, news: bool) -> bool {
         match &waiting.what {
             Wait::Time(_) => false,
             Wait::Members(count) => self.roster.present_count() >= *count,
             Wait::File(name) => self.is_offered_by_somebody(name),
-            Wait::Offer(name) => {
-                let changes = self.catalogue.changes();
-                let news = waiting.looked.replace(changes) != Some(changes);
-                news && !self.meant_by(name.as_deref()).is_empty()
-            }
+            Wait::Offer(name) => news && !self.meant_by(name.as_deref()).is_empty(),
             Wait::Message(text) => {
                 let seen = &mut self.catalogue.seen.0;
                 let found = seen.iter().position(|said| said.raw().contains(text.as_str()));
@@ -128,13 +128,13 @@ impl Router {
                 found.is_some()
             }
             Wait::Downloads => self.swarm.is_idle(),
-            Wait::Fetched => self.is_fetched(waiting.face, &waiting.told),
+            Wait::Fetched => Self::is_fetched(&waiting.told),
             Wait::FetchedBy(members) => waiting.told.count() >= *members,
             Wait::Held => self.roster.present_count() > 0 && !self.has_unheld(),
         }
     }
 
-    fn what_did_not(&self, Waiting { face, what, told, .. }: &Waiting) -> String {
+    fn what_did_not(&self, Waiting { what, told, .. }: &Waiting) -> String {
         let escaped = |text: &str| super::text::Untrusted::new(text).line();
         match what {
             Wait::Time(_) => "time did not pass".to_owned(),
@@ -147,7 +147,7 @@ impl Router {
             Wait::Offer(None) => "nobody present offered anything".to_owned(),
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
-            Wait::Fetched => self.not_fetched(*face, told),
+            Wait::Fetched => self.not_fetched(told),
             Wait::FetchedBy(members) => {
                 format!("{} of {members} members fetched what is offered", told.count())
             }

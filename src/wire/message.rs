@@ -12,7 +12,7 @@ use crate::crypto::opaque::PasswordData;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordId, RoomId};
-use crate::router::message::{Have, Held, Message, Wanted};
+use crate::router::message::{Done, Have, Held, Message, Wanted};
 use crate::router::signed::{
     Chain, Ids, SignedEntry, SignedError, SignedInvitation, SignedPresence, SignedRecord,
 };
@@ -95,6 +95,9 @@ enum Wire<'a> {
     },
     Dropped {
         file: FileId,
+        /// Why the sender will not fetch it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        done: Option<Done>,
     },
     LaneWanted,
     Unwanted {
@@ -230,7 +233,7 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
             Wire::Hosting { file: *file, chunks, held, fetching: *fetching }
         }
         Message::Gained { file, chunks } => Wire::Gained { file: *file, chunks: chunks.clone() },
-        Message::Dropped(file) => Wire::Dropped { file: *file },
+        Message::Dropped { file, done } => Wire::Dropped { file: *file, done: *done },
         Message::LaneWanted => Wire::LaneWanted,
         Message::Unwanted { file, chunk } => Wire::Unwanted { file: *file, chunk: *chunk },
         Message::BadChunk { file, chunk } => Wire::BadChunk { file: *file, chunk: *chunk },
@@ -286,7 +289,7 @@ fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Me
             at_most("chunks", chunks.len(), GAINED_MAX)?;
             Message::Gained { file, chunks }
         }
-        Wire::Dropped { file } => Message::Dropped(file),
+        Wire::Dropped { file, done } => Message::Dropped { file, done },
         Wire::LaneWanted => Message::LaneWanted,
         Wire::Unwanted { file, chunk } => Message::Unwanted { file, chunk },
         Wire::BadChunk { file, chunk } => Message::BadChunk { file, chunk },

@@ -17,7 +17,7 @@ use crate::crypto::password::Password;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordId, RoomId, RunId};
-use crate::router::message::{Brings, Have, Held, Hello, Message, Wanted};
+use crate::router::message::{Brings, Done, Have, Held, Hello, Message, Wanted};
 use crate::router::signed::{Chain, EntryBody, Kind, Presence, SignedEntry, SignedPresence};
 
 const ROOM: RoomId = RoomId([7; 32]);
@@ -96,7 +96,9 @@ fn messages() -> Vec<Message> {
         Message::Hosting { file, held: Held::Some(some), fetching: true },
         Message::Hosting { file, held: Held::Some(Bitmap::none(0)), fetching: true },
         Message::Gained { file, chunks: vec![131_071; GAINED_MAX] },
-        Message::Dropped(file),
+        Message::Dropped { file, done: None },
+        Message::Dropped { file, done: Some(Done::Fetched) },
+        Message::Dropped { file, done: Some(Done::Declined) },
         Message::LaneWanted,
         Message::Unwanted { file, chunk: 4 },
         Message::BadChunk { file, chunk: 5 },

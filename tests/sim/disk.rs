@@ -69,7 +69,7 @@ impl Disk {
         self.spared.clear();
     }
 
-    /// Hashes the first of these paths that exists.
+    /// Hashes what lies at a path.
     pub fn hash(&mut self, job: u64, path: &Path) -> Option<Hashed> {
         let path = path.to_str()?;
         let (size, seed) = *self.local.get(path)?;

@@ -77,6 +77,55 @@ fn a_face_waits_for_what_it_offered_and_takes_back_no_more_than_that() {
 }
 
 #[test]
+fn an_offer_that_two_faces_made_goes_with_the_last_of_them() {
+    let (mut world, [alice, bob]) = room(175);
+    let others = FaceId(8);
+    send(&mut world, alice, FACE, "of both");
+    send(&mut world, alice, others, "of both");
+    send(&mut world, alice, FACE, "to stay");
+    send(&mut world, alice, FaceId::TERMINAL, "to stay");
+    let end = || Command::EndFace { keep_offers: false };
+    give(&mut world, alice, FACE, end());
+    world.run(1_000);
+    assert!(withdrawn(&world, bob).is_empty());
+    give(&mut world, alice, others, end());
+    world.run(1_000);
+    assert_eq!(withdrawn(&world, bob), ["of both"]);
+    // A new version of what the person offered is the person's as well.
+    world.nodes[alice].disk.local.insert("to stay".into(), (SIZE, 99));
+    let line = give(&mut world, alice, FACE, Command::Send { paths: vec!["to stay".into()] });
+    assert_eq!(world.finish(alice, line), Ok(()));
+    give(&mut world, alice, FACE, end());
+    world.run(1_000);
+    let line = world.download(bob, "to stay");
+    assert_eq!(world.finish(bob, line), Ok(()));
+}
+
+#[test]
+fn what_was_passed_on_counts_as_fetched() {
+    let (mut world, [alice, bob]) = room(176);
+    let pass = |wanted: &str| Command::Fetch {
+        wanted: wanted.to_owned(),
+        patient: true,
+        save: SaveAs::Passing("content".into()),
+        folder: Some("/elsewhere".into()),
+    };
+    let wait = || Command::Wait { what: Wait::Fetched, within_ms: 60_000 };
+    send(&mut world, alice, FACE, "a.bin");
+    let waits = give(&mut world, alice, FACE, wait());
+    let line = give(&mut world, bob, FACE, pass("a.bin"));
+    assert_eq!(world.finish(bob, line), Ok(()));
+    assert_eq!(world.finish(alice, waits), Ok(()));
+    // Also for whoever asks only afterwards, over another link.
+    world.cut(alice, bob);
+    world.run(1_000);
+    world.heal_all();
+    world.run(30_000);
+    let waits = give(&mut world, alice, FACE, wait());
+    assert_eq!(world.finish(alice, waits), Ok(()));
+}
+
+#[test]
 fn what_two_faces_want_in_two_places_is_fetched_once_and_copied() {
     let (mut world, [alice, bob]) = room(172);
     send(&mut world, alice, FaceId::TERMINAL, "a.bin");
@@ -112,7 +161,7 @@ fn a_face_that_means_one_room_does_nothing_in_another() {
     give(&mut world, bob, FACE, Command::EndFace { keep_offers: true });
     let line = give(&mut world, bob, FACE, Command::BeginFace { room: here });
     assert_eq!(world.finish(bob, line), Err(Code::Cancelled));
-    assert!(world.texts(alice).is_empty());
+    assert!(world.texts(alice).is_empty() && world.texts(bob).is_empty());
 }
 
 #[test]
@@ -136,4 +185,19 @@ fn a_download_ends_with_the_last_face_that_wants_it() {
         })
         .collect();
     assert_eq!(names, ["one.bin"]);
+}
+
+#[test]
+fn a_download_that_nobody_wants_any_more_ends_whoever_began_it() {
+    let (mut world, [alice, bob]) = room(177);
+    send(&mut world, alice, FaceId::TERMINAL, "a.bin");
+    let others = FaceId(8);
+    fetch(&mut world, bob, FACE, "a.bin", "/here");
+    fetch(&mut world, bob, others, "a.bin", "/there");
+    for face in [FACE, others] {
+        give(&mut world, bob, face, Command::EndFace { keep_offers: false });
+    }
+    world.run(30_000);
+    assert_eq!(world.count(bob, |of| matches!(of, Notice::DownloadFailed { .. })), 1);
+    assert_eq!(fetched(&world, bob).len(), 0);
 }

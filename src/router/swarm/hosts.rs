@@ -6,7 +6,7 @@ use crate::router::bitmap::Bitmap;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::links::{Hosting, Link};
-use crate::router::message::Held;
+use crate::router::message::{Done, Held};
 use crate::router::text::Untrusted;
 
 /// Members named who could pass a file on.
@@ -98,7 +98,7 @@ impl Router {
         link.bitmap_bytes = bytes;
         self.swarm.choice.hosted(link.member, &file, hosting.held.as_ref());
         link.hosting.insert(file, hosting);
-        link.declined.remove(&file);
+        link.done.remove(&file);
         self.catalogue.touch();
         if wants && self.sharing.is_shared(&file) {
             self.mark_link(conn, |link| {
@@ -130,7 +130,7 @@ impl Router {
         let conns: Vec<_> =
             self.links().filter(|(_, link)| full(link)).map(|(conn, _)| conn).collect();
         for conn in conns {
-            self.dropped(conn, file);
+            self.dropped(conn, file, None);
         }
     }
 
@@ -147,13 +147,17 @@ impl Router {
         self.swarm.choice.gained(member, &file, chunks);
     }
 
-    pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId) {
+    pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId, done: Option<Done>) {
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         if let Some(hosting) = link.hosting.remove(&file) {
             link.bitmap_bytes -= bitmap_bytes(&hosting);
             self.catalogue.touch();
-        } else if self.sharing.is_shared(&file) {
-            link.declined.insert(file);
+        }
+        // Only what is served here is waited for.
+        if let Some(done) = done.filter(|_| self.sharing.is_shared(&file))
+            && link.done.insert(file, done) != Some(done)
+        {
+            self.catalogue.touch();
         }
         let member = link.member;
         self.swarm.choice.dropped(&member, &file);

@@ -392,6 +392,8 @@ impl Router {
             self.unshare(file);
             // Also where it was here before anybody heard of it.
             self.effect(Effect::Unserve { file });
+            self.sharing.pass_on(file);
+            self.tell_hosting(file);
         } else {
             self.sharing.share_all(file);
             self.tell_hosting(file);
@@ -404,11 +406,17 @@ impl Router {
         }
     }
 
-    /// None of them can go on.
+    /// None of them can go on, nor any that waits for its turn or for an answer.
     pub(super) fn fail_downloads(&mut self, failure: &Failure) {
-        let files: Vec<FileId> = self.swarm.downloads.keys().copied().collect();
+        let Swarm { downloads, queued, again, .. } = &mut self.swarm;
+        // The queued ones first, so that none of them begins.
+        let files: Vec<_> = queued.keys().chain(downloads.keys()).copied().collect();
+        let again = std::mem::take(again);
         for file in files {
             self.fail_download(file, failure.clone());
+        }
+        for Again { face, line, .. } in again {
+            self.reply(face, line, "download", Err(failure.clone()));
         }
     }
 
@@ -440,10 +448,10 @@ impl Router {
         again.retain(|again| !again.is_of(face));
         let mut unwanted = Vec::new();
         for (file, download) in queued.iter_mut().chain(downloads) {
-            let wanted = download.faces.remove(&face);
+            download.faces.remove(&face);
             download.commands.retain(|(of, _)| *of != face);
             download.then.retain(|again| !again.is_of(face));
-            if wanted && download.faces.is_empty() && download.then.is_empty() {
+            if download.faces.is_empty() && download.then.is_empty() {
                 unwanted.push(*file);
             }
         }
@@ -461,16 +469,8 @@ impl Router {
     }
 
     pub(super) fn drop_downloads(&mut self) {
-        let Swarm { downloads, queued, .. } = &self.swarm;
-        // The queued ones first, so that none of them begins.
-        let files: Vec<_> = queued.keys().chain(downloads.keys()).copied().collect();
-        for file in files {
-            self.cancel_download(file);
-        }
-        for Again { face, line, .. } in std::mem::take(&mut self.swarm.again) {
-            let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
-            self.reply(face, line, "download", Err(failure));
-        }
+        let failure = "the room was left meanwhile; what is verified stays for next time";
+        self.fail_downloads(&Failure::new(Code::Cancelled, failure));
         self.swarm.choice = Choice::default();
         self.swarm.lanes.clear();
         self.swarm.serving_dials.clear();

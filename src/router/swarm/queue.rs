@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::progress::Progress;
 use super::waiting::Stops;
 use super::{Download, Router, Stage, Swarm};
-use crate::files::names::safe_name;
+use crate::files::names::is_download_of;
 use crate::limits::Limits;
 use crate::router::catalogue::Offered;
 use crate::router::command::SaveAs;
@@ -46,15 +46,6 @@ impl Swarm {
         let full = self.downloads.len() >= limits.downloads || moving >= limits.moving_downloads;
         (!full).then_some(first)
     }
-}
-
-/// Whether a download lies there under the name that it was offered under, with a date or without.
-fn is_called(path: &Path, name: &str) -> bool {
-    let (plain, saved) = (safe_name(name), path.file_name().map(OsStr::to_string_lossy));
-    saved.is_some_and(|saved| {
-        let dated = saved.strip_suffix(plain.as_str());
-        dated.is_some_and(|stamp| stamp.is_empty() || stamp.ends_with('_'))
-    })
 }
 
 impl Again {
@@ -163,7 +154,9 @@ impl Router {
                 path == folder.join(name)
             }
             (SaveAs::Dated | SaveAs::Plain, Some(folder)) => {
-                path.parent() == Some(folder) && is_called(&path, file.name.raw())
+                let saved = path.file_name().map(OsStr::to_string_lossy);
+                path.parent() == Some(folder)
+                    && saved.is_some_and(|saved| is_download_of(&saved, file.name.raw()))
             }
         };
         if !is_there {
