@@ -210,6 +210,14 @@ pub enum Command {
     EndOfInput,
 }
 
+impl Wait {
+    /// It holds once others got what was said or offered.
+    #[must_use]
+    pub fn is_for_others(&self) -> bool {
+        matches!(self, Self::Fetched | Self::FetchedBy(_) | Self::Held)
+    }
+}
+
 impl Command {
     /// Whether it is for others to hear, or to serve.
     #[must_use]

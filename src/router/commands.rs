@@ -62,6 +62,8 @@ pub(super) struct Pending {
     ending: Option<Ending>,
     /// Some command failed.
     failed: bool,
+    /// A wait for others was in vain, and that was said.
+    pub(super) told_in_vain: bool,
     told_alone: bool,
 }
 
@@ -365,7 +367,7 @@ impl Router {
             let text = format!("{missing}; waiting up to {seconds} s for it");
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
-        let by_others = matches!(what, Wait::Fetched | Wait::FetchedBy(_) | Wait::Held);
+        let by_others = what.is_for_others();
         if by_others && self.roster.present_count() == 0 {
             let text = "nobody is here yet; waiting for whoever comes".to_owned();
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
@@ -431,7 +433,7 @@ impl Router {
 
     fn end_input(&mut self, face: FaceId, line: u64) {
         self.commands.ending = None;
-        if self.room.spoke && !self.room.ever_met {
+        if self.room.spoke && !self.room.ever_met && !self.commands.told_in_vain {
             let failure = Failure::new(
                 Code::NobodyPresent,
                 "nobody was ever here to hear what was said: connect first, or wait members 1",

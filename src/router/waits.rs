@@ -75,6 +75,7 @@ impl Router {
                         Failure::new(Code::NoHost, self.nobody_offers(name.as_deref()))
                     }
                     _ => {
+                        self.commands.told_in_vain |= waiting.what.is_for_others();
                         let text = format!("{} in time", self.what_did_not(&waiting));
                         Failure::new(Code::WaitTimeout, text)
                     }

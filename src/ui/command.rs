@@ -93,6 +93,8 @@ const INSTEAD: &[(&str, &str)] = &[
         "query",
         "klatch has no private messages: what is said goes to everybody in the room (type it)",
     ),
+    ("resume", "to go on with a download, download the same file again: /download <name>"),
+    ("discard", "to be rid of what is left of a download: /cancel <name or id>"),
     ("me", "klatch has no actions: say it as a message (type it without the /)"),
 ];
 
@@ -149,7 +151,7 @@ commands! {
     "verify" => verify;
 
     "/browser", "a fresh address of this room's page, good once",
-    "browser" => |_| Ok(Input::Browser);
+    "browser" => |rest| if rest.is_empty() { Ok(Input::Browser) } else { Err(Misfit::Form) };
 
     "/leave", "into a fresh room, alone",
     "leave" => |rest| alone(rest, Command::LeaveWhenServed { asks: false });
@@ -339,9 +341,10 @@ fn split_word(text: &str) -> (&str, &str) {
 /// The arguments are not repeated: they may hold a password in the wrong place.
 fn form_failure(command: &CommandHelp, slashed: bool) -> Failure {
     let CommandHelp { word, form, .. } = command;
-    let mark = if slashed { "/" } else { "" };
-    let text =
-        format!("{mark}{word} is used as: {form} (did you mean to say it? /say {mark}{word} …)");
+    let text = match slashed {
+        true => format!("/{word} is used as: {form}"),
+        false => format!("{word} is used as: {form} (did you mean to say it? /say {word} …)"),
+    };
     Failure::new(Code::Usage, text)
 }
 

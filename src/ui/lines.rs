@@ -103,8 +103,8 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::MemberVerified { member } => {
             format!("{} is verified from now on", nick(&member.who))
         }
-        Notice::Files { list } => return tables::file_rows(list),
-        Notice::Transfers { list } => return tables::transfer_rows(list),
+        Notice::Files { list } => return tables::file_rows(list, style),
+        Notice::Transfers { list } => return tables::transfer_rows(list, style),
         Notice::Left { .. } => "you left the room".into(),
         Notice::MemberJoined { member } => {
             let address = Some(&member.address).filter(|a| style.verbose && !a.is_empty());

@@ -22,6 +22,8 @@ pub struct Style {
     /// The offset for timestamps; `None`: the system's at each moment, for summers end and
     /// computers travel.
     pub offset: Option<UtcOffset>,
+    /// Columns of the terminal, where rows of a table that do not fit are folded.
+    pub columns: Option<usize>,
     /// What sentences depend on.
     pub seen: Seen,
 }
@@ -112,6 +114,7 @@ impl Style {
             echo_own: false,
             verbose: false,
             offset: Some(UtcOffset::UTC),
+            columns: None,
             seen: Seen::default(),
         }
     }

@@ -160,7 +160,7 @@ fn invitations(list: &[InvitationLine], style: &Style) -> Vec<String> {
     let rows: Vec<_> = list.iter().map(row).collect();
     let end = list.iter().any(|line| line.own).then(|| "/invite off ends yours".to_owned());
     std::iter::once(format!("{} can be used:", counted(list.len(), "invitation")))
-        .chain(table(&rows))
+        .chain(table(&rows, style.columns))
         .chain(end)
         .collect()
 }

@@ -32,7 +32,7 @@ pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
     });
     let rows: Vec<_> = rows.collect();
     std::iter::once(format!("{} here:", counted(list.len(), "member")))
-        .chain(table(&rows))
+        .chain(table(&rows, style.columns))
         .collect()
 }
 
@@ -60,7 +60,7 @@ pub(super) fn finding_rows(list: &[Finding]) -> Vec<String> {
     list.iter().flat_map(row).collect()
 }
 
-pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {
+pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
     if list.is_empty() {
         return vec!["no file is offered yet: send <path> offers one".into()];
     }
@@ -81,11 +81,11 @@ pub(super) fn file_rows(list: &[FileLine]) -> Vec<String> {
     });
     let rows: Vec<_> = rows.collect();
     std::iter::once(format!("{} offered:", counted(list.len(), "file")))
-        .chain(table(&rows))
+        .chain(table(&rows, style.columns))
         .collect()
 }
 
-pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
+pub(super) fn transfer_rows(list: &[TransferLine], style: &Style) -> Vec<String> {
     if list.is_empty() {
         return vec!["nothing is moving".into()];
     }
@@ -119,7 +119,7 @@ pub(super) fn transfer_rows(list: &[TransferLine]) -> Vec<String> {
     let moving = list.len() - queued;
     let queued = if queued > 0 { format!(", {queued} queued") } else { String::new() };
     std::iter::once(format!("{} moving{queued}:", counted(moving, "file")))
-        .chain(table(&rows))
+        .chain(table(&rows, style.columns))
         .collect()
 }
 
@@ -135,19 +135,40 @@ pub(super) fn time_left(seconds: u64) -> String {
 /// Columns that a cell takes in the rows of others: a longer one moves only what stands behind it.
 const CELL_MAX: usize = 32;
 
-/// Rows in columns, two spaces in; the last column is as wide as it likes.
-pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
+/// What stands before a row of klatch's own.
+const MARK_COLUMNS: usize = 2;
+
+/// Rows in columns, two spaces in; the last column is as wide as it likes. A row that is wider than
+/// the terminal goes on below, further in.
+pub(super) fn table(rows: &[Vec<String>], columns: Option<usize>) -> Vec<String> {
+    let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(MARK_COLUMNS));
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| width(cell)).filter(|width| *width <= CELL_MAX).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
-    let row_text = |row: &Vec<String>| {
-        let cells =
-            row.iter().zip(&widths).map(|(cell, &columns)| format!("  {}", pad(cell, columns)));
-        cells.collect::<String>().trim_end().to_owned()
+    let lines_of = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, &wide)| format!("  {}", pad(cell, wide)));
+        let text = cells.collect::<String>().trim_end().to_owned();
+        if self::width(&text) <= columns { vec![text] } else { folded(row, columns) }
     };
-    rows.iter().map(row_text).collect()
+    rows.iter().flat_map(lines_of).collect()
+}
+
+/// The cells of one row on as many lines as they need, none of them broken.
+fn folded(cells: &[String], columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for cell in cells.iter().filter(|cell| !cell.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if width(line) + 2 + width(cell) <= columns => {
+                line.push_str("  ");
+                line.push_str(cell);
+            }
+            Some(_) => lines.push(format!("      {cell}")),
+            None => lines.push(format!("  {cell}")),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -158,9 +179,28 @@ mod tests {
     fn a_long_name_widens_its_own_row_only() {
         let row = |name: &str| vec![name.to_owned(), "4 kB".to_owned(), "from ana".to_owned()];
         let long = "x".repeat(60);
-        let rows = table(&[row("a.txt"), row("notes.txt"), row(&long)]);
+        let rows = table(&[row("a.txt"), row("notes.txt"), row(&long)], None);
         assert_eq!(rows[0], "  a.txt      4 kB  from ana");
         assert_eq!(rows[1], "  notes.txt  4 kB  from ana");
         assert_eq!(rows[2], format!("  {long}  4 kB  from ana"));
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_goes_on_below() {
+        let row = |name: &str, from: &str| {
+            ["4.1 kB", "c346c381", "held by 12", from].map(str::to_owned).into_iter().fold(
+                vec![name.to_owned()],
+                |mut row, cell| {
+                    row.push(cell);
+                    row
+                },
+            )
+        };
+        let rows = [row("a.txt", "from ana"), row("notes of the week.txt", "from somebody")];
+        let table = table(&rows, Some(56));
+        assert!(table.iter().all(|line| width(line) <= 54), "{table:?}");
+        assert_eq!(table[1], "      from ana");
+        assert_eq!(table[2], "  notes of the week.txt  4.1 kB  c346c381  held by 12");
+        assert_eq!(table[3], "      from somebody");
     }
 }

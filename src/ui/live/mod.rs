@@ -83,6 +83,7 @@ impl LiveView {
     /// The terminal is so wide now.
     pub fn resize(&mut self, columns: usize) {
         self.columns = columns;
+        self.style.columns = Some(columns);
     }
 
     /// What to show for a notice.
