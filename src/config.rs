@@ -3,6 +3,9 @@
 //! [`Options`] is what was typed; [`Settings`] is what holds, with the defaults of this machine
 //! filled in. Nothing here opens a file or a socket.
 
+// Descriptions of options are shown as they stand: they are no Markdown.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod one_shot;
 
 use std::ffi::OsString;

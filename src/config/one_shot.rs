@@ -1,5 +1,8 @@
 //! What klatch does in one go, in place of talking: `send`, `get`, `say`.
 
+// Descriptions of options are shown as they stand: they are no Markdown.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -42,7 +42,7 @@ pub fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     keyed(key, message).finalize().into_bytes().into()
 }
 
-/// Whether `tag` is [`hmac`] of `message` under `key`, in constant time.
+/// Whether `tag` is [`hmac()`] of `message` under `key`, in constant time.
 #[must_use]
 pub fn check_hmac(key: &[u8; 32], message: &[u8], tag: &[u8; 32]) -> bool {
     keyed(key, message).verify(tag.into()).is_ok()

@@ -77,6 +77,7 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     rest.control("SH", ["ENVIRONMENT"]);
     for (variable, meaning) in [
         ("KLATCH_DATA_DIR", "The data directory, unless --data-dir names one."),
+        ("KLATCH_LOG", "What is logged: a level such as debug, or klatch::net=trace."),
         ("NO_COLOR", "If not empty: no colours."),
         ("TERM", "If missing, empty or dumb: plain lines, which the terminal itself edits."),
     ] {

@@ -1,7 +1,7 @@
 //! Lines that may hold a secret, or end something, by a slip: they are asked about before they act
 //! or are sent, or are errors where nobody can be asked.
 
-use super::command::{Input, parse, secret_part, shown};
+use super::command::{ALIASES, Input, SLASH_COMMANDS, parse, secret_part, shown};
 use super::slash::invitation_alone;
 use crate::router::invite_link::SCHEME;
 use crate::router::near::steps;
@@ -10,8 +10,6 @@ use crate::router::text::Untrusted;
 
 /// A password is seldom mistyped further than this.
 const PASSWORD_STEPS: usize = 2;
-/// Commands that need their `/`, and that people type without it.
-const SLASH_ONLY: &[&str] = &["lock", "invite", "join", "remove", "kick", "ignore", "steward"];
 /// Many words are near `connect`: `correct`, `contact` and `context` are two steps away.
 const CONNECT_STEPS: usize = 1;
 
@@ -103,13 +101,20 @@ pub fn doubt(line: &str) -> Option<Doubt> {
 fn without_slash(line: &str) -> Option<&'static str> {
     let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let words = rest.split_whitespace().count();
-    let word = SLASH_ONLY.iter().find(|known| **known == word)?;
-    let fits = match *word {
+    let word = slash_only().find(|known| *known == word)?;
+    let fits = match word {
         "lock" => words <= 1,
         "invite" => matches!(parse(&format!("/{line}")), Ok(Input::Command(_))),
         _ => words == 1,
     };
-    fits.then_some(*word)
+    fits.then_some(word)
+}
+
+/// Words that are commands only behind a `/`, and that people type without it.
+fn slash_only() -> impl Iterator<Item = &'static str> {
+    let is_own = |meant: &str| SLASH_COMMANDS.iter().any(|command| command.word == meant);
+    let aliases = ALIASES.iter().filter(move |(_, meant)| is_own(meant)).map(|(alias, _)| *alias);
+    SLASH_COMMANDS.iter().map(|command| command.word).chain(aliases)
 }
 
 /// Whether a line that begins with a bare word of these may be a sentence: what follows it fits

@@ -330,3 +330,33 @@ proptest::proptest! {
         }
     }
 }
+
+/// What `text` sets as a command: behind a backtick and a `/`.
+fn commands_in(text: &str) -> Vec<&str> {
+    let words = text.split("`/").skip(1);
+    let words = words.filter_map(|word| word.split(|c: char| !c.is_ascii_lowercase()).next());
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+#[test]
+fn the_documents_name_every_command_and_no_other() {
+    let all = include_str!("../../docs/commands.md");
+    let documents = [
+        all,
+        include_str!("../../README.md"),
+        include_str!("../../docs/rooms.md"),
+        include_str!("../../docs/files.md"),
+        include_str!("../../docs/browser.md"),
+    ];
+    for word in documents.iter().flat_map(|text| commands_in(text)) {
+        // `/pasword` is an example of what is none.
+        assert!(is_command(word, true) || word == "pasword", "/{word} is no command");
+    }
+    let named = commands_in(all);
+    for CommandHelp { word, .. } in COMMANDS.iter().chain(SLASH_COMMANDS) {
+        assert!(named.contains(word), "docs/commands.md does not name /{word}");
+    }
+    for (alias, _) in ALIASES {
+        assert!(named.contains(alias), "docs/commands.md does not name /{alias}");
+    }
+}

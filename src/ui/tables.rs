@@ -142,33 +142,25 @@ const MARK_COLUMNS: usize = 2;
 /// the terminal goes on below, further in.
 pub(super) fn table(rows: &[Vec<String>], columns: Option<usize>) -> Vec<String> {
     let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(MARK_COLUMNS));
-    let width = |column: usize| {
+    let wide = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| width(cell)).filter(|width| *width <= CELL_MAX).max().unwrap_or_default()
     };
-    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(wide).collect();
     let lines_of = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, &wide)| format!("  {}", pad(cell, wide)));
-        let text = cells.collect::<String>().trim_end().to_owned();
-        if self::width(&text) <= columns { vec![text] } else { folded(row, columns) }
+        let mut lines = vec![String::new()];
+        for (cell, &wide) in row.iter().zip(&widths) {
+            let line = lines.last_mut().filter(|line| {
+                line.is_empty() || cell.is_empty() || width(line) + 2 + width(cell) <= columns
+            });
+            match line {
+                Some(line) => *line += &format!("  {}", pad(cell, wide)),
+                None => lines.push(format!("      {cell}")),
+            }
+        }
+        lines.into_iter().map(|line| line.trim_end().to_owned())
     };
     rows.iter().flat_map(lines_of).collect()
-}
-
-/// The cells of one row on as many lines as they need, none of them broken.
-fn folded(cells: &[String], columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for cell in cells.iter().filter(|cell| !cell.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if width(line) + 2 + width(cell) <= columns => {
-                line.push_str("  ");
-                line.push_str(cell);
-            }
-            Some(_) => lines.push(format!("      {cell}")),
-            None => lines.push(format!("  {cell}")),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -188,17 +180,12 @@ mod tests {
     #[test]
     fn a_row_that_does_not_fit_goes_on_below() {
         let row = |name: &str, from: &str| {
-            ["4.1 kB", "c346c381", "held by 12", from].map(str::to_owned).into_iter().fold(
-                vec![name.to_owned()],
-                |mut row, cell| {
-                    row.push(cell);
-                    row
-                },
-            )
+            [name, "4.1 kB", "c346c381", "held by 12", from].map(str::to_owned).to_vec()
         };
         let rows = [row("a.txt", "from ana"), row("notes of the week.txt", "from somebody")];
         let table = table(&rows, Some(56));
         assert!(table.iter().all(|line| width(line) <= 54), "{table:?}");
+        assert_eq!(table[0], "  a.txt                  4.1 kB  c346c381  held by 12");
         assert_eq!(table[1], "      from ana");
         assert_eq!(table[2], "  notes of the week.txt  4.1 kB  c346c381  held by 12");
         assert_eq!(table[3], "      from somebody");

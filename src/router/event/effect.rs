@@ -46,7 +46,7 @@ pub enum Effect {
         /// Which.
         known: bool,
     },
-    /// Draw 32 random bytes; answered by [`Event::ValueDrawn`].
+    /// Draw 32 random bytes; answered by [`super::Event::ValueDrawn`].
     DrawValue {
         /// The connection that they are for.
         conn: ConnId,
