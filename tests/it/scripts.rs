@@ -1,4 +1,4 @@
-//! For scripts: errands, what klatch prints about itself, and the scripts of docs/.
+//! For scripts: errands, what klatch prints about itself, the scripts of docs/, and what is packed.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -207,29 +207,27 @@ fn the_nightly_drop_of_the_docs_delivers() {
 #[test]
 fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
     const PASSWORD: &str = "four red kettles";
-    let unit = include_str!("../../docs/klatch-seed.service").replace("\\\n", " ");
-    let value = |key: &str| {
-        let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.to_owned()
-    };
+    let unit = include_str!("../../packaging/klatch-seed.service").replace("\\\n", " ");
+    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     let folder = Folder::new();
     let state = folder.path("state");
     std::fs::create_dir(&state).unwrap();
-    folder.file("password", format!("{PASSWORD}\n").as_bytes());
+    let password = folder.file("password", format!("{PASSWORD}\n").as_bytes());
     let mut ana = Peer::start("ana");
     ana.done(&format!("password {PASSWORD}"));
-    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/seed");
-    let start = value("ExecStart=")
-        .replace("/usr/local/bin/klatch-seed", seed)
-        .replace("--listen 51692", "--listen 127.0.0.1:0")
-        .replace("alice.example", &ana.address);
+    let conf = include_str!("../../packaging/seed.conf")
+        .replace("ROOM=alice.example\n", &format!("ROOM={}\n", ana.address))
+        .replace("#LISTEN=51692\n", "LISTEN=127.0.0.1:0\n");
+    let conf = folder.file("seed.conf", conf.as_bytes());
+    let start = value("ExecStart=klatch-seed ").replace("%E/klatch/seed.password", &password);
+    let environment = value("Environment=");
+    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/klatch-seed");
     let mut service = Command::new("sh");
     service
         // A place is one word, as it is for systemd.
-        .args(["-c", &format!("IFS=; {} && exec {start}", value("ExecStartPre="))])
+        .args(["-c", &format!("IFS=; export {environment}; . {conf}; exec {seed} {start}")])
         .env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"))
         .env("STATE_DIRECTORY", &state)
-        .env("CREDENTIALS_DIRECTORY", folder.path(""))
         .env("TMPDIR", folder.path(""))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -248,12 +246,68 @@ fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
         assert!(Instant::now() < deadline, "the seed keeps nothing");
         ana.done("wait 0.05");
     }
-    // As systemd does: everything of the service hears it.
-    let group = rustix::process::Pid::from_child(&service.0);
-    rustix::process::kill_process_group(group, rustix::process::Signal::TERM).unwrap();
+    let pipes = std::fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> =
+        pipes.filter(|name| name.to_string_lossy().contains("klatch-seed")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // As systemd does with KillMode=mixed: the first process of the service hears it.
+    let first = rustix::process::Pid::from_child(&service.0);
+    rustix::process::kill_process(first, rustix::process::Signal::TERM).unwrap();
     ana.expect(json!({"event": "member_left", "member": {"name": "seed"}}));
-    service.0.wait().unwrap();
+    assert!(service.0.wait().unwrap().success(), "klatch's exit code is the seed's");
     ana.quit();
+}
+
+#[test]
+fn a_seed_that_reaches_nobody_ends_with_an_error() {
+    let folder = Folder::new();
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/klatch-seed"))
+        .args(["--ephemeral", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:9"])
+        .env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"))
+        .env("TMPDIR", folder.path(""))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nobody answers at 127.0.0.1"));
+}
+
+/// What the packages start, with options that this klatch knows.
+#[test]
+fn the_packages_start_klatch_with_options_that_it_has() {
+    let desktop = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/klatch.desktop");
+    let entry = std::fs::read_to_string(desktop).unwrap();
+    let exec = entry.lines().find_map(|line| line.strip_prefix("Exec=klatch ")).unwrap();
+    let container = include_str!("../../packaging/Containerfile").replace("\\\n", " ");
+    let first = container.lines().find_map(|line| line.strip_prefix("ENTRYPOINT ")).unwrap();
+    let first: Vec<String> = serde_json::from_str(first).unwrap();
+    assert_eq!(first[0], "klatch-seed");
+    let unit = include_str!("../../packaging/klatch-seed.service").replace("\\\n", " ");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=klatch-seed ")).unwrap();
+    let start = start.replace("${LISTEN}", "51692").replace("${ROOM}", "alice.example");
+    for options in [exec.split_whitespace().collect::<Vec<_>>(), start.split_whitespace().collect()]
+    {
+        let output = Program::command().args(&options).arg("--version").output().unwrap();
+        assert!(output.status.success(), "{options:?}: {output:?}");
+    }
+    let output = Program::command().args(&first[1..]).arg("--version").output().unwrap();
+    assert!(output.status.success(), "{first:?}: {output:?}");
+    // Where it is installed, as scripts/package says.
+    if let Ok(status) = Command::new("desktop-file-validate").arg(desktop).status() {
+        assert!(status.success());
+    }
+}
+
+#[test]
+fn everything_in_packaging_is_packed_or_told_of() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let told = ["scripts/package", "docs/seed.md"]
+        .map(|path| std::fs::read_to_string(root.join(path)).unwrap())
+        .concat();
+    for entry in std::fs::read_dir(root.join("packaging")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(told.contains(&format!("packaging/{name}")), "{name}");
+    }
 }
 
 /// Ends with the test, with all that it started.
