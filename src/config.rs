@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use etcetera::base_strategy::BaseStrategy;
-use nix::unistd::{Uid, User};
 
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{NAME_MAX_CHARS, check_name, is_control, is_format};
 use crate::settings::Saved;
+use crate::sys::process::login_name;
 use crate::ui::rate::parse_rate;
 
 pub use one_shot::{Errand, GetArgs, OneShot, SayArgs, SendArgs, Task, is_stdout};
@@ -341,7 +341,7 @@ impl Options {
         };
         // What others are told to type has spaces, and need not be quoted.
         let place = (!self.place.is_empty()).then(|| self.place.join(" "));
-        let login = || env("USER").or_else(|| env("LOGNAME")).or_else(user_name);
+        let login = || env("USER").or_else(|| env("LOGNAME")).or_else(login_name);
         Ok(Settings {
             // An errand has nobody to ask.
             ui: if errand.is_some() { Some(UiChoice::Terminal) } else { self.ui },
@@ -485,11 +485,6 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         let text = format!("cannot tell the full path of {path:?}: {error}");
         Failure::new(Code::IoError, text)
     })
-}
-
-/// The name of this process's user in the system's database: cron and containers set no variable.
-fn user_name() -> Option<OsString> {
-    Some(User::from_uid(Uid::current()).ok()??.name.into())
 }
 
 /// The login name, less what a nickname may not hold; `guest` when nothing is left.

@@ -4,7 +4,7 @@
 //! share files; every member who has a piece of a file serves it to the others.
 //!
 //! Dependencies point one way: `crypto <- router <- wire <- net <- node <- bridge <- main`,
-//! with `ui` between `router` and `bridge`.
+//! with `ui` between `router` and `bridge`, and `sys` below all that touch the system.
 //! ARCHITECTURE.md is the map.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
@@ -19,6 +19,7 @@ pub mod node;
 pub mod program;
 pub mod router;
 pub mod settings;
+pub mod sys;
 pub mod thread;
 pub mod ui;
 pub mod wire;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::router::notice::{Code, Failure};
 use crate::router::text::check_name;
+use crate::sys::files::make_private_folder;
 use crate::ui::rate::parse_rate;
 
 /// The file in the data directory.
@@ -149,7 +150,7 @@ pub fn init(data_dir: &Path) -> Result<PathBuf, Failure> {
         let text = format!("cannot write {}: {error}", path.display());
         Failure::new(Code::DataDirNotWritable, text)
     };
-    make_private(data_dir).map_err(failed)?;
+    make_private_folder(data_dir).map_err(failed)?;
     let mut file = std::fs::File::create_new(&path).map_err(failed)?;
     io::Write::write_all(&mut file, TEMPLATE.as_bytes()).map_err(failed)?;
     Ok(path)
@@ -160,11 +161,6 @@ fn at_home(path: &Path) -> PathBuf {
         (Ok(rest), Ok(home)) => home.join(rest),
         _ => path.to_owned(),
     }
-}
-
-fn make_private(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 fn missing(error: &io::Error) -> bool {

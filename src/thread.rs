@@ -104,10 +104,7 @@ fn report_panic() {
 }
 
 /// Lowers the priority of the calling thread: bulk work must not delay chat.
-///
-/// Only Linux has priorities of threads; elsewhere this would slow the whole program down.
+/// Elsewhere than on Linux nothing is done.
 pub fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    // A failure leaves the thread at normal priority, which is correct, only less polite.
-    let _ = rustix::process::nice(10);
+    crate::sys::process::lower_thread_priority();
 }

@@ -59,6 +59,7 @@ fn the_core_is_pure() {
         "crate::wire",
         "crate::ui",
         "crate::thread",
+        "crate::sys",
     ];
     for (path, text) in rust_files("src/router") {
         let found: Vec<_> = lines_with(program(&text), &banned).collect();
@@ -68,7 +69,9 @@ fn the_core_is_pure() {
 
 #[test]
 fn dependencies_point_one_way() {
+    let all = ["crypto", "router", "wire", "net", "files", "ui", "node", "bridge", "program"];
     let layers: &[(&str, &[&str])] = &[
+        ("src/sys", &[&all[..], &["config", "limits", "settings", "thread"]].concat()),
         ("src/crypto", &["router", "wire", "net", "files", "ui", "node", "bridge", "program"]),
         ("src/router", &["wire", "net", "ui", "node", "bridge", "program"]),
         ("src/wire", &["net", "files", "ui", "node", "bridge", "program"]),
@@ -87,6 +90,40 @@ fn dependencies_point_one_way() {
                 assert!(found.is_empty(), "{} looks up: {found:?}", path.display());
             }
         }
+    }
+}
+
+/// Whether a line names what only some operating systems have, or asks which one this is.
+fn names_a_system(line: &str) -> bool {
+    let only_theirs = [
+        "std::os::",
+        "libc",
+        "rustix",
+        "nix::",
+        "signal_hook",
+        "if_addrs",
+        "dlmalloc",
+        "winapi",
+        "windows_sys",
+    ];
+    let systems = ["unix", "windows", "target_os", "target_family", "target_vendor"];
+    let asks = || line.contains("cfg") && systems.iter().any(|system| line.contains(system));
+    only_theirs.iter().any(|name| line.contains(name)) || asks()
+}
+
+#[test]
+fn what_differs_between_systems_is_in_one_folder() {
+    for line in ["#[cfg(unix)]", "if cfg!(windows) {", "#[cfg(any(test, target_os = \"linux\"))]"] {
+        assert!(names_a_system(line), "{line}");
+    }
+    assert!(names_a_system("use std::os::unix::fs::FileExt;"));
+    for (path, text) in rust_files("src") {
+        if path.starts_with("src/sys") {
+            continue;
+        }
+        // Tests too: they are to run wherever the program does.
+        let found: Vec<_> = lines_with(&text, &[""]).filter(|line| names_a_system(line)).collect();
+        assert!(found.is_empty(), "{}: {found:?} belongs in src/sys", path.display());
     }
 }
 

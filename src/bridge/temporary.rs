@@ -2,12 +2,13 @@
 //!
 //! Each is this user's alone, and locked while its run lives: one that can be locked is nobody's.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::TempDir;
+
+use crate::sys::files::{is_mine, make_temporary_folder, open_folder};
 
 /// How its name begins.
 const PREFIX: &str = "klatch-shared-";
@@ -34,10 +35,8 @@ impl Temporary {
 pub(super) fn make(base: &Path) -> io::Result<Temporary> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for _ in 0..TRIES {
-        let private = Permissions::from_mode(0o700);
-        let folder =
-            tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(base)?;
-        let locked = File::open(folder.path()).and_then(|lock| {
+        let folder = make_temporary_folder(base, PREFIX)?;
+        let locked = open_folder(folder.path()).and_then(|lock| {
             // Where folders cannot be locked none is ever taken for one that was left.
             let _ = lock.try_lock();
             fs::metadata(folder.path()).map(|_| lock)
@@ -53,17 +52,16 @@ pub(super) fn make(base: &Path) -> io::Result<Temporary> {
 /// Removes those in `base` whose run was killed. What cannot be removed is nobody's loss but the
 /// disk's.
 pub(super) fn clear(base: &Path) {
-    let me = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().take(LOOKED_AT).flatten() {
         if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
         // Of the entry itself: a link is left alone.
         let Ok(metadata) = entry.metadata() else { continue };
-        if !metadata.is_dir() || metadata.uid() != me {
+        if !metadata.is_dir() || !is_mine(&metadata) {
             continue;
         }
-        let Ok(lock) = File::open(entry.path()) else { continue };
+        let Ok(lock) = open_folder(&entry.path()) else { continue };
         if lock.try_lock().is_ok() {
             let removed = fs::remove_dir_all(entry.path());
             tracing::info!(?removed, "a folder was left by a run that was killed");
@@ -74,12 +72,13 @@ pub(super) fn clear(base: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::testing::{POSIX, link, mode};
 
     #[test]
     fn it_is_private_and_only_what_nobody_holds_is_removed() {
         let base = tempfile::tempdir().unwrap();
         let held = make(base.path()).unwrap();
-        assert_eq!(fs::metadata(held.path()).unwrap().mode() & 0o777, 0o700);
+        assert!(!POSIX || mode(held.path()) == 0o700);
         fs::write(held.path().join("a"), b"a").unwrap();
         // As a run leaves it that is killed: nothing is removed, the lock is gone.
         let killed = make(base.path()).unwrap();
@@ -89,11 +88,15 @@ mod tests {
         drop(_lock);
         let mine = base.path().join("klatch-other");
         fs::create_dir(&mine).unwrap();
-        let link = base.path().join("klatch-shared-link");
-        std::os::unix::fs::symlink(&mine, &link).unwrap();
+        let linked = base.path().join("klatch-shared-link");
+        if POSIX {
+            link(&mine, &linked);
+        }
         clear(base.path());
-        assert!(!left.exists());
-        assert!(held.path().join("a").exists() && mine.exists() && link.is_symlink());
+        // Elsewhere no folder is locked, and none taken for one that was left.
+        assert_eq!(left.exists(), !POSIX);
+        assert!(held.path().join("a").exists() && mine.exists());
+        assert!(!POSIX || linked.is_symlink());
         let path = held.path().to_owned();
         drop(held);
         assert!(!path.exists());

@@ -4,9 +4,8 @@
 //! Nothing is held in memory, nothing is replaced, and whatever ends the request early leaves
 //! nothing behind.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -25,6 +24,7 @@ use crate::router::command::Command;
 use crate::router::ids::EntryId;
 use crate::router::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use crate::router::text::{is_control, is_format};
+use crate::sys::files::{free_bytes, make_private_folder};
 
 /// Bytes read and written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -101,8 +101,7 @@ fn taken(shared: &Shared, client: &mut Client<'_>, head: &Head) -> Result<FileIn
         return Err(Refusal::new(503, Code::IoError, text));
     };
     let dir = &shared.share_dir;
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| Refusal::disk("make the folder", dir, &error))?;
+    make_private_folder(dir).map_err(|error| Refusal::disk("make the folder", dir, &error))?;
     let coming = Coming::reserve(shared, &name, size)?;
     client.go_on(head).map_err(|_| Refusal::Gone)?;
     let copy = stream(client, dir, size, &coming)?;
@@ -133,9 +132,11 @@ impl<'a> Coming<'a> {
         let promised = all.fetch_add(size, Ordering::SeqCst);
         let coming = Self { all, left: AtomicU64::new(size) };
         let dir = &shared.share_dir;
-        let free = rustix::fs::statvfs(dir)
-            .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
-            .map_err(|error| Refusal::disk("look at the folder", dir, &error.into()))?;
+        let free = match free_bytes(dir) {
+            // Where nobody knows, a copy for which there is no room fails as it is written.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(coming),
+            free => free.map_err(|error| Refusal::disk("look at the folder", dir, &error))?,
+        };
         let needed = size.saturating_add(promised).saturating_add(shared.limits.bridge_spare_bytes);
         if needed > free {
             let text = format!(

@@ -6,13 +6,10 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-#[cfg(target_os = "linux")]
-use rustix::fs::{FallocateFlags, fallocate};
+use crate::sys::files::{self, Facts, Owner, Positional};
 
 /// The changes that partial files need. Every method does what the system does.
 pub trait Disk: Debug + Send + Sync {
@@ -47,11 +44,7 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// What the system says, also that this disk cannot do it.
     fn take_room(&self, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        fallocate(file, FallocateFlags::KEEP_SIZE, offset, bytes)?;
-        #[cfg(not(target_os = "linux"))]
-        let _ = (file, offset, bytes);
-        Ok(())
+        files::take_room(file, offset, bytes)
     }
 
     /// Cuts a file off, or makes it longer by a hole.
@@ -77,7 +70,7 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// What the system says.
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+        files::sync_folder(folder)
     }
 
     /// Gives a file another name in one step, which must not exist: nothing is ever replaced.
@@ -85,7 +78,7 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// What the system says, also that this disk cannot do it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+        files::rename_new(from, to)
     }
 
     /// Gives a file a second name, which must not exist.
@@ -116,8 +109,8 @@ pub trait Disk: Debug + Send + Sync {
     ///
     /// # Errors
     /// What the system says.
-    fn owner(&self, file: &File) -> io::Result<u32> {
-        Ok(file.metadata()?.uid())
+    fn owner(&self, file: &File) -> io::Result<Owner> {
+        Ok(Facts::of(file)?.owner)
     }
 
     /// Says when a file was last changed.

@@ -2,14 +2,13 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use rustix::io::Errno;
-
 use super::disk::{Disk, SystemDisk};
+use crate::sys::errors::Errno;
+use crate::sys::files::Facts;
 
 /// What goes wrong from now on.
 #[derive(Debug, Default)]
@@ -130,7 +129,7 @@ impl Disk for FaultyDisk {
 
     fn owner(&self, file: &File) -> io::Result<u32> {
         let faults = self.faults.lock().unwrap();
-        if faults.foreign == Some(file.metadata()?.ino()) {
+        if faults.foreign == Some(Facts::of(file)?.id.number) {
             return Ok(u32::MAX - 1);
         }
         faults.owner.map_or_else(|| SystemDisk.owner(file), Ok)

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
 use super::source::Stamp;
 use crate::router::ids::Digest32;
+use crate::sys::files::Positional;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 
 /// Bytes read at a time: stays in the cache of a core while it is hashed.
@@ -47,7 +47,7 @@ pub fn hash_file(
     progress: &(dyn Fn(u64) + Sync),
     cancel: &AtomicBool,
 ) -> Result<FileTree, HashError> {
-    let before = Stamp::of(&file.metadata()?);
+    let before = Stamp::of(file)?;
     if before.len != len {
         return Err(HashError::Changed);
     }
@@ -64,7 +64,7 @@ pub fn hash_file(
     if let Some(failure) = work.failure.into_inner() {
         return Err(failure);
     }
-    if Stamp::of(&file.metadata()?) != before {
+    if Stamp::of(file)? != before {
         return Err(HashError::Changed);
     }
     progress(len);

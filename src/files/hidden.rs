@@ -4,17 +4,15 @@
 //! replaced that this program did not make or lock.
 
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use rustix::fs::OFlags;
 
 use super::disk::Disk;
 use super::publish::{Unnamed, leads_to, publish, rename_new};
 use crate::crypto::random::random;
+use crate::sys::files::{Facts, Kind, me, open_as_it_is};
 
 /// The ending of the file of hints.
 const CLAIMS: &str = "claims";
@@ -93,7 +91,7 @@ impl Hidden {
 
     /// Bytes that the partial file takes on the disk; holes take none.
     pub(super) fn allocated_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| allocated_bytes(&metadata))
+        Facts::of(&self.file).map_or(0, |facts| facts.allocated_bytes)
     }
 
     /// Whether the path still leads to the file that is held.
@@ -190,27 +188,20 @@ fn open_claims(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
 /// would write through it.
 fn open_own(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     let Ok(file) = open_as_it_is(path, true) else { return Ok(None) };
-    let plain = is_plain(&file.metadata()?);
+    let plain = is_plain(&Facts::of(&file)?);
     Ok((plain && is_ours(disk, &file, path)?).then_some(file))
 }
 
-fn open_as_it_is(path: &Path, write: bool) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut options = OpenOptions::new();
-    options.read(true).write(write).custom_flags(flags.bits().cast_signed());
-    options.open(path)
-}
-
 /// A regular file under one name; some disks count no names.
-fn is_plain(metadata: &Metadata) -> bool {
-    metadata.is_file() && metadata.nlink() <= 1
+fn is_plain(facts: &Facts) -> bool {
+    facts.kind == Kind::File && facts.names <= 1
 }
 
 /// Whether a file belongs to this user, or to whom all that this user makes in its folder belongs:
 /// some disks have no owners of their own.
 fn is_ours(disk: &dyn Disk, file: &File, path: &Path) -> io::Result<bool> {
     let owner = disk.owner(file)?;
-    if owner == rustix::process::geteuid().as_raw() {
+    if owner == me() {
         return Ok(true);
     }
     let Some(folder) = path.parent() else { return Ok(false) };
@@ -226,19 +217,14 @@ fn is_ours(disk: &dyn Disk, file: &File, path: &Path) -> io::Result<bool> {
 /// What there is to say about a partial file that is not ours.
 fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<Left> {
     let Ok(file) = open_as_it_is(path, false) else { return Ok(Left::Nothing) };
-    let metadata = file.metadata()?;
-    if !is_plain(&metadata) {
+    let facts = Facts::of(&file)?;
+    if !is_plain(&facts) {
         return Ok(Left::Nothing);
     }
     Ok(match disk.try_lock(&file) {
         Err(TryLockError::WouldBlock) => Left::Held,
-        _ => Left::Foreign(allocated_bytes(&metadata)),
+        _ => Left::Foreign(facts.allocated_bytes),
     })
-}
-
-fn allocated_bytes(metadata: &Metadata) -> u64 {
-    // POSIX leaves the unit open; it is 512 bytes wherever klatch runs.
-    metadata.blocks() * 512
 }
 
 /// Locks `file`, unless another program has it, or has finished or removed it meanwhile. Says
@@ -256,13 +242,11 @@ fn lock(disk: &dyn Disk, file: &File, path: &Path) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
-
-    use rustix::fs::CWD;
 
     use super::*;
     use crate::files::disk::SystemDisk;
     use crate::files::testing::write;
+    use crate::sys::testing::{POSIX, link, pipe};
 
     fn try_open(dir: &Path) -> Option<Hidden> {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
@@ -299,15 +283,17 @@ mod tests {
 
     #[test]
     fn planted_links_pipes_and_folders_are_left_alone() {
+        if !POSIX {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let mine = write(dir.path(), "mine", b"precious");
-        symlink(&mine, dir.path().join(".klatch-ab.part")).unwrap();
+        link(&mine, &dir.path().join(".klatch-ab.part"));
         fs::hard_link(&mine, dir.path().join(".klatch-ab-2.part")).unwrap();
-        let pipe = dir.path().join(".klatch-ab-3.part");
-        rustix::fs::mkfifoat(CWD, &pipe, 0o600.into()).unwrap();
+        pipe(&dir.path().join(".klatch-ab-3.part"));
         fs::create_dir(dir.path().join(".klatch-ab-4.part")).unwrap();
-        symlink("nowhere", dir.path().join(".klatch-ab-5.part")).unwrap();
-        symlink(&mine, dir.path().join(".klatch-ab-6.claims")).unwrap();
+        link(Path::new("nowhere"), &dir.path().join(".klatch-ab-5.part"));
+        link(&mine, &dir.path().join(".klatch-ab-6.claims"));
         let hidden = try_open(dir.path()).unwrap();
         assert_eq!(name(&hidden), ".klatch-ab-7.part");
         assert!(!dir.path().join(".klatch-ab-6.part").exists());

@@ -25,7 +25,6 @@ mod tests;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +39,7 @@ use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
 use super::names::download_name;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
+use crate::sys::files::Positional;
 
 /// Hex digits of the id in the name of a partial file.
 pub(super) const STEM_DIGITS: usize = 16;

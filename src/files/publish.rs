@@ -6,15 +6,14 @@
 //! - Where a name is too long for the disk it is cut, and where its characters are none of the
 //!   disk's they become `_`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-
 use super::disk::Disk;
 use super::names::{numbered, plain, shortened};
-use super::source::Stamp;
+use crate::sys::errors::{is_about_the_name, is_unknown_way};
+use crate::sys::files::Facts;
 
 /// Files of one name in one folder.
 const SAME_NAMES: u32 = 1_000;
@@ -83,7 +82,7 @@ pub fn publish(
 /// What the disk says.
 pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     match disk.rename(from, to) {
-        Err(error) if is_unknown(&error) => {}
+        Err(error) if is_unknown_way(&error) => {}
         renamed => return renamed,
     }
     match disk.link(from, to) {
@@ -92,7 +91,7 @@ pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<
             let _ = disk.remove(from);
             Ok(())
         }
-        Err(error) if is_unknown(&error) => take_place(disk, from, to),
+        Err(error) if is_unknown_way(&error) => take_place(disk, from, to),
         Err(error) => Err(error),
     }
 }
@@ -114,30 +113,18 @@ fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
 
 /// Whether `path` leads to the file that is open.
 pub(super) fn leads_to(path: &Path, file: &File) -> bool {
-    let there = fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata));
-    let here = file.metadata().map(|metadata| Stamp::of(&metadata));
-    matches!((there, here), (Ok(there), Ok(here)) if there.is_same_file(&here))
-}
-
-/// Whether a disk may say so of a way that it does not know.
-fn is_unknown(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM | Errno::MLINK)
-    )
-}
-
-/// Whether another name may do.
-fn is_about_the_name(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
-    matches!(errno, Some(Errno::NAMETOOLONG | Errno::ILSEQ | Errno::INVAL))
+    let (there, here) = (Facts::of_name(path), Facts::of(file));
+    matches!((there, here), (Ok(there), Ok(here)) if there.id == here.id)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::files::faulty::FaultyDisk;
     use crate::files::testing::write;
+    use crate::sys::errors::Errno;
 
     fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap();

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
@@ -20,6 +19,8 @@ use super::source::{self, SendError, Stamp};
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::MemberId;
 use crate::router::swarm::sent::{Picked, Sent};
+use crate::sys::errors::is_scarcity;
+use crate::sys::files::{Facts, Positional};
 
 /// Why bytes cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +49,7 @@ pub enum ServeError {
 
 impl ServeError {
     fn of(error: io::Error) -> Self {
-        use rustix::io::Errno;
-        let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
-        match error.raw_os_error() {
-            Some(code) if scarce.contains(&code) => Self::Scarce,
-            _ => Self::Read(error),
-        }
+        if is_scarcity(&error) { Self::Scarce } else { Self::Read(error) }
     }
 }
 
@@ -80,7 +76,7 @@ impl Place {
     /// Whether the path still leads to that file, with the same length and time of modification.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        std::fs::metadata(&self.path).is_ok_and(|now| Stamp::of(&now) == self.stamp)
+        Stamp::at(&self.path).is_ok_and(|now| now == self.stamp)
     }
 }
 
@@ -111,7 +107,7 @@ impl OpenFiles {
         if let Some(at) = open.iter().position(|(stamp, _)| *stamp == place.stamp)
             && let Some(known) = open.remove(at)
             // One that was edited meanwhile is not that file any more.
-            && known.1.metadata().is_ok_and(|now| Stamp::of(&now) == place.stamp)
+            && Stamp::of(&known.1).is_ok_and(|now| now == place.stamp)
         {
             let file = Arc::clone(&known.1);
             open.push_back(known);
@@ -207,7 +203,7 @@ impl Served {
     pub fn finished(&self, path: PathBuf) -> io::Result<()> {
         let mut lies = self.lies.write().unwrap_or_else(PoisonError::into_inner);
         if let Lies::Growing(file) = &*lies {
-            let stamp = Stamp::of(&file.metadata()?);
+            let stamp = Stamp::of(file)?;
             *lies = Lies::Finished(vec![Place::new(path, stamp)]);
         }
         Ok(())
@@ -353,7 +349,7 @@ impl Served {
     pub fn unchanged(&self) -> bool {
         match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
             // Under whatever name: it may just be getting its final one.
-            Lies::Growing(file) => file.metadata().is_ok_and(|now| now.nlink() > 0),
+            Lies::Growing(file) => Facts::of(file).is_ok_and(|now| now.names > 0),
             Lies::Finished(places) => places.iter().any(Place::is_unchanged),
         }
     }
@@ -412,7 +408,7 @@ impl Reader<'_> {
         if end > len || !(offset / chunk..=(end - 1) / chunk).all(held) {
             return Err(ServeError::NotHeld { offset, end });
         }
-        if rustix::io::preadv(&*self.file, out, offset).is_ok_and(|read| read == length) {
+        if self.file.read_vectored_at(out, offset).is_ok_and(|read| read == length) {
             return Ok(());
         }
         // Interrupted, short, or a failure that the next call will name.
@@ -432,13 +428,13 @@ impl Reader<'_> {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs::OpenOptions;
-    use std::os::unix::fs::symlink;
     use std::path::Path;
     use std::time::SystemTime;
 
     use super::*;
     use crate::files::source::open;
     use crate::files::testing::{count_bytes, tree_of, write};
+    use crate::sys::testing::{POSIX, link};
 
     const MAX: u64 = 1 << 41;
 
@@ -501,7 +497,9 @@ mod tests {
         let other = write(dir.path(), "other", &count_bytes(0, LEN as usize));
         std::fs::remove_file(&path).unwrap();
         assert!(!served.unchanged());
-        symlink(&other, &path).unwrap();
+        if POSIX {
+            link(&other, &path);
+        }
         assert!(!served.unchanged());
         let mut out = [0; 10];
         assert!(matches!(served.read_at(0, &mut out), Err(ServeError::Changed)));

@@ -1,11 +1,10 @@
 //! Files of the user's own: which can be offered, and how to tell that one was changed.
 
-use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::sys::files::{Facts, FileId, Kind, open_quietly};
 
 /// What tells that a file is still the one that was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,30 +12,30 @@ pub struct Stamp {
     /// Length in bytes.
     pub len: u64,
     /// Time of the last modification, in nanoseconds since 1970.
-    pub mtime_ns: i128,
-    /// The device that holds it.
-    pub device: u64,
-    /// Its number on that device.
-    pub inode: u64,
+    pub modified_ns: i128,
+    /// Which file it is, whatever is in it.
+    pub id: FileId,
 }
 
 impl Stamp {
-    /// Reads the stamp of a file.
-    #[must_use]
-    pub fn of(metadata: &Metadata) -> Self {
-        Self {
-            len: metadata.len(),
-            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
-                + i128::from(metadata.mtime_nsec()),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
+    /// The stamp of an open file.
+    ///
+    /// # Errors
+    /// When the system cannot say what the file is.
+    pub fn of(file: &File) -> io::Result<Self> {
+        Facts::of(file).map(|facts| Self::in_facts(&facts))
     }
 
-    /// Whether both are of one file, whatever is in it.
-    #[must_use]
-    pub fn is_same_file(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+    /// The stamp of the file that a path leads to.
+    ///
+    /// # Errors
+    /// As [`Stamp::of`], and when there is none.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        Facts::at(path).map(|facts| Self::in_facts(&facts))
+    }
+
+    fn in_facts(facts: &Facts) -> Self {
+        Self { len: facts.len, modified_ns: facts.modified_ns, id: facts.id }
     }
 }
 
@@ -101,19 +100,16 @@ pub enum SendError {
 pub fn open(path: &Path, max_bytes: u64) -> Result<(File, Stamp), SendError> {
     let failed = |error| refusal(path, error);
     // Opening a device can move something, so what it is comes first.
-    check_kind(path, std::fs::metadata(path).map_err(failed)?.file_type())?;
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
-    let file = options.open(path).map_err(failed)?;
-    // It may have been swapped in between; thanks to the flags that did not block us.
-    let metadata = file.metadata().map_err(failed)?;
-    check_kind(path, metadata.file_type())?;
-    if metadata.len() > max_bytes {
-        let (path, len) = (path.to_owned(), metadata.len());
+    check_kind(path, Facts::at(path).map_err(failed)?.kind)?;
+    // It may have been swapped in between; that does not block us.
+    let file = open_quietly(path).map_err(failed)?;
+    let facts = Facts::of(&file).map_err(failed)?;
+    check_kind(path, facts.kind)?;
+    if facts.len > max_bytes {
+        let (path, len) = (path.to_owned(), facts.len);
         return Err(SendError::TooLarge { path, len, max: max_bytes });
     }
-    Ok((file, Stamp::of(&metadata)))
+    Ok((file, Stamp::in_facts(&facts)))
 }
 
 fn refusal(path: &Path, source: io::Error) -> SendError {
@@ -125,34 +121,37 @@ fn refusal(path: &Path, source: io::Error) -> SendError {
     }
 }
 
-fn check_kind(path: &Path, kind: FileType) -> Result<(), SendError> {
+fn check_kind(path: &Path, kind: Kind) -> Result<(), SendError> {
     let path = path.to_owned();
     let kind = match kind {
-        _ if kind.is_file() => return Ok(()),
-        _ if kind.is_dir() => return Err(SendError::Folder { path }),
-        _ if kind.is_fifo() => "a pipe",
-        _ if kind.is_socket() => "a socket",
-        _ if kind.is_block_device() || kind.is_char_device() => "a device",
-        _ => "something special",
+        Kind::File => return Ok(()),
+        Kind::Folder => return Err(SendError::Folder { path }),
+        Kind::Pipe => "a pipe",
+        Kind::Socket => "a socket",
+        Kind::Device => "a device",
+        Kind::Link | Kind::Other => "something special",
     };
     Err(SendError::NotAFile { path, kind })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
     use std::time::{Duration, Instant};
 
     use super::*;
     use crate::files::testing::write;
+    use crate::sys::testing::{POSIX, link, pipe, socket};
 
     const MAX: u64 = 1 << 41;
 
     #[test]
     fn a_pipe_is_refused_without_blocking() {
+        if !POSIX {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+        pipe(&path);
         let before = Instant::now();
         let refused = open(&path, MAX).unwrap_err();
         assert!(matches!(refused, SendError::NotAFile { kind: "a pipe", .. }), "{refused}");
@@ -163,17 +162,20 @@ mod tests {
     fn whatever_is_no_readable_regular_file_is_refused_clearly() {
         let dir = tempfile::tempdir().unwrap();
         let path = write(dir.path(), "data", b"four");
-        let link = dir.path().join("link");
-        symlink(&path, &link).unwrap();
-        assert_eq!(open(&link, MAX).unwrap().1, open(&path, 4).unwrap().1);
-        let socket = dir.path().join("socket");
-        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let text = |path: &Path, max| open(path, max).unwrap_err().to_string();
         assert!(text(dir.path(), MAX).contains("folders are not supported yet"));
         assert!(text(&dir.path().join("none"), MAX).contains("no such file"));
         assert!(text(&path.join("none"), MAX).contains("no such file"));
-        assert!(text(&socket, MAX).contains("a socket"));
-        assert!(text(Path::new("/dev/zero"), MAX).contains("a device"));
         assert!(text(&path, 3).contains("4 bytes, and 3 at most"));
+        if !POSIX {
+            return;
+        }
+        let linked = dir.path().join("link");
+        link(&path, &linked);
+        assert_eq!(open(&linked, MAX).unwrap().1, open(&path, 4).unwrap().1);
+        let listening = dir.path().join("socket");
+        let _listener = socket(&listening);
+        assert!(text(&listening, MAX).contains("a socket"));
+        assert!(text(Path::new("/dev/zero"), MAX).contains("a device"));
     }
 }

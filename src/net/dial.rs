@@ -21,6 +21,7 @@ use crate::router::event::{Event, Target};
 use crate::router::ids::ConnId;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::Untrusted;
+use crate::sys::errors::is_connecting;
 use crate::thread;
 
 /// Addresses of one name that are tried.
@@ -288,14 +289,9 @@ fn begin(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     match socket.connect(&addr.into()) {
-        Err(error) if !is_in_progress(&error) => Err(error),
+        Err(error) if !is_connecting(&error) => Err(error),
         _ => Ok(socket),
     }
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
-    error.raw_os_error() == Some(in_progress) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Whether the socket is connected by now.
@@ -375,7 +371,7 @@ mod tests {
 
     #[test]
     fn what_the_own_routes_forbid_is_told_in_words() {
-        use rustix::io::Errno;
+        use crate::sys::errors::Errno;
         for (errno, words) in [
             (Errno::ACCESS, "prohibit"),
             (Errno::PERM, "firewall"),

@@ -2,30 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Names of interfaces that lead to virtual machines and containers on this computer.
-const VIRTUAL: &[&str] = &[
-    "docker", "br-", "veth", "virbr", "vnet", "vmnet", "vboxnet", "lxc", "lxd", "incus", "podman",
-    "cni", "flannel", "cali", "cilium", "nerdctl", "kube", "waydroid",
-];
-/// Names of interfaces that lead into another network, over whatever lies between.
-const TUNNELS: &[&str] = &[
-    "tun",
-    "tap",
-    "wg",
-    "ppp",
-    "utun",
-    "ipsec",
-    "gre",
-    "sit",
-    "ip6tnl",
-    "tailscale",
-    "zt",
-    "nebula",
-    "nordlynx",
-    "proton",
-    "mullvad",
-    "vpn",
-];
+use crate::sys::interfaces::{self, Interface, is_tunnel, is_virtual};
+
 /// Addresses that are nowhere (RFC 5737, RFC 3849): the way to them is the way to everywhere.
 const NOWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -78,11 +56,11 @@ pub fn addresses(bound: SocketAddr, with_virtual: bool) -> Places {
     let interfaces = interfaces();
     let found: Vec<Found> = interfaces
         .iter()
-        .filter(|interface| interface.is_oper_up() && reachable(&interface.ip()))
+        .filter(|interface| interface.is_up && reachable(&interface.ip))
         .map(|interface| Found {
             name: interface.name.clone(),
-            ip: interface.ip(),
-            point_to_point: interface.is_p2p(),
+            ip: interface.ip,
+            point_to_point: interface.is_point_to_point,
         })
         .collect();
     let everywhere: Vec<IpAddr> = NOWHERE.into_iter().filter_map(leaves_from).collect();
@@ -95,10 +73,10 @@ pub fn addresses(bound: SocketAddr, with_virtual: bool) -> Places {
 pub fn zones() -> Vec<u32> {
     let interfaces = interfaces();
     let beside = interfaces.iter().filter(|interface| {
-        interface.is_oper_up() && is_link_local(interface.ip()) && interface.ip().is_ipv6()
+        interface.is_up && is_link_local(interface.ip) && interface.ip.is_ipv6()
     });
     let mut zones: Vec<(bool, u32)> = beside
-        .filter_map(|interface| Some((begins(&interface.name, VIRTUAL), interface.index?)))
+        .filter_map(|interface| Some((is_virtual(&interface.name), interface.index?)))
         .collect();
     zones.sort_unstable();
     zones.dedup();
@@ -114,8 +92,8 @@ pub fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
-fn interfaces() -> Vec<if_addrs::Interface> {
-    if_addrs::get_if_addrs().unwrap_or_else(|error| {
+fn interfaces() -> Vec<Interface> {
+    interfaces::list().unwrap_or_else(|error| {
         tracing::warn!(%error, "the addresses of this computer are unknown");
         Vec::new()
     })
@@ -154,18 +132,14 @@ fn order(found: &[Found], everywhere: &[IpAddr], port: u16, with_virtual: bool) 
     Places { addresses: all.map(|ip| SocketAddr::new(ip, port)).collect(), tunnels }
 }
 
-fn begins(name: &str, with: &[&str]) -> bool {
-    with.iter().any(|prefix| name.starts_with(prefix))
-}
-
 fn rank(found: &Found) -> Option<Rank> {
     let Found { name, ip, point_to_point } = found;
     if ip.is_loopback() || ip.is_unspecified() {
         return None;
     }
     Some(match ip {
-        _ if begins(name, VIRTUAL) => Rank::Virtual,
-        _ if *point_to_point || begins(name, TUNNELS) => Rank::Tunnel,
+        _ if is_virtual(name) => Rank::Virtual,
+        _ if *point_to_point || is_tunnel(name) => Rank::Tunnel,
         _ if is_link_local(*ip) => Rank::LinkLocal,
         IpAddr::V4(v4) if v4.is_private() => Rank::Lan,
         IpAddr::V4(_) => Rank::PublicV4,

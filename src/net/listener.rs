@@ -16,6 +16,7 @@ use super::life::{self, Opened};
 use super::{Net, preamble, spoken};
 use crate::crypto::binding::Side;
 use crate::router::notice::{Code, Failure};
+use crate::sys::sockets::take_lingering_port;
 
 /// The port that klatch listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
@@ -153,11 +154,7 @@ fn bind_addr(addr: SocketAddr) -> io::Result<TcpListener> {
     if addr.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
     }
-    // A port whose old connections still linger is free for us; elsewhere than on Unix the option
-    // would take a port away from another program.
-    if cfg!(unix) {
-        socket.set_reuse_address(true)?;
-    }
+    take_lingering_port(&socket)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

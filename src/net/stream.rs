@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::crypto::noise::{Opener, RECORD_MAX_PLAIN_BYTES, Sealer, TAG_BYTES};
+use crate::sys::sockets::bound_unsent;
 
 /// Bytes in front of a record: the length of its ciphertext.
 const LENGTH_BYTES: usize = 2;
@@ -24,7 +25,6 @@ const AROUND_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
 const READ_AHEAD_BYTES: usize = 4 * 1024;
 /// What the kernel keeps of a lane's bytes before it sends them; more came out slower, and less no
 /// better.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// Why nothing was received.
@@ -142,8 +142,7 @@ impl Channel {
     /// Has the kernel keep little that it cannot send yet: what is written then has left but for
     /// that, so whose turn it is to send is decided here. Where it cannot be done, turns are rough.
     pub fn bound_unsent(&self) {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let _ = socket2::SockRef::from(&**self.socket()).set_tcp_notsent_lowat(UNSENT_BYTES);
+        bound_unsent(self.socket(), UNSENT_BYTES);
     }
 
     /// The two directions, each for a thread of its own.

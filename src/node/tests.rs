@@ -3,13 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use super::*;
 use crate::crypto::password::Password;
 use crate::files::faulty::{Faults, FaultyDisk};
 use crate::router::command::{LockWish, NewPassword, Wait};
 use crate::router::notice::Notice;
+use crate::sys::errors::Errno;
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -1,9 +1,8 @@
 //! The data directory: whose identity this is, what makes tokens of pages good again after a
 //! restart, and that only one program uses it at a time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -12,6 +11,7 @@ use crate::config::DataDir;
 use crate::crypto::identity::Identity;
 use crate::crypto::random::random;
 use crate::router::notice::{Code, Failure};
+use crate::sys::files::{make_private_folder, private, sync_folder};
 
 /// The seed of the identity, as 64 hex digits and a line feed.
 const IDENTITY: &str = "identity";
@@ -87,13 +87,10 @@ fn not_writable(path: &Path, error: &io::Error) -> Failure {
 
 /// `None` when another program holds it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path.join(LOCK))?;
+    make_private_folder(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    let file = private(&mut options).open(path.join(LOCK))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -131,14 +128,16 @@ fn make(path: &Path, seed: [u8; 32]) -> io::Result<[u8; 32]> {
     writeln!(file, "{}", HEXLOWER.encode(&seed))?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
-    fs::File::open(dir)?.sync_all()?;
+    sync_folder(dir)?;
     Ok(seed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::sys::testing::{POSIX, mode};
 
     fn at(path: &Path, chosen: bool) -> DataDir {
         DataDir { path: path.to_owned(), chosen }
@@ -149,13 +148,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = at(&home.path().join("a/klatch"), true);
         let first = open(Some(&dir)).unwrap();
-        let mode = fs::metadata(dir.path.join(IDENTITY)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert!(!POSIX || mode(&dir.path.join(IDENTITY)) == 0o600);
         let public = first.identity.public();
         let secret = first.page_secret().unwrap();
         assert!(secret.is_some_and(|secret| secret != first.identity.seed()));
-        let mode = fs::metadata(dir.path.join(PAGE_SECRET)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert!(!POSIX || mode(&dir.path.join(PAGE_SECRET)) == 0o600);
         drop(first);
         let again = open(Some(&dir)).unwrap();
         assert_eq!(again.identity.public(), public);

@@ -21,6 +21,7 @@ use crate::router::command::{Command, NewPassword};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
+use crate::sys::terminal::waiting_bytes_of_stdin;
 use crate::ui::careful::{Doubt, certain, doubt, is_sentence};
 use crate::ui::command::{
     Input, help_lines, message, parse, read_new_password, read_password, secret_part,
@@ -122,7 +123,7 @@ impl Pulse {
             std::thread::sleep(Self::QUIET);
             let reads = before % 2 == 1 && self.0.load(Ordering::SeqCst) == before;
             // What cannot tell has nothing.
-            let nothing = rustix::io::ioctl_fionread(std::io::stdin()).unwrap_or(0) == 0;
+            let nothing = waiting_bytes_of_stdin() == 0;
             if before == Self::ENDED || reads && nothing {
                 return;
             }

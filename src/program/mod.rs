@@ -34,6 +34,7 @@ use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 use crate::settings::{self, Saved};
+use crate::sys::signals::ignore_file_limit;
 use crate::ui::command::{connect_argument, read_new_password};
 use crate::ui::notice::{Format, Style, error_line};
 use crate::ui::terminal::{answer_from_file, ask_ui};
@@ -53,7 +54,7 @@ const OUTPUT_FAILED: u8 = 1;
 /// Runs klatch with these arguments (the program's name first) and returns its exit code.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    signals::ignore_file_limit();
+    ignore_file_limit();
     let options = match Options::parse_args(args) {
         Ok(options) => options,
         Err(error) => {

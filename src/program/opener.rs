@@ -4,12 +4,13 @@
 //! holds a code that opens the room. So the browser is started with the name of a file that only
 //! this user can read.
 
-use std::fs::{OpenOptions, Permissions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+
+use crate::sys::files::{make_temporary_folder, private};
 
 /// Browsers that lie here see another temporary folder than everybody else, but what is in the home
 /// directory.
@@ -30,12 +31,11 @@ impl Opener {
     }
 
     fn new_in(base: &Path, url: &str) -> io::Result<Self> {
-        let private = Permissions::from_mode(0o700);
-        let mut builder = tempfile::Builder::new();
-        let folder = builder.prefix("klatch-open-").permissions(private).tempdir_in(base)?;
+        let folder = make_temporary_folder(base, "klatch-open-")?;
         let opener = Self { folder };
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(opener.path())?;
+        let options = options.write(true).create_new(true);
+        let mut file = private(options).open(opener.path())?;
         write!(
             file,
             "<!doctype html>\n<meta charset=\"utf-8\">\n\
@@ -57,6 +57,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::sys::testing::{POSIX, mode};
 
     #[test]
     fn it_leads_on_and_nobody_else_can_read_it() {
@@ -64,8 +65,9 @@ mod tests {
         let url = "http://127.0.0.1:8765/#code";
         let opener = Opener::new_in(base.path(), url).unwrap();
         let path = opener.path();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+        if POSIX {
+            assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+        }
         let page = fs::read_to_string(&path).unwrap();
         assert!(page.contains("content=\"0; url=http://127.0.0.1:8765/#code\""), "{page}");
         assert!(!path.to_string_lossy().contains("code"));

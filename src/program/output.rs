@@ -12,6 +12,7 @@ use super::live::LiveOutput;
 use crate::node::{Feed, Heard, Reader};
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure, Notice};
+use crate::sys::terminal::columns_of_stderr;
 use crate::ui::live::Moving;
 use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line};
 
@@ -348,7 +349,7 @@ impl Bar {
             notice,
             Notice::DownloadProgress { .. } | Notice::HashProgress { .. } | Notice::Held { .. }
         );
-        let own = || rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+        let own = || columns_of_stderr().unwrap_or(80);
         let columns = self.columns.unwrap_or_else(own);
         let rows = self.moving.rows(usize::from(columns.max(2)) - 1);
         let row = rows.into_iter().next().filter(|_| moved);

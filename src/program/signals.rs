@@ -6,13 +6,10 @@
 //! The same signal again, right after the first, is therefore still the first.
 
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM, SIGXFSZ};
-use signal_hook::iterator::Signals;
-
+use crate::sys::signals::{Signal, Signals};
 use crate::thread;
 
 /// Exit code after a second SIGHUP.
@@ -33,23 +30,6 @@ static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
 pub(super) fn first() -> Option<u8> {
     let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
     first.and_then(|(exit_code, _)| u8::try_from(exit_code).ok())
-}
-
-/// Whoever writes too much of a file is told by the write that fails (`ulimit -f`), and not ended.
-pub(super) fn ignore_file_limit() {
-    let nobody_looks = Arc::new(AtomicBool::new(false));
-    // Where that fails it is as it would be anyway.
-    let _ = signal_hook::flag::register(SIGXFSZ, nobody_looks);
-}
-
-/// Whether this program was started so that a hangup does not concern it (`nohup`). Where the
-/// system does not tell, it is as if it was.
-fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // The lowest bit is that of signal 1.
-    mask.is_none_or(|mask| mask & 1 << (SIGHUP - 1) != 0)
 }
 
 /// Calls `leave` at the first signal, unless it is a SIGINT that `taken` makes use of; `last` comes
@@ -89,23 +69,17 @@ pub(super) fn watch(
         }
     })
     .map_err(io::Error::other)?;
-    let mut kinds = vec![SIGTERM, SIGQUIT, SIGCONT];
-    if !is_hangup_ignored() {
-        kinds.push(SIGHUP);
-    }
-    let mut signals = Signals::new(kinds)?;
+    let signals = Signals::listen()?;
     thread::spawn_exempt("signals", move || {
-        for kind in signals.forever() {
-            match kind {
-                SIGCONT => resumed(),
-                SIGHUP => signal(HUNG_UP),
-                // Whoever presses Ctrl-\ has no patience.
-                SIGQUIT => {
-                    at_once();
-                    std::process::exit(QUIT)
-                }
-                _ => signal(TERMINATED),
+        signals.each(|kind| match kind {
+            Signal::Continue => resumed(),
+            Signal::HangUp => signal(HUNG_UP),
+            // Whoever presses Ctrl-\ has no patience.
+            Signal::Quit => {
+                at_once();
+                std::process::exit(QUIT)
             }
-        }
+            Signal::Terminate => signal(TERMINATED),
+        });
     })
 }

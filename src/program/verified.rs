@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::router::ids::MemberId;
 use crate::router::notice::{Notice, Who};
 use crate::router::text::check_name;
+use crate::sys::files::private;
 use crate::ui::line_reader::{Line, LineReader};
 
 /// The file in the data directory: an identity and a name on each line.
@@ -46,7 +46,7 @@ impl Memory {
         let name = name.raw().strip_suffix(&digits).unwrap_or(name.raw());
         let line = format!("{id} {name}\n");
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o600).open(path);
+        let file = private(options.append(true).create(true)).open(path);
         let kept = file.and_then(|mut file| {
             file.write_all(line.as_bytes())?;
             file.sync_all()

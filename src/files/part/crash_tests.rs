@@ -1,7 +1,5 @@
 //! The computer crashes in the middle: nothing that is wrong is ever trusted, served or renamed.
 
-use std::os::unix::fs::FileExt;
-
 use super::crashing::Computer;
 use super::tests::{CHUNK, LEN, MAX, STAMP, chunk_of, names, tree};
 use super::*;

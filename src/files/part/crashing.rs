@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::files::disk::{Disk, SystemDisk};
 use crate::router::rng::Rng;
+use crate::sys::errors::Errno;
+use crate::sys::files::Facts;
 
 /// The unit in which a system writes to a disk.
 const PAGE: usize = 4_096;
@@ -61,7 +62,7 @@ impl Computer {
         let mut state = State { power, ..State::default() };
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let (inode, on_disk) = (fs::metadata(&path).unwrap().ino(), fs::read(&path).unwrap());
+            let (inode, on_disk) = (Facts::at(&path).unwrap().id.number, fs::read(&path).unwrap());
             state.files.insert(inode, Stored { on_disk, changes: Vec::new() });
             state.names_on_disk.insert(path, inode);
         }
@@ -151,11 +152,11 @@ impl Change {
 }
 
 fn broken() -> io::Error {
-    io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
+    Errno::IO.into()
 }
 
 fn inode(file: &File) -> u64 {
-    file.metadata().unwrap().ino()
+    Facts::of(file).unwrap().id.number
 }
 
 impl Disk for Computer {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use crate::sys::errors::is_passing;
 
 /// Why a download cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -147,27 +147,4 @@ impl PartError {
             _ => Self::Unfit { action, path, source },
         }
     }
-}
-
-/// What a disk or a network may say today and not tomorrow: everything else it will say for ever.
-fn is_passing(error: &io::Error) -> bool {
-    let Some(errno) = Errno::from_io_error(error) else {
-        return matches!(error.kind(), io::ErrorKind::WriteZero | io::ErrorKind::Interrupted);
-    };
-    let of_the_disk = [Errno::IO, Errno::BUSY, Errno::STALE, Errno::NXIO, Errno::NODEV];
-    let of_the_system =
-        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOLCK, Errno::NOBUFS];
-    let of_the_network = [
-        Errno::TIMEDOUT,
-        Errno::NOTCONN,
-        Errno::CONNREFUSED,
-        Errno::CONNRESET,
-        Errno::CONNABORTED,
-        Errno::HOSTDOWN,
-        Errno::HOSTUNREACH,
-        Errno::NETDOWN,
-        Errno::NETUNREACH,
-        Errno::PIPE,
-    ];
-    [&of_the_disk[..], &of_the_system, &of_the_network].concat().contains(&errno)
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use super::tests::{CHUNK, LEN, MAX, STAMP, chunk_of, names, receive, tree};
 use super::*;
 use crate::files::faulty::FaultyDisk;
 use crate::files::leftovers::{self, Leftover, Removal};
 use crate::files::testing::count_bytes;
+use crate::sys::errors::Errno;
+use crate::sys::files::Facts;
 
 fn open(disk: &Arc<FaultyDisk>, dir: &Path) -> Result<(Part, Bitmap), PartError> {
     let disk = Arc::clone(disk) as Arc<dyn Disk>;
@@ -231,7 +231,7 @@ fn what_somebody_else_left_is_listed_and_neither_used_nor_removed() {
     let (part, _) = open(&faulty, dir.path()).unwrap();
     assert!(receive(&part, 1));
     let foreign = part.path().to_owned();
-    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&foreign).unwrap());
+    let inode = Facts::at(&foreign).unwrap().id.number;
     drop(part);
     faulty.change(|faults| faults.foreign = Some(inode));
     let found = leftovers::find(&disk, dir.path()).unwrap();

@@ -10,6 +10,7 @@ use crate::router::event::{Event, Leftovers};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Finding};
 use crate::router::text::{Untrusted, size};
+use crate::sys::files::free_bytes;
 
 /// With less room than this few downloads end.
 const LITTLE_BYTES: u64 = 256 << 20;
@@ -71,8 +72,7 @@ fn health(folder: &Path) -> Vec<Finding> {
         let text = format!("downloads cannot be written into {shown}: {error}");
         return vec![Finding::bad(text, elsewhere)];
     }
-    let Ok(disk) = rustix::fs::statvfs(folder) else { return Vec::new() };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let Ok(free) = free_bytes(folder) else { return Vec::new() };
     let text = format!("downloads go to {shown}, where {} are free", size(free));
     vec![if free < LITTLE_BYTES { Finding::bad(text, elsewhere) } else { Finding::good(text) }]
 }

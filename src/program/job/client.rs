@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{Shutdown, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,8 @@ use crate::program::output::{Output, failed};
 use crate::program::signals;
 use crate::router::command::{Command, LockWish};
 use crate::router::notice::{Code, Failure, Notice};
+use crate::sys::local::Stream;
+use crate::sys::terminal::columns_of_stderr;
 use crate::thread;
 use crate::ui::notice::{Style, error_line};
 
@@ -80,8 +81,8 @@ fn request(
         Target::File(folder, name) => Save::File(folder.clone().into(), name.clone()),
         Target::Stdout(_) => Save::Stdout,
     };
-    let columns = (io::stderr().is_terminal() && !is_dumb())
-        .then(|| rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col));
+    let columns =
+        (io::stderr().is_terminal() && !is_dumb()).then(|| columns_of_stderr().unwrap_or(80));
     let Style { color, color_errors, timestamps, verbose, .. } = style;
     let room = match &settings.room {
         Some(RoomChoice::Id(id)) => Some(id.clone()),
@@ -131,13 +132,13 @@ fn ended() -> Failure {
 
 /// A job that another klatch does.
 struct Client<'a> {
-    stream: UnixStream,
+    stream: Stream,
     writer: Writer,
     output: &'a Output,
 }
 
 impl<'a> Client<'a> {
-    fn new(stream: UnixStream, output: &'a Output) -> io::Result<Self> {
+    fn new(stream: Stream, output: &'a Output) -> io::Result<Self> {
         let writer = Writer::new(stream.try_clone()?);
         Ok(Self { stream, writer, output })
     }

@@ -1,9 +1,10 @@
 //! Frames: a byte that says of which kind, four of the length, then that many bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::sys::local::Stream;
 
 /// Bytes of stdin, stdout or stderr in one frame.
 pub(super) const BYTES_MAX: usize = 64 * 1024;
@@ -90,10 +91,10 @@ pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(Kind, Vec<u8>)>
 
 /// The writing half of a stream; clones write whole frames in turn.
 #[derive(Debug, Clone)]
-pub(super) struct Writer(Arc<Mutex<UnixStream>>);
+pub(super) struct Writer(Arc<Mutex<Stream>>);
 
 impl Writer {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self(Arc::new(Mutex::new(stream)))
     }
 
@@ -133,7 +134,7 @@ impl Write for Bytes {
 
 /// Reads until a moment, and no longer.
 pub(super) struct Until<'a> {
-    pub(super) stream: &'a UnixStream,
+    pub(super) stream: &'a Stream,
     pub(super) deadline: Instant,
 }
 
@@ -152,10 +153,11 @@ impl Read for Until<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::local;
 
     #[test]
     fn frames_are_read_as_they_were_sent() {
-        let (one, mut other) = UnixStream::pair().unwrap();
+        let (one, mut other) = local::pair().unwrap();
         let writer = Writer::new(one);
         writer.send(Kind::Exit, &[7]).unwrap();
         writer.stream(Kind::Out).write_all(b"hello").unwrap();
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn whoever_says_nothing_is_not_waited_for_for_ever() {
-        let (_one, other) = UnixStream::pair().unwrap();
+        let (_one, other) = local::pair().unwrap();
         let deadline = Instant::now() + Duration::from_millis(20);
         let error = read(&mut Until { stream: &other, deadline }).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));

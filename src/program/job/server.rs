@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
 use tempfile::TempDir;
 
 use super::door::Door;
@@ -17,6 +15,7 @@ use super::work;
 use crate::node::Access;
 use crate::program::pages::Pages;
 use crate::router::notice::{Code, Failure};
+use crate::sys::local::{self, Stream};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
 /// Jobs at once.
@@ -42,7 +41,7 @@ pub(super) struct Shared {
 /// Takes jobs until it is dropped, which ends them.
 pub(in crate::program) struct Jobs {
     shared: Arc<Shared>,
-    wake: Option<UnixStream>,
+    wake: Option<Stream>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,7 +56,7 @@ impl Jobs {
         let (pages, kept) = (Arc::clone(pages), Arc::clone(kept));
         let stopping = AtomicBool::new(false);
         let shared = Arc::new(Shared { node, addr, pages, kept, stopping });
-        let started = UnixStream::pair().and_then(|(wake, woken)| {
+        let started = local::pair().and_then(|(wake, woken)| {
             let shared = Arc::clone(&shared);
             let accept = move || accept(door, &shared, &woken);
             Ok((wake, thread::spawn("jobs", STACK_SMALL_BYTES, accept)?))
@@ -85,24 +84,22 @@ impl Drop for Jobs {
 
 /// A job that was begun.
 struct Begun {
-    stream: UnixStream,
+    stream: Stream,
     thread: JoinHandle<()>,
 }
 
 /// Until [`Jobs`] is dropped, which hangs up on `woken`.
-fn accept(door: Door, shared: &Arc<Shared>, woken: &UnixStream) {
+fn accept(door: Door, shared: &Arc<Shared>, woken: &Stream) {
     let mut jobs = BTreeMap::<u64, Begun>::new();
     for number in 0.. {
-        let mut both =
-            [PollFd::new(&door.listener, PollFlags::IN), PollFd::new(woken, PollFlags::IN)];
         // An interrupted wait is one that has nothing to tell.
-        let waited = poll(&mut both, None);
+        let waited = door.listener.wait(woken);
         if shared.stopping.load(Ordering::SeqCst) {
             break;
         }
         jobs.retain(|_, job| !job.thread.is_finished());
-        let begun = waited.map_err(Into::into).and_then(|_| door.listener.accept());
-        let begun = begun.and_then(|(stream, _)| begin(stream, shared, jobs.len()));
+        let begun = waited.and_then(|()| door.listener.accept());
+        let begun = begun.and_then(|stream| begin(stream, shared, jobs.len()));
         match begun {
             Ok(Some(job)) => drop(jobs.insert(number, job)),
             Ok(None) => {}
@@ -118,7 +115,7 @@ fn accept(door: Door, shared: &Arc<Shared>, woken: &UnixStream) {
     end(&mut jobs);
 }
 
-fn begin(stream: UnixStream, shared: &Arc<Shared>, jobs: usize) -> std::io::Result<Option<Begun>> {
+fn begin(stream: Stream, shared: &Arc<Shared>, jobs: usize) -> std::io::Result<Option<Begun>> {
     if jobs >= JOBS_MAX {
         // There is room for so little in a stream that nobody has written to.
         stream.set_nonblocking(true)?;

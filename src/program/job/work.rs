@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +24,7 @@ use crate::program::seat::Seat;
 use crate::router::command::Command;
 use crate::router::notice::{Code, Failure, Notice, Overview};
 use crate::router::signed::room_hint;
+use crate::sys::local::Stream;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 use crate::ui::address::read_address;
 use crate::ui::line_reader::LineReader;
@@ -36,7 +36,7 @@ const REQUEST: Duration = Duration::from_secs(10);
 const GONE: u8 = 1;
 
 /// Does what a client asks for, until one of both has ended.
-pub(super) fn run(shared: &Shared, stream: &UnixStream) {
+pub(super) fn run(shared: &Shared, stream: &Stream) {
     let Ok(writer) = stream.try_clone().map(Writer::new) else { return };
     match read_request(stream) {
         Ok(request) => {
@@ -57,7 +57,7 @@ pub(super) fn refuse(writer: &Writer, failure: &Failure) {
     let _ = writer.send(Kind::Refused, text.as_bytes());
 }
 
-fn read_request(stream: &UnixStream) -> Result<Request, Failure> {
+fn read_request(stream: &Stream) -> Result<Request, Failure> {
     let failed = |text: String| Failure::new(Code::IoError, text);
     let deadline = Instant::now() + REQUEST;
     let read = frames::read(&mut Until { stream, deadline });
@@ -81,7 +81,7 @@ fn read_request(stream: &UnixStream) -> Result<Request, Failure> {
 /// A client and what it talks to.
 struct Job<'a> {
     shared: &'a Shared,
-    stream: &'a UnixStream,
+    stream: &'a Stream,
     writer: &'a Writer,
 }
 
@@ -238,7 +238,7 @@ struct EndOnDrop<'a> {
     handle: &'a Handle,
     feed: &'a Feed,
     work: &'a Work,
-    stream: &'a UnixStream,
+    stream: &'a Stream,
 }
 
 impl Drop for EndOnDrop<'_> {
@@ -261,7 +261,7 @@ fn exit_code(done: Result<Done, Stopped>, failed: bool, left: Option<u8>) -> Opt
 }
 
 /// Takes what the client says until it ends its job or is gone; with which exit code.
-fn hear(mut stream: &UnixStream, give: &Sender<Vec<u8>>) -> u8 {
+fn hear(mut stream: &Stream, give: &Sender<Vec<u8>>) -> u8 {
     loop {
         let given = match frames::read(&mut stream) {
             Ok(Some((Kind::Input, bytes))) if !bytes.is_empty() => give.try_send(bytes),
@@ -389,9 +389,11 @@ mod tests {
     use super::super::Look;
     use super::*;
     use crate::config::Task;
+    use crate::sys::local;
+    use crate::sys::testing::no_text;
 
     fn sent(bytes: &[u8]) -> Result<Request, Failure> {
-        let (one, other) = UnixStream::pair().unwrap();
+        let (one, other) = local::pair().unwrap();
         (&one).write_all(bytes).unwrap();
         drop(one);
         read_request(&other)
@@ -404,8 +406,7 @@ mod tests {
 
     #[test]
     fn a_request_is_read_as_it_was_meant_and_nothing_else_is_one() {
-        use std::os::unix::ffi::OsStringExt;
-        let no_text = OsString::from_vec(b"/caf\xe9".to_vec());
+        let no_text = no_text("/caf", "");
         let task = Task::Send { paths: vec![no_text.clone()], name: None, until: Some(2) };
         let columns = Some(80);
         let request = Request {
@@ -451,7 +452,7 @@ mod tests {
 
     #[test]
     fn stdin_that_breaks_off_has_not_ended() {
-        let (one, _other) = UnixStream::pair().unwrap();
+        let (one, _other) = local::pair().unwrap();
         let (give, chunks) = bounded(1);
         let mut input = Input::new(Writer::new(one), chunks);
         give.send(b"half".to_vec()).unwrap();

@@ -9,9 +9,9 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use rustix::termios::Termios;
 
 use super::tty;
+use crate::sys::terminal::Modes;
 
 /// How long the editor is waited for. One that waits for keys comes by at once; in the middle of a
 /// search or of a quoted key it does not look around, and touches no modes either.
@@ -31,9 +31,9 @@ struct State {
     /// The thread that edits a line.
     inside: Option<ThreadId>,
     /// The terminal's modes while a line is edited.
-    editing: Option<Termios>,
+    editing: Option<Modes>,
     /// The modes between two lines.
-    quiet: Option<Termios>,
+    quiet: Option<Modes>,
     /// What stood in the line when the editor was stopped.
     left: Option<String>,
 }
@@ -90,7 +90,7 @@ impl Gate {
     }
 
     /// The modes of the terminal between two lines.
-    pub(super) fn keep_quiet(&self, modes: Termios) {
+    pub(super) fn keep_quiet(&self, modes: Modes) {
         self.lock().quiet = Some(modes);
     }
 

@@ -4,9 +4,9 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::sys::files::private;
 use crate::ui::command::holds_secret;
 use crate::ui::line_reader::{Line, LineReader};
 
@@ -61,7 +61,7 @@ impl History {
             return;
         }
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o600).open(path);
+        let file = private(options.append(true).create(true)).open(path);
         if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
             tracing::warn!(%error, "the history of commands cannot be kept");
             self.path = None;

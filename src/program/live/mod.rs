@@ -19,6 +19,7 @@ use rustyline::ExternalPrinter;
 
 use crate::router::notice::Notice;
 use crate::router::text::Untrusted;
+use crate::sys::terminal::size_of_stdout;
 use crate::thread;
 use crate::ui::known::Known;
 use crate::ui::live::{LiveView, Piece};
@@ -128,9 +129,9 @@ fn columns() -> usize {
 
 /// Columns and rows of the terminal.
 fn size() -> (usize, usize) {
-    let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) else { return (80, 24) };
+    let Some((columns, rows)) = size_of_stdout() else { return (80, 24) };
     let or = |cells: u16, usual: usize| if cells == 0 { usual } else { usize::from(cells) };
-    (or(size.ws_col, 80), or(size.ws_row, 24))
+    (or(columns, 80), or(rows, 24))
 }
 
 /// Panics are told above the line being typed; one that takes the program or its editor with it

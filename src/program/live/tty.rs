@@ -4,12 +4,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::getpgrp;
-use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr,
-};
-
 use super::screen::Screen;
+use crate::sys::terminal::{Modes, is_in_background, write_to_stdout};
 
 /// What takes back modes that an editor may have left on: bracketed paste, synchronised updates,
 /// a hidden cursor, colours.
@@ -21,7 +17,7 @@ pub struct Tty(Arc<Saved>);
 
 #[derive(Debug)]
 struct Saved {
-    modes: Mutex<Option<Termios>>,
+    modes: Mutex<Option<Modes>>,
     screen: Arc<Screen>,
 }
 
@@ -44,12 +40,9 @@ impl Tty {
     /// # Errors
     /// When stdin is no terminal.
     pub(super) fn take(screen: Arc<Screen>) -> io::Result<Self> {
-        let saved = tcgetattr(io::stdin())?;
-        let mut quiet = saved.clone();
-        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
-        // Enter stays what the editor takes it for.
-        quiet.input_modes.remove(InputModes::ICRNL);
-        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
+        let saved = Modes::of_stdin()?;
+        let quiet = saved.quiet();
+        quiet.set()?;
         screen.gate().keep_quiet(quiet);
         Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), screen })))
     }
@@ -80,25 +73,24 @@ impl Saved {
         let mut modes = self.modes.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(saved) = modes.take() else { return };
         set(&saved);
-        let _ = rustix::io::write(io::stdout(), RESET);
+        let _ = write_to_stdout(RESET);
         let _ = io::stdout().flush();
     }
 }
 
 /// Gives the terminal these modes, unless klatch runs in the background: they are the shell's then,
 /// and who touched them would be stopped.
-pub(super) fn set(modes: &Termios) {
-    if tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp()) {
+pub(super) fn set(modes: &Modes) {
+    if is_in_background() {
         return;
     }
     // Nothing can be done for a terminal that is gone.
-    let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+    let _ = modes.set();
 }
 
 /// The modes of the terminal, if a line is edited on it: all keys are the editor's.
-pub(super) fn modes_of_a_line() -> Option<Termios> {
-    let keys = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-    tcgetattr(io::stdin()).ok().filter(|modes| !modes.local_modes.intersects(keys))
+pub(super) fn modes_of_a_line() -> Option<Modes> {
+    Modes::of_stdin().ok().filter(Modes::are_raw)
 }
 
 impl Drop for Saved {

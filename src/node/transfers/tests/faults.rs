@@ -2,13 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 
 use super::*;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::files::testing::write;
 use crate::net::lane::{DATA_BYTES, HEADER_BYTES, Header, REQUEST_BYTES, Request, Status, Wanted};
 use crate::net::stream::RecvError;
+use crate::sys::files::Positional;
+use crate::sys::testing::{POSIX, link};
 
 const CHUNK: usize = 262_144;
 
@@ -106,7 +107,9 @@ fn an_edited_truncated_or_swapped_file_is_not_served() {
     let remove: Harm = |path| std::fs::remove_file(path).unwrap();
     let swap: Harm = |path| {
         std::fs::remove_file(path).unwrap();
-        std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        if POSIX {
+            link(Path::new("/dev/zero"), path);
+        }
     };
     let (alice, bob) = nodes();
     for (number, harm) in [edit, touch, remove, swap].into_iter().enumerate() {

@@ -1,0 +1,103 @@
+//! Signals, but for the one of Ctrl-C, which every system has and `ctrlc` takes.
+
+/// What a signal asks of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGHUP: the terminal is gone. Not told where the program was started so that it does not
+    /// concern it (`nohup`).
+    HangUp,
+    /// SIGTERM: end.
+    Terminate,
+    /// SIGQUIT: end at once.
+    Quit,
+    /// SIGCONT: the program was stopped and goes on.
+    Continue,
+}
+
+pub use system::{Signals, ignore_file_limit};
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM, SIGXFSZ};
+
+    use super::Signal;
+
+    /// The signals that come from now on. Windows has none of them: there it never tells any.
+    #[derive(Debug)]
+    pub struct Signals(signal_hook::iterator::Signals);
+
+    impl Signals {
+        /// Takes them from the system.
+        ///
+        /// # Errors
+        /// When a handler cannot be installed.
+        pub fn listen() -> io::Result<Self> {
+            let mut kinds = vec![SIGTERM, SIGQUIT, SIGCONT];
+            if !is_hangup_ignored() {
+                kinds.push(SIGHUP);
+            }
+            signal_hook::iterator::Signals::new(kinds).map(Self)
+        }
+
+        /// Calls `hear` for each one, as it comes. Returns only where none can come.
+        pub fn each(mut self, mut hear: impl FnMut(Signal)) {
+            for kind in self.0.forever() {
+                hear(match kind {
+                    SIGCONT => Signal::Continue,
+                    SIGHUP => Signal::HangUp,
+                    SIGQUIT => Signal::Quit,
+                    _ => Signal::Terminate,
+                });
+            }
+        }
+    }
+
+    /// Whoever writes too much of a file is told by the write that fails (`ulimit -f`), and not
+    /// ended by SIGXFSZ. Windows has no such limit.
+    pub fn ignore_file_limit() {
+        let nobody_looks = Arc::new(AtomicBool::new(false));
+        // Where that fails it is as it would be anyway.
+        let _ = signal_hook::flag::register(SIGXFSZ, nobody_looks);
+    }
+
+    /// Whether this program was started so that a hangup does not concern it (`nohup`). Where the
+    /// system does not tell, as elsewhere than on Linux, it is as if it was.
+    fn is_hangup_ignored() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        // The lowest bit is that of signal 1.
+        mask.is_none_or(|mask| mask & 1 << (SIGHUP - 1) != 0)
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+
+    use super::Signal;
+
+    /// The signals that come from now on: Windows has none of them, and it never tells any.
+    #[derive(Debug)]
+    pub struct Signals;
+
+    impl Signals {
+        /// Takes them from the system.
+        ///
+        /// # Errors
+        /// None here.
+        pub fn listen() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Calls `hear` for each one, as it comes. Returns at once, for none can come.
+        pub fn each(self, _hear: impl FnMut(Signal)) {}
+    }
+
+    /// Windows has no limit that ends who writes too much of a file: nothing is done.
+    pub fn ignore_file_limit() {}
+}
