@@ -120,7 +120,7 @@ mod system {
 
     /// How a terminal treats what is typed: not known here.
     #[derive(Debug, Clone)]
-    pub enum Modes {}
+    pub struct Modes(());
 
     impl Modes {
         /// Those of the terminal on stdin now.
@@ -135,21 +135,21 @@ mod system {
         /// The same, but that nothing typed is echoed or gathered to lines.
         #[must_use]
         pub fn quiet(&self) -> Self {
-            match *self {}
+            self.clone()
         }
 
         /// Whether all keys go to the program.
         #[must_use]
         pub fn are_raw(&self) -> bool {
-            match *self {}
+            false
         }
 
         /// Gives them to the terminal on stdin.
         ///
         /// # Errors
-        /// When it is gone.
+        /// `Unsupported`, always.
         pub fn set(&self) -> io::Result<()> {
-            match *self {}
+            Self::of_stdin().map(drop)
         }
     }
 
@@ -162,17 +162,17 @@ mod system {
 
         /// Whether some keys raise signals.
         pub(crate) fn raise_signals(&self) -> bool {
-            match *self {}
+            false
         }
 
         /// Whether what is typed is echoed, and gathered to lines.
         pub(crate) fn echo_lines(&self) -> bool {
-            match *self {}
+            false
         }
 
         /// Whether both treat what is typed alike.
         pub(crate) fn are_like(&self, _other: &Self) -> bool {
-            match *self {}
+            false
         }
     }
 
