@@ -255,7 +255,7 @@ impl Example {
             self.values.message(&format!("{name}'s presence"), &Message::Presence(signed));
         }
         for seen in [[192, 0, 2, 2], [192, 0, 2, 1]] {
-            let ready = Message::Ready { port: 51692, seen: IpAddr::from(seen) };
+            let ready = Message::Ready { seen: IpAddr::from(seen) };
             self.values.message("ready", &ready);
         }
         self.values.message("alice's have-vector", &Message::Have(Vec::new()));

@@ -135,8 +135,7 @@ impl Router {
         self.effect(Effect::Send { conn: id, message: Message::Presence(presence) });
         let seen = self.conns.get(&id).and_then(|conn| conn.remote).map(|remote| remote.ip());
         let seen = plain_ip(seen.unwrap_or(core::net::Ipv4Addr::UNSPECIFIED.into()));
-        let port = self.presence.port().unwrap_or(0);
-        self.effect(Effect::Send { conn: id, message: Message::Ready { port, seen } });
+        self.effect(Effect::Send { conn: id, message: Message::Ready { seen } });
         if let Some(agreement) = self.agreement_mut(id) {
             agreement.sent_ready = true;
         }
@@ -165,7 +164,7 @@ impl Router {
             Message::Records(records) if agreement.ready.is_none() => {
                 self.records_before_link(id, records);
             }
-            Message::Ready { seen, .. } => {
+            Message::Ready { seen } => {
                 agreement.ready = Some(plain_ip(seen));
                 self.commit(id);
             }

@@ -7,10 +7,10 @@ use super::Router;
 use super::closing::Locking;
 use super::command::{Command, NewPassword, SaveAs, Wait};
 use super::event::{Draw, Effect};
+use super::hashing::all_of;
 use super::ids::{FaceId, RoomId};
 use super::notice::{Code, Failure, Notice, Overview};
 use super::removing::Removing;
-use super::sharing::all_of;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::waits::Waiting;
@@ -416,7 +416,7 @@ impl Router {
             || self.commands.waits.iter().any(|waiting| waiting.face == face)
             || self.commands.locking.is_some()
             || self.swarm.is_asking()
-            || self.sharing.is_hashing();
+            || !self.hashing.is_idle();
         let fetching = self.fail_hostless(Some(began));
         let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };
         let waited = since.map_or(0, |since| self.now.since(since));

@@ -221,8 +221,6 @@ pub enum Done {
 pub enum Message {
     /// Before the link: nothing more to agree on; committed when both said so.
     Ready {
-        /// Port on which the sender listens (0: not at all).
-        port: u16,
         /// The receiver's address as the sender sees it.
         seen: IpAddr,
     },

@@ -31,6 +31,7 @@ mod doctor;
 mod fetched;
 mod flush;
 mod guesses;
+mod hashing;
 mod ignoring;
 mod inviting;
 mod leftovers;
@@ -87,6 +88,7 @@ pub struct Router {
     guesses: guesses::Guesses,
     presence: presence::Own,
     catalogue: catalogue::Catalogue,
+    hashing: hashing::Hashing,
     sharing: sharing::Sharing,
     swarm: swarm::Swarm,
     commands: commands::Pending,
@@ -130,6 +132,7 @@ impl Router {
             guesses: guesses::Guesses::default(),
             presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
+            hashing: hashing::Hashing::default(),
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),

@@ -1,7 +1,7 @@
-//! What this node holds and serves: hashing, offering, withdrawing, and telling others which
-//! chunks there are.
+//! What this node holds and serves: offering, withdrawing, and telling others which chunks there
+//! are.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Router;
@@ -11,88 +11,27 @@ use super::command::RateLimit;
 use super::event::{Effect, Hashed};
 use super::ids::{ConnId, EntryId, FaceId, FileId, MemberId};
 use super::message::{Done, Held, Message};
-use super::notice::{Code, Failure, FileLine, MovingFile, Notice, TransferLine, TransferState};
+use super::notice::{Code, Failure, Notice};
 use super::rate::Rate;
 use super::signed::{Kind, Offer};
 use super::text::{Untrusted, size};
 use super::time::Millis;
-use super::word::Word;
 
 /// News of chunks are so far apart at least.
 const GAINED_MS: u64 = 20;
 /// A peer may call a chunk bad once in so long.
 const BLAME_MS: u64 = 10_000;
 
-/// Files of one command of which it is said why they could not be offered; more are counted.
-const FAILURES_SHOWN: usize = 4;
-
 /// Paths of own offers that are kept in mind.
 const PATHS_MAX: usize = 65_536;
 
-/// A file that is being hashed.
-#[derive(Debug)]
-struct Job {
-    face: FaceId,
-    line: u64,
-    path: PathBuf,
-    /// What the same command offers next.
-    rest: VecDeque<PathBuf>,
-    /// Why what it named before could not be offered.
-    failures: Vec<Failure>,
-    /// The name that it has for people.
-    name: String,
-    /// Its bytes, once it has its turn.
-    size: Option<u64>,
-    bytes_done: u64,
-    rate: Rate,
-    /// Faces were told how far it is.
-    told: bool,
-    /// Made for a page, which is told what became of it.
-    copy: bool,
-}
-
 /// How files are bounded, for people.
 fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
-    let way = if up { "sent" } else { "fetched" };
+    let way = if up { "upload" } else { "download" };
     match bytes_per_second {
-        Some(rate) => format!("files are {way} at {}/s at most", size(rate)),
-        None => format!("files are {way} as fast as it goes"),
+        Some(rate) => format!("{way} limit: {}/s", size(rate)),
+        None => format!("no {way} limit"),
     }
-}
-
-impl Job {
-    fn new(face: FaceId, line: u64, path: PathBuf) -> Self {
-        Self {
-            face,
-            line,
-            name: name_of(&path),
-            path,
-            rest: VecDeque::new(),
-            failures: Vec::new(),
-            size: None,
-            bytes_done: 0,
-            rate: Rate::new(Millis(0)),
-            told: false,
-            copy: false,
-        }
-    }
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// What one command that named several files says of those which could not be offered.
-pub(super) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
-    if failures.len() < 2 {
-        return failures.pop().map_or(Ok(()), Err);
-    }
-    let code = failures.first().map_or(Code::IoError, |failure| failure.code);
-    let more = failures.len().saturating_sub(FAILURES_SHOWN);
-    let shown = failures.into_iter().take(FAILURES_SHOWN).map(|failure| failure.text);
-    let more = (more > 0).then(|| format!("and {more} more failed"));
-    let texts: Vec<String> = shown.chain(more).collect();
-    Err(Failure::new(code, texts.join("; ")))
 }
 
 /// What this node holds of a file.
@@ -110,11 +49,9 @@ pub(super) struct Served {
     pub(super) last: Millis,
 }
 
-/// Hash jobs, shares and what was served.
+/// Shares, own offers and what was served.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
-    next_job: u64,
-    jobs: BTreeMap<u64, Job>,
     shares: BTreeMap<FileId, Share>,
     pub(super) served: BTreeMap<(MemberId, FileId), Served>,
     /// Where the files of own offers lie, in this room or in one that was left, by the ids that
@@ -130,10 +67,6 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    pub(super) fn is_hashing(&self) -> bool {
-        !self.jobs.is_empty()
-    }
-
     pub(super) fn files(&self) -> BTreeSet<FileId> {
         self.shares.keys().copied().collect()
     }
@@ -250,157 +183,6 @@ impl Sharing {
 }
 
 impl Router {
-    pub(super) fn send(&mut self, face: FaceId, line: u64, paths: Vec<PathBuf>) {
-        self.send_rest(face, line, paths.into(), Vec::new());
-    }
-
-    /// Offers the first of these paths, and the others after it.
-    fn send_rest(
-        &mut self,
-        face: FaceId,
-        line: u64,
-        mut rest: VecDeque<PathBuf>,
-        failures: Vec<Failure>,
-    ) {
-        let Some(path) = rest.pop_front() else {
-            return self.reply(face, line, "send", all_of(failures));
-        };
-        let job = Job { rest, failures, ..Job::new(face, line, path.clone()) };
-        let job = self.begin_job(job);
-        self.effect(Effect::Hash { job, path });
-    }
-
-    pub(super) fn send_as(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
-        let job = self.begin_job(Job::new(face, line, path.clone()));
-        self.effect(Effect::HashAs { job, path, name });
-    }
-
-    pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
-        let job = Job::new(face, line, path.clone());
-        let job = self.begin_job(Job { name: name.clone(), copy: true, ..job });
-        self.effect(Effect::HashAs { job, path, name });
-    }
-
-    fn begin_job(&mut self, job: Job) -> u64 {
-        let number = self.sharing.next_job;
-        self.sharing.next_job += 1;
-        self.sharing.jobs.insert(number, job);
-        number
-    }
-
-    pub(super) fn hash_began(&mut self, job: u64, path: PathBuf, size: u64) {
-        let now = self.now;
-        if let Some(job) = self.sharing.jobs.get_mut(&job) {
-            if !job.copy {
-                job.name = name_of(&path);
-            }
-            (job.path, job.size) = (path, Some(size));
-            job.rate = Rate::new(now);
-        }
-    }
-
-    pub(super) fn hash_progressed(&mut self, job: u64, bytes_done: u64) {
-        let now = self.now;
-        let Some(job) = self.sharing.jobs.get_mut(&job) else { return };
-        job.rate.came(now, bytes_done.saturating_sub(job.bytes_done));
-        (job.bytes_done, job.told) = (bytes_done, true);
-        if let Some(size) = job.size {
-            let path = job.path.clone();
-            self.notify(Notice::HashProgress { path, bytes_done, size });
-        }
-    }
-
-    pub(super) fn hashed(&mut self, number: u64, result: Result<Hashed, Failure>) {
-        let Some(job) = self.sharing.jobs.remove(&number) else { return };
-        // Whoever was shown how far it is, is shown its end.
-        if let Ok(Hashed { path, size, .. }) = &result
-            && job.told
-        {
-            let (path, bytes_done, size) = (path.clone(), *size, *size);
-            self.notify(Notice::HashProgress { path, bytes_done, size });
-        }
-        let elsewhere = self.is_elsewhere(job.face);
-        let result = result.and_then(|hashed| elsewhere.map_or(Ok(hashed), Err));
-        let result = result.and_then(|hashed| self.must_be_in().map(|()| hashed));
-        let offered = result.and_then(|hashed| self.offer(number, &job, &hashed));
-        if offered.is_err() {
-            self.effect(Effect::CancelHash { job: number });
-        }
-        if let (true, Ok(id)) = (job.copy, &offered) {
-            let row = self.catalogue.get(id).map(|offered| self.file_row(offered));
-            let list: Vec<FileLine> = row.into_iter().collect();
-            let (face, line) = (job.face, job.line);
-            self.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
-        }
-        self.end_job(job, offered.map(|_| ()));
-    }
-
-    fn end_job(&mut self, job: Job, result: Result<(), Failure>) {
-        if let (Err(failure), true) = (&result, job.told) {
-            let (path, failure) = (job.path.clone(), failure.clone());
-            self.notify(Notice::HashFailed { path, failure });
-        }
-        if job.copy {
-            return self.reply(job.face, job.line, "share", result);
-        }
-        let mut failures = job.failures;
-        failures.extend(result.err());
-        self.send_rest(job.face, job.line, job.rest, failures);
-    }
-
-    /// Stops hashing what a word names, by name or path; false if there is nothing of it.
-    pub(super) fn cancel_hashing(&mut self, word: &Word) -> bool {
-        let is_path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
-        let cancelled = || Failure::new(Code::Cancelled, "it was cancelled before it was offered");
-        let (mut numbers, mut spared) = (Vec::new(), false);
-        for (number, job) in &mut self.sharing.jobs {
-            let before = job.rest.len();
-            job.rest.retain(|path| !word.is_name(&name_of(path)) && !is_path(path));
-            let fewer = before - job.rest.len();
-            spared |= fewer > 0;
-            job.failures.extend((0..fewer).map(|_| cancelled()));
-            if word.is_name(&job.name) || is_path(&job.path) {
-                numbers.push(*number);
-            }
-        }
-        for number in &numbers {
-            self.drop_job(*number, cancelled());
-        }
-        spared || !numbers.is_empty()
-    }
-
-    fn drop_job(&mut self, number: u64, failure: Failure) {
-        if let Some(job) = self.sharing.jobs.remove(&number) {
-            self.effect(Effect::CancelHash { job: number });
-            self.end_job(job, Err(failure));
-        }
-    }
-
-    /// What is being hashed, in the order asked; what waits for its turn comes last.
-    pub(super) fn hash_rows(&self) -> Vec<TransferLine> {
-        let row = |job: &Job| {
-            let rate = job.rate.at(self.now);
-            let left = job.size.unwrap_or(0).saturating_sub(job.bytes_done);
-            let begun = job.size.is_some();
-            TransferLine {
-                file: MovingFile {
-                    id: None,
-                    name: Untrusted::new(&job.name),
-                    size: job.size.unwrap_or(0),
-                },
-                state: if begun { TransferState::Hashing } else { TransferState::HashQueued },
-                bytes_done: job.bytes_done,
-                bytes_per_second: rate,
-                seconds_left: left.checked_div(rate).filter(|_| begun),
-                hosts: 0,
-                to: None,
-            }
-        };
-        let (begun, queued): (Vec<_>, Vec<_>) =
-            self.sharing.jobs.values().partition(|job| job.size.is_some());
-        begun.into_iter().chain(queued).map(row).collect()
-    }
-
     /// An own offer of this name that stands and whose file lies at a path.
     fn offered_at(&self, path: &Path, name: &str) -> Option<Offered> {
         let first = (path.to_owned(), EntryId([0; 32]));
@@ -430,7 +212,12 @@ impl Router {
         self.sharing.lying = lying.collect();
     }
 
-    fn offer(&mut self, number: u64, job: &Job, hashed: &Hashed) -> Result<EntryId, Failure> {
+    pub(super) fn offer(
+        &mut self,
+        number: u64,
+        (face, copy): (FaceId, bool),
+        hashed: &Hashed,
+    ) -> Result<EntryId, Failure> {
         let Hashed { path, name, file, size, root } = hashed;
         let file = *file;
         // Under another name it is another thing.
@@ -446,7 +233,7 @@ impl Router {
         let held = self.sharing.holds_all(&file);
         // Whoever ends badly leaves what others had offered before.
         let goes = match again.as_ref().or(before.as_ref()) {
-            Some(stood) => self.sharing.goes_with(job.face, &self.room.shown(&stood.id)),
+            Some(stood) => self.sharing.goes_with(face, &self.room.shown(&stood.id)),
             None => true,
         };
         self.offered_again(file);
@@ -469,8 +256,8 @@ impl Router {
             self.own_offer_ended(&before);
         }
         let shown = self.room.shown(&id);
-        self.sharing.put_place(shown, path.clone(), job.copy);
-        self.sharing.offered_by.entry(job.face).or_default().insert(shown, (file, goes));
+        self.sharing.put_place(shown, path.clone(), copy);
+        self.sharing.offered_by.entry(face).or_default().insert(shown, (file, goes));
         self.remark_alone();
         Ok(id)
     }
@@ -547,13 +334,7 @@ impl Router {
     /// A face ended: nothing is hashed for it any more, and what it offered is taken back unless
     /// that is to stay.
     pub(super) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
-        let jobs = self.sharing.jobs.iter().filter(|(_, job)| job.face == face);
-        for number in jobs.map(|(number, _)| *number).collect::<Vec<_>>() {
-            if let Some(job) = self.sharing.jobs.get_mut(&number) {
-                job.rest.clear();
-            }
-            self.drop_job(number, Failure::new(Code::Cancelled, "whoever asked for it ended"));
-        }
+        self.end_jobs_of(face);
         for shown in self.sharing.take_offers_of(face).iter().filter(|_| !keep) {
             // What cannot be taken back for want of room in the log ends with this program.
             let _ = self.own_offer(shown).map(|offered| self.withdraw(&[offered]));
@@ -643,11 +424,6 @@ impl Router {
         self.sharing.served.clear();
         self.sharing.offered_by.clear();
         self.sharing.passed.clear();
-        // What waits behind them was meant for this room as well.
-        self.sharing.jobs.values_mut().for_each(|job| job.rest.clear());
-        let jobs: Vec<u64> = self.sharing.jobs.keys().copied().collect();
-        for job in jobs {
-            self.drop_job(job, Failure::new(Code::Cancelled, "the room was left meanwhile"));
-        }
+        self.drop_jobs();
     }
 }

@@ -26,7 +26,6 @@ pub const RECORDS_MAX: usize = 64;
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Wire<'a> {
     Ready {
-        port: u16,
         seen: IpAddr,
     },
     Refuse(WireRefusal<'a>),
@@ -189,7 +188,7 @@ pub fn size_hint(message: &Message) -> usize {
 
 fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
     match message {
-        Message::Ready { port, seen } => Wire::Ready { port: *port, seen: *seen },
+        Message::Ready { seen } => Wire::Ready { seen: *seen },
         Message::Refuse(refusal) => Wire::Refuse(refusal.into()),
         Message::Register(digest) => Wire::Register { digest: *digest },
         Message::Ids { list, last } => Wire::Ids { list: Ids::of(list), last: *last },
@@ -242,7 +241,7 @@ fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
 
 fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
     Ok(Some(match wire {
-        Wire::Ready { port, seen } => Message::Ready { port, seen: seen.to_canonical() },
+        Wire::Ready { seen } => Message::Ready { seen: seen.to_canonical() },
         Wire::Refuse(refusal) => Message::Refuse(refusal.in_room(room)),
         Wire::Register { digest } => Message::Register(digest),
         Wire::Ids { list, last } => {

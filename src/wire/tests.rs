@@ -72,7 +72,7 @@ fn messages() -> Vec<Message> {
     let mut some = Bitmap::none(131_072);
     some.insert(131_071);
     vec![
-        Message::Ready { port: 51692, seen: IpAddr::V4(Ipv4Addr::LOCALHOST) },
+        Message::Ready { seen: IpAddr::V4(Ipv4Addr::LOCALHOST) },
         Message::Refuse(refusal()),
         Message::Refuse(removed()),
         Message::Register(Digest32([8; 32])),

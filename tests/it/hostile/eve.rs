@@ -226,7 +226,7 @@ impl Eve {
         session.say(&Message::Ids { list: Vec::new(), last: true });
         session.hear_or("ready", |message| matches!(message, Message::Ready { .. }))?;
         session.say(&Message::Presence(self.presence(&room, 1, addresses.to_vec())));
-        session.say(&Message::Ready { port: 0, seen: Ipv4Addr::LOCALHOST.into() });
+        session.say(&Message::Ready { seen: Ipv4Addr::LOCALHOST.into() });
         // Who was ready may change its mind; a link answers.
         session.say(&Message::Ping(0));
         let mut early = VecDeque::new();

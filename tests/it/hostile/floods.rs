@@ -76,7 +76,7 @@ impl Alice {
         all.extend(self.hears(conn, Message::Ids { list: Vec::new(), last: true }));
         all.extend(self.hears(conn, Message::Presence(eve.presence(&self.room, 1, vec![]))));
         let seen = Ipv4Addr::new(192, 0, 2, 1).into();
-        all.extend(self.hears(conn, Message::Ready { port: 1, seen }));
+        all.extend(self.hears(conn, Message::Ready { seen }));
         let linked = all.iter().any(|effect| matches!(effect, Effect::Linked { .. }));
         assert!(linked, "{all:?}");
         (conn, all)
