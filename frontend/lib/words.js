@@ -26,6 +26,14 @@ export const COMMANDS = {
 };
 /** What only the terminal does. */
 const TERMINAL = ["browser", "doctor", "limit", "wait"];
+const NO_PRIVATE =
+  "klatch has no private messages: what is said goes to everybody in the room (type it)";
+/** Words that people know from elsewhere: what there is instead, in the terminal's sentences. */
+const INSTEAD = {
+  msg: NO_PRIVATE,
+  query: NO_PRIVATE,
+  me: "klatch has no actions: say it as a message (type it without the /)",
+};
 const PASSWORD_STEPS = 2;
 const SHOWN_MAX_CHARS = 60;
 /** An invitation is much longer, and no word of a sentence is as long. */
@@ -77,6 +85,7 @@ function command(body) {
   const known = names.find(([word, others]) => word === typed || others.includes(typed));
   if (known) return { kind: "do", word: known[0], rest };
   const fail = (message) => ({ kind: "error", code: "unknown_command", message });
+  if (Object.hasOwn(INSTEAD, typed)) return fail(INSTEAD[typed]);
   const shown = `"/${[...typed].slice(0, SHOWN_MAX_CHARS).join("")}"`;
   if (TERMINAL.includes(typed)) {
     return fail(`/${typed} is a command of klatch's terminal: type it there`);

@@ -1,6 +1,7 @@
 /** What a text in the box `Message` is. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { invitationAlone, meant, steps } from "../../frontend/lib/words.js";
 
@@ -33,6 +34,26 @@ test("a line that begins with a slash is a command or an error, and never a mess
     assert.equal(failure.code, "unknown_command");
     assert.ok(failure.message.includes(said), failure.message);
     assert.doesNotMatch(failure.message, /supersecret/);
+  }
+});
+
+test("every word of the terminal's is one here too, with the same answer", () => {
+  const source = readFileSync(new URL("../../src/ui/command.rs", import.meta.url), "utf8");
+  const part = (from) => source.slice(source.indexOf(from)).split("\n];")[0];
+  const instead = [...part("const INSTEAD:").matchAll(/"(\w+)",\s*"([^"]+)"/g)];
+  assert.ok(instead.length >= 3, "the terminal's list was found");
+  for (const [, word, said] of instead) {
+    for (const text of [`/${word}`, `/${word} ben hello`]) {
+      const failure = { kind: "error", code: "unknown_command", message: said };
+      assert.deepEqual(meant(text), failure, text);
+    }
+  }
+  const commands = [...source.matchAll(/^ {4}"(\w+)" => /gm)].map(([, word]) => word);
+  const aliases = [...part("const ALIASES:").matchAll(/\("(\w+)", "\w+"\)/g)];
+  assert.ok(commands.length >= 20 && aliases.length >= 8, "the terminal's words were found");
+  for (const word of [...commands, ...aliases.map(([, alias]) => alias)]) {
+    const { kind, message = "" } = meant(`/${word}`);
+    assert.ok(kind === "do" || /klatch's terminal/.test(message), word);
   }
 });
 
