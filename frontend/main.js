@@ -3,6 +3,7 @@
 import { el } from "./lib/dom.js";
 import { keepFocus } from "./lib/focus.js";
 import { keep, recall } from "./lib/keep.js";
+import { labels } from "./lib/rows.js";
 import { line } from "./lib/text.js";
 import { createSocket, isQuestion } from "./lib/socket.js";
 import { atStart, connected, initial } from "./lib/state.js";
@@ -142,27 +143,9 @@ const labelsOf = new WeakMap();
 function fileLabels() {
   const { files } = store.state;
   if (!labelsOf.has(files)) {
-    const rows = Object.values(files);
-    labelsOf.set(files, labels(rows));
+    labelsOf.set(files, labels(Object.values(files)));
   }
   return labelsOf.get(files);
-}
-
-/** Equal contents of one name have only their offers' ids to be told apart by. */
-function labels(rows) {
-  const shown = rows.filter(({ from, phase }) => from.length > 0 || phase !== "offered");
-  const counts = new Map();
-  const count = (key) => counts.set(key, (counts.get(key) ?? 0) + 1);
-  for (const { file } of shown) {
-    count(file.name);
-    count(`${file.id} ${file.name}`);
-  }
-  const label = ({ id, file }) => {
-    if (!(counts.get(file.name) > 1)) return line(file.name);
-    const short = counts.get(`${file.id} ${file.name}`) > 1 ? id : file.id;
-    return `${line(file.name)} (${short.slice(0, 8)})`;
-  };
-  return Object.fromEntries(rows.map((row) => [row.id, label(row)]));
 }
 
 async function fileAction(word, id) {

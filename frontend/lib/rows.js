@@ -4,6 +4,8 @@
  * @typedef {import("./types.js").FileRow} FileRow
  */
 
+import { line } from "./text.js";
+
 /** States of a transfer towards this computer. */
 const DOWNLOADS = new Set(["fetching", "queued", "waiting"]);
 
@@ -14,6 +16,29 @@ export function ended(files, id, end) {
   // What this node took back lies nowhere that it serves from.
   const back = row.own && { phase: "offered", bytesDone: 0 };
   return { ...files, [id]: { ...row, ...back, from: [], own: false, ended: end } };
+}
+
+/**
+ * Names as people see them, by offer. Equal contents of one name have only their offers' ids to be
+ * told apart by; how an accent is written nobody sees.
+ * @param {FileRow[]} rows
+ * @returns {Record<string, string>}
+ */
+export function labels(rows) {
+  const counts = new Map();
+  const count = (key) => counts.set(key, (counts.get(key) ?? 0) + 1);
+  const many = (key) => counts.get(key) > 1;
+  const seen = ({ name }) => name.normalize();
+  for (const { file } of rows.filter(({ from, phase }) => from.length || phase !== "offered")) {
+    count(seen(file));
+    count(`${file.id} ${seen(file)}`);
+  }
+  const label = ({ id, file }) => {
+    if (!many(seen(file))) return line(file.name);
+    const short = many(`${file.id} ${seen(file)}`) ? id : file.id;
+    return `${line(file.name)} (${short.slice(0, 8)})`;
+  };
+  return Object.fromEntries(rows.map((row) => [row.id, label(row)]));
 }
 
 /** @returns {FileRow} */

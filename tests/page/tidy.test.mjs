@@ -72,6 +72,7 @@ test("the whole page is small", () => {
     "/components/file/strip.js",
     "/components/preview/preview.js",
     "/lib/bitmap.js",
+    "/lib/find.js",
     "/lib/share.js",
     "/lib/stakes.js",
     "/lib/types.js",

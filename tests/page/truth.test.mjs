@@ -242,6 +242,8 @@ test("many offers in a row are one thing, and a line or another author ends it",
 test("names sort as people count, and are cut before their end", () => {
   const names = ["page 10.txt", "page 2.txt", "page 1.txt"];
   assert.deepEqual(names.sort(compareNames), ["page 1.txt", "page 2.txt", "page 10.txt"]);
+  const accents = ["cafe\u0301 10", "caff 1", "caf\u00e9 9", "cafe\u0301 9"].sort(compareNames);
+  assert.deepEqual(accents, ["caf\u00e9 9", "cafe\u0301 9", "cafe\u0301 10", "caff 1"]);
   const long = "IMG_20261129_holiday_in_the_mountains_0007.jpg";
   const [head, tail] = inTwo(long);
   assert.equal(head + tail, long);

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { findMember, findOffer } from "../../frontend/lib/find.js";
+import { labels } from "../../frontend/lib/rows.js";
 import { invitationAlone, meant, steps } from "../../frontend/lib/words.js";
 
 const INVITED = `klatch:${"abcdefg234567".repeat(5)}`;
@@ -100,4 +102,35 @@ test("letters that are swapped are one step", () => {
   assert.equal(steps("passwrod", "password"), 1);
   assert.equal(steps("", "password"), 8);
   assert.equal(steps("password", "password"), 0);
+});
+
+test("a name means the same however its accents are written", () => {
+  const [nfc, nfd] = ["caf\u00e9", "cafe\u0301"];
+  const rows = [nfc, nfd, "other"].map((name, i) => ({
+    id: `${i}${"0".repeat(63)}`,
+    file: { id: `f${i}${"0".repeat(62)}`, name: `${name}.txt`, size: 1 },
+    from: [{ id: "ab", name: "ben" }],
+    phase: "offered",
+  }));
+  for (const row of rows.slice(0, 2)) {
+    const alone = [row, rows[2]];
+    for (const typed of [`${nfc}.txt`, `${nfd}.txt`]) {
+      assert.equal(findOffer(alone, labels(alone), typed), row);
+    }
+  }
+  const both = labels(rows);
+  assert.deepEqual(Object.values(both), [
+    `${nfc}.txt (f0000000)`,
+    `${nfd}.txt (f1000000)`,
+    "other.txt",
+  ]);
+  assert.equal(findOffer(rows, both, `${nfc}.txt (f1000000)`), rows[1]);
+  assert.throws(() => findOffer(rows, both, `${nfd}.txt`), { code: "ambiguous_name" });
+  assert.throws(() => findOffer(rows, both, ""), { code: "no_such_offer" });
+  const gone = { ...rows[0], from: [] };
+  assert.equal(findOffer([gone, rows[1]], labels(rows), `${nfd}.txt`), rows[1], "it stands alone");
+  const members = [nfd, "ana"].map((name, i) => ({ id: `${i}f9c`, name }));
+  assert.equal(findMember(members, nfc), members[0]);
+  assert.equal(findMember(members, `${nfc}·0f9`), members[0]);
+  assert.throws(() => findMember(members, `${nfc}·1f9`), { code: "name_not_found" });
 });

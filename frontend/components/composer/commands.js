@@ -2,7 +2,7 @@
 
 import { splitAddress } from "../../lib/address.js";
 import { el } from "../../lib/dom.js";
-import { line } from "../../lib/text.js";
+import { findMember, findOffer } from "../../lib/find.js";
 import { COMMANDS, meant } from "../../lib/words.js";
 import { openDialog } from "../dialog/dialog.js";
 
@@ -161,33 +161,11 @@ async function join(app, text) {
   );
 }
 
-/** @returns {import("../../lib/types.js").Member} */
-function member({ store }, nick) {
-  const named = ({ id, name }) => {
-    const digits = nick.startsWith(`${name}·`) && nick.slice(name.length + 1);
-    return nick === name || (digits && id.startsWith(digits));
-  };
-  const found = store.state.members.filter(named);
-  if (found.length === 1) return found[0];
-  const [code, message] =
-    found.length > 1
-      ? ["ambiguous_name", `several here are called ${line(nick)}: use the buttons in Members`]
-      : ["name_not_found", `nobody here is called ${line(nick)}`];
-  throw Object.assign(new Error(message), { code });
-}
+const member = ({ store }, nick) => findMember(store.state.members, nick);
 
 /** The id of the offer that a name means. */
-function offer(app, rest) {
-  const name = unquoted(rest);
-  const labels = app.fileLabels();
-  const here = Object.values(app.store.state.files);
-  const found = here.filter(({ id, file }) => name && (labels[id] === name || file.name === name));
-  if (found.length === 1) return found[0].id;
-  const [code, message] =
-    found.length > 1
-      ? ["ambiguous_name", `several files are called ${line(name)}: use the buttons in Files`]
-      : ["no_such_offer", "nobody here offers a file of that name: Files shows what there is"];
-  throw Object.assign(new Error(message), { code });
+function offer({ store, fileLabels }, rest) {
+  return findOffer(Object.values(store.state.files), fileLabels(), unquoted(rest)).id;
 }
 
 function show(id) {

@@ -1,0 +1,53 @@
+/**
+ * Whom and what a name means that a person typed. How its accents are written is the keyboard's
+ * doing: names are compared in NFC.
+ *
+ * @typedef {import("./types.js").Member} Member
+ * @typedef {import("./types.js").FileRow} FileRow
+ */
+
+import { line } from "./text.js";
+
+/**
+ * @param {Member[]} members
+ * @param {string} nick  its key's first digits may follow: `ana·3f9c`
+ * @returns {Member}
+ */
+export function findMember(members, nick) {
+  const wanted = nick.normalize();
+  const named = ({ id, name }) => {
+    const own = name.normalize();
+    const digits = wanted.startsWith(`${own}·`) && wanted.slice(own.length + 1);
+    return wanted === own || (digits && id.startsWith(digits));
+  };
+  return only(
+    members.filter(named),
+    ["ambiguous_name", `several here are called ${line(nick)}: use the buttons in Members`],
+    ["name_not_found", `nobody here is called ${line(nick)}`],
+  );
+}
+
+/**
+ * @param {FileRow[]} rows
+ * @param {Record<string, string>} labels  what the rows are called, by offer
+ * @param {string} name
+ * @returns {FileRow}
+ */
+export function findOffer(rows, labels, name) {
+  const wanted = name.normalize();
+  const named = ({ id, file }) =>
+    [labels[id], file.name].some((known) => known.normalize() === wanted);
+  // What was withdrawn and is not here takes no name from what stands.
+  const found = rows.filter((row) => (row.from.length || row.phase !== "offered") && named(row));
+  return only(
+    wanted ? found : [],
+    ["ambiguous_name", `several files are called ${line(name)}: use the buttons in Files`],
+    ["no_such_offer", "nobody here offers a file of that name: Files shows what there is"],
+  );
+}
+
+function only(found, many, none) {
+  if (found.length === 1) return found[0];
+  const [code, message] = found.length > 1 ? many : none;
+  throw Object.assign(new Error(message), { code });
+}
