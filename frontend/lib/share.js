@@ -6,6 +6,8 @@
  * @typedef {import("./types.js").Share} Share
  */
 
+import { line } from "./text.js";
+
 /** Files on their way at once; klatch takes more, and the browser has some connections to spare. */
 const AT_ONCE = 4;
 /** Often enough to be seen moving; each time costs the browser memory that it frees only later. */
@@ -17,10 +19,8 @@ const GONE = {
   code: "file_not_found",
   text: "it is not there any more, or was changed after you chose it: choose it again",
 };
-const FOLDER = {
-  code: "not_a_file",
-  text: "a folder cannot be shared yet: drop the files that are in it",
-};
+/** Folders of one drop that are named; more are counted. */
+const NAMED_MAX = 3;
 
 /**
  * @param {object} needs
@@ -87,11 +87,13 @@ export function createSharing(needs) {
       }
       next();
     },
-    /** @param {string[]} folders  names of what cannot be shared */
+    /**
+     * Says once what cannot be shared of a drop.
+     * @param {string[]} folders  their names
+     */
     refuse(folders) {
-      for (const name of folders) {
-        dispatch({ event: "page_failed", ...FOLDER, text: `${name}: ${FOLDER.text}` });
-      }
+      if (folders.length === 0) return;
+      dispatch({ event: "page_failed", code: "not_a_file", text: refusal(folders) });
     },
     /** @param {string} key */
     cancel(key) {
@@ -102,6 +104,15 @@ export function createSharing(needs) {
       dispatch({ event: "page_share_gone", key });
     },
   };
+}
+
+function refusal(folders) {
+  const named = folders.slice(0, NAMED_MAX).map(line).join(", ");
+  const more = folders.length - NAMED_MAX;
+  return folders.length === 1
+    ? `${named}: a folder cannot be shared yet: drop the files that are in it`
+    : `${named}${more > 0 ? ` and ${more} more` : ""}: folders cannot be shared yet: ` +
+        "drop the files that are in them";
 }
 
 /** What is wrong with a file that cannot be read, for nothing else tells that it is the file. */

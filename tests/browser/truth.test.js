@@ -347,15 +347,16 @@ scene("every failure of a drop is listed, folders and what vanished among them",
   await ben.has("file_offered", ({ file }) => file.name === "last.txt");
   await page.page.evaluate(() => {
     const data = new DataTransfer();
-    data.items.add(new File(["x"], "photos"));
-    const entry = { isDirectory: true, name: "photos" };
-    DataTransferItem.prototype.webkitGetAsEntry = () => entry;
+    const names = ["photos", "music"];
+    for (const name of names) data.items.add(new File(["x"], name));
+    DataTransferItem.prototype.webkitGetAsEntry = () => ({ isDirectory: true, name: names.shift() });
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
   });
   const alert = page.page.getByRole("alert").filter({ hasText: "gone-1.txt" });
-  for (const text of [/gone-1\.txt: it is not there/, /gone-2\.txt: it/, /photos: a folder/]) {
+  for (const text of [/gone-1\.txt: it is not there/, /gone-2\.txt: it/, /photos, music: folders/]) {
     await alert.getByRole("listitem").filter({ hasText: text }).waitFor();
   }
+  assert.equal(await alert.getByRole("listitem").count(), 3, "folders are refused once");
 });
 
 scene("a reload in the middle of a share is asked about", async ({ meet, world }) => {

@@ -299,3 +299,19 @@ test("what vanished before its turn is named, and nothing else is blamed", async
     ],
   );
 });
+
+test("the folders of one drop are refused once", () => {
+  const { shares, notices } = sharing();
+  const said = (folders) => {
+    shares.refuse(folders);
+    return notices.splice(0).map(({ event, code, text }) => `${event} ${code} ${text}`);
+  };
+  assert.deepEqual(said([]), []);
+  const one = "a folder cannot be shared yet: drop the files that are in it";
+  assert.deepEqual(said(["photos"]), [`page_failed not_a_file photos: ${one}`]);
+  const many = "folders cannot be shared yet: drop the files that are in them";
+  assert.deepEqual(said(["a", "b"]), [`page_failed not_a_file a, b: ${many}`]);
+  assert.deepEqual(said(["a", "b", "c", "d", "e\u202e"]), [
+    `page_failed not_a_file a, b, c and 2 more: ${many}`,
+  ]);
+});
