@@ -160,9 +160,10 @@ const HANDLERS = {
       version: Boolean(replaces),
       ended: null,
     };
-    if (own && !history) row.phase = "held";
     const before = replaces ? ended(state.files, replaces, "replaced") : state.files;
-    const files = { ...before, [id]: row };
+    let files = { ...before, [id]: row };
+    // It is here then, whoever else offers it.
+    if (own && !history) ({ files } = changed({ files }, file, { phase: "held", failure: null }));
     const next = { ...state, files, seq: state.seq + 1, entries: insert(state.entries, entry) };
     return arrived(state, next, entry, !notice.own && !notice.history);
   },
@@ -174,9 +175,11 @@ const HANDLERS = {
   },
 
   hosts: (state, { file, hosts, held, kept = 0 }) =>
-    changed(state, file, ({ own, phase, bytesDone }) => {
-      if (own) return { hosts, phase: held ? "held" : "offered" };
-      return { hosts, bytesDone: phase === "offered" && bytesDone === 0 ? kept : bytesDone };
+    changed(state, file, ({ own, phase: before, bytesDone }) => {
+      const moves = before === "fetching" || before === "queued";
+      const phase = moves ? before : held ? "held" : "offered";
+      const begun = phase === "offered" && !own && (before === "held" || bytesDone === 0);
+      return { hosts, phase, bytesDone: begun ? kept : bytesDone };
     }),
   chunks: (state, { file, count, held, served }) =>
     changed(state, file, { chunks: { count, held, served } }),

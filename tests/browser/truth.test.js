@@ -495,7 +495,33 @@ scene("an own offer is from you, wherever its source lies", async (stage) => {
   await page.fileButton("Save", "report.txt").waitFor();
   await page.page.reload();
   await page.fileButton("Save", "report.txt").waitFor();
-  const facts = page.files.locator(".file .file-facts").first();
-  assert.equal(await facts.textContent(), "8 B · from you");
-  assert.equal(await facts.getAttribute("title"), "8 B · from you");
+  const row = (author) => page.files.locator(".file").filter({ hasText: `from ${author}` });
+  const own = async () => {
+    const facts = row("you").locator(".file-facts");
+    assert.equal(await facts.textContent(), "8 B · from you");
+    assert.equal(await facts.getAttribute("title"), "8 B · from you");
+    assert.equal(await row("you").getByRole("button", { name: /^(Download|Resume) / }).count(), 0);
+  };
+  await own();
+  // Others who have it, and offer it as well, change nothing of that.
+  ben.type("download report.txt");
+  const { path: copy } = await ben.has("download_finished");
+  ben.type(`send ${copy}`);
+  await row("ben").getByText(/held by 2/).waitFor();
+  await own();
+  const carol = await stage.world.terminal("carol");
+  carol.type(`connect 127.0.0.1 ${await ana.port()}`);
+  await page.others(2);
+  const theirs = path.join(stage.world.folder, "other.txt");
+  await writeFile(theirs, "another text");
+  carol.type(`send ${theirs}`);
+  await page.fileButton("Download", "other.txt").waitFor();
+  ana.type(`send ${theirs}`);
+  const both = page.files.locator(".file").filter({ hasText: "other.txt" });
+  await both.nth(1).waitFor();
+  await page.files.getByRole("button", { name: /^Download other/ }).waitFor({ state: "hidden" });
+  await page.page.reload();
+  await row("carol").waitFor();
+  assert.equal(await both.count(), 2);
+  assert.equal(await page.files.getByRole("button", { name: /^Download / }).count(), 0);
 });

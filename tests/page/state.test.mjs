@@ -236,6 +236,23 @@ test("everybody's offer has its author's name, and is withdrawn alone", () => {
   assert.equal(texts(state).at(-1), "ben withdrew photo.jpg");
 });
 
+test("what is shared here is not fetched from others who offer it", () => {
+  const hosts = (held) => ({ event: "hosts", file: PHOTO, hosts: 1 + held, held, kept: 0 });
+  const phases = ({ files }) => ["o1", "o2"].map((id) => files[id].phase);
+  const state = inRoom([offer(1), offer(2, ANA)]);
+  assert.deepEqual(phases(state), ["held", "held"]);
+  const first = inRoom([offer(2, ANA), offer(1)]);
+  assert.deepEqual(phases(first), ["held", "held"]);
+  // An own offer that an earlier run made, shared again: klatch tells that it is here.
+  const restored = { ...offer(2, ANA), history: true };
+  const served = inRoom([offer(1), restored, hosts(false), hosts(true)]);
+  assert.deepEqual(phases(served), ["held", "held"]);
+  const gone = [{ ...offer(2, ANA), event: "file_withdrawn" }, hosts(false)].reduce(reduce, served);
+  assert.deepEqual(phases(gone), ["offered", "offered"], "it can be fetched again");
+  const moving = inRoom([offer(1), { event: "download_started", file: PHOTO }, hosts(false)]);
+  assert.equal(moving.files.o1.phase, "fetching");
+});
+
 test("two screenshots of one name stand side by side, and a new version takes its place", () => {
   const other = { ...PHOTO, id: "f1".repeat(32) };
   let state = inRoom([offer(1, ANA), offer(2, ANA, other)]);

@@ -147,7 +147,8 @@ function factsOf(row) {
   parts.push(from.length > 0 ? `from ${who}` : (ended ?? "withdrawn"));
   if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   if (version && from.length > 0) parts.push("new version");
-  if (hosts > 1) parts.push(`held by ${hosts}`);
+  // Of what is one's own it would count oneself.
+  if (hosts > 1 && !own) parts.push(`held by ${hosts}`);
   const name = saved(row) && path.split(/[/\\]/).at(-1);
   if (name && name !== file.name) parts.push(`named ${line(name)}`);
   return parts;
