@@ -31,7 +31,6 @@ const UNDO_MS = 10_000;
 /** Who is what is asked for once it settled. */
 const SETTLE_MS = 300;
 const MEMBERSHIP = ["joined", "member_joined", "member_removed", "room_locked", "steward_changed"];
-const AT_ONCE = 16;
 /** The buttons of a file that are not called as klatch's commands are. */
 const COMMANDS = { Resume: "download", Discard: "cancel" };
 const OVER = ["expired", "refused", "ended"];
@@ -68,12 +67,13 @@ const app = {
   quit: () => endRoom("Quit klatch", socket.quit).catch(app.alert),
   leave: () => endRoom("Leave room", () => socket.ask("leave")).catch(app.alert),
   fileAction,
-  downloadAll,
+  downloadAll: many("downloadAll"),
+  withdrawAll: many("withdrawAll"),
   fileLabels,
   /** @type {ReturnType<typeof createNotes>["show"]} */
   note: () => {},
-  /** Says what was done, which can be undone for a while. */
-  undo: (text, act) => app.note({ text, label: "Undo", act, ms: UNDO_MS }),
+  /** Says what was done, which can be undone for a while: so long ago it began. */
+  undo: (text, act, ago = 0) => app.note({ text, label: "Undo", act, ms: UNDO_MS - ago }),
 };
 
 /** Loaded when it is needed: few visits share a file. */
@@ -170,13 +170,15 @@ async function fileAction(word, id) {
   }
 }
 
-/** Fetches many files, a few at a time: others are not asked for all at once. */
-async function downloadAll(ids) {
-  const left = [...ids];
-  const one = async () => {
-    for (let id = left.shift(); id; id = left.shift()) await fileAction("Download", id);
+/** Loaded when it is needed: few visits do something to many files at once. */
+function many(word) {
+  return async (ids) => {
+    try {
+      await (await import("./lib/many.js"))[word](app, ids);
+    } catch (failure) {
+      app.alert(failure);
+    }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, one));
 }
 
 /** Loaded when it is needed: few visits look at a file. */

@@ -1,10 +1,13 @@
 /**
  * Many files of one drop are one thing in the log: offers that follow each other, of one author and
- * within a short time.
+ * within a short time; and so are many that are withdrawn together.
  *
  * @typedef {import("./types.js").Entry} Entry
  * @typedef {Entry & {entries?: Entry[]}} Unit  One thing in the log; `entries`: what it is made of.
  */
+
+import { plural } from "./format.js";
+import { marked } from "./text.js";
 
 /** Fewer files in a row stand by themselves. */
 const TOGETHER_MIN = 4;
@@ -33,22 +36,34 @@ export function units(entries, after, before = []) {
 
 function follows(left, right, after) {
   return (
-    left.kind === "offer" &&
-    right.kind === "offer" &&
+    ofFile(left) &&
+    left.kind === right.kind &&
+    ofFile(right) &&
     left.from.id === right.from.id &&
     left.key !== after &&
     Math.abs(right.time - left.time) <= APART_MS
   );
 }
 
+/**
+ * Whether an entry is an offer or takes one back.
+ * @param {Entry} entry
+ */
+export function ofFile({ kind, replaces }) {
+  return kind.startsWith("offer") || (kind === "line" && Boolean(replaces));
+}
+
 function together(entries, known) {
   const [first] = entries;
-  const key = `offers ${first.key}`;
+  const key = `many ${first.key}`;
   const before = known.get(key);
   const same =
     before?.entries.length === entries.length &&
     entries.every((entry, index) => entry === before.entries[index]);
-  return same ? before : { ...first, key, kind: "offers", entries };
+  if (same) return before;
+  if (first.kind === "offer") return { ...first, key, kind: "offers", entries };
+  const who = first.own ? "you" : marked(first.from);
+  return { ...first, key, entries, text: `${who} withdrew ${plural(entries.length, "file")}` };
 }
 
 /**

@@ -13,8 +13,9 @@ use super::time::{Earliest, Millis};
 
 /// So long an offer that was taken back can be had again.
 const UNDO_MS: u64 = 10_000;
-/// Offers that can be had again at a time. The oldest give way.
-const KEPT_MAX: usize = 256;
+/// Offers that can be had again at a time: all that a page takes back with one press, which are no
+/// more than it keeps in mind of a room. The oldest give way.
+const KEPT_MAX: usize = 4096;
 
 /// What was taken back.
 #[derive(Debug, Default)]

@@ -431,6 +431,45 @@ scene("a drop of more files than the list shows is counted in full after a reloa
   await page.files.getByText(/^And 100 more/).waitFor();
 });
 
+scene("a drop of 301 files is one card, whole, and withdrawn and had again at once", async (stage) => {
+  const { ana, page, ben } = await stage.meet();
+  const count = 301;
+  const of = (event) => ben.events.filter((found) => found.event === event).length;
+  const told = async (event, times) => {
+    while (of(event) < times) await ben.wait(event);
+    assert.equal(of(event), times);
+  };
+  const names = Array.from({ length: count }, (_, i) => `f${i}.txt`);
+  await page.drop(names.map((name) => ({ name, text: `in ${name}`, type: "text/plain" })));
+  await told("file_offered", count);
+  const card = page.log.getByRole("group", { name: /^301 files, offered by ana/ });
+  await card.getByText("301 files", { exact: true }).waitFor();
+  assert.equal(await page.log.locator(".offers").count(), 1);
+  assert.equal(await page.log.locator(".entry-body > .file").count(), 0);
+  await page.button("Show all 301 files").click();
+  assert.equal(await card.locator(".file").count(), 100);
+  await page.button("Show 201 more files").click();
+  const listed = await card.locator(".file-name").allTextContents();
+  assert.deepEqual(listed, ["301 files", ...names]);
+  await assertFocused(page, "the rest is shown");
+  assert.equal(await page.button(/more file/).count(), 0);
+  await page.fileButton("Withdraw", "f7.txt").click();
+  const rest = page.log.getByRole("group", { name: /^300 files, offered by ana/ });
+  await rest.getByText(/· 1 withdrawn/).waitFor();
+  await page.button("Withdraw all 300 files").click();
+  await told("file_withdrawn", count);
+  await page.log.getByText("301 files were withdrawn.").waitFor();
+  await page.log.getByText("you withdrew 301 files").waitFor();
+  const note = page.page.locator(".room-alert").filter({ hasText: "300 files are withdrawn." });
+  await page.button("Undo", note).click();
+  await told("file_offered", count + 300);
+  await page.log.getByRole("group", { name: /^300 files, offered by ana/ }).waitFor();
+  ben.type("download f300.txt");
+  const done = await ben.has("download_finished");
+  assert.equal(await readFile(done.path, "utf8"), "in f300.txt");
+  assert.equal(ana.events.some(({ event }) => event === "error"), false);
+});
+
 scene("what is most to be known of a file is read at every width", async (stage) => {
   const { page, ben } = await stage.meet();
   const large = path.join(stage.world.folder, "large.bin");

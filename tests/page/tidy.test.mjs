@@ -73,6 +73,7 @@ test("the whole page is small", () => {
     "/components/preview/preview.js",
     "/lib/bitmap.js",
     "/lib/find.js",
+    "/lib/many.js",
     "/lib/share.js",
     "/lib/stakes.js",
     "/lib/types.js",

@@ -7,6 +7,7 @@ import { compareNames, inTwo } from "../../frontend/lib/format.js";
 import { holds, lastKey, units } from "../../frontend/lib/groups.js";
 import { keep, keepDraft, recall, recallDraft } from "../../frontend/lib/keep.js";
 import { stakes } from "../../frontend/lib/stakes.js";
+import { withdrawAll } from "../../frontend/lib/many.js";
 import { initial, reduce } from "../../frontend/lib/state.js";
 
 const ANA = { id: "aa".repeat(32), name: "ana" };
@@ -237,6 +238,64 @@ test("many offers in a row are one thing, and a line or another author ends it",
   assert.equal(units(entries, null, made)[0], made[0], "what did not change is the same");
   const seen = units(entries, entries[0].key);
   assert.deepEqual([seen[0].kind, seen[1].entries.length], ["offer", 4]);
+});
+
+test("a card holds every offer of its drop, and nothing is lost beside it", () => {
+  const drop = (count, from = 1) => Array.from({ length: count }, (_, i) => offer(from + i));
+  for (const count of [1, 2, 3, 4, 5, 300, 301, 302]) {
+    const { entries } = inRoom([...drop(count), offer(900, EVE)]);
+    // The line of what was not seen yet may cut a drop anywhere.
+    for (const cut of [null, 0, 1, 2, count - 4, count - 3, count - 2, count - 1]) {
+      const after = entries[cut]?.key ?? null;
+      const made = units(entries, after, units(entries, null));
+      const held = made.flatMap((unit) => unit.entries ?? [unit]);
+      assert.deepEqual(held, entries, `${count} files, cut behind ${after}`);
+      for (const { kind, entries: own } of made) assert.equal(kind === "offers", own?.length >= 4);
+    }
+  }
+});
+
+test("many that are withdrawn together are one line, which grows", () => {
+  const gone = (n) => ({ ...offer(n), event: "file_withdrawn", order: order(n + 50) });
+  const many = [1, 2, 3, 4, 5].map((n) => offer(n));
+  const state = inRoom([...many, gone(1), gone(2), gone(3)]);
+  const made = units(state.entries, null);
+  assert.equal(made.length, 4, "three stand by themselves");
+  const more = units([gone(4), gone(5)].reduce(reduce, state).entries, null, made);
+  assert.deepEqual(
+    more.map(({ kind, text }) => [kind, text]).slice(1),
+    [["line", "ben withdrew 5 files"]],
+  );
+  assert.equal(more[0], made[0], "what did not change is the same");
+  const lines = inRoom([1, 2, 3, 4].map((at) => ({ event: "member_joined", member: BEN, at })));
+  assert.ok(units(lines.entries, null).every(({ entries }) => !entries), "other lines stay");
+});
+
+test("many are withdrawn a few at a time, and those that were can be had again", async () => {
+  const asked = [];
+  let going = 0;
+  let most = 0;
+  let undo = null;
+  const app = {
+    ask: async (command, { offer: id }) => {
+      going += 1;
+      most = Math.max(most, going);
+      await null;
+      going -= 1;
+      if (command === "withdraw" && id === "7") throw Object.assign(new Error("full"), { code: "x" });
+      asked.push(`${command} ${id}`);
+    },
+    undo: (text, act, ago) => (undo = { text, act, ago }),
+  };
+  const ids = Array.from({ length: 301 }, (_, i) => String(i));
+  await assert.rejects(withdrawAll(app, ids), { code: "x" });
+  assert.equal(undo.text, "300 files are withdrawn.");
+  assert.ok(most > 1 && most <= 16, `${most} at once`);
+  assert.ok(undo.ago >= 0);
+  asked.length = 0;
+  await undo.act();
+  const restored = ids.filter((id) => id !== "7").map((id) => `restore ${id}`);
+  assert.deepEqual(asked.sort(), restored.sort());
 });
 
 test("names sort as people count, and are cut before their end", () => {

@@ -5,8 +5,8 @@ import { bytes, compareNames, plural } from "../../lib/format.js";
 import { connected } from "../../lib/state.js";
 import { createFileCard, offered, showFacts } from "./file.js";
 
-/** Rows that are drawn in a card; the list of files has them all. */
-const ROWS_MAX = 100;
+/** Rows that an opened card draws at first. */
+const ROWS_FIRST = 100;
 
 /**
  * @param {import("../../main.js").App} app
@@ -16,12 +16,21 @@ export function createOffers(app, entry) {
   const title = el("p", { class: "file-name" });
   const facts = el("p", { class: "file-facts" });
   const list = el("ul", { class: "offers-list", hidden: true });
-  const rest = el("p", { class: "offers-rest", hidden: true });
+  const gone = el("p", { class: "entry-unknown", hidden: true });
   const fetchAll = button("Download all", () => app.downloadAll(wanted()));
+  const takeBack = button("Withdraw all", () => app.withdrawAll(own()));
   const toggle = button("Show all", () => {
     list.hidden = !list.hidden;
+    drawn = ROWS_FIRST;
     show();
   });
+  const more = button("", () => {
+    drawn = Infinity;
+    const next = list.children.length;
+    show();
+    list.children[next]?.querySelector("button:not([hidden])")?.focus();
+  });
+  const rest = el("div", { class: "offers-rest", hidden: true }, more);
   fetchAll.classList.add("chief");
   const card = el(
     "div",
@@ -31,58 +40,70 @@ export function createOffers(app, entry) {
       { class: "offers-head" },
       el("div", { class: "offers-text" }, title, facts),
       fetchAll,
+      takeBack,
       toggle,
     ),
     list,
     rest,
   );
-  const body = el("div", { class: "entry-body" }, card);
+  const body = el("div", { class: "entry-body" }, card, gone);
   /** @type {Map<string, ReturnType<typeof createFileCard>>} */
   const cards = new Map();
   let ids = [];
   let state = app.store.state;
+  let drawn = ROWS_FIRST;
 
-  function wanted() {
-    return ids.filter((id) => state.files[id] && offered(state.files[id]));
-  }
+  const those = (fits) => ids.filter((id) => state.files[id] && fits(state.files[id]));
+  const wanted = () => those(offered);
+  const own = () => those((row) => row.own);
 
   function update({ entries }, next) {
     state = next;
     ids = entries.map(({ offerId }) => offerId);
-    show();
+    return show();
   }
 
+  /** @returns {string} how many files it is of */
   function show() {
     const rows = ids.map((id) => state.files[id]).filter(Boolean);
-    const standing = rows
-      .filter(({ from, phase }) => from.length > 0 || phase === "held")
-      .sort((left, right) => compareNames(left.file.name, right.file.name));
-    const size = standing.reduce((sum, { file }) => sum + file.size, 0);
-    const here = rows.filter(({ phase, own }) => phase === "held" && !own).length;
-    const moving = rows.filter(({ phase }) => phase === "fetching").length;
-    const gone = ids.length - standing.length;
+    const standing = rows.filter(({ from, phase }) => from.length > 0 || phase === "held");
     const count = plural(standing.length, "file");
+    const all = plural(ids.length, "file");
+    card.hidden = standing.length === 0;
+    gone.hidden = !card.hidden;
+    setText(gone, `${all} were withdrawn.`);
     setText(title, count);
-    const parts = [bytes(size)];
-    if (here > 0) parts.push(`${here} saved`);
-    if (moving > 0) parts.push(`${moving} on the way`);
-    if (gone > 0) parts.push(`${gone} withdrawn`);
-    showFacts(facts, parts);
-    const left = wanted().length;
-    fetchAll.hidden = left === 0;
-    fetchAll.disabled = !connected(state);
-    setLabel(fetchAll, `Download all ${plural(left, "file")}`);
+    showFacts(facts, factsOf(rows, standing));
+    showButton(fetchAll, "Download all", wanted().length);
+    showButton(takeBack, "Withdraw all", own().length);
     toggle.setAttribute("aria-expanded", String(!list.hidden));
     setText(toggle, list.hidden ? "Show all" : "Fold up");
     setLabel(toggle, `${toggle.textContent} ${list.hidden ? count : ""}`.trim());
-    if (list.hidden) {
-      list.replaceChildren();
-      cards.clear();
-    } else {
-      showRows(standing.slice(0, ROWS_MAX));
-    }
-    rest.hidden = list.hidden || standing.length <= ROWS_MAX;
-    setText(rest, `${plural(standing.length - ROWS_MAX, "more file")}: see the list of files`);
+    showRows(list.hidden ? [] : standing.sort(byName).slice(0, drawn));
+    const left = standing.length - drawn;
+    rest.hidden = list.hidden || left <= 0;
+    setText(more, `Show ${plural(left, "more file")}`);
+    return card.hidden ? all : count;
+  }
+
+  function factsOf(rows, standing) {
+    const here = rows.filter(({ phase, own }) => phase === "held" && !own).length;
+    const moving = rows.filter(({ phase }) => phase === "fetching").length;
+    const isReplaced = ({ ended, phase }) => ended === "replaced" && phase !== "held";
+    const replaced = rows.filter(isReplaced).length;
+    const withdrawn = ids.length - standing.length - replaced;
+    const parts = [bytes(standing.reduce((sum, { file }) => sum + file.size, 0))];
+    if (here > 0) parts.push(`${here} saved`);
+    if (moving > 0) parts.push(`${moving} on the way`);
+    if (replaced > 0) parts.push(`${replaced} replaced`);
+    if (withdrawn > 0) parts.push(`${withdrawn} withdrawn`);
+    return parts;
+  }
+
+  function showButton(button, word, count) {
+    button.hidden = count === 0;
+    button.disabled = !connected(state);
+    setLabel(button, `${word} ${plural(count, "file")}`);
   }
 
   function showRows(rows) {
@@ -107,6 +128,10 @@ export function createOffers(app, entry) {
   return { body, update };
 }
 
+const byName = (left, right) => compareNames(left.file.name, right.file.name);
+
 function button(text, act) {
-  return el("button", { class: "button small", type: "button", on: { click: act } }, text);
+  // The second click of two was not meant for what has come under the pointer by then.
+  const click = ({ detail }) => detail > 1 || act();
+  return el("button", { class: "button small", type: "button", on: { click } }, text);
 }

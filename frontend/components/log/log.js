@@ -7,7 +7,7 @@
 
 import { el, setText } from "../../lib/dom.js";
 import { day, dayKey } from "../../lib/format.js";
-import { holds, lastKey, units } from "../../lib/groups.js";
+import { holds, lastKey, ofFile, units } from "../../lib/groups.js";
 import { KEPT_ENTRIES } from "../../lib/state.js";
 import * as range from "../../lib/window.js";
 import { table } from "../cup/cup.js";
@@ -150,11 +150,15 @@ export function createLog(app, { invite, inviteSlot }) {
     }
   }
 
-  /** A card of many files counts them all: those of them that klatch still has are fetched. */
+  /**
+   * A card of many files counts them all: those of them that klatch still has are fetched, also
+   * where so few of them are here that they are no card yet.
+   */
   async function completeFirst() {
     const { store } = app;
     const few = () => store.state.entries.length < KEPT_ENTRIES - PAGE;
-    while (entries[0]?.kind === "offers" && few() && (await fetchEarlier()));
+    const mayBePart = () => entries.length > 0 && ofFile(entries[0]);
+    while (mayBePart() && few() && (await fetchEarlier()));
   }
 
   async function jumpToOldest() {

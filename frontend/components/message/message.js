@@ -45,10 +45,8 @@ export function createEntry(app, entry) {
     el("time", { class: "entry-time", dateTime: new Date(entry.time).toISOString() }, time),
   );
   const update = (next, state) => {
-    kind.update(next, state);
-    if (!next.entries) return;
-    const count = plural(next.entries.length, "file");
-    setLabel(element, `${count}, offered by ${author}, ${time}`);
+    const count = kind.update(next, state);
+    if (count) setLabel(element, `${count}, offered by ${author}, ${time}`);
   };
   return { entry, element, update };
 }
@@ -60,17 +58,18 @@ const MAKERS = {
 };
 
 function createLine(entry) {
+  const text = el("span");
   const element = el(
     "p",
     { class: "entry-line" },
-    el("span", {}, line(entry.text)),
+    text,
     el(
       "time",
       { class: "entry-line-time", dateTime: new Date(entry.time).toISOString() },
       clock(entry.time),
     ),
   );
-  return { entry, element, update: () => {} };
+  return { entry, element, update: (next) => setText(text, line(next.text)) };
 }
 
 function createMessage(entry) {
