@@ -86,6 +86,39 @@ scene("what may hold a password, and an invitation, are asked about", async ({ m
   await ben.has("message", (said) => said.text === invitation.line);
 });
 
+scene("a line that is asked about is not lost by a reload", async ({ meet }) => {
+  const { page, ben } = await meet();
+  const line = "passwords are for everybody";
+  const again = async () => {
+    await page.page.reload();
+    await page.others(1);
+  };
+  await type(page, line);
+  const asked = page.dialog("Send message");
+  await asked.waitFor();
+  await holds(page, "");
+  await again();
+  await holds(page, line);
+  await page.field("Message").press("Enter");
+  await page.button("Cancel", asked).click();
+  await holds(page, line);
+  await again();
+  await holds(page, line);
+  await page.field("Message").press("Enter");
+  await page.button("Send message", asked).click();
+  await asked.waitFor({ state: "detached" });
+  const { text } = await ben.has("message");
+  assert.equal(text, line, "nothing else was sent before it");
+  await again();
+  await page.sees(line);
+  await holds(page, "");
+  const invitation = `klatch:${"abcdefg234567".repeat(5)}`;
+  await type(page, invitation);
+  await page.dialog("Join room").waitFor();
+  await again();
+  await holds(page, invitation);
+});
+
 scene("an invitation in the box is entered", async ({ world, open }) => {
   const page = await open(await world.browser("ana"));
   await page.create();

@@ -12,6 +12,7 @@ const roomDialogs = () => import("../dialog/room-dialogs.js");
 const memberDialogs = () => import("../dialog/member-dialogs.js");
 
 /**
+ * Ends when the line is taken, or stands in the box again: not before a question is answered.
  * @param {import("../../main.js").App} app
  * @param {string} text
  * @param {object} box
@@ -25,41 +26,51 @@ export async function take(app, text, box) {
   if (what.kind === "do") return COMMAND[what.word](app, what.rest, box);
   if (what.kind === "say") return box.say(what.text);
   if (what.kind === "invitation") return offerToJoin(app, what.text, text, box);
-  openDialog({
+  return asked(box, {
     name: "Send message",
     text:
       "This begins as /password does, and may hold a password. Everybody in the room would read " +
       "it: send it as a message? (Lock room in the menu More sets a password.)",
     accept: "Send message",
-    onDismiss: box.putBack,
     onAccept: () => box.say(text),
   });
 }
 
-function offerToJoin(app, invitation, text, box) {
-  let sends = false;
-  const send = () => {
-    sends = true;
-    dialog.close();
-    box.say(text).catch((failure) => {
-      box.putBack();
-      app.alert(failure);
+/**
+ * Asks about a line; it stands in the box again unless the answer is to go on, this way or the
+ * other.
+ */
+function asked(box, form, other) {
+  return new Promise((resolve, reject) => {
+    let goesOn = false;
+    const instead = () => {
+      goesOn = true;
+      dialog.close();
+      other.act().then(resolve, reject);
+    };
+    const { dialog } = openDialog({
+      ...form,
+      extras: other && [
+        el("button", { class: "button aside", type: "button", on: { click: instead } }, other.name),
+      ],
+      onDismiss: () => {
+        if (goesOn) return;
+        box.putBack();
+        resolve();
+      },
+      onAccept: () => form.onAccept().then(resolve),
     });
-  };
-  const { dialog } = openDialog({
+  });
+}
+
+function offerToJoin(app, invitation, text, box) {
+  const form = {
     name: "Join room",
     text: "This is an invitation: whoever reads it can enter that room. Enter it yourself?",
-    extras: [
-      el(
-        "button",
-        { class: "button aside", type: "button", on: { click: send } },
-        "Send message",
-      ),
-    ],
     accept: "Join room",
-    onDismiss: () => sends || box.putBack(),
     onAccept: () => join(app, invitation),
-  });
+  };
+  return asked(box, form, { name: "Send message", act: () => box.say(text) });
 }
 
 const misused = (form) =>

@@ -53,10 +53,14 @@ export function createComposer(app, needs) {
     element.requestSubmit();
   }
 
+  /** Lines that left the box and are not taken yet: after a reload they stand in it again. */
+  let given = [];
+
   function changed() {
     fit();
     const { room: where } = app.store.state;
-    if (where) keepDraft(sessionStorage, where.id, box.value);
+    const draft = [...given.map(({ text }) => text), box.value].filter(Boolean).join("\n");
+    if (where) keepDraft(sessionStorage, where.id, draft);
   }
 
   function set(text) {
@@ -78,17 +82,26 @@ export function createComposer(app, needs) {
     const text = box.value;
     // Until klatch is back the draft stays where it is.
     if (!text.trim() || send.disabled) return;
-    const putBack = () => box.value || set(text);
+    const line = { text };
+    const settle = () => {
+      const open = given.includes(line);
+      given = given.filter((one) => one !== line);
+      return open;
+    };
+    // More may have been typed meanwhile.
+    const putBack = () => settle() && set(box.value ? `${text}\n${box.value}` : text);
     try {
       const commands = MAY_BE_MORE.test(text) && (await import("./commands.js"));
-      // More may have been typed.
       if (!box.value.startsWith(text)) return;
+      given.push(line);
       set(box.value.slice(text.length));
       if (!commands) return await say(text);
       await commands.take(app, text, { say, putBack, chooseFiles: needs.chooseFiles });
     } catch (failure) {
       putBack();
       app.alert(failure);
+    } finally {
+      if (settle()) changed();
     }
   }
 
