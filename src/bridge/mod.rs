@@ -21,7 +21,7 @@ mod range;
 mod server;
 mod socket;
 mod tab;
-mod temporary;
+pub(crate) mod temporary;
 mod upload;
 mod voice;
 
@@ -124,7 +124,7 @@ fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<Temporary>), Fail
     if let Some(dir) = kept {
         return Ok((dir, None));
     }
-    let made = temporary::make(&std::env::temp_dir()).map_err(|error| {
+    let made = temporary::make(&std::env::temp_dir(), temporary::SHARED).map_err(|error| {
         let text = format!(
             "cannot make a folder for files given in the page: {error}; name one with share_dir in \
              settings.toml"
@@ -136,7 +136,8 @@ fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<Temporary>), Fail
 
 /// Removes what runs that were killed left in the temporary folder of this computer.
 pub fn clear_up() {
-    temporary::clear(&std::env::temp_dir());
+    let base = std::env::temp_dir();
+    temporary::clear(&base, temporary::SHARED, |folder| std::fs::remove_dir_all(folder));
 }
 
 fn failure(error: &io::Error, ip: IpAddr, port: u16) -> Failure {

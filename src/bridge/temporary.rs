@@ -1,8 +1,8 @@
-//! A folder for copies that ends with its run, and the removal of those whose run was killed.
+//! A folder that ends with its run, and the removal of those whose run was killed.
 //!
 //! Each is this user's alone, and locked while its run lives: one that can be locked is nobody's.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::sys::files::{is_mine, make_temporary_folder, open_folder};
 
-/// How its name begins.
-const PREFIX: &str = "klatch-shared-";
+/// How the name of one for copies begins.
+pub(super) const SHARED: &str = "klatch-shared-";
 /// Names that are looked at in the temporary folder.
 const LOOKED_AT: usize = 16_384;
 /// Another run may take a folder that was just made for one that was left.
@@ -19,27 +19,27 @@ const TRIES: usize = 8;
 
 /// Removed when dropped.
 #[derive(Debug)]
-pub(super) struct Temporary {
+pub(crate) struct Temporary {
     folder: TempDir,
     /// Held until the folder is gone.
     _lock: File,
 }
 
 impl Temporary {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// Makes one in `base`, readable for nobody else.
-pub(super) fn make(base: &Path) -> io::Result<Temporary> {
+/// Makes one in `base`, readable for nobody else, whose name begins like this.
+pub(crate) fn make(base: &Path, prefix: &str) -> io::Result<Temporary> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for _ in 0..TRIES {
-        let folder = make_temporary_folder(base, PREFIX)?;
-        let locked = open_folder(folder.path()).and_then(|lock| {
+        let folder = make_temporary_folder(base, prefix)?;
+        let locked = open_folder(folder.path()).and_then(|lock| match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             // Where folders cannot be locked none is ever taken for one that was left.
-            let _ = lock.try_lock();
-            fs::metadata(folder.path()).map(|_| lock)
+            _ => fs::metadata(folder.path()).map(|_| lock),
         });
         match locked {
             Ok(lock) => return Ok(Temporary { folder, _lock: lock }),
@@ -49,11 +49,11 @@ pub(super) fn make(base: &Path) -> io::Result<Temporary> {
     Err(failed)
 }
 
-/// Removes those in `base` whose run was killed. What cannot be removed is nobody's loss but the
-/// disk's.
-pub(super) fn clear(base: &Path) {
+/// Removes, by `remove`, those in `base` whose run was killed. What cannot be removed is nobody's
+/// loss but the disk's.
+pub(crate) fn clear(base: &Path, prefix: &str, remove: impl Fn(&Path) -> io::Result<()>) {
     for entry in fs::read_dir(base).into_iter().flatten().take(LOOKED_AT).flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
             continue;
         }
         // Of the entry itself: a link is left alone.
@@ -63,7 +63,7 @@ pub(super) fn clear(base: &Path) {
         }
         let Ok(lock) = open_folder(&entry.path()) else { continue };
         if lock.try_lock().is_ok() {
-            let removed = fs::remove_dir_all(entry.path());
+            let removed = remove(&entry.path());
             tracing::info!(?removed, "a folder was left by a run that was killed");
         }
     }
@@ -77,11 +77,11 @@ mod tests {
     #[test]
     fn it_is_private_and_only_what_nobody_holds_is_removed() {
         let base = tempfile::tempdir().unwrap();
-        let held = make(base.path()).unwrap();
+        let held = make(base.path(), SHARED).unwrap();
         assert!(!POSIX || mode(held.path()) == 0o700);
         fs::write(held.path().join("a"), b"a").unwrap();
         // As a run leaves it that is killed: nothing is removed, the lock is gone.
-        let killed = make(base.path()).unwrap();
+        let killed = make(base.path(), SHARED).unwrap();
         fs::write(killed.path().join("b"), b"b").unwrap();
         let Temporary { folder, _lock } = killed;
         let left = folder.keep();
@@ -92,7 +92,7 @@ mod tests {
         if POSIX {
             link(&mine, &linked);
         }
-        clear(base.path());
+        clear(base.path(), SHARED, |folder| fs::remove_dir_all(folder));
         // Elsewhere no folder is locked, and none taken for one that was left.
         assert_eq!(left.exists(), !POSIX);
         assert!(held.path().join("a").exists() && mine.exists());

@@ -197,6 +197,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         could_not(Failure::new(Code::IoError, text))
     })?;
     bridge::clear_up();
+    opener::clear_up();
     let made = made.or(make_downloads(&settings.downloads).map_err(could_not)?);
     let unused = settings.password_file.is_some() && !settings.lock && first.is_empty();
     let open = || "the room is open: --password-file answers questions only, --lock closes it";

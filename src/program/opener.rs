@@ -4,13 +4,21 @@
 //! holds a code that opens the room. So the browser is started with the name of a file that only
 //! this user can read.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use crate::bridge::temporary::{self, Temporary};
+use crate::sys::files::private;
 
-use crate::sys::files::{make_temporary_folder, private};
+/// How the name of its folder begins.
+const PREFIX: &str = "klatch-open-";
+/// All that lies in the folder.
+const PAGE: &str = "klatch.html";
+/// How the page begins, whatever it leads to.
+const HEAD: &str = "<!doctype html>\n<meta charset=\"utf-8\">\n\
+                    <meta name=\"referrer\" content=\"no-referrer\">\n\
+                    <meta http-equiv=\"refresh\" content=\"0; url=http://";
 
 /// Browsers that lie here see another temporary folder than everybody else, but what is in the home
 /// directory.
@@ -19,45 +27,66 @@ const CONFINED: [&str; 2] = ["/snap/bin/firefox", "/snap/bin/chromium"];
 /// Removed when dropped.
 #[derive(Debug)]
 pub(super) struct Opener {
-    folder: TempDir,
+    folder: Temporary,
 }
 
 impl Opener {
     /// Writes the page that leads on to `url`.
     pub(super) fn new(url: &str) -> io::Result<Self> {
-        let confined = CONFINED.iter().any(|browser| Path::new(browser).exists());
-        let home = std::env::home_dir().filter(|_| confined);
-        Self::new_in(&home.unwrap_or_else(std::env::temp_dir), url)
+        Self::new_in(&base(), url)
     }
 
+    /// `url` begins with `http://`.
     fn new_in(base: &Path, url: &str) -> io::Result<Self> {
-        let folder = make_temporary_folder(base, "klatch-open-")?;
-        let opener = Self { folder };
+        let opener = Self { folder: temporary::make(base, PREFIX)? };
         let mut options = OpenOptions::new();
         let options = options.write(true).create_new(true);
         let mut file = private(options).open(opener.path())?;
+        let place = url.strip_prefix("http://").unwrap_or(url);
         write!(
             file,
-            "<!doctype html>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <meta http-equiv=\"refresh\" content=\"0; url={url}\">\n\
-             <title>klatch</title>\n<a href=\"{url}\">to your room</a>\n"
+            "{HEAD}{place}\">\n<title>klatch</title>\n<a href=\"{url}\">to your room</a>\n"
         )?;
         Ok(opener)
     }
 
     /// What the browser is to open.
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.path().join("klatch.html")
+        self.folder.path().join(PAGE)
     }
+}
+
+fn base() -> PathBuf {
+    let confined = CONFINED.iter().any(|browser| Path::new(browser).exists());
+    std::env::home_dir().filter(|_| confined).unwrap_or_else(std::env::temp_dir)
+}
+
+/// Removes the pages that runs left which were killed.
+pub(super) fn clear_up() {
+    temporary::clear(&base(), PREFIX, remove_left);
+}
+
+/// The home directory is the person's: only what holds klatch's page and nothing else is klatch's.
+fn remove_left(folder: &Path) -> io::Result<()> {
+    let not_ours = || io::Error::other("it is not what klatch makes");
+    let page = folder.join(PAGE);
+    let only = fs::read_dir(folder)?.all(|entry| entry.is_ok_and(|entry| entry.path() == page));
+    if !only || !fs::symlink_metadata(&page)?.is_file() {
+        return Err(not_ours());
+    }
+    let mut head = String::new();
+    File::open(&page)?.take(HEAD.len() as u64).read_to_string(&mut head)?;
+    if head != HEAD {
+        return Err(not_ours());
+    }
+    fs::remove_file(&page)?;
+    fs::remove_dir(folder)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::sys::testing::{POSIX, mode};
+    use crate::sys::testing::{POSIX, link, mode};
 
     #[test]
     fn it_leads_on_and_nobody_else_can_read_it() {
@@ -73,5 +102,44 @@ mod tests {
         assert!(!path.to_string_lossy().contains("code"));
         drop(opener);
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let url = "http://127.0.0.1:8765/#code";
+        let open = || Opener::new_in(base.path(), url).unwrap();
+        let living = open();
+        // As a run leaves it that is killed: the page is there, the lock is gone.
+        let killed = open();
+        let mine = |name: &str, files: &[(&str, &str)]| {
+            let folder = base.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            for (file, text) in files {
+                fs::write(folder.join(file), text).unwrap();
+            }
+            folder
+        };
+        let page = fs::read_to_string(killed.path()).unwrap();
+        drop(killed);
+        let left = mine("klatch-open-left", &[(PAGE, &page)]);
+        let others = [
+            mine("klatch-open-source", &[]),
+            mine("klatch-open-notes", &[(PAGE, "<title>my notes</title>")]),
+            mine("klatch-open-more", &[(PAGE, &page), ("letter.txt", "mine")]),
+            mine("my-klatch-open-1", &[(PAGE, &page)]),
+        ];
+        let linked = base.path().join("klatch-open-link");
+        if POSIX {
+            link(&others[3], &linked);
+        }
+        temporary::clear(base.path(), PREFIX, remove_left);
+        // Elsewhere no folder is locked, and none taken for one that was left.
+        assert_eq!(left.exists(), !POSIX);
+        assert!(living.path().exists() && (!POSIX || linked.is_symlink()));
+        for other in &others {
+            assert!(other.exists(), "{}", other.display());
+        }
+        assert_eq!(fs::read_dir(&others[2]).unwrap().count(), 2);
     }
 }
