@@ -139,6 +139,7 @@ function factsOf(row) {
   if (phase === "fetching") return paceOf(row);
   const parts = [];
   if (own && phase === "offered" && hosts === 0) parts.push("not served: share it again");
+  if (offered(row) && hosts === 0) parts.push("nobody here has it");
   if (saved(row)) parts.push("saved");
   if (phase === "queued") parts.push("queued");
   const kept = phase === "offered" && bytesDone > 0 && !own;
