@@ -72,7 +72,7 @@ const app = {
   fileLabels,
   /** @type {ReturnType<typeof createNotes>["show"]} */
   note: () => {},
-  /** Says what was done, which can be undone for a while: so long ago it began. */
+  /** Says what was done `ago`, which can be undone for a while. */
   undo: (text, act, ago = 0) => app.note({ text, label: "Undo", act, ms: UNDO_MS - ago }),
 };
 

@@ -10,44 +10,32 @@ const AT_ONCE = 16;
  * @param {string[]} ids  of offers
  */
 export async function downloadAll(app, ids) {
-  await each(ids, (id) => app.fileAction("Download", id));
+  const left = [...ids];
+  const one = async () => {
+    for (let id = left.shift(); id; id = left.shift()) await app.fileAction("Download", id);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, one));
 }
 
 /**
- * Takes own offers back. Those that were can be had again as long as the first of them can.
+ * Takes own offers back, in one command: all of them can be had again for as long. Where some
+ * could not be taken back, it is told why, and the others can be had again all the same.
  * @param {import("../main.js").App} app
  * @param {string[]} ids  of offers
  */
 export async function withdrawAll(app, ids) {
   const began = performance.now();
-  const { done, failure } = await each(ids, (id) => app.ask("withdraw", { offer: id }));
-  if (done.length > 0) {
-    const text = `${plural(done.length, "file is", "files are")} withdrawn.`;
-    app.undo(text, () => restoreAll(app, done), performance.now() - began);
+  let failure = null;
+  try {
+    await app.ask("withdraw", { offers: ids });
+  } catch (failed) {
+    failure = failed;
+  }
+  const { files } = app.store.state;
+  const offers = ids.filter((id) => !files[id]?.own);
+  if (offers.length > 0) {
+    const text = `${plural(offers.length, "file is", "files are")} withdrawn.`;
+    app.undo(text, () => app.ask("restore", { offers }), performance.now() - began);
   }
   if (failure) throw failure;
-}
-
-async function restoreAll(app, ids) {
-  const { failure } = await each(ids, (id) => app.ask("restore", { offer: id }));
-  if (failure) throw failure;
-}
-
-/** The first failure is told; the others say the same, and do not end what goes on. */
-async function each(ids, act) {
-  const left = [...ids];
-  const done = [];
-  let failure = null;
-  const one = async () => {
-    for (let id = left.shift(); id; id = left.shift()) {
-      try {
-        await act(id);
-        done.push(id);
-      } catch (failed) {
-        failure ??= failed;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, one));
-  return { done, failure };
 }

@@ -41,6 +41,20 @@ struct Numbered {
     line: u64,
 }
 
+/// One offer, or many.
+#[derive(Deserialize)]
+pub(super) struct Offers {
+    offer: Option<EntryId>,
+    #[serde(default)]
+    offers: Vec<EntryId>,
+}
+
+impl Offers {
+    fn all(self) -> Vec<EntryId> {
+        self.offer.into_iter().chain(self.offers).collect()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(super) enum Order {
@@ -115,12 +129,8 @@ pub(super) enum Order {
         file: FileId,
     },
     /// For a while `restore` undoes it.
-    Withdraw {
-        offer: EntryId,
-    },
-    Restore {
-        offer: EntryId,
-    },
+    Withdraw(Offers),
+    Restore(Offers),
     /// Ends a `connect` that is under way.
     GiveUp {
         /// The number of that command.
@@ -225,8 +235,8 @@ impl Order {
                 Command::Download { wanted: offer.to_string(), patient: true, asks: false }
             }
             Self::Cancel { file } => Command::Cancel { wanted: file.to_string() },
-            Self::Withdraw { offer } => Command::Withdraw { offer },
-            Self::Restore { offer } => Command::Restore { offer },
+            Self::Withdraw(offers) => Command::Withdraw { offers: offers.all() },
+            Self::Restore(offers) => Command::Restore { offers: offers.all() },
             Self::GiveUp { of } => Command::GiveUp { of },
             Self::Name { name } => {
                 Command::Name { name: check_name(name.trim()).map_err(text_failure)? }
@@ -259,8 +269,8 @@ impl Order {
             Self::Say { .. } => "say",
             Self::Download { .. } => "download",
             Self::Cancel { .. } => "cancel",
-            Self::Withdraw { .. } => "withdraw",
-            Self::Restore { .. } => "restore",
+            Self::Withdraw(_) => "withdraw",
+            Self::Restore(_) => "restore",
             Self::GiveUp { .. } => "give_up",
             Self::Name { .. } => "name",
             Self::Leave => "leave",

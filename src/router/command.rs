@@ -133,15 +133,15 @@ pub enum Command {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
     },
-    /// Take an own offer back; for a while [`Command::Restore`] undoes it.
+    /// Take own offers back; for a while [`Command::Restore`] undoes it.
     Withdraw {
-        /// As faces know it.
-        offer: EntryId,
+        /// As faces know them.
+        offers: Vec<EntryId>,
     },
     /// Offer again what was just taken back.
     Restore {
-        /// As faces know it.
-        offer: EntryId,
+        /// As faces know them.
+        offers: Vec<EntryId>,
     },
     /// End a `connect` or `/join` of the same face that is still under way.
     GiveUp {

@@ -13,6 +13,7 @@ use super::notice::{Code, Failure, Notice, Overview};
 use super::removing::Removing;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
+use super::undo::each;
 use super::waits::Waiting;
 use crate::crypto::binding::Side;
 
@@ -174,8 +175,14 @@ impl Router {
                 self.download((face, line), &wanted, (patient, false), (save, folder));
             }
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
-            Command::Withdraw { offer } => self.take_back(face, line, &offer),
-            Command::Restore { offer } => self.restore(face, line, &offer),
+            Command::Withdraw { offers } => {
+                let result = each(&offers, |offer| self.take_back(offer));
+                self.reply(face, line, word, result);
+            }
+            Command::Restore { offers } => {
+                let result = each(&offers, |offer| self.restore(offer));
+                self.reply(face, line, word, result);
+            }
             Command::GiveUp { of } => {
                 self.give_up(face, of);
                 self.reply(face, line, word, Ok(()));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::Router;
 use super::event::{Effect, Parking};
-use super::ids::{EntryId, FaceId, FileId};
+use super::ids::{EntryId, FileId};
 use super::notice::{Code, Failure};
 use super::signed::{Kind, Offer};
 use super::time::{Earliest, Millis};
@@ -36,13 +36,21 @@ struct Kept {
     until: Millis,
 }
 
+/// Does something with each of these offers; the first failure stands for all.
+pub(super) fn each(
+    offers: &[EntryId],
+    act: impl FnMut(&EntryId) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let results: Vec<_> = offers.iter().map(act).collect();
+    results.into_iter().collect()
+}
+
 impl Router {
     /// Takes an own offer back, for good only after a while.
-    pub(super) fn take_back(&mut self, face: FaceId, line: u64, shown: &EntryId) {
+    pub(super) fn take_back(&mut self, shown: &EntryId) -> Result<(), Failure> {
         let Some(offered) = self.own_offer(shown) else {
             let text = "you do not offer that file any more";
-            let failure = Failure::new(Code::NoSuchOffer, text);
-            return self.reply(face, line, "withdraw", Err(failure));
+            return Err(Failure::new(Code::NoSuchOffer, text));
         };
         let file = offered.file;
         // What is not served as a whole is not here to be offered again.
@@ -58,7 +66,7 @@ impl Router {
                 self.sharing.put_place(*shown, path, copy);
             }
             self.offered_again(file);
-            return self.reply(face, line, "withdraw", Err(failure));
+            return Err(failure);
         }
         let (name, size, root) = (offered.name, offered.size, offered.root);
         let offer = Offer { name, size, root, replaces: None };
@@ -71,21 +79,20 @@ impl Router {
         if let Some(oldest) = oldest.filter(|_| self.undo.kept.len() > KEPT_MAX) {
             self.forget_taken_back(&oldest);
         }
-        self.reply(face, line, "withdraw", Ok(()));
+        Ok(())
     }
 
     /// Offers again what was just taken back.
-    pub(super) fn restore(&mut self, face: FaceId, line: u64, shown: &EntryId) {
+    pub(super) fn restore(&mut self, shown: &EntryId) -> Result<(), Failure> {
         let here =
             |kept: &Kept| self.undo.laid.contains(&kept.file) || self.sharing.holds_all(&kept.file);
-        let result = match self.undo.kept.get(shown).filter(|kept| here(kept)) {
+        match self.undo.kept.get(shown).filter(|kept| here(kept)) {
             Some(kept) => self.offer_again(shown, kept.file, kept.offer.clone()),
             None => {
                 let text = "that offer was taken back too long ago: share the file again";
                 Err(Failure::new(Code::NoSuchOffer, text))
             }
-        };
-        self.reply(face, line, "restore", result);
+        }
     }
 
     fn offer_again(&mut self, shown: &EntryId, file: FileId, offer: Offer) -> Result<(), Failure> {

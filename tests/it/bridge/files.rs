@@ -120,6 +120,37 @@ fn a_withdrawn_file_can_be_had_back_and_its_copy_goes_when_it_cannot_any_more() 
 }
 
 #[test]
+fn many_are_withdrawn_and_had_back_with_one_command_each() {
+    let folder = Folder::new();
+    let (mut alice, mut page, dir) = sharing(&folder);
+    let mut bob = Peer::start("bob");
+    join(&mut bob, &mut alice);
+    // As many as one drop of a page may be.
+    let count = 300;
+    let mut offers = Vec::new();
+    for seed in 0..count {
+        let id = share(&page, &format!("{seed}.bin"), format!("file {seed}").as_bytes());
+        let offered = page.expect(json!({"event": "file_offered", "file": {"id": id}}));
+        offers.push(offered["id"].clone());
+    }
+    let unknown = "ab".repeat(32);
+    let some = json!([offers[0], unknown, offers[1]]);
+    page.refused(json!({"command": "withdraw", "offers": some}), "no_such_offer");
+    page.done(json!({"command": "withdraw", "offers": offers[2..]}));
+    bob.expect(json!({"event": "file_withdrawn", "file": {"name": format!("{}.bin", count - 1)}}));
+    assert_eq!(lying(&dir).len(), count);
+    page.done(json!({"command": "restore", "offers": offers}));
+    for name in ["0.bin", "1.bin", "299.bin"] {
+        bob.expect(json!({"event": "file_offered", "file": {"name": name}}));
+    }
+    bob.done("download 1.bin");
+    assert!(same(&bob.saved()[0], b"file 1"));
+    page.refused(json!({"command": "restore", "offers": offers}), "no_such_offer");
+    alice.quit();
+    bob.quit();
+}
+
+#[test]
 fn a_file_of_the_persons_own_is_never_removed() {
     let folder = Folder::new();
     let (mut alice, mut page, _) = sharing(&folder);
