@@ -25,8 +25,9 @@ export function createStore(first) {
     planned = false;
     const before = shown;
     shown = state;
-    shownAt = performance.now();
     for (const watch of watchers) watch(shown, before);
+    // Behind the work: where that takes a frame, each of many would be shown by itself.
+    shownAt = performance.now();
   }
 
   return {
