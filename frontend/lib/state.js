@@ -163,7 +163,7 @@ const HANDLERS = {
     const before = replaces ? ended(state.files, replaces, "replaced") : state.files;
     let files = { ...before, [id]: row };
     // It is here then, whoever else offers it.
-    if (own && !history) ({ files } = changed({ files }, file, { phase: "held", failure: null }));
+    if (own && !history) ({ files } = changed({ files }, file, here));
     const next = { ...state, files, seq: state.seq + 1, entries: insert(state.entries, entry) };
     return arrived(state, next, entry, !notice.own && !notice.history);
   },
@@ -175,9 +175,9 @@ const HANDLERS = {
   },
 
   hosts: (state, { file, hosts, held, kept = 0 }) =>
-    changed(state, file, ({ own, phase: before, bytesDone }) => {
-      const moves = before === "fetching" || before === "queued";
-      const phase = moves ? before : held ? "held" : "offered";
+    changed(state, file, ({ own, from, phase: before, bytesDone }) => {
+      const stays = before === "fetching" || before === "queued" || from.length === 0;
+      const phase = stays ? before : held ? "held" : "offered";
       const begun = phase === "offered" && !own && (before === "held" || bytesDone === 0);
       return { hosts, phase, bytesDone: begun ? kept : bytesDone };
     }),
@@ -494,6 +494,8 @@ function lastOrder(state) {
 function alerted(state, { code, text, texts }) {
   return { ...state, seq: state.seq + 1, alert: { code, text, texts, key: state.seq } };
 }
+
+const here = ({ from }) => from.length > 0 && { phase: "held", failure: null };
 
 function known({ members }, member) {
   return members.map((one) => (one.id === member.id ? { ...one, ...member } : one));

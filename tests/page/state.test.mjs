@@ -249,6 +249,9 @@ test("what is shared here is not fetched from others who offer it", () => {
   assert.deepEqual(phases(served), ["held", "held"]);
   const gone = [{ ...offer(2, ANA), event: "file_withdrawn" }, hosts(false)].reduce(reduce, served);
   assert.deepEqual(phases(gone), ["offered", "offered"], "it can be fetched again");
+  const again = [hosts(true), { ...offer(3, ANA), own: true }].reduce(reduce, gone);
+  assert.equal(again.files.o2.phase, "offered", "what was taken back stays so");
+  assert.deepEqual([again.files.o1.phase, again.files.o3.phase], ["held", "held"]);
   const moving = inRoom([offer(1), { event: "download_started", file: PHOTO }, hosts(false)]);
   assert.equal(moving.files.o1.phase, "fetching");
 });
