@@ -457,17 +457,42 @@ scene("a drop of 301 files is one card, whole, and withdrawn and had again at on
   const rest = page.log.getByRole("group", { name: /^300 files, offered by ana/ });
   await rest.getByText(/· 1 withdrawn/).waitFor();
   await page.button("Withdraw all 300 files").click();
-  await told("file_withdrawn", count);
-  await page.log.getByText("301 files were withdrawn.").waitFor();
-  await page.log.getByText("you withdrew 301 files").waitFor();
   const note = page.page.locator(".room-alert").filter({ hasText: "300 files are withdrawn." });
   await page.button("Undo", note).click();
+  await told("file_withdrawn", count);
   await told("file_offered", count + 300);
+  await page.log.getByText("301 files were withdrawn.").waitFor();
+  await page.log.getByText("you withdrew 301 files").waitFor();
   await page.log.getByRole("group", { name: /^300 files, offered by ana/ }).waitFor();
+  assert.equal(await page.page.getByRole("alert").filter({ hasText: /./ }).count(), 0);
   ben.type("download f300.txt");
   const done = await ben.has("download_finished");
   assert.equal(await readFile(done.path, "utf8"), "in f300.txt");
   assert.equal(ana.events.some(({ event }) => event === "error"), false);
+});
+
+scene("of a drop that the first page of history cuts nothing stands by itself", async (stage) => {
+  const { page, ben, ana } = await stage.meet();
+  const carol = await stage.world.terminal("carol");
+  carol.type(`connect 127.0.0.1 ${await ana.port()}`);
+  await page.others(2);
+  const make = async (name) => {
+    const file = path.join(stage.world.folder, name);
+    await writeFile(file, name);
+    return file;
+  };
+  const send = async (who, name, count) => {
+    const names = Array.from({ length: count }, (_, i) => `${name}${i}.txt`);
+    who.type(`send ${(await Promise.all(names.map(make))).join(" ")}`);
+    await page.log.getByRole("group", { name: new RegExp(`^${count} files`) }).waitFor();
+  };
+  // A page begins with the newest 200 entries: of these five with two.
+  await send(ben, "first", 5);
+  await send(carol, "then", 198);
+  await page.page.reload();
+  await page.log.getByText("198 files", { exact: true }).waitFor();
+  await page.log.getByText("5 files", { exact: true }).waitFor();
+  assert.equal(await page.log.locator(".entry-body > .file").count(), 0);
 });
 
 scene("what is most to be known of a file is read at every width", async (stage) => {
@@ -563,4 +588,27 @@ scene("an own offer is from you, wherever its source lies", async (stage) => {
   await row("carol").waitFor();
   assert.equal(await both.count(), 2);
   assert.equal(await page.files.getByRole("button", { name: /^Download / }).count(), 0);
+  const last = path.join(stage.world.folder, "last.txt");
+  await writeFile(last, "gone with carol");
+  carol.type(`send ${last}`);
+  await page.fileButton("Download", "last.txt").waitFor();
+  carol.type("quit");
+  await page.files.getByText(/^nobody here has it/).waitFor();
+});
+
+scene("beside three buttons the name of a file is read, however wide the window", async (stage) => {
+  const { page } = await stage.meet();
+  await page.drop([{ name: "my notes of today.md", text: "# notes", type: "text/markdown" }]);
+  await page.fileButton("Withdraw", "my notes of today.md").waitFor();
+  for (const width of [360, 420, 768, 1024, 1280, 1920]) {
+    await page.page.setViewportSize({ width, height: 800 });
+    const cut = await page.log.locator(".file").evaluate((row) => {
+      const head = row.querySelector(".file-head");
+      const facts = row.querySelector(".file-facts");
+      const line = facts.getBoundingClientRect().bottom - 4;
+      const below = [...facts.children].filter((part) => part.getBoundingClientRect().top > line);
+      return { name: head.scrollWidth - head.clientWidth, facts: below.length };
+    });
+    assert.deepEqual(cut, { name: 0, facts: 0 }, `${width} px`);
+  }
 });

@@ -69,6 +69,7 @@ test("the whole page is small", () => {
     "/components/dialog/invite-dialogs.js",
     "/components/dialog/member-dialogs.js",
     "/components/dialog/room-dialogs.js",
+    "/components/file/offers.js",
     "/components/file/strip.js",
     "/components/preview/preview.js",
     "/lib/bitmap.js",

@@ -10,9 +10,8 @@ const ROWS_FIRST = 100;
 
 /**
  * @param {import("../../main.js").App} app
- * @param {import("../../lib/groups.js").Unit} entry
  */
-export function createOffers(app, entry) {
+export function createOffers(app) {
   const title = el("p", { class: "file-name" });
   const facts = el("p", { class: "file-facts" });
   const list = el("ul", { class: "offers-list", hidden: true });
@@ -46,7 +45,6 @@ export function createOffers(app, entry) {
     list,
     rest,
   );
-  const body = el("div", { class: "entry-body" }, card, gone);
   /** @type {Map<string, ReturnType<typeof createFileCard>>} */
   const cards = new Map();
   let ids = [];
@@ -57,6 +55,10 @@ export function createOffers(app, entry) {
   const wanted = () => those(offered);
   const own = () => those((row) => row.own);
 
+  /**
+   * @param {import("../../lib/groups.js").Unit} unit
+   * @param {import("../../lib/types.js").State} next
+   */
   function update({ entries }, next) {
     state = next;
     ids = entries.map(({ offerId }) => offerId);
@@ -71,7 +73,7 @@ export function createOffers(app, entry) {
     const all = plural(ids.length, "file");
     card.hidden = standing.length === 0;
     gone.hidden = !card.hidden;
-    setText(gone, `${all} were withdrawn.`);
+    setText(gone, card.hidden ? `${all} were withdrawn.` : "");
     setText(title, count);
     showFacts(facts, factsOf(rows, standing));
     showButton(fetchAll, "Download all", wanted().length);
@@ -82,12 +84,13 @@ export function createOffers(app, entry) {
     showRows(list.hidden ? [] : standing.sort(byName).slice(0, drawn));
     const left = standing.length - drawn;
     rest.hidden = list.hidden || left <= 0;
-    setText(more, `Show ${plural(left, "more file")}`);
+    setText(more, rest.hidden ? "" : `Show ${plural(left, "more file")}`);
     return card.hidden ? all : count;
   }
 
   function factsOf(rows, standing) {
-    const here = rows.filter(({ phase, own }) => phase === "held" && !own).length;
+    const isSaved = ({ phase, own, path }) => phase === "held" && !own && path;
+    const here = rows.filter(isSaved).length;
     const moving = rows.filter(({ phase }) => phase === "fetching").length;
     const isReplaced = ({ ended, phase }) => ended === "replaced" && phase !== "held";
     const replaced = rows.filter(isReplaced).length;
@@ -125,7 +128,7 @@ export function createOffers(app, entry) {
     }
   }
 
-  return { body, update };
+  return { elements: [card, gone], update };
 }
 
 const byName = (left, right) => compareNames(left.file.name, right.file.name);

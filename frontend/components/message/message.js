@@ -5,7 +5,6 @@ import { clock, plural } from "../../lib/format.js";
 import { line, marked, parse } from "../../lib/text.js";
 import { cup, voice } from "../cup/cup.js";
 import { createFileCard } from "../file/file.js";
-import { createOffers } from "../file/offers.js";
 
 const LONG_CHARS = 1400;
 const LONG_LINES = 20;
@@ -19,7 +18,8 @@ export function createEntry(app, entry) {
   if (entry.kind === "line") return createLine(entry);
   const time = clock(entry.time);
   const author = line(entry.from.name);
-  const kind = MAKERS[entry.kind](app, entry);
+  let last = null;
+  const kind = MAKERS[entry.kind](app, entry, () => last && update(...last));
   const offer = entry.kind !== "message";
   const what = entry.entries ? plural(entry.entries.length, "file") : line(entry.text ?? "");
   const element = el(
@@ -45,6 +45,7 @@ export function createEntry(app, entry) {
     el("time", { class: "entry-time", dateTime: new Date(entry.time).toISOString() }, time),
   );
   const update = (next, state) => {
+    last = [next, state];
     const count = kind.update(next, state);
     if (count) setLabel(element, `${count}, offered by ${author}, ${time}`);
   };
@@ -54,7 +55,7 @@ export function createEntry(app, entry) {
 const MAKERS = {
   message: (_, entry) => createMessage(entry),
   offer: createOffer,
-  offers: createOffers,
+  offers: createMany,
 };
 
 function createLine(entry) {
@@ -134,6 +135,29 @@ function createOffer(app, { offerId, text }) {
     const end = row?.ended === "replaced" ? "replaced by a new version" : "withdrawn";
     setText(gone, `${line(text)} was ${end}.`);
     if (row) card.update(row, app.fileLabels()[offerId]);
+  };
+  return { body, update };
+}
+
+/** Loaded when it is needed: most rooms have no drop of many files. Its place is kept. */
+function createMany(app, _, again) {
+  const body = el("div", { class: "entry-body many" });
+  let made = null;
+  let coming = false;
+  const load = async () => {
+    coming = true;
+    try {
+      const { createOffers } = await import("../file/offers.js");
+      made = createOffers(app);
+      body.append(...made.elements);
+      again();
+    } catch {
+      coming = false; // With the next news it is tried again.
+    }
+  };
+  const update = (entry, state) => {
+    if (!coming) load();
+    return made?.update(entry, state);
   };
   return { body, update };
 }
