@@ -32,6 +32,8 @@ const NO_PRIVATE =
 const INSTEAD = {
   msg: NO_PRIVATE,
   query: NO_PRIVATE,
+  resume: "to go on with a download, download the same file again: /download <name>",
+  discard: "to be rid of what is left of a download: /cancel <name or id>",
   me: "klatch has no actions: say it as a message (type it without the /)",
 };
 const PASSWORD_STEPS = 2;
