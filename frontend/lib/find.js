@@ -27,10 +27,13 @@ export function findMember(members, nick) {
   );
 }
 
+/** As many digits of an id, or more, name what it is of. */
+const ID = /^[0-9a-f]{8,64}$/i;
+
 /**
  * @param {FileRow[]} rows
  * @param {Record<string, string>} labels  what the rows are called, by offer
- * @param {string} name
+ * @param {string} name  or the beginning of the id of a file or an offer
  * @returns {FileRow}
  */
 export function findOffer(rows, labels, name) {
@@ -38,7 +41,11 @@ export function findOffer(rows, labels, name) {
   const named = ({ id, file }) =>
     [labels[id], file.name].some((known) => known.normalize() === wanted);
   // What was withdrawn and is not here takes no name from what stands.
-  const found = rows.filter((row) => (row.from.length || row.phase !== "offered") && named(row));
+  const standing = rows.filter(({ from, phase }) => from.length || phase !== "offered");
+  const digits = ID.test(wanted) && wanted.toLowerCase();
+  const meant = ({ id, file }) => [id, file.id].some((known) => known.startsWith(digits));
+  const found = standing.filter(named);
+  if (found.length === 0 && digits) found.push(...standing.filter(meant));
   return only(
     wanted ? found : [],
     ["ambiguous_name", `several files are called ${line(name)}: use the buttons in Files`],

@@ -125,6 +125,9 @@ test("a name means the same however its accents are written", () => {
     "other.txt",
   ]);
   assert.equal(findOffer(rows, both, `${nfc}.txt (f1000000)`), rows[1]);
+  assert.equal(findOffer(rows, both, "f1000000"), rows[1], "by the id of its file");
+  assert.equal(findOffer(rows, both, rows[2].id.slice(0, 8).toUpperCase()), rows[2]);
+  assert.throws(() => findOffer(rows, both, "f100000"), { code: "no_such_offer" });
   assert.throws(() => findOffer(rows, both, `${nfd}.txt`), { code: "ambiguous_name" });
   assert.throws(() => findOffer(rows, both, ""), { code: "no_such_offer" });
   const gone = { ...rows[0], from: [] };
