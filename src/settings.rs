@@ -91,8 +91,11 @@ impl Saved {
         })
     }
 
-    /// Reads a text; an error is a line's number and what is wrong with it.
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// The number of a line and what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, (usize, String)> {
         let saved: Self = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             (line_at(text, start), error.message().replace('\n', ", "))

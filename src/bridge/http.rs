@@ -58,6 +58,21 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// The head at the beginning of `bytes`, and how many of them it takes; `None` until all of it
+    /// is there.
+    pub(super) fn read(bytes: &[u8]) -> Result<Option<(usize, Self)>, Reject> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => {
+                Self::parse(&request).map(|head| Some((length, head)))
+            }
+            Ok(httparse::Status::Partial) => Ok(None),
+            Err(httparse::Error::TooManyHeaders) => Err(Reject::With(431)),
+            Err(_) => Err(Reject::With(400)),
+        }
+    }
+
     fn parse(parsed: &httparse::Request<'_, '_>) -> Result<Self, Reject> {
         let bad = Reject::With(400);
         if parsed.version != Some(1) {
@@ -268,17 +283,9 @@ impl<'a> Client<'a> {
         }
         let deadline = Instant::now() + Duration::from_millis(self.limits.bridge_head_ms);
         loop {
-            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-            let mut request = httparse::Request::new(&mut headers);
-            match request.parse(&self.pending) {
-                Ok(httparse::Status::Complete(length)) => {
-                    let head = Head::parse(&request)?;
-                    self.pending.drain(..length);
-                    return Ok(Some(head));
-                }
-                Ok(httparse::Status::Partial) => {}
-                Err(httparse::Error::TooManyHeaders) => return Err(Reject::With(431)),
-                Err(_) => return Err(Reject::With(400)),
+            if let Some((length, head)) = Head::read(&self.pending)? {
+                self.pending.drain(..length);
+                return Ok(Some(head));
             }
             if self.pending.len() >= self.limits.bridge_head_bytes {
                 return Err(Reject::With(431));

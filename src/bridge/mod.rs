@@ -13,6 +13,8 @@
 //! Absent: cookies, templates, caches, and any list of what was said: the feed keeps that.
 
 mod assets;
+#[doc(hidden)]
+pub mod foreign;
 mod http;
 mod keys;
 mod media;

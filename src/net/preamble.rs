@@ -27,7 +27,8 @@ pub const MAJOR: u8 = 1;
 const BUSY: u8 = 0xff;
 /// In place of a role: the listener does not know the dialer's.
 const NO_ROLE: u8 = 0;
-const CLEAR_BYTES: usize = 8;
+/// Bytes of what both sides say in clear.
+pub const CLEAR_BYTES: usize = 8;
 
 /// Why there is no channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -133,6 +134,14 @@ fn clear_bytes(role: u8) -> [u8; CLEAR_BYTES] {
 fn read_clear(socket: &TcpStream, deadline: Instant) -> Result<(u8, u8), PreambleError> {
     let mut clear = [0; CLEAR_BYTES];
     read(socket, &mut clear, deadline)?;
+    parse_clear(clear)
+}
+
+/// The major version and the role byte in a peer's first bytes.
+///
+/// # Errors
+/// [`PreambleError::NotKlatch`].
+pub fn parse_clear(clear: [u8; CLEAR_BYTES]) -> Result<(u8, u8), PreambleError> {
     match clear {
         [magic @ .., major, role] if magic == MAGIC => Ok((major, role)),
         _ => Err(PreambleError::NotKlatch),

@@ -6,6 +6,8 @@ mod backlog;
 pub mod data_dir;
 mod errand;
 mod failures;
+#[doc(hidden)]
+pub mod foreign;
 mod input;
 mod job;
 pub mod live;

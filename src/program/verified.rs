@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::router::ids::MemberId;
@@ -58,7 +58,7 @@ impl Memory {
 }
 
 /// Lines that make no sense are left alone: a later klatch may have written them.
-fn read(file: File) -> io::Result<BTreeMap<MemberId, String>> {
+pub(super) fn read(file: impl Read) -> io::Result<BTreeMap<MemberId, String>> {
     let mut reader = LineReader::new(BufReader::new(file), 1_024);
     let mut members = BTreeMap::new();
     while members.len() < MEMBERS_MAX {

@@ -137,7 +137,9 @@ impl InviteLink {
         }
         for _ in 0..v6 {
             let ip = Ipv6Addr::from(take::<16>(&mut rest)?);
-            addrs.push(SocketAddr::new(ip.into(), u16::from_be_bytes(take(&mut rest)?)));
+            // One that stands for an IPv4 address is that.
+            let ip = IpAddr::from(ip).to_canonical();
+            addrs.push(SocketAddr::new(ip, u16::from_be_bytes(take(&mut rest)?)));
         }
         let until_ms = EPOCH_MS + hours * HOUR_MS;
         let (once, locked) = (first & FLAG_ONCE != 0, first & FLAG_LOCKED != 0);

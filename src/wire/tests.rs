@@ -18,7 +18,9 @@ use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordId, RoomId, RunId};
 use crate::router::message::{Brings, Done, Have, Held, Hello, Message, Wanted};
-use crate::router::signed::{Chain, EntryBody, Kind, Presence, SignedEntry, SignedPresence};
+use crate::router::signed::{
+    Chain, EntryBody, EntryRef, Kind, Offer, Presence, SignedEntry, SignedPresence,
+};
 
 const ROOM: RoomId = RoomId([7; 32]);
 
@@ -276,6 +278,49 @@ fn everything() -> &'static [Vec<u8>] {
         messages().iter().map(encoded).chain(openings).collect()
     });
     &BYTES
+}
+
+/// Entries of every kind.
+fn entries() -> Vec<std::sync::Arc<SignedEntry>> {
+    let (name, root, replaces) = ("a\u{202e}.txt".to_owned(), Digest32([5; 32]), None);
+    let offer = Kind::Offer(Offer { name, size: u64::MAX, root, replaces });
+    let withdraw = Kind::Withdraw(EntryId([6; 32]));
+    let kinds = [Kind::Text("two\nlines ✓".into()), offer, withdraw, Kind::Name("ana".into())];
+    let of_bob = Chain { author: MemberId([9; 32]), nonce: LogNonce([4; 8]) };
+    let parent = EntryRef { chain: of_bob, seq: 3, id: EntryId([8; 32]) };
+    let later = kinds.into_iter().map(|kind| EntryBody {
+        chain: chain(),
+        seq: 2,
+        prev: Some(EntryId([1; 32])),
+        parents: vec![parent],
+        time_ms: -1,
+        kind,
+    });
+    let later = later.map(|body| SignedEntry::sign(&ROOM, &alice(), body));
+    [entry("hello")].into_iter().chain(later).collect()
+}
+
+/// Writes what fuzzing begins with: `cargo test --lib write_corpus -- --ignored`.
+#[test]
+#[ignore = "it writes fuzz/corpus"]
+fn write_corpus() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let write = |target: &str, values: Vec<Vec<u8>>| {
+        std::fs::create_dir_all(folder.join(target)).unwrap();
+        // The fuzzer changes a few bytes at a time: it does more with small ones.
+        for (number, bytes) in values.iter().enumerate().filter(|(_, bytes)| bytes.len() < 2_000) {
+            let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            let kind = value["kind"].as_str().unwrap_or(target);
+            std::fs::write(folder.join(target).join(format!("{kind}-{number}")), bytes).unwrap();
+        }
+    };
+    write("message", messages().iter().map(encoded).collect());
+    let limits = Limits::default();
+    write("opening", openings().iter().map(|of| of.encode(&limits).unwrap()).collect());
+    write("entry", entries().iter().map(|of| of.bytes().into()).collect());
+    write("presence", vec![presence(4, 3).bytes.to_vec(), presence(0, 0).bytes.to_vec()]);
+    write("invitation", vec![invitation().bytes.to_vec()]);
+    write("record", records().iter().map(|of| of.bytes.to_vec()).collect());
 }
 
 proptest! {

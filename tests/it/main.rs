@@ -10,6 +10,7 @@ mod contract;
 mod disks;
 mod downloads;
 mod endings;
+mod examples;
 mod hostile;
 mod inviting;
 mod jobs;

@@ -22,7 +22,7 @@ macro_rules! kinds {
                 match byte { $($byte => Some(Self::$kind),)* _ => None }
             }
 
-            fn byte(self) -> u8 {
+            pub(super) fn byte(self) -> u8 {
                 match self { $(Self::$kind => $byte),* }
             }
 

@@ -20,6 +20,7 @@ mod server;
 mod work;
 
 use std::ffi::OsString;
+use std::io;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,16 @@ struct Request {
     backlog: Option<usize>,
     /// What people are to know from the start.
     remark: Option<String>,
+}
+
+/// For [`super::foreign`]: a frame, and the byte of its kind.
+pub(super) fn frame(bytes: &mut &[u8]) -> io::Result<Option<(u8, Vec<u8>)>> {
+    Ok(frames::read(bytes)?.map(|(kind, body)| (kind.byte(), body)))
+}
+
+/// For [`super::foreign`]: a request, read and written again.
+pub(super) fn request(json: &[u8]) -> Option<String> {
+    work::parse_request(json).ok().and_then(|request| serde_json::to_string(&request).ok())
 }
 
 /// Where downloads go; see [`super::errand::Target`].

@@ -65,17 +65,22 @@ fn read_request(stream: &Stream) -> Result<Request, Failure> {
     let Some((Kind::Request, body)) = read else {
         return Err(failed("what came is no request".into()));
     };
+    parse_request(&body)
+}
+
+pub(super) fn parse_request(body: &[u8]) -> Result<Request, Failure> {
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
     }
-    let version = serde_json::from_slice(&body).map(|Version { version }| version);
+    let version = serde_json::from_slice(body).map(|Version { version }| version);
     if version.as_ref().is_ok_and(|version| *version != VERSION) {
         let text = "the running klatch is of another version: start it again, or use --alone";
         return Err(Failure::new(Code::VersionMismatch, text));
     }
-    let request = version.and_then(|_| serde_json::from_slice(&body));
-    request.map_err(|error| failed(format!("what came is no request: {error}")))
+    let request = version.and_then(|_| serde_json::from_slice(body));
+    request
+        .map_err(|error| Failure::new(Code::IoError, format!("what came is no request: {error}")))
 }
 
 /// A client and what it talks to.

@@ -1,0 +1,311 @@
+//! A function for each parser of foreign bytes: it takes any bytes, and panics if something does
+//! not hold of what was understood. The fuzzer calls them, and so does `tests/corpus.rs`.
+
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use data_encoding::BASE32_NOPAD;
+use klatch::crypto::binding::Role;
+use klatch::crypto::hash::digest;
+use klatch::crypto::identity::Identity;
+use klatch::crypto::noise::Handshake;
+use klatch::files::disk::{Disk, SystemDisk};
+use klatch::files::names::{SAFE_NAME_MAX_BYTES, download_name, is_download_of, safe_name};
+use klatch::limits::Limits;
+use klatch::net::lane::{Header, Request, Status};
+use klatch::net::preamble::{CLEAR_BYTES, MAGIC, parse_clear};
+use klatch::router::command::Command;
+use klatch::router::ids::RoomId;
+use klatch::router::invite_link::{InviteLink, SCHEME};
+use klatch::router::signed::{
+    KEPT_MAX, PARENTS_MAX, SignedEntry, SignedInvitation, SignedPresence, SignedRecord,
+};
+use klatch::router::text::{Untrusted, check_message, check_name, is_control, is_format};
+use klatch::settings::Saved;
+use klatch::wire::message::{self, size_hint};
+use klatch::wire::opening::Opening;
+use klatch::{bridge, files, program};
+
+/// A parser under a name, which is that of its folder in `fuzz/corpus` as well.
+type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub(crate) const TARGETS: &[Target] = &[
+    ("entry", entry),
+    ("head", head),
+    ("invitation", invitation),
+    ("invite-link", invite_link),
+    ("job-frame", job_frame),
+    ("job-request", job_request),
+    ("lane", lane),
+    ("leftovers", leftovers),
+    ("message", message),
+    ("opening", opening),
+    ("order", order),
+    ("preamble", preamble),
+    ("presence", presence),
+    ("record", record),
+    ("safe-name", name),
+    ("settings", settings),
+    ("text", text),
+    ("verified", verified),
+];
+
+/// The room of everything that is signed in the corpora.
+const ROOM: RoomId = RoomId([7; 32]);
+
+/// Who signed it.
+fn alice() -> Identity {
+    Identity::from_seed([1; 32])
+}
+
+/// What is signed over these labels (PROTOCOL.md): the fuzzer cannot sign, and without a signature
+/// it would get no further.
+fn signature(id: &[u8], label: &[u8], bytes: &[u8]) -> [u8; 64] {
+    alice().sign(&[label, &digest(&[id, &ROOM.0, bytes])].concat())
+}
+
+/// Whether a text could do something to a terminal.
+fn is_safe(text: &str) -> bool {
+    !text.contains(|c| (is_control(c) && !"\n\t".contains(c)) || is_format(c))
+}
+
+/// What was read stays the same when it is written and read again.
+fn same<T: PartialEq + Debug, E: Debug + PartialEq>(again: Result<T, E>, value: T) {
+    assert_eq!(again, Ok(value));
+}
+
+fn preamble(bytes: &[u8]) {
+    let Some((clear, noise)) = bytes.split_first_chunk::<CLEAR_BYTES>() else { return };
+    let Ok((major, role)) = parse_clear(*clear) else { return };
+    assert_eq!([&MAGIC[..], &[major, role]].concat(), clear);
+    if let Some(role) = Role::from_byte(role) {
+        assert_eq!(role.byte(), clear[7]);
+    }
+    for handshake in [Handshake::listener(clear), Handshake::dialer(clear)] {
+        let mut handshake = handshake.expect("a handshake begins");
+        // A dialer, who has not written yet, reads nothing.
+        if handshake.read(noise).is_ok() && handshake.write(&mut [0; 64]).is_ok() {
+            handshake.finish().expect("both messages have passed");
+        }
+    }
+}
+
+fn opening(bytes: &[u8]) {
+    let Ok(opening) = Opening::decode(bytes, &ROOM) else { return };
+    same(Opening::decode(&opening.encode(&roomy()).expect("it fits"), &ROOM), opening);
+}
+
+fn message(bytes: &[u8]) {
+    let limits = Limits::default();
+    let Ok(Some(message)) = message::decode(bytes, &ROOM, &limits) else { return };
+    let mut again = Vec::new();
+    message::encode(&message, &roomy(), &mut again).expect("it fits");
+    let hint = size_hint(&message);
+    assert!(hint + 256 > again.len(), "{hint} bytes foretold, not {}: {message:?}", again.len());
+    same(message::decode(&again, &ROOM, &limits), Some(message));
+}
+
+/// What is left out is written out: more than came.
+fn roomy() -> Limits {
+    Limits { message_max_bytes: 1 << 20, ..Limits::default() }
+}
+
+fn entry(bytes: &[u8]) {
+    let signature = signature(b"klatch entry 1\0", b"klatch entry signature 1\0", bytes);
+    let Ok(entry) = SignedEntry::verify(&ROOM, bytes, &signature) else { return };
+    assert!(entry.body.parents.len() <= PARENTS_MAX);
+    let again = SignedEntry::sign(&ROOM, &alice(), entry.body.clone());
+    let read = SignedEntry::verify(&ROOM, again.bytes(), &again.signature);
+    assert_eq!(again.body, entry.body);
+    same(read, again);
+}
+
+fn presence(bytes: &[u8]) {
+    let signature = alice().sign(&[&b"klatch presence 1\0"[..], &ROOM.0, bytes].concat());
+    let Ok(presence) = SignedPresence::verify(&ROOM, bytes, &signature) else { return };
+    same(check_name(&presence.body.name), presence.body.name.clone());
+    let again = SignedPresence::sign(&ROOM, &alice(), presence.body.clone());
+    assert_eq!(again.body, presence.body);
+    same(SignedPresence::verify(&ROOM, &again.bytes, &again.signature), again);
+}
+
+fn invitation(bytes: &[u8]) {
+    let signature = signature(b"klatch invitation 1\0", b"klatch invitation signature 1\0", bytes);
+    let Ok(invitation) = SignedInvitation::verify(&ROOM, bytes, &signature) else { return };
+    let again = SignedInvitation::sign(&ROOM, &alice(), invitation.body.clone());
+    assert_eq!(again.body, invitation.body);
+    same(SignedInvitation::verify(&ROOM, &again.bytes, &again.signature), again);
+}
+
+fn record(bytes: &[u8]) {
+    use klatch::router::membership::record::Record;
+    let signature = signature(b"klatch record 1\0", b"klatch record signature 1\0", bytes);
+    let Ok(record) = SignedRecord::verify(&ROOM, bytes, &signature) else { return };
+    let kept = match &record.record {
+        Record::Ticket(_) => 0,
+        Record::Removal(removal) => removal.kept.len(),
+        Record::Lock(lock) => lock.kept.len(),
+    };
+    assert!(kept <= KEPT_MAX);
+    let (said, claim) = (record.record.clone(), record.claim.clone());
+    let again = SignedRecord::sign(&ROOM, &alice(), said, claim);
+    assert_eq!(again.claim, record.claim);
+    same(SignedRecord::verify(&ROOM, &again.bytes, &again.signature), again.clone());
+    // Whom it keeps may be in another order, once.
+    let (said, claim) = (again.record.clone(), again.claim.clone());
+    assert_eq!(SignedRecord::sign(&ROOM, &alice(), said, claim), again);
+}
+
+fn lane(bytes: &[u8]) {
+    let header = Header::from_bytes(bytes);
+    if let Some(header) = &header {
+        assert_eq!(header.to_bytes(), bytes);
+    }
+    let Some(request) = Request::from_bytes(bytes) else { return };
+    assert_eq!(request.to_bytes(), bytes);
+    let own = Header::of(&request, 0, Status::NotHeld, 0);
+    assert!(request.is_answered_by(&Header::from_bytes(&own.to_bytes()).expect("a header")));
+    let _ = header.is_some_and(|header| request.is_answered_by(&header));
+}
+
+fn head(bytes: &[u8]) {
+    const SIZE: u64 = 1_000;
+    let read = bridge::foreign::request(bytes, SIZE);
+    let request = match &read {
+        Ok(Some(request)) => request,
+        Ok(None) => return,
+        Err(status) => return assert!((400..600).contains(status), "{status}"),
+    };
+    assert!(request.path.starts_with('/') && !request.path.contains(char::is_whitespace));
+    if let Some((first, last)) = request.part {
+        assert!(first <= last && last < SIZE, "{first} to {last}");
+    }
+    // What follows a head changes nothing about it, and nothing less is one.
+    assert_eq!(bridge::foreign::request(&bytes[..request.length], SIZE), read);
+    let less = bridge::foreign::request(&bytes[..request.length - 1], SIZE);
+    assert_eq!(less, Ok(None), "a head that is not whole");
+}
+
+fn order(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = bridge::foreign::is_greeting(text);
+    match bridge::foreign::order(text) {
+        Ok(Some(Command::Say { text })) => same(check_message(&text), ()),
+        Ok(Some(Command::Name { name })) => same(check_name(&name), name),
+        Ok(Some(Command::Connect { port, .. })) => assert_ne!(port, 0),
+        Ok(_) => {}
+        Err(failure) => assert!(is_safe(&failure.text), "{:?}", failure.text),
+    }
+}
+
+fn invite_link(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        reads(text);
+    }
+    // The fuzzer would not find the sum that is checked first.
+    let check = digest(&[b"klatch invite check 1\0", bytes]);
+    reads(&format!("{SCHEME}{}", BASE32_NOPAD.encode(&[bytes, &check[..2]].concat())));
+}
+
+fn reads(text: &str) {
+    let Ok(link) = InviteLink::from_text(text) else { return };
+    let is_canonical = |addr: &SocketAddr| addr.ip() == addr.ip().to_canonical();
+    assert!(link.addrs.iter().all(is_canonical), "{link:?}");
+    // Addresses may come in another order, once.
+    let text = link.to_text();
+    assert_eq!(InviteLink::from_text(&text).map(|again| again.to_text()), Ok(text));
+}
+
+fn job_frame(mut bytes: &[u8]) {
+    let all = bytes;
+    let Ok(Some((kind, body))) = program::foreign::frame(&mut bytes) else { return };
+    let length = u32::try_from(body.len()).expect("a length").to_be_bytes();
+    assert_eq!([&[kind], &length[..], &body, bytes].concat(), all);
+}
+
+fn job_request(bytes: &[u8]) {
+    let Some(request) = program::foreign::request(bytes) else { return };
+    assert_eq!(program::foreign::request(request.as_bytes()), Some(request));
+}
+
+fn settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match Saved::parse(text) {
+        Ok(saved) => {
+            let _ = (saved.limit_up(), saved.limit_down(), saved.downloads(), saved.share_dir());
+        }
+        Err((line, what)) => {
+            assert!((1..=text.lines().count() + 1).contains(&line), "line {line}");
+            assert!(!what.contains('\n'), "{what:?}");
+        }
+    }
+}
+
+fn verified(bytes: &[u8]) {
+    let members = program::foreign::verified(bytes).expect("nothing fails in memory");
+    let lines = members.iter().map(|(id, name)| format!("{id} {name}\n"));
+    let again = program::foreign::verified(lines.collect::<String>().as_bytes());
+    assert_eq!(again.expect("nothing fails in memory"), members);
+}
+
+/// The first line is a name in a folder of downloads, the rest what its hints say.
+fn leftovers(bytes: &[u8]) {
+    let (name, hints) = bytes.split_at(bytes.iter().position(|&b| b == b'\n').unwrap_or(0));
+    let name = Path::new(OsStr::from_bytes(name));
+    if name.components().count() != 1
+        || !matches!(name.components().next(), Some(Component::Normal(_)))
+    {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let part = folder.path().join(name);
+    if fs::write(&part, "part").is_err()
+        || fs::write(part.with_extension("claims"), &hints[1..]).is_err()
+    {
+        return;
+    }
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    for left in files::leftovers::find(&disk, folder.path()).expect("it can be read") {
+        assert!(left.id.bytes().all(|b| b.is_ascii_hexdigit()), "{left:?}");
+        assert!(left.name.is_none_or(|name| name.len() <= 1_024));
+        let removed = files::leftovers::remove(&disk, folder.path(), &left.id);
+        assert!(matches!(removed, Ok(files::leftovers::Removal::Removed(_))), "{removed:?}");
+        assert!(!part.exists());
+    }
+}
+
+fn name(bytes: &[u8]) {
+    let foreign = String::from_utf8_lossy(bytes);
+    let name = safe_name(&foreign);
+    assert_eq!(safe_name(&name), name, "made safe twice");
+    assert!(!name.is_empty() && name.len() <= SAFE_NAME_MAX_BYTES);
+    assert!(is_safe(&name) && !name.contains(['/', '\\', ':', '\n', '\t']), "{name:?}");
+    assert_eq!(
+        Path::new(&name).components().collect::<Vec<_>>(),
+        [Component::Normal(name.as_ref())]
+    );
+    assert!(is_download_of(&download_name("2026-11-22_14-05-33", &foreign), &foreign));
+}
+
+/// What others say and how it is shown.
+fn text(bytes: &[u8]) {
+    let foreign = String::from_utf8_lossy(bytes);
+    let text = Untrusted::new(&foreign);
+    assert_eq!(text.raw(), foreign);
+    for line in [text.line(), text.short()] {
+        assert!(is_safe(&line) && !line.contains(['\n', '\t']), "{line:?}");
+    }
+    let block = text.block();
+    // Joiners, which emoji need, may stay in a message.
+    assert!(is_safe(&block.replace(['\u{200c}', '\u{200d}'], "")), "{block:?}");
+    assert!(block.lines().skip(1).all(|line| line.starts_with("    ")), "{block:?}");
+    if let Ok(name) = check_name(&foreign) {
+        same(check_name(&name), name);
+    }
+}
