@@ -336,6 +336,11 @@ impl Router {
             Why::Busy | Why::Crossing => {
                 format!("{at} was busy with another connection for 10 s: try again")
             }
+            // Whoever made it may be back soon, at that address or another.
+            Why::SelfConnect if matches!(attempt.brought, Brought::Invitation(_)) => {
+                let text = format!("nobody of that room answers: {at} is this klatch itself now");
+                return Failure::new(Code::Unreachable, text);
+            }
             Why::SelfConnect => format!("{at} is this klatch itself: connect to somebody else"),
             Why::Locked | Why::NotMember => {
                 format!("the room at {at} is closed and needs its password")

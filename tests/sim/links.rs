@@ -42,6 +42,12 @@ fn connecting_to_oneself_gives_no_link_and_says_so() {
     let (mut world, [alice]) = World::of(1, ["alice"]);
     let line = world.connect(alice, alice);
     assert_eq!(world.finish(alice, line), Err(Code::SelfConnect));
+    // Whose address an invitation names may have ended, and this one listens there now.
+    let [bob, carol] = ["bob", "carol"].map(|name| world.add(name));
+    let mut link = world.invite(bob, false).unwrap();
+    link.addrs = vec![(world.nodes[carol].ip, PORT).into()];
+    let line = world.enter(carol, &link);
+    assert_eq!(world.finish(carol, line), Err(Code::Unreachable));
     world.run(1_000);
     assert_eq!((world.links(alice), world.nodes[alice].ends.len()), (0, 0));
     assert!(!world.inspect(alice).settled);
