@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { findMember, findOffer } from "../../frontend/lib/find.js";
 import { labels } from "../../frontend/lib/rows.js";
-import { invitationAlone, meant, steps } from "../../frontend/lib/words.js";
+import { COMMANDS, invitationAlone, meant, steps } from "../../frontend/lib/words.js";
 
 const INVITED = `klatch:${"abcdefg234567".repeat(5)}`;
 
@@ -136,4 +136,24 @@ test("a name means the same however its accents are written", () => {
   assert.equal(findMember(members, nfc), members[0]);
   assert.equal(findMember(members, `${nfc}·0f9`), members[0]);
   assert.throws(() => findMember(members, `${nfc}·1f9`), { code: "name_not_found" });
+});
+
+test("the page knows every command of the terminal, by all its words, and no other", () => {
+  const source = readFileSync(new URL("../../src/ui/command.rs", import.meta.url), "utf8");
+  const rows = [...source.matchAll(/^ {4}"(\w+)" => /gm)].map(([, word]) => word);
+  const pairs = source.split("const ALIASES")[1].split("];")[0];
+  const aliases = [...pairs.matchAll(/\("(\w+)", "\w+"\)/g)].map(([, alias]) => alias);
+  const instead = source.split("const INSTEAD")[1].split("];")[0];
+  const answered = [...instead.matchAll(/\(\s*"(\w+)",/g)].map(([, word]) => word);
+  assert.equal(rows.length, 25);
+  assert.equal(aliases.length, 8);
+  assert.equal(answered.length, 5);
+  const known = (word) => {
+    const { kind, message } = meant(`/${word}`);
+    return kind === "do" || message.startsWith(`/${word} is a command of klatch's terminal`);
+  };
+  for (const word of [...rows, ...aliases]) assert.ok(known(word), `/${word}`);
+  for (const word of answered) assert.ok(!/no command/.test(meant(`/${word}`).message), word);
+  const own = Object.entries(COMMANDS).flatMap(([word, others]) => [word, ...others]);
+  for (const word of own) assert.ok(rows.includes(word) || aliases.includes(word), `/${word}`);
 });
