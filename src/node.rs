@@ -21,7 +21,7 @@ use std::time::Instant;
 use crossbeam_channel::bounded;
 
 pub use faces::{Answer, Face, Handle, Stopped};
-pub use feed::{Feed, Heard, Reader};
+pub use feed::{Feed, FeedItem, Reader};
 
 use crate::crypto::identity::Identity;
 use crate::crypto::random::random;
@@ -39,7 +39,7 @@ use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
 use faces::Faces;
-use shell::{Door, Shell, Work};
+use shell::{BoundListener, Shell, Work};
 use transfers::{Library, Transfers};
 
 /// Name of the thread that accepts.
@@ -157,7 +157,7 @@ impl Node {
             feed: feed.clone(),
             faces: Arc::clone(&faces),
             transfers,
-            door: Door { addr, with_virtual, stop: Arc::clone(&stop), thread: None },
+            door: BoundListener { addr, with_virtual, stop: Arc::clone(&stop), thread: None },
             exit_code: Arc::clone(&exit_code),
             work: Work::default(),
         };

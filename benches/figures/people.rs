@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use klatch::crypto::identity::Identity;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
-use klatch::node::{Answer, Face, Heard, Node, NodeConfig, Reader};
+use klatch::node::{Answer, Face, FeedItem, Node, NodeConfig, Reader};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::Notice;
 
@@ -115,8 +115,8 @@ impl Someone {
     pub(crate) fn hears(&mut self, wanted: impl Fn(&Notice) -> bool) -> Result<Arc<Notice>> {
         loop {
             match self.reader.next(Some(SOON)) {
-                Heard::Notice(notice) if wanted(&notice) => return Ok(notice),
-                Heard::Nothing | Heard::Ended => bail!("nothing was heard in time"),
+                FeedItem::Notice(notice) if wanted(&notice) => return Ok(notice),
+                FeedItem::Nothing | FeedItem::Ended => bail!("nothing was heard in time"),
                 _ => {}
             }
         }
@@ -129,6 +129,8 @@ impl Someone {
 
     /// Reads what there is, so that it is not found later.
     pub(crate) fn catch_up(&mut self) {
-        while !matches!(self.reader.next(Some(Duration::ZERO)), Heard::Nothing | Heard::Ended) {}
+        while !matches!(self.reader.next(Some(Duration::ZERO)), FeedItem::Nothing | FeedItem::Ended)
+        {
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::http::{Client, Head, Method, Reject, Reply};
 use super::keys::Keys;
 use super::{assets, media, tab, upload};
 use crate::limits::Limits;
-use crate::net::listener::{PAUSE, is_passing, wake};
+use crate::net::listener::{PAUSE, is_transient, wake};
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
@@ -220,7 +220,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     while !shared.is_stopping() {
         match listener.accept() {
             Ok((stream, _)) => shared.admit(stream),
-            Err(error) if is_passing(&error) => {}
+            Err(error) if is_transient(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no browser could be accepted");
                 std::thread::sleep(PAUSE);

@@ -12,7 +12,7 @@ use super::media;
 use super::orders::{self, For, Greeting, Hello};
 use super::server::Shared;
 use super::socket::{Inlet, Outlet};
-use super::voice::{Voice, said};
+use super::voice::{TabWriter, said};
 use crate::crypto::password;
 use crate::node::Stopped;
 use crate::router::ids::{EntryId, FaceId};
@@ -45,7 +45,7 @@ pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
         return;
     }
     let face = shared.node.handle.face();
-    let voice = Voice::new(shared, &face, &outlet);
+    let voice = TabWriter::new(shared, &face, &outlet);
     let silence = voice.silence();
     std::thread::scope(|scope| {
         let started = thread::spawn_scoped(scope, "tab", STACK_LARGE_BYTES, || voice.run());
@@ -96,7 +96,7 @@ fn refusal(code: &str, text: &str) -> String {
 /// Takes commands until the page goes or misbehaves.
 fn listen(shared: &Shared, (inlet, outlet): (&mut Inlet, &Outlet), session: Session, face: FaceId) {
     let mut pace = Pace::new(shared);
-    let ears = Ears { shared, outlet, session, face };
+    let ears = TabReader { shared, outlet, session, face };
     loop {
         let message = inlet.next();
         if !pace.allows(Instant::now()) {
@@ -146,30 +146,30 @@ impl Pace {
 }
 
 /// Why a page is listened to no more.
-struct Deaf;
+struct TabClosed;
 
-impl From<Stopped> for Deaf {
+impl From<Stopped> for TabClosed {
     fn from(_: Stopped) -> Self {
         Self
     }
 }
 
-impl From<std::io::Error> for Deaf {
+impl From<std::io::Error> for TabClosed {
     fn from(_: std::io::Error) -> Self {
         Self
     }
 }
 
-struct Ears<'a> {
+struct TabReader<'a> {
     shared: &'a Shared,
     outlet: &'a Outlet,
     session: Session,
     face: FaceId,
 }
 
-impl Ears<'_> {
+impl TabReader<'_> {
     /// Gives a command to whoever is to do it.
-    fn take(&self, text: &str) -> Result<(), Deaf> {
+    fn take(&self, text: &str) -> Result<(), TabClosed> {
         let (line, order) = match orders::read(text) {
             Ok(given) => (given.line, given.order),
             Err((line, failure)) => return self.fail(line, None, failure),
@@ -218,7 +218,7 @@ impl Ears<'_> {
         }
     }
 
-    fn done(&self, line: u64, command: &'static str) -> Result<(), Deaf> {
+    fn done(&self, line: u64, command: &'static str) -> Result<(), TabClosed> {
         Ok(self.outlet.send(to_json(&Notice::CommandDone { line, command }))?)
     }
 
@@ -227,7 +227,7 @@ impl Ears<'_> {
         line: Option<u64>,
         command: Option<&'static str>,
         failure: Failure,
-    ) -> Result<(), Deaf> {
+    ) -> Result<(), TabClosed> {
         Ok(self.outlet.send(to_json(&Notice::Error { line, command, failure }))?)
     }
 

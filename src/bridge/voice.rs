@@ -20,7 +20,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::server::Shared;
 use super::socket::{Outlet, add_ping, add_text};
 use crate::files::served::Served;
-use crate::node::{Answer, Face, Heard, Reader, Stopped};
+use crate::node::{Answer, Face, FeedItem, Reader, Stopped};
 use crate::router::command::Command;
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
@@ -51,7 +51,7 @@ impl From<Stopped> for Silent {
 }
 
 /// The writing side of a page.
-pub(super) struct Voice<'a> {
+pub(super) struct TabWriter<'a> {
     shared: &'a Shared,
     face: &'a Face,
     outlet: &'a Outlet,
@@ -100,7 +100,7 @@ struct Known {
     told: Option<Told>,
 }
 
-impl<'a> Voice<'a> {
+impl<'a> TabWriter<'a> {
     pub(super) fn new(shared: &'a Shared, face: &'a Face, outlet: &'a Outlet) -> Self {
         let now = Instant::now();
         Self {
@@ -207,8 +207,8 @@ impl<'a> Voice<'a> {
             return self.tick(now);
         }
         let heard = match self.reader.next(Some(Duration::ZERO)) {
-            Heard::Nothing if self.unanswered => return Err(Silent),
-            Heard::Nothing => {
+            FeedItem::Nothing if self.unanswered => return Err(Silent),
+            FeedItem::Nothing => {
                 self.flush()?;
                 let (face, silence) = (self.face, &self.silence);
                 let other = || silence.load(Ordering::SeqCst) || !face.answers.is_empty();
@@ -217,7 +217,7 @@ impl<'a> Voice<'a> {
             heard => heard,
         };
         match heard {
-            Heard::Notice(notice) => {
+            FeedItem::Notice(notice) => {
                 self.add(to_json(&notice))?;
                 match *notice {
                     // Another room has other members, files and an id of its own.
@@ -231,10 +231,10 @@ impl<'a> Voice<'a> {
                 }
                 Ok(())
             }
-            Heard::Forget | Heard::Missed(_) => self.begin(),
-            Heard::Nothing if self.silence.load(Ordering::SeqCst) => Err(Silent),
-            Heard::Nothing => Ok(()),
-            Heard::Ended => {
+            FeedItem::Forget | FeedItem::Missed(_) => self.begin(),
+            FeedItem::Nothing if self.silence.load(Ordering::SeqCst) => Err(Silent),
+            FeedItem::Nothing => Ok(()),
+            FeedItem::Ended => {
                 self.flush()?;
                 self.outlet.close(CloseCode::Away);
                 Err(Silent)

@@ -73,7 +73,7 @@ impl Listener {
                         admit(net, stream, remote);
                     }
                 }
-                Err(error) if is_passing(&error) => {}
+                Err(error) if is_transient(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
                     std::thread::sleep(PAUSE);
@@ -166,7 +166,7 @@ fn is_taken(error: &io::Error) -> bool {
 
 /// Errors of one connection, not of the listener.
 #[must_use]
-pub fn is_passing(error: &io::Error) -> bool {
+pub fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

@@ -16,7 +16,7 @@ use crate::router::notice::Notice;
 
 /// What a reader gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum FeedItem {
     /// A notice.
     Notice(Arc<Notice>),
     /// The room was left: what it said is history.
@@ -245,7 +245,7 @@ impl State {
     }
 
     /// What comes next for a reader, whose cursor moves on; `None` if there is nothing.
-    fn pull(&mut self, id: u64) -> Option<Heard> {
+    fn pull(&mut self, id: u64) -> Option<FeedItem> {
         let cursor = *self.readers.get(&id)?;
         let behind = Cursor {
             log: self.log.first.saturating_sub(cursor.log),
@@ -253,7 +253,7 @@ impl State {
         };
         let mut moved = Cursor { log: cursor.log + behind.log, ring: cursor.ring + behind.ring };
         let heard = if behind.log + behind.ring > 0 {
-            Heard::Missed(behind.log + behind.ring)
+            FeedItem::Missed(behind.log + behind.ring)
         } else {
             let (said, other) = (self.log.get(cursor.log), self.ring.get(cursor.ring));
             let item = match (said, other) {
@@ -263,7 +263,7 @@ impl State {
             };
             let of_room = said.is_some_and(|said| said.sequence == item.sequence);
             *(if of_room { &mut moved.log } else { &mut moved.ring }) += 1;
-            item.notice.clone().map_or(Heard::Forget, Heard::Notice)
+            item.notice.clone().map_or(FeedItem::Forget, FeedItem::Notice)
         };
         self.readers.insert(id, moved);
         if moved.log > cursor.log {
@@ -293,12 +293,16 @@ pub struct Reader {
 
 impl Reader {
     /// The next notice; waits for it for `patience`, or for ever if `None`.
-    pub fn next(&mut self, patience: Option<Duration>) -> Heard {
+    pub fn next(&mut self, patience: Option<Duration>) -> FeedItem {
         self.next_unless(patience, || false)
     }
 
     /// The next notice; stops waiting for it when `other` is there, see [`Feed::wake`].
-    pub fn next_unless(&mut self, patience: Option<Duration>, other: impl Fn() -> bool) -> Heard {
+    pub fn next_unless(
+        &mut self,
+        patience: Option<Duration>,
+        other: impl Fn() -> bool,
+    ) -> FeedItem {
         let shared = &self.feed.shared;
         let deadline = patience.map(|patience| Instant::now() + patience);
         let mut state = shared.lock();
@@ -307,17 +311,17 @@ impl Reader {
                 return heard;
             }
             if state.ended {
-                return Heard::Ended;
+                return FeedItem::Ended;
             }
             if other() {
-                return Heard::Nothing;
+                return FeedItem::Nothing;
             }
             state = match deadline {
                 None => shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Heard::Nothing;
+                        return FeedItem::Nothing;
                     }
                     let waited = shared.wake.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -331,10 +335,10 @@ impl Reader {
         let mut said = Vec::new();
         while self.position() < position {
             match self.next(Some(Duration::ZERO)) {
-                Heard::Notice(notice) if is_of_room(&notice) => said.push(notice),
-                Heard::Notice(_) | Heard::Missed(_) => {}
-                Heard::Forget => said.clear(),
-                Heard::Nothing | Heard::Ended => break,
+                FeedItem::Notice(notice) if is_of_room(&notice) => said.push(notice),
+                FeedItem::Notice(_) | FeedItem::Missed(_) => {}
+                FeedItem::Forget => said.clear(),
+                FeedItem::Nothing | FeedItem::Ended => break,
             }
         }
         said

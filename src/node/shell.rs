@@ -46,13 +46,13 @@ pub(super) struct Shell {
     pub(super) feed: Feed,
     pub(super) faces: Arc<Faces>,
     pub(super) transfers: Arc<Transfers>,
-    pub(super) door: Door,
+    pub(super) door: BoundListener,
     pub(super) exit_code: Arc<AtomicU8>,
     pub(super) work: Work,
 }
 
 /// The listener, as the shell sees it.
-pub(super) struct Door {
+pub(super) struct BoundListener {
     pub(super) addr: SocketAddr,
     /// Tell addresses of virtual interfaces too.
     pub(super) with_virtual: bool,

@@ -85,8 +85,8 @@ impl Someone {
     fn hears(&mut self, mut wanted: impl FnMut(&Notice) -> bool) -> Arc<Notice> {
         loop {
             match self.reader.next(Some(SOON)) {
-                Heard::Notice(notice) if wanted(&notice) => return notice,
-                Heard::Nothing | Heard::Ended => panic!("not heard"),
+                FeedItem::Notice(notice) if wanted(&notice) => return notice,
+                FeedItem::Nothing | FeedItem::Ended => panic!("not heard"),
                 _ => {}
             }
         }

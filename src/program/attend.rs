@@ -50,7 +50,7 @@ pub(super) struct Kept {
 type StdinSource = Source<io::BufReader<io::Stdin>>;
 
 /// Serves the terminal until the node has ended; gives the exit code.
-pub(super) fn attend(
+pub(super) fn run_interactive(
     node: Node,
     settings: &Settings,
     output: &Arc<Output>,

@@ -59,7 +59,7 @@ pub(super) struct Stdin<R> {
     pub(super) interactive: bool,
     /// A person was asked for a password, and what followed from the answer was not what they
     /// hoped for: what they type next may be a password again.
-    pub(super) wary: bool,
+    pub(super) confirm_next: bool,
     /// A password that klatch made up, and that a person took: told once it holds.
     pub(super) taken: Option<Password>,
     /// Answers password questions, in place of lines.
@@ -178,7 +178,7 @@ impl<R: BufRead> Stdin<R> {
                         sentence = is_sentence(&text);
                         certain(&text).and_then(|()| parse(&text))
                     });
-                    if is_message(&input) && std::mem::take(&mut self.wary) {
+                    if is_message(&input) && std::mem::take(&mut self.confirm_next) {
                         let text = "that line was not sent, as it may be a password: type it again \
                                     to send it";
                         self.output.print(&Notice::Remark { text: text.into() });
@@ -189,12 +189,12 @@ impl<R: BufRead> Stdin<R> {
                 }
             },
             Source::Live(live) => {
-                let (mut line, wary) = match live.next() {
-                    Typed::Line { text, wary } => (text, wary),
-                    Typed::Message { text, wary } => {
+                let (mut line, confirm_next) = match live.next() {
+                    Typed::Line { text, confirm_next } => (text, confirm_next),
+                    Typed::Message { text, confirm_next } => {
                         let input = message(&text);
                         self.number += 1;
-                        if !is_meant((&mut self.wary, wary), live, &input) {
+                        if !confirm_send((&mut self.confirm_next, confirm_next), live, &input) {
                             return Some(Ok(Input::Empty));
                         }
                         live.remember(&text, false);
@@ -220,12 +220,12 @@ impl<R: BufRead> Stdin<R> {
                     }
                     Some(Doubt::Say(_)) => {
                         // Once is enough to be asked.
-                        self.wary = false;
+                        self.confirm_next = false;
                         message(&line)
                     }
                 };
-                if is_meant((&mut self.wary, wary), live, &input) {
-                    note_line(live, &self.output, &line, &input, self.wary || wary);
+                if confirm_send((&mut self.confirm_next, confirm_next), live, &input) {
+                    note_line(live, &self.output, &line, &input, self.confirm_next || confirm_next);
                     input
                 } else {
                     Ok(Input::Empty)
@@ -385,7 +385,7 @@ impl<R: BufRead> Stdin<R> {
                         self.output.wait_for(after);
                     }
                     if matches!(word, "connect" | "password" | "remove") {
-                        self.wary &= result.is_err();
+                        self.confirm_next &= result.is_err();
                     }
                     self.tell_taken(result.is_ok());
                     return Ok(result.is_ok());
@@ -413,7 +413,7 @@ impl<R: BufRead> Stdin<R> {
             std::thread::sleep(SOON / 20);
         }
         // What is typed where a password was asked for may be one more try.
-        let secret = word == "password" || self.wary;
+        let secret = word == "password" || self.confirm_next;
         if !over() && !live.type_ahead(secret, over) {
             // One that is on its way already will do.
             let _ = self.interrupt.try_send(());
@@ -505,7 +505,7 @@ impl<R: BufRead> Stdin<R> {
 
     /// What is typed, unseen, or the next line of a pipe.
     fn answer(&mut self, prompt: &str, address: &str, after: u64) -> Result<String, Failure> {
-        self.wary = self.interactive;
+        self.confirm_next = self.interactive;
         match &mut self.source {
             Source::Live(live) => {
                 let given_up = || Failure::new(Code::Cancelled, "no password was given");
@@ -537,19 +537,19 @@ fn is_message(input: &Result<Input, Failure>) -> bool {
 /// Whether a line may do what it says. After a password that was refused, or not given, a message
 /// may be the password once more, typed where the question is expected, and so may one that was
 /// typed before the question (`this_one`): the room gets it only if the person says so.
-fn is_meant(
-    (wary, this_one): (&mut bool, bool),
+fn confirm_send(
+    (confirm_next, this_one): (&mut bool, bool),
     live: &mut LiveInput,
     input: &Result<Input, Failure>,
 ) -> bool {
-    if !(*wary || this_one) || !is_message(input) {
+    if !(*confirm_next || this_one) || !is_message(input) {
         return true;
     }
     let meant = live.confirm("* this may be a password: send it to the room as a message?");
     if !meant {
         live.remark("* not sent");
     }
-    *wary &= !meant;
+    *confirm_next &= !meant;
     meant
 }
 
@@ -566,7 +566,7 @@ fn note_line(
     output: &Output,
     line: &str,
     input: &Result<Input, Failure>,
-    wary: bool,
+    confirm_next: bool,
 ) {
     let is_message = is_message(input);
     match secret_part(line) {
@@ -576,7 +576,7 @@ fn note_line(
                 output.echo(&format!("> {}", Untrusted::new(line).line()));
             }
             if !line.trim().is_empty() {
-                live.remember(line, input.is_ok() && !is_message && !wary);
+                live.remember(line, input.is_ok() && !is_message && !confirm_next);
             }
         }
     }

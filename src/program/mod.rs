@@ -239,7 +239,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         pages.start(door).map_err(could_not)?;
     }
     let kept = Kept { dir: kept_dir, memory, remarks, jobs };
-    Ok(attend::attend(node, &settings, output, (first, style, target), (kept, pages)))
+    Ok(attend::run_interactive(node, &settings, output, (first, style, target), (kept, pages)))
 }
 
 /// What is wrong with a place, and what may have been meant by it.

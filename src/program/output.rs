@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::backlog::Backlog;
 use super::live::LiveOutput;
-use crate::node::{Feed, Heard, Reader};
+use crate::node::{Feed, FeedItem, Reader};
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::sys::terminal::columns_of_stderr;
@@ -279,7 +279,7 @@ impl Output {
         let finishing = || self.finishing.load(Ordering::SeqCst);
         loop {
             let heard = match reader.next(Some(Duration::ZERO)) {
-                Heard::Nothing => {
+                FeedItem::Nothing => {
                     let patience = {
                         let mut state = self.lock();
                         let due = state.backlog.due();
@@ -288,7 +288,7 @@ impl Output {
                         state.patience()
                     };
                     match reader.next_unless(patience, finishing) {
-                        Heard::Nothing if finishing() => Heard::Ended,
+                        FeedItem::Nothing if finishing() => FeedItem::Ended,
                         heard => heard,
                     }
                 }
@@ -296,19 +296,19 @@ impl Output {
             };
             let mut state = self.lock();
             match heard {
-                Heard::Notice(notice) if matches!(*notice, Notice::Stopped { .. }) => {
+                FeedItem::Notice(notice) if matches!(*notice, Notice::Stopped { .. }) => {
                     state.stopping = true;
                 }
-                Heard::Notice(notice) => {
+                FeedItem::Notice(notice) => {
                     state.print(&notice);
                     noted(&notice).iter().for_each(|follows| state.print(follows));
                 }
-                Heard::Missed(count) => {
+                FeedItem::Missed(count) => {
                     let text = format!("{count} notices were not shown: the output was too slow");
                     state.print(&Notice::Remark { text });
                 }
-                Heard::Forget | Heard::Nothing => {}
-                Heard::Ended => {
+                FeedItem::Forget | FeedItem::Nothing => {}
+                FeedItem::Ended => {
                     let left = state.backlog.release();
                     left.iter().for_each(|notice| state.print_now(notice));
                     state.ended = true;

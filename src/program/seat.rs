@@ -48,7 +48,7 @@ impl Seat {
             source,
             number: 0,
             interactive: false,
-            wary: false,
+            confirm_next: false,
             taken: None,
             password_file: None,
             handle: self.handle.clone(),

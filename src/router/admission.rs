@@ -7,7 +7,7 @@ use super::Router;
 use super::event::{Closed, Effect, Entrance, Entry, Findable, Home, Outcome, Plan};
 use super::ids::{ConnId, InvitationId, MemberId};
 use super::invite_link::InviteLink;
-use super::links::{Agreement, Conn, Grounds, Purpose, Stage, Verdict, decide};
+use super::links::{Agreement, Conn, Purpose, Reason, Stage, Verdict, decide};
 use super::membership::Membership;
 use super::membership::record::How;
 use super::message::{Brings, Hello, Refusal, Why};
@@ -109,7 +109,7 @@ impl Router {
 
     /// A member of another room proved who it is, and lets this node in.
     fn is_entering(&self) -> bool {
-        let entered = |of: &Agreement| matches!(of.grounds, Grounds::Entered { .. });
+        let entered = |of: &Agreement| matches!(of.reason, Reason::Entered { .. });
         self.conns.values().filter_map(Conn::agreement).any(entered)
     }
 
@@ -284,8 +284,8 @@ impl Router {
         if conn.role != Role::Session {
             return self.lane_identified(id, member);
         }
-        let (room, grounds) = match outcome {
-            Outcome::Recognised => (self.room.id, Grounds::Recognised),
+        let (room, reason) = match outcome {
+            Outcome::Recognised => (self.room.id, Reason::Recognised),
             Outcome::Admitted { how, claim } => {
                 if let Some(remote) = remote {
                     self.guesses.succeeded(id, remote.ip());
@@ -296,19 +296,19 @@ impl Router {
                 let Some(ticket) = self.issue(member, how, claim) else {
                     return self.refuse(id, Why::Full);
                 };
-                (self.room.id, Grounds::Admitted { ticket })
+                (self.room.id, Reason::Admitted { ticket })
             }
             Outcome::Entered(home) if home.room == self.room.id => {
                 self.records_arrived(&home.chain, Some(id));
-                (home.room, Grounds::Recognised)
+                (home.room, Reason::Recognised)
             }
             Outcome::Entered(home) => {
                 let registry = self.registry_of(&home);
-                (home.room, Grounds::Entered { registry: Box::new(registry) })
+                (home.room, Reason::Entered { registry: Box::new(registry) })
             }
         };
         if let Some(conn) = self.conns.get_mut(&id) {
-            let agreement = Agreement::new(member, room, grounds);
+            let agreement = Agreement::new(member, room, reason);
             conn.stage = Stage::Agreeing(Box::new(agreement));
         }
         match self.link_of(&member) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::Router;
 use super::event::{Closed, Effect};
 use super::ids::{ConnId, Digest32, MemberId, RecordId, RunId};
-use super::links::{Agreement, Conn, Grounds, Link, Purpose, Stage, plain_ip};
+use super::links::{Agreement, Conn, Link, Purpose, Reason, Stage, plain_ip};
 use super::membership::record::How;
 use super::message::{Message, Refusal, Why};
 use super::notice::Notice;
@@ -37,8 +37,8 @@ impl Router {
 
     /// The register that this agreement is about.
     fn registry_for<'a>(&'a self, agreement: &'a Agreement) -> Option<&'a Registry> {
-        match &agreement.grounds {
-            Grounds::Entered { registry } => Some(registry),
+        match &agreement.reason {
+            Reason::Entered { registry } => Some(registry),
             _ if agreement.room == self.room.id => Some(&self.room.registry),
             _ => None,
         }
@@ -75,8 +75,8 @@ impl Router {
     fn say_digest(&mut self, id: ConnId) {
         // A ticket for an open door is shown to its holder only.
         let ticket = match self.conns.get(&id).and_then(Conn::agreement) {
-            Some(Agreement { grounds: Grounds::Admitted { ticket }, .. }) => Some(ticket.clone()),
-            Some(Agreement { grounds: Grounds::Recognised, member, .. })
+            Some(Agreement { reason: Reason::Admitted { ticket }, .. }) => Some(ticket.clone()),
+            Some(Agreement { reason: Reason::Recognised, member, .. })
                 if !self.room.registry.is_closed()
                     && !self.room.registry.is_member(member)
                     && self.room.registry.is_member(&self.my_id) =>
@@ -186,7 +186,7 @@ impl Router {
         let (mine, others): (Vec<_>, Vec<_>) = records
             .into_iter()
             .partition(|record| unpublished && Registry::is_visitors_ticket(record, &me));
-        if let Grounds::Entered { registry } = &mut agreement.grounds {
+        if let Reason::Entered { registry } = &mut agreement.reason {
             for record in others {
                 registry.insert(record);
             }
@@ -246,7 +246,7 @@ impl Router {
         }
         if agreement.room == self.room.id {
             if let Err(record) = self.room.registry.may_link(&member) {
-                let admitted = matches!(agreement.grounds, Grounds::Admitted { .. });
+                let admitted = matches!(agreement.reason, Reason::Admitted { .. });
                 let removed = record.as_ref().is_some_and(|record| record.is_removal());
                 // It came by a door that was closed meanwhile: it may have another way.
                 return if admitted && !removed {
@@ -327,7 +327,7 @@ impl Router {
         } else if newly {
             self.notify(Notice::MemberJoined { member: info });
         }
-        self.beware_of(&member);
+        self.warn_if_lookalike(&member);
         self.attempt_linked(id, member);
         self.propose_steward();
     }
@@ -462,11 +462,11 @@ impl Router {
 }
 
 impl Agreement {
-    pub(super) fn new(member: MemberId, room: super::ids::RoomId, grounds: Grounds) -> Self {
+    pub(super) fn new(member: MemberId, room: super::ids::RoomId, reason: Reason) -> Self {
         Self {
             member,
             room,
-            grounds,
+            reason,
             my_digest: None::<Digest32>,
             their_digest: None,
             sent_ids: false,

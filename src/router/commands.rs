@@ -138,7 +138,7 @@ impl Router {
         }
         match command {
             Command::Say { text } => {
-                let result = self.utter(Kind::Text(text.into())).map(|_| ());
+                let result = self.post(Kind::Text(text.into())).map(|_| ());
                 if result.is_ok() {
                     self.remark_alone();
                 }
@@ -310,7 +310,7 @@ impl Router {
     pub(super) fn remark_alone(&mut self) {
         if self.roster.present_count() == 0 {
             if !std::mem::replace(&mut self.commands.told_alone, true) {
-                self.remark("nobody is here yet; it waits for whoever comes");
+                self.remark("nobody else is here yet; it will be delivered when someone joins");
             }
         } else {
             self.commands.told_alone = false;
@@ -325,7 +325,7 @@ impl Router {
             // A name that nobody ever heard needs no place in the log.
             if self.room.settled || self.room.spoke {
                 let spoke = self.room.spoke;
-                let result = self.utter(Kind::Name(name.to_owned())).map(|_| ());
+                let result = self.post(Kind::Name(name.to_owned())).map(|_| ());
                 self.room.spoke = spoke;
                 if result.is_err() {
                     return self.reply(face, line, "name", result);
@@ -376,7 +376,7 @@ impl Router {
         }
         let by_others = what.is_for_others();
         if by_others && self.roster.present_count() == 0 {
-            let text = "nobody is here yet; waiting for whoever comes".to_owned();
+            let text = "nobody else is here yet; waiting for someone to join".to_owned();
             self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         if by_others && face == FaceId::TERMINAL {

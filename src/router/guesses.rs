@@ -148,12 +148,9 @@ impl Router {
         let total = untold.values().sum::<u32>() + elsewhere;
         self.remark(match (total, untold.first_key_value()) {
             (1, Some((ip, _))) => {
-                format!("careful: somebody at {ip} tried a password that does not open the room")
+                format!("warning: wrong password tried from {ip}")
             }
-            _ => format!(
-                "careful: {total} passwords were tried that do not open the room: {}",
-                places.join(", ")
-            ),
+            _ => format!("warning: {total} wrong passwords tried: {}", places.join(", ")),
         });
     }
 

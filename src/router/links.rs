@@ -65,7 +65,7 @@ pub(super) enum Purpose {
 pub(super) struct Agreement {
     pub(super) member: MemberId,
     pub(super) room: RoomId,
-    pub(super) grounds: Grounds,
+    pub(super) reason: Reason,
     /// Our register when we named it.
     pub(super) my_digest: Option<Digest32>,
     pub(super) their_digest: Option<Digest32>,
@@ -87,7 +87,7 @@ pub(super) struct Agreement {
 
 /// Why the two may link.
 #[derive(Debug)]
-pub(super) enum Grounds {
+pub(super) enum Reason {
     /// Both are in the room.
     Recognised,
     /// We let the peer in with this ticket.
@@ -165,8 +165,8 @@ impl Conn {
                 return None;
             }
         };
-        match agreement.grounds {
-            Grounds::Entered { registry } => Some((agreement.room, *registry)),
+        match agreement.reason {
+            Reason::Entered { registry } => Some((agreement.room, *registry)),
             _ => None,
         }
     }

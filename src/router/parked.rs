@@ -19,14 +19,14 @@ const NAMED_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     place: Option<(RoomId, Vec<RecordId>)>,
-    files: BTreeMap<FileId, Laid>,
+    files: BTreeMap<FileId, ParkedFile>,
 }
 
 /// An offer that is laid aside.
 #[derive(Debug)]
-struct Laid {
+struct ParkedFile {
     /// Its file is being looked at, in order to be served again.
-    looked_at: bool,
+    checking: bool,
 }
 
 impl Router {
@@ -58,7 +58,7 @@ impl Router {
         }
         self.unalias_paths();
         for file in files {
-            self.parked.files.insert(file, Laid { looked_at: false });
+            self.parked.files.insert(file, ParkedFile { checking: false });
             self.effect(Effect::Park { file, step: Parking::Begin });
         }
     }
@@ -67,7 +67,7 @@ impl Router {
     pub(super) fn offer_came_back(&mut self, file: FileId) {
         let here = self.is_parked_here() && !self.sharing.holds_all(&file);
         if let Some(laid) = self.parked.files.get_mut(&file).filter(|_| here) {
-            laid.looked_at = true;
+            laid.checking = true;
             self.effect(Effect::Park { file, step: Parking::Check });
         }
     }
@@ -76,7 +76,7 @@ impl Router {
     pub(super) fn parked_checked(&mut self, file: FileId, intact: bool) {
         // Left again, locked anew, or withdrawn meanwhile: then it stays where it is.
         if !self.is_parked_here() || self.sharing.holds_all(&file) {
-            self.parked.files.get_mut(&file).into_iter().for_each(|laid| laid.looked_at = false);
+            self.parked.files.get_mut(&file).into_iter().for_each(|laid| laid.checking = false);
             return;
         }
         let offered = self.catalogue.offers_of(self.my_id, file).next();
@@ -107,7 +107,7 @@ impl Router {
         let here = self.is_parked_here();
         let served = |file: &FileId| {
             self.sharing.holds_all(file)
-                || here && self.parked.files.get(file).is_some_and(|laid| laid.looked_at)
+                || here && self.parked.files.get(file).is_some_and(|laid| laid.checking)
                 || self.hosts_of(file) > 0
         };
         let own = self.catalogue.offers_by(self.my_id);

@@ -352,7 +352,7 @@ impl Router {
         if elsewhere && member.redial.next_address < addresses {
             member.redial.at = now;
             if why.is_none() && teller != id {
-                self.taught_in_vain(teller);
+                self.record_bad_address(teller);
             }
             return;
         } else {
@@ -367,13 +367,13 @@ impl Router {
                 member.redial.given_up = true;
             }
             Some(_) => {}
-            None if teller != id => self.taught_in_vain(teller),
+            None if teller != id => self.record_bad_address(teller),
             None => {}
         }
     }
 
     /// An address that `teller` taught led nowhere.
-    pub(super) fn taught_in_vain(&mut self, teller: MemberId) {
+    pub(super) fn record_bad_address(&mut self, teller: MemberId) {
         let now = self.now;
         self.failed_dials.retain(|_, failed| {
             failed.retain(|at| now.since(*at) < TELLER_MS);
@@ -383,12 +383,12 @@ impl Router {
     }
 
     /// A teller whose taught addresses fail too often is not followed for a while.
-    fn teller_tired(&self, teller: &MemberId, subject: &MemberId) -> bool {
+    fn is_backed_off(&self, teller: &MemberId, subject: &MemberId) -> bool {
         // What a member says of itself over its own link is worth any number of dials.
-        teller != subject && self.teaches_in_vain(teller)
+        teller != subject && self.teaches_bad_addresses(teller)
     }
 
-    pub(super) fn teaches_in_vain(&self, teller: &MemberId) -> bool {
+    pub(super) fn teaches_bad_addresses(&self, teller: &MemberId) -> bool {
         let recent = |at: &&Millis| self.now.since(**at) < TELLER_MS;
         let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
         failed >= self.limits().failed_dials_per_teller_min
@@ -414,7 +414,7 @@ impl Router {
             .filter(|(id, member)| {
                 member.wants_dial()
                     && member.redial.at <= self.now
-                    && !self.teller_tired(&member.taught_by, id)
+                    && !self.is_backed_off(&member.taught_by, id)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -466,7 +466,7 @@ impl Router {
             if present {
                 self.room.ever_met = true;
                 self.notify(Notice::MemberJoined { member });
-                self.beware_of(&id);
+                self.warn_if_lookalike(&id);
             } else {
                 self.room.receipts.remove(&id);
                 self.notify(Notice::MemberLeft { member });
@@ -516,7 +516,7 @@ impl Router {
             }
             if member.wants_dial() && dials_free {
                 // A teller that taught too much is looked at again from time to time.
-                let tired = self.teller_tired(&member.taught_by, id);
+                let tired = self.is_backed_off(&member.taught_by, id);
                 earliest.at(member.redial.at.max(self.now.plus(if tired { 1_000 } else { 0 })));
             }
         }

@@ -92,7 +92,7 @@ impl Room {
 
 impl Router {
     /// Says something: an own entry, pushed to every link at once.
-    pub(super) fn utter(&mut self, kind: Kind) -> Result<EntryId, Failure> {
+    pub(super) fn post(&mut self, kind: Kind) -> Result<EntryId, Failure> {
         if self.room.log.is_forked(&self.room.chain) {
             return Err(Failure::new(
                 Code::ChainForked,
@@ -216,7 +216,7 @@ impl Router {
         if self.roster.set_name(member, name) && !quiet {
             let info = self.member_info(&member);
             self.notify(Notice::NameChanged { member: info, before });
-            self.beware_of(&member);
+            self.warn_if_lookalike(&member);
         }
     }
 

@@ -130,13 +130,13 @@ pub(super) struct Roster {
     pub(super) members: BTreeMap<MemberId, Member>,
     names: BTreeMap<MemberId, String>,
     /// By what a name looks like: two that look alike are told apart as well.
-    bearers: BTreeMap<String, BTreeSet<MemberId>>,
+    holders: BTreeMap<String, BTreeSet<MemberId>>,
 }
 
 impl Roster {
     pub(super) fn new(me: MemberId) -> Self {
-        let (members, names, bearers) = Default::default();
-        Self { me, members, names, bearers }
+        let (members, names, holders) = Default::default();
+        Self { me, members, names, holders }
     }
 
     pub(super) fn get(&self, id: &MemberId) -> Option<&Member> {
@@ -187,24 +187,24 @@ impl Roster {
         }
         let before = self.names.insert(id, name.to_owned());
         if let Some(before) = &before {
-            self.unbear(&id, before);
+            self.remove_name(&id, before);
         }
-        self.bearers.entry(look(name)).or_default().insert(id);
+        self.holders.entry(look(name)).or_default().insert(id);
         before.is_some()
     }
 
     fn forget_name(&mut self, id: &MemberId) {
         if let Some(name) = self.names.remove(id) {
-            self.unbear(id, &name);
+            self.remove_name(id, &name);
         }
     }
 
-    fn unbear(&mut self, id: &MemberId, name: &str) {
+    fn remove_name(&mut self, id: &MemberId, name: &str) {
         let look = look(name);
-        if let Some(bearers) = self.bearers.get_mut(&look) {
-            bearers.remove(id);
-            if bearers.is_empty() {
-                self.bearers.remove(&look);
+        if let Some(holders) = self.holders.get_mut(&look) {
+            holders.remove(id);
+            if holders.is_empty() {
+                self.holders.remove(&look);
             }
         }
     }
@@ -240,8 +240,8 @@ impl Roster {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let here = self.is_here(id);
         let seen = look(name);
-        let bearers = self.bearers.get(&seen).into_iter().flatten();
-        let mut others = bearers.filter(|other| *other != id);
+        let holders = self.holders.get(&seen).into_iter().flatten();
+        let mut others = holders.filter(|other| *other != id);
         let shared = others.any(|other| !here || self.is_here(other));
         let name = without_marks(name);
         Untrusted::new(if shared || is_reserved(&seen) { with_digits(&name, id) } else { name })
@@ -251,7 +251,7 @@ impl Roster {
     pub(super) fn forget_all(&mut self) {
         self.members.clear();
         self.names.clear();
-        self.bearers.clear();
+        self.holders.clear();
     }
 }
 

@@ -242,7 +242,7 @@ impl Router {
             None => {
                 let replaces = before.as_ref().map(|before| before.id);
                 let (name, size, root) = (name.clone(), *size, *root);
-                self.utter(Kind::Offer(Offer { name, size, root, replaces }))?
+                self.post(Kind::Offer(Offer { name, size, root, replaces }))?
             }
         };
         self.effect(Effect::Serve { file, job: number });
@@ -325,7 +325,7 @@ impl Router {
     /// Takes own offers back.
     pub(super) fn withdraw(&mut self, offers: &[Offered]) -> Result<(), Failure> {
         for offered in offers {
-            self.utter(Kind::Withdraw(offered.id))?;
+            self.post(Kind::Withdraw(offered.id))?;
             self.own_offer_ended(offered);
         }
         Ok(())

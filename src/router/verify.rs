@@ -234,7 +234,7 @@ impl Router {
 
     /// A member is here under this name: one that looks like a verified one and has another key
     /// is told of, once.
-    pub(super) fn beware_of(&mut self, id: &MemberId) {
+    pub(super) fn warn_if_lookalike(&mut self, id: &MemberId) {
         if self.is_verified(id) || *id == self.my_id || self.verified.told.contains(id) {
             return;
         }
@@ -245,8 +245,8 @@ impl Router {
             let digits = known.short();
             let name = self.roster.name_of(id);
             self.remark(format!(
-                "careful: {name} has another key than the one that you verified ({digits}); \
-                 verify {name} compares anew"
+                "warning: {name}'s key is not the one you verified ({digits}); verify {name} \
+                 compares again"
             ));
             if self.verified.told.len() >= self.limits().members {
                 self.verified.told.clear();

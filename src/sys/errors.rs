@@ -31,7 +31,7 @@ pub fn is_scarcity(error: &io::Error) -> bool {
 /// Whether a disk, or a network that leads to one, may say so today and not tomorrow. Everything
 /// else it will say for ever.
 #[must_use]
-pub fn is_passing(error: &io::Error) -> bool {
+pub fn is_transient(error: &io::Error) -> bool {
     if Errno::from_io_error(error).is_none() {
         return matches!(error.kind(), io::ErrorKind::WriteZero | io::ErrorKind::Interrupted);
     }

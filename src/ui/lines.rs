@@ -71,7 +71,7 @@ fn meaning(notice: &Notice) -> Paint {
     match notice {
         Notice::FileOffered { own: false, history: false, .. } => Paint::Offer,
         Notice::DownloadFinished { .. } | Notice::MemberVerified { .. } => Paint::Good,
-        Notice::Remark { text } if text.starts_with("careful:") => Paint::Warning,
+        Notice::Remark { text } if text.starts_with("warning:") => Paint::Warning,
         Notice::MemberRemoved { .. } | Notice::StewardChanged { .. } => Paint::Warning,
         Notice::Words { asked: true, .. } => Paint::Warning,
         Notice::DownloadFailed { failure, .. } if failure.code != Code::Cancelled => Paint::Error,

@@ -67,9 +67,10 @@ pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
     let rows = list.iter().map(|line| {
         let by = if line.own { "you".to_owned() } else { nick(&line.from) };
         let held = match (line.hosts, line.own) {
-            (0, true) => "not served: send it again".to_owned(),
+            (0, true) => "send it again to share it".to_owned(),
             (0, false) => "nobody here has it".to_owned(),
-            (hosts, _) => format!("held by {hosts}"),
+            (1, _) => "1 has it".to_owned(),
+            (hosts, _) => format!("{hosts} have it"),
         };
         vec![
             line.file.name.short(),
@@ -180,14 +181,14 @@ mod tests {
     #[test]
     fn a_row_that_does_not_fit_goes_on_below() {
         let row = |name: &str, from: &str| {
-            [name, "4.1 kB", "c346c381", "held by 12", from].map(str::to_owned).to_vec()
+            [name, "4.1 kB", "c346c381", "12 have it", from].map(str::to_owned).to_vec()
         };
         let rows = [row("a.txt", "from ana"), row("notes of the week.txt", "from somebody")];
         let table = table(&rows, Some(56));
         assert!(table.iter().all(|line| width(line) <= 54), "{table:?}");
-        assert_eq!(table[0], "  a.txt                  4.1 kB  c346c381  held by 12");
+        assert_eq!(table[0], "  a.txt                  4.1 kB  c346c381  12 have it");
         assert_eq!(table[1], "      from ana");
-        assert_eq!(table[2], "  notes of the week.txt  4.1 kB  c346c381  held by 12");
+        assert_eq!(table[2], "  notes of the week.txt  4.1 kB  c346c381  12 have it");
         assert_eq!(table[3], "      from somebody");
     }
 }

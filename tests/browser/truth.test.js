@@ -571,7 +571,7 @@ scene("an own offer is from you, wherever its source lies", async (stage) => {
   ben.type("download report.txt");
   const { path: copy } = await ben.has("download_finished");
   ben.type(`send ${copy}`);
-  await row("ben").getByText(/held by 2/).waitFor();
+  await row("ben").getByText(/2 have it/).waitFor();
   await own();
   const carol = await stage.world.terminal("carol");
   carol.type(`connect 127.0.0.1 ${await ana.port()}`);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use klatch::crypto::identity::Identity;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
-use klatch::node::{Answer, Face, Heard, Node, NodeConfig, Reader};
+use klatch::node::{Answer, Face, FeedItem, Node, NodeConfig, Reader};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::{Code, Failure, Notice};
 use tempfile::TempDir;
@@ -73,8 +73,8 @@ impl Someone {
     fn hears(&mut self, wanted: impl Fn(&Notice) -> bool) -> Arc<Notice> {
         loop {
             match self.reader.next(Some(DEADLINE)) {
-                Heard::Notice(notice) if wanted(&notice) => return notice,
-                Heard::Nothing | Heard::Ended => panic!("not heard"),
+                FeedItem::Notice(notice) if wanted(&notice) => return notice,
+                FeedItem::Nothing | FeedItem::Ended => panic!("not heard"),
                 _ => {}
             }
         }
@@ -155,7 +155,7 @@ fn two_faces_hear_the_same_and_wait_for_each_others_downloads() {
     assert!(same(path, &bytes));
     assert!(path.starts_with(bob.folder.path()));
     let heard = std::iter::from_fn(|| match of_page.next(Some(DEADLINE)) {
-        Heard::Notice(notice) => Some(notice),
+        FeedItem::Notice(notice) => Some(notice),
         other => panic!("not heard: {other:?}"),
     });
     assert!(heard.into_iter().any(|notice| notice == finished));

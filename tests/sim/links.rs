@@ -114,7 +114,7 @@ fn what_was_said_alone_waits_and_is_shown_once() {
         world.say(alice, "two");
         world.send_file(alice, "a.txt", 1_000);
         world.run(500);
-        let waits = "nobody is here yet; it waits for whoever comes";
+        let waits = "nobody else is here yet; it will be delivered when someone joins";
         assert_eq!(world.remarks(alice).iter().filter(|text| *text == waits).count(), 1);
         world.join(alice, bob);
         world.run(2_000);

@@ -393,7 +393,7 @@ fn whoever_is_out_says_nothing_and_hears_that_it_is_in_again() {
     assert_eq!(told(&world, "nobody in this room hears you any more: /leave"), 1);
     let line = world.say(bob, "is anybody there?");
     assert_eq!(world.finish(bob, line), Err(Code::Removed));
-    assert_eq!(told(&world, "it waits for whoever comes"), 0);
+    assert_eq!(told(&world, "it will be delivered when someone joins"), 0);
     let line = world.command(bob, Command::Doctor);
     assert_eq!(world.finish(bob, line), Ok(()));
     world.run(100);

@@ -222,7 +222,7 @@ fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
     guess(&mut world, eve);
     world.run(1_000);
     let place = world.nodes[eve].ip;
-    let one = format!("careful: somebody at {place} tried a password that does not open the room");
+    let one = format!("warning: wrong password tried from {place}");
     assert_eq!(says(&world, alice, &one), 1, "{:?}", world.remarks(alice));
     assert_eq!(says(&world, bob, "tried"), 0, "bob was not asked");
     world.run(30_000);
@@ -236,18 +236,18 @@ fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
     let told = world.remarks(alice).split_off(before);
     let tried: u64 = told
         .iter()
-        .filter_map(|text| text.strip_prefix("careful: "))
+        .filter_map(|text| text.strip_prefix("warning: "))
         .map(|text| text.split(' ').next().unwrap().parse().unwrap_or(1))
         .sum();
     assert!(told.len() <= 1 + usize::try_from(world.now_ms / 10_000).unwrap(), "{told:?}");
     assert!(tried >= 12, "each is counted: {told:?}");
     // Who has the password is no news.
-    let before = says(&world, alice, "careful");
+    let before = says(&world, alice, "wrong password");
     let dave = world.add("dave");
     let line = world.connect_with(dave, alice, PASSWORD);
     assert_eq!(world.finish(dave, line), Ok(()));
     world.run(30_000);
-    assert_eq!(says(&world, alice, "careful"), before);
+    assert_eq!(says(&world, alice, "wrong password"), before);
 }
 
 fn last_offer(world: &World, node: usize) -> EntryId {

@@ -149,7 +149,7 @@ function factsOf(row) {
   if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
   if (version && from.length > 0) parts.push("new version");
   // Of what is one's own it would count oneself.
-  if (hosts > 1 && !own) parts.push(`held by ${hosts}`);
+  if (hosts > 1 && !own) parts.push(`${hosts} have it`);
   const name = saved(row) && path.split(/[/\\]/).at(-1);
   if (name && name !== file.name) parts.push(`named ${line(name)}`);
   return parts;

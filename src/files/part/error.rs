@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::sys::errors::is_passing;
+use crate::sys::errors::is_transient;
 
 /// Why a download cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,7 @@ impl PartError {
             io::ErrorKind::FileTooLarge => Self::DiskTooSimple { action, path },
             io::ErrorKind::PermissionDenied => Self::Permission { action, path },
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { action, path },
-            _ if is_passing(&source) => Self::Io { action, path, source },
+            _ if is_transient(&source) => Self::Io { action, path, source },
             _ => Self::Unfit { action, path, source },
         }
     }

@@ -20,16 +20,16 @@ fn message(number: usize) -> Notice {
     }
 }
 
-fn rest(reader: &mut Reader) -> Vec<Heard> {
+fn rest(reader: &mut Reader) -> Vec<FeedItem> {
     let next = || {
         Some(reader.next(Some(Duration::ZERO)))
-            .filter(|heard| !matches!(heard, Heard::Nothing | Heard::Ended))
+            .filter(|heard| !matches!(heard, FeedItem::Nothing | FeedItem::Ended))
     };
     std::iter::from_fn(next).collect()
 }
 
-fn heard(notice: Notice) -> Heard {
-    Heard::Notice(Arc::new(notice))
+fn heard(notice: Notice) -> FeedItem {
+    FeedItem::Notice(Arc::new(notice))
 }
 
 #[test]
@@ -44,9 +44,9 @@ fn readers_hear_everything_in_order_from_before_they_came() {
     let expected = [remark(1), message(2), remark(3), message(4)].map(heard);
     assert_eq!(rest(&mut reader), expected);
     assert_eq!(reader.position(), feed.position());
-    assert_eq!(reader.next(Some(Duration::ZERO)), Heard::Nothing);
+    assert_eq!(reader.next(Some(Duration::ZERO)), FeedItem::Nothing);
     feed.end();
-    assert_eq!(reader.next(None), Heard::Ended);
+    assert_eq!(reader.next(None), FeedItem::Ended);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_slow_reader_misses_remarks_and_is_told_but_no_message() {
         feed.push(message(number));
         assert_eq!(rest(&mut quick).len(), 2);
     }
-    let mut expected = vec![Heard::Missed(3)];
+    let mut expected = vec![FeedItem::Missed(3)];
     expected.extend((0..3).map(|number| heard(message(number))));
     expected.extend([remark(3), message(3), remark(4), message(4)].map(heard));
     assert_eq!(rest(&mut slow), expected);
@@ -90,7 +90,7 @@ fn history_lasts_until_the_room_is_left() {
     assert_eq!(rest(&mut feed.reader()), [heard(message(1))]);
     feed.forget();
     feed.push(message(2));
-    assert_eq!(rest(&mut first), [Heard::Forget, heard(message(2))]);
+    assert_eq!(rest(&mut first), [FeedItem::Forget, heard(message(2))]);
     assert_eq!(rest(&mut feed.reader()), [heard(message(2))]);
 }
 
@@ -99,7 +99,7 @@ fn a_reader_that_never_reads_costs_a_bounded_amount() {
     let feed = Feed::new(2, 10 * cost_bytes(&message(100)));
     let mut stalled = feed.reader();
     (100..125).for_each(|number| feed.push(message(number)));
-    let mut expected = vec![Heard::Missed(15)];
+    let mut expected = vec![FeedItem::Missed(15)];
     expected.extend((115..125).map(|number| heard(message(number))));
     assert_eq!(rest(&mut stalled), expected);
 }
@@ -158,6 +158,6 @@ fn a_waiting_reader_is_woken_for_something_else() {
         let waiting = scope.spawn(move || reader.next_unless(None, is_there));
         other.store(true, std::sync::atomic::Ordering::SeqCst);
         feed.wake();
-        assert_eq!(waiting.join().unwrap(), Heard::Nothing);
+        assert_eq!(waiting.join().unwrap(), FeedItem::Nothing);
     });
 }

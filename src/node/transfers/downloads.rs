@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::content::Content;
 use super::fetching::Fetching;
-use super::owed::Owed;
+use super::owed::ReplyGuard;
 use super::{Download, Lane, Shared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::{download_name, safe_name, stamp};
@@ -40,9 +40,9 @@ impl Transfers {
         let submitted = self.disk.submit(move |()| {
             let result = Err(failures::lasting(failures::inside()));
             let failed = Event::PartOpened { file, turn, result };
-            let owed = Owed::new(&shared.host.inbox, failed);
+            let owed = ReplyGuard::new(&shared.host.inbox, failed);
             let result = shared.open_part(&opening);
-            owed.pay(Event::PartOpened { file, turn, result });
+            owed.send(Event::PartOpened { file, turn, result });
         });
         submitted.err().map(|_| {
             let result = Err(failures::lasting(failures::too_much()));
@@ -56,11 +56,11 @@ impl Transfers {
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
             let failed = answer(Err(failures::lasting(failures::inside())));
-            let owed = Owed::new(&shared.host.inbox, failed);
+            let owed = ReplyGuard::new(&shared.host.inbox, failed);
             // A download that is gone needs no answer, and this one no chunk.
             let content = shared.lock().content(file, turn);
             let tried = content.map_or(Ok(()), |content| content.part.try_room(&chunks));
-            owed.pay(answer(tried.map_err(|error| failures::of_part(&error))));
+            owed.send(answer(tried.map_err(|error| failures::of_part(&error))));
         });
         submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))
     }
@@ -73,11 +73,11 @@ impl Transfers {
         };
         let shared = Arc::clone(&self.shared);
         let submitted = self.fetching.submit(move |()| {
-            let owed = Owed::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
+            let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
             let result = fetching::list(&content, &lane)
                 .and_then(|tree| shared.adopt(&content, turn, tree).map_err(FetchError::Disk))
                 .map(|served| served.held());
-            owed.pay(answer(result));
+            owed.send(answer(result));
         });
         submitted.err().map(|_| answer(Err(FetchError::Busy)))
     }
@@ -98,16 +98,16 @@ impl Transfers {
         let shared = Arc::clone(&self.shared);
         let submitted = self.fetching.submit(move |()| {
             let inbox = &shared.host.inbox;
-            let owed = Owed::new(inbox, failed(FetchError::Lane));
+            let owed = ReplyGuard::new(inbox, failed(FetchError::Lane));
             match content.served() {
                 Some(served) if content.is_for(turn) => {
                     let (content, lane) = (&*content, &*lane);
                     let fetching = Fetching { content, served, lane, inbox, conn, turn };
-                    owed.pay(Event::ChunkFetched(fetching.run(want)));
+                    owed.send(Event::ChunkFetched(fetching.run(want)));
                     // After the news: nobody waits for it.
                     content.part.sync_early();
                 }
-                _ => owed.pay(failed(fetching::not_open())),
+                _ => owed.send(failed(fetching::not_open())),
             }
         });
         submitted.err().map(|_| failed(FetchError::Busy))
@@ -124,8 +124,8 @@ impl Transfers {
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
             let failed = answer(Err(failures::lasting(failures::inside())));
-            let owed = Owed::new(&shared.host.inbox, failed);
-            owed.pay(answer(shared.finish_part(file, turn, &name, &save)));
+            let owed = ReplyGuard::new(&shared.host.inbox, failed);
+            owed.send(answer(shared.finish_part(file, turn, &name, &save)));
         });
         submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::owed::Owed;
+use super::owed::ReplyGuard;
 use super::{Shared, Transfers, failures};
 use crate::files::leftovers::{self, Removal};
 use crate::router::event::{Event, Leftovers};
@@ -46,8 +46,8 @@ impl Transfers {
         };
         let (shared, late) = (Arc::clone(&self.shared), answer.clone());
         let submitted = self.disk.submit(move |()| {
-            let owed = Owed::new(&shared.host.inbox, answer(Err(failures::inside())));
-            owed.pay(answer(shared.remove_meant(&wanted, prefix.as_deref())));
+            let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(failures::inside())));
+            owed.send(answer(shared.remove_meant(&wanted, prefix.as_deref())));
         });
         submitted.err().map(|_| late(Err(failures::too_much())))
     }
@@ -57,8 +57,8 @@ impl Transfers {
         let answer = move |list| Event::FolderExamined { face, line, list };
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move |()| {
-            let owed = Owed::new(&shared.host.inbox, answer(Vec::new()));
-            owed.pay(answer(health(&shared.folder)));
+            let owed = ReplyGuard::new(&shared.host.inbox, answer(Vec::new()));
+            owed.send(answer(health(&shared.folder)));
         });
         submitted.err().map(|_| answer(Vec::new()))
     }

@@ -6,24 +6,24 @@ use crate::router::event::Event;
 
 /// An event that the router waits for. It is sent however the work ends: a panic in it sends
 /// what was given at the beginning.
-pub(super) struct Owed<'a> {
+pub(super) struct ReplyGuard<'a> {
     inbox: &'a Sender<Event>,
     otherwise: Option<Event>,
 }
 
-impl<'a> Owed<'a> {
+impl<'a> ReplyGuard<'a> {
     /// Owes `inbox` an event; `otherwise` is the one that says that the work failed.
     pub(super) fn new(inbox: &'a Sender<Event>, otherwise: Event) -> Self {
         Self { inbox, otherwise: Some(otherwise) }
     }
 
     /// Pays.
-    pub(super) fn pay(mut self, event: Event) {
+    pub(super) fn send(mut self, event: Event) {
         self.otherwise = Some(event);
     }
 }
 
-impl Drop for Owed<'_> {
+impl Drop for ReplyGuard<'_> {
     fn drop(&mut self) {
         if let Some(event) = self.otherwise.take() {
             // Without a router nobody waits.

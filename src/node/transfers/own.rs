@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::hashing::HashJob;
-use super::owed::Owed;
+use super::owed::ReplyGuard;
 use super::{Transfers, failures};
 use crate::files::served::Place;
 use crate::router::event::{Event, Parking};
@@ -18,12 +18,13 @@ impl Transfers {
         let shared = Arc::clone(&self.shared);
         let hashed = self.hashing.submit(move |()| {
             let (inbox, max_bytes) = (&shared.host.inbox, shared.host.limits.file_bytes);
-            let owed = Owed::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
+            let owed =
+                ReplyGuard::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
             let result = hash_job.run(job, path, max_bytes, inbox, &shared.open_files);
             if result.is_err() {
                 shared.lock().hash_jobs.remove(&job);
             }
-            owed.pay(Event::Hashed { job, result });
+            owed.send(Event::Hashed { job, result });
         });
         hashed.err().map(|_| {
             self.shared.lock().hash_jobs.remove(&job);
@@ -51,8 +52,8 @@ impl Transfers {
         let Some(served) = self.shared.host.sources.get(&file) else { return Some(nowhere) };
         let (shared, otherwise) = (Arc::clone(&self.shared), nowhere.clone());
         let submitted = self.disk.submit(move |()| {
-            let owed = Owed::new(&shared.host.inbox, otherwise);
-            owed.pay(Event::LookedAt { face, line, path: served.path_now() });
+            let owed = ReplyGuard::new(&shared.host.inbox, otherwise);
+            owed.send(Event::LookedAt { face, line, path: served.path_now() });
         });
         submitted.err().map(|_| nowhere)
     }
@@ -82,8 +83,8 @@ impl Transfers {
         };
         let (shared, otherwise) = (Arc::clone(&self.shared), changed.clone());
         let submitted = self.disk.submit(move |()| {
-            let owed = Owed::new(&shared.host.inbox, otherwise);
-            owed.pay(Event::ParkedChecked { file, intact: parked.unchanged() });
+            let owed = ReplyGuard::new(&shared.host.inbox, otherwise);
+            owed.send(Event::ParkedChecked { file, intact: parked.unchanged() });
         });
         submitted.err().map(|_| changed)
     }

@@ -24,7 +24,7 @@ struct Line {
     /// It is not shown.
     secret: bool,
     /// It may be a password.
-    wary: bool,
+    confirm_next: bool,
 }
 
 /// The line whose turn it is.
@@ -32,36 +32,36 @@ struct Line {
 pub(super) struct Next {
     pub(super) text: String,
     pub(super) pasted: bool,
-    pub(super) wary: bool,
+    pub(super) confirm_next: bool,
 }
 
 impl Ahead {
     /// A line was typed.
     pub(super) fn push(&mut self, text: String, secret: bool) {
-        self.lines.push_back(Line { text, pasted: false, secret, wary: false });
+        self.lines.push_back(Line { text, pasted: false, secret, confirm_next: false });
     }
 
     /// Lines of one paste come before all others.
-    pub(super) fn put_first(&mut self, lines: Vec<String>, wary: bool) {
+    pub(super) fn put_first(&mut self, lines: Vec<String>, confirm_next: bool) {
         for text in lines.into_iter().rev() {
-            self.lines.push_front(Line { text, pasted: true, secret: wary, wary });
+            self.lines.push_front(Line { text, pasted: true, secret: confirm_next, confirm_next });
         }
     }
 
     /// A password was asked for: what was typed before may have been meant as one.
     pub(super) fn be_wary(&mut self) {
-        self.lines.iter_mut().for_each(|line| line.wary = true);
+        self.lines.iter_mut().for_each(|line| line.confirm_next = true);
     }
 
     /// The line whose turn it is, which is taken.
     pub(super) fn next(&mut self) -> Option<Next> {
-        let Line { text, pasted, wary, .. } = self.lines.pop_front()?;
-        Some(Next { text, pasted, wary })
+        let Line { text, pasted, confirm_next, .. } = self.lines.pop_front()?;
+        Some(Next { text, pasted, confirm_next })
     }
 
     /// The lines up to the first that may be secret, which are taken.
     pub(super) fn take_shown(&mut self) -> Vec<String> {
-        let shown = self.lines.iter().take_while(|line| !line.secret && !line.wary).count();
+        let shown = self.lines.iter().take_while(|line| !line.secret && !line.confirm_next).count();
         self.lines.drain(..shown).map(|line| line.text).collect()
     }
 
@@ -100,12 +100,12 @@ mod tests {
         assert_eq!(ahead.rows(80)[..2], ["> one", "> two"]);
         assert_eq!(ahead.rows(80)[4], "  and 1 more lines");
         let first = ahead.next().unwrap();
-        assert_eq!((first.text.as_str(), first.pasted, first.wary), ("one", true, false));
+        assert_eq!((first.text.as_str(), first.pasted, first.confirm_next), ("one", true, false));
         assert_eq!(ahead.take_shown(), ["two", "hello", "password four-red-kettles"]);
         assert_eq!(ahead.take_shown(), [""; 0], "what is not shown stays");
         ahead.push("hello".into(), false);
         ahead.be_wary();
-        assert!(ahead.next().unwrap().wary && ahead.next().unwrap().wary);
+        assert!(ahead.next().unwrap().confirm_next && ahead.next().unwrap().confirm_next);
         assert!(ahead.next().is_none());
     }
 }

@@ -59,19 +59,19 @@ pub struct LiveInput {
 /// What a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line; `wary`: a password was asked for after it was typed, which it may have been.
+    /// A line; `confirm_next`: a password was asked for after it was typed, which it may have been.
     Line {
         /// The line.
         text: String,
         /// See above.
-        wary: bool,
+        confirm_next: bool,
     },
     /// Pasted lines that are one message.
     Message {
         /// The lines.
         text: String,
         /// As for a line.
-        wary: bool,
+        confirm_next: bool,
     },
     /// The keys that leave.
     Quit,
@@ -229,26 +229,26 @@ impl LiveInput {
     pub(super) fn next(&mut self) -> Typed {
         loop {
             let before = std::mem::take(&mut self.interrupted);
-            let (read, wary) = match self.ahead.next() {
-                Some(Next { text, pasted: true, wary }) => {
+            let (read, confirm_next) = match self.ahead.next() {
+                Some(Next { text, pasted: true, confirm_next }) => {
                     self.show_ahead();
-                    return Typed::Line { text, wary };
+                    return Typed::Line { text, confirm_next };
                 }
-                Some(Next { text, wary, .. }) => {
+                Some(Next { text, confirm_next, .. }) => {
                     self.show_ahead();
-                    (Read::Line(text), wary)
+                    (Read::Line(text), confirm_next)
                 }
                 None => (self.end.take().unwrap_or_else(|| self.editor.read()), false),
             };
             match read {
                 Read::Line(line) if line.trim_end_matches('\n').contains('\n') => {
-                    if let Some(typed) = self.pasted(&line, wary) {
+                    if let Some(typed) = self.pasted(&line, confirm_next) {
                         return typed;
                     }
                 }
                 Read::Line(line) => {
                     let text = line.trim_end_matches('\n').to_owned();
-                    return Typed::Line { text, wary };
+                    return Typed::Line { text, confirm_next };
                 }
                 Read::Interrupted { typed: false } if before => {
                     self.interrupted = true;
@@ -370,13 +370,13 @@ impl LiveInput {
     }
 
     /// Several lines at once may be a mistake, and cannot be taken back.
-    fn pasted(&mut self, text: &str, wary: bool) -> Option<Typed> {
+    fn pasted(&mut self, text: &str, confirm_next: bool) -> Option<Typed> {
         let text = text.trim_matches('\n');
         let lines: Vec<String> =
             text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
         if lines.len() < 2 {
             let text = lines.into_iter().next().unwrap_or_default();
-            return Some(Typed::Line { text, wary });
+            return Some(Typed::Line { text, confirm_next });
         }
         let question = format!(
             "send these {} lines? y: line by line, o: as one message, anything else: not ",
@@ -389,10 +389,10 @@ impl LiveInput {
         let Read::Line(answer) = answer else { return None };
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => {
-                self.ahead.put_first(lines, wary);
-                self.ahead.next().map(|next| Typed::Line { text: next.text, wary })
+                self.ahead.put_first(lines, confirm_next);
+                self.ahead.next().map(|next| Typed::Line { text: next.text, confirm_next })
             }
-            "o" | "one" => Some(Typed::Message { text: text.to_owned(), wary }),
+            "o" | "one" => Some(Typed::Message { text: text.to_owned(), confirm_next }),
             _ => {
                 self.editor.remember(text, None);
                 self.remark("* nothing was sent: the arrow up brings the lines back");

@@ -79,7 +79,7 @@ impl Router {
             return;
         }
         link.lane_wanted = Some(now);
-        if self.teaches_in_vain(&member) {
+        if self.teaches_bad_addresses(&member) {
             return;
         }
         let open = self
@@ -182,7 +182,7 @@ impl Router {
     pub(in crate::router) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
         if conn.role == Role::LaneServe {
             // It asked for this dial, and named the address.
-            self.taught_in_vain(member);
+            self.record_bad_address(member);
         }
         let remote = conn.remote;
         let addresses = self.addresses_for_lane(member);

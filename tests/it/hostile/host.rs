@@ -10,7 +10,7 @@ use klatch::crypto::identity::Identity;
 use klatch::crypto::password::Password;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
-use klatch::node::{Answer, Face, Heard, Node, NodeConfig, Reader};
+use klatch::node::{Answer, Face, FeedItem, Node, NodeConfig, Reader};
 use klatch::router::command::{Command, LockWish, NewPassword};
 use klatch::router::invite_link::InviteLink;
 use klatch::router::notice::{Code, Failure, MemberLine, Notice};
@@ -196,20 +196,20 @@ impl Host {
         let mut passed = Vec::new();
         loop {
             match self.reader.next(Some(SOON)) {
-                Heard::Notice(notice) => {
+                FeedItem::Notice(notice) => {
                     if let Some(picked) = pick(&notice) {
                         return picked;
                     }
                     passed.push(format!("{notice:?}").chars().take(200).collect::<String>());
                 }
-                Heard::Nothing | Heard::Ended => {
+                FeedItem::Nothing | FeedItem::Ended => {
                     let last = passed.len().saturating_sub(20);
                     panic!(
                         "never heard: {what}; the last that was:\n{}",
                         passed[last..].join("\n")
                     );
                 }
-                Heard::Forget | Heard::Missed(_) => {}
+                FeedItem::Forget | FeedItem::Missed(_) => {}
             }
         }
     }
@@ -269,9 +269,9 @@ impl Host {
         let mut rest = Vec::new();
         loop {
             match self.reader.next(Some(Duration::ZERO)) {
-                Heard::Notice(notice) => rest.push(notice),
-                Heard::Nothing | Heard::Ended => return rest,
-                Heard::Forget | Heard::Missed(_) => {}
+                FeedItem::Notice(notice) => rest.push(notice),
+                FeedItem::Nothing | FeedItem::Ended => return rest,
+                FeedItem::Forget | FeedItem::Missed(_) => {}
             }
         }
     }

@@ -123,9 +123,9 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     let mut ana = Person::start("ana", &folder.path(""), &args);
     let mut other = Peer::start("b\u{43e}b");
     other.done(&format!("connect {}", ana.address()));
-    ana.sees("careful: ");
-    let screen = ana.sees("than the ");
-    assert!(screen.contains("another key"), "{screen}");
+    ana.sees("warning: ");
+    let screen = ana.sees("not the one ");
+    assert!(screen.contains("key is not the one"), "{screen}");
 }
 
 #[test]
