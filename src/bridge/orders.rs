@@ -7,7 +7,7 @@ use crate::router::command::{Command, LockWish, NewPassword};
 use crate::router::ids::{EntryId, FileId};
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, check_message, check_name};
-use crate::ui::address::read_address;
+use crate::ui::address::{read_address, read_port};
 use crate::ui::command::read_password;
 use crate::ui::slash::{HOUR_MS, INVITE_MAX_HOURS, invitation};
 
@@ -308,7 +308,8 @@ fn connect(
         return join;
     }
     let (host, own_port) = read_address(address.trim())?;
-    let port = own_port.or(port).unwrap_or(DEFAULT_PORT);
+    let port = own_port.or(port).map(|port| read_port(&port.to_string())).transpose()?;
+    let port = port.unwrap_or(DEFAULT_PORT);
     let lock = match (password, locked) {
         (Some(password), _) => LockWish::Password(read_password(&password)?),
         (None, true) => LockWish::Locked,
