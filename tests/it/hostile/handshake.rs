@@ -286,7 +286,9 @@ fn h6_who_is_dialled_shows_itself_for_this_connection() {
         assert_eq!(wire.ended(), Some(Why::Protocol), "{which}");
     }
     // As herself, alice knows her.
-    assert!(eve.goes_on(Eve::answer(&ear), &home, &[]).is_ok());
+    let mut session = eve.goes_on(Eve::answer(&ear), &home, &[]).unwrap();
+    session.say(&Message::Ping(9));
+    session.hear_or("pong", |message| *message == Message::Pong(9)).unwrap();
     assert_eq!(alice.linked(), 1);
 }
 
