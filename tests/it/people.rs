@@ -59,7 +59,7 @@ fn a_session_reads_as_it_should() {
     eve.type_line(&format!("connect {of_bob}"));
     eve.type_line("four green kettles");
     assert_eq!(eve.end(), 1);
-    bob.expect_line("tried a password");
+    bob.expect_line("wrong password tried");
     bob.type_line("name robert");
     alice.expect_line("bob is now called robert");
     alice.type_line("unlock");

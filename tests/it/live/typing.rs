@@ -153,7 +153,7 @@ fn a_password_typed_once_too_often_is_no_message() {
     ana.sees("check it and try again");
     bob.expect_that("a notice", |event| {
         let text = event["text"].as_str().unwrap_or_default();
-        event["event"] == "notice" && text.contains("127.0.0.1 tried a password")
+        event["event"] == "notice" && text.contains("wrong password tried from 127.0.0.1")
     });
     // Here the question was expected again.
     let question = "* this may be a password: send it to the room as a message? [y/N]";
