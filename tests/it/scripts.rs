@@ -219,14 +219,15 @@ fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
         .replace("ROOM=alice.example\n", &format!("ROOM={}\n", ana.address))
         .replace("#LISTEN=51692\n", "LISTEN=127.0.0.1:0\n");
     let conf = folder.file("seed.conf", conf.as_bytes());
-    let start = value("ExecStart=klatch-seed ").replace("%E/klatch/seed.password", &password);
+    let start = value("ExecStart=klatch-seed ").replace("%E/klatch/seed.password", "$PASSWORD");
     let environment = value("Environment=");
     let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/klatch-seed");
     let mut service = Command::new("sh");
     service
         // A place is one word, as it is for systemd.
-        .args(["-c", &format!("IFS=; export {environment}; . {conf}; exec {seed} {start}")])
+        .args(["-c", &format!("IFS=; export {environment}; . \"$CONF\"; exec \"$SEED\" {start}")])
         .env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"))
+        .envs([("CONF", conf.as_str()), ("PASSWORD", &password), ("SEED", seed)])
         .env("STATE_DIRECTORY", &state)
         .env("TMPDIR", folder.path(""))
         .stdin(Stdio::null())
