@@ -157,7 +157,8 @@ fn what_is_said_alone_waits_and_comes_along() {
     let mut alice = Peer::start("alice");
     alice.done("is anybody here?");
     alice.expect_that("a remark that nobody is here", |event| {
-        event["event"] == "notice" && event["text"].as_str().unwrap().contains("nobody is here")
+        event["event"] == "notice"
+            && event["text"].as_str().unwrap().contains("nobody else is here")
     });
     alice.done(&format!("send {}", folder.file("letter.txt", b"dear bob")));
     alice.done("name alix");
