@@ -1,5 +1,6 @@
-//! A function for each parser of foreign bytes: it takes any bytes, and panics if something does
-//! not hold of what was understood. The fuzzer calls them, and so does `tests/corpus.rs`.
+//! A function for each parser of foreign bytes: it takes any bytes, says whether they were
+//! understood, and panics if something does not hold of what was. The fuzzer calls them, and so
+//! does `tests/corpus.rs`.
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -32,7 +33,7 @@ use klatch::wire::opening::Opening;
 use klatch::{bridge, files, program};
 
 /// A parser under a name, which is that of its folder in `fuzz/corpus` as well.
-type Target = (&'static str, fn(&[u8]));
+type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
 pub(crate) const TARGETS: &[Target] = &[
@@ -80,9 +81,9 @@ fn same<T: PartialEq + Debug, E: Debug + PartialEq>(again: Result<T, E>, value: 
     assert_eq!(again, Ok(value));
 }
 
-fn preamble(bytes: &[u8]) {
-    let Some((clear, noise)) = bytes.split_first_chunk::<CLEAR_BYTES>() else { return };
-    let Ok((major, role)) = parse_clear(*clear) else { return };
+fn preamble(bytes: &[u8]) -> bool {
+    let Some((clear, noise)) = bytes.split_first_chunk::<CLEAR_BYTES>() else { return false };
+    let Ok((major, role)) = parse_clear(*clear) else { return false };
     assert_eq!([&MAGIC[..], &[major, role]].concat(), clear);
     if let Some(role) = Role::from_byte(role) {
         assert_eq!(role.byte(), clear[7]);
@@ -94,21 +95,24 @@ fn preamble(bytes: &[u8]) {
             handshake.finish().expect("both messages have passed");
         }
     }
+    true
 }
 
-fn opening(bytes: &[u8]) {
-    let Ok(opening) = Opening::decode(bytes, &ROOM) else { return };
+fn opening(bytes: &[u8]) -> bool {
+    let Ok(opening) = Opening::decode(bytes, &ROOM) else { return false };
     same(Opening::decode(&opening.encode(&roomy()).expect("it fits"), &ROOM), opening);
+    true
 }
 
-fn message(bytes: &[u8]) {
+fn message(bytes: &[u8]) -> bool {
     let limits = Limits::default();
-    let Ok(Some(message)) = message::decode(bytes, &ROOM, &limits) else { return };
+    let Ok(Some(message)) = message::decode(bytes, &ROOM, &limits) else { return false };
     let mut again = Vec::new();
     message::encode(&message, &roomy(), &mut again).expect("it fits");
     let hint = size_hint(&message);
     assert!(hint + 256 > again.len(), "{hint} bytes foretold, not {}: {message:?}", again.len());
     same(message::decode(&again, &ROOM, &limits), Some(message));
+    true
 }
 
 /// What is left out is written out: more than came.
@@ -116,37 +120,40 @@ fn roomy() -> Limits {
     Limits { message_max_bytes: 1 << 20, ..Limits::default() }
 }
 
-fn entry(bytes: &[u8]) {
+fn entry(bytes: &[u8]) -> bool {
     let signature = signature(b"klatch entry 1\0", b"klatch entry signature 1\0", bytes);
-    let Ok(entry) = SignedEntry::verify(&ROOM, bytes, &signature) else { return };
+    let Ok(entry) = SignedEntry::verify(&ROOM, bytes, &signature) else { return false };
     assert!(entry.body.parents.len() <= PARENTS_MAX);
     let again = SignedEntry::sign(&ROOM, &alice(), entry.body.clone());
     let read = SignedEntry::verify(&ROOM, again.bytes(), &again.signature);
     assert_eq!(again.body, entry.body);
     same(read, again);
+    true
 }
 
-fn presence(bytes: &[u8]) {
+fn presence(bytes: &[u8]) -> bool {
     let signature = alice().sign(&[&b"klatch presence 1\0"[..], &ROOM.0, bytes].concat());
-    let Ok(presence) = SignedPresence::verify(&ROOM, bytes, &signature) else { return };
+    let Ok(presence) = SignedPresence::verify(&ROOM, bytes, &signature) else { return false };
     same(check_name(&presence.body.name), presence.body.name.clone());
     let again = SignedPresence::sign(&ROOM, &alice(), presence.body.clone());
     assert_eq!(again.body, presence.body);
     same(SignedPresence::verify(&ROOM, &again.bytes, &again.signature), again);
+    true
 }
 
-fn invitation(bytes: &[u8]) {
+fn invitation(bytes: &[u8]) -> bool {
     let signature = signature(b"klatch invitation 1\0", b"klatch invitation signature 1\0", bytes);
-    let Ok(invitation) = SignedInvitation::verify(&ROOM, bytes, &signature) else { return };
+    let Ok(invitation) = SignedInvitation::verify(&ROOM, bytes, &signature) else { return false };
     let again = SignedInvitation::sign(&ROOM, &alice(), invitation.body.clone());
     assert_eq!(again.body, invitation.body);
     same(SignedInvitation::verify(&ROOM, &again.bytes, &again.signature), again);
+    true
 }
 
-fn record(bytes: &[u8]) {
+fn record(bytes: &[u8]) -> bool {
     use klatch::router::membership::record::Record;
     let signature = signature(b"klatch record 1\0", b"klatch record signature 1\0", bytes);
-    let Ok(record) = SignedRecord::verify(&ROOM, bytes, &signature) else { return };
+    let Ok(record) = SignedRecord::verify(&ROOM, bytes, &signature) else { return false };
     let kept = match &record.record {
         Record::Ticket(_) => 0,
         Record::Removal(removal) => removal.kept.len(),
@@ -160,27 +167,32 @@ fn record(bytes: &[u8]) {
     // Whom it keeps may be in another order, once.
     let (said, claim) = (again.record.clone(), again.claim.clone());
     assert_eq!(SignedRecord::sign(&ROOM, &alice(), said, claim), again);
+    true
 }
 
-fn lane(bytes: &[u8]) {
+fn lane(bytes: &[u8]) -> bool {
     let header = Header::from_bytes(bytes);
     if let Some(header) = &header {
         assert_eq!(header.to_bytes(), bytes);
     }
-    let Some(request) = Request::from_bytes(bytes) else { return };
+    let Some(request) = Request::from_bytes(bytes) else { return header.is_some() };
     assert_eq!(request.to_bytes(), bytes);
     let own = Header::of(&request, 0, Status::NotHeld, 0);
     assert!(request.is_answered_by(&Header::from_bytes(&own.to_bytes()).expect("a header")));
     let _ = header.is_some_and(|header| request.is_answered_by(&header));
+    true
 }
 
-fn head(bytes: &[u8]) {
+fn head(bytes: &[u8]) -> bool {
     const SIZE: u64 = 1_000;
     let read = bridge::foreign::request(bytes, SIZE);
     let request = match &read {
         Ok(Some(request)) => request,
-        Ok(None) => return,
-        Err(status) => return assert!((400..600).contains(status), "{status}"),
+        Ok(None) => return false,
+        Err(status) => {
+            assert!((400..600).contains(status), "{status}");
+            return false;
+        }
     };
     assert!(request.path.starts_with('/') && !request.path.contains(char::is_whitespace));
     if let Some((first, last)) = request.part {
@@ -190,97 +202,109 @@ fn head(bytes: &[u8]) {
     assert_eq!(bridge::foreign::request(&bytes[..request.length], SIZE), read);
     let less = bridge::foreign::request(&bytes[..request.length - 1], SIZE);
     assert_eq!(less, Ok(None), "a head that is not whole");
+    true
 }
 
-fn order(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+fn order(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let _ = bridge::foreign::is_greeting(text);
-    match bridge::foreign::order(text) {
+    let order = bridge::foreign::order(text);
+    let understood = order.is_ok();
+    match order {
         Ok(Some(Command::Say { text })) => same(check_message(&text), ()),
         Ok(Some(Command::Name { name })) => same(check_name(&name), name),
         Ok(Some(Command::Connect { port, .. })) => assert_ne!(port, 0),
         Ok(_) => {}
         Err(failure) => assert!(is_safe(&failure.text), "{:?}", failure.text),
     }
+    understood
 }
 
-fn invite_link(bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        reads(text);
-    }
+fn invite_link(bytes: &[u8]) -> bool {
+    let is_text = std::str::from_utf8(bytes).is_ok_and(reads);
     // The fuzzer would not find the sum that is checked first.
     let check = digest(&[b"klatch invite check 1\0", bytes]);
-    reads(&format!("{SCHEME}{}", BASE32_NOPAD.encode(&[bytes, &check[..2]].concat())));
+    let whole = BASE32_NOPAD.encode(&[bytes, &check[..2]].concat());
+    reads(&format!("{SCHEME}{whole}")) || is_text
 }
 
-fn reads(text: &str) {
-    let Ok(link) = InviteLink::from_text(text) else { return };
+fn reads(text: &str) -> bool {
+    let Ok(link) = InviteLink::from_text(text) else { return false };
     let is_canonical = |addr: &SocketAddr| addr.ip() == addr.ip().to_canonical();
     assert!(link.addrs.iter().all(is_canonical), "{link:?}");
     // Addresses may come in another order, once.
     let text = link.to_text();
     assert_eq!(InviteLink::from_text(&text).map(|again| again.to_text()), Ok(text));
+    true
 }
 
-fn job_frame(mut bytes: &[u8]) {
+fn job_frame(mut bytes: &[u8]) -> bool {
     let all = bytes;
-    let Ok(Some((kind, body))) = program::foreign::frame(&mut bytes) else { return };
+    let Ok(Some((kind, body))) = program::foreign::frame(&mut bytes) else { return false };
     let length = u32::try_from(body.len()).expect("a length").to_be_bytes();
     assert_eq!([&[kind], &length[..], &body, bytes].concat(), all);
+    true
 }
 
-fn job_request(bytes: &[u8]) {
-    let Some(request) = program::foreign::request(bytes) else { return };
+fn job_request(bytes: &[u8]) -> bool {
+    let Some(request) = program::foreign::request(bytes) else { return false };
     assert_eq!(program::foreign::request(request.as_bytes()), Some(request));
+    true
 }
 
-fn settings(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+fn settings(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
     match Saved::parse(text) {
         Ok(saved) => {
             let _ = (saved.limit_up(), saved.limit_down(), saved.downloads(), saved.share_dir());
+            true
         }
         Err((line, what)) => {
             assert!((1..=text.lines().count() + 1).contains(&line), "line {line}");
             assert!(!what.contains('\n'), "{what:?}");
+            false
         }
     }
 }
 
-fn verified(bytes: &[u8]) {
+fn verified(bytes: &[u8]) -> bool {
     let members = program::foreign::verified(bytes).expect("nothing fails in memory");
     let lines = members.iter().map(|(id, name)| format!("{id} {name}\n"));
     let again = program::foreign::verified(lines.collect::<String>().as_bytes());
     assert_eq!(again.expect("nothing fails in memory"), members);
+    !members.is_empty()
 }
 
 /// The first line is a name in a folder of downloads, the rest what its hints say.
-fn leftovers(bytes: &[u8]) {
+fn leftovers(bytes: &[u8]) -> bool {
     let (name, hints) = bytes.split_at(bytes.iter().position(|&b| b == b'\n').unwrap_or(0));
     let name = Path::new(OsStr::from_bytes(name));
     if name.components().count() != 1
         || !matches!(name.components().next(), Some(Component::Normal(_)))
     {
-        return;
+        return false;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let part = folder.path().join(name);
     if fs::write(&part, "part").is_err()
         || fs::write(part.with_extension("claims"), &hints[1..]).is_err()
     {
-        return;
+        return false;
     }
     let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    let mut named = false;
     for left in files::leftovers::find(&disk, folder.path()).expect("it can be read") {
         assert!(left.id.bytes().all(|b| b.is_ascii_hexdigit()), "{left:?}");
+        named |= left.name.is_some();
         assert!(left.name.is_none_or(|name| name.len() <= 1_024));
         let removed = files::leftovers::remove(&disk, folder.path(), &left.id);
         assert!(matches!(removed, Ok(files::leftovers::Removal::Removed(_))), "{removed:?}");
         assert!(!part.exists());
     }
+    named
 }
 
-fn name(bytes: &[u8]) {
+fn name(bytes: &[u8]) -> bool {
     let foreign = String::from_utf8_lossy(bytes);
     let name = safe_name(&foreign);
     assert_eq!(safe_name(&name), name, "made safe twice");
@@ -291,10 +315,11 @@ fn name(bytes: &[u8]) {
         [Component::Normal(name.as_ref())]
     );
     assert!(is_download_of(&download_name("2026-11-22_14-05-33", &foreign), &foreign));
+    true
 }
 
 /// What others say and how it is shown.
-fn text(bytes: &[u8]) {
+fn text(bytes: &[u8]) -> bool {
     let foreign = String::from_utf8_lossy(bytes);
     let text = Untrusted::new(&foreign);
     assert_eq!(text.raw(), foreign);
@@ -308,4 +333,5 @@ fn text(bytes: &[u8]) {
     if let Ok(name) = check_name(&foreign) {
         same(check_name(&name), name);
     }
+    true
 }
