@@ -36,7 +36,7 @@ impl Brought {
 
 impl Router {
     pub(super) fn conn_opened(&mut self, conn: ConnId, side: Side, role: Role, remote: SocketAddr) {
-        let now = self.now;
+        let now = self.cx.now;
         let opened = self.conns.entry(conn).or_insert_with(|| Conn::new(side, role, now));
         opened.remote = Some(remote);
         opened.began = now;
@@ -46,7 +46,7 @@ impl Router {
         };
         let brings = attempt.map_or(Brings::Nothing, |attempt| attempt.brought.kind());
         let hello = Hello {
-            run: self.config.run,
+            run: self.cx.config.run,
             settled: self.room.settled,
             locked: self.room.registry.is_closed(),
             password: self.room.registry.password_data().is_some(),
@@ -57,7 +57,7 @@ impl Router {
         if let Some(opened) = self.conns.get_mut(&conn) {
             opened.my_hello = Some((hello.clone(), room));
         }
-        self.effect(Effect::SendHello { conn, hello, room });
+        self.cx.effect(Effect::SendHello { conn, hello, room });
     }
 
     pub(super) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
@@ -82,7 +82,7 @@ impl Router {
         let brings = match verdict {
             Verdict::Refuse(why) => return self.refuse(id, why),
             _ if stale => return self.refuse(id, Why::Busy),
-            _ if self.links().count() >= self.limits().peers => {
+            _ if self.links().count() >= self.cx.limits().peers => {
                 return self.refuse(id, Why::Full);
             }
             // Somebody lets us in elsewhere: this room is about to be left.
@@ -104,7 +104,7 @@ impl Router {
             conn.stage = Stage::Planned;
             conn.enters = brings;
         }
-        self.effect(Effect::Proceed { conn: id, plan });
+        self.cx.effect(Effect::Proceed { conn: id, plan });
     }
 
     /// A member of another room proved who it is, and lets this node in.
@@ -125,7 +125,7 @@ impl Router {
     /// How a newcomer that brings this is let in; refuses it if it is not.
     fn admission_plan(&mut self, id: ConnId, brings: Brings) -> Option<Plan> {
         // Whoever is no member of a closed room has nobody to let in.
-        if self.room.registry.is_closed() && !self.room.registry.is_member(&self.my_id) {
+        if self.room.registry.is_closed() && !self.room.registry.is_member(&self.cx.my_id) {
             self.refuse(id, Why::Locked);
             return None;
         }
@@ -133,7 +133,7 @@ impl Router {
             self.refuse(id, Why::Busy);
             return None;
         }
-        if !self.room.registry.has_room_for_ticket(&self.my_id) {
+        if !self.room.registry.has_room_for_ticket(&self.cx.my_id) {
             self.refuse(id, Why::Full);
             return None;
         }
@@ -146,7 +146,7 @@ impl Router {
                     conn.lock = lock;
                 }
                 let ip = self.conns.get(&id)?.remote?.ip();
-                if let Err(wait) = self.guesses.begin(id, ip, self.now, &self.config.limits) {
+                if let Err(wait) = self.guesses.begin(id, ip, self.cx.now, &self.cx.config.limits) {
                     let why = Why::TooManyAttempts;
                     let refusal = Refusal { wait_ms: Some(wait), ..Refusal::of(why) };
                     self.refuse_with(id, refusal);
@@ -166,7 +166,7 @@ impl Router {
     }
 
     fn findable(&self) -> Vec<Findable> {
-        let (registry, now) = (&self.room.registry, self.wall_ms());
+        let (registry, now) = (&self.room.registry, self.cx.wall_ms());
         let live = registry.invitations().map(|live| Findable {
             invitation: live.invitation.clone(),
             find: live.find.clone(),
@@ -195,18 +195,18 @@ impl Router {
         if matches!(&conn.purpose, Some(Purpose::Redial(expected)) if *expected != member) {
             return self.refuse(id, Why::Unexpected);
         }
-        if member == self.my_id {
+        if member == self.cx.my_id {
             return self.refuse(id, Why::IdentityInUse);
         }
         if enters.is_some() {
             return self.newcomer_shown(id, member, invitation);
         }
         match self.room.registry.judge(&member, chain.as_deref()) {
-            Judged::Known => self.effect(Effect::Judge { conn: id, known: true }),
-            Judged::Unknown => self.effect(Effect::Judge { conn: id, known: false }),
+            Judged::Known => self.cx.effect(Effect::Judge { conn: id, known: true }),
+            Judged::Unknown => self.cx.effect(Effect::Judge { conn: id, known: false }),
             Judged::KnownBy(chain) => {
                 self.records_arrived(&chain, Some(id));
-                self.effect(Effect::Judge { conn: id, known: true });
+                self.cx.effect(Effect::Judge { conn: id, known: true });
             }
             Judged::Outside(record) => self.refuse_outsider(id, record),
         }
@@ -216,7 +216,7 @@ impl Router {
         if let Some(invitation) = invitation
             && let Some(live) = self.room.registry.invitation(&invitation)
             && let Some(why) =
-                self.room.registry.why_over(&live.invitation, Some(&member), self.wall_ms())
+                self.room.registry.why_over(&live.invitation, Some(&member), self.cx.wall_ms())
         {
             return self.refuse(id, why);
         }
@@ -226,9 +226,9 @@ impl Router {
                 .registry
                 .invitation(&invitation)
                 .map(|live| (live.invitation.body.maker, live.invitation.body.ticket)),
-            None => self.room.registry.my_standing().map(|ticket| (self.my_id, ticket)),
+            None => self.room.registry.my_standing().map(|ticket| (self.cx.my_id, ticket)),
         };
-        let issuer = issuer.unwrap_or((self.my_id, None));
+        let issuer = issuer.unwrap_or((self.cx.my_id, None));
         match self.room.registry.removal_against(&member, issuer) {
             // Who does not know the room cannot check a record of it.
             Some(record) => {
@@ -236,7 +236,7 @@ impl Router {
                 let (why, record) = (Why::Removed, Some(record).filter(|_| knows));
                 self.refuse_with(id, Refusal { record, ..Refusal::of(why) });
             }
-            None => self.effect(Effect::Judge { conn: id, known: true }),
+            None => self.cx.effect(Effect::Judge { conn: id, known: true }),
         }
     }
 
@@ -258,7 +258,7 @@ impl Router {
         invitation: Option<Arc<SignedInvitation>>,
     ) {
         let Some(conn) = self.conns.get(&id) else { return };
-        if member == self.my_id {
+        if member == self.cx.my_id {
             return self.refuse(id, Why::IdentityInUse);
         }
         // What was brought opens the room that was asked for; it does not lead into another.
@@ -272,7 +272,7 @@ impl Router {
         let membership = Membership::of(home.founder, shown.chain(known));
         let maker = invitation.map(|invitation| invitation.body.maker);
         if membership.is_member(&member) && maker.is_none_or(|maker| membership.is_member(&maker)) {
-            self.effect(Effect::Judge { conn: id, known: true });
+            self.cx.effect(Effect::Judge { conn: id, known: true });
         } else {
             self.refuse(id, Why::Protocol);
         }
@@ -334,14 +334,16 @@ impl Router {
                 let lock = self.conns.get(&id).and_then(|conn| conn.lock);
                 (lock.is_none() || lock != registry.password_lock()).then_some(Why::Busy)
             }
-            (_, Some(claim)) => registry.why_over(&claim.invitation, Some(member), self.wall_ms()),
+            (_, Some(claim)) => {
+                registry.why_over(&claim.invitation, Some(member), self.cx.wall_ms())
+            }
             _ => None,
         }
     }
 
     /// A second connection of a pair: the older must answer a ping, or it is replaced.
     fn doubt(&mut self, id: ConnId, older: ConnId) {
-        let now = self.now;
+        let now = self.cx.now;
         if let Some(agreement) = self.agreement_mut(id) {
             agreement.doubts = Some(now);
         }
@@ -365,7 +367,7 @@ impl Router {
             } else {
                 let name = self.who(&member).marked();
                 self.refuse(id, Why::IdentityInUse);
-                self.remark(format!(
+                self.cx.remark(format!(
                     "a second program tried to connect with the identity of {name} and was refused"
                 ));
             }
@@ -374,7 +376,7 @@ impl Router {
 
     /// The peer refused, before or after the link was up.
     pub(super) fn refused(&mut self, id: ConnId, refusal: &Refusal) {
-        self.effect(Effect::Close { conn: id });
+        self.cx.effect(Effect::Close { conn: id });
         self.forget_conn(id, Closed::Refused(refusal.clone()), Some(refusal));
     }
 }

@@ -79,21 +79,21 @@ impl Router {
             Some(Agreement { reason: Reason::Recognised, member, .. })
                 if !self.room.registry.is_closed()
                     && !self.room.registry.is_member(member)
-                    && self.room.registry.is_member(&self.my_id) =>
+                    && self.room.registry.is_member(&self.cx.my_id) =>
             {
                 self.issue(*member, How::Open, None)
             }
             _ => None,
         };
         if let Some(ticket) = ticket.filter(|of| !self.room.registry.holds(&of.id)) {
-            self.effect(Effect::Send { conn: id, message: Message::Records(vec![ticket]) });
+            self.cx.effect(Effect::Send { conn: id, message: Message::Records(vec![ticket]) });
         }
         let Some(agreement) = self.conns.get(&id).and_then(Conn::agreement) else { return };
         let Some(digest) = self.registry_for(agreement).map(Registry::digest) else { return };
         if let Some(agreement) = self.agreement_mut(id) {
             agreement.my_digest = Some(digest);
         }
-        self.effect(Effect::Send { conn: id, message: Message::Register(digest) });
+        self.cx.effect(Effect::Send { conn: id, message: Message::Register(digest) });
         self.agree(id);
     }
 
@@ -108,7 +108,7 @@ impl Router {
         for at in 0..count {
             let page = ids.iter().skip(at * IDS_AT_ONCE).take(IDS_AT_ONCE);
             let message = Message::Ids { list: page.copied().collect(), last: at + 1 == count };
-            self.effect(Effect::Send { conn: id, message });
+            self.cx.effect(Effect::Send { conn: id, message });
         }
         self.agree(id);
     }
@@ -124,7 +124,7 @@ impl Router {
             agreement.later.extend(later.iter().map(|record| record.id));
         }
         for list in pages(now) {
-            self.effect(Effect::Send { conn: id, message: Message::Records(list) });
+            self.cx.effect(Effect::Send { conn: id, message: Message::Records(list) });
         }
     }
 
@@ -132,10 +132,10 @@ impl Router {
         let Some(agreement) = self.conns.get(&id).and_then(Conn::agreement) else { return };
         let room = agreement.room;
         let presence = self.sign_presence_for(&room);
-        self.effect(Effect::Send { conn: id, message: Message::Presence(presence) });
+        self.cx.effect(Effect::Send { conn: id, message: Message::Presence(presence) });
         let seen = self.conns.get(&id).and_then(|conn| conn.remote).map(|remote| remote.ip());
         let seen = plain_ip(seen.unwrap_or(core::net::Ipv4Addr::UNSPECIFIED.into()));
-        self.effect(Effect::Send { conn: id, message: Message::Ready { seen } });
+        self.cx.effect(Effect::Send { conn: id, message: Message::Ready { seen } });
         if let Some(agreement) = self.agreement_mut(id) {
             agreement.sent_ready = true;
         }
@@ -174,7 +174,7 @@ impl Router {
     }
 
     fn records_before_link(&mut self, id: ConnId, records: Vec<Arc<SignedRecord>>) {
-        let me = self.my_id;
+        let me = self.cx.my_id;
         let Some(agreement) = self.agreement_mut(id) else { return };
         agreement.records_heard += records.len();
         if agreement.records_heard > IDS_MAX {
@@ -199,7 +199,7 @@ impl Router {
 
     /// The connection of this pair that stays if both are under way was dialled by the smaller key.
     fn dialled_by(&self, conn: &Conn, member: MemberId) -> MemberId {
-        if conn.side == Side::Dialer { self.my_id } else { member }
+        if conn.side == Side::Dialer { self.cx.my_id } else { member }
     }
 
     /// Whether another connection of this pair is under way that wins over `id`.
@@ -241,7 +241,7 @@ impl Router {
         let (Some(run), Some(record)) = (run, agreement.presence.clone()) else {
             return self.refuse(id, Why::Protocol);
         };
-        if self.links().count() >= self.limits().peers && self.link_of(&member).is_none() {
+        if self.links().count() >= self.cx.limits().peers && self.link_of(&member).is_none() {
             return self.refuse(id, Why::Full);
         }
         if agreement.room == self.room.id {
@@ -295,12 +295,12 @@ impl Router {
         record: &Arc<SignedPresence>,
         seen: IpAddr,
     ) {
-        let mut link = Link::new(member, run, self.now, self.limits());
+        let mut link = Link::new(member, run, self.cx.now, self.cx.limits());
         let later = self.agreement_mut(id).map(|agreement| std::mem::take(&mut agreement.later));
         link.say_records = later.unwrap_or_default();
         link.say_presence = self.present_with_records();
         link.say_presence.remove(&member);
-        link.say_presence.remove(&self.my_id);
+        link.say_presence.remove(&self.cx.my_id);
         link.say_hosting = self.sharing.files();
         link.say_hosting.extend(self.done_with_of(member));
         link.say_secrets = true;
@@ -308,7 +308,7 @@ impl Router {
             conn.stage = Stage::Linked(Box::new(link));
         }
         self.dirty.insert(id);
-        self.effect(Effect::Linked { conn: id, member });
+        self.cx.effect(Effect::Linked { conn: id, member });
         self.presence_linked(id, member, record, seen);
         self.show_who_came();
         self.receipts_for(member);
@@ -323,9 +323,9 @@ impl Router {
         if !std::mem::replace(&mut self.room.announced, true) {
             let (room, locked) = (self.room.id, self.room.registry.is_closed());
             let founder = self.who(&self.room.registry.founder());
-            self.notify(Notice::Joined { room, members: vec![info], locked, founder });
+            self.cx.notify(Notice::Joined { room, members: vec![info], locked, founder });
         } else if newly {
-            self.notify(Notice::MemberJoined { member: info });
+            self.cx.notify(Notice::MemberJoined { member: info });
         }
         self.warn_if_lookalike(&member);
         self.attempt_linked(id, member);
@@ -336,14 +336,14 @@ impl Router {
     fn propose_steward(&mut self) {
         let membership = self.room.registry.membership();
         let many = membership.members().count() > 2;
-        let alone = membership.founder() == self.my_id && membership.stewards().is_empty();
+        let alone = membership.founder() == self.cx.my_id && membership.stewards().is_empty();
         if membership.is_closed()
             && many
             && alone
-            && !self.config.temporary
+            && !self.cx.config.temporary
             && !std::mem::replace(&mut self.room.steward_proposed, true)
         {
-            self.remark(
+            self.cx.remark(
                 "only you can remove people from this room: /steward <nick> lets somebody you \
                  trust do it too, should you lose this computer",
             );
@@ -436,7 +436,7 @@ impl Router {
                 && !matches!(conn.purpose, Some(Purpose::Attempt(_)))
                 && !std::mem::replace(&mut self.room.told_outside, true) =>
             {
-                self.remark(
+                self.cx.remark(
                     "somebody who was reached says that this room is closed and that you are not \
                      a member of it any more",
                 );

@@ -81,7 +81,7 @@ impl Attempts {
 impl Router {
     /// `connect` or `/join` that tries again for as long as it may still work.
     pub(super) fn reach(&mut self, face: FaceId, line: u64, by: Command, within_ms: u64) {
-        self.attempts.patience = Some(self.now.plus(within_ms));
+        self.attempts.patience = Some(self.cx.now.plus(within_ms));
         match by {
             Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
             Command::Join { link } => self.join(face, line, link),
@@ -114,7 +114,7 @@ impl Router {
             refused: None,
             brought,
             tries: 0,
-            began: self.now,
+            began: self.cx.now,
             patience: self.attempts.patience,
             told: false,
             state: State::AskingPassword,
@@ -147,7 +147,7 @@ impl Router {
             refused: None,
             brought: Brought::Invitation(link),
             tries: 0,
-            began: self.now,
+            began: self.cx.now,
             patience: self.attempts.patience,
             told: false,
             state: State::AskingPassword,
@@ -161,7 +161,7 @@ impl Router {
         let Some(attempt) = self.attempts.all.get_mut(&id) else { return false };
         let Some(next) = attempt.elsewhere.pop() else { return false };
         (attempt.host, attempt.port) = (next.ip().to_string(), next.port());
-        attempt.began = self.now;
+        attempt.began = self.cx.now;
         self.dial_attempt(id);
         true
     }
@@ -197,7 +197,7 @@ impl Router {
         attempt.state = State::AskingPassword;
         let (face, line) = (attempt.face, attempt.line);
         let address = format_address(&attempt.host, attempt.port);
-        self.effect(Effect::AskPassword { face, line, address, again });
+        self.cx.effect(Effect::AskPassword { face, line, address, again });
     }
 
     /// Answers a question of this face and line, if it was one of an attempt.
@@ -215,7 +215,7 @@ impl Router {
         match password {
             Some(password) => {
                 attempt.brought = Brought::Password(password);
-                attempt.began = self.now;
+                attempt.began = self.cx.now;
                 self.dial_attempt(id);
             }
             None => {
@@ -249,7 +249,7 @@ impl Router {
 
     /// The connection of an attempt became a link.
     pub(super) fn attempt_linked(&mut self, conn: ConnId, member: MemberId) {
-        let until = self.now.plus(HISTORY_MS);
+        let until = self.cx.now.plus(HISTORY_MS);
         let dialled =
             self.attempts.all.values_mut().find(|attempt| attempt.state == State::Dialling(conn));
         if let Some(attempt) = dialled {
@@ -287,11 +287,11 @@ impl Router {
             // Of two who dial each other at once, one may be in the room of the other already.
             Why::Busy | Why::Crossing | Why::InARoom | Why::OtherRoom if linked.is_some() => {
                 let member = linked.unwrap_or_default();
-                let until = self.now.plus(HISTORY_MS);
+                let until = self.cx.now.plus(HISTORY_MS);
                 attempt.state = State::Syncing { member, until };
                 if refusal.why == Why::Crossing && agreed.is_some() {
                     let name = self.who(&member).marked();
-                    self.remark(format!("you are already linked with {name}"));
+                    self.cx.remark(format!("you are already linked with {name}"));
                 }
             }
             Why::Locked | Why::NotMember if brings_nothing && conn.their_password => {
@@ -316,10 +316,10 @@ impl Router {
     }
 
     fn try_later(&mut self, id: u64, refusal: &Refusal) {
-        let wait = self.rng.between(100, 300);
+        let wait = self.cx.rng.between(100, 300);
         let Some(attempt) = self.attempts.all.get_mut(&id) else { return };
-        if self.now.since(attempt.began) < BUSY_MS {
-            attempt.state = State::Retry(self.now.plus(wait));
+        if self.cx.now.since(attempt.began) < BUSY_MS {
+            attempt.state = State::Retry(self.cx.now.plus(wait));
         } else {
             let failure = self.refusal_failure(id, refusal);
             self.refused_here(id, failure);
@@ -413,9 +413,9 @@ impl Router {
 
     /// Whether a one-shot that was refused so tries again; `pause_ms` is what it was told to wait.
     fn tries_again(&mut self, id: u64, failure: &Failure, pause_ms: u64) -> bool {
-        let pause = pause_ms.max(AGAIN_MS) + self.rng.between(0, AGAIN_MS / 4);
+        let pause = pause_ms.max(AGAIN_MS) + self.cx.rng.between(0, AGAIN_MS / 4);
         let Some(attempt) = self.attempts.all.get_mut(&id) else { return false };
-        let again = self.now.plus(pause);
+        let again = self.cx.now.plus(pause);
         let may_pass = matches!(
             failure.code,
             Code::Unreachable | Code::Timeout | Code::RoomFull | Code::TooManyAttempts
@@ -433,9 +433,9 @@ impl Router {
         }
         if !std::mem::replace(&mut attempt.told, true) {
             let (face, line) = (attempt.face, attempt.line);
-            let seconds = until.since(self.now) / 1_000;
+            let seconds = until.since(self.cx.now) / 1_000;
             let text = format!("{} (trying again for up to {seconds} s)", failure.text);
-            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         true
     }
@@ -466,7 +466,7 @@ impl Router {
         let text = format!("you gave up joining at {}", place(&attempt.host, attempt.port));
         self.end_attempt(id, Err(Failure::new(Code::Cancelled, text)));
         if let Some(conn) = conn {
-            self.effect(Effect::Close { conn });
+            self.cx.effect(Effect::Close { conn });
             self.forget_conn(conn, Closed::ByUs, None);
         }
     }
@@ -475,9 +475,9 @@ impl Router {
         let ids: Vec<_> = self.attempts.all.keys().copied().collect();
         for id in ids {
             match self.attempts.all.get(&id).map(|attempt| &attempt.state) {
-                Some(State::Retry(at)) if *at <= self.now => self.dial_attempt(id),
+                Some(State::Retry(at)) if *at <= self.cx.now => self.dial_attempt(id),
                 Some(State::Syncing { member, until })
-                    if *until <= self.now || self.has_history_of(*member) =>
+                    if *until <= self.cx.now || self.has_history_of(*member) =>
                 {
                     self.tell_unserved();
                     self.end_attempt(id, Ok(()));

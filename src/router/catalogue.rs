@@ -190,7 +190,7 @@ impl Router {
         history: bool,
     ) {
         let author = entry.body.chain.author;
-        let own = author == self.my_id;
+        let own = author == self.cx.my_id;
         let again = again || self.is_ignored(&author);
         let offered = Offered::of(entry, offer, order);
         let file = offered.info();
@@ -212,7 +212,7 @@ impl Router {
         let (from, time_ms) = (self.who(&author), entry.body.time_ms);
         let replaces = before.map(|before| self.room.shown(&before.id));
         let order = order_text(order);
-        self.notify(Notice::FileOffered {
+        self.cx.notify(Notice::FileOffered {
             id,
             file,
             from,
@@ -235,17 +235,17 @@ impl Router {
     ) {
         let author = entry.body.chain.author;
         let Some(offered) = self.catalogue.end(author, id, order) else { return };
-        if author == self.my_id && entry.body.chain != self.room.chain {
+        if author == self.cx.my_id && entry.body.chain != self.room.chain {
             // Said in an earlier stay, after an offer that was just taken up again.
             self.own_offer_ended(&offered);
         }
         if again || self.is_ignored(&author) {
             return;
         }
-        let (from, time_ms, own) = (self.who(&author), entry.body.time_ms, author == self.my_id);
+        let (from, time_ms, own) = (self.who(&author), entry.body.time_ms, author == self.cx.my_id);
         let (id, file) = (self.room.shown(&offered.id), offered.info());
         let order = order_text(order);
-        self.notify(Notice::FileWithdrawn { id, file, from, time_ms, own, history, order });
+        self.cx.notify(Notice::FileWithdrawn { id, file, from, time_ms, own, history, order });
     }
 
     /// After a fork some entries count no more.
@@ -278,7 +278,7 @@ impl Router {
     /// An offer of which a host is present, or may be about to say so.
     fn is_candidate(&self, offered: &Offered) -> bool {
         let Offered { author, file, .. } = offered;
-        *author == self.my_id
+        *author == self.cx.my_id
             || self.roster.get(author).is_some_and(|member| member.present)
             || self.hosts_of(file) > 0
             || self.links().any(|(_, link)| link.hosts_more)
@@ -287,7 +287,7 @@ impl Router {
     pub(super) fn is_offered_by_somebody(&self, name: &str) -> bool {
         let word = Word::new(name);
         let mut named = self.catalogue.named(&word);
-        named.any(|offered| offered.author != self.my_id && self.is_candidate(offered))
+        named.any(|offered| offered.author != self.cx.my_id && self.is_candidate(offered))
     }
 
     /// The files that a name, a glob or an id means and that can be fetched, in the order in which
@@ -305,7 +305,7 @@ impl Router {
         };
         meant.retain(|offered| self.is_candidate(offered));
         let (own, mut found): (Vec<_>, Vec<_>) =
-            meant.into_iter().partition(|offered| offered.author == self.my_id);
+            meant.into_iter().partition(|offered| offered.author == self.cx.my_id);
         if found.is_empty() && wanted.is_some() {
             found = own;
         }
@@ -343,7 +343,7 @@ impl Router {
             .catalogue
             .offers
             .values()
-            .filter(|offered| offered.author != self.my_id && self.is_candidate(offered));
+            .filter(|offered| offered.author != self.cx.my_id && self.is_candidate(offered));
         let here: BTreeSet<&str> = here.map(|offered| offered.name.as_str()).collect();
         let hint = match nearest(name, here.iter().copied().take(COMPARED_MAX)) {
             Some(near) => format!("did you mean {}?", Untrusted::new(near)),
@@ -363,7 +363,7 @@ impl Router {
     /// What fits a word: among one's `own` offers only, or among all.
     fn meant(&self, word: &Word, own: bool) -> Vec<&Offered> {
         let all = self.catalogue.offers.values();
-        best(all.filter(|offered| !own || offered.author == self.my_id).filter_map(|offered| {
+        best(all.filter(|offered| !own || offered.author == self.cx.my_id).filter_map(|offered| {
             let shown = self.room.shown(&offered.id);
             Some((word.fit(&offered.name, [&offered.file, &shown])?, offered))
         }))
@@ -383,7 +383,7 @@ impl Router {
             1 => Ok(here.into_iter().cloned().collect()),
             0 if none_fits => {
                 let all = self.catalogue.offers.values();
-                let names = all.filter(|offered| !own || offered.author == self.my_id);
+                let names = all.filter(|offered| !own || offered.author == self.cx.my_id);
                 let names = names.map(|offered| offered.name.as_str());
                 let near = nearest(wanted, names.take(COMPARED_MAX));
                 let near = near.map_or_else(String::new, |near| {
@@ -420,7 +420,7 @@ impl Router {
             file: offered.info(),
             from: self.who(&offered.author),
             hosts: self.hosts_of(&offered.file),
-            own: offered.author == self.my_id,
+            own: offered.author == self.cx.my_id,
             held: self.sharing.holds_all(&offered.file),
             fetching: self.swarm.is_fetching(&offered.file),
             kept: self.kept_of(&offered.file).min(offered.size),

@@ -21,12 +21,12 @@ pub(super) const KNOWN_MAX: usize = 256;
 
 impl Router {
     pub(super) fn registry_of(&self, home: &Home) -> Registry {
-        Registry::of(self.my_id, home)
+        Registry::of(self.cx.my_id, home)
     }
 
     /// Signs a record of this node's and puts it in force, here and for everybody linked.
     pub(super) fn register_own(&mut self, record: Record, claim: Option<Claim>) -> RecordId {
-        let signed = SignedRecord::sign(&self.room.id, &self.me, record, claim);
+        let signed = SignedRecord::sign(&self.room.id, &self.cx.me, record, claim);
         let id = signed.id;
         self.records_arrived(&[signed], None);
         id
@@ -37,7 +37,7 @@ impl Router {
     pub(super) fn register_own_keeping(&mut self, mut record: Record) -> RecordId {
         let mut rest = Vec::new();
         let signed = loop {
-            let signed = SignedRecord::sign(&self.room.id, &self.me, record.clone(), None);
+            let signed = SignedRecord::sign(&self.room.id, &self.cx.me, record.clone(), None);
             let list = match &mut record {
                 Record::Removal(removal) => &mut removal.kept,
                 Record::Lock(lock) => &mut lock.kept,
@@ -60,8 +60,8 @@ impl Router {
                 }
                 _ => standing,
             };
-            let ticket = kept_ticket(self.my_id, parent, kept.member, kept.pardons);
-            tickets.push(SignedRecord::sign(&self.room.id, &self.me, ticket, None));
+            let ticket = kept_ticket(self.cx.my_id, parent, kept.member, kept.pardons);
+            tickets.push(SignedRecord::sign(&self.room.id, &self.cx.me, ticket, None));
         }
         // All at once: what follows from the register is found once for all of them.
         self.records_arrived(&tickets, None);
@@ -125,11 +125,11 @@ impl Router {
 
     /// The maker hears what became of its invitations.
     fn tell_of_invitations(&mut self, ended: &[Live], new: &[Arc<SignedRecord>]) {
-        let me = self.my_id;
+        let me = self.cx.my_id;
         let mine = |of: &SignedInvitation| of.body.maker == me;
         let own = new.iter().all(|record| record.record.signer() == me);
         if !own && ended.iter().any(|live| mine(&live.invitation)) {
-            self.remark(
+            self.cx.remark(
                 "an invitation of yours lets nobody in any more: make a new one with /invite",
             );
         }
@@ -142,7 +142,7 @@ impl Router {
             }
         }
         for used in twice {
-            self.remark(format!(
+            self.cx.remark(format!(
                 "an invitation of yours for one guest let in {used}: two members answered it who \
                  could not hear of each other"
             ));
@@ -162,7 +162,7 @@ impl Router {
             match self.room.registry.may_link(id) {
                 Err(_) if member.conn.is_none() => member.put_out(),
                 Err(_) => {}
-                Ok(()) => member.take_in(self.now),
+                Ok(()) => member.take_in(self.cx.now),
             }
         }
     }
@@ -221,11 +221,11 @@ impl Router {
         self.publish_ticket();
         let registry = &self.room.registry;
         let standing = registry.my_standing()?;
-        if !registry.has_room_for_ticket(&self.my_id) {
+        if !registry.has_room_for_ticket(&self.cx.my_id) {
             return None;
         }
         let mut ticket = Ticket {
-            by: self.my_id,
+            by: self.cx.my_id,
             parent: standing,
             member,
             how,
@@ -238,7 +238,7 @@ impl Router {
             let body = &claim.invitation.body;
             (ticket.by, ticket.parent) = (body.maker, body.ticket);
             let invitation = claim.invitation.id;
-            ticket.invited = Some(Invited { invitation, answerer: self.my_id, standing });
+            ticket.invited = Some(Invited { invitation, answerer: self.cx.my_id, standing });
         } else if how == How::Open {
             if registry.is_closed() {
                 return None; // Who comes by an open door cannot know what closed it.
@@ -248,7 +248,7 @@ impl Router {
                 return None;
             }
         }
-        let signed = SignedRecord::sign(&self.room.id, &self.me, Record::Ticket(ticket), claim);
+        let signed = SignedRecord::sign(&self.room.id, &self.cx.me, Record::Ticket(ticket), claim);
         // Others have to know by what somebody is in whom somebody removed.
         let removed = !self.room.registry.membership().removals_of(&member).is_empty();
         if how == How::Open && !removed {
@@ -273,7 +273,7 @@ impl Router {
         invitation: Arc<SignedInvitation>,
         find: FindKey,
     ) -> bool {
-        let now = self.wall_ms();
+        let now = self.cx.wall_ms();
         let new = self.room.registry.learn_invitation(Live { invitation, find }, now);
         if new {
             self.mark_links(|link| link.say_secrets = true);
@@ -283,7 +283,7 @@ impl Router {
 
     /// What a link is still to be told of secrets: members only, and only what is in force.
     pub(super) fn secrets_to_say(&mut self, id: ConnId) -> Vec<Message> {
-        let now = self.wall_ms();
+        let now = self.cx.wall_ms();
         let registry = &self.room.registry;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else {
             return Vec::new();
@@ -354,8 +354,8 @@ impl Router {
     ) {
         let (was, is) = (before.stewards().contains(&member), after.stewards().contains(&member));
         if was != is {
-            let (member, own) = (self.who(&member), by == self.my_id);
-            self.notify(Notice::StewardChanged { member, own, off: was });
+            let (member, own) = (self.who(&member), by == self.cx.my_id);
+            self.cx.notify(Notice::StewardChanged { member, own, off: was });
         }
     }
 
@@ -384,20 +384,20 @@ impl Router {
             }
         }
         // A visitor holds no ticket that everybody knows.
-        let here = member == self.my_id
+        let here = member == self.cx.my_id
             || self.roster.get(&member).is_some_and(|known| known.conn.is_some());
         let visitor = here && self.room.registry.may_link(&member).is_err();
         // In an open room, who came along with somebody that was removed may still link.
         let me_out = self.am_out()
-            && ((gone || visitor) && member == self.my_id || also.contains(&self.my_id));
+            && ((gone || visitor) && member == self.cx.my_id || also.contains(&self.cx.my_id));
         if !gone && !visitor && also.is_empty() {
             return;
         }
-        let also = also.iter().filter(|id| **id != self.my_id).map(|id| self.who(id)).collect();
-        let (member, own) = (self.who(&member), by == self.my_id);
+        let also = also.iter().filter(|id| **id != self.cx.my_id).map(|id| self.who(id)).collect();
+        let (member, own) = (self.who(&member), by == self.cx.my_id);
         let by = self.who(&by);
         let author = by.id;
-        self.notify(Notice::MemberRemoved { member, by, own, me_out, also });
+        self.cx.notify(Notice::MemberRemoved { member, by, own, me_out, also });
         if me_out {
             self.put_me_out(author);
         }
@@ -423,8 +423,8 @@ impl Router {
                 .find(|record| matches!(&record.record, Record::Lock(lock) if !lock.closed));
             if let (true, Some(opening)) = (before.is_closed(), opening) {
                 let by = opening.record.by();
-                let (by, own) = (self.who(&by), by == self.my_id);
-                self.notify(Notice::RoomUnlocked { by, own });
+                let (by, own) = (self.who(&by), by == self.cx.my_id);
+                self.cx.notify(Notice::RoomUnlocked { by, own });
             }
             return;
         }
@@ -442,15 +442,15 @@ impl Router {
             .map(|loss| loss.member)
             .collect();
         told.extend(&out);
-        let was_in = before.is_member(&self.my_id) || !before.is_closed();
-        let me_out = was_in && !after.is_member(&self.my_id);
+        let was_in = before.is_member(&self.cx.my_id) || !before.is_closed();
+        let me_out = was_in && !after.is_member(&self.cx.my_id);
         let by = newest.record.by();
-        let own = by == self.my_id;
-        let out = out.iter().filter(|id| **id != self.my_id).map(|id| self.who(id)).collect();
+        let own = by == self.cx.my_id;
+        let out = out.iter().filter(|id| **id != self.cx.my_id).map(|id| self.who(id)).collect();
         let password = after.password().is_some();
         let by = self.who(&by);
         let author = by.id;
-        self.notify(Notice::RoomLocked { by, own, password, out, me_out });
+        self.cx.notify(Notice::RoomLocked { by, own, password, out, me_out });
         if me_out {
             self.put_me_out(author);
         }
@@ -460,9 +460,9 @@ impl Router {
     fn tell_loss(&mut self, loss: &Loss) {
         let name = self.who(&loss.member).marked();
         let who =
-            if loss.member == self.my_id { "you are".to_owned() } else { format!("{name} is") };
+            if loss.member == self.cx.my_id { "you are".to_owned() } else { format!("{name} is") };
         let by = |by: &MemberId, what: &str| {
-            if *by == self.my_id {
+            if *by == self.cx.my_id {
                 format!("you {what}")
             } else {
                 format!("{} {what}", self.who(by).marked())
@@ -479,19 +479,19 @@ impl Router {
             }
             Cause::Missing => "the register of the room is full".to_owned(),
         };
-        let with = match loss.with.filter(|with| *with != self.my_id) {
+        let with = match loss.with.filter(|with| *with != self.cx.my_id) {
             Some(with) => format!(" with {}", self.who(&with).marked()),
             None => String::new(),
         };
         let again = format!("/remove {name} off lets it in again");
-        self.remark(format!("{who} out{with}: {why}; {again}"));
+        self.cx.remark(format!("{who} out{with}: {why}; {again}"));
         let (Cause::Removed { by, .. }
         | Cause::InvitationEnded { by, .. }
         | Cause::ClosedOut { by, .. }) = loss.cause
         else {
             return;
         };
-        if loss.member == self.my_id && self.am_out() {
+        if loss.member == self.cx.my_id && self.am_out() {
             self.put_me_out(by);
         }
     }
@@ -509,7 +509,7 @@ impl Router {
                 && (is_new(&first) || is_new(&second))
             {
                 let name = self.who(&author).marked();
-                self.remark(format!(
+                self.cx.remark(format!(
                     "warning: two locks of {name} do not know of each other: there are two copies \
                      of {name}, or somebody has its identity file"
                 ));

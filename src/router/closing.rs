@@ -63,7 +63,7 @@ impl Router {
             asking: question.is_some(),
         });
         match question {
-            Some(question) => self.effect(Effect::Confirm { face, line, question }),
+            Some(question) => self.cx.effect(Effect::Confirm { face, line, question }),
             None => self.prepare_lock(),
         }
     }
@@ -99,7 +99,7 @@ impl Router {
         let (face, line, room) = (locking.face, locking.line, self.room.id);
         match locking.choice.clone() {
             NewPassword::Set(password) => {
-                self.effect(Effect::PrepareLock { face, line, room, password });
+                self.cx.effect(Effect::PrepareLock { face, line, room, password });
             }
             NewPassword::Nothing => self.finish_lock(room, None),
         }
@@ -148,7 +148,7 @@ impl Router {
             let text = format!("you cannot {what} yet: say something first, or connect again");
             return Err(Failure::new(Code::MembersOnly, text));
         }
-        if !registry.has_room_for_act(&self.my_id) {
+        if !registry.has_room_for_act(&self.cx.my_id) {
             let text = format!(
                 "you cannot {what}: your share of this room's register is full; ask whoever let \
                  you in, or start another room"
@@ -180,13 +180,13 @@ impl Router {
     /// gets one, comes later.
     pub(super) fn close_at_start(&mut self) {
         if let Err(failure) = self.close_room(None, &[]) {
-            self.complain(failure);
+            self.cx.complain(failure);
         }
         // That it is closed is what is told first; whoever waits for the event waits for the
         // password.
         let is_closing =
             |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
-        self.effects.retain(|effect| !is_closing(effect));
+        self.cx.retract(is_closing);
     }
 
     /// A record of this node's own may find no place when the register is full.
@@ -204,7 +204,7 @@ impl Router {
         let membership = registry.membership();
         let mut through: BTreeSet<MemberId> = BTreeSet::new();
         let mut passers_by = Vec::new();
-        let others = membership.members().filter(|id| *id != self.my_id);
+        let others = membership.members().filter(|id| *id != self.cx.my_id);
         for member in others.filter(|id| membership.is_passer_by(id)) {
             let seat = membership.tickets_of(&member).next();
             let parent = seat.and_then(|seat| seat.parent);
@@ -220,7 +220,7 @@ impl Router {
                 self.names(&passers_by),
                 self.names(&through)
             );
-            self.remark(text);
+            self.cx.remark(text);
         }
     }
 
@@ -232,7 +232,8 @@ impl Router {
         password: Option<Digest32>,
         keep: &[MemberId],
     ) -> RecordId {
-        let mut new: BTreeSet<RecordId> = self.room.registry.membership().acts_new_to(&self.my_id);
+        let mut new: BTreeSet<RecordId> =
+            self.room.registry.membership().acts_new_to(&self.cx.my_id);
         while new.len() > OVER_MAX {
             let over: BTreeSet<RecordId> = new.iter().take(OVER_MAX).copied().collect();
             new.retain(|id| !over.contains(id));
@@ -248,7 +249,7 @@ impl Router {
         over: BTreeSet<RecordId>,
         keep: &[MemberId],
     ) -> RecordId {
-        let (by, membership) = (self.my_id, self.room.registry.membership());
+        let (by, membership) = (self.cx.my_id, self.room.registry.membership());
         let standing = membership.standing_of_lock(&by);
         let mut lock = Lock { by, standing, closed, password, over, kept: Vec::new() };
         if closed {
@@ -275,7 +276,7 @@ impl Router {
         // Visitors hold no ticket that the register knows.
         let visitors = present.iter().filter(|id| !registry.is_member(id));
         let standing = registry.my_standing().flatten();
-        let issuer = (self.my_id, standing);
+        let issuer = (self.cx.my_id, standing);
         let allowed = visitors.filter(|id| registry.removal_against(id, issuer).is_none());
         kept.extend(kept_below(allowed.copied(), standing));
         kept
@@ -293,7 +294,7 @@ impl Router {
             (!registry.is_closed() && !member || membership.is_passer_by(id))
                 && registry.may_link(id).is_ok()
         };
-        let absent = |id: &MemberId| *id != self.my_id && !present(id) && out(id);
+        let absent = |id: &MemberId| *id != self.cx.my_id && !present(id) && out(id);
         authors.into_iter().filter(absent).collect()
     }
 
@@ -323,7 +324,7 @@ impl Router {
         let membership = self.room.registry.membership();
         let refused: BTreeSet<MemberId> = membership
             .closings()
-            .filter(|closing| !membership.may_open(&self.my_id, &closing.id))
+            .filter(|closing| !membership.may_open(&self.cx.my_id, &closing.id))
             .map(|closing| closing.by)
             .collect();
         if !refused.is_empty() {
@@ -343,6 +344,6 @@ impl Router {
 
     /// What the prompt for a new password of one's own room asks.
     pub(super) fn ask_new_password(&mut self, face: FaceId, line: u64) {
-        self.effect(Effect::AskPassword { face, line, address: String::new(), again: false });
+        self.cx.effect(Effect::AskPassword { face, line, address: String::new(), again: false });
     }
 }

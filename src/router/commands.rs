@@ -225,9 +225,9 @@ impl Router {
                 self.commands.ending = Some(Ending {
                     face,
                     line,
-                    began: self.now,
+                    began: self.cx.now,
                     idle_since: None,
-                    look_at: self.now,
+                    look_at: self.cx.now,
                 });
             }
         }
@@ -242,7 +242,7 @@ impl Router {
 
     fn answer(&mut self, face: FaceId, line: u64, word: &'static str, of: fn(&Self) -> Notice) {
         let notice = of(self);
-        self.effect(Effect::Tell { face, line, notice });
+        self.cx.effect(Effect::Tell { face, line, notice });
         self.reply(face, line, word, Ok(()));
     }
 
@@ -258,7 +258,7 @@ impl Router {
         };
         // What fails in a page is told there, and its person sees it.
         self.commands.failed |= result.is_err() && face == FaceId::TERMINAL;
-        self.effect(Effect::Reply { face, line, command, result });
+        self.cx.effect(Effect::Reply { face, line, command, result });
     }
 
     /// A question of yes or no was answered; nobody asked any more if the room was left.
@@ -310,7 +310,7 @@ impl Router {
     pub(super) fn remark_alone(&mut self) {
         if self.roster.present_count() == 0 {
             if !std::mem::replace(&mut self.commands.told_alone, true) {
-                self.remark("nobody else is here yet; it will be delivered when someone joins");
+                self.cx.remark("nobody else is here yet; it will be delivered when someone joins");
             }
         } else {
             self.commands.told_alone = false;
@@ -318,9 +318,9 @@ impl Router {
     }
 
     fn change_name(&mut self, face: FaceId, line: u64, name: &str) {
-        if self.config.name != name {
-            self.config.name = name.to_owned();
-            self.rename(self.my_id, name, false);
+        if self.cx.config.name != name {
+            self.cx.config.name = name.to_owned();
+            self.rename(self.cx.my_id, name, false);
             self.renew_presence();
             // A name that nobody ever heard needs no place in the log.
             if self.room.settled || self.room.spoke {
@@ -338,8 +338,8 @@ impl Router {
     /// Tells a face how things stand.
     pub(super) fn overview(&mut self, face: FaceId) {
         let overview = Overview {
-            me: self.who(&self.my_id),
-            temporary: self.config.temporary,
+            me: self.who(&self.cx.my_id),
+            temporary: self.cx.config.temporary,
             room: self.room.id,
             locked: self.room.registry.is_closed(),
             password: self.room.registry.password_data().is_some(),
@@ -352,7 +352,7 @@ impl Router {
             transfers: self.transfer_rows(),
             unheld: self.unheld_receipts(),
         };
-        self.effect(Effect::Overview { face, overview: Box::new(overview) });
+        self.cx.effect(Effect::Overview { face, overview: Box::new(overview) });
     }
 
     /// Addresses that this node dialled and where a member proved to be.
@@ -364,20 +364,20 @@ impl Router {
 
     fn wait(&mut self, face: FaceId, line: u64, what: Wait, within_ms: u64) {
         let until = match what {
-            Wait::Time(ms) => self.now.plus(ms.min(within_ms)),
-            _ => self.now.plus(within_ms.min(LONGEST_MS)),
+            Wait::Time(ms) => self.cx.now.plus(ms.min(within_ms)),
+            _ => self.cx.now.plus(within_ms.min(LONGEST_MS)),
         };
         if let Wait::Offer(name) = &what
             && self.meant_by(name.as_deref()).is_empty()
         {
             let (missing, seconds) = (self.nobody_offers(name.as_deref()), within_ms / 1_000);
             let text = format!("{missing}; waiting up to {seconds} s for it");
-            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         let by_others = what.is_for_others();
         if by_others && self.roster.present_count() == 0 {
             let text = "nobody else is here yet; waiting for someone to join".to_owned();
-            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         if by_others && face == FaceId::TERMINAL {
             self.decline_files();
@@ -393,14 +393,14 @@ impl Router {
         self.acknowledge();
         self.say_bye();
         if self.room.announced {
-            self.notify(Notice::Left { room: self.room.id });
+            self.cx.notify(Notice::Left { room: self.room.id });
         }
         let conns: Vec<_> = self.conns.keys().copied().collect();
         for conn in conns {
-            self.effect(Effect::Close { conn });
+            self.cx.effect(Effect::Close { conn });
         }
-        self.notify(Notice::Stopped { exit_code });
-        self.effect(Effect::Stop { exit_code });
+        self.cx.notify(Notice::Stopped { exit_code });
+        self.cx.effect(Effect::Stop { exit_code });
         self.stopping = true;
     }
 
@@ -414,7 +414,7 @@ impl Router {
     pub(super) fn command_timers(&mut self) {
         self.quitting_timers();
         let Some(ending) = &self.commands.ending else { return };
-        if ending.look_at > self.now {
+        if ending.look_at > self.cx.now {
             return;
         }
         let (face, line, began) = (ending.face, ending.line, ending.began);
@@ -425,16 +425,16 @@ impl Router {
             || self.swarm.is_asking()
             || !self.hashing.is_idle();
         let fetching = self.fail_hostless(Some(began));
-        let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.now)) };
-        let waited = since.map_or(0, |since| self.now.since(since));
+        let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.cx.now)) };
+        let waited = since.map_or(0, |since| self.cx.now.since(since));
         let unheld = self.room.ever_met && self.has_unheld() && waited < HELD_MS;
-        let serving = self.only_host_of_somebody() && waited < self.limits().last_host_ms;
+        let serving = self.only_host_of_somebody() && waited < self.cx.limits().last_host_ms;
         if since.is_some() && !unheld && !serving {
             return self.end_input(face, line);
         }
         if let Some(ending) = &mut self.commands.ending {
             ending.idle_since = since;
-            ending.look_at = self.now.plus(LOOK_MS);
+            ending.look_at = self.cx.now.plus(LOOK_MS);
         }
     }
 

@@ -23,14 +23,14 @@ impl Router {
     /// Who is here, this node first.
     pub(super) fn member_lines(&self) -> Vec<MemberLine> {
         let me = MemberLine {
-            member: self.member_info(&self.my_id),
+            member: self.member_info(&self.cx.my_id),
             linked: false,
             own: true,
             since_ms: None,
             round_trip_ms: None,
-            fingerprint: fingerprint(&self.my_id),
-            standing: self.standing_of(&self.my_id),
-            through: self.through(&self.my_id),
+            fingerprint: fingerprint(&self.cx.my_id),
+            standing: self.standing_of(&self.cx.my_id),
+            through: self.through(&self.cx.my_id),
             ignored: false,
         };
         let others = self.roster.present().map(|(id, _)| self.member_line(id));
@@ -40,7 +40,7 @@ impl Router {
     fn member_line(&self, id: &MemberId) -> MemberLine {
         let link = self.link_of(id);
         let since = link.and_then(|(conn, _)| self.conns.get(&conn)).map(|conn| conn.began);
-        let since_ms = since.map(|at| self.clock.at(at));
+        let since_ms = since.map(|at| self.cx.clock.at(at));
         MemberLine {
             member: self.member_info(id),
             linked: link.is_some(),
@@ -78,7 +78,7 @@ impl Router {
             return None;
         }
         if registry.issued_to(id).is_some() && !membership.is_member(id) {
-            return Some(self.who(&self.my_id));
+            return Some(self.who(&self.cx.my_id));
         }
         let seat = membership.tickets_of(id).next()?;
         let above = match seat.parent {
@@ -98,7 +98,7 @@ impl Router {
 
     /// `doctor`, which looks at the disk first.
     pub(super) fn doctor(&mut self, face: FaceId, line: u64) {
-        self.effect(Effect::ExamineFolder { face, line });
+        self.cx.effect(Effect::ExamineFolder { face, line });
     }
 
     /// All that `doctor` has found.
@@ -110,7 +110,7 @@ impl Router {
         self.examine_log(&mut list);
         list.extend(folder);
         self.examine_downloads(&mut list);
-        self.notify(Notice::Doctor { list });
+        self.cx.notify(Notice::Doctor { list });
         self.reply(face, line, "doctor", Ok(()));
     }
 
@@ -162,7 +162,7 @@ impl Router {
             if let Some((conn, link)) = self.link_of(id) {
                 let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
                 let place = remote.map_or_else(String::new, |addr| format!(" with {addr}"));
-                let silent_ms = self.now.since(link.heard);
+                let silent_ms = self.cx.now.since(link.heard);
                 if link.congested.is_some() {
                     list.push(Finding::bad(
                         format!("{name}: the link{place} takes less than is to be said"),

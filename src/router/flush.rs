@@ -42,7 +42,7 @@ impl Router {
         self.flush_answer(id, &mut messages);
         messages.extend(self.next_question(id));
         for message in messages {
-            self.effect(Effect::Send { conn: id, message });
+            self.cx.effect(Effect::Send { conn: id, message });
         }
     }
 
@@ -80,7 +80,7 @@ impl Router {
     }
 
     fn flush_haves(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let (now, page) = (self.now, self.config.limits.have_page);
+        let (now, page) = (self.cx.now, self.cx.config.limits.have_page);
         let log = &self.room.log;
         let unlinked = self.presence.unlinked();
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
@@ -122,7 +122,7 @@ impl Router {
     fn flush_answer(&mut self, id: ConnId, messages: &mut Vec<Message>) {
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some((number, chains)) = link.question.take() else { return };
-        let entries = self.room.log.answer(&chains, &self.config.limits);
+        let entries = self.room.log.answer(&chains, &self.cx.config.limits);
         let mut part: Vec<Arc<SignedEntry>> = Vec::new();
         let mut bytes = 0;
         for entry in entries {
@@ -139,7 +139,7 @@ impl Router {
     }
 
     fn flush_files(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let mut files = Vec::new();
         while files.len() < 64

@@ -134,10 +134,10 @@ impl Router {
     }
 
     pub(super) fn guess_timers(&mut self) {
-        if self.guesses.untold.is_empty() || self.now < self.guesses.quiet_until {
+        if self.guesses.untold.is_empty() || self.cx.now < self.guesses.quiet_until {
             return;
         }
-        self.guesses.quiet_until = self.now.plus(TOLD_MS);
+        self.guesses.quiet_until = self.cx.now.plus(TOLD_MS);
         let untold = std::mem::take(&mut self.guesses.untold);
         let elsewhere = std::mem::take(&mut self.guesses.untold_elsewhere);
         let mut places: Vec<String> =
@@ -146,7 +146,7 @@ impl Router {
             places.push(format!("{elsewhere} from elsewhere"));
         }
         let total = untold.values().sum::<u32>() + elsewhere;
-        self.remark(match (total, untold.first_key_value()) {
+        self.cx.remark(match (total, untold.first_key_value()) {
             (1, Some((ip, _))) => {
                 format!("warning: wrong password tried from {ip}")
             }
@@ -156,7 +156,7 @@ impl Router {
 
     pub(super) fn guess_deadlines(&self, earliest: &mut Earliest) {
         if !self.guesses.untold.is_empty() {
-            earliest.at(self.guesses.quiet_until.max(self.now));
+            earliest.at(self.guesses.quiet_until.max(self.cx.now));
         }
     }
 }

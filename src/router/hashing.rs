@@ -104,18 +104,18 @@ impl Router {
         };
         let job = Job { rest, failures, ..Job::new(face, line, path.clone()) };
         let job = self.begin_job(job);
-        self.effect(Effect::Hash { job, path });
+        self.cx.effect(Effect::Hash { job, path });
     }
 
     pub(super) fn send_as(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
         let job = self.begin_job(Job::new(face, line, path.clone()));
-        self.effect(Effect::HashAs { job, path, name });
+        self.cx.effect(Effect::HashAs { job, path, name });
     }
 
     pub(super) fn share(&mut self, face: FaceId, line: u64, path: PathBuf, name: String) {
         let job = Job::new(face, line, path.clone());
         let job = self.begin_job(Job { name: name.clone(), copy: true, ..job });
-        self.effect(Effect::HashAs { job, path, name });
+        self.cx.effect(Effect::HashAs { job, path, name });
     }
 
     fn begin_job(&mut self, job: Job) -> u64 {
@@ -126,7 +126,7 @@ impl Router {
     }
 
     pub(super) fn hash_began(&mut self, job: u64, path: PathBuf, size: u64) {
-        let now = self.now;
+        let now = self.cx.now;
         if let Some(job) = self.hashing.jobs.get_mut(&job) {
             if !job.copy {
                 job.name = name_of(&path);
@@ -137,13 +137,13 @@ impl Router {
     }
 
     pub(super) fn hash_progressed(&mut self, job: u64, bytes_done: u64) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(job) = self.hashing.jobs.get_mut(&job) else { return };
         job.rate.came(now, bytes_done.saturating_sub(job.bytes_done));
         (job.bytes_done, job.told) = (bytes_done, true);
         if let Some(size) = job.size {
             let path = job.path.clone();
-            self.notify(Notice::HashProgress { path, bytes_done, size });
+            self.cx.notify(Notice::HashProgress { path, bytes_done, size });
         }
     }
 
@@ -154,20 +154,20 @@ impl Router {
             && job.told
         {
             let (path, bytes_done, size) = (path.clone(), *size, *size);
-            self.notify(Notice::HashProgress { path, bytes_done, size });
+            self.cx.notify(Notice::HashProgress { path, bytes_done, size });
         }
         let elsewhere = self.is_elsewhere(job.face);
         let result = result.and_then(|hashed| elsewhere.map_or(Ok(hashed), Err));
         let result = result.and_then(|hashed| self.must_be_in().map(|()| hashed));
         let offered = result.and_then(|hashed| self.offer(number, (job.face, job.copy), &hashed));
         if offered.is_err() {
-            self.effect(Effect::CancelHash { job: number });
+            self.cx.effect(Effect::CancelHash { job: number });
         }
         if let (true, Ok(id)) = (job.copy, &offered) {
             let row = self.catalogue.get(id).map(|offered| self.file_row(offered));
             let list: Vec<FileLine> = row.into_iter().collect();
             let (face, line) = (job.face, job.line);
-            self.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Files { list } });
         }
         self.end_job(job, offered.map(|_| ()));
     }
@@ -175,7 +175,7 @@ impl Router {
     fn end_job(&mut self, job: Job, result: Result<(), Failure>) {
         if let (Err(failure), true) = (&result, job.told) {
             let (path, failure) = (job.path.clone(), failure.clone());
-            self.notify(Notice::HashFailed { path, failure });
+            self.cx.notify(Notice::HashFailed { path, failure });
         }
         if job.copy {
             return self.reply(job.face, job.line, "share", result);
@@ -208,7 +208,7 @@ impl Router {
 
     fn drop_job(&mut self, number: u64, failure: Failure) {
         if let Some(job) = self.hashing.jobs.remove(&number) {
-            self.effect(Effect::CancelHash { job: number });
+            self.cx.effect(Effect::CancelHash { job: number });
             self.end_job(job, Err(failure));
         }
     }
@@ -216,7 +216,7 @@ impl Router {
     /// What is being hashed, in the order asked; what waits for its turn comes last.
     pub(super) fn hash_rows(&self) -> Vec<TransferLine> {
         let row = |job: &Job| {
-            let rate = job.rate.at(self.now);
+            let rate = job.rate.at(self.cx.now);
             let left = job.size.unwrap_or(0).saturating_sub(job.bytes_done);
             let begun = job.size.is_some();
             TransferLine {

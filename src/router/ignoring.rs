@@ -13,7 +13,7 @@ impl Router {
     pub(super) fn ignore(&mut self, face: FaceId, line: u64, nick: &str, off: bool) {
         let result = self.find_known(nick).and_then(|member| {
             let name = self.who(&member).marked();
-            if member == self.my_id {
+            if member == self.cx.my_id {
                 return Err(Failure::new(Code::Usage, "you cannot ignore yourself"));
             }
             if off && !self.ignored.remove(&member) {
@@ -23,11 +23,12 @@ impl Router {
                 return Err(Failure::new(Code::Usage, "you ignore too many: /ignore <nick> off"));
             }
             if off {
-                self.remark(format!("you hear {name} again; what was said meanwhile is not shown"));
+                self.cx
+                    .remark(format!("you hear {name} again; what was said meanwhile is not shown"));
             } else {
                 self.ignored.insert(member);
                 self.close_lanes_of(member);
-                self.remark(format!(
+                self.cx.remark(format!(
                     "you ignore {name}: nothing of it is shown here or served to it; \
                      /ignore {name} off ends that"
                 ));

@@ -81,7 +81,7 @@ impl Router {
     /// Every collection that others can make grow, with its bound.
     #[must_use]
     pub fn loads(&self) -> Vec<Load> {
-        let limits = self.limits();
+        let limits = self.cx.limits();
         let load = |what, size, bound| Load { what, size, bound };
         let mut loads = vec![
             load("members", self.roster.members.len(), limits.members),

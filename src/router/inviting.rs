@@ -43,9 +43,9 @@ impl Router {
     ) -> Result<(), Failure> {
         self.publish_ticket();
         self.may_act("invite anybody")?;
-        let now = self.wall_ms();
+        let now = self.cx.wall_ms();
         let own = self.room.registry.invitations().filter(|live| {
-            live.invitation.body.maker == self.my_id
+            live.invitation.body.maker == self.cx.my_id
                 && self.room.registry.why_over(&live.invitation, None, now).is_none()
         });
         if own.count() >= INVITATIONS_PER_MAKER {
@@ -64,7 +64,7 @@ impl Router {
         let for_ms = for_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(DEFAULT_MS);
         let find = draw.secret.find_key();
         let body = Invitation {
-            maker: self.my_id,
+            maker: self.cx.my_id,
             ticket,
             key: Digest32(draw.secret.identity().public()),
             find: Digest32(find.hash()),
@@ -73,22 +73,22 @@ impl Router {
         };
         let link = InviteLink {
             secret: draw.secret.clone(),
-            room: room_hint(&self.room.id, &self.my_id),
+            room: room_hint(&self.room.id, &self.cx.my_id),
             until_ms: body.until,
             once,
             locked: true,
             addrs: self.addresses_to_invite(),
         };
         let until_ms = body.until;
-        let invitation = SignedInvitation::sign(&self.room.id, &self.me, body);
+        let invitation = SignedInvitation::sign(&self.room.id, &self.cx.me, body);
         if !self.invitation_told(invitation, find) {
             let text = "there are too many invitations in this room: /invite off ends yours";
             return Err(Failure::new(Code::RoomFull, text));
         }
         let notice = Notice::Invitation { text: link.to_text(), until_ms, once };
-        self.effect(Effect::Tell { face, line, notice });
+        self.cx.effect(Effect::Tell { face, line, notice });
         let list = self.invitation_lines();
-        self.effect(Effect::Tell { face, line, notice: Notice::Invitations { list } });
+        self.cx.effect(Effect::Tell { face, line, notice: Notice::Invitations { list } });
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Router {
 
     /// The invitations that let people in now, own ones first.
     pub(super) fn invitation_lines(&self) -> Vec<InvitationLine> {
-        let (registry, now) = (&self.room.registry, self.wall_ms());
+        let (registry, now) = (&self.room.registry, self.cx.wall_ms());
         let live = registry
             .invitations()
             .filter(|l| registry.why_over(&l.invitation, None, now).is_none());
@@ -130,7 +130,7 @@ impl Router {
                 InvitationLine {
                     id: invitation.id,
                     maker: self.who(&body.maker),
-                    own: body.maker == self.my_id,
+                    own: body.maker == self.cx.my_id,
                     until_ms: body.until,
                     left: body.uses.map(|uses| uses.saturating_sub(used)),
                 }
@@ -145,14 +145,14 @@ impl Router {
             .room
             .registry
             .invitations()
-            .filter(|live| live.invitation.body.maker == self.my_id)
+            .filter(|live| live.invitation.body.maker == self.cx.my_id)
             .map(|live| live.invitation.id)
             .collect();
         let result = if own.is_empty() {
             Err(Failure::new(Code::NoInvitation, "no invitation of yours lets anybody in"))
         } else {
             self.may_act("end an invitation").map(|()| {
-                self.remark(match own.len() {
+                self.cx.remark(match own.len() {
                     1 => "your invitation lets nobody in any more".to_owned(),
                     count => format!("your {count} invitations let nobody in any more"),
                 });
@@ -167,7 +167,7 @@ impl Router {
         for id in &invitations {
             self.room.registry.forget_invitation(id);
         }
-        let (by, kept) = (self.my_id, Vec::new());
+        let (by, kept) = (self.cx.my_id, Vec::new());
         let removal = Removal { by, member: None, invitations, earlier: 0, kept };
         self.register_own(Record::Removal(removal), None);
     }

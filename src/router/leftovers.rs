@@ -81,7 +81,7 @@ impl Router {
             }
         };
         let wanted = wanted.to_owned();
-        self.effect(Effect::RemovePart { face, line, wanted, prefix });
+        self.cx.effect(Effect::RemovePart { face, line, wanted, prefix });
     }
 
     pub(super) fn part_removed(
@@ -99,7 +99,7 @@ impl Router {
                 let known = file.and_then(|file| self.catalogue.any(&file));
                 let name = known.map_or(wanted, |offered| &offered.name);
                 let (name, freed) = (Untrusted::new(name), size(bytes));
-                self.remark(format!("the partial file of {name} is removed ({freed} freed)"));
+                self.cx.remark(format!("the partial file of {name} is removed ({freed} freed)"));
                 Ok(())
             }
             Ok(None) => Err(nothing_of(wanted)),
@@ -132,7 +132,7 @@ impl Router {
         }
         let (count, plural) = (files.len(), if files.len() == 1 { "" } else { "s" });
         let folder = folder.to_string_lossy();
-        self.remark(format!(
+        self.cx.remark(format!(
             "{count} unfinished download{plural} of earlier ({}) in {}: {}; download the same file \
              to go on with it, or cancel <name or id> to remove it",
             size(total),

@@ -27,6 +27,7 @@ mod catalogue;
 mod changes;
 mod closing;
 mod commands;
+mod context;
 mod doctor;
 mod fetched;
 mod flush;
@@ -57,29 +58,21 @@ mod word;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use context::Context;
 use event::{Closed, Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::{Conn, Link, Purpose, Stage};
 use message::{Refusal, Why};
-use notice::{Failure, Notice};
-use rng::Rng;
+use notice::Notice;
 use roster::Roster;
 use time::{Earliest, Millis};
 
 use crate::crypto::identity::Identity;
-use crate::limits::Limits;
 
 /// The only owner of a room's state.
 #[derive(Debug)]
 pub struct Router {
-    me: Identity,
-    my_id: MemberId,
-    config: Config,
-    rng: Rng,
-    now: Millis,
-    clock: time::WallClock,
-    effects: Vec<Effect>,
-
+    cx: Context,
     room: room::Room,
     roster: Roster,
     conns: BTreeMap<ConnId, Conn>,
@@ -113,17 +106,13 @@ impl Router {
     /// A node alone in a fresh open room.
     #[must_use]
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
-        let my_id = MemberId(me.public());
-        let room = room::Room::fresh(&config.draw, my_id);
-        let mut roster = Roster::new(my_id);
-        roster.set_name(my_id, &config.name);
+        let cx = Context::new(config, me, seed);
+        let room = room::Room::fresh(&cx.config.draw, cx.my_id);
+        let mut roster = Roster::new(cx.my_id);
+        roster.set_name(cx.my_id, &cx.config.name);
+        let verified = verify::Verified::new(cx.config.verified.clone());
         let mut router = Self {
-            me,
-            my_id,
-            rng: Rng::new(seed),
-            now: Millis(0),
-            clock: time::WallClock::new(config.wall_at_zero_ms),
-            effects: Vec::new(),
+            cx,
             room,
             roster,
             conns: BTreeMap::new(),
@@ -136,7 +125,7 @@ impl Router {
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
-            verified: verify::Verified::new(config.verified.clone()),
+            verified,
             ignored: BTreeSet::new(),
             quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
@@ -146,11 +135,10 @@ impl Router {
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),
             stopping: false,
-            config,
         };
-        let who = router.who(&my_id);
-        let (temporary, locked) = (router.config.temporary, router.config.locked);
-        router.notify(Notice::Started { who, temporary, locked });
+        let who = router.who(&router.cx.my_id);
+        let (temporary, locked) = (router.cx.config.temporary, router.cx.config.locked);
+        router.cx.notify(Notice::Started { who, temporary, locked });
         if locked {
             router.close_at_start();
         }
@@ -159,7 +147,7 @@ impl Router {
 
     /// Handles one event and returns everything that it gives rise to, in order.
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Effect> {
-        self.now = self.now.max(now);
+        self.cx.now = self.cx.now.max(now);
         if !self.stopping {
             self.dispatch(event);
             self.run_timers();
@@ -167,7 +155,7 @@ impl Router {
             self.check_waits();
             self.flush_links();
         }
-        std::mem::take(&mut self.effects)
+        self.cx.take_effects()
     }
 
     /// When [`Event::Tick`] is due if nothing else happens.
@@ -191,7 +179,7 @@ impl Router {
     /// This node's identity.
     #[must_use]
     pub fn my_id(&self) -> MemberId {
-        self.my_id
+        self.cx.my_id
     }
 
     fn dispatch(&mut self, event: Event) {
@@ -201,7 +189,7 @@ impl Router {
                 self.listening(port, addresses, &tunnels);
             }
             Event::Woke => self.woke(),
-            Event::ClockSet { wall_at_zero_ms } => self.clock.set(self.now, wall_at_zero_ms),
+            Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
                 self.commanded(face, line, command, draw);
             }
@@ -276,30 +264,6 @@ impl Router {
 
     // Small helpers of every part.
 
-    fn limits(&self) -> &Limits {
-        &self.config.limits
-    }
-
-    fn effect(&mut self, effect: Effect) {
-        self.effects.push(effect);
-    }
-
-    fn notify(&mut self, notice: Notice) {
-        self.effects.push(Effect::Notify(notice));
-    }
-
-    fn remark(&mut self, text: impl Into<String>) {
-        self.notify(Notice::Remark { text: text.into() });
-    }
-
-    fn complain(&mut self, failure: Failure) {
-        self.notify(Notice::Error { line: None, command: None, failure });
-    }
-
-    fn wall_ms(&self) -> i64 {
-        self.clock.at(self.now)
-    }
-
     fn who(&self, id: &MemberId) -> notice::Who {
         let verified = self.is_verified(id);
         notice::Who { id: *id, name: self.roster.name_of(id), verified }
@@ -348,11 +312,11 @@ impl Router {
             event::Target::Addr(addr) => Some(*addr),
             event::Target::Host { .. } => None,
         };
-        let mut dialled = Conn::new(Side::Dialer, role, self.now);
+        let mut dialled = Conn::new(Side::Dialer, role, self.cx.now);
         dialled.remote = remote;
         dialled.purpose = Some(purpose);
         self.conns.insert(conn, dialled);
-        self.effect(Effect::Dial { conn, target, role });
+        self.cx.effect(Effect::Dial { conn, target, role });
         conn
     }
 
@@ -362,7 +326,7 @@ impl Router {
     }
 
     fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
-        self.effect(Effect::Refuse { conn, refusal: refusal.clone() });
+        self.cx.effect(Effect::Refuse { conn, refusal: refusal.clone() });
         self.forget_conn(conn, Closed::ByUs, Some(&refusal));
     }
 
@@ -381,14 +345,14 @@ impl Router {
         let named =
             |(ip, name): &(IpAddr, String)| (SocketAddr::new(*ip, port).to_string(), name.clone());
         let tunnels = tunnels.iter().map(named).collect();
-        self.notify(Notice::Listening { addresses, tunnels });
+        self.cx.notify(Notice::Listening { addresses, tunnels });
         self.renew_presence();
     }
 
     /// After a suspend nothing that was heard before counts: links must answer now.
     fn woke(&mut self) {
-        let (after, dead) = (self.limits().ping_after_idle_ms, self.limits().dead_after_ms);
-        let heard = Millis(self.now.0.saturating_sub(dead - after));
+        let (after, dead) = (self.cx.limits().ping_after_idle_ms, self.cx.limits().dead_after_ms);
+        let heard = Millis(self.cx.now.0.saturating_sub(dead - after));
         for conn in self.conns.values_mut() {
             if let Some(link) = conn.link_mut() {
                 link.heard = heard;

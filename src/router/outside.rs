@@ -12,7 +12,7 @@ use super::signed::SignedRecord;
 impl Router {
     /// Who put this node out of its room; `None` while it is in.
     fn who_put_me_out(&self) -> Option<MemberId> {
-        let denied = self.room.registry.may_link(&self.my_id).err()?;
+        let denied = self.room.registry.may_link(&self.cx.my_id).err()?;
         self.room.out_by.or_else(|| denied.map(|record| record.record.by()))
     }
 
@@ -45,19 +45,19 @@ impl Router {
 
     /// Whether this node may link with nobody in the room.
     pub(super) fn am_out(&self) -> bool {
-        self.room.registry.may_link(&self.my_id).is_err()
+        self.room.registry.may_link(&self.cx.my_id).is_err()
     }
 
     /// This node was put out just now.
     pub(super) fn put_me_out(&mut self, by: MemberId) {
         self.room.out_by = Some(by);
-        self.remark("nobody in this room hears you any more: /leave begins a fresh one");
+        self.cx.remark("nobody in this room hears you any more: /leave begins a fresh one");
         self.fail_downloads(&self.outside(by));
     }
 
     /// Whoever was out and is taken in again is told so.
     pub(super) fn tell_return(&mut self, new: &[Arc<SignedRecord>]) {
-        let me = self.my_id;
+        let me = self.cx.my_id;
         if self.room.out_by.is_none() || self.room.registry.may_link(&me).is_err() {
             return;
         }
@@ -71,6 +71,6 @@ impl Router {
         let by = by.map_or_else(String::new, |record| {
             format!(": {} took you in", self.who(&record.record.by()).marked())
         });
-        self.remark(format!("you are in again{by}"));
+        self.cx.remark(format!("you are in again{by}"));
     }
 }

@@ -43,7 +43,7 @@ impl Router {
     /// The room is about to be left: lays aside what is offered in it.
     pub(super) fn park_offers(&mut self) {
         let offered = |file: &FileId| {
-            self.sharing.holds_all(file) && self.catalogue.offers(self.my_id, *file)
+            self.sharing.holds_all(file) && self.catalogue.offers(self.cx.my_id, *file)
         };
         let files: BTreeSet<_> = self.sharing.files().into_iter().filter(offered).collect();
         // A room in which nothing was offered does not take the place of one that has offers.
@@ -52,14 +52,14 @@ impl Router {
         }
         if !self.is_parked_here() {
             for file in std::mem::take(&mut self.parked.files).into_keys() {
-                self.effect(Effect::Park { file, step: Parking::Forget });
+                self.cx.effect(Effect::Park { file, step: Parking::Forget });
             }
             self.parked.place = Some(self.parking_place());
         }
         self.unalias_paths();
         for file in files {
             self.parked.files.insert(file, ParkedFile { checking: false });
-            self.effect(Effect::Park { file, step: Parking::Begin });
+            self.cx.effect(Effect::Park { file, step: Parking::Begin });
         }
     }
 
@@ -68,7 +68,7 @@ impl Router {
         let here = self.is_parked_here() && !self.sharing.holds_all(&file);
         if let Some(laid) = self.parked.files.get_mut(&file).filter(|_| here) {
             laid.checking = true;
-            self.effect(Effect::Park { file, step: Parking::Check });
+            self.cx.effect(Effect::Park { file, step: Parking::Check });
         }
     }
 
@@ -79,17 +79,17 @@ impl Router {
             self.parked.files.get_mut(&file).into_iter().for_each(|laid| laid.checking = false);
             return;
         }
-        let offered = self.catalogue.offers_of(self.my_id, file).next();
+        let offered = self.catalogue.offers_of(self.cx.my_id, file).next();
         let Some(name) = offered.map(|offered| Untrusted::new(&offered.name)) else { return };
         if self.parked.files.remove(&file).is_none() {
             return;
         }
         let step = if intact { Parking::Resume } else { Parking::Forget };
-        self.effect(Effect::Park { file, step });
+        self.cx.effect(Effect::Park { file, step });
         if intact {
             self.sharing.share_all(file);
             self.tell_hosting(file);
-            self.remark(format!("you serve {name} again"));
+            self.cx.remark(format!("you serve {name} again"));
         } else if self.withdraw_file(file).is_ok() {
             self.complain_of_change(&name);
         }
@@ -98,7 +98,7 @@ impl Router {
     /// It is served no more, here or on coming back.
     pub(super) fn forget_parked(&mut self, file: FileId) {
         if self.parked.files.remove(&file).is_some() {
-            self.effect(Effect::Park { file, step: Parking::Forget });
+            self.cx.effect(Effect::Park { file, step: Parking::Forget });
         }
     }
 
@@ -110,7 +110,7 @@ impl Router {
                 || here && self.parked.files.get(file).is_some_and(|laid| laid.checking)
                 || self.hosts_of(file) > 0
         };
-        let own = self.catalogue.offers_by(self.my_id);
+        let own = self.catalogue.offers_by(self.cx.my_id);
         let unserved: BTreeSet<String> = own
             .filter(|offered| !served(&offered.file))
             .map(|offered| Untrusted::new(&offered.name).short())
@@ -125,7 +125,7 @@ impl Router {
             names.push(format!("{} more", unserved.len() - NAMED_MAX));
         }
         let them = if unserved.len() == 1 { "it" } else { "them" };
-        self.remark(format!(
+        self.cx.remark(format!(
             "{first} from an earlier stay {verb} not served now: {}; send {them} again, or cancel \
              {them}",
             names.join(", ")

@@ -95,14 +95,14 @@ impl Own {
 
 impl Router {
     fn own_body(&mut self, bye: bool) -> Presence {
-        let clock = u64::try_from(self.wall_ms()).unwrap_or(0);
+        let clock = u64::try_from(self.cx.wall_ms()).unwrap_or(0);
         self.presence.version = clock.max(self.presence.version.saturating_add(1));
         Presence {
-            member: self.my_id,
-            run: self.config.run,
+            member: self.cx.my_id,
+            run: self.cx.config.run,
             version: self.presence.version,
-            name: self.config.name.clone(),
-            addresses: self.presence.addresses(self.limits().addresses_per_member),
+            name: self.cx.config.name.clone(),
+            addresses: self.presence.addresses(self.cx.limits().addresses_per_member),
             unlinked: self.presence.unlinked.iter().take(UNLINKED_MAX).copied().collect(),
             bye,
         }
@@ -116,7 +116,7 @@ impl Router {
             return record.clone();
         }
         let body = self.own_body(false);
-        let record = SignedPresence::sign(room, &self.me, body);
+        let record = SignedPresence::sign(room, &self.cx.me, body);
         if *room == self.room.id {
             self.presence.record = Some(record.clone());
         }
@@ -127,10 +127,10 @@ impl Router {
     pub(super) fn renew_presence(&mut self) {
         self.presence.record = None;
         self.presence.outdone = false;
-        self.presence.refreshed = self.now;
+        self.presence.refreshed = self.cx.now;
         let room = self.room.id;
         self.sign_presence_for(&room);
-        let me = self.my_id;
+        let me = self.cx.my_id;
         self.mark_links(|link| {
             link.say_presence.insert(me);
         });
@@ -138,7 +138,7 @@ impl Router {
 
     /// The record to pass on for a member.
     pub(super) fn record_of(&mut self, member: &MemberId) -> Option<Arc<SignedPresence>> {
-        if *member == self.my_id {
+        if *member == self.cx.my_id {
             let room = self.room.id;
             return Some(self.sign_presence_for(&room));
         }
@@ -153,10 +153,10 @@ impl Router {
 
     pub(super) fn say_bye(&mut self) {
         let body = self.own_body(true);
-        let record = SignedPresence::sign(&self.room.id, &self.me, body);
+        let record = SignedPresence::sign(&self.room.id, &self.cx.me, body);
         let links: Vec<_> = self.links().map(|(conn, _)| conn).collect();
         for conn in links {
-            self.effect(Effect::Send { conn, message: Message::Presence(record.clone()) });
+            self.cx.effect(Effect::Send { conn, message: Message::Presence(record.clone()) });
         }
     }
 
@@ -164,18 +164,18 @@ impl Router {
     pub(super) fn presence_arrived(&mut self, via: ConnId, record: &Arc<SignedPresence>) {
         let body = &record.body;
         let Some(teller) = self.member_of(via) else { return };
-        if self.room.registry.may_link(&body.member).is_err() && body.member != self.my_id {
+        if self.room.registry.may_link(&body.member).is_err() && body.member != self.cx.my_id {
             return;
         }
-        if body.member == self.my_id {
+        if body.member == self.cx.my_id {
             // The clock was set back since an earlier run, whose record still counts: outdo it.
-            if body.run != self.config.run && body.version >= self.presence.version {
+            if body.run != self.cx.config.run && body.version >= self.presence.version {
                 self.presence.version = body.version;
                 self.presence.outdone = true;
             }
             return;
         }
-        let (now, limits) = (self.now, self.config.limits.clone());
+        let (now, limits) = (self.cx.now, self.cx.config.limits.clone());
         let here = self.on_loopback(via);
         let log = &self.room.log;
         let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
@@ -218,7 +218,7 @@ impl Router {
         if body.bye
             && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
         {
-            self.effect(Effect::Close { conn });
+            self.cx.effect(Effect::Close { conn });
             self.forget_conn(conn, Closed::Refused(Refusal::of(Why::Leaving)), None);
         }
     }
@@ -255,7 +255,7 @@ impl Router {
         record: &Arc<SignedPresence>,
         seen: IpAddr,
     ) {
-        let (now, limits) = (self.now, self.config.limits.clone());
+        let (now, limits) = (self.cx.now, self.cx.config.limits.clone());
         let here = self.on_loopback(conn);
         let log = &self.room.log;
         let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
@@ -300,10 +300,10 @@ impl Router {
         refusal: Option<&Refusal>,
     ) {
         let closed = !matches!(how, Closed::Silent);
-        let jitter = self.rng.between(50, 250);
-        let (now, min) = (self.now, self.config.limits.redial_min_ms);
+        let jitter = self.cx.rng.between(50, 250);
+        let (now, min) = (self.cx.now, self.cx.config.limits.redial_min_ms);
         let in_doubt = self.is_member_of_closed();
-        let outside = self.room.registry.may_link(&self.my_id).is_err();
+        let outside = self.room.registry.may_link(&self.cx.my_id).is_err();
         if let Some(member) = self.roster.members.get_mut(&link.member)
             && member.conn == Some(conn)
         {
@@ -334,13 +334,13 @@ impl Router {
 
     /// Whoever says that this node is no member has not heard of something yet.
     fn is_member_of_closed(&self) -> bool {
-        self.room.registry.is_closed() && self.room.registry.is_member(&self.my_id)
+        self.room.registry.is_closed() && self.room.registry.is_member(&self.cx.my_id)
     }
 
     pub(super) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
-        let (now, jitter) = (self.now, self.rng.between(0, 250));
-        let max = self.config.limits.redial_max_ms;
-        let outside = self.room.registry.may_link(&self.my_id).is_err();
+        let (now, jitter) = (self.cx.now, self.cx.rng.between(0, 250));
+        let max = self.cx.config.limits.redial_max_ms;
+        let outside = self.room.registry.may_link(&self.cx.my_id).is_err();
         let Some(member) = self.roster.members.get_mut(&id) else { return };
         let teller = member.taught_by;
         member.redial.conn = None;
@@ -374,7 +374,7 @@ impl Router {
 
     /// An address that `teller` taught led nowhere.
     pub(super) fn record_bad_address(&mut self, teller: MemberId) {
-        let now = self.now;
+        let now = self.cx.now;
         self.failed_dials.retain(|_, failed| {
             failed.retain(|at| now.since(*at) < TELLER_MS);
             !failed.is_empty()
@@ -389,20 +389,20 @@ impl Router {
     }
 
     pub(super) fn teaches_bad_addresses(&self, teller: &MemberId) -> bool {
-        let recent = |at: &&Millis| self.now.since(**at) < TELLER_MS;
+        let recent = |at: &&Millis| self.cx.now.since(**at) < TELLER_MS;
         let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
-        failed >= self.limits().failed_dials_per_teller_min
+        failed >= self.cx.limits().failed_dials_per_teller_min
     }
 
     /// Redials that may begin now.
     fn free_redials(&self) -> usize {
-        if self.links().count() >= self.limits().peers {
+        if self.links().count() >= self.cx.limits().peers {
             return 0;
         }
         let redial = |conn: &&Conn| {
             conn.link().is_none() && matches!(conn.purpose, Some(Purpose::Redial(_)))
         };
-        self.limits().dials.saturating_sub(self.conns.values().filter(redial).count())
+        self.cx.limits().dials.saturating_sub(self.conns.values().filter(redial).count())
     }
 
     fn redial_due(&mut self) {
@@ -413,7 +413,7 @@ impl Router {
             .iter()
             .filter(|(id, member)| {
                 member.wants_dial()
-                    && member.redial.at <= self.now
+                    && member.redial.at <= self.cx.now
                     && !self.is_backed_off(&member.taught_by, id)
             })
             .map(|(id, _)| *id)
@@ -432,9 +432,9 @@ impl Router {
             });
             let Some((index, address)) = usable.map(|(index, address)| (index, *address)) else {
                 member.redial.next_address = 0;
-                member.redial.at = self.now.plus(member.redial.wait_ms);
+                member.redial.at = self.cx.now.plus(member.redial.wait_ms);
                 member.redial.wait_ms =
-                    (member.redial.wait_ms * 2).min(self.config.limits.redial_max_ms);
+                    (member.redial.wait_ms * 2).min(self.cx.config.limits.redial_max_ms);
                 continue;
             };
             member.redial.next_address = index + 1;
@@ -448,15 +448,15 @@ impl Router {
     }
 
     pub(super) fn presence_timers(&mut self) {
-        let limits = self.config.limits.clone();
+        let limits = self.cx.config.limits.clone();
         let mut changed = Vec::new();
         for (id, member) in &mut self.roster.members {
-            let present = member.present_until(&limits).is_none_or(|until| until > self.now);
+            let present = member.present_until(&limits).is_none_or(|until| until > self.cx.now);
             if present != member.present {
                 member.present = present;
                 self.catalogue.touch();
                 if member.conn.is_none() && present {
-                    member.without_link = self.now;
+                    member.without_link = self.cx.now;
                 }
                 changed.push((*id, present));
             }
@@ -465,11 +465,11 @@ impl Router {
             let member = self.member_info(&id);
             if present {
                 self.room.ever_met = true;
-                self.notify(Notice::MemberJoined { member });
+                self.cx.notify(Notice::MemberJoined { member });
                 self.warn_if_lookalike(&id);
             } else {
                 self.room.receipts.remove(&id);
-                self.notify(Notice::MemberLeft { member });
+                self.cx.notify(Notice::MemberLeft { member });
             }
         }
         let mut unlinked: Vec<_> = self
@@ -477,8 +477,8 @@ impl Router {
             .members
             .iter()
             .filter(|(_, member)| {
-                member.missed_until(&limits).is_some_and(|until| self.now < until)
-                    && self.now >= member.without_link.plus(limits.unlinked_after_ms)
+                member.missed_until(&limits).is_some_and(|until| self.cx.now < until)
+                    && self.cx.now >= member.without_link.plus(limits.unlinked_after_ms)
             })
             .map(|(id, member)| (member.lost.is_none(), *id))
             .collect();
@@ -487,9 +487,9 @@ impl Router {
         unlinked.truncate(UNLINKED_MAX);
         let unlinked: Vec<_> = unlinked.into_iter().map(|(_, id)| id).collect();
         let refresh = !unlinked.is_empty()
-            && self.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
+            && self.cx.now >= self.presence.refreshed.plus(limits.presence_refresh_ms);
         // Two programs with one identity would outdo each other: not more often than this.
-        let outdo = self.presence.outdone && self.now >= self.presence.refreshed.plus(OUTDO_MS);
+        let outdo = self.presence.outdone && self.cx.now >= self.presence.refreshed.plus(OUTDO_MS);
         if unlinked != self.presence.unlinked || refresh || outdo {
             let before = std::mem::replace(&mut self.presence.unlinked, unlinked.clone());
             self.renew_presence();
@@ -502,7 +502,7 @@ impl Router {
     }
 
     pub(super) fn presence_deadlines(&self, earliest: &mut Earliest) {
-        let limits = self.limits();
+        let limits = self.cx.limits();
         let dials_free = self.free_redials() > 0;
         for (id, member) in &self.roster.members {
             if member.present
@@ -510,14 +510,14 @@ impl Router {
             {
                 earliest.at(until);
             }
-            if let Some(until) = member.missed_until(limits).filter(|until| *until > self.now) {
+            if let Some(until) = member.missed_until(limits).filter(|until| *until > self.cx.now) {
                 let unlinked_at = member.without_link.plus(limits.unlinked_after_ms);
-                earliest.at(if unlinked_at > self.now { unlinked_at } else { until });
+                earliest.at(if unlinked_at > self.cx.now { unlinked_at } else { until });
             }
             if member.wants_dial() && dials_free {
                 // A teller that taught too much is looked at again from time to time.
                 let tired = self.is_backed_off(&member.taught_by, id);
-                earliest.at(member.redial.at.max(self.now.plus(if tired { 1_000 } else { 0 })));
+                earliest.at(member.redial.at.max(self.cx.now.plus(if tired { 1_000 } else { 0 })));
             }
         }
         if !self.presence.unlinked.is_empty() {
@@ -529,7 +529,7 @@ impl Router {
         if let Some(unheld) = self.room.unheld.front()
             && self.roster.present().next().is_some()
         {
-            earliest.at(unheld.tell_at.max(self.now));
+            earliest.at(unheld.tell_at.max(self.cx.now));
         }
     }
 
@@ -538,7 +538,7 @@ impl Router {
         let ids: Vec<_> = self.conns.keys().copied().collect();
         for id in ids {
             self.no_words(id);
-            self.effect(Effect::Close { conn: id });
+            self.cx.effect(Effect::Close { conn: id });
             self.conns.remove(&id);
             self.guesses.end(id);
         }

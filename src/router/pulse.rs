@@ -18,13 +18,13 @@ impl Router {
                 Stage::Agreeing(agreement) => {
                     let doubted = agreement.doubts;
                     let member = agreement.member;
-                    if self.now >= self.admit_by(conn) {
+                    if self.cx.now >= self.admit_by(conn) {
                         self.refuse(id, Why::Busy);
-                    } else if doubted
-                        .is_some_and(|at| self.now >= at.plus(self.limits().duplicate_ping_ms))
-                    {
+                    } else if doubted.is_some_and(|at| {
+                        self.cx.now >= at.plus(self.cx.limits().duplicate_ping_ms)
+                    }) {
                         if let Some((older, _)) = self.link_of(&member) {
-                            self.effect(Effect::Close { conn: older });
+                            self.cx.effect(Effect::Close { conn: older });
                             self.forget_conn(older, Closed::Silent, None);
                         }
                         if let Some(Stage::Agreeing(agreement)) =
@@ -37,16 +37,17 @@ impl Router {
                 }
                 Stage::Linked(link) => {
                     let (heard, pinged, congested) = (link.heard, link.pinged, link.congested);
-                    let limits = self.limits();
-                    if self.now >= heard.plus(limits.dead_after_ms)
-                        || congested.is_some_and(|at| self.now >= at.plus(limits.stuck_link_ms))
+                    let limits = self.cx.limits();
+                    if self.cx.now >= heard.plus(limits.dead_after_ms)
+                        || congested.is_some_and(|at| self.cx.now >= at.plus(limits.stuck_link_ms))
                     {
-                        self.effect(Effect::Close { conn: id });
+                        self.cx.effect(Effect::Close { conn: id });
                         self.forget_conn(id, Closed::Silent, None);
-                    } else if pinged.is_none() && self.now >= heard.plus(limits.ping_after_idle_ms)
+                    } else if pinged.is_none()
+                        && self.cx.now >= heard.plus(limits.ping_after_idle_ms)
                     {
                         self.ping(id);
-                    } else if link_due(link).is_some_and(|at| at <= self.now) {
+                    } else if link_due(link).is_some_and(|at| at <= self.cx.now) {
                         self.dirty.insert(id);
                     }
                 }
@@ -56,7 +57,7 @@ impl Router {
     }
 
     pub(super) fn link_deadlines(&self, earliest: &mut Earliest) {
-        let limits = self.limits();
+        let limits = self.cx.limits();
         for conn in self.conns.values() {
             match &conn.stage {
                 Stage::Agreeing(agreement) => {
@@ -74,7 +75,7 @@ impl Router {
                     if let Some(at) = link.congested {
                         earliest.at(at.plus(limits.stuck_link_ms));
                     } else if let Some(at) = link_due(link) {
-                        earliest.at(at.max(self.now));
+                        earliest.at(at.max(self.cx.now));
                     }
                 }
                 _ => {}
@@ -83,7 +84,7 @@ impl Router {
     }
 
     fn admit_by(&self, conn: &Conn) -> Millis {
-        let limits = self.limits();
+        let limits = self.cx.limits();
         conn.began.plus(if conn.enters == Some(Brings::Password) {
             limits.password_deadline_ms
         } else {

@@ -64,7 +64,7 @@ impl Router {
         let (needed, word) = (self.needed_here(), command.word());
         let meant = self.quitting.told.as_ref().is_some_and(|(told, said, files)| {
             let of_all = needed.iter().all(|(file, _)| files.contains(file));
-            *said == word && of_all && self.now.since(*told) < MEANT_MS
+            *said == word && of_all && self.cx.now.since(*told) < MEANT_MS
         });
         if needed.is_empty() || (asks && meant) {
             self.quitting.told = None;
@@ -74,13 +74,13 @@ impl Router {
         let fetching = format!("only you have all of {files}, and {members} still fetching it");
         if asks {
             let files = needed.iter().map(|(file, _)| *file).collect();
-            self.quitting.told = Some((self.now, word, files));
-            self.remark(format!(
+            self.quitting.told = Some((self.cx.now, word, files));
+            self.cx.remark(format!(
                 "{fetching}: better stay until that is done; to {word} all the same, {word} again"
             ));
             self.reply(face, line, word, Ok(()));
         } else {
-            let until = self.now.plus(self.limits().last_host_ms);
+            let until = self.cx.now.plus(self.cx.limits().last_host_ms);
             let quits = |pending: &Pending| pending.command.word() == "quit";
             if word == "leave" && self.quitting.pending.as_ref().is_some_and(quits) {
                 // Klatch ends in any case, and that is to leave.
@@ -90,9 +90,9 @@ impl Router {
             if let Some(before) = self.quitting.pending.replace(pending) {
                 self.reply(before.face, before.line, before.command.word(), Ok(()));
             }
-            let seconds = self.limits().last_host_ms / 1000;
+            let seconds = self.cx.limits().last_host_ms / 1000;
             let then = if word == "quit" { "klatch ends" } else { "you leave" };
-            self.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
+            self.cx.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
         }
     }
 
@@ -121,7 +121,7 @@ impl Router {
         let Some(until) = self.quitting.pending.as_ref().map(|pending| pending.until) else {
             return;
         };
-        if (self.now >= until || !self.only_host_of_somebody())
+        if (self.cx.now >= until || !self.only_host_of_somebody())
             && let Some(Pending { face, line, command, draw, .. }) = self.quitting.pending.take()
         {
             self.commanded(face, line, command, draw);

@@ -53,7 +53,7 @@ impl Router {
             Ok(questions) => {
                 let password = |of: &Question| matches!(of, Question::Password);
                 if questions.is_some_and(|questions| questions.iter().any(password)) {
-                    self.remark(WITHOUT_PASSWORD);
+                    self.cx.remark(WITHOUT_PASSWORD);
                 }
                 self.reply(face, line, "remove", Ok(()));
             }
@@ -63,7 +63,7 @@ impl Router {
 
     /// Throws `member` out at once; gives what is to be asked after that.
     fn throw_out(&mut self, member: MemberId) -> Result<VecDeque<Question>, Failure> {
-        if member == self.my_id {
+        if member == self.cx.my_id {
             return Err(Failure::new(Code::Usage, "to go yourself, type: leave"));
         }
         self.may_remove(member)?;
@@ -81,10 +81,10 @@ impl Router {
             .take(INVITATIONS_MAX) // Its tickets end with it anyway.
             .collect();
         let mut removal = Removal {
-            by: self.my_id,
+            by: self.cx.my_id,
             member: Some(member),
             invitations: invitations.clone(),
-            earlier: self.room.registry.removals_by(&self.my_id, &member),
+            earlier: self.room.registry.removals_by(&self.cx.my_id, &member),
             kept: Vec::new(),
         };
         // Guests of those invitations came on their own; guests of the member go with it.
@@ -101,7 +101,7 @@ impl Router {
             self.close_room(None, &[])?;
         }
         if !was_closed {
-            self.remark(
+            self.cx.remark(
                 "the room is open: whoever was removed can come back with a new identity; close \
                  it with /lock to prevent that",
             );
@@ -125,10 +125,10 @@ impl Router {
         for live in registry.invitations() {
             let (id, maker) = (live.invitation.id, live.invitation.body.maker);
             let ticket = live.invitation.body.ticket;
-            let above = maker == self.my_id
-                || registry.founder() == self.my_id
+            let above = maker == self.cx.my_id
+                || registry.founder() == self.cx.my_id
                 || ticket
-                    .is_some_and(|ticket| registry.membership().is_above(&self.my_id, &ticket));
+                    .is_some_and(|ticket| registry.membership().is_above(&self.cx.my_id, &ticket));
             if above {
                 questions.push_back(Question::Invitation(id, maker));
             }
@@ -163,12 +163,12 @@ impl Router {
     fn may_remove(&self, member: MemberId) -> Result<(), Failure> {
         let registry = &self.room.registry;
         let membership = registry.membership();
-        let over_all = registry.founder() == self.my_id
-            || membership.stewards().contains(&self.my_id)
+        let over_all = registry.founder() == self.cx.my_id
+            || membership.stewards().contains(&self.cx.my_id)
                 && member != registry.founder()
                 && !membership.stewards().contains(&member);
         let issued = registry.issued_to(&member).is_some();
-        if over_all || issued || membership.may_remove(&self.my_id, &member) {
+        if over_all || issued || membership.may_remove(&self.cx.my_id, &member) {
             return Ok(());
         }
         let name = self.who(&member).marked();
@@ -182,7 +182,7 @@ impl Router {
         let mut could: Vec<MemberId> =
             tickets.flat_map(|seat| membership.above(&seat.id)).collect();
         let mut seen = BTreeSet::new();
-        could.retain(|id| *id != self.my_id && seen.insert(*id));
+        could.retain(|id| *id != self.cx.my_id && seen.insert(*id));
         let could = if could.is_empty() { founder } else { self.names(&could) };
         let text = format!("{name} did not come in through you; who can remove {name}: {could}");
         Err(Failure::new(Code::NotAbove, text))
@@ -198,26 +198,26 @@ impl Router {
             let text = format!("{name} is a member and need not be taken in");
             return Err(Failure::new(Code::Usage, text));
         }
-        if !registry.has_room_for_ticket(&self.my_id) {
+        if !registry.has_room_for_ticket(&self.cx.my_id) {
             let text = "your share of this room's register is full";
             return Err(Failure::new(Code::RoomFull, text));
         }
         let standing = registry.my_standing().flatten();
         let mut pardons = BTreeSet::new();
         for (removal, by) in membership.removals_of(&member) {
-            let founder = registry.founder() == self.my_id;
+            let founder = registry.founder() == self.cx.my_id;
             let above_author = || {
                 let mut tickets = membership.tickets_of(&by);
-                tickets.any(|seat| membership.is_above(&self.my_id, &seat.id))
+                tickets.any(|seat| membership.is_above(&self.cx.my_id, &seat.id))
             };
-            if by == self.my_id || founder || above_author() {
+            if by == self.cx.my_id || founder || above_author() {
                 pardons.insert(removal);
             }
         }
-        let ticket = kept_ticket(self.my_id, standing, member, pardons);
+        let ticket = kept_ticket(self.cx.my_id, standing, member, pardons);
         self.register_own(ticket, None);
         if self.room.registry.is_member(&member) {
-            self.remark(format!("{name} may come in again"));
+            self.cx.remark(format!("{name} may come in again"));
             return Ok(());
         }
         let removers = self.room.registry.membership().removals_of(&member);
@@ -249,7 +249,7 @@ impl Router {
                     self.names(guests)
                 )
             }
-            Some(Question::Invitation(_, maker)) if *maker == self.my_id => {
+            Some(Question::Invitation(_, maker)) if *maker == self.cx.my_id => {
                 "an invitation of yours still lets people in, and others may hold it; end it?"
                     .to_owned()
             }
@@ -258,7 +258,7 @@ impl Router {
                 self.who(maker).marked()
             ),
         };
-        self.effect(Effect::Confirm { face, line, question });
+        self.cx.effect(Effect::Confirm { face, line, question });
     }
 
     /// The room was left: nothing is asked any more.
@@ -285,7 +285,7 @@ impl Router {
             Some(Question::Guests(guests)) if yes => {
                 for guest in guests {
                     if let Err(failure) = self.take_in_again(guest) {
-                        self.complain(failure);
+                        self.cx.complain(failure);
                     }
                 }
             }
@@ -314,7 +314,7 @@ impl Router {
             }
             Some(choice @ NewPassword::Set(_)) => self.lock((face, line, "remove"), choice, false),
             _ => {
-                self.remark(WITHOUT_PASSWORD);
+                self.cx.remark(WITHOUT_PASSWORD);
                 self.reply(face, line, "remove", Ok(()));
             }
         }
@@ -331,7 +331,7 @@ impl Router {
     fn change_steward(&mut self, member: MemberId, off: bool) -> Result<(), Failure> {
         let registry = &self.room.registry;
         let founder = registry.founder();
-        if founder != self.my_id {
+        if founder != self.cx.my_id {
             let text =
                 format!("only {}, whose room it is, names stewards", self.who(&founder).marked());
             return Err(Failure::new(Code::NotAbove, text));
@@ -339,7 +339,7 @@ impl Router {
         let name = self.who(&member).marked();
         let before = registry.membership().clone();
         let stewards = before.stewards();
-        if stewards.contains(&member) != off || member == self.my_id {
+        if stewards.contains(&member) != off || member == self.cx.my_id {
             let is = if off { "is no steward" } else { "is above everybody already" };
             return Err(Failure::new(Code::Usage, format!("{name} {is}")));
         }
@@ -352,7 +352,7 @@ impl Router {
                 _ => None,
             });
             let rank = ranks.max().unwrap_or(0).saturating_add(1);
-            let mut ticket = kept_ticket(self.my_id, None, member, pardons);
+            let mut ticket = kept_ticket(self.cx.my_id, None, member, pardons);
             if let Record::Ticket(ticket) = &mut ticket {
                 (ticket.how, ticket.rank) = (How::Steward, rank);
             }
@@ -361,10 +361,10 @@ impl Router {
             return Ok(());
         }
         let mut removal = Removal {
-            by: self.my_id,
+            by: self.cx.my_id,
             member: Some(member),
             invitations: BTreeSet::new(),
-            earlier: registry.removals_by(&self.my_id, &member),
+            earlier: registry.removals_by(&self.cx.my_id, &member),
             kept: Vec::new(),
         };
         let mut own: Vec<Kept> = kept_below([member], None);
@@ -383,7 +383,7 @@ impl Router {
         let lost = before.members().filter(|id| !self.room.registry.is_member(id));
         for member in lost.collect::<Vec<_>>() {
             if let Err(failure) = self.take_in_again(member) {
-                self.complain(failure);
+                self.cx.complain(failure);
             }
         }
     }

@@ -15,7 +15,7 @@ pub(super) const ANSWER_MS: u64 = 30_000;
 impl Router {
     /// A message of any connection.
     pub(super) fn said(&mut self, id: ConnId, message: Message) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Some(link) = conn.link_mut() else { return self.said_before_link(id, message) };
         link.heard = now;
@@ -56,17 +56,17 @@ impl Router {
     }
 
     pub(super) fn ping(&mut self, id: ConnId) {
-        let now = self.now;
-        let number = self.rng.next_u64() as u32;
+        let now = self.cx.now;
+        let number = self.cx.rng.next_u64() as u32;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if link.pinged.is_none() {
             link.pinged = Some((number, now));
-            self.effect(super::event::Effect::Send { conn: id, message: Message::Ping(number) });
+            self.cx.effect(super::event::Effect::Send { conn: id, message: Message::Ping(number) });
         }
     }
 
     fn pong(&mut self, id: ConnId, number: u32) {
-        let now = self.now;
+        let now = self.cx.now;
         if let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut())
             && let Some((expected, at)) = link.pinged
             && expected == number
@@ -80,7 +80,7 @@ impl Router {
     }
 
     fn entry_pushed(&mut self, id: ConnId, entry: &Arc<SignedEntry>) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if !link.push_tokens.take(1, now) {
             return; // Repair brings it at a pace that we set.
@@ -94,7 +94,7 @@ impl Router {
     /// Takes an entry in; returns whether it is new here.
     fn place(&mut self, via: ConnId, entry: &Arc<SignedEntry>) -> bool {
         let chain = entry.body.chain;
-        match self.room.log.place(entry, &self.config.limits) {
+        match self.room.log.place(entry, &self.cx.config.limits) {
             Placed::Accepted(entries) => {
                 for entry in &entries {
                     self.accepted(entry, false);
@@ -125,7 +125,7 @@ impl Router {
 
     /// The proof of a fork is another: all must come to the same one.
     fn say_fork(&mut self, chain: Chain) {
-        let due = self.now;
+        let due = self.cx.now;
         self.mark_links(|link| {
             link.say_haves.insert(chain);
             link.say_haves_at = Some(due);
@@ -138,7 +138,7 @@ impl Router {
         self.rebuild_catalogue(&entries);
         let name = self.who(&chain.author).marked();
         let mine = chain == self.room.chain;
-        self.complain(super::notice::Failure::new(
+        self.cx.complain(super::notice::Failure::new(
             super::notice::Code::ChainForked,
             if mine {
                 "another program speaks with your identity in this room; leave and connect again"
@@ -167,7 +167,7 @@ impl Router {
     }
 
     fn haves_arrived(&mut self, id: ConnId, haves: Vec<Have>) {
-        let short = haves.len() < self.limits().have_page;
+        let short = haves.len() < self.cx.limits().have_page;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let member = link.member;
         let first_vector = !link.vector_heard;
@@ -176,7 +176,7 @@ impl Router {
         }
         let admitting = self.room.history_from == Some(member) && first_vector;
         for have in haves {
-            let room_left = self.room.history.len() < self.config.limits.chains;
+            let room_left = self.room.history.len() < self.cx.config.limits.chains;
             if admitting && room_left && have.chain != self.room.chain {
                 self.room.history.insert(have.chain, have.len);
             }
@@ -189,14 +189,14 @@ impl Router {
     }
 
     fn have_arrived(&mut self, id: ConnId, member: MemberId, have: Have) {
-        let chains = self.config.limits.chains;
+        let chains = self.cx.config.limits.chains;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if link.theirs.len() >= chains && !link.theirs.contains_key(&have.chain) {
             return;
         }
         link.theirs.insert(have.chain, have);
         link.probes.remove(&have.chain);
-        if self.room.log.lacks(&have, &self.config.limits).is_some() {
+        if self.room.log.lacks(&have, &self.cx.config.limits).is_some() {
             link.behind.insert(have.chain);
         } else {
             link.behind.remove(&have.chain);
@@ -286,7 +286,7 @@ impl Router {
     /// can pass it on.
     pub(super) fn say_haves_of(&mut self, author: &MemberId) {
         let chains: Vec<_> = self.room.log.chains_of(author).copied().collect();
-        let due = self.now.plus(1_000);
+        let due = self.cx.now.plus(1_000);
         self.mark_links(|link| {
             if !chains.is_empty() {
                 link.say_haves.extend(chains.iter().copied());
@@ -296,7 +296,7 @@ impl Router {
     }
 
     fn answered(&mut self, id: ConnId, number: u32, entries: &[Arc<SignedEntry>], last: bool) {
-        let most = self.limits().answer_entries;
+        let most = self.cx.limits().answer_entries;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let Some(asked) = &mut link.asked else { return };
         if asked.number != number {
@@ -333,7 +333,7 @@ impl Router {
         for wanted in &asked.chains {
             self.asked.remove(&wanted.chain);
             let Some(have) = link.theirs.get(&wanted.chain) else { continue };
-            let lacks = self.room.log.lacks(have, &self.config.limits);
+            let lacks = self.room.log.lacks(have, &self.cx.config.limits);
             let progress = match (lacks, link.probes.get(&wanted.chain)) {
                 // It came whole.
                 (None, _) => asked.received > 0,
@@ -351,15 +351,15 @@ impl Router {
         }
         if !any {
             // What it sent could not be taken, for want of room or of parents: not at once again.
-            link.rests_until = Some(self.now.plus(self.config.limits.ask_timeout_ms));
+            link.rests_until = Some(self.cx.now.plus(self.cx.config.limits.ask_timeout_ms));
         }
         self.mark_links(|_| {});
     }
 
     /// The next question for a link, if it has something that we lack.
     pub(super) fn next_question(&mut self, id: ConnId) -> Option<Message> {
-        let (now, timeout) = (self.now, self.limits().ask_timeout_ms);
-        let page = self.limits().have_page;
+        let (now, timeout) = (self.cx.now, self.cx.limits().ask_timeout_ms);
+        let page = self.cx.limits().have_page;
         let link = self.conns.get_mut(&id)?.link_mut()?;
         link.rests_until.take_if(|until| now >= *until);
         if link.asked.is_some() || link.behind.is_empty() || link.rests_until.is_some() {
@@ -376,7 +376,7 @@ impl Router {
             }
             let Some(have) = link.theirs.get(chain) else { continue };
             let probe = link.probes.get(chain).copied();
-            let from = match self.room.log.lacks(have, &self.config.limits) {
+            let from = match self.room.log.lacks(have, &self.cx.config.limits) {
                 Some(Ok(from)) => probe.map_or(from, |probe| probe.min(from)),
                 Some(Err(())) => probe.unwrap_or(0),
                 None => {
@@ -416,7 +416,7 @@ impl Router {
 
     /// Questions that nobody answered may go to others; the slow link is asked again later.
     pub(super) fn expire_questions(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         let mut freed = false;
         for conn in self.conns.values_mut() {
             let Some(link) = conn.link_mut() else { continue };
@@ -443,7 +443,7 @@ impl Router {
     }
 
     pub(super) fn congested(&mut self, id: ConnId, congested: bool) {
-        let now = self.now;
+        let now = self.cx.now;
         self.mark_link(id, |link| {
             link.congested = congested.then(|| link.congested.unwrap_or(now));
         });

@@ -100,7 +100,7 @@ impl Router {
             ));
         }
         if self.room.log.chain_len(&self.room.chain) == 0 && !matches!(kind, Kind::Name(_)) {
-            let name = self.config.name.clone();
+            let name = self.cx.config.name.clone();
             self.append(Kind::Name(name), None)?;
         }
         self.publish_ticket();
@@ -112,9 +112,9 @@ impl Router {
     fn append(&mut self, kind: Kind, shown: Option<(EntryId, i64)>) -> Result<EntryId, Failure> {
         let chain = self.room.chain;
         let (seq, prev, parents) = self.room.log.next_of(&chain);
-        let time_ms = shown.map_or_else(|| self.wall_ms(), |(_, time_ms)| time_ms);
+        let time_ms = shown.map_or_else(|| self.cx.wall_ms(), |(_, time_ms)| time_ms);
         let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
-        let entry = SignedEntry::sign(&self.room.id, &self.me, body);
+        let entry = SignedEntry::sign(&self.room.id, &self.cx.me, body);
         if entry.bytes().len() > ENTRY_MAX_BYTES {
             return Err(Failure::new(
                 Code::MessageTooLong,
@@ -124,7 +124,7 @@ impl Router {
         if let Some((first, _)) = shown {
             self.room.aliases.insert(entry.id, first);
         }
-        let Placed::Accepted(_) = self.room.log.place(&entry, &self.config.limits) else {
+        let Placed::Accepted(_) = self.room.log.place(&entry, &self.cx.config.limits) else {
             return Err(Failure::new(
                 Code::IoError,
                 "this room's log is full: nothing more can be said in it; leave for a fresh one",
@@ -145,14 +145,14 @@ impl Router {
             .map(|(conn, _)| conn)
             .collect();
         for conn in targets {
-            self.effect(Effect::Send { conn, message: message.clone() });
+            self.cx.effect(Effect::Send { conn, message: message.clone() });
         }
     }
 
     /// Everything that follows from an entry that the log took in. `again`: faces know it already.
     pub(super) fn accepted(&mut self, entry: &Arc<SignedEntry>, again: bool) {
         let chain = entry.body.chain;
-        let due = self.now.plus(1_000);
+        let due = self.cx.now.plus(1_000);
         self.mark_links(|link| {
             if link.member == chain.author {
                 link.say_haves_at = Some(Millis(0));
@@ -161,7 +161,7 @@ impl Router {
             }
             link.say_haves.insert(chain);
         });
-        let own = chain.author == self.my_id;
+        let own = chain.author == self.cx.my_id;
         let order = self.room.log.order_of(entry);
         let history = self.room.history.get(&chain).is_some_and(|len| entry.body.seq <= *len);
         match &entry.body.kind {
@@ -190,7 +190,7 @@ impl Router {
         if !own {
             self.message_seen(&text);
         }
-        self.notify(Notice::Message {
+        self.cx.notify(Notice::Message {
             id: self.room.shown(&entry.id),
             from: self.who(&entry.body.chain.author),
             text,
@@ -205,7 +205,7 @@ impl Router {
     /// A name in the log counts for members that no presence record speaks for.
     fn named(&mut self, author: MemberId, name: &str, quiet: bool) {
         let present = self.roster.get(&author).is_some_and(|member| member.record.is_some());
-        if !present && author != self.my_id {
+        if !present && author != self.cx.my_id {
             self.rename(author, name, quiet);
         }
     }
@@ -215,13 +215,13 @@ impl Router {
         let before = self.roster.name_of(&member);
         if self.roster.set_name(member, name) && !quiet {
             let info = self.member_info(&member);
-            self.notify(Notice::NameChanged { member: info, before });
+            self.cx.notify(Notice::NameChanged { member: info, before });
             self.warn_if_lookalike(&member);
         }
     }
 
     pub(super) fn member_info(&self, id: &MemberId) -> MemberInfo {
-        let own = *id == self.my_id;
+        let own = *id == self.cx.my_id;
         let link = self.link_of(id);
         let remote = link.and_then(|(conn, _)| self.conns.get(&conn)).and_then(|conn| conn.remote);
         let taught = || self.roster.get(id)?.record.as_ref()?.body.addresses.first().copied();
@@ -241,7 +241,7 @@ impl Router {
             seq: entry.body.seq,
             shown: self.room.shown(&entry.id),
             told: None,
-            tell_at: self.now.plus(1_000),
+            tell_at: self.cx.now.plus(1_000),
         });
     }
 
@@ -275,7 +275,7 @@ impl Router {
                 told.push((unheld.shown, present.len()));
             }
         }
-        let now = self.now;
+        let now = self.cx.now;
         for unheld in self.room.unheld.iter_mut().filter(|unheld| unheld.tell_at <= now).take(16) {
             let held_by = present.iter().filter(|len| **len >= unheld.seq).count();
             unheld.tell_at = now.plus(1_000);
@@ -285,7 +285,7 @@ impl Router {
             }
         }
         for (id, held_by) in told {
-            self.notify(Notice::Held { id, held_by, present: present.len() });
+            self.cx.notify(Notice::Held { id, held_by, present: present.len() });
         }
     }
 
@@ -303,7 +303,7 @@ impl Router {
     pub(super) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
         let nonce = self.room.chain.nonce;
-        let mut room = Room::with(registry, self.my_id, nonce);
+        let mut room = Room::with(registry, self.cx.my_id, nonce);
         room.spoke = self.room.spoke;
         room.history_from = Some(via);
         let old = std::mem::replace(&mut self.room, room);
@@ -339,19 +339,19 @@ impl Router {
         self.drop_downloads();
         self.park_offers();
         self.drop_shares();
-        self.room = Room::fresh(draw, self.my_id);
+        self.room = Room::fresh(draw, self.cx.my_id);
         self.roster.forget_all();
-        self.roster.set_name(self.my_id, &self.config.name);
+        self.roster.set_name(self.cx.my_id, &self.cx.config.name);
         self.catalogue.clear();
         self.asked.clear();
         self.presence.forget();
-        self.effect(Effect::Forget);
+        self.cx.effect(Effect::Forget);
         self.guesses.forget_untold();
         self.end_of_leave();
         if announced {
-            self.notify(Notice::Left { room: old });
+            self.cx.notify(Notice::Left { room: old });
         }
-        self.remark("you are alone in a new open room");
+        self.cx.remark("you are alone in a new open room");
     }
 }
 

@@ -193,10 +193,10 @@ impl Router {
 
     /// An own offer that stands, by the id that faces know.
     pub(super) fn own_offer(&self, shown: &EntryId) -> Option<Offered> {
-        let own = |offered: &&Offered| offered.author == self.my_id;
+        let own = |offered: &&Offered| offered.author == self.cx.my_id;
         let aliased = || {
             // Signed anew for another room: few were offered while alone.
-            let mut own = self.catalogue.offers_by(self.my_id);
+            let mut own = self.catalogue.offers_by(self.cx.my_id);
             own.find(|offered| self.room.shown(&offered.id) == *shown)
         };
         self.catalogue.get(shown).filter(own).or_else(aliased).cloned()
@@ -204,7 +204,7 @@ impl Router {
 
     /// Whoever comes back to the room finds own offers under the ids of their entries.
     pub(super) fn unalias_paths(&mut self) {
-        let own = self.catalogue.offers_by(self.my_id);
+        let own = self.catalogue.offers_by(self.cx.my_id);
         let ids: BTreeMap<_, _> = own.map(|own| (self.room.shown(&own.id), own.id)).collect();
         let lying = std::mem::take(&mut self.sharing.lying).into_iter();
         let now = |offer: EntryId| ids.get(&offer).copied().unwrap_or(offer);
@@ -225,7 +225,7 @@ impl Router {
         let same = |offered: &Offered| offered.file == file && offered.name == *name;
         // An offer outlives the program that made it, and comes back with the room.
         let astray = || {
-            let mut own = self.catalogue.offers_of(self.my_id, file);
+            let mut own = self.catalogue.offers_of(self.cx.my_id, file);
             let astray = |id: &EntryId| self.sharing.is_astray(&self.room.shown(id));
             own.find(|offered| same(offered) && astray(&offered.id)).cloned()
         };
@@ -245,13 +245,13 @@ impl Router {
                 self.post(Kind::Offer(Offer { name, size, root, replaces }))?
             }
         };
-        self.effect(Effect::Serve { file, job: number });
+        self.cx.effect(Effect::Serve { file, job: number });
         self.sharing.share_all(file);
         self.tell_hosting(file);
         if again.is_some() {
             let name = Untrusted::new(name);
             let (how, since) = if held { ("offer", "already") } else { ("serve", "again") };
-            self.remark(format!("you {how} {name} {since}"));
+            self.cx.remark(format!("you {how} {name} {since}"));
         } else if let Some(before) = before {
             self.own_offer_ended(&before);
         }
@@ -268,10 +268,10 @@ impl Router {
         let file = offered.file;
         let shown = self.room.shown(&offered.id);
         if let Some((path, true)) = self.sharing.take_place(&shown) {
-            self.effect(Effect::DiscardCopy { file, path });
+            self.cx.effect(Effect::DiscardCopy { file, path });
         }
         self.sharing.forget_offered(&shown);
-        if !self.catalogue.offers(self.my_id, file) {
+        if !self.catalogue.offers(self.cx.my_id, file) {
             self.last_offer_ended(file);
             self.unshare(file);
             self.forget_parked(file);
@@ -280,7 +280,7 @@ impl Router {
 
     pub(super) fn unshare(&mut self, file: FileId) {
         if self.sharing.remove(&file) {
-            self.effect(Effect::Unserve { file });
+            self.cx.effect(Effect::Unserve { file });
             self.mark_links(|link| {
                 link.done.remove(&file);
                 link.say_hosting.insert(file);
@@ -299,7 +299,7 @@ impl Router {
     /// A new chunk: those who fetch the file hear of it at once, or soon if they just heard of
     /// another one.
     pub(super) fn tell_gained(&mut self, file: FileId, chunk: u32) {
-        let now = self.now;
+        let now = self.cx.now;
         self.sharing.gain(&file, chunk);
         self.mark_links(|link| {
             if link.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
@@ -343,7 +343,7 @@ impl Router {
 
     /// Stops serving a file, and takes back what was offered of it.
     pub(super) fn withdraw_file(&mut self, file: FileId) -> Result<(), Failure> {
-        let own: Vec<_> = self.catalogue.offers_of(self.my_id, file).cloned().collect();
+        let own: Vec<_> = self.catalogue.offers_of(self.cx.my_id, file).cloned().collect();
         self.withdraw(&own)?;
         self.unshare(file);
         self.forget_parked(file);
@@ -363,7 +363,7 @@ impl Router {
     }
 
     pub(super) fn complain_of_change(&mut self, name: &Untrusted) {
-        self.complain(Failure::new(
+        self.cx.complain(Failure::new(
             Code::HostChangedFile,
             format!(
                 "{name} changed on disk since it was offered, or cannot be read any more, so it \
@@ -375,19 +375,19 @@ impl Router {
     /// A peer says that a chunk of ours does not fit. Looking costs a read of it, so a peer is
     /// believed that often and no oftener.
     pub(super) fn bad_chunk_told(&mut self, conn: ConnId, file: FileId, chunk: u32) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         if link.blamed.is_some_and(|at| now < at.plus(BLAME_MS)) {
             return;
         }
         link.blamed = Some(now);
         if self.sharing.shares.contains_key(&file) {
-            self.effect(Effect::Recheck { file, chunk });
+            self.cx.effect(Effect::Recheck { file, chunk });
         }
     }
 
     pub(super) fn chunk_served(&mut self, member: MemberId, file: FileId, bytes: u64) {
-        let now = self.now;
+        let now = self.cx.now;
         let served = self.sharing.served.entry((member, file)).or_insert(Served {
             bytes: 0,
             rate: Rate::new(now),
@@ -401,25 +401,25 @@ impl Router {
     /// Bounds what files may take of the network, from now on; or tells who asks how it is bounded.
     pub(super) fn limit(&mut self, face: FaceId, line: u64, change: Option<RateLimit>) {
         let Some(RateLimit { up, bytes_per_second }) = change else {
-            let limits = self.limits();
+            let limits = self.cx.limits();
             let (up, down) = (limits.up_bytes_per_s, limits.down_bytes_per_s);
             for text in [limit_text(true, up), limit_text(false, down)] {
-                self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+                self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
             }
             return;
         };
-        let limits = &mut self.config.limits;
+        let limits = &mut self.cx.config.limits;
         let limit = if up { &mut limits.up_bytes_per_s } else { &mut limits.down_bytes_per_s };
         *limit = bytes_per_second;
-        self.effect(Effect::Limit { up, bytes_per_second });
-        self.remark(limit_text(up, bytes_per_second));
+        self.cx.effect(Effect::Limit { up, bytes_per_second });
+        self.cx.remark(limit_text(up, bytes_per_second));
     }
 
     pub(super) fn drop_shares(&mut self) {
         self.forget_all_taken_back();
         for file in self.sharing.files() {
             self.sharing.remove(&file);
-            self.effect(Effect::Unserve { file });
+            self.cx.effect(Effect::Unserve { file });
         }
         self.sharing.served.clear();
         self.sharing.offered_by.clear();

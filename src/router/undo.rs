@@ -56,9 +56,9 @@ impl Router {
         // What is not served as a whole is not here to be offered again.
         let served = self.sharing.holds_all(&file);
         let place = self.sharing.take_place(shown);
-        if served && self.catalogue.offers_of(self.my_id, file).count() == 1 {
+        if served && self.catalogue.offers_of(self.cx.my_id, file).count() == 1 {
             self.forget_parked(file);
-            self.effect(Effect::Park { file, step: Parking::Begin });
+            self.cx.effect(Effect::Park { file, step: Parking::Begin });
             self.undo.laid.insert(file);
         }
         if let Err(failure) = self.withdraw(std::slice::from_ref(&offered)) {
@@ -70,7 +70,7 @@ impl Router {
         }
         let (name, size, root) = (offered.name, offered.size, offered.root);
         let offer = Offer { name, size, root, replaces: None };
-        let until = self.now.plus(UNDO_MS);
+        let until = self.cx.now.plus(UNDO_MS);
         self.undo.kept.insert(*shown, Kept { file, offer, place, until });
         if !served {
             self.forget_taken_back(shown);
@@ -101,7 +101,7 @@ impl Router {
             self.sharing.put_place(self.room.shown(&id), path, copy);
         }
         if self.undo.laid.remove(&file) {
-            self.effect(Effect::Park { file, step: Parking::Resume });
+            self.cx.effect(Effect::Park { file, step: Parking::Resume });
             self.sharing.share_all(file);
             self.tell_hosting(file);
         }
@@ -111,7 +111,7 @@ impl Router {
     /// The same content is served by other means.
     pub(super) fn offered_again(&mut self, file: FileId) {
         if self.undo.laid.remove(&file) {
-            self.effect(Effect::Park { file, step: Parking::Forget });
+            self.cx.effect(Effect::Park { file, step: Parking::Forget });
         }
     }
 
@@ -120,7 +120,7 @@ impl Router {
         let Some(Kept { file, place, .. }) = self.undo.kept.remove(shown) else { return };
         // Only by what serves it can be seen whether a copy is still what klatch wrote.
         if let Some((path, true)) = place {
-            self.effect(Effect::DiscardCopy { file, path });
+            self.cx.effect(Effect::DiscardCopy { file, path });
         }
         if self.undo.kept.values().all(|kept| kept.file != file) {
             self.offered_again(file);
@@ -146,7 +146,7 @@ impl Router {
     }
 
     pub(super) fn undo_timers(&mut self) {
-        let due = |kept: &Kept| kept.until <= self.now;
+        let due = |kept: &Kept| kept.until <= self.cx.now;
         let due = self.undo.kept.iter().filter(|(_, kept)| due(kept)).map(|(shown, _)| *shown);
         for shown in due.collect::<Vec<_>>() {
             self.forget_taken_back(&shown);

@@ -80,7 +80,7 @@ impl Router {
                 let name = self.roster.bare_name(&id).unwrap_or_default().to_owned();
                 self.verified.members.insert(id, name);
                 let member = self.member_info(&id);
-                self.notify(Notice::MemberVerified { member });
+                self.cx.notify(Notice::MemberVerified { member });
             } else {
                 let Some((conn, link)) = self.link_of(&id) else {
                     let name = self.who(&id).marked();
@@ -89,11 +89,11 @@ impl Router {
                 };
                 // Of a comparison that is under way the words are told as well.
                 let begins = link.comparing.is_none();
-                self.verified.waiting.push((face, line, conn, self.now.plus(WORDS_MS)));
+                self.verified.waiting.push((face, line, conn, self.cx.now.plus(WORDS_MS)));
                 waits = true;
                 if begins {
                     self.mark_link(conn, |link| link.comparing = Some(Comparing::Drawing));
-                    self.effect(Effect::DrawValue { conn });
+                    self.cx.effect(Effect::DrawValue { conn });
                 }
             }
             Ok(())
@@ -113,7 +113,7 @@ impl Router {
 
     /// Whoever does not answer a comparison is not waited for.
     pub(super) fn verify_timers(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         let late = self.verified.waiting.extract_if(.., |(.., until)| *until <= now);
         for (face, line, conn, _) in late.collect::<Vec<_>>() {
             if let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) {
@@ -149,12 +149,12 @@ impl Router {
             }
             _ => return,
         };
-        self.effect(Effect::Send { conn, message });
+        self.cx.effect(Effect::Send { conn, message });
     }
 
     /// The peer wants to compare words. If both began, the smaller key goes on.
     pub(super) fn verify_committed(&mut self, conn: ConnId, commit: Digest32) {
-        let (me, now) = (self.my_id, self.now);
+        let (me, now) = (self.cx.my_id, self.cx.now);
         let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) else { return };
         let both = matches!(link.comparing, Some(Comparing::Drawing | Comparing::Committed(_)));
         if both && me < link.member {
@@ -166,7 +166,7 @@ impl Router {
         }
         link.asked_words = Some(now);
         link.comparing = Some(Comparing::Answering(commit));
-        self.effect(Effect::DrawValue { conn });
+        self.cx.effect(Effect::DrawValue { conn });
     }
 
     /// The peer told its value.
@@ -185,20 +185,20 @@ impl Router {
             }
         };
         if !asked {
-            self.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
+            self.cx.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
         }
         // First the value of whoever began.
         let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
-        let words = words(&self.my_id, &member, first, second);
+        let words = words(&self.cx.my_id, &member, first, second);
         if asked && self.is_ignored(&member) {
             return;
         }
-        if self.verified.shown.len() >= self.limits().members {
+        if self.verified.shown.len() >= self.cx.limits().members {
             self.verified.shown.clear();
         }
         self.verified.shown.insert(member);
         let member = self.member_info(&member);
-        self.notify(Notice::Words { member, words, asked });
+        self.cx.notify(Notice::Words { member, words, asked });
         self.end_waiting(conn, &Ok(()));
     }
 
@@ -235,7 +235,7 @@ impl Router {
     /// A member is here under this name: one that looks like a verified one and has another key
     /// is told of, once.
     pub(super) fn warn_if_lookalike(&mut self, id: &MemberId) {
-        if self.is_verified(id) || *id == self.my_id || self.verified.told.contains(id) {
+        if self.is_verified(id) || *id == self.cx.my_id || self.verified.told.contains(id) {
             return;
         }
         let Some(name) = self.roster.bare_name(id) else { return };
@@ -244,11 +244,11 @@ impl Router {
         if let Some((known, _)) = known {
             let digits = known.short();
             let name = self.roster.name_of(id);
-            self.remark(format!(
+            self.cx.remark(format!(
                 "warning: {name}'s key is not the one you verified ({digits}); verify {name} \
                  compares again"
             ));
-            if self.verified.told.len() >= self.limits().members {
+            if self.verified.told.len() >= self.cx.limits().members {
                 self.verified.told.clear();
             }
             self.verified.told.insert(*id);

@@ -56,12 +56,12 @@ impl Router {
                 self.tell_fetching(&mut waiting);
             }
             let satisfied = self.holds(&waiting, news);
-            let timed_out = self.now >= waiting.until;
+            let timed_out = self.cx.now >= waiting.until;
             if satisfied || (timed_out && matches!(waiting.what, Wait::Time(_))) {
                 if let Wait::Offer(name) = &waiting.what {
                     let (face, line) = (waiting.face, waiting.line);
                     let notice = Notice::Files { list: self.meant_by(name.as_deref()) };
-                    self.effect(Effect::Tell { face, line, notice });
+                    self.cx.effect(Effect::Tell { face, line, notice });
                 }
                 self.reply(waiting.face, waiting.line, "wait", Ok(()));
             } else if self.is_offered_no_more(&waiting) {
@@ -97,7 +97,7 @@ impl Router {
         };
         let (face, line) = (*face, *line);
         if let Some(text) = self.fetching_news(face, told, until) {
-            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
     }
 

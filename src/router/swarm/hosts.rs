@@ -52,7 +52,7 @@ impl Router {
                 others.join(", ")
             ),
         };
-        self.remark(format!(
+        self.cx.remark(format!(
             "{name} does not come yet: {author} offers it, and neither of you reaches the other; \
              {way}"
         ));
@@ -65,7 +65,7 @@ impl Router {
         held: Held,
         fetching: bool,
     ) {
-        let (most, now) = (self.limits().hosted_files_per_member, self.now);
+        let (most, now) = (self.cx.limits().hosted_files_per_member, self.cx.now);
         let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
         let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
         let known = link.hosting.get(&file);
@@ -125,7 +125,7 @@ impl Router {
     /// A file is neither served nor fetched here any more: of who has more than is kept in mind, it
     /// is kept no longer.
     pub(in crate::router) fn let_go(&mut self, file: FileId) {
-        let most = self.limits().hosted_files_per_member;
+        let most = self.cx.limits().hosted_files_per_member;
         let full = |link: &Link| link.hosts_more && link.hosting.len() > most;
         let conns: Vec<_> =
             self.links().filter(|(_, link)| full(link)).map(|(conn, _)| conn).collect();
@@ -193,13 +193,13 @@ impl Router {
         if self.swarm.lanes.get(&member).is_some_and(|lanes| lanes.fetching.is_empty()) {
             self.swarm.lanes.remove(&member);
         }
-        self.effect(Effect::ForgetServed { member });
+        self.cx.effect(Effect::ForgetServed { member });
     }
 
     /// A member needs a chunk from us no more.
     pub(in crate::router) fn unwanted(&mut self, id: ConnId, file: FileId, chunk: u32) {
         if let Some(member) = self.member_of(id) {
-            self.effect(Effect::Spare { member, file, chunk });
+            self.cx.effect(Effect::Spare { member, file, chunk });
         }
     }
 }

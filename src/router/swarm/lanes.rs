@@ -16,8 +16,8 @@ const RETRY_MS: u64 = 2_000;
 impl Router {
     /// Sees to it that lanes to `host` exist or are on their way.
     pub(super) fn want_lanes(&mut self, host: MemberId) {
-        let per_pair = self.limits().lanes_per_pair;
-        let now = self.now;
+        let per_pair = self.cx.limits().lanes_per_pair;
+        let now = self.cx.now;
         let lanes = self.swarm.lanes.entry(host).or_default();
         if lanes.fetching.len() >= per_pair
             || now < lanes.retry_at
@@ -38,7 +38,7 @@ impl Router {
             lanes.retry_at = now.plus(RETRY_MS);
             lanes.asked_back = true;
             if let Some((conn, _)) = self.link_of(&host) {
-                self.effect(Effect::Send { conn, message: Message::LaneWanted });
+                self.cx.effect(Effect::Send { conn, message: Message::LaneWanted });
             }
             return;
         };
@@ -73,7 +73,7 @@ impl Router {
     /// A member cannot dial us for its lanes: dial it, to serve.
     pub(in crate::router) fn lane_wanted(&mut self, id: ConnId) {
         let Some(member) = self.member_of(id) else { return };
-        let (now, per_pair) = (self.now, self.limits().lanes_per_pair);
+        let (now, per_pair) = (self.cx.now, self.cx.limits().lanes_per_pair);
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         if link.lane_wanted.is_some_and(|at| now < at.plus(1_000)) {
             return;
@@ -110,7 +110,7 @@ impl Router {
         }
         // Whoever has a session is known: no chain is shown over a lane.
         let plan = Plan::Recognise { room: self.room.id, chain: Vec::new() };
-        self.effect(Effect::Proceed { conn: id, plan });
+        self.cx.effect(Effect::Proceed { conn: id, plan });
     }
 
     /// The peer of a lane proved who it is: only who has a live session is known.
@@ -118,7 +118,7 @@ impl Router {
         let Some(conn) = self.conns.get(&id) else { return };
         let same_run = self.link_of(&member).is_some_and(|(_, l)| Some(l.run) == conn.their_run);
         if same_run {
-            self.effect(Effect::Judge { conn: id, known: true });
+            self.cx.effect(Effect::Judge { conn: id, known: true });
         } else {
             self.refuse(id, Why::NoSession);
         }
@@ -131,7 +131,7 @@ impl Router {
         let same_run = self.link_of(&member).is_some_and(|(_, l)| Some(l.run) == conn.their_run);
         let expected = purpose.is_none_or(|purpose| purpose == Purpose::Lane(member));
         let fetch = (side == Side::Dialer) == (role == Role::LaneFetch);
-        let per_pair = self.limits().lanes_per_pair;
+        let per_pair = self.cx.limits().lanes_per_pair;
         let others = self
             .conns
             .iter()
@@ -158,7 +158,7 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Lane { member, fetch, open: false };
         }
-        self.effect(Effect::StartLane { conn: id, member, fetch });
+        self.cx.effect(Effect::StartLane { conn: id, member, fetch });
     }
 
     pub(in crate::router) fn lane_opened(&mut self, id: ConnId) {
@@ -199,14 +199,14 @@ impl Router {
         if failed == Some(lanes.next_address) || failed.is_none() {
             lanes.next_address += 1;
         }
-        lanes.retry_at = lanes.retry_at.max(self.now.plus(50));
+        lanes.retry_at = lanes.retry_at.max(self.cx.now.plus(50));
     }
 
     /// A lane ended; its requests are answered with errors one by one.
     pub(in crate::router) fn lane_down(&mut self, id: ConnId, member: MemberId) {
         if let Some(lanes) = self.swarm.lanes.get_mut(&member) {
             lanes.fetching.remove(&id);
-            lanes.retry_at = lanes.retry_at.max(self.now.plus(50));
+            lanes.retry_at = lanes.retry_at.max(self.cx.now.plus(50));
         }
         self.swarm.choice.closed(id);
         for download in self.swarm.downloads.values_mut() {
@@ -226,7 +226,7 @@ impl Router {
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
-            self.effect(Effect::Close { conn: id });
+            self.cx.effect(Effect::Close { conn: id });
             self.conns.remove(&id);
             self.lane_down(id, member);
         }
@@ -239,8 +239,8 @@ impl Router {
             };
             let wanted = self.swarm.downloads.keys().any(hosts);
             if wanted
-                && lanes.fetching.len() < self.limits().lanes_per_pair
-                && lanes.retry_at > self.now
+                && lanes.fetching.len() < self.cx.limits().lanes_per_pair
+                && lanes.retry_at > self.cx.now
             {
                 earliest.at(lanes.retry_at.max(Millis(0)));
             }

@@ -238,7 +238,7 @@ impl Router {
         result: Result<Bitmap, FetchError>,
     ) {
         let host = self.member_of(conn);
-        self.swarm.choice.failed(conn, &file, None, 0, self.now);
+        self.swarm.choice.failed(conn, &file, None, 0, self.cx.now);
         self.lane_suffers(conn, result.as_ref().err());
         let Some(download) = self.live(&file, turn) else { return };
         if let Stage::List(lanes, _) = &mut download.stage {
@@ -259,16 +259,16 @@ impl Router {
 
     /// A part of a chunk came.
     pub(super) fn chunk_came(&mut self, file: FileId, conn: ConnId, chunk: u32, bytes: u64) {
-        self.swarm.choice.came(conn, &file, chunk, bytes, self.now);
+        self.swarm.choice.came(conn, &file, chunk, bytes, self.cx.now);
         if let Some(download) = self.swarm.downloads.get_mut(&file) {
-            download.progress.came(self.now, bytes);
+            download.progress.came(self.cx.now, bytes);
             self.tell_progress(file);
         }
     }
 
     pub(super) fn chunk_fetched(&mut self, fetched: Fetched) {
         let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
-        let (host, now) = (self.member_of(conn), self.now);
+        let (host, now) = (self.member_of(conn), self.cx.now);
         let result = match (result, host.zip(chunk)) {
             // The word that a chunk is not needed travels beside the lanes: it may meet a later
             // request.
@@ -332,7 +332,7 @@ impl Router {
                 let name = Untrusted::new(&download.name);
                 let from = self.who(&host).marked();
                 let what = chunk.map_or("the list of chunks".to_owned(), |c| format!("chunk {c}"));
-                self.complain(Failure::new(
+                self.cx.complain(Failure::new(
                     Code::BadChunk,
                     format!(
                         "bad chunk: {what} of {name} from {from} is not what was offered; it is \
@@ -341,7 +341,7 @@ impl Router {
                 ));
                 if let (Some((conn, _)), Some(chunk)) = (self.link_of(&host), chunk) {
                     let message = Message::BadChunk { file, chunk };
-                    self.effect(Effect::Send { conn, message });
+                    self.cx.effect(Effect::Send { conn, message });
                 }
             }
             (FetchError::NotHeld, Some(host)) => {
@@ -364,7 +364,7 @@ impl Router {
         download.stage = Stage::Finishing;
         let (turn, name, save) = (download.turn, download.name.clone(), download.place.0.clone());
         self.swarm.choice.end(&file);
-        self.effect(Effect::FinishPart { file, turn, name, save });
+        self.cx.effect(Effect::FinishPart { file, turn, name, save });
     }
 
     pub(super) fn part_finished(
@@ -381,17 +381,17 @@ impl Router {
             Err(error) => return self.disk_failed(file, error),
         };
         let Some(download) = self.swarm.downloads.remove(&file) else { return };
-        self.notify(Notice::DownloadFinished {
+        self.cx.notify(Notice::DownloadFinished {
             file: download.info(file),
             path,
             bytes_fetched: download.bytes_fetched,
-            took_ms: self.now.since(download.began),
+            took_ms: self.cx.now.since(download.began),
             hosts: download.helped.len(),
         });
         if matches!(download.place.0, SaveAs::Passing(_)) && !self.sharing.holds_all(&file) {
             self.unshare(file);
             // Also where it was here before anybody heard of it.
-            self.effect(Effect::Unserve { file });
+            self.cx.effect(Effect::Unserve { file });
             self.sharing.pass_on(file);
             self.tell_hosting(file);
         } else {
@@ -423,11 +423,12 @@ impl Router {
     fn fail_download(&mut self, file: FileId, failure: Failure) {
         let Some(download) = self.swarm.remove(&file) else { return };
         self.swarm.choice.end(&file);
-        self.effect(Effect::DropPart { file, turn: download.turn });
+        self.cx.effect(Effect::DropPart { file, turn: download.turn });
         if !self.sharing.holds_all(&file) {
             self.unshare(file);
         }
-        self.notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
+        self.cx
+            .notify(Notice::DownloadFailed { file: download.info(file), failure: failure.clone() });
         // What one folder does not take, another may.
         let elsewhere = !matches!(failure.code, Code::Cancelled | Code::NoHost | Code::Removed);
         for again in download.then {
@@ -482,7 +483,7 @@ impl Router {
     /// pipe or, since `ending`, the end of stdin. True while some go on.
     pub(super) fn fail_hostless(&mut self, ending: Option<Millis>) -> bool {
         self.fail_stopped(ending);
-        let no_host_ms = self.limits().no_host_ms;
+        let no_host_ms = self.cx.limits().no_host_ms;
         let lost: Vec<_> = self
             .swarm
             .downloads
@@ -490,7 +491,7 @@ impl Router {
             .filter(|(_, download)| {
                 let from = if download.patient { ending } else { Some(Millis(0)) };
                 let since = download.hostless_since.zip(from).map(|(a, b)| a.max(b));
-                since.is_some_and(|since| self.now.since(since) >= no_host_ms)
+                since.is_some_and(|since| self.cx.now.since(since) >= no_host_ms)
             })
             .map(|(file, download)| (*file, Untrusted::new(&download.name)))
             .collect();
@@ -513,7 +514,7 @@ impl Router {
     pub(super) fn swarm_deadlines(&self, earliest: &mut Earliest) {
         for download in self.swarm.downloads.values() {
             if let (Some(since), false) = (download.hostless_since, download.patient) {
-                earliest.at(since.plus(self.limits().no_host_ms));
+                earliest.at(since.plus(self.cx.limits().no_host_ms));
             }
         }
         self.progress_deadlines(earliest);

@@ -57,9 +57,9 @@ impl Router {
     /// Nobody who has more of it is here: nobody can tell how long it takes.
     pub(super) fn tell_stall(&mut self, file: FileId) {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        download.progress = Progress::new(self.now);
+        download.progress = Progress::new(self.cx.now);
         let (file, bytes_done) = (download.info(file), download.bytes_done());
-        self.notify(Notice::DownloadProgress {
+        self.cx.notify(Notice::DownloadProgress {
             file,
             bytes_done,
             bytes_per_second: 0,
@@ -70,7 +70,7 @@ impl Router {
 
     /// Tells how far a download is, if that is due.
     pub(super) fn tell_progress(&mut self, file: FileId) {
-        let now = self.now;
+        let now = self.cx.now;
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         if download.progress.due().is_none_or(|due| now < due) {
             return;
@@ -89,7 +89,7 @@ impl Router {
             Stage::Waiting(_) => self.swarm.choice.picker(&file).map_or(0, |p| p.hosts().count()),
             _ => self.swarm.choice.hosts_in_use(&file),
         };
-        self.notify(Notice::DownloadProgress {
+        self.cx.notify(Notice::DownloadProgress {
             file: info,
             bytes_done,
             bytes_per_second,

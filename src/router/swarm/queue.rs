@@ -92,7 +92,7 @@ impl Router {
             glob if is_glob(glob) => self.meant_offers(Some(glob)),
             _ => Vec::new(),
         };
-        let others = meant.into_iter().filter(|offered| offered.author != self.my_id);
+        let others = meant.into_iter().filter(|offered| offered.author != self.cx.my_id);
         let others: Vec<Offered> = others.cloned().collect();
         if others.is_empty() {
             return self.reply(face, line, "download", Err(failure));
@@ -102,7 +102,7 @@ impl Router {
         if !held.is_empty() {
             let names = few(held.iter().map(|offered| Untrusted::new(&offered.name).short()));
             let text = format!("you have {names} already");
-            self.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         if wanted.is_empty() {
             return self.reply(face, line, "download", Ok(()));
@@ -120,7 +120,7 @@ impl Router {
         (patient, asks): (bool, bool),
         place: Place,
     ) {
-        if offered.size > self.limits().file_bytes {
+        if offered.size > self.cx.limits().file_bytes {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
             let failure = Failure::new(Code::IoError, text);
             return self.reply(face, line, "download", Err(failure));
@@ -129,7 +129,7 @@ impl Router {
         let again = Again { face, line, offered, patient, asks, place };
         if self.sharing.holds_all(&file) && !self.swarm.is_fetching(&file) {
             self.swarm.again.push(again);
-            return self.effect(Effect::Look { face, line, file });
+            return self.cx.effect(Effect::Look { face, line, file });
         }
         self.enqueue(again);
     }
@@ -140,7 +140,7 @@ impl Router {
         let file = again.offered.info();
         let Some(path) = path else {
             // It was deleted or changed meanwhile.
-            if self.catalogue.offers(self.my_id, file.id) {
+            if self.catalogue.offers(self.cx.my_id, file.id) {
                 self.source_checked(file.id, false);
             } else {
                 self.unshare(file.id);
@@ -166,10 +166,10 @@ impl Router {
             let place = Untrusted::new(path.to_string_lossy()).line();
             let question = format!("you have {} already, as {place}: fetch it again?", file.name);
             self.swarm.again.push(again);
-            return self.effect(Effect::Confirm { face, line, question });
+            return self.cx.effect(Effect::Confirm { face, line, question });
         }
         let notice = Notice::AlreadyHave { file, path };
-        self.effect(Effect::Tell { face, line, notice });
+        self.cx.effect(Effect::Tell { face, line, notice });
         self.reply(face, line, "download", Ok(()));
     }
 
@@ -202,7 +202,7 @@ impl Router {
 
     /// Whether there is room for another download.
     fn may_enqueue(&self, file: &FileId) -> bool {
-        self.swarm.queued.len() < self.limits().queued_downloads || self.swarm.is_fetching(file)
+        self.swarm.queued.len() < self.cx.limits().queued_downloads || self.swarm.is_fetching(file)
     }
 
     /// The same for a download whose person, if there is one, knows that it goes its way.
@@ -239,8 +239,8 @@ impl Router {
             chunks_done: 0,
             helped: BTreeSet::new(),
             bytes_fetched: 0,
-            began: self.now,
-            progress: Progress::new(self.now),
+            began: self.cx.now,
+            progress: Progress::new(self.cx.now),
             hostless_since: None,
             told_no_way: false,
             stops: Stops::default(),
@@ -254,19 +254,19 @@ impl Router {
         self.swarm.queued.insert(file, download);
         self.begin_queued();
         if self.swarm.queued.contains_key(&file) {
-            self.notify(Notice::DownloadQueued { file: info });
+            self.cx.notify(Notice::DownloadQueued { file: info });
         }
     }
 
     /// Begins as many of the queued downloads as may be under way, in the order asked.
     pub(super) fn begin_queued(&mut self) {
-        while let Some(file) = self.swarm.next_queued(&self.config.limits) {
+        while let Some(file) = self.swarm.next_queued(&self.cx.config.limits) {
             self.begin_download(file);
         }
     }
 
     pub(super) fn begin_download(&mut self, file: FileId) {
-        let (now, copy) = (self.now, self.sharing.holds_all(&file));
+        let (now, copy) = (self.cx.now, self.sharing.holds_all(&file));
         let Some(mut download) = self.swarm.queued.remove(&file) else { return };
         self.swarm.queue.remove(&download.number);
         self.swarm.next_turn += 1;
@@ -277,8 +277,8 @@ impl Router {
         let info = download.info(file);
         self.swarm.downloads.insert(file, download);
         self.forget_leftover(&file.to_string());
-        self.notify(Notice::DownloadStarted { file: info });
+        self.cx.notify(Notice::DownloadStarted { file: info });
         self.ask_for_hosts(file, size);
-        self.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
+        self.cx.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
     }
 }

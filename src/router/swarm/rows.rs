@@ -30,8 +30,8 @@ impl Router {
                 _ => TransferState::Fetching,
             },
             bytes_done: download.bytes_done(),
-            bytes_per_second: download.progress.rate.at(self.now),
-            seconds_left: download.seconds_left(self.now),
+            bytes_per_second: download.progress.rate.at(self.cx.now),
+            seconds_left: download.seconds_left(self.cx.now),
             hosts: self.swarm.choice.hosts_in_use(file),
             to: None,
         };
@@ -40,12 +40,12 @@ impl Router {
             let Some(offered) = self.catalogue.any(file) else { continue };
             let has_all = |link: &Link| link.hosting.get(file).is_some_and(|h| h.held.is_none());
             let served_whole = self.link_of(member).is_some_and(|(_, link)| has_all(link));
-            if self.now.since(served.last) < SERVED_SHOWN_MS && !served_whole {
+            if self.cx.now.since(served.last) < SERVED_SHOWN_MS && !served_whole {
                 list.push(TransferLine {
                     file: moving(file, &offered.name, offered.size),
                     state: TransferState::Serving,
                     bytes_done: served.bytes,
-                    bytes_per_second: served.rate.at(self.now),
+                    bytes_per_second: served.rate.at(self.cx.now),
                     seconds_left: None,
                     hosts: 0,
                     to: Some(self.who(member)),

@@ -20,19 +20,19 @@ impl Router {
             self.begin_queued();
             self.ask_for_lists();
         }
-        let (now, limits) = (self.now, &self.config.limits);
-        for order in self.swarm.choice.orders(now, limits, &mut self.rng) {
+        let (now, limits) = (self.cx.now, &self.cx.config.limits);
+        for order in self.swarm.choice.orders(now, limits, &mut self.cx.rng) {
             match order {
                 Order::Ask { conn, file, want } => {
                     let Some(turn) = self.swarm.downloads.get(&file).map(|d| d.turn) else {
                         continue;
                     };
-                    self.effect(Effect::Fetch { file, turn, conn, want });
+                    self.cx.effect(Effect::Fetch { file, turn, conn, want });
                 }
                 Order::Revoke { host, file, chunk } => {
                     if let Some((conn, _)) = self.link_of(&host) {
                         let message = Message::Unwanted { file, chunk };
-                        self.effect(Effect::Send { conn, message });
+                        self.cx.effect(Effect::Send { conn, message });
                     }
                 }
                 Order::Drop { conn } => self.drop_lane(conn),
@@ -42,7 +42,7 @@ impl Router {
 
     /// Notes which downloads have no host, and sees to lanes for the hosts of the others.
     fn look_for_hosts(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         let (mut useful, mut stalled) = (BTreeSet::new(), Vec::new());
         let mut alone = Vec::new();
         for (file, download) in &mut self.swarm.downloads {
@@ -74,7 +74,7 @@ impl Router {
 
     /// Asks a host for each list that is missing, and another one when that takes long.
     fn ask_for_lists(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         let missing: Vec<_> = self
             .swarm
             .downloads
@@ -91,7 +91,7 @@ impl Router {
             let Stage::List(lanes, _) = &download.stage else { continue };
             let asked: BTreeSet<_> =
                 lanes.iter().filter_map(|conn| self.member_of(*conn)).collect();
-            let limits = self.limits();
+            let limits = self.cx.limits();
             let lane = picker
                 .hosts()
                 .filter(|host| !asked.contains(host))
@@ -104,14 +104,14 @@ impl Router {
                 *at = now;
             }
             self.swarm.choice.ask_list(conn, file, now);
-            self.effect(Effect::FetchList { file, turn, conn });
+            self.cx.effect(Effect::FetchList { file, turn, conn });
         }
     }
 
     /// What an error says of the lane over which it came.
     pub(super) fn lane_suffers(&mut self, conn: ConnId, error: Option<&FetchError>) {
         match error {
-            Some(FetchError::Busy) => self.swarm.choice.rest(conn, self.now),
+            Some(FetchError::Busy) => self.swarm.choice.rest(conn, self.cx.now),
             // It must not be chosen again, however long the news of its end takes.
             Some(FetchError::Lane) => self.drop_lane(conn),
             _ => {}
@@ -123,7 +123,7 @@ impl Router {
         if let Some(member) = self.member_of(conn)
             && self.conns.remove(&conn).is_some()
         {
-            self.effect(Effect::Close { conn });
+            self.cx.effect(Effect::Close { conn });
             self.lane_down(conn, member);
         }
     }
@@ -141,7 +141,7 @@ impl Router {
                 let asked = lanes.len();
                 let hosts = self.swarm.choice.picker(file).map_or(0, |p| p.hosts().count());
                 let due = at.plus(LIST_MS);
-                if hosts > asked && due > self.now {
+                if hosts > asked && due > self.cx.now {
                     earliest.at(due);
                 }
             }

@@ -78,7 +78,7 @@ impl Router {
         if !may_pass {
             return self.fail_download(file, failure);
         }
-        let (now, look_ms) = (self.now, self.limits().disk_look_ms);
+        let (now, look_ms) = (self.cx.now, self.cx.limits().disk_look_ms);
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         let step = match &download.stage {
             Stage::Opening => Step::Open,
@@ -104,7 +104,7 @@ impl Router {
         let name = Untrusted::new(&download.name);
         let (text, cure) = (&failure.text, cure(&failure));
         let text = format!("{name} waits: {text}; it goes on by itself when {cure}");
-        self.complain(Failure::new(failure.code, text));
+        self.cx.complain(Failure::new(failure.code, text));
     }
 
     pub(in crate::router) fn part_tried(
@@ -133,13 +133,13 @@ impl Router {
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         if std::mem::take(&mut download.stops.owes_relief) {
             let name = Untrusted::new(&download.name);
-            self.remark(format!("{name} goes on: the disk takes it again"));
+            self.cx.remark(format!("{name} goes on: the disk takes it again"));
         }
     }
 
     /// Looks whether the disk works again, for whom it is time.
     pub(super) fn look_again(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         let due = |download: &Download| match &download.stage {
             Stage::Waiting(waiting) => waiting.look_at.is_some_and(|at| at <= now),
             _ => false,
@@ -154,7 +154,7 @@ impl Router {
     fn look(&mut self, file: FileId) {
         let copy = self.sharing.holds_all(&file);
         let next_turn = self.swarm.next_turn + 1;
-        let (now, look_ms) = (self.now, self.limits().disk_look_ms);
+        let (now, look_ms) = (self.cx.now, self.cx.limits().disk_look_ms);
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         let Stage::Waiting(waiting) = &mut download.stage else { return };
         let picker = self.swarm.choice.picker(&file);
@@ -174,12 +174,12 @@ impl Router {
                 let folder = download.place.1.clone();
                 self.swarm.next_turn = next_turn;
                 let turn = next_turn;
-                self.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
+                self.cx.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
             }
-            Step::List | Step::Fetch => self.effect(Effect::TryPart { file, turn, chunks }),
+            Step::List | Step::Fetch => self.cx.effect(Effect::TryPart { file, turn, chunks }),
             Step::Finish => {
                 let (name, save) = (download.name.clone(), download.place.0.clone());
-                self.effect(Effect::FinishPart { file, turn, name, save });
+                self.cx.effect(Effect::FinishPart { file, turn, name, save });
             }
         }
     }
@@ -187,12 +187,12 @@ impl Router {
     /// Fails downloads that waited for the disk for too long, if somebody waits for them: a
     /// command of a pipe or, since `ending`, the end of stdin.
     pub(super) fn fail_stopped(&mut self, ending: Option<Millis>) {
-        let no_room_ms = self.limits().no_host_ms;
+        let no_room_ms = self.cx.limits().no_host_ms;
         let stopped = |download: &Download| {
             let Stage::Waiting(waiting) = &download.stage else { return None };
             let from = if download.patient { ending } else { Some(Millis(0)) };
             let since = download.stops.since.zip(from).map(|(a, b)| a.max(b))?;
-            (self.now.since(since) >= no_room_ms).then(|| waiting.failure.clone())
+            (self.cx.now.since(since) >= no_room_ms).then(|| waiting.failure.clone())
         };
         let lost: Vec<_> = self
             .swarm
@@ -229,7 +229,7 @@ impl Router {
                 earliest.at(at);
             }
             if let (Some(since), false) = (download.stops.since, download.patient) {
-                earliest.at(since.plus(self.limits().no_host_ms));
+                earliest.at(since.plus(self.cx.limits().no_host_ms));
             }
         }
     }
