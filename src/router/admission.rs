@@ -365,7 +365,7 @@ impl Router {
             if same_run {
                 self.refuse(id, Why::Crossing);
             } else {
-                let name = self.who(&member).marked();
+                let name = self.members.who(&member).marked();
                 self.refuse(id, Why::IdentityInUse);
                 self.cx.remark(format!(
                     "a second program tried to connect with the identity of {name} and was refused"

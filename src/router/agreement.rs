@@ -307,14 +307,14 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));
         }
-        self.dirty.insert(id);
+        self.cx.mark(id);
         self.cx.effect(Effect::Linked { conn: id, member });
         self.presence_linked(id, member, record, seen);
         self.show_who_came();
         self.receipts_for(member);
         let info = self.member_info(&member);
         let newly = self
-            .roster
+            .members
             .members
             .get_mut(&member)
             .is_some_and(|known| !std::mem::replace(&mut known.present, true));
@@ -322,7 +322,7 @@ impl Router {
         self.catalogue.touch();
         if !std::mem::replace(&mut self.room.announced, true) {
             let (room, locked) = (self.room.id, self.room.registry.is_closed());
-            let founder = self.who(&self.room.registry.founder());
+            let founder = self.members.who(&self.room.registry.founder());
             self.cx.notify(Notice::Joined { room, members: vec![info], locked, founder });
         } else if newly {
             self.cx.notify(Notice::MemberJoined { member: info });
@@ -361,7 +361,7 @@ impl Router {
     /// A connection is over: whoever waited for it is told. Safe to call twice.
     pub(super) fn forget_conn(&mut self, id: ConnId, how: Closed, refusal: Option<&Refusal>) {
         let Some(conn) = self.conns.remove(&id) else { return };
-        self.dirty.remove(&id);
+        self.cx.unmark(id);
         // A guesser may call it off in the same words.
         let ours = |refusal: &Refusal| {
             how == Closed::ByUs && matches!(refusal.why, Why::Crossing | Why::Busy)

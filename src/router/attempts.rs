@@ -86,7 +86,7 @@ impl Router {
             Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
             Command::Join { link } => self.join(face, line, link),
             // Nothing else leads anywhere.
-            other => self.reply(face, line, other.word(), Ok(())),
+            other => self.cx.reply(face, line, other.word(), Ok(())),
         }
         self.attempts.patience = None;
     }
@@ -134,7 +134,7 @@ impl Router {
         let Some(first) = addrs.pop() else {
             let text = "the invitation names no address: ask for a new one while its maker is \
                         on a network";
-            return self.reply(face, line, "join", Err(Failure::new(Code::Unreachable, text)));
+            return self.cx.reply(face, line, "join", Err(Failure::new(Code::Unreachable, text)));
         };
         let id = self.attempts.next;
         self.attempts.next += 1;
@@ -290,7 +290,7 @@ impl Router {
                 let until = self.cx.now.plus(HISTORY_MS);
                 attempt.state = State::Syncing { member, until };
                 if refusal.why == Why::Crossing && agreed.is_some() {
-                    let name = self.who(&member).marked();
+                    let name = self.members.who(&member).marked();
                     self.cx.remark(format!("you are already linked with {name}"));
                 }
             }
@@ -350,7 +350,10 @@ impl Router {
             ),
             Why::Removed => match &refusal.record {
                 Some(record) if self.is_own_record(record) => {
-                    format!("{} removed you from this room", self.who(&record.record.by()).marked())
+                    format!(
+                        "{} removed you from this room",
+                        self.members.who(&record.record.by()).marked()
+                    )
                 }
                 _ => format!("{at} says that you were removed from the room there"),
             },
@@ -393,7 +396,7 @@ impl Router {
     }
 
     fn in_a_room(&self, at: &str) -> String {
-        let with = self.roster.present().next().map(|(id, _)| self.who(id).marked());
+        let with = self.members.present().next().map(|(id, _)| self.members.who(id).marked());
         match with {
             Some(name) => format!("you are in a room with {name}; leave first"),
             None if self.room.settled || self.room.registry.is_closed() => {
@@ -449,7 +452,7 @@ impl Router {
         if let Some(attempt) = self.attempts.all.remove(&id) {
             let joins = matches!(attempt.brought, Brought::Invitation(_));
             let word = if joins { "join" } else { "connect" };
-            self.reply(attempt.face, attempt.line, word, result);
+            self.cx.reply(attempt.face, attempt.line, word, result);
         }
     }
 

@@ -191,7 +191,7 @@ impl Router {
     ) {
         let author = entry.body.chain.author;
         let own = author == self.cx.my_id;
-        let again = again || self.is_ignored(&author);
+        let again = again || self.members.is_ignored(&author);
         let offered = Offered::of(entry, offer, order);
         let file = offered.info();
         let alike = self.catalogue.is_alike(&offered);
@@ -209,7 +209,7 @@ impl Router {
         if (again && !own) || !stands || id != entry.id {
             return;
         }
-        let (from, time_ms) = (self.who(&author), entry.body.time_ms);
+        let (from, time_ms) = (self.members.who(&author), entry.body.time_ms);
         let replaces = before.map(|before| self.room.shown(&before.id));
         let order = order_text(order);
         self.cx.notify(Notice::FileOffered {
@@ -239,10 +239,11 @@ impl Router {
             // Said in an earlier stay, after an offer that was just taken up again.
             self.own_offer_ended(&offered);
         }
-        if again || self.is_ignored(&author) {
+        if again || self.members.is_ignored(&author) {
             return;
         }
-        let (from, time_ms, own) = (self.who(&author), entry.body.time_ms, author == self.cx.my_id);
+        let (from, time_ms, own) =
+            (self.members.who(&author), entry.body.time_ms, author == self.cx.my_id);
         let (id, file) = (self.room.shown(&offered.id), offered.info());
         let order = order_text(order);
         self.cx.notify(Notice::FileWithdrawn { id, file, from, time_ms, own, history, order });
@@ -279,7 +280,7 @@ impl Router {
     fn is_candidate(&self, offered: &Offered) -> bool {
         let Offered { author, file, .. } = offered;
         *author == self.cx.my_id
-            || self.roster.get(author).is_some_and(|member| member.present)
+            || self.members.get(author).is_some_and(|member| member.present)
             || self.hosts_of(file) > 0
             || self.links().any(|(_, link)| link.hosts_more)
     }
@@ -397,7 +398,7 @@ impl Router {
                 Err(Failure::new(Code::NoHost, text))
             }
             _ => {
-                let whose = here.iter().map(|o| (o.file, self.who(&o.author).marked()));
+                let whose = here.iter().map(|o| (o.file, self.members.who(&o.author).marked()));
                 Err(ambiguous(wanted, whose))
             }
         }
@@ -418,7 +419,7 @@ impl Router {
         FileLine {
             id: self.room.shown(&offered.id),
             file: offered.info(),
-            from: self.who(&offered.author),
+            from: self.members.who(&offered.author),
             hosts: self.hosts_of(&offered.file),
             own: offered.author == self.cx.my_id,
             held: self.sharing.holds_all(&offered.file),

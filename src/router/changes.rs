@@ -93,7 +93,7 @@ impl Router {
                     link.say_records.extend(new.iter().map(|record| record.id));
                 }
                 link.say_secrets = true;
-                self.dirty.insert(*id);
+                self.cx.mark(*id);
             } else if let Stage::Agreeing(agreement) = &mut conn.stage
                 && agreement.my_digest.is_some()
                 && Some(*id) != from
@@ -154,11 +154,11 @@ impl Router {
         let losses = lost_between(before, &after);
         self.tell_changes(before, &after, new, &losses);
         self.close_outsiders(&losses);
-        for member in self.roster.members.values_mut() {
+        for member in self.members.members.values_mut() {
             // Who would not have us before may have us now.
             member.redial.given_up = false;
         }
-        for (id, member) in &mut self.roster.members {
+        for (id, member) in &mut self.members.members {
             match self.room.registry.may_link(id) {
                 Err(_) if member.conn.is_none() => member.put_out(),
                 Err(_) => {}
@@ -354,7 +354,7 @@ impl Router {
     ) {
         let (was, is) = (before.stewards().contains(&member), after.stewards().contains(&member));
         if was != is {
-            let (member, own) = (self.who(&member), by == self.cx.my_id);
+            let (member, own) = (self.members.who(&member), by == self.cx.my_id);
             self.cx.notify(Notice::StewardChanged { member, own, off: was });
         }
     }
@@ -385,7 +385,7 @@ impl Router {
         }
         // A visitor holds no ticket that everybody knows.
         let here = member == self.cx.my_id
-            || self.roster.get(&member).is_some_and(|known| known.conn.is_some());
+            || self.members.get(&member).is_some_and(|known| known.conn.is_some());
         let visitor = here && self.room.registry.may_link(&member).is_err();
         // In an open room, who came along with somebody that was removed may still link.
         let me_out = self.am_out()
@@ -393,9 +393,10 @@ impl Router {
         if !gone && !visitor && also.is_empty() {
             return;
         }
-        let also = also.iter().filter(|id| **id != self.cx.my_id).map(|id| self.who(id)).collect();
-        let (member, own) = (self.who(&member), by == self.cx.my_id);
-        let by = self.who(&by);
+        let also =
+            also.iter().filter(|id| **id != self.cx.my_id).map(|id| self.members.who(id)).collect();
+        let (member, own) = (self.members.who(&member), by == self.cx.my_id);
+        let by = self.members.who(&by);
         let author = by.id;
         self.cx.notify(Notice::MemberRemoved { member, by, own, me_out, also });
         if me_out {
@@ -423,7 +424,7 @@ impl Router {
                 .find(|record| matches!(&record.record, Record::Lock(lock) if !lock.closed));
             if let (true, Some(opening)) = (before.is_closed(), opening) {
                 let by = opening.record.by();
-                let (by, own) = (self.who(&by), by == self.cx.my_id);
+                let (by, own) = (self.members.who(&by), by == self.cx.my_id);
                 self.cx.notify(Notice::RoomUnlocked { by, own });
             }
             return;
@@ -446,9 +447,10 @@ impl Router {
         let me_out = was_in && !after.is_member(&self.cx.my_id);
         let by = newest.record.by();
         let own = by == self.cx.my_id;
-        let out = out.iter().filter(|id| **id != self.cx.my_id).map(|id| self.who(id)).collect();
+        let out =
+            out.iter().filter(|id| **id != self.cx.my_id).map(|id| self.members.who(id)).collect();
         let password = after.password().is_some();
-        let by = self.who(&by);
+        let by = self.members.who(&by);
         let author = by.id;
         self.cx.notify(Notice::RoomLocked { by, own, password, out, me_out });
         if me_out {
@@ -458,14 +460,14 @@ impl Router {
 
     /// Somebody who dropped out when two halves of the room met.
     fn tell_loss(&mut self, loss: &Loss) {
-        let name = self.who(&loss.member).marked();
+        let name = self.members.who(&loss.member).marked();
         let who =
             if loss.member == self.cx.my_id { "you are".to_owned() } else { format!("{name} is") };
         let by = |by: &MemberId, what: &str| {
             if *by == self.cx.my_id {
                 format!("you {what}")
             } else {
-                format!("{} {what}", self.who(by).marked())
+                format!("{} {what}", self.members.who(by).marked())
             }
         };
         let why = match &loss.cause {
@@ -475,12 +477,12 @@ impl Router {
             }
             Cause::ClosedOut { by: author, .. } => by(author, "had closed the room"),
             Cause::IssuerGone { issuer } => {
-                format!("{} is no steward any more", self.who(issuer).marked())
+                format!("{} is no steward any more", self.members.who(issuer).marked())
             }
             Cause::Missing => "the register of the room is full".to_owned(),
         };
         let with = match loss.with.filter(|with| *with != self.cx.my_id) {
-            Some(with) => format!(" with {}", self.who(&with).marked()),
+            Some(with) => format!(" with {}", self.members.who(&with).marked()),
             None => String::new(),
         };
         let again = format!("/remove {name} off lets it in again");
@@ -508,7 +510,7 @@ impl Router {
             if let Some((first, second)) = after.copies_of(&author)
                 && (is_new(&first) || is_new(&second))
             {
-                let name = self.who(&author).marked();
+                let name = self.members.who(&author).marked();
                 self.cx.remark(format!(
                     "warning: two locks of {name} do not know of each other: there are two copies \
                      of {name}, or somebody has its identity file"

@@ -42,7 +42,7 @@ impl Router {
     ) {
         self.publish_ticket();
         if let Err(failure) = self.may_act("close the room") {
-            return self.reply(face, line, word, Err(failure));
+            return self.cx.reply(face, line, word, Err(failure));
         }
         let absent = self.absent_speakers();
         let question = (asks && !absent.is_empty()).then(|| {
@@ -90,7 +90,7 @@ impl Router {
     pub(super) fn cancel_asked_lock(&mut self) {
         if let Some(locking) = self.commands.locking.take_if(|locking| locking.asking) {
             let failure = Failure::new(Code::Cancelled, "another command came first");
-            self.reply(locking.face, locking.line, locking.word, Err(failure));
+            self.cx.reply(locking.face, locking.line, locking.word, Err(failure));
         }
     }
 
@@ -126,14 +126,14 @@ impl Router {
         } else {
             Err(Failure::new(Code::Cancelled, "the room was left before it was closed"))
         };
-        self.reply(face, line, word, result);
+        self.cx.reply(face, line, word, result);
         self.run_deferred();
     }
 
     pub(super) fn lock_failed(&mut self, face: FaceId, line: u64, failure: Failure) {
         let of = |locking: &mut Locking| (locking.face, locking.line) == (face, line);
         let Some(Locking { word, .. }) = self.commands.locking.take_if(of) else { return };
-        self.reply(face, line, word, Err(failure));
+        self.cx.reply(face, line, word, Err(failure));
         self.run_deferred();
     }
 
@@ -266,7 +266,7 @@ impl Router {
         // Of people without a link anybody can tell: they stay if they are members, or spoke here.
         let spoke = |id: &MemberId| self.room.log.chains_of(id).next().is_some();
         let here = self
-            .roster
+            .members
             .present()
             .filter(|(id, member)| member.conn.is_some() || membership.is_member(id) || spoke(id));
         let mut present: BTreeSet<MemberId> = here.map(|(id, _)| *id).collect();
@@ -288,7 +288,7 @@ impl Router {
         let membership = registry.membership();
         let authors: BTreeSet<MemberId> =
             self.room.log.chains_after(None).map(|chain| chain.author).collect();
-        let present = |id: &MemberId| self.roster.get(id).is_some_and(|member| member.present);
+        let present = |id: &MemberId| self.members.get(id).is_some_and(|member| member.present);
         let out = |id: &MemberId| {
             let member = membership.is_member(id);
             (!registry.is_closed() && !member || membership.is_passer_by(id))
@@ -300,7 +300,7 @@ impl Router {
 
     pub(super) fn names(&self, ids: &[MemberId]) -> String {
         let mut names: Vec<String> =
-            ids.iter().take(NAMED_MAX).map(|id| self.who(id).marked()).collect();
+            ids.iter().take(NAMED_MAX).map(|id| self.members.who(id).marked()).collect();
         if ids.len() > NAMED_MAX {
             names.push(format!("{} others", ids.len() - NAMED_MAX));
         }
@@ -313,7 +313,7 @@ impl Router {
 
     pub(super) fn unlock(&mut self, face: FaceId, line: u64) {
         let result = self.open_room();
-        self.reply(face, line, "unlock", result);
+        self.cx.reply(face, line, "unlock", result);
     }
 
     fn open_room(&mut self) -> Result<(), Failure> {
@@ -333,7 +333,9 @@ impl Router {
             let closers = self.names(&refused.into_iter().collect::<Vec<_>>());
             let above = match by_founder {
                 true => String::new(),
-                false => format!(" or somebody above, such as {},", self.who(&founder).marked()),
+                false => {
+                    format!(" or somebody above, such as {},", self.members.who(&founder).marked())
+                }
             };
             let text = format!("{closers} closed the room: only {closers}{above} opens it again");
             return Err(Failure::new(Code::NotAbove, text));

@@ -7,7 +7,6 @@ use super::Router;
 use super::closing::Locking;
 use super::command::{Command, NewPassword, SaveAs, Wait};
 use super::event::{Draw, Effect};
-use super::hashing::all_of;
 use super::ids::{FaceId, RoomId};
 use super::notice::{Code, Failure, Notice, Overview};
 use super::removing::Removing;
@@ -57,48 +56,17 @@ pub(super) struct Pending {
     pub(super) waits: Vec<Waiting>,
     /// Faces that mean one room.
     pub(super) meant: BTreeMap<FaceId, RoomId>,
-    /// Downloads that one command asked for: how many are to end, and what failed of those that
-    /// did.
-    several: BTreeMap<(FaceId, u64), (usize, Vec<Failure>)>,
     ending: Option<Ending>,
-    /// Some command failed.
-    failed: bool,
     /// A wait for others was in vain, and that was said.
     pub(super) told_in_vain: bool,
     told_alone: bool,
 }
 
 impl Pending {
-    /// A command is answered when so many downloads have ended.
-    pub(super) fn await_several(&mut self, of: (FaceId, u64), count: usize) {
-        self.several.insert(of, (count, Vec::new()));
-    }
-
     /// A face ended: nothing of it is answered any more.
     pub(super) fn forget(&mut self, face: FaceId) {
         self.waits.retain(|waiting| waiting.face != face);
-        self.several.retain(|(of, _), _| *of != face);
         self.meant.remove(&face);
-    }
-
-    /// The result of a whole command, when the last of its downloads has ended.
-    fn last_of_several(
-        &mut self,
-        of: (FaceId, u64),
-        command: &str,
-        result: Result<(), Failure>,
-    ) -> Option<Result<(), Failure>> {
-        let Some((left, failures)) = self.several.get_mut(&of).filter(|_| command == "download")
-        else {
-            return Some(result);
-        };
-        *left -= 1;
-        failures.extend(result.err());
-        if *left > 0 {
-            return None;
-        }
-        let (_, failures) = self.several.remove(&of)?;
-        Some(all_of(failures))
     }
 }
 
@@ -106,7 +74,7 @@ impl Router {
     pub(super) fn commanded(&mut self, face: FaceId, line: u64, command: Command, draw: Draw) {
         let ends = matches!(command, Command::EndFace { .. });
         if let Some(failure) = self.is_elsewhere(face).filter(|_| !ends) {
-            return self.reply(face, line, command.word(), Err(failure));
+            return self.cx.reply(face, line, command.word(), Err(failure));
         }
         let waits_for_lock = matches!(
             command,
@@ -126,7 +94,7 @@ impl Router {
                 self.commands.deferred.push_back(Deferred { face, line, command, draw });
             } else {
                 let failure = Failure::new(Code::Timeout, "too many commands wait: try again");
-                self.reply(face, line, command.word(), Err(failure));
+                self.cx.reply(face, line, command.word(), Err(failure));
             }
             return;
         }
@@ -134,7 +102,7 @@ impl Router {
         if command.needs_others()
             && let Err(failure) = self.must_be_in()
         {
-            return self.reply(face, line, word, Err(failure));
+            return self.cx.reply(face, line, word, Err(failure));
         }
         match command {
             Command::Say { text } => {
@@ -142,7 +110,7 @@ impl Router {
                 if result.is_ok() {
                     self.remark_alone();
                 }
-                self.reply(face, line, word, result);
+                self.cx.reply(face, line, word, result);
             }
             Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
             Command::Join { link } => self.join(face, line, link),
@@ -154,7 +122,7 @@ impl Router {
                 let before = self.commands.asking_password.replace((face, line, asks, draw));
                 if let Some((face, line, ..)) = before {
                     let failure = Failure::new(Code::Cancelled, "another password command came");
-                    self.reply(face, line, word, Err(failure));
+                    self.cx.reply(face, line, word, Err(failure));
                 }
                 self.ask_new_password(face, line);
             }
@@ -177,15 +145,15 @@ impl Router {
             Command::Cancel { wanted } => self.cancel(face, line, &wanted),
             Command::Withdraw { offers } => {
                 let result = each(&offers, |offer| self.take_back(offer));
-                self.reply(face, line, word, result);
+                self.cx.reply(face, line, word, result);
             }
             Command::Restore { offers } => {
                 let result = each(&offers, |offer| self.restore(offer));
-                self.reply(face, line, word, result);
+                self.cx.reply(face, line, word, result);
             }
             Command::GiveUp { of } => {
                 self.give_up(face, of);
-                self.reply(face, line, word, Ok(()));
+                self.cx.reply(face, line, word, Ok(()));
             }
             Command::Files => self.answer(face, line, word, Self::files_notice),
             Command::Members => {
@@ -199,11 +167,11 @@ impl Router {
             Command::Wait { what, within_ms } => self.wait(face, line, what, within_ms),
             Command::Leave => {
                 self.leave(&draw);
-                self.reply(face, line, word, Ok(()));
+                self.cx.reply(face, line, word, Ok(()));
             }
             Command::Limit { change } => {
                 self.limit(face, line, change);
-                self.reply(face, line, word, Ok(()));
+                self.cx.reply(face, line, word, Ok(()));
             }
             Command::LeaveWhenServed { asks } => {
                 self.end_when_served(face, line, asks, Command::Leave, draw);
@@ -214,11 +182,11 @@ impl Router {
             Command::BeginFace { room } => {
                 self.commands.meant.insert(face, room);
                 let result = self.is_elsewhere(face).map_or(Ok(()), Err);
-                self.reply(face, line, word, result);
+                self.cx.reply(face, line, word, result);
             }
             Command::EndFace { keep_offers } => self.end_face(face, keep_offers),
             Command::Quit => {
-                self.reply(face, line, word, Ok(()));
+                self.cx.reply(face, line, word, Ok(()));
                 self.stop();
             }
             Command::EndOfInput => {
@@ -243,22 +211,7 @@ impl Router {
     fn answer(&mut self, face: FaceId, line: u64, word: &'static str, of: fn(&Self) -> Notice) {
         let notice = of(self);
         self.cx.effect(Effect::Tell { face, line, notice });
-        self.reply(face, line, word, Ok(()));
-    }
-
-    pub(super) fn reply(
-        &mut self,
-        face: FaceId,
-        line: u64,
-        command: &'static str,
-        result: Result<(), Failure>,
-    ) {
-        let Some(result) = self.commands.last_of_several((face, line), command, result) else {
-            return;
-        };
-        // What fails in a page is told there, and its person sees it.
-        self.commands.failed |= result.is_err() && face == FaceId::TERMINAL;
-        self.cx.effect(Effect::Reply { face, line, command, result });
+        self.cx.reply(face, line, word, Ok(()));
     }
 
     /// A question of yes or no was answered; nobody asked any more if the room was left.
@@ -286,7 +239,7 @@ impl Router {
                         Code::PasswordRequired,
                         "no password was given: the room stays as it is",
                     );
-                    self.reply(face, line, "password", Err(failure));
+                    self.cx.reply(face, line, "password", Err(failure));
                 }
             }
         } else if !self.removal_password(face, line, password.clone()) {
@@ -308,7 +261,7 @@ impl Router {
 
     /// Whoever speaks to an empty room learns that it waits, once.
     pub(super) fn remark_alone(&mut self) {
-        if self.roster.present_count() == 0 {
+        if self.members.present_count() == 0 {
             if !std::mem::replace(&mut self.commands.told_alone, true) {
                 self.cx.remark("nobody else is here yet; it will be delivered when someone joins");
             }
@@ -328,22 +281,22 @@ impl Router {
                 let result = self.post(Kind::Name(name.to_owned())).map(|_| ());
                 self.room.spoke = spoke;
                 if result.is_err() {
-                    return self.reply(face, line, "name", result);
+                    return self.cx.reply(face, line, "name", result);
                 }
             }
         }
-        self.reply(face, line, "name", Ok(()));
+        self.cx.reply(face, line, "name", Ok(()));
     }
 
     /// Tells a face how things stand.
     pub(super) fn overview(&mut self, face: FaceId) {
         let overview = Overview {
-            me: self.who(&self.cx.my_id),
+            me: self.members.who(&self.cx.my_id),
             temporary: self.cx.config.temporary,
             room: self.room.id,
             locked: self.room.registry.is_closed(),
             password: self.room.registry.password_data().is_some(),
-            founder: self.who(&self.room.registry.founder()),
+            founder: self.members.who(&self.room.registry.founder()),
             settled: self.room.settled,
             addresses: self.presence.spoken_addresses(),
             members: self.member_lines(),
@@ -375,7 +328,7 @@ impl Router {
             self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         let by_others = what.is_for_others();
-        if by_others && self.roster.present_count() == 0 {
+        if by_others && self.members.present_count() == 0 {
             let text = "nobody else is here yet; waiting for someone to join".to_owned();
             self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
@@ -389,7 +342,7 @@ impl Router {
     /// Leaves: everyone linked is told, then the shell ends the program.
     pub(super) fn stop(&mut self) {
         self.forget_all_taken_back();
-        let exit_code = u8::from(self.commands.failed);
+        let exit_code = u8::from(self.cx.replies.has_failed());
         self.acknowledge();
         self.say_bye();
         if self.room.announced {
@@ -445,9 +398,9 @@ impl Router {
                 Code::NobodyPresent,
                 "nobody was ever here to hear what was said: connect first, or wait members 1",
             );
-            self.reply(face, line, "end_of_input", Err(failure));
+            self.cx.reply(face, line, "end_of_input", Err(failure));
         } else {
-            self.reply(face, line, "end_of_input", Ok(()));
+            self.cx.reply(face, line, "end_of_input", Ok(()));
         }
         self.stop();
     }

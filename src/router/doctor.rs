@@ -33,7 +33,7 @@ impl Router {
             through: self.through(&self.cx.my_id),
             ignored: false,
         };
-        let others = self.roster.present().map(|(id, _)| self.member_line(id));
+        let others = self.members.present().map(|(id, _)| self.member_line(id));
         std::iter::once(me).chain(others).collect()
     }
 
@@ -50,7 +50,7 @@ impl Router {
             fingerprint: fingerprint(id),
             standing: self.standing_of(id),
             through: self.through(id),
-            ignored: self.is_ignored(id),
+            ignored: self.members.is_ignored(id),
         }
     }
 
@@ -78,14 +78,14 @@ impl Router {
             return None;
         }
         if registry.issued_to(id).is_some() && !membership.is_member(id) {
-            return Some(self.who(&self.cx.my_id));
+            return Some(self.members.who(&self.cx.my_id));
         }
         let seat = membership.tickets_of(id).next()?;
         let above = match seat.parent {
             Some(parent) => membership.ticket(&parent)?.member,
             None => registry.founder(),
         };
-        Some(self.who(&above))
+        Some(self.members.who(&above))
     }
 
     /// Measures every link anew, for the next who asks.
@@ -111,7 +111,7 @@ impl Router {
         list.extend(folder);
         self.examine_downloads(&mut list);
         self.cx.notify(Notice::Doctor { list });
-        self.reply(face, line, "doctor", Ok(()));
+        self.cx.reply(face, line, "doctor", Ok(()));
     }
 
     fn examine_port(&self, list: &mut Vec<Finding>) {
@@ -154,11 +154,11 @@ impl Router {
     }
 
     fn examine_members(&self, list: &mut Vec<Finding>) {
-        if self.roster.present().next().is_none() {
+        if self.members.present().next().is_none() {
             list.push(Finding::good("nobody else is here"));
         }
-        for (id, member) in self.roster.present() {
-            let name = self.who(id).marked();
+        for (id, member) in self.members.present() {
+            let name = self.members.who(id).marked();
             if let Some((conn, link)) = self.link_of(id) {
                 let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
                 let place = remote.map_or_else(String::new, |addr| format!(" with {addr}"));

@@ -42,7 +42,7 @@ impl Told {
 impl Router {
     /// Nothing was told yet to whoever begins to wait now.
     pub(super) fn told_from_now_on(&self) -> Told {
-        let at_first = self.roster.present().map(|(id, _)| *id).collect();
+        let at_first = self.members.present().map(|(id, _)| *id).collect();
         Told { at_first, ..Told::default() }
     }
 
@@ -57,7 +57,7 @@ impl Router {
         match told.missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),
             false => {
-                let names = few(told.missing.iter().map(|id| self.who(id).marked()));
+                let names = few(told.missing.iter().map(|id| self.members.who(id).marked()));
                 format!("{names} did not fetch what is offered")
             }
         }
@@ -67,11 +67,11 @@ impl Router {
     /// nothing is offered.
     fn shares_of(&self, face: FaceId) -> Option<Shares> {
         let files = self.sharing.files_of(face);
-        if files.is_empty() || self.roster.present_count() == 0 {
+        if files.is_empty() || self.members.present_count() == 0 {
             return None;
         }
         let mut shares = Shares::default();
-        for (id, _) in self.roster.present() {
+        for (id, _) in self.members.present() {
             let link = self.link_of(id).map(|(_, link)| link);
             let done = |file: &FileId| {
                 let link = link?;
@@ -150,7 +150,8 @@ impl Router {
         if !came && done.is_empty() {
             return None;
         }
-        let names = |ids: &BTreeSet<MemberId>| few(ids.iter().map(|id| self.who(id).marked()));
+        let names =
+            |ids: &BTreeSet<MemberId>| few(ids.iter().map(|id| self.members.who(id).marked()));
         let (have, lack) = (names(&done), names(&lacking));
         let files = few(self.names_offered(face));
         let count = |members: usize| format!("{} of {members} have {files}", told.count());

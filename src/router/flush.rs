@@ -24,7 +24,7 @@ const GAINED_AT_ONCE: usize = 1_024;
 impl Router {
     pub(super) fn flush_links(&mut self) {
         self.expire_questions();
-        while let Some(id) = self.dirty.pop_first() {
+        while let Some(id) = self.cx.next_marked() {
             self.flush(id);
         }
     }
@@ -110,7 +110,7 @@ impl Router {
             link.say_haves_at = None;
         }
         for (holder, chain) in std::mem::take(&mut link.say_receipts) {
-            let holders = self.roster.get(&holder).and_then(|member| member.conn);
+            let holders = self.members.get(&holder).and_then(|member| member.conn);
             let have = holders
                 .and_then(|conn| self.conns.get(&conn))
                 .and_then(|conn| conn.link())

@@ -9,12 +9,10 @@ use super::event::{Effect, Hashed};
 use super::ids::FaceId;
 use super::notice::{Code, Failure, FileLine, MovingFile, Notice, TransferLine, TransferState};
 use super::rate::Rate;
+use super::replies::all_of;
 use super::text::Untrusted;
 use super::time::Millis;
 use super::word::Word;
-
-/// Files of one command of which it is said why they could not be offered; more are counted.
-const FAILURES_SHOWN: usize = 4;
 
 /// A file that is being hashed.
 #[derive(Debug)]
@@ -60,19 +58,6 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// What one command that named several files says of those which could not be offered.
-pub(super) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
-    if failures.len() < 2 {
-        return failures.pop().map_or(Ok(()), Err);
-    }
-    let code = failures.first().map_or(Code::IoError, |failure| failure.code);
-    let more = failures.len().saturating_sub(FAILURES_SHOWN);
-    let shown = failures.into_iter().take(FAILURES_SHOWN).map(|failure| failure.text);
-    let more = (more > 0).then(|| format!("and {more} more failed"));
-    let texts: Vec<String> = shown.chain(more).collect();
-    Err(Failure::new(code, texts.join("; ")))
-}
-
 /// Files that are being hashed, in the order asked.
 #[derive(Debug, Default)]
 pub(super) struct Hashing {
@@ -100,7 +85,7 @@ impl Router {
         failures: Vec<Failure>,
     ) {
         let Some(path) = rest.pop_front() else {
-            return self.reply(face, line, "send", all_of(failures));
+            return self.cx.reply(face, line, "send", all_of(failures));
         };
         let job = Job { rest, failures, ..Job::new(face, line, path.clone()) };
         let job = self.begin_job(job);
@@ -178,7 +163,7 @@ impl Router {
             self.cx.notify(Notice::HashFailed { path, failure });
         }
         if job.copy {
-            return self.reply(job.face, job.line, "share", result);
+            return self.cx.reply(job.face, job.line, "share", result);
         }
         let mut failures = job.failures;
         failures.extend(result.err());

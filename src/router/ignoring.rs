@@ -3,7 +3,7 @@
 //! them.
 
 use super::Router;
-use super::ids::{FaceId, MemberId};
+use super::ids::FaceId;
 use super::notice::{Code, Failure};
 
 /// Members that one node ignores at most.
@@ -12,21 +12,21 @@ const IGNORED_MAX: usize = 1_024;
 impl Router {
     pub(super) fn ignore(&mut self, face: FaceId, line: u64, nick: &str, off: bool) {
         let result = self.find_known(nick).and_then(|member| {
-            let name = self.who(&member).marked();
+            let name = self.members.who(&member).marked();
             if member == self.cx.my_id {
                 return Err(Failure::new(Code::Usage, "you cannot ignore yourself"));
             }
-            if off && !self.ignored.remove(&member) {
+            if off && !self.members.hear_again(&member) {
                 return Err(Failure::new(Code::Usage, format!("you do not ignore {name}")));
             }
-            if !off && self.ignored.len() >= IGNORED_MAX {
+            if !off && self.members.ignored_count() >= IGNORED_MAX {
                 return Err(Failure::new(Code::Usage, "you ignore too many: /ignore <nick> off"));
             }
             if off {
                 self.cx
                     .remark(format!("you hear {name} again; what was said meanwhile is not shown"));
             } else {
-                self.ignored.insert(member);
+                self.members.ignore(member);
                 self.close_lanes_of(member);
                 self.cx.remark(format!(
                     "you ignore {name}: nothing of it is shown here or served to it; \
@@ -35,10 +35,6 @@ impl Router {
             }
             Ok(())
         });
-        self.reply(face, line, "ignore", result);
-    }
-
-    pub(super) fn is_ignored(&self, member: &MemberId) -> bool {
-        self.ignored.contains(member)
+        self.cx.reply(face, line, "ignore", result);
     }
 }

@@ -56,7 +56,7 @@ impl Router {
             password: self.room.registry.password_lock(),
             members: self.room.registry.membership().members().collect(),
             links: self.links().map(|(conn, link)| (link.member, conn)).collect(),
-            present: self.roster.present().map(|(id, _)| *id).collect(),
+            present: self.members.present().map(|(id, _)| *id).collect(),
             entries: ordered.into_iter().map(|(_, id)| id).collect(),
         }
     }
@@ -84,8 +84,8 @@ impl Router {
         let limits = self.cx.limits();
         let load = |what, size, bound| Load { what, size, bound };
         let mut loads = vec![
-            load("members", self.roster.members.len(), limits.members),
-            load("names", self.roster.names_known(), limits.members + limits.chains),
+            load("members", self.members.members.len(), limits.members),
+            load("names", self.members.names_known(), limits.members + limits.chains),
             load("links", self.links().count(), limits.peers),
             load("chains", self.room.log.chain_count(), limits.chains),
             load("waiting entries", self.room.log.waiting_count(), limits.waiting_entries),

@@ -30,7 +30,7 @@ impl Router {
         draw: &Draw,
     ) {
         let result = self.make_invitation(face, line, once, for_ms, draw);
-        self.reply(face, line, "invite", result);
+        self.cx.reply(face, line, "invite", result);
     }
 
     fn make_invitation(
@@ -129,7 +129,7 @@ impl Router {
                 let used = u32::try_from(registry.uses_of(&invitation.id)).unwrap_or(u32::MAX);
                 InvitationLine {
                     id: invitation.id,
-                    maker: self.who(&body.maker),
+                    maker: self.members.who(&body.maker),
                     own: body.maker == self.cx.my_id,
                     until_ms: body.until,
                     left: body.uses.map(|uses| uses.saturating_sub(used)),
@@ -159,7 +159,7 @@ impl Router {
                 self.end_invitations(own);
             })
         };
-        self.reply(face, line, "invite", result);
+        self.cx.reply(face, line, "invite", result);
     }
 
     /// Nobody comes by these any more; who came by them stays.

@@ -41,7 +41,7 @@ impl Router {
             },
             several => Err(self.ambiguous_files(wanted, several)),
         };
-        self.reply(face, line, "cancel", result);
+        self.cx.reply(face, line, "cancel", result);
     }
 
     fn ambiguous_files<'f>(
@@ -51,7 +51,7 @@ impl Router {
     ) -> Failure {
         let whose = |file: &FileId| {
             let offers = self.catalogue.of_file(*file);
-            let authors = offers.map(|offered| self.who(&offered.author).marked());
+            let authors = offers.map(|offered| self.members.who(&offered.author).marked());
             let names = few(authors.collect::<BTreeSet<_>>());
             (*file, if names.is_empty() { "nobody any more".to_owned() } else { names })
         };
@@ -77,7 +77,7 @@ impl Router {
             (0, _) => word.digits().map(str::to_owned),
             _ => {
                 let result = Err(self.ambiguous_files(wanted, &files));
-                return self.reply(face, line, "cancel", result);
+                return self.cx.reply(face, line, "cancel", result);
             }
         };
         let wanted = wanted.to_owned();
@@ -105,7 +105,7 @@ impl Router {
             Ok(None) => Err(nothing_of(wanted)),
             Err(failure) => Err(failure),
         };
-        self.reply(face, line, "cancel", result);
+        self.cx.reply(face, line, "cancel", result);
     }
 
     /// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.

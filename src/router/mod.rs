@@ -37,6 +37,8 @@ mod ignoring;
 mod inviting;
 mod leftovers;
 mod log;
+mod members;
+mod order;
 mod outside;
 mod parked;
 mod presence;
@@ -46,25 +48,26 @@ mod rate;
 mod registry;
 mod removing;
 mod repair;
+mod replies;
 mod room;
-mod roster;
 mod sharing;
 pub mod swarm;
+mod timers;
 mod undo;
 mod verify;
 mod waits;
 mod word;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use context::Context;
 use event::{Closed, Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::{Conn, Link, Purpose, Stage};
+use members::Members;
 use message::{Refusal, Why};
 use notice::Notice;
-use roster::Roster;
 use time::{Earliest, Millis};
 
 use crate::crypto::identity::Identity;
@@ -74,7 +77,7 @@ use crate::crypto::identity::Identity;
 pub struct Router {
     cx: Context,
     room: room::Room,
-    roster: Roster,
+    members: Members,
     conns: BTreeMap<ConnId, Conn>,
     next_conn: u64,
     attempts: attempts::Attempts,
@@ -86,15 +89,11 @@ pub struct Router {
     swarm: swarm::Swarm,
     commands: commands::Pending,
     verified: verify::Verified,
-    /// Members whom the person at this node does not want to hear.
-    ignored: BTreeSet<MemberId>,
     quitting: quitting::Quitting,
     parked: parked::Parked,
     /// What earlier runs left of downloads, by the first digits of the files' ids.
     leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
-    /// Links that have something to say.
-    dirty: BTreeSet<ConnId>,
     /// Which link each chain was asked of, and when.
     asked: BTreeMap<signed::Chain, (ConnId, Millis)>,
     /// Failed dials of taught addresses, by teller.
@@ -108,13 +107,12 @@ impl Router {
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
         let room = room::Room::fresh(&cx.config.draw, cx.my_id);
-        let mut roster = Roster::new(cx.my_id);
-        roster.set_name(cx.my_id, &cx.config.name);
-        let verified = verify::Verified::new(cx.config.verified.clone());
+        let mut members = Members::new(cx.my_id, cx.config.verified.clone());
+        members.set_name(cx.my_id, &cx.config.name);
         let mut router = Self {
             cx,
             room,
-            roster,
+            members,
             conns: BTreeMap::new(),
             next_conn: 1 << 63,
             attempts: attempts::Attempts::default(),
@@ -125,18 +123,16 @@ impl Router {
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
-            verified,
-            ignored: BTreeSet::new(),
+            verified: verify::Verified::default(),
             quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
-            dirty: BTreeSet::new(),
             asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),
             stopping: false,
         };
-        let who = router.who(&router.cx.my_id);
+        let who = router.members.who(&router.cx.my_id);
         let (temporary, locked) = (router.cx.config.temporary, router.cx.config.locked);
         router.cx.notify(Notice::Started { who, temporary, locked });
         if locked {
@@ -150,9 +146,12 @@ impl Router {
         self.cx.now = self.cx.now.max(now);
         if !self.stopping {
             self.dispatch(event);
+            self.carry_out_orders();
             self.run_timers();
+            self.carry_out_orders();
             self.schedule();
             self.check_waits();
+            self.carry_out_orders();
             self.flush_links();
         }
         self.cx.take_effects()
@@ -164,7 +163,7 @@ impl Router {
         if self.stopping {
             return None;
         }
-        let mut earliest = Earliest::default();
+        let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
         self.presence_deadlines(&mut earliest);
         self.attempt_deadlines(&mut earliest);
@@ -251,7 +250,17 @@ impl Router {
         }
     }
 
+    /// What the machines want of each other.
+    fn carry_out_orders(&mut self) {
+        while let Some(order) = self.cx.next_order() {
+            match order {}
+        }
+    }
+
     fn run_timers(&mut self) {
+        for timer in self.cx.timers.take_due(self.cx.now) {
+            match timer {}
+        }
         self.link_timers();
         self.presence_timers();
         self.attempt_timers();
@@ -264,13 +273,8 @@ impl Router {
 
     // Small helpers of every part.
 
-    fn who(&self, id: &MemberId) -> notice::Who {
-        let verified = self.is_verified(id);
-        notice::Who { id: *id, name: self.roster.name_of(id), verified }
-    }
-
     fn link_of(&self, member: &MemberId) -> Option<(ConnId, &Link)> {
-        let conn = self.roster.get(member)?.conn?;
+        let conn = self.members.get(member)?.conn?;
         Some((conn, self.conns.get(&conn)?.link()?))
     }
 
@@ -283,7 +287,7 @@ impl Router {
         for (id, conn) in &mut self.conns {
             if let Some(link) = conn.link_mut() {
                 mark(link);
-                self.dirty.insert(*id);
+                self.cx.mark(*id);
             }
         }
     }
@@ -291,7 +295,7 @@ impl Router {
     fn mark_link(&mut self, conn: ConnId, mark: impl FnOnce(&mut Link)) {
         if let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) {
             mark(link);
-            self.dirty.insert(conn);
+            self.cx.mark(conn);
         }
     }
 

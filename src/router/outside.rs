@@ -28,14 +28,14 @@ impl Router {
         let text = format!(
             "you are out of this room: {} put you out, and nobody in it hears you; /leave begins \
              a fresh one",
-            self.who(&by).marked()
+            self.members.who(&by).marked()
         );
         Failure::new(Code::Removed, text)
     }
 
     pub(super) fn examine_standing(&self, list: &mut Vec<Finding>) {
         if let Some(by) = self.who_put_me_out() {
-            let name = self.who(&by).marked();
+            let name = self.members.who(&by).marked();
             list.push(Finding::bad(
                 format!("you are out of this room: {name} put you out"),
                 format!("/leave begins a fresh one; {name} can take you in again"),
@@ -69,7 +69,7 @@ impl Router {
         };
         let by = new.iter().rev().find(|record| takes_in(&record.record));
         let by = by.map_or_else(String::new, |record| {
-            format!(": {} took you in", self.who(&record.record.by()).marked())
+            format!(": {} took you in", self.members.who(&record.record.by()).marked())
         });
         self.cx.remark(format!("you are in again{by}"));
     }

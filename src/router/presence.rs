@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::event::{Closed, Effect, Target};
 use super::ids::{ConnId, MemberId, RoomId};
 use super::links::{Conn, Link, Purpose, plain_ip};
+use super::members::Member;
 use super::message::{Message, Refusal, Why};
 use super::notice::Notice;
-use super::roster::Member;
 use super::signed::{Presence, SignedPresence};
 use super::time::{Earliest, Millis};
 use super::{Router, is_loopback};
@@ -142,13 +142,13 @@ impl Router {
             let room = self.room.id;
             return Some(self.sign_presence_for(&room));
         }
-        self.roster.get(member)?.record.clone()
+        self.members.get(member)?.record.clone()
     }
 
     /// Whom to tell of on linking. A goodbye of somebody who is here is one of an earlier run.
     pub(super) fn present_with_records(&self) -> BTreeSet<MemberId> {
         let speaks = |member: &Member| member.record.is_some() && !member.said_bye();
-        self.roster.present().filter(|(_, member)| speaks(member)).map(|(id, _)| *id).collect()
+        self.members.present().filter(|(_, member)| speaks(member)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn say_bye(&mut self) {
@@ -179,7 +179,7 @@ impl Router {
         let here = self.on_loopback(via);
         let log = &self.room.log;
         let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
-        let known = self.roster.entry(body.member, now, teller, (&limits, spoke));
+        let known = self.members.entry(body.member, now, teller, (&limits, spoke));
         let Some(member) = known else { return };
         if let Some(known) = &member.record
             && known.body.version >= body.version
@@ -216,7 +216,7 @@ impl Router {
             self.say_goodbye_of(other, body.member);
         }
         if body.bye
-            && let Some(conn) = self.roster.get(&body.member).and_then(|member| member.conn)
+            && let Some(conn) = self.members.get(&body.member).and_then(|member| member.conn)
         {
             self.cx.effect(Effect::Close { conn });
             self.forget_conn(conn, Closed::Refused(Refusal::of(Why::Leaving)), None);
@@ -226,9 +226,9 @@ impl Router {
     /// `listener` looks for `member`, which said goodbye before we could know that it does.
     fn say_goodbye_of(&mut self, member: &MemberId, listener: MemberId) {
         let gone = |member: &Member| member.said_bye() && member.conn.is_none();
-        let conn = self.roster.get(&listener).and_then(|listener| listener.conn);
+        let conn = self.members.get(&listener).and_then(|listener| listener.conn);
         if let Some(conn) = conn
-            && self.roster.get(member).is_some_and(gone)
+            && self.members.get(member).is_some_and(gone)
         {
             self.mark_link(conn, |link| {
                 link.say_presence.insert(*member);
@@ -240,7 +240,7 @@ impl Router {
     /// either of the two says.
     fn links_without(&self, member: &MemberId, unlinked: &[MemberId]) -> Vec<MemberId> {
         let lists = |id: &MemberId| {
-            let record = self.roster.get(id).and_then(|known| known.record.as_ref());
+            let record = self.members.get(id).and_then(|known| known.record.as_ref());
             record.is_some_and(|record| record.body.unlinked.contains(member))
         };
         let links = self.links().map(|(_, link)| link.member);
@@ -259,7 +259,7 @@ impl Router {
         let here = self.on_loopback(conn);
         let log = &self.room.log;
         let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
-        if let Some(known) = self.roster.entry(id, now, id, (&limits, spoke)) {
+        if let Some(known) = self.members.entry(id, now, id, (&limits, spoke)) {
             known.conn = Some(conn);
             known.taught_here = here;
             known.lost = None;
@@ -304,7 +304,7 @@ impl Router {
         let (now, min) = (self.cx.now, self.cx.config.limits.redial_min_ms);
         let in_doubt = self.is_member_of_closed();
         let outside = self.room.registry.may_link(&self.cx.my_id).is_err();
-        if let Some(member) = self.roster.members.get_mut(&link.member)
+        if let Some(member) = self.members.members.get_mut(&link.member)
             && member.conn == Some(conn)
         {
             member.conn = None;
@@ -341,7 +341,7 @@ impl Router {
         let (now, jitter) = (self.cx.now, self.cx.rng.between(0, 250));
         let max = self.cx.config.limits.redial_max_ms;
         let outside = self.room.registry.may_link(&self.cx.my_id).is_err();
-        let Some(member) = self.roster.members.get_mut(&id) else { return };
+        let Some(member) = self.members.members.get_mut(&id) else { return };
         let teller = member.taught_by;
         member.redial.conn = None;
         let addresses = member.record.as_ref().map_or(0, |record| record.body.addresses.len());
@@ -408,7 +408,7 @@ impl Router {
     fn redial_due(&mut self) {
         let mut free = self.free_redials();
         let due: Vec<_> = self
-            .roster
+            .members
             .members
             .iter()
             .filter(|(id, member)| {
@@ -422,7 +422,7 @@ impl Router {
             if free == 0 {
                 return;
             }
-            let Some(member) = self.roster.members.get_mut(&id) else { continue };
+            let Some(member) = self.members.members.get_mut(&id) else { continue };
             let Some(record) = &member.record else { continue };
             let next = record.body.addresses.iter().enumerate().skip(member.redial.next_address);
             let usable = next.into_iter().find(|(_, address)| {
@@ -440,7 +440,7 @@ impl Router {
             member.redial.next_address = index + 1;
             let address = SocketAddr::new(plain_ip(address.ip()), address.port());
             let conn = self.dial(Target::Addr(address), Purpose::Redial(id));
-            if let Some(member) = self.roster.members.get_mut(&id) {
+            if let Some(member) = self.members.members.get_mut(&id) {
                 member.redial.conn = Some(conn);
             }
             free -= 1;
@@ -450,7 +450,7 @@ impl Router {
     pub(super) fn presence_timers(&mut self) {
         let limits = self.cx.config.limits.clone();
         let mut changed = Vec::new();
-        for (id, member) in &mut self.roster.members {
+        for (id, member) in &mut self.members.members {
             let present = member.present_until(&limits).is_none_or(|until| until > self.cx.now);
             if present != member.present {
                 member.present = present;
@@ -473,7 +473,7 @@ impl Router {
             }
         }
         let mut unlinked: Vec<_> = self
-            .roster
+            .members
             .members
             .iter()
             .filter(|(_, member)| {
@@ -504,7 +504,7 @@ impl Router {
     pub(super) fn presence_deadlines(&self, earliest: &mut Earliest) {
         let limits = self.cx.limits();
         let dials_free = self.free_redials() > 0;
-        for (id, member) in &self.roster.members {
+        for (id, member) in &self.members.members {
             if member.present
                 && let Some(until) = member.present_until(limits)
             {
@@ -527,7 +527,7 @@ impl Router {
             earliest.at(self.presence.refreshed.plus(OUTDO_MS));
         }
         if let Some(unheld) = self.room.unheld.front()
-            && self.roster.present().next().is_some()
+            && self.members.present().next().is_some()
         {
             earliest.at(unheld.tell_at.max(self.cx.now));
         }
@@ -540,9 +540,9 @@ impl Router {
             self.no_words(id);
             self.cx.effect(Effect::Close { conn: id });
             self.conns.remove(&id);
+            self.cx.unmark(id);
             self.guesses.end(id);
         }
-        self.dirty.clear();
         self.drop_attempts();
         self.drop_questions();
     }

@@ -48,7 +48,7 @@ impl Router {
                     {
                         self.ping(id);
                     } else if link_due(link).is_some_and(|at| at <= self.cx.now) {
-                        self.dirty.insert(id);
+                        self.cx.mark(id);
                     }
                 }
                 _ => {}

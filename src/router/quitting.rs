@@ -78,17 +78,17 @@ impl Router {
             self.cx.remark(format!(
                 "{fetching}: better stay until that is done; to {word} all the same, {word} again"
             ));
-            self.reply(face, line, word, Ok(()));
+            self.cx.reply(face, line, word, Ok(()));
         } else {
             let until = self.cx.now.plus(self.cx.limits().last_host_ms);
             let quits = |pending: &Pending| pending.command.word() == "quit";
             if word == "leave" && self.quitting.pending.as_ref().is_some_and(quits) {
                 // Klatch ends in any case, and that is to leave.
-                return self.reply(face, line, word, Ok(()));
+                return self.cx.reply(face, line, word, Ok(()));
             }
             let pending = Pending { face, line, until, command, draw };
             if let Some(before) = self.quitting.pending.replace(pending) {
-                self.reply(before.face, before.line, before.command.word(), Ok(()));
+                self.cx.reply(before.face, before.line, before.command.word(), Ok(()));
             }
             let seconds = self.cx.limits().last_host_ms / 1000;
             let then = if word == "quit" { "klatch ends" } else { "you leave" };
@@ -104,7 +104,7 @@ impl Router {
         let members: std::collections::BTreeSet<_> =
             needed.iter().flat_map(|(_, members)| members).collect();
         let verb = if members.len() == 1 { "is" } else { "are" };
-        let people = few(members.iter().map(|id| self.who(id).marked()));
+        let people = few(members.iter().map(|id| self.members.who(id).marked()));
         (few(needed.iter().map(file)), format!("{people} {verb}"))
     }
 
@@ -112,7 +112,7 @@ impl Router {
     pub(super) fn end_of_leave(&mut self) {
         let leaves = |pending: &mut Pending| pending.command.word() == "leave";
         if let Some(Pending { face, line, .. }) = self.quitting.pending.take_if(leaves) {
-            self.reply(face, line, "leave", Ok(()));
+            self.cx.reply(face, line, "leave", Ok(()));
         }
     }
 

@@ -55,9 +55,9 @@ impl Router {
                 if questions.is_some_and(|questions| questions.iter().any(password)) {
                     self.cx.remark(WITHOUT_PASSWORD);
                 }
-                self.reply(face, line, "remove", Ok(()));
+                self.cx.reply(face, line, "remove", Ok(()));
             }
-            Err(failure) => self.reply(face, line, "remove", Err(failure)),
+            Err(failure) => self.cx.reply(face, line, "remove", Err(failure)),
         }
     }
 
@@ -171,8 +171,8 @@ impl Router {
         if over_all || issued || membership.may_remove(&self.cx.my_id, &member) {
             return Ok(());
         }
-        let name = self.who(&member).marked();
-        let founder = self.who(&registry.founder()).marked();
+        let name = self.members.who(&member).marked();
+        let founder = self.members.who(&registry.founder()).marked();
         if member == registry.founder() {
             let text =
                 format!("{name} founded this room and cannot be removed: start another room");
@@ -193,7 +193,7 @@ impl Router {
         self.may_act("take anybody in")?;
         let registry = &self.room.registry;
         let membership = registry.membership();
-        let name = self.who(&member).marked();
+        let name = self.members.who(&member).marked();
         if membership.is_member(&member) {
             let text = format!("{name} is a member and need not be taken in");
             return Err(Failure::new(Code::Usage, text));
@@ -240,7 +240,7 @@ impl Router {
         let question = match next {
             None => {
                 self.commands.removing.remove(at);
-                return self.reply(face, line, "remove", Ok(()));
+                return self.cx.reply(face, line, "remove", Ok(()));
             }
             Some(Question::Password) => return self.ask_new_password(face, line),
             Some(Question::Guests(guests)) => {
@@ -255,7 +255,7 @@ impl Router {
             }
             Some(Question::Invitation(_, maker)) => format!(
                 "an invitation by {} still lets people in, and others may hold it; end it?",
-                self.who(maker).marked()
+                self.members.who(maker).marked()
             ),
         };
         self.cx.effect(Effect::Confirm { face, line, question });
@@ -264,7 +264,7 @@ impl Router {
     /// The room was left: nothing is asked any more.
     pub(super) fn drop_questions(&mut self) {
         for Removing { face, line, .. } in std::mem::take(&mut self.commands.removing) {
-            self.reply(face, line, "remove", Ok(()));
+            self.cx.reply(face, line, "remove", Ok(()));
         }
     }
 
@@ -277,7 +277,7 @@ impl Router {
             let text = "given up: the removal holds (/remove <nick> off takes back), and nothing \
                         else was changed";
             let failure = Failure::new(Code::Cancelled, text);
-            self.reply(face, line, "remove", Err(failure));
+            self.cx.reply(face, line, "remove", Err(failure));
             return true;
         };
         let Some(removing) = self.commands.removing.get_mut(at) else { return true };
@@ -310,12 +310,12 @@ impl Router {
             Some(NewPassword::Set(_)) if self.commands.locking.is_some() => {
                 let text = "somebody at another screen is closing the room just now: set a new \
                             password after that";
-                self.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
+                self.cx.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
             }
             Some(choice @ NewPassword::Set(_)) => self.lock((face, line, "remove"), choice, false),
             _ => {
                 self.cx.remark(WITHOUT_PASSWORD);
-                self.reply(face, line, "remove", Ok(()));
+                self.cx.reply(face, line, "remove", Ok(()));
             }
         }
         true
@@ -325,18 +325,20 @@ impl Router {
 
     pub(super) fn steward(&mut self, face: FaceId, line: u64, nick: &str, off: bool) {
         let result = self.find_known(nick).and_then(|member| self.change_steward(member, off));
-        self.reply(face, line, "steward", result);
+        self.cx.reply(face, line, "steward", result);
     }
 
     fn change_steward(&mut self, member: MemberId, off: bool) -> Result<(), Failure> {
         let registry = &self.room.registry;
         let founder = registry.founder();
         if founder != self.cx.my_id {
-            let text =
-                format!("only {}, whose room it is, names stewards", self.who(&founder).marked());
+            let text = format!(
+                "only {}, whose room it is, names stewards",
+                self.members.who(&founder).marked()
+            );
             return Err(Failure::new(Code::NotAbove, text));
         }
-        let name = self.who(&member).marked();
+        let name = self.members.who(&member).marked();
         let before = registry.membership().clone();
         let stewards = before.stewards();
         if stewards.contains(&member) != off || member == self.cx.my_id {
@@ -411,7 +413,7 @@ impl Router {
             return Ok(id);
         }
         let bare = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
-        let known = self.roster.known_as(bare);
+        let known = self.members.known_as(bare);
         match known.as_slice() {
             [one] => Ok(*one),
             [] => self.find_member(nick),

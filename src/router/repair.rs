@@ -136,7 +136,7 @@ impl Router {
         self.say_fork(chain);
         let entries: Vec<_> = self.room.log.entries().cloned().collect();
         self.rebuild_catalogue(&entries);
-        let name = self.who(&chain.author).marked();
+        let name = self.members.who(&chain.author).marked();
         let mine = chain == self.room.chain;
         self.cx.complain(super::notice::Failure::new(
             super::notice::Code::ChainForked,
@@ -154,8 +154,8 @@ impl Router {
         let author = entry.body.chain.author;
         let unreached = |record: &super::signed::SignedPresence| record.body.unlinked.clone();
         let mut targets =
-            self.roster.get(&author).and_then(|a| a.record.as_deref()).map_or(vec![], unreached);
-        for (id, member) in self.roster.present() {
+            self.members.get(&author).and_then(|a| a.record.as_deref()).map_or(vec![], unreached);
+        for (id, member) in self.members.present() {
             let record = member.record.as_ref();
             if record.is_some_and(|record| record.body.unlinked.contains(&author)) {
                 targets.push(*id);
@@ -185,7 +185,7 @@ impl Router {
         if admitting && short {
             self.room.history_from = None;
         }
-        self.dirty.insert(id);
+        self.cx.mark(id);
     }
 
     fn have_arrived(&mut self, id: ConnId, member: MemberId, have: Have) {
@@ -214,7 +214,7 @@ impl Router {
 
     /// Somebody holds a chain: counts when it is ours, as we have it.
     fn receipt(&mut self, holder: MemberId, have: &Have) {
-        if have.chain != self.room.chain || !self.roster.members.contains_key(&holder) {
+        if have.chain != self.room.chain || !self.members.members.contains_key(&holder) {
             return;
         }
         let log = &self.room.log;
@@ -250,7 +250,7 @@ impl Router {
     /// Whether one of two members says that it cannot reach the other.
     fn have_no_link(&self, a: &MemberId, b: &MemberId) -> bool {
         let lists = |of: &MemberId, whom: &MemberId| {
-            self.roster
+            self.members
                 .get(of)
                 .and_then(|member| member.record.as_ref())
                 .is_some_and(|record| record.body.unlinked.contains(whom))

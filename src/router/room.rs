@@ -184,7 +184,7 @@ impl Router {
             Kind::Text(text) => (text.clone(), true),
             _ => (Untrusted::default(), false),
         };
-        if self.is_ignored(&entry.body.chain.author) {
+        if self.members.is_ignored(&entry.body.chain.author) {
             return;
         }
         if !own {
@@ -192,7 +192,7 @@ impl Router {
         }
         self.cx.notify(Notice::Message {
             id: self.room.shown(&entry.id),
-            from: self.who(&entry.body.chain.author),
+            from: self.members.who(&entry.body.chain.author),
             text,
             time_ms: entry.body.time_ms,
             own,
@@ -204,7 +204,7 @@ impl Router {
 
     /// A name in the log counts for members that no presence record speaks for.
     fn named(&mut self, author: MemberId, name: &str, quiet: bool) {
-        let present = self.roster.get(&author).is_some_and(|member| member.record.is_some());
+        let present = self.members.get(&author).is_some_and(|member| member.record.is_some());
         if !present && author != self.cx.my_id {
             self.rename(author, name, quiet);
         }
@@ -212,8 +212,8 @@ impl Router {
 
     pub(super) fn rename(&mut self, member: MemberId, name: &str, quiet: bool) {
         // As people saw it: told apart from others of that name.
-        let before = self.roster.name_of(&member);
-        if self.roster.set_name(member, name) && !quiet {
+        let before = self.members.name_of(&member);
+        if self.members.set_name(member, name) && !quiet {
             let info = self.member_info(&member);
             self.cx.notify(Notice::NameChanged { member: info, before });
             self.warn_if_lookalike(&member);
@@ -224,11 +224,11 @@ impl Router {
         let own = *id == self.cx.my_id;
         let link = self.link_of(id);
         let remote = link.and_then(|(conn, _)| self.conns.get(&conn)).and_then(|conn| conn.remote);
-        let taught = || self.roster.get(id)?.record.as_ref()?.body.addresses.first().copied();
+        let taught = || self.members.get(id)?.record.as_ref()?.body.addresses.first().copied();
         let mine = || self.presence.first_address();
         let address = if own { mine() } else { taught().or(remote) };
         MemberInfo {
-            who: self.who(id),
+            who: self.members.who(id),
             address: address.map(|addr| addr.to_string()).unwrap_or_default(),
         }
     }
@@ -248,7 +248,7 @@ impl Router {
     /// Receipts of own messages that not every present member holds yet.
     pub(super) fn unheld_receipts(&self) -> Vec<Receipt> {
         let held = |(id, _): (&MemberId, _)| self.room.receipts.get(id).copied().unwrap_or(0);
-        let lengths: Vec<u64> = self.roster.present().map(held).collect();
+        let lengths: Vec<u64> = self.members.present().map(held).collect();
         let receipts = self.room.unheld.iter().map(|unheld| Receipt {
             id: unheld.shown,
             held_by: lengths.iter().filter(|len| **len >= unheld.seq).count(),
@@ -261,7 +261,7 @@ impl Router {
     /// those that some hold.
     pub(super) fn tell_held(&mut self) {
         let present: Vec<u64> = self
-            .roster
+            .members
             .present()
             .map(|(id, _)| self.room.receipts.get(id).copied().unwrap_or(0))
             .collect();
@@ -292,7 +292,7 @@ impl Router {
     /// Own text and offers that not every present member holds.
     pub(super) fn has_unheld(&self) -> bool {
         let own = self.room.log.chain_len(&self.room.chain);
-        self.roster.present().any(|(id, _)| self.room.receipts.get(id).copied().unwrap_or(0) < own)
+        self.members.present().any(|(id, _)| self.room.receipts.get(id).copied().unwrap_or(0) < own)
     }
 
     /// Into another room, taking along what was said and offered while alone.
@@ -340,8 +340,8 @@ impl Router {
         self.park_offers();
         self.drop_shares();
         self.room = Room::fresh(draw, self.cx.my_id);
-        self.roster.forget_all();
-        self.roster.set_name(self.cx.my_id, &self.cx.config.name);
+        self.members.forget_all();
+        self.members.set_name(self.cx.my_id, &self.cx.config.name);
         self.catalogue.clear();
         self.asked.clear();
         self.presence.forget();

@@ -5,16 +5,16 @@
 //! own for each, has to fix its values before it knows what words they give, so it has one guess
 //! of 44 bits for each comparison (RFC 6189, 4.4.1.1, has the same idea).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Router;
 use super::event::Effect;
 use super::ids::{ConnId, Digest32, FaceId, MemberId};
 use super::links::Conn;
+use super::members::with_digits;
 use super::message::{Message, Why};
 use super::notice::{Code, Failure, Notice};
-use super::roster::with_digits;
-use super::text::{Untrusted, VERIFIED_MARK, look};
+use super::text::{Untrusted, VERIFIED_MARK};
 use super::time::{Earliest, Millis};
 use crate::crypto::hash::digest;
 
@@ -42,11 +42,9 @@ pub(super) enum Comparing {
     Answered { commit: Digest32, mine: Digest32 },
 }
 
-/// Whom the person at this node has verified.
+/// Comparisons that are under way, and what was told.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
-    /// Each with the name that it had then.
-    members: BTreeMap<MemberId, String>,
     /// Others under such a name that were told of.
     told: BTreeSet<MemberId>,
     /// Whose words were shown: only they can have been compared.
@@ -55,35 +53,24 @@ pub(super) struct Verified {
     waiting: Vec<(FaceId, u64, ConnId, Millis)>,
 }
 
-impl Verified {
-    pub(super) fn new(members: BTreeMap<MemberId, String>) -> Self {
-        Self { members, told: BTreeSet::new(), shown: BTreeSet::new(), waiting: Vec::new() }
-    }
-}
-
 impl Router {
-    pub(super) fn is_verified(&self, id: &MemberId) -> bool {
-        self.verified.members.contains_key(id)
-    }
-
     /// `verify <nick>` shows the words; `same` says that the other side reads them too.
     pub(super) fn verify(&mut self, face: FaceId, line: u64, nick: &str, same: bool) {
         let mut waits = false;
         let result = self.find_member(nick).and_then(|id| {
             if same {
-                let shown = self.roster.name_of(&id);
+                let shown = self.members.name_of(&id);
                 // Whoever came under that name since then was never compared.
                 if !self.verified.shown.remove(&id) {
                     let text = format!("compare the words first: verify {shown}");
                     return Err(Failure::new(Code::Usage, text));
                 }
-                let name = self.roster.bare_name(&id).unwrap_or_default().to_owned();
-                self.verified.members.insert(id, name);
+                self.members.verify(id);
                 let member = self.member_info(&id);
                 self.cx.notify(Notice::MemberVerified { member });
             } else {
                 let Some((conn, link)) = self.link_of(&id) else {
-                    let name = self.who(&id).marked();
+                    let name = self.members.who(&id).marked();
                     let text = format!("there is no direct link with {name}: words need one");
                     return Err(Failure::new(Code::Unreachable, text));
                 };
@@ -99,7 +86,7 @@ impl Router {
             Ok(())
         });
         if !waits {
-            self.reply(face, line, "verify", result);
+            self.cx.reply(face, line, "verify", result);
         }
     }
 
@@ -107,7 +94,7 @@ impl Router {
     fn end_waiting(&mut self, conn: ConnId, result: &Result<(), Failure>) {
         let over = self.verified.waiting.extract_if(.., |(_, _, waited, _)| *waited == conn);
         for (face, line, ..) in over.collect::<Vec<_>>() {
-            self.reply(face, line, "verify", result.clone());
+            self.cx.reply(face, line, "verify", result.clone());
         }
     }
 
@@ -120,7 +107,7 @@ impl Router {
                 link.comparing = None;
             }
             let text = "no words came in 10 s from the other side: try again";
-            self.reply(face, line, "verify", Err(Failure::new(Code::Timeout, text)));
+            self.cx.reply(face, line, "verify", Err(Failure::new(Code::Timeout, text)));
         }
     }
 
@@ -190,7 +177,7 @@ impl Router {
         // First the value of whoever began.
         let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
         let words = words(&self.cx.my_id, &member, first, second);
-        if asked && self.is_ignored(&member) {
+        if asked && self.members.is_ignored(&member) {
             return;
         }
         if self.verified.shown.len() >= self.cx.limits().members {
@@ -206,12 +193,12 @@ impl Router {
     pub(super) fn find_member(&self, nick: &str) -> Result<MemberId, Failure> {
         // Whoever copies a name from the screen may have its mark too.
         let nick = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
-        let name = |id: &MemberId| self.roster.name_of(id).raw().to_owned();
-        let bare = |id: &MemberId| self.roster.bare_name(id).unwrap_or_default().to_owned();
+        let name = |id: &MemberId| self.members.name_of(id).raw().to_owned();
+        let bare = |id: &MemberId| self.members.bare_name(id).unwrap_or_default().to_owned();
         let shown = |id: &MemberId| name(id) == nick || with_digits(&name(id), id) == nick;
         let bare = |id: &MemberId| bare(id) == nick;
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
-            self.roster.present().map(|(id, _)| *id).filter(wanted).collect()
+            self.members.present().map(|(id, _)| *id).filter(wanted).collect()
         };
         let mut candidates = found(&shown);
         if candidates.is_empty() {
@@ -225,7 +212,8 @@ impl Router {
                 Err(Failure::new(Code::NameNotFound, text))
             }
             several => {
-                let names: Vec<String> = several.iter().map(|id| self.who(id).marked()).collect();
+                let names: Vec<String> =
+                    several.iter().map(|id| self.members.who(id).marked()).collect();
                 let text = format!("several here are called {quoted}: {}", names.join(", "));
                 Err(Failure::new(Code::AmbiguousName, text))
             }
@@ -235,15 +223,13 @@ impl Router {
     /// A member is here under this name: one that looks like a verified one and has another key
     /// is told of, once.
     pub(super) fn warn_if_lookalike(&mut self, id: &MemberId) {
-        if self.is_verified(id) || *id == self.cx.my_id || self.verified.told.contains(id) {
+        if self.members.is_verified(id) || *id == self.cx.my_id || self.verified.told.contains(id) {
             return;
         }
-        let Some(name) = self.roster.bare_name(id) else { return };
-        let seen = look(name);
-        let known = self.verified.members.iter().find(|(_, known)| look(known) == seen);
-        if let Some((known, _)) = known {
+        let Some(name) = self.members.bare_name(id) else { return };
+        if let Some(known) = self.members.verified_as(name) {
             let digits = known.short();
-            let name = self.roster.name_of(id);
+            let name = self.members.name_of(id);
             self.cx.remark(format!(
                 "warning: {name}'s key is not the one you verified ({digits}); verify {name} \
                  compares again"

@@ -47,7 +47,7 @@ impl Router {
         }
         for mut waiting in std::mem::take(&mut self.commands.waits) {
             if let Some(failure) = self.is_elsewhere(waiting.face) {
-                self.reply(waiting.face, waiting.line, "wait", Err(failure));
+                self.cx.reply(waiting.face, waiting.line, "wait", Err(failure));
                 continue;
             }
             let changes = self.catalogue.changes();
@@ -63,11 +63,11 @@ impl Router {
                     let notice = Notice::Files { list: self.meant_by(name.as_deref()) };
                     self.cx.effect(Effect::Tell { face, line, notice });
                 }
-                self.reply(waiting.face, waiting.line, "wait", Ok(()));
+                self.cx.reply(waiting.face, waiting.line, "wait", Ok(()));
             } else if self.is_offered_no_more(&waiting) {
                 let text = "it is not offered any more, so nobody can fetch it";
                 let failure = Failure::new(Code::Cancelled, text);
-                self.reply(waiting.face, waiting.line, "wait", Err(failure));
+                self.cx.reply(waiting.face, waiting.line, "wait", Err(failure));
             } else if timed_out {
                 let failure = match &waiting.what {
                     // As a download that nobody can serve.
@@ -80,7 +80,7 @@ impl Router {
                         Failure::new(Code::WaitTimeout, text)
                     }
                 };
-                self.reply(waiting.face, waiting.line, "wait", Err(failure));
+                self.cx.reply(waiting.face, waiting.line, "wait", Err(failure));
             } else {
                 self.commands.waits.push(waiting);
             }
@@ -110,6 +110,7 @@ impl Router {
     /// A face ended: it waits for nothing any more.
     pub(super) fn end_face(&mut self, face: FaceId, keep_offers: bool) {
         self.commands.forget(face);
+        self.cx.replies.forget(face);
         self.end_downloads_of(face);
         self.end_offers_of(face, keep_offers);
     }
@@ -117,7 +118,7 @@ impl Router {
     fn holds(&mut self, waiting: &Waiting, news: bool) -> bool {
         match &waiting.what {
             Wait::Time(_) => false,
-            Wait::Members(count) => self.roster.present_count() >= *count,
+            Wait::Members(count) => self.members.present_count() >= *count,
             Wait::File(name) => self.is_offered_by_somebody(name),
             Wait::Offer(name) => news && !self.meant_by(name.as_deref()).is_empty(),
             Wait::Message(text) => {
@@ -131,7 +132,7 @@ impl Router {
             Wait::Downloads => self.swarm.is_idle(),
             Wait::Fetched => Self::is_fetched(&waiting.told),
             Wait::FetchedBy(members) => waiting.told.count() >= *members,
-            Wait::Held => self.roster.present_count() > 0 && !self.has_unheld(),
+            Wait::Held => self.members.present_count() > 0 && !self.has_unheld(),
         }
     }
 
@@ -140,7 +141,7 @@ impl Router {
         match what {
             Wait::Time(_) => "time did not pass".to_owned(),
             Wait::Members(count) => {
-                format!("{} of {count} others came", self.roster.present_count())
+                format!("{} of {count} others came", self.members.present_count())
             }
             Wait::File(name) | Wait::Offer(Some(name)) => {
                 format!("nobody present offered {}", escaped(name))
@@ -152,7 +153,7 @@ impl Router {
             Wait::FetchedBy(members) => {
                 format!("{} of {members} members fetched what is offered", told.count())
             }
-            Wait::Held => match self.roster.present_count() {
+            Wait::Held => match self.members.present_count() {
                 0 => "nobody is here any more who got what was said".to_owned(),
                 _ => "not everybody here got what was said".to_owned(),
             },

@@ -17,7 +17,7 @@ impl Router {
     /// could pass it on.
     pub(super) fn tell_no_way(&mut self, file: FileId) {
         let away: Vec<MemberId> = self
-            .roster
+            .members
             .present()
             .filter(|(id, member)| member.conn.is_none() && self.catalogue.offers(**id, file))
             .map(|(id, _)| *id)
@@ -27,18 +27,18 @@ impl Router {
             .links()
             .map(|(_, link)| link.member)
             .filter(|id| {
-                let record = self.roster.get(id).and_then(|member| member.record.as_ref());
+                let record = self.members.get(id).and_then(|member| member.record.as_ref());
                 record.is_some_and(|record| !record.body.unlinked.contains(&author))
             })
             .take(NAMED_MAX)
-            .map(|id| self.roster.name_of(&id).short())
+            .map(|id| self.members.name_of(&id).short())
             .collect();
         let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
         if std::mem::replace(&mut download.told_no_way, true) {
             return;
         }
         let name = Untrusted::new(&download.name).short();
-        let author = self.roster.name_of(&author).short();
+        let author = self.members.name_of(&author).short();
         let way = match between.split_last() {
             None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
             Some((only, [])) => {

@@ -59,7 +59,7 @@ impl Router {
         if conn.side == Side::Dialer {
             addresses.extend(conn.remote);
         }
-        let record = self.roster.get(&member).and_then(|member| member.record.as_ref());
+        let record = self.members.get(&member).and_then(|member| member.record.as_ref());
         for address in record.iter().flat_map(|record| &record.body.addresses) {
             let address = SocketAddr::new(plain_ip(address.ip()), address.port());
             let usable = !address.ip().is_loopback() || self.on_loopback(id);
@@ -152,7 +152,7 @@ impl Router {
                 .lanes
                 .get(&member)
                 .is_some_and(|lanes| lanes.fetching.contains(&id) || lanes.asked_back);
-        if others >= per_pair + lingering || !wanted || !fetch && self.is_ignored(&member) {
+        if others >= per_pair + lingering || !wanted || !fetch && self.members.is_ignored(&member) {
             return self.refuse(id, Why::Busy);
         }
         if let Some(conn) = self.conns.get_mut(&id) {

@@ -330,7 +330,7 @@ impl Router {
                     return;
                 }
                 let name = Untrusted::new(&download.name);
-                let from = self.who(&host).marked();
+                let from = self.members.who(&host).marked();
                 let what = chunk.map_or("the list of chunks".to_owned(), |c| format!("chunk {c}"));
                 self.cx.complain(Failure::new(
                     Code::BadChunk,
@@ -399,7 +399,7 @@ impl Router {
             self.tell_hosting(file);
         }
         for (face, line) in download.commands {
-            self.reply(face, line, "download", Ok(()));
+            self.cx.reply(face, line, "download", Ok(()));
         }
         for again in download.then {
             self.enqueue_answered(again);
@@ -416,7 +416,7 @@ impl Router {
             self.fail_download(file, failure.clone());
         }
         for Again { face, line, .. } in again {
-            self.reply(face, line, "download", Err(failure.clone()));
+            self.cx.reply(face, line, "download", Err(failure.clone()));
         }
     }
 
@@ -434,12 +434,12 @@ impl Router {
         for again in download.then {
             match again.command() {
                 _ if elsewhere => self.enqueue_answered(again),
-                Some((face, line)) => self.reply(face, line, "download", Err(failure.clone())),
+                Some((face, line)) => self.cx.reply(face, line, "download", Err(failure.clone())),
                 None => {}
             }
         }
         for (face, line) in download.commands {
-            self.reply(face, line, "download", Err(failure.clone()));
+            self.cx.reply(face, line, "download", Err(failure.clone()));
         }
     }
 

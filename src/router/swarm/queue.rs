@@ -95,7 +95,7 @@ impl Router {
         let others = meant.into_iter().filter(|offered| offered.author != self.cx.my_id);
         let others: Vec<Offered> = others.cloned().collect();
         if others.is_empty() {
-            return self.reply(face, line, "download", Err(failure));
+            return self.cx.reply(face, line, "download", Err(failure));
         }
         let is_here = |offered: &Offered| self.sharing.holds_all(&offered.file);
         let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(is_here);
@@ -105,9 +105,9 @@ impl Router {
             self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         if wanted.is_empty() {
-            return self.reply(face, line, "download", Ok(()));
+            return self.cx.reply(face, line, "download", Ok(()));
         }
-        self.commands.await_several((face, line), wanted.len());
+        self.cx.replies.await_several((face, line), wanted.len());
         for offered in wanted {
             self.download_one((face, line), offered, (patient, asks), (SaveAs::Dated, None));
         }
@@ -123,7 +123,7 @@ impl Router {
         if offered.size > self.cx.limits().file_bytes {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
             let failure = Failure::new(Code::IoError, text);
-            return self.reply(face, line, "download", Err(failure));
+            return self.cx.reply(face, line, "download", Err(failure));
         }
         let file = offered.file;
         let again = Again { face, line, offered, patient, asks, place };
@@ -170,7 +170,7 @@ impl Router {
         }
         let notice = Notice::AlreadyHave { file, path };
         self.cx.effect(Effect::Tell { face, line, notice });
-        self.reply(face, line, "download", Ok(()));
+        self.cx.reply(face, line, "download", Ok(()));
     }
 
     /// The answer to the question whether to fetch again what is here.
@@ -184,9 +184,9 @@ impl Router {
             (Some(again), Some(true)) => self.enqueue(again),
             (Some(_), None) => {
                 let failure = Failure::new(Code::Cancelled, "given up: nothing is fetched again");
-                self.reply(face, line, "download", Err(failure));
+                self.cx.reply(face, line, "download", Err(failure));
             }
-            (Some(_), Some(false)) => self.reply(face, line, "download", Ok(())),
+            (Some(_), Some(false)) => self.cx.reply(face, line, "download", Ok(())),
             (None, _) => return false,
         }
         true
@@ -195,7 +195,7 @@ impl Router {
     /// Begins a download, or has it wait for those that were asked for before.
     fn enqueue(&mut self, again: Again) {
         if again.asks && self.may_enqueue(&again.offered.file) {
-            self.reply(again.face, again.line, "download", Ok(()));
+            self.cx.reply(again.face, again.line, "download", Ok(()));
         }
         self.enqueue_answered(again);
     }
@@ -212,7 +212,7 @@ impl Router {
         let queued = self.swarm.queued.len();
         if !self.may_enqueue(&file) {
             let text = format!("{queued} downloads are queued, and no more can be: wait for one");
-            return self.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
+            return self.cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
         let command = again.command();
         let Swarm { downloads, queued, .. } = &mut self.swarm;

@@ -48,7 +48,7 @@ impl Router {
                     bytes_per_second: served.rate.at(self.cx.now),
                     seconds_left: None,
                     hosts: 0,
-                    to: Some(self.who(member)),
+                    to: Some(self.members.who(member)),
                 });
             }
         }

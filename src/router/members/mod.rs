@@ -3,39 +3,40 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::ids::{ConnId, MemberId};
-use super::signed::SignedPresence;
-use super::text::{Untrusted, is_reserved, look, without_marks};
-use super::time::Millis;
 use crate::limits::Limits;
+use crate::router::ids::{ConnId, MemberId};
+use crate::router::notice::Who;
+use crate::router::signed::SignedPresence;
+use crate::router::text::{Untrusted, is_reserved, look, without_marks};
+use crate::router::time::Millis;
 
 /// When a member will be dialled again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Redial {
-    pub(super) at: Millis,
-    pub(super) wait_ms: u64,
-    pub(super) conn: Option<ConnId>,
-    pub(super) next_address: usize,
+pub(in crate::router) struct Redial {
+    pub(in crate::router) at: Millis,
+    pub(in crate::router) wait_ms: u64,
+    pub(in crate::router) conn: Option<ConnId>,
+    pub(in crate::router) next_address: usize,
     /// It is not in this room any more, or will not have us: no more dials until it says something.
-    pub(super) given_up: bool,
+    pub(in crate::router) given_up: bool,
 }
 
 /// What is known of a member.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) record: Option<Arc<SignedPresence>>,
+pub(in crate::router) struct Member {
+    pub(in crate::router) record: Option<Arc<SignedPresence>>,
     /// What it last said of itself before it was put out.
     said_before: Option<Arc<SignedPresence>>,
-    pub(super) heard: Millis,
-    pub(super) taught_by: MemberId,
+    pub(in crate::router) heard: Millis,
+    pub(in crate::router) taught_by: MemberId,
     /// Taught from this very computer, so that its loopback addresses mean something here.
-    pub(super) taught_here: bool,
-    pub(super) conn: Option<ConnId>,
+    pub(in crate::router) taught_here: bool,
+    pub(in crate::router) conn: Option<ConnId>,
     /// When the last link was lost, and whether its socket closed (not just silence).
-    pub(super) lost: Option<(Millis, bool)>,
-    pub(super) present: bool,
-    pub(super) without_link: Millis,
-    pub(super) redial: Redial,
+    pub(in crate::router) lost: Option<(Millis, bool)>,
+    pub(in crate::router) present: bool,
+    pub(in crate::router) without_link: Millis,
+    pub(in crate::router) redial: Redial,
 }
 
 impl Member {
@@ -61,7 +62,7 @@ impl Member {
     }
 
     /// It is no member any more: it is not here, and not dialled.
-    pub(super) fn put_out(&mut self) {
+    pub(in crate::router) fn put_out(&mut self) {
         self.said_before = self.record.take().or(self.said_before.take());
         self.lost = None;
         self.redial.given_up = true;
@@ -69,7 +70,7 @@ impl Member {
 
     /// It may be here again: unless somebody begins, two who cannot dial each other never hear of
     /// each other any more.
-    pub(super) fn take_in(&mut self, now: Millis) {
+    pub(in crate::router) fn take_in(&mut self, now: Millis) {
         if self.record.is_none()
             && let Some(record) = self.said_before.take()
         {
@@ -79,12 +80,12 @@ impl Member {
         }
     }
 
-    pub(super) fn said_bye(&self) -> bool {
+    pub(in crate::router) fn said_bye(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.body.bye)
     }
 
     /// Until when it counts as present if nothing more is heard; `None` while it is linked.
-    pub(super) fn present_until(&self, limits: &Limits) -> Option<Millis> {
+    pub(in crate::router) fn present_until(&self, limits: &Limits) -> Option<Millis> {
         if self.conn.is_some() {
             return None;
         }
@@ -103,7 +104,7 @@ impl Member {
     /// Until when others are to hear that there is no link with it, so that they pass on what we
     /// say; `None` while it is linked or gone for good. One that fell silent counts for a while
     /// although it is not present: it may see us fall silent too, and both have to begin somehow.
-    pub(super) fn missed_until(&self, limits: &Limits) -> Option<Millis> {
+    pub(in crate::router) fn missed_until(&self, limits: &Limits) -> Option<Millis> {
         let present = self.present_until(limits)?;
         if self.said_bye() {
             return None;
@@ -115,7 +116,7 @@ impl Member {
         Some(present.max(missed))
     }
 
-    pub(super) fn wants_dial(&self) -> bool {
+    pub(in crate::router) fn wants_dial(&self) -> bool {
         self.conn.is_none()
             && self.redial.conn.is_none()
             && !self.redial.given_up
@@ -125,27 +126,70 @@ impl Member {
 
 /// Members of the room but this one, and the names of everyone who ever spoke.
 #[derive(Debug)]
-pub(super) struct Roster {
+pub(in crate::router) struct Members {
     me: MemberId,
-    pub(super) members: BTreeMap<MemberId, Member>,
+    pub(in crate::router) members: BTreeMap<MemberId, Member>,
     names: BTreeMap<MemberId, String>,
     /// By what a name looks like: two that look alike are told apart as well.
     holders: BTreeMap<String, BTreeSet<MemberId>>,
+    /// Whom the person at this node has verified, each with the name that it had then.
+    verified: BTreeMap<MemberId, String>,
+    /// Whom the person at this node does not want to hear.
+    ignored: BTreeSet<MemberId>,
 }
 
-impl Roster {
-    pub(super) fn new(me: MemberId) -> Self {
-        let (members, names, holders) = Default::default();
-        Self { me, members, names, holders }
+impl Members {
+    pub(in crate::router) fn new(me: MemberId, verified: BTreeMap<MemberId, String>) -> Self {
+        let (members, names, holders, ignored) = Default::default();
+        Self { me, members, names, holders, verified, ignored }
     }
 
-    pub(super) fn get(&self, id: &MemberId) -> Option<&Member> {
+    /// A member as faces know it.
+    pub(in crate::router) fn who(&self, id: &MemberId) -> Who {
+        Who { id: *id, name: self.name_of(id), verified: self.is_verified(id) }
+    }
+
+    pub(in crate::router) fn is_verified(&self, id: &MemberId) -> bool {
+        self.verified.contains_key(id)
+    }
+
+    /// The person at this node has verified a member under the name that it has now.
+    pub(in crate::router) fn verify(&mut self, id: MemberId) {
+        let name = self.bare_name(&id).unwrap_or_default().to_owned();
+        self.verified.insert(id, name);
+    }
+
+    /// Another member that was verified, under a name that looks like this one.
+    pub(in crate::router) fn verified_as(&self, name: &str) -> Option<MemberId> {
+        let seen = look(name);
+        self.verified.iter().find(|(_, known)| look(known) == seen).map(|(id, _)| *id)
+    }
+
+    pub(in crate::router) fn is_ignored(&self, id: &MemberId) -> bool {
+        self.ignored.contains(id)
+    }
+
+    /// How many are ignored.
+    pub(in crate::router) fn ignored_count(&self) -> usize {
+        self.ignored.len()
+    }
+
+    pub(in crate::router) fn ignore(&mut self, id: MemberId) {
+        self.ignored.insert(id);
+    }
+
+    /// Whether it was ignored until now.
+    pub(in crate::router) fn hear_again(&mut self, id: &MemberId) -> bool {
+        self.ignored.remove(id)
+    }
+
+    pub(in crate::router) fn get(&self, id: &MemberId) -> Option<&Member> {
         self.members.get(id)
     }
 
     /// The member, newly known if need be; `None` when too many are known and all are present.
     /// Whoever is forgotten for it keeps its name only if it `spoke`.
-    pub(super) fn entry(
+    pub(in crate::router) fn entry(
         &mut self,
         id: MemberId,
         now: Millis,
@@ -167,21 +211,21 @@ impl Roster {
         Some(self.members.entry(id).or_insert_with(|| Member::new(now, taught_by, limits)))
     }
 
-    pub(super) fn present(&self) -> impl Iterator<Item = (&MemberId, &Member)> {
+    pub(in crate::router) fn present(&self) -> impl Iterator<Item = (&MemberId, &Member)> {
         self.members.iter().filter(|(_, member)| member.present)
     }
 
-    pub(super) fn present_count(&self) -> usize {
+    pub(in crate::router) fn present_count(&self) -> usize {
         self.present().count()
     }
 
     /// Members whose name is remembered.
-    pub(super) fn names_known(&self) -> usize {
+    pub(in crate::router) fn names_known(&self) -> usize {
         self.names.len()
     }
 
     /// Takes note of a name; whether it takes the place of another one.
-    pub(super) fn set_name(&mut self, id: MemberId, name: &str) -> bool {
+    pub(in crate::router) fn set_name(&mut self, id: MemberId, name: &str) -> bool {
         if self.names.get(&id).is_some_and(|before| before == name) {
             return false;
         }
@@ -210,12 +254,12 @@ impl Roster {
     }
 
     /// The name as the member gave it.
-    pub(super) fn bare_name(&self, id: &MemberId) -> Option<&str> {
+    pub(in crate::router) fn bare_name(&self, id: &MemberId) -> Option<&str> {
         self.names.get(id).map(String::as_str)
     }
 
     /// Who is shown or was ever known under a name, here or gone.
-    pub(super) fn known_as(&self, nick: &str) -> Vec<MemberId> {
+    pub(in crate::router) fn known_as(&self, nick: &str) -> Vec<MemberId> {
         let shown = |id: &MemberId| {
             let name = self.name_of(id);
             name.raw() == nick || with_digits(name.raw(), id) == nick
@@ -236,7 +280,7 @@ impl Roster {
     /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
     /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor
     /// leaves no trace on the name that it took; and whoever is gone is told apart from all others.
-    pub(super) fn name_of(&self, id: &MemberId) -> Untrusted {
+    pub(in crate::router) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let here = self.is_here(id);
         let seen = look(name);
@@ -248,7 +292,7 @@ impl Roster {
     }
 
     /// Another room: nobody is known.
-    pub(super) fn forget_all(&mut self) {
+    pub(in crate::router) fn forget_all(&mut self) {
         self.members.clear();
         self.names.clear();
         self.holders.clear();
@@ -256,7 +300,7 @@ impl Roster {
 }
 
 /// A name told apart from others by the first digits of its bearer.
-pub(super) fn with_digits(name: &str, id: &MemberId) -> String {
+pub(in crate::router) fn with_digits(name: &str, id: &MemberId) -> String {
     let digits = id.short();
     format!("{name}·{}", digits.get(..4).unwrap_or_default())
 }
