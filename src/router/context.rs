@@ -1,0 +1,125 @@
+//! What every machine of the router may use: who this node is, its settings, the time, and the
+//! effects that it gives rise to.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::event::{Config, Effect};
+use super::ids::{ConnId, FaceId, MemberId};
+use super::notice::{Failure, Notice};
+use super::order::Order;
+use super::replies::Replies;
+use super::rng::Rng;
+use super::time::{Millis, WallClock};
+use super::timers::Timers;
+use crate::crypto::identity::Identity;
+use crate::limits::Limits;
+
+/// Handed to the machines by the router, one event at a time.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) me: Identity,
+    pub(super) my_id: MemberId,
+    pub(super) config: Config,
+    /// The moment of the event that is being handled.
+    pub(super) now: Millis,
+    pub(super) clock: WallClock,
+    pub(super) rng: Rng,
+    effects: Vec<Effect>,
+    pub(super) replies: Replies,
+    pub(super) timers: Timers,
+    /// Links that have something to say.
+    marked: BTreeSet<ConnId>,
+    orders: VecDeque<Order>,
+}
+
+impl Context {
+    pub(super) fn new(config: Config, me: Identity, seed: u64) -> Self {
+        Self {
+            my_id: MemberId(me.public()),
+            me,
+            now: Millis(0),
+            clock: WallClock::new(config.wall_at_zero_ms),
+            rng: Rng::new(seed),
+            effects: Vec::new(),
+            replies: Replies::default(),
+            timers: Timers::default(),
+            marked: BTreeSet::new(),
+            orders: VecDeque::new(),
+            config,
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.effects.push(Effect::Notify(notice));
+    }
+
+    pub(super) fn remark(&mut self, text: impl Into<String>) {
+        self.notify(Notice::Remark { text: text.into() });
+    }
+
+    pub(super) fn complain(&mut self, failure: Failure) {
+        self.notify(Notice::Error { line: None, command: None, failure });
+    }
+
+    /// Answers a command.
+    pub(super) fn reply(
+        &mut self,
+        face: FaceId,
+        line: u64,
+        command: &'static str,
+        result: Result<(), Failure>,
+    ) {
+        if let Some(result) = self.replies.settle((face, line), command, result) {
+            self.effect(Effect::Reply { face, line, command, result });
+        }
+    }
+
+    /// A link has something to say, or may have.
+    pub(super) fn mark(&mut self, conn: ConnId) {
+        self.marked.insert(conn);
+    }
+
+    /// A link is gone, and says nothing any more.
+    pub(super) fn unmark(&mut self, conn: ConnId) {
+        self.marked.remove(&conn);
+    }
+
+    /// The next link that may have something to say.
+    pub(super) fn next_marked(&mut self) -> Option<ConnId> {
+        self.marked.pop_first()
+    }
+
+    /// Asks the router for something that other machines have a part in. It is done as soon as
+    /// the machine that asks is done itself.
+    pub(super) fn order(&mut self, order: Order) {
+        self.orders.push_back(order);
+    }
+
+    /// The order that comes next.
+    pub(super) fn next_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// What the wall clock shows: milliseconds since 1970 UTC.
+    pub(super) fn wall_ms(&self) -> i64 {
+        self.clock.at(self.now)
+    }
+
+    /// Takes back what was given rise to and is not to be seen.
+    pub(super) fn retract(&mut self, unseen: impl Fn(&Effect) -> bool) {
+        self.effects.retain(|effect| !unseen(effect));
+    }
+
+    /// Everything that was given rise to since this was last asked, in order.
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+}

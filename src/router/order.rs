@@ -1,0 +1,8 @@
+//! What one machine wants of the router because others have a part in it.
+//!
+//! A machine never calls another one. What it needs to know of others it is handed to look at;
+//! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
+
+/// Something that concerns more than one machine.
+#[derive(Debug)]
+pub(super) enum Order {}

@@ -1,0 +1,73 @@
+//! The one answer that every command gets.
+
+use std::collections::BTreeMap;
+
+use super::ids::FaceId;
+use super::notice::{Code, Failure};
+
+/// Failures of one command that are told one by one.
+const FAILURES_SHOWN: usize = 8;
+
+/// Answers that wait for several files, and whether any command failed.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    /// Downloads that one command asked for: how many are to end, and what failed of those that
+    /// did.
+    several: BTreeMap<(FaceId, u64), (usize, Vec<Failure>)>,
+    failed: bool,
+}
+
+impl Replies {
+    /// A command is answered when so many downloads have ended.
+    pub(super) fn await_several(&mut self, of: (FaceId, u64), count: usize) {
+        self.several.insert(of, (count, Vec::new()));
+    }
+
+    /// A face ended: nothing of it is answered any more.
+    pub(super) fn forget(&mut self, face: FaceId) {
+        self.several.retain(|(of, _), _| *of != face);
+    }
+
+    /// Whether a command of the terminal failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The result of a whole command, when the last of its downloads has ended.
+    pub(super) fn settle(
+        &mut self,
+        (face, line): (FaceId, u64),
+        command: &str,
+        result: Result<(), Failure>,
+    ) -> Option<Result<(), Failure>> {
+        let several = self.several.get_mut(&(face, line)).filter(|_| command == "download");
+        let result = match several {
+            None => result,
+            Some((left, failures)) => {
+                *left -= 1;
+                failures.extend(result.err());
+                if *left > 0 {
+                    return None;
+                }
+                let (_, failures) = self.several.remove(&(face, line))?;
+                all_of(failures)
+            }
+        };
+        // What fails in a page is told there, and its person sees it.
+        self.failed |= result.is_err() && face == FaceId::TERMINAL;
+        Some(result)
+    }
+}
+
+/// What one command that named several files says of those which could not be offered.
+pub(super) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
+    if failures.len() < 2 {
+        return failures.pop().map_or(Ok(()), Err);
+    }
+    let code = failures.first().map_or(Code::IoError, |failure| failure.code);
+    let more = failures.len().saturating_sub(FAILURES_SHOWN);
+    let shown = failures.into_iter().take(FAILURES_SHOWN).map(|failure| failure.text);
+    let more = (more > 0).then(|| format!("and {more} more failed"));
+    let texts: Vec<String> = shown.chain(more).collect();
+    Err(Failure::new(code, texts.join("; ")))
+}

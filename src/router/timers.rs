@@ -1,0 +1,55 @@
+//! The one clock of all machines: named deadlines, in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::time::Millis;
+
+/// What is due at some time: one name for each thing that waits, so that it has one deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {}
+
+/// Deadlines by name and by time.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    by_name: BTreeMap<Timer, Millis>,
+    by_time: BTreeSet<(Millis, Timer)>,
+}
+
+impl Timers {
+    /// Sets the deadline of something, in place of the one that it had; `None`: it has none now.
+    pub(super) fn set(&mut self, timer: Timer, at: Option<Millis>) {
+        let before = match at {
+            Some(at) => self.by_name.insert(timer, at),
+            None => self.by_name.remove(&timer),
+        };
+        if before == at {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, timer));
+        }
+        if let Some(at) = at {
+            self.by_time.insert((at, timer));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Millis> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out all that is due, the earliest first. What is set again meanwhile for a time that
+    /// has come waits for the next event.
+    pub(super) fn take_due(&mut self, now: Millis) -> Vec<Timer> {
+        let mut due = Vec::new();
+        while let Some((at, timer)) = self.by_time.pop_first() {
+            if at > now {
+                self.by_time.insert((at, timer));
+                break;
+            }
+            self.by_name.remove(&timer);
+            due.push(timer);
+        }
+        due
+    }
+}
