@@ -311,7 +311,7 @@ impl Router {
         self.cx.effect(Effect::Linked { conn: id, member });
         self.presence_linked(id, member, record, seen);
         self.show_who_came();
-        self.receipts_for(member);
+        self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.member_info(&member);
         let newly = self
             .members
@@ -372,11 +372,7 @@ impl Router {
         {
             self.guess_failed(remote.ip());
         }
-        let asked = self.asked.len();
-        self.asked.retain(|_, (conn, _)| *conn != id);
-        if self.asked.len() < asked {
-            self.mark_links(|_| {}); // Others may be asked now.
-        }
+        self.log.link_down(&mut self.cx, id);
         if let (Closed::Refused(_), Some(refusal)) = (&how, refusal) {
             self.heed_refusal(&conn, refusal);
         }

@@ -480,7 +480,7 @@ impl Router {
             match self.attempts.all.get(&id).map(|attempt| &attempt.state) {
                 Some(State::Retry(at)) if *at <= self.cx.now => self.dial_attempt(id),
                 Some(State::Syncing { member, until })
-                    if *until <= self.cx.now || self.has_history_of(*member) =>
+                    if *until <= self.cx.now || self.has_history_of(member) =>
                 {
                     self.tell_unserved();
                     self.end_attempt(id, Ok(()));
@@ -488,6 +488,10 @@ impl Router {
                 _ => {}
             }
         }
+    }
+
+    fn has_history_of(&self, member: &MemberId) -> bool {
+        self.members.conn_of(member).is_none_or(|conn| self.log.has_history_of(conn))
     }
 
     pub(super) fn attempt_deadlines(&self, earliest: &mut Earliest) {

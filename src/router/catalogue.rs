@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::Router;
 use super::ids::{Digest32, EntryId, FileId, MemberId};
 use super::log::Order;
+use super::log::order_text;
 use super::near::nearest;
 use super::notice::{Code, Failure, FileInfo, FileLine, Notice};
-use super::room::order_text;
 use super::signed::{Kind, Offer, SignedEntry};
 use super::text::{Untrusted, few};
 use super::waits::Seen;
@@ -196,7 +196,7 @@ impl Router {
         let file = offered.info();
         let alike = self.catalogue.is_alike(&offered);
         let (stands, before) = self.catalogue.insert(offered, offer.replaces);
-        if own && entry.body.chain != self.room.chain {
+        if own && !self.log.is_own(entry) {
             if let Some(before) = &before {
                 self.own_offer_ended(before);
             }
@@ -205,12 +205,12 @@ impl Router {
             }
         }
         self.say_done_with(author, file.id);
-        let id = self.room.shown(&entry.id);
+        let id = self.log.shown(&entry.id);
         if (again && !own) || !stands || id != entry.id {
             return;
         }
         let (from, time_ms) = (self.members.who(&author), entry.body.time_ms);
-        let replaces = before.map(|before| self.room.shown(&before.id));
+        let replaces = before.map(|before| self.log.shown(&before.id));
         let order = order_text(order);
         self.cx.notify(Notice::FileOffered {
             id,
@@ -235,7 +235,7 @@ impl Router {
     ) {
         let author = entry.body.chain.author;
         let Some(offered) = self.catalogue.end(author, id, order) else { return };
-        if author == self.cx.my_id && entry.body.chain != self.room.chain {
+        if author == self.cx.my_id && !self.log.is_own(entry) {
             // Said in an earlier stay, after an offer that was just taken up again.
             self.own_offer_ended(&offered);
         }
@@ -244,7 +244,7 @@ impl Router {
         }
         let (from, time_ms, own) =
             (self.members.who(&author), entry.body.time_ms, author == self.cx.my_id);
-        let (id, file) = (self.room.shown(&offered.id), offered.info());
+        let (id, file) = (self.log.shown(&offered.id), offered.info());
         let order = order_text(order);
         self.cx.notify(Notice::FileWithdrawn { id, file, from, time_ms, own, history, order });
     }
@@ -253,7 +253,7 @@ impl Router {
     pub(super) fn rebuild_catalogue(&mut self, entries: &[Arc<SignedEntry>]) {
         self.catalogue.clear();
         for entry in entries {
-            let order = self.room.log.order_of(entry);
+            let order = self.log.order_of(entry);
             match &entry.body.kind {
                 Kind::Offer(offer) => {
                     self.catalogue.insert(Offered::of(entry, offer, order), offer.replaces);
@@ -325,7 +325,7 @@ impl Router {
         }
         let fits = |offered: &Offered| {
             let matches = |glob: &glob::Pattern| glob.matches(&nfc(&offered.name));
-            let shown = self.room.shown(&offered.id);
+            let shown = self.log.shown(&offered.id);
             let by_glob = glob.as_ref().is_some_and(matches).then_some(Fit::Name);
             word.fit(&offered.name, [&offered.file, &shown]).or(by_glob)
         };
@@ -365,7 +365,7 @@ impl Router {
     fn meant(&self, word: &Word, own: bool) -> Vec<&Offered> {
         let all = self.catalogue.offers.values();
         best(all.filter(|offered| !own || offered.author == self.cx.my_id).filter_map(|offered| {
-            let shown = self.room.shown(&offered.id);
+            let shown = self.log.shown(&offered.id);
             Some((word.fit(&offered.name, [&offered.file, &shown])?, offered))
         }))
     }
@@ -417,7 +417,7 @@ impl Router {
 
     pub(super) fn file_row(&self, offered: &Offered) -> FileLine {
         FileLine {
-            id: self.room.shown(&offered.id),
+            id: self.log.shown(&offered.id),
             file: offered.info(),
             from: self.members.who(&offered.author),
             hosts: self.hosts_of(&offered.file),

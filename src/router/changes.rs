@@ -204,7 +204,7 @@ impl Router {
 
     /// What was said before a room was entered counts as said in it.
     pub(super) fn publish_what_was_said(&mut self) {
-        if self.room.log.chain_len(&self.room.chain) > 0 {
+        if !self.log.is_silent() {
             self.publish_ticket();
         }
     }

@@ -264,7 +264,7 @@ impl Router {
         let registry = &self.room.registry;
         let membership = registry.membership();
         // Of people without a link anybody can tell: they stay if they are members, or spoke here.
-        let spoke = |id: &MemberId| self.room.log.chains_of(id).next().is_some();
+        let spoke = |id: &MemberId| self.log.is_author(id);
         let here = self
             .members
             .present()
@@ -286,8 +286,7 @@ impl Router {
     fn absent_speakers(&self) -> Vec<MemberId> {
         let registry = &self.room.registry;
         let membership = registry.membership();
-        let authors: BTreeSet<MemberId> =
-            self.room.log.chains_after(None).map(|chain| chain.author).collect();
+        let authors: BTreeSet<MemberId> = self.log.authors().collect();
         let present = |id: &MemberId| self.members.get(id).is_some_and(|member| member.present);
         let out = |id: &MemberId| {
             let member = membership.is_member(id);

@@ -276,10 +276,8 @@ impl Router {
             self.rename(self.cx.my_id, name, false);
             self.renew_presence();
             // A name that nobody ever heard needs no place in the log.
-            if self.room.settled || self.room.spoke {
-                let spoke = self.room.spoke;
+            if self.room.settled || self.log.has_spoken() {
                 let result = self.post(Kind::Name(name.to_owned())).map(|_| ());
-                self.room.spoke = spoke;
                 if result.is_err() {
                     return self.cx.reply(face, line, "name", result);
                 }
@@ -303,7 +301,7 @@ impl Router {
             reached: self.reached(),
             files: self.file_rows(),
             transfers: self.transfer_rows(),
-            unheld: self.unheld_receipts(),
+            unheld: self.log.unheld_receipts(&self.members),
         };
         self.cx.effect(Effect::Overview { face, overview: Box::new(overview) });
     }
@@ -360,7 +358,7 @@ impl Router {
     /// Says at once what is still to be said: how far we have every chain, so that authors know
     /// what arrived, and our last change of the lock.
     pub(super) fn acknowledge(&mut self) {
-        self.mark_links(|link| link.say_haves_at = None);
+        self.log.acknowledge(&mut self.cx);
         self.flush_links();
     }
 
@@ -380,7 +378,7 @@ impl Router {
         let fetching = self.fail_hostless(Some(began));
         let since = if busy || fetching { None } else { Some(idle_since.unwrap_or(self.cx.now)) };
         let waited = since.map_or(0, |since| self.cx.now.since(since));
-        let unheld = self.room.ever_met && self.has_unheld() && waited < HELD_MS;
+        let unheld = self.room.ever_met && self.log.has_unheld(&self.members) && waited < HELD_MS;
         let serving = self.only_host_of_somebody() && waited < self.cx.limits().last_host_ms;
         if since.is_some() && !unheld && !serving {
             return self.end_input(face, line);
@@ -393,7 +391,7 @@ impl Router {
 
     fn end_input(&mut self, face: FaceId, line: u64) {
         self.commands.ending = None;
-        if self.room.spoke && !self.room.ever_met && !self.commands.told_in_vain {
+        if self.log.has_spoken() && !self.room.ever_met && !self.commands.told_in_vain {
             let failure = Failure::new(
                 Code::NobodyPresent,
                 "nobody was ever here to hear what was said: connect first, or wait members 1",

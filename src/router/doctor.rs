@@ -192,14 +192,14 @@ impl Router {
     }
 
     fn examine_log(&self, list: &mut Vec<Finding>) {
-        let waiting = self.room.log.waiting_count();
+        let waiting = self.log.waiting_count();
         if waiting > 0 {
             list.push(Finding::bad(
                 format!("{waiting} entries wait for earlier ones that did not come yet"),
                 "they are asked for; who has them may have left",
             ));
         }
-        if self.has_unheld() {
+        if self.log.has_unheld(&self.members) {
             list.push(Finding::bad(
                 "not everybody here holds all that you said yet",
                 "it is sent again as soon as they can be reached",

@@ -44,9 +44,9 @@ pub struct Load {
 impl Router {
     /// What this node holds to be so.
     pub fn inspect(&mut self) -> Inspection {
-        let entries: Vec<_> = self.room.log.entries().cloned().collect();
+        let entries: Vec<_> = self.log.entries().cloned().collect();
         let mut ordered: Vec<_> =
-            entries.iter().map(|entry| (self.room.log.order_of(entry), entry.id)).collect();
+            entries.iter().map(|entry| (self.log.order_of(entry), entry.id)).collect();
         ordered.sort_unstable();
         Inspection {
             room: self.room.id,
@@ -87,25 +87,15 @@ impl Router {
             load("members", self.members.members.len(), limits.members),
             load("names", self.members.names_known(), limits.members + limits.chains),
             load("links", self.links().count(), limits.peers),
-            load("chains", self.room.log.chain_count(), limits.chains),
-            load("waiting entries", self.room.log.waiting_count(), limits.waiting_entries),
-            load("blocked places", self.room.log.blocked_count(), limits.waiting_entries),
-            load("receipts", self.room.receipts.len(), limits.members),
-            load("history", self.room.history.len(), limits.chains),
-            load("chains asked", self.asked.len(), limits.chains),
             load("tellers", self.failed_dials.len(), limits.members),
         ];
+        loads.extend(self.log.loads(limits));
         // Of what is held or fetched here every host counts.
         let own = self.sharing.files().len() + limits.downloads + limits.queued_downloads;
         for (_, link) in self.links() {
             loads.extend([
-                load("chains of a peer", link.theirs.len(), limits.chains),
-                load("chains behind a peer", link.behind.len(), limits.chains),
-                load("chains probed", link.probes.len(), limits.chains),
                 load("files of a peer", link.hosting.len(), limits.hosted_files_per_member + own),
-                load("chains to say", link.say_haves.len(), limits.chains),
                 load("presence to say", link.say_presence.len(), limits.members),
-                load("receipts to say", link.say_receipts.len(), limits.peers * limits.chains),
             ]);
         }
         loads

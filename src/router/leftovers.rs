@@ -62,7 +62,7 @@ impl Router {
     fn fetched_by_offer(&self, wanted: &str) -> Vec<FileId> {
         let found = self.find_offers(wanted, false).unwrap_or_default();
         let by_id = |offered: &&Offered| {
-            let shown = self.room.shown(&offered.id);
+            let shown = self.log.shown(&offered.id);
             Word::new(wanted).fit("", [&shown]).is_some()
         };
         let files = found.iter().filter(by_id).map(|offered| offered.file);

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::bitmap::Bitmap;
 use super::ids::{Digest32, FileId, InvitationId, MemberId, RecordId, RoomId, RunId};
-use super::message::{Brings, Done, Have, Hello, Wanted, Why};
+use super::message::{Brings, Done, Hello, Why};
 use super::registry::Registry;
-use super::signed::{Chain, SignedPresence, SignedRecord};
+use super::signed::{SignedPresence, SignedRecord};
 use super::time::Millis;
+use super::tokens::Tokens;
 use super::verify::Comparing;
 use crate::crypto::binding::{Role, Side};
 use crate::limits::Limits;
@@ -186,17 +187,6 @@ impl Conn {
     }
 }
 
-/// A question of repair that waits for its answer.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) number: u32,
-    /// From then on its chains may be asked of others; a late answer is still taken.
-    pub(super) until: Millis,
-    pub(super) expired: bool,
-    pub(super) chains: Vec<Wanted>,
-    pub(super) received: usize,
-}
-
 /// What a peer hosts of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hosting {
@@ -233,11 +223,6 @@ pub(super) struct Link {
     /// When the peer last began to compare words.
     pub(super) asked_words: Option<Millis>,
     pub(super) say_presence: BTreeSet<MemberId>,
-    /// Our first have-vector: the chain to go on behind; `None` when all pages are said.
-    pub(super) vector: Option<Option<Chain>>,
-    pub(super) say_haves: BTreeSet<Chain>,
-    pub(super) say_haves_at: Option<Millis>,
-    pub(super) say_receipts: BTreeSet<(MemberId, Chain)>,
     pub(super) say_hosting: BTreeSet<FileId>,
     /// Files served here that the peer does not hold and will not fetch.
     pub(super) done: BTreeMap<FileId, Done>,
@@ -247,20 +232,6 @@ pub(super) struct Link {
     pub(super) gained_said: Millis,
     pub(super) pong: Option<u32>,
 
-    /// What the peer has, as far as it said.
-    pub(super) theirs: BTreeMap<Chain, Have>,
-    /// Its first have-vector is complete.
-    pub(super) vector_heard: bool,
-    /// Chains of which the peer has more.
-    pub(super) behind: BTreeSet<Chain>,
-    /// Where to go on comparing two versions of a chain.
-    pub(super) probes: BTreeMap<Chain, u64>,
-    pub(super) asked: Option<Asked>,
-    pub(super) next_number: u32,
-    /// The peer's question that is not answered yet.
-    pub(super) question: Option<(u32, Vec<Wanted>)>,
-    /// For entries that it pushes.
-    pub(super) push_tokens: Tokens,
     /// For records of the register that it says.
     pub(super) record_tokens: Tokens,
 
@@ -273,8 +244,6 @@ pub(super) struct Link {
     pub(super) lane_wanted: Option<Millis>,
     /// When the peer last called a chunk of ours bad.
     pub(super) blamed: Option<Millis>,
-    /// Its answers bring nothing that we can take: nothing is asked of it before then.
-    pub(super) rests_until: Option<Millis>,
 }
 
 impl Link {
@@ -295,24 +264,12 @@ impl Link {
             comparing: None,
             asked_words: None,
             say_presence: BTreeSet::new(),
-            vector: Some(None),
-            say_haves: BTreeSet::new(),
-            say_haves_at: None,
-            say_receipts: BTreeSet::new(),
             say_hosting: BTreeSet::new(),
             done: BTreeMap::new(),
             say_gained: BTreeMap::new(),
             say_gained_at: None,
             gained_said: Millis(0),
             pong: None,
-            theirs: BTreeMap::new(),
-            vector_heard: false,
-            behind: BTreeSet::new(),
-            probes: BTreeMap::new(),
-            asked: None,
-            next_number: 0,
-            question: None,
-            push_tokens: Tokens::new(limits.pushed_entries_per_s, limits.pushed_entries_burst, now),
             record_tokens: Tokens::new(limits.records_per_s, limits.records_burst, now),
             hosting: BTreeMap::new(),
             hosts_more: false,
@@ -320,55 +277,11 @@ impl Link {
             bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
             lane_wanted: None,
             blamed: None,
-            rests_until: None,
         }
-    }
-}
-
-/// What a peer may still do at once of what costs us something: more with time.
-#[derive(Debug)]
-pub(super) struct Tokens {
-    per_s: u64,
-    burst: u64,
-    thousandths: u64,
-    counted: Millis,
-}
-
-impl Tokens {
-    fn new(per_s: u32, burst: u32, now: Millis) -> Self {
-        let burst = 1000 * u64::from(burst);
-        Self { per_s: per_s.into(), burst, thousandths: burst, counted: now }
-    }
-
-    /// Takes so many; false, and nothing taken, when there are fewer.
-    pub(super) fn take(&mut self, many: u64, now: Millis) -> bool {
-        let more = now.since(self.counted).saturating_mul(self.per_s);
-        self.thousandths = self.thousandths.saturating_add(more).min(self.burst);
-        self.counted = now;
-        let left = self.thousandths.checked_sub(many.saturating_mul(1000));
-        self.thousandths = left.unwrap_or(self.thousandths);
-        left.is_some()
     }
 }
 
 /// An address in the form in which it is compared and counted.
 pub(super) fn plain_ip(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_come_with_time_up_to_a_burst_and_none_are_taken_in_vain() {
-        let mut tokens = Tokens::new(10, 100, Millis(0));
-        assert!(tokens.take(60, Millis(0)));
-        assert!(!tokens.take(60, Millis(0)), "40 are left");
-        assert!(tokens.take(40, Millis(0)));
-        assert!(!tokens.take(1, Millis(99)));
-        assert!(tokens.take(1, Millis(100)));
-        assert!(!tokens.take(101, Millis(1_000_000)), "more than a burst");
-        assert!(tokens.take(100, Millis(1_000_000)));
-    }
 }

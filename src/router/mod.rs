@@ -30,6 +30,7 @@ mod commands;
 mod context;
 mod doctor;
 mod fetched;
+mod flows;
 mod flush;
 mod guesses;
 mod hashing;
@@ -47,12 +48,12 @@ mod quitting;
 mod rate;
 mod registry;
 mod removing;
-mod repair;
 mod replies;
 mod room;
 mod sharing;
 pub mod swarm;
 mod timers;
+mod tokens;
 mod undo;
 mod verify;
 mod waits;
@@ -69,6 +70,7 @@ use members::Members;
 use message::{Refusal, Why};
 use notice::Notice;
 use time::{Earliest, Millis};
+use timers::Timer;
 
 use crate::crypto::identity::Identity;
 
@@ -77,6 +79,7 @@ use crate::crypto::identity::Identity;
 pub struct Router {
     cx: Context,
     room: room::Room,
+    log: log::Log,
     members: Members,
     conns: BTreeMap<ConnId, Conn>,
     next_conn: u64,
@@ -94,8 +97,6 @@ pub struct Router {
     /// What earlier runs left of downloads, by the first digits of the files' ids.
     leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
-    /// Which link each chain was asked of, and when.
-    asked: BTreeMap<signed::Chain, (ConnId, Millis)>,
     /// Failed dials of taught addresses, by teller.
     failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
     stopping: bool,
@@ -107,11 +108,13 @@ impl Router {
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
         let room = room::Room::fresh(&cx.config.draw, cx.my_id);
+        let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let mut members = Members::new(cx.my_id, cx.config.verified.clone());
         members.set_name(cx.my_id, &cx.config.name);
         let mut router = Self {
             cx,
             room,
+            log,
             members,
             conns: BTreeMap::new(),
             next_conn: 1 << 63,
@@ -128,7 +131,6 @@ impl Router {
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
-            asked: BTreeMap::new(),
             failed_dials: BTreeMap::new(),
             stopping: false,
         };
@@ -259,7 +261,10 @@ impl Router {
 
     fn run_timers(&mut self) {
         for timer in self.cx.timers.take_due(self.cx.now) {
-            match timer {}
+            match timer {
+                Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
+                Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
+            }
         }
         self.link_timers();
         self.presence_timers();

@@ -177,8 +177,8 @@ impl Router {
         }
         let (now, limits) = (self.cx.now, self.cx.config.limits.clone());
         let here = self.on_loopback(via);
-        let log = &self.room.log;
-        let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
+        let log = &self.log;
+        let spoke = |id: &MemberId| log.is_author(id);
         let known = self.members.entry(body.member, now, teller, (&limits, spoke));
         let Some(member) = known else { return };
         if let Some(known) = &member.record
@@ -212,7 +212,7 @@ impl Router {
             }
         });
         for other in body.unlinked.iter().filter(|other| !listed.contains(other)) {
-            self.receipts_between(body.member, *other);
+            self.log.receipts_between(&mut self.cx, body.member, *other, &self.members);
             self.say_goodbye_of(other, body.member);
         }
         if body.bye
@@ -257,8 +257,8 @@ impl Router {
     ) {
         let (now, limits) = (self.cx.now, self.cx.config.limits.clone());
         let here = self.on_loopback(conn);
-        let log = &self.room.log;
-        let spoke = |id: &MemberId| log.chains_of(id).next().is_some();
+        let log = &self.log;
+        let spoke = |id: &MemberId| log.is_author(id);
         if let Some(known) = self.members.entry(id, now, id, (&limits, spoke)) {
             known.conn = Some(conn);
             known.taught_here = here;
@@ -468,7 +468,7 @@ impl Router {
                 self.cx.notify(Notice::MemberJoined { member });
                 self.warn_if_lookalike(&id);
             } else {
-                self.room.receipts.remove(&id);
+                self.log.member_left(&id);
                 self.cx.notify(Notice::MemberLeft { member });
             }
         }
@@ -494,11 +494,11 @@ impl Router {
             let before = std::mem::replace(&mut self.presence.unlinked, unlinked.clone());
             self.renew_presence();
             for author in unlinked.iter().filter(|author| !before.contains(author)) {
-                self.say_haves_of(author);
+                self.log.say_haves_of(&mut self.cx, author);
             }
         }
         self.redial_due();
-        self.tell_held();
+        self.log.tell_held(&mut self.cx, &self.members);
     }
 
     pub(super) fn presence_deadlines(&self, earliest: &mut Earliest) {
@@ -525,11 +525,6 @@ impl Router {
         }
         if self.presence.outdone {
             earliest.at(self.presence.refreshed.plus(OUTDO_MS));
-        }
-        if let Some(unheld) = self.room.unheld.front()
-            && self.members.present().next().is_some()
-        {
-            earliest.at(unheld.tell_at.max(self.cx.now));
         }
     }
 

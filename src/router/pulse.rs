@@ -5,7 +5,6 @@ use super::Router;
 use super::event::{Closed, Effect};
 use super::links::{Conn, Link, Stage};
 use super::message::{Brings, Why};
-use super::repair::ANSWER_MS;
 use super::time::{Earliest, Millis};
 
 impl Router {
@@ -96,24 +95,14 @@ impl Router {
 /// When a link has something to say without any event.
 fn link_due(link: &Link) -> Option<Millis> {
     let mut earliest = Earliest::default();
-    if !link.say_haves.is_empty()
-        && let Some(at) = link.say_haves_at
-    {
-        earliest.at(at);
-    }
     if !link.say_gained.is_empty()
         && let Some(at) = link.say_gained_at
     {
         earliest.at(at);
     }
     let more = !link.say_records.is_empty() || !link.say_presence.is_empty();
-    if link.vector.is_some() || !link.say_hosting.is_empty() || more {
+    if !link.say_hosting.is_empty() || more {
         earliest.at(Millis(0));
-    }
-    if let Some(asked) = &link.asked {
-        earliest.at(if asked.expired { asked.until.plus(ANSWER_MS) } else { asked.until });
-    } else if let Some(at) = link.rests_until.filter(|_| !link.behind.is_empty()) {
-        earliest.at(at);
     }
     earliest.0
 }

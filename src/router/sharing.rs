@@ -197,7 +197,7 @@ impl Router {
         let aliased = || {
             // Signed anew for another room: few were offered while alone.
             let mut own = self.catalogue.offers_by(self.cx.my_id);
-            own.find(|offered| self.room.shown(&offered.id) == *shown)
+            own.find(|offered| self.log.shown(&offered.id) == *shown)
         };
         self.catalogue.get(shown).filter(own).or_else(aliased).cloned()
     }
@@ -205,7 +205,7 @@ impl Router {
     /// Whoever comes back to the room finds own offers under the ids of their entries.
     pub(super) fn unalias_paths(&mut self) {
         let own = self.catalogue.offers_by(self.cx.my_id);
-        let ids: BTreeMap<_, _> = own.map(|own| (self.room.shown(&own.id), own.id)).collect();
+        let ids: BTreeMap<_, _> = own.map(|own| (self.log.shown(&own.id), own.id)).collect();
         let lying = std::mem::take(&mut self.sharing.lying).into_iter();
         let now = |offer: EntryId| ids.get(&offer).copied().unwrap_or(offer);
         let lying = lying.map(|((path, offer), copy)| ((path, now(offer)), copy));
@@ -226,14 +226,14 @@ impl Router {
         // An offer outlives the program that made it, and comes back with the room.
         let astray = || {
             let mut own = self.catalogue.offers_of(self.cx.my_id, file);
-            let astray = |id: &EntryId| self.sharing.is_astray(&self.room.shown(id));
+            let astray = |id: &EntryId| self.sharing.is_astray(&self.log.shown(id));
             own.find(|offered| same(offered) && astray(&offered.id)).cloned()
         };
         let again = before.clone().filter(same).or_else(astray);
         let held = self.sharing.holds_all(&file);
         // Whoever ends badly leaves what others had offered before.
         let goes = match again.as_ref().or(before.as_ref()) {
-            Some(stood) => self.sharing.goes_with(face, &self.room.shown(&stood.id)),
+            Some(stood) => self.sharing.goes_with(face, &self.log.shown(&stood.id)),
             None => true,
         };
         self.offered_again(file);
@@ -255,7 +255,7 @@ impl Router {
         } else if let Some(before) = before {
             self.own_offer_ended(&before);
         }
-        let shown = self.room.shown(&id);
+        let shown = self.log.shown(&id);
         self.sharing.put_place(shown, path.clone(), copy);
         self.sharing.offered_by.entry(face).or_default().insert(shown, (file, goes));
         self.remark_alone();
@@ -266,7 +266,7 @@ impl Router {
     /// another own offer is of the same content.
     pub(super) fn own_offer_ended(&mut self, offered: &Offered) {
         let file = offered.file;
-        let shown = self.room.shown(&offered.id);
+        let shown = self.log.shown(&offered.id);
         if let Some((path, true)) = self.sharing.take_place(&shown) {
             self.cx.effect(Effect::DiscardCopy { file, path });
         }

@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ids::ConnId;
 use super::time::Millis;
 
 /// What is due at some time: one name for each thing that waits, so that it has one deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {}
+pub(super) enum Timer {
+    /// Something is due to be said or asked about the log over a link.
+    Repair(ConnId),
+    /// Counts of own messages are to be told.
+    Receipts,
+}
 
 /// Deadlines by name and by time.
 #[derive(Debug, Default)]

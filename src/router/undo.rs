@@ -98,7 +98,7 @@ impl Router {
     fn offer_again(&mut self, shown: &EntryId, file: FileId, offer: Offer) -> Result<(), Failure> {
         let id = self.post(Kind::Offer(offer))?;
         if let Some((path, copy)) = self.undo.kept.remove(shown).and_then(|kept| kept.place) {
-            self.sharing.put_place(self.room.shown(&id), path, copy);
+            self.sharing.put_place(self.log.shown(&id), path, copy);
         }
         if self.undo.laid.remove(&file) {
             self.cx.effect(Effect::Park { file, step: Parking::Resume });

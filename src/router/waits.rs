@@ -132,7 +132,7 @@ impl Router {
             Wait::Downloads => self.swarm.is_idle(),
             Wait::Fetched => Self::is_fetched(&waiting.told),
             Wait::FetchedBy(members) => waiting.told.count() >= *members,
-            Wait::Held => self.members.present_count() > 0 && !self.has_unheld(),
+            Wait::Held => self.members.present_count() > 0 && !self.log.has_unheld(&self.members),
         }
     }
 

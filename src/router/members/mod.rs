@@ -211,6 +211,30 @@ impl Members {
         Some(self.members.entry(id).or_insert_with(|| Member::new(now, taught_by, limits)))
     }
 
+    /// The link with a member.
+    pub(in crate::router) fn conn_of(&self, id: &MemberId) -> Option<ConnId> {
+        self.members.get(id)?.conn
+    }
+
+    /// Whether a member says that it cannot reach another.
+    fn misses(&self, of: &MemberId, whom: &MemberId) -> bool {
+        let record = self.get(of).and_then(|member| member.record.as_ref());
+        record.is_some_and(|record| record.body.unlinked.contains(whom))
+    }
+
+    /// Whether one of two members says that it cannot reach the other.
+    pub(in crate::router) fn have_no_link(&self, a: &MemberId, b: &MemberId) -> bool {
+        self.misses(a, b) || self.misses(b, a)
+    }
+
+    /// Members that have no link with `author`, as either side says.
+    pub(in crate::router) fn unreached_by(&self, author: &MemberId) -> Vec<MemberId> {
+        let record = self.get(author).and_then(|member| member.record.as_deref());
+        let mut ids = record.map_or(Vec::new(), |record| record.body.unlinked.clone());
+        ids.extend(self.present().map(|(id, _)| *id).filter(|id| self.misses(id, author)));
+        ids
+    }
+
     pub(in crate::router) fn present(&self) -> impl Iterator<Item = (&MemberId, &Member)> {
         self.members.iter().filter(|(_, member)| member.present)
     }

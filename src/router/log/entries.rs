@@ -1,4 +1,4 @@
-//! The room's log: signed entries in chains, their causal order, forks, and what repair needs.
+//! Signed entries in chains: their causal order, forks, and what a peer has that we lack.
 //!
 //! Invariants: an entry is accepted after all that it refers to; a chain has no gaps; two nodes
 //! with the same set of entries and forks have the same order. Nothing here trusts a number that
@@ -8,15 +8,15 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::ids::{EntryId, LogNonce, MemberId};
-use super::message::{Have, Wanted};
-use super::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
 use crate::crypto::hash::digest;
 use crate::limits::Limits;
+use crate::router::ids::{EntryId, LogNonce, MemberId};
+use crate::router::message::{Have, Wanted};
+use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
 
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Placed {
+pub(in crate::router) enum Placed {
     /// Accepted, with those that had waited for it, in order.
     Accepted(Vec<Arc<SignedEntry>>),
     /// We have it, or it lies behind a fork.
@@ -34,11 +34,11 @@ pub(super) enum Placed {
 }
 
 /// The place of an entry in the order that all members agree on.
-pub(super) type Order = (u64, Chain, u64);
+pub(in crate::router) type Order = (u64, Chain, u64);
 
 #[derive(Debug)]
 struct Item {
-    /// Place in `Log::accepted`.
+    /// Place in `Entries::accepted`.
     pos: usize,
     depth: u64,
 }
@@ -62,7 +62,7 @@ type Key = (Chain, u64, EntryId);
 
 /// All accepted entries of a room.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(in crate::router) struct Entries {
     /// In the order of acceptance; `None` where a fork took an entry back.
     accepted: Vec<Option<Arc<SignedEntry>>>,
     chains: BTreeMap<Chain, ChainState>,
@@ -82,8 +82,8 @@ enum Fit {
     Never,
 }
 
-impl Log {
-    pub(super) fn new() -> Self {
+impl Entries {
+    pub(in crate::router) fn new() -> Self {
         Self {
             accepted: Vec::new(),
             chains: BTreeMap::new(),
@@ -97,50 +97,56 @@ impl Log {
     }
 
     /// Accepted entries in the order of acceptance.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
+    pub(in crate::router) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
         self.accepted.iter().flatten()
     }
 
     /// Chains behind `after` in key order, for paging.
-    pub(super) fn chains_after(&self, after: Option<Chain>) -> impl Iterator<Item = &Chain> {
+    pub(in crate::router) fn chains_after(
+        &self,
+        after: Option<Chain>,
+    ) -> impl Iterator<Item = &Chain> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.chains.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(chain, _)| chain)
     }
 
     /// Every chain of an author.
-    pub(super) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
+    pub(in crate::router) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
         let first = Chain { author: *author, nonce: LogNonce([0; 8]) };
         let last = Chain { author: *author, nonce: LogNonce([0xff; 8]) };
         self.chains.range(first..=last).map(|(chain, _)| chain)
     }
 
     /// Accepted length of a chain.
-    pub(super) fn chain_len(&self, chain: &Chain) -> u64 {
+    pub(in crate::router) fn chain_len(&self, chain: &Chain) -> u64 {
         self.chains.get(chain).map_or(0, |state| state.items.len() as u64)
     }
 
     /// Chains of which anything is held.
-    pub(super) fn chain_count(&self) -> usize {
+    pub(in crate::router) fn chain_count(&self) -> usize {
         self.chains.len()
     }
 
     /// Entries that wait for what they refer to.
-    pub(super) fn waiting_count(&self) -> usize {
+    pub(in crate::router) fn waiting_count(&self) -> usize {
         self.waiting.len()
     }
 
     /// Waiting entries as listed under what they wait for.
-    pub(super) fn blocked_count(&self) -> usize {
+    pub(in crate::router) fn blocked_count(&self) -> usize {
         self.blocked.values().map(Vec::len).sum()
     }
 
     /// Whether a chain is known to be forked.
-    pub(super) fn is_forked(&self, chain: &Chain) -> bool {
+    pub(in crate::router) fn is_forked(&self, chain: &Chain) -> bool {
         self.chains.get(chain).is_some_and(|state| state.fork.is_some())
     }
 
     /// Seq, previous id and parents for the next entry of one's own `chain`.
-    pub(super) fn next_of(&self, chain: &Chain) -> (u64, Option<EntryId>, Vec<EntryRef>) {
+    pub(in crate::router) fn next_of(
+        &self,
+        chain: &Chain,
+    ) -> (u64, Option<EntryId>, Vec<EntryRef>) {
         let seq = self.chain_len(chain) + 1;
         let prev = self.entry_at(chain, seq - 1).map(|entry| entry.id);
         let mut heads: Vec<_> =
@@ -151,7 +157,7 @@ impl Log {
     }
 
     /// Where an accepted entry stands in the common order.
-    pub(super) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+    pub(in crate::router) fn order_of(&mut self, entry: &SignedEntry) -> Order {
         if self.stale {
             self.recompute_depths();
         }
@@ -160,7 +166,7 @@ impl Log {
     }
 
     /// Takes an entry in, if its time has come.
-    pub(super) fn place(&mut self, entry: &Arc<SignedEntry>, limits: &Limits) -> Placed {
+    pub(in crate::router) fn place(&mut self, entry: &Arc<SignedEntry>, limits: &Limits) -> Placed {
         let (chain, seq) = (entry.body.chain, entry.body.seq);
         if let Some(state) = self.chains.get(&chain) {
             if let Some(fork) = &state.fork {
@@ -208,7 +214,7 @@ impl Log {
     }
 
     /// How far we have a chain.
-    pub(super) fn have(&self, chain: &Chain) -> Option<Have> {
+    pub(in crate::router) fn have(&self, chain: &Chain) -> Option<Have> {
         let state = self.chains.get(chain)?;
         let len = state.items.len() as u64;
         let head = match &state.fork {
@@ -223,7 +229,11 @@ impl Log {
 
     /// Behind which length to ask somebody who has `theirs`; `None`: nothing that we lack, or
     /// that we would take. `Some(Err(()))`: the two versions of the chain differ somewhere.
-    pub(super) fn lacks(&self, theirs: &Have, limits: &Limits) -> Option<Result<u64, ()>> {
+    pub(in crate::router) fn lacks(
+        &self,
+        theirs: &Have,
+        limits: &Limits,
+    ) -> Option<Result<u64, ()>> {
         let Some(state) = self.chains.get(&theirs.chain) else {
             let full = self.chains.len() >= limits.chains || self.author_is_full(theirs, limits);
             return (!full && (theirs.len > 0 || theirs.forked))
@@ -247,12 +257,16 @@ impl Log {
     }
 
     /// Chains that waiting entries lack something of.
-    pub(super) fn missing(&self) -> BTreeSet<Chain> {
+    pub(in crate::router) fn missing(&self) -> BTreeSet<Chain> {
         self.blocked.keys().map(|(chain, _)| *chain).collect()
     }
 
     /// What answers a question, in the order of acceptance, within the bounds of one answer.
-    pub(super) fn answer(&self, wanted: &[Wanted], limits: &Limits) -> Vec<Arc<SignedEntry>> {
+    pub(in crate::router) fn answer(
+        &self,
+        wanted: &[Wanted],
+        limits: &Limits,
+    ) -> Vec<Arc<SignedEntry>> {
         let mut next = BinaryHeap::new();
         for (which, want) in wanted.iter().enumerate() {
             if let Some(pos) = self.pos_at(&want.chain, want.from.saturating_add(1)) {
@@ -500,7 +514,7 @@ impl Log {
     }
 
     /// The accepted entry at a place of a chain.
-    pub(super) fn entry_at(&self, chain: &Chain, seq: u64) -> Option<&Arc<SignedEntry>> {
+    pub(in crate::router) fn entry_at(&self, chain: &Chain, seq: u64) -> Option<&Arc<SignedEntry>> {
         self.accepted.get(self.pos_at(chain, seq)?)?.as_ref()
     }
 }
@@ -511,5 +525,5 @@ fn index(seq: u64) -> usize {
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
+#[path = "entries_tests.rs"]
 mod tests;

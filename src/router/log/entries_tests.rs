@@ -42,8 +42,8 @@ fn refer(entry: &SignedEntry) -> EntryRef {
     EntryRef { chain: entry.body.chain, seq: entry.body.seq, id: entry.id }
 }
 
-fn log_of(entries: &[&Arc<SignedEntry>]) -> Log {
-    let mut log = Log::new();
+fn log_of(entries: &[&Arc<SignedEntry>]) -> Entries {
+    let mut log = Entries::new();
     for entry in entries {
         log.place(entry, &Limits::default());
     }
@@ -51,7 +51,7 @@ fn log_of(entries: &[&Arc<SignedEntry>]) -> Log {
 }
 
 /// Asks `from` whatever `log` lacks of a chain until neither side has news, as links do.
-fn repair(log: &mut Log, from: &Log, chain: Chain) {
+fn repair(log: &mut Entries, from: &Entries, chain: Chain) {
     let limits = Limits::default();
     let mut probe = None;
     for _ in 0..10 {
@@ -69,7 +69,7 @@ fn repair(log: &mut Log, from: &Log, chain: Chain) {
     }
 }
 
-fn texts(log: &mut Log) -> Vec<(Order, EntryId)> {
+fn texts(log: &mut Entries) -> Vec<(Order, EntryId)> {
     let entries: Vec<_> = log.entries().cloned().collect();
     let mut texts: Vec<_> = entries.iter().map(|e| (log.order_of(e), e.id)).collect();
     texts.sort();
@@ -144,7 +144,7 @@ fn poison_waits_within_bounds_and_others_flow() {
     let limits = Limits { waiting_entries: 8, ..Limits::default() };
     let (eve, bob) = (Author::new(3), Author::new(2));
     let never = Author::new(9).says("nobody has this", None, &[]);
-    let mut log = Log::new();
+    let mut log = Entries::new();
     let mut prev = None;
     for _ in 0..100 {
         let entry = eve.says("waits for ever", prev.as_ref(), &[&never]);
@@ -161,7 +161,7 @@ fn nothing_is_asked_that_would_be_refused() {
     let limits = Limits { chains: 1, ..Limits::default() };
     let (alice, bob) = (Author::new(1), Author::new(2));
     let a1 = alice.says("hello", None, &[]);
-    let mut log = Log::new();
+    let mut log = Entries::new();
     log.place(&a1, &limits);
     let theirs = Have { chain: bob.chain, len: 1 << 60, head: EntryId([1; 32]), forked: false };
     assert_eq!(log.lacks(&theirs, &limits), None);

@@ -1,0 +1,187 @@
+//! What is said in the room: own entries, entries of others, and all that follows from them.
+
+use std::sync::Arc;
+
+use crate::router::Router;
+use crate::router::ids::{ConnId, EntryId, MemberId};
+use crate::router::links::Conn;
+use crate::router::log::{Log, Order, Placed, order_text};
+use crate::router::message::Why;
+use crate::router::notice::{Code, Failure, MemberInfo, Notice};
+use crate::router::signed::{Chain, Kind, SignedEntry};
+use crate::router::text::Untrusted;
+
+impl Router {
+    /// Says something: an own entry, pushed to every link at once.
+    pub(in crate::router) fn post(&mut self, kind: Kind) -> Result<EntryId, Failure> {
+        if self.log.is_silent() && !matches!(kind, Kind::Name(_)) {
+            let name = self.cx.config.name.clone();
+            self.append(Kind::Name(name), None)?;
+        }
+        self.publish_ticket();
+        // A name that is only told is no word to anybody.
+        let speaks = !matches!(kind, Kind::Name(_));
+        let id = self.append(kind, None)?;
+        if speaks {
+            self.log.note_speech();
+        }
+        Ok(id)
+    }
+
+    fn append(&mut self, kind: Kind, shown: Option<(EntryId, i64)>) -> Result<EntryId, Failure> {
+        let entry = self.log.write(&self.cx, &self.room.id, kind, shown)?;
+        self.accepted(&entry, shown.is_some());
+        self.push(&entry, None);
+        Ok(entry.id)
+    }
+
+    /// Sends a new entry to every link that is not congested, or to these members only.
+    fn push(&mut self, entry: &Arc<SignedEntry>, only: Option<&[MemberId]>) {
+        let conns = &self.conns;
+        self.log.push(&mut self.cx, entry, |conn, member| {
+            let link = conns.get(&conn).and_then(Conn::link);
+            link.is_some_and(|link| link.congested.is_none())
+                && only.is_none_or(|only| only.contains(member))
+        });
+    }
+
+    /// Says in a room just entered what was said and offered while alone. What was said alone keeps
+    /// the place in the order that faces were told.
+    pub(in crate::router) fn say_again(&mut self, old: &Log) {
+        // The old log held them, so the new one, which is empty, has room for them.
+        old.said_again(|kind, shown| self.append(kind, Some(shown)).ok());
+    }
+
+    /// A peer sends an entry unasked.
+    pub(in crate::router) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
+        let Some(member) = self.log.take_pushed(&self.cx, conn) else { return };
+        let author = entry.body.chain.author;
+        if self.place(conn, entry) && member == author {
+            // Members that the author cannot reach get its entries through us.
+            let targets = self.members.unreached_by(&author);
+            if !targets.is_empty() {
+                self.push(entry, Some(&targets));
+            }
+        }
+    }
+
+    /// A peer answers a question.
+    pub(in crate::router) fn answered(
+        &mut self,
+        conn: ConnId,
+        number: u32,
+        entries: &[Arc<SignedEntry>],
+        last: bool,
+    ) {
+        let Ok(wanted) = self.log.answered(&self.cx, conn, number, entries) else {
+            return self.refuse(conn, Why::Protocol);
+        };
+        for entry in wanted {
+            self.place(conn, entry);
+            self.log.compared(conn, entry);
+        }
+        if last {
+            self.log.answer_ended(&mut self.cx, conn, number);
+        }
+    }
+
+    /// Takes an entry in; returns whether it is new here.
+    fn place(&mut self, via: ConnId, entry: &Arc<SignedEntry>) -> bool {
+        let entries = match self.log.place(&mut self.cx, via, entry) {
+            Placed::Accepted(entries) => entries,
+            Placed::Forked(entries) => {
+                self.forked(entry.body.chain);
+                entries
+            }
+            Placed::Proof => Vec::new(),
+            Placed::Conflict | Placed::Known | Placed::Waits | Placed::Refused => return false,
+        };
+        for entry in &entries {
+            self.accepted(entry, false);
+        }
+        true
+    }
+
+    fn forked(&mut self, chain: Chain) {
+        let entries: Vec<_> = self.log.entries().cloned().collect();
+        self.rebuild_catalogue(&entries);
+        let name = self.members.who(&chain.author).marked();
+        let text = if self.log.is_own_chain(&chain) {
+            "another program speaks with your identity in this room; leave and connect again"
+                .to_owned()
+        } else {
+            format!("two programs speak with the identity of {name}; what differs is left out")
+        };
+        self.cx.complain(Failure::new(Code::ChainForked, text));
+    }
+
+    /// Everything that follows from an entry that the log took in. `again`: faces know it already.
+    fn accepted(&mut self, entry: &Arc<SignedEntry>, again: bool) {
+        self.log.accepted(&mut self.cx, entry);
+        let author = entry.body.chain.author;
+        let own = author == self.cx.my_id;
+        let order = self.log.order_of(entry);
+        let history = self.log.is_history(entry);
+        match &entry.body.kind {
+            Kind::Text(_) | Kind::Unknown if again => {}
+            Kind::Text(_) | Kind::Unknown => self.show_message(entry, order, own, history),
+            Kind::Offer(offer) => self.offered(entry, offer, order, again || own, history),
+            Kind::Withdraw(id) => self.withdrawn(entry, *id, order, again, history),
+            Kind::Name(name) => self.named(author, name, history || again),
+        }
+    }
+
+    fn show_message(&mut self, entry: &Arc<SignedEntry>, order: Order, own: bool, history: bool) {
+        let (text, known) = match &entry.body.kind {
+            Kind::Text(text) => (text.clone(), true),
+            _ => (Untrusted::default(), false),
+        };
+        if self.members.is_ignored(&entry.body.chain.author) {
+            return;
+        }
+        if !own {
+            self.message_seen(&text);
+        }
+        self.cx.notify(Notice::Message {
+            id: self.log.shown(&entry.id),
+            from: self.members.who(&entry.body.chain.author),
+            text,
+            time_ms: entry.body.time_ms,
+            own,
+            history,
+            order: order_text(order),
+            known,
+        });
+    }
+
+    /// A name in the log counts for members that no presence record speaks for.
+    fn named(&mut self, author: MemberId, name: &str, quiet: bool) {
+        let present = self.members.get(&author).is_some_and(|member| member.record.is_some());
+        if !present && author != self.cx.my_id {
+            self.rename(author, name, quiet);
+        }
+    }
+
+    pub(in crate::router) fn rename(&mut self, member: MemberId, name: &str, quiet: bool) {
+        // As people saw it: told apart from others of that name.
+        let before = self.members.name_of(&member);
+        if self.members.set_name(member, name) && !quiet {
+            let info = self.member_info(&member);
+            self.cx.notify(Notice::NameChanged { member: info, before });
+            self.warn_if_lookalike(&member);
+        }
+    }
+
+    pub(in crate::router) fn member_info(&self, id: &MemberId) -> MemberInfo {
+        let own = *id == self.cx.my_id;
+        let link = self.link_of(id);
+        let remote = link.and_then(|(conn, _)| self.conns.get(&conn)).and_then(|conn| conn.remote);
+        let taught = || self.members.get(id)?.record.as_ref()?.body.addresses.first().copied();
+        let mine = || self.presence.first_address();
+        let address = if own { mine() } else { taught().or(remote) };
+        MemberInfo {
+            who: self.members.who(id),
+            address: address.map(|addr| addr.to_string()).unwrap_or_default(),
+        }
+    }
+}

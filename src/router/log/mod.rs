@@ -1,0 +1,258 @@
+//! The machine of what is said in the room: its entries, this node's own chain, and how all
+//! members come to hold the same.
+//!
+//! It decides what is taken in and in which order, what to ask of whom, and who holds what this
+//! node said. What an entry means is none of its business: a text, a name and an offer are alike
+//! to it.
+
+mod entries;
+mod exchange;
+mod receipts;
+mod repair;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::entries::Entries;
+pub(in crate::router) use self::entries::{Order, Placed};
+use self::exchange::Exchange;
+use self::receipts::Receipts;
+use self::repair::HAVES_PAUSE_MS;
+use crate::limits::Limits;
+use crate::router::context::Context;
+use crate::router::event::Effect;
+use crate::router::ids::{ConnId, EntryId, LogNonce, MemberId, RoomId};
+use crate::router::inspect::Load;
+use crate::router::message::Message;
+use crate::router::notice::{Code, Failure};
+use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry};
+use crate::router::time::Millis;
+
+/// What is said in a room, and this node's part of it.
+#[derive(Debug)]
+pub(in crate::router) struct Log {
+    entries: Entries,
+    /// This node's own chain.
+    chain: Chain,
+    /// Ids under which entries signed anew were first shown.
+    aliases: BTreeMap<EntryId, EntryId>,
+    /// How long chains were in the room that we joined.
+    history: BTreeMap<Chain, u64>,
+    /// The link that admitted us still tells us its history.
+    history_from: Option<MemberId>,
+    /// Something was said or offered.
+    spoke: bool,
+    receipts: Receipts,
+    exchanges: BTreeMap<ConnId, Exchange>,
+    /// Which link each chain was asked of, and when.
+    asked: BTreeMap<Chain, (ConnId, Millis)>,
+}
+
+impl Log {
+    /// Nothing is said yet.
+    pub(in crate::router) fn new(me: MemberId, nonce: LogNonce) -> Self {
+        Self {
+            entries: Entries::new(),
+            chain: Chain { author: me, nonce },
+            aliases: BTreeMap::new(),
+            history: BTreeMap::new(),
+            history_from: None,
+            spoke: false,
+            receipts: Receipts::default(),
+            exchanges: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    /// The log of another room, of which `via` tells the history. Links and the nonce stay: entries
+    /// are signed for their room and nobody else has those of the room left behind, so the chain
+    /// cannot fork. Returns the old log.
+    pub(in crate::router) fn replace(&mut self, via: MemberId) -> Self {
+        let mut log = Self::new(self.chain.author, self.chain.nonce);
+        log.spoke = self.spoke;
+        log.history_from = Some(via);
+        std::mem::replace(self, log)
+    }
+
+    /// What was said in the old log as it has to be said in a new one: each with the id and the
+    /// time under which faces know it. `new_id` gives the new id of what an entry refers to.
+    pub(in crate::router) fn said_again(
+        &self,
+        mut say: impl FnMut(Kind, (EntryId, i64)) -> Option<EntryId>,
+    ) {
+        let mut ids = BTreeMap::new();
+        let new_id = |ids: &BTreeMap<_, _>, id: &EntryId| ids.get(id).copied().unwrap_or(*id);
+        for entry in self.entries.entries() {
+            let kind = match &entry.body.kind {
+                Kind::Offer(offer) => {
+                    let replaces = offer.replaces.map(|id| new_id(&ids, &id));
+                    Kind::Offer(Offer { replaces, ..offer.clone() })
+                }
+                Kind::Withdraw(id) => Kind::Withdraw(new_id(&ids, id)),
+                kind => kind.clone(),
+            };
+            if let Some(id) = say(kind, (self.shown(&entry.id), entry.body.time_ms)) {
+                ids.insert(entry.id, id);
+            }
+        }
+    }
+
+    /// An entry of this node's own, signed and taken in; `shown`: the id and time under which
+    /// faces know it already.
+    ///
+    /// # Errors
+    /// `chain_forked`, `message_too_long`, or `io_error` where the log is full.
+    pub(in crate::router) fn write(
+        &mut self,
+        cx: &Context,
+        room: &RoomId,
+        kind: Kind,
+        shown: Option<(EntryId, i64)>,
+    ) -> Result<Arc<SignedEntry>, Failure> {
+        if self.entries.is_forked(&self.chain) {
+            let text = "another program speaks with this identity in this room; leave and connect \
+                        again";
+            return Err(Failure::new(Code::ChainForked, text));
+        }
+        let (seq, prev, parents) = self.entries.next_of(&self.chain);
+        let time_ms = shown.map_or_else(|| cx.wall_ms(), |(_, time_ms)| time_ms);
+        let body = EntryBody { chain: self.chain, seq, prev, parents, time_ms, kind };
+        let entry = SignedEntry::sign(room, &cx.me, body);
+        if entry.bytes().len() > ENTRY_MAX_BYTES {
+            let text = "too long to be said: send it as a file";
+            return Err(Failure::new(Code::MessageTooLong, text));
+        }
+        if let Some((first, _)) = shown {
+            self.aliases.insert(entry.id, first);
+        }
+        let Placed::Accepted(_) = self.entries.place(&entry, cx.limits()) else {
+            let text =
+                "this room's log is full: nothing more can be said in it; leave for a fresh one";
+            return Err(Failure::new(Code::IoError, text));
+        };
+        Ok(entry)
+    }
+
+    /// Takes in an entry that came over a link, and remembers what is to be said of it.
+    pub(in crate::router) fn place(
+        &mut self,
+        cx: &mut Context,
+        via: ConnId,
+        entry: &Arc<SignedEntry>,
+    ) -> Placed {
+        let chain = entry.body.chain;
+        let placed = self.entries.place(entry, cx.limits());
+        match &placed {
+            // The proof of a fork is another: all must come to the same one.
+            Placed::Forked(_) | Placed::Proof => self.say_haves(cx, &[chain], 0),
+            Placed::Conflict => self.compare(cx, via, chain),
+            Placed::Accepted(_) | Placed::Known | Placed::Waits | Placed::Refused => {}
+        }
+        placed
+    }
+
+    /// Sends a new entry to every link that is `open`; repair brings it to the others.
+    pub(in crate::router) fn push(
+        &self,
+        cx: &mut Context,
+        entry: &Arc<SignedEntry>,
+        open: impl Fn(ConnId, &MemberId) -> bool,
+    ) {
+        for (conn, exchange) in &self.exchanges {
+            let member = exchange.member;
+            if member != entry.body.chain.author && open(*conn, &member) {
+                cx.effect(Effect::Send { conn: *conn, message: Message::Entry(entry.clone()) });
+            }
+        }
+    }
+
+    /// An entry was taken in: links are told how far we have its chain, and of our own messages
+    /// the receipts are counted.
+    pub(in crate::router) fn accepted(&mut self, cx: &mut Context, entry: &SignedEntry) {
+        let chain = entry.body.chain;
+        self.say_haves(cx, &[chain], HAVES_PAUSE_MS);
+        if chain == self.chain && matches!(entry.body.kind, Kind::Text(_) | Kind::Unknown) {
+            self.receipts.expect(cx, entry.body.seq, self.shown(&entry.id));
+        }
+    }
+
+    /// The id under which faces know an entry.
+    pub(in crate::router) fn shown(&self, id: &EntryId) -> EntryId {
+        self.aliases.get(id).copied().unwrap_or(*id)
+    }
+
+    /// Whether an entry was said before this node came.
+    pub(in crate::router) fn is_history(&self, entry: &SignedEntry) -> bool {
+        self.history.get(&entry.body.chain).is_some_and(|len| entry.body.seq <= *len)
+    }
+
+    /// Whether an entry is of this stay of this node.
+    pub(in crate::router) fn is_own(&self, entry: &SignedEntry) -> bool {
+        entry.body.chain == self.chain
+    }
+
+    /// Whether a chain is this node's own.
+    pub(in crate::router) fn is_own_chain(&self, chain: &Chain) -> bool {
+        *chain == self.chain
+    }
+
+    /// This node has no entry of its own yet, not even its name.
+    pub(in crate::router) fn is_silent(&self) -> bool {
+        self.entries.chain_len(&self.chain) == 0
+    }
+
+    /// Something was said or offered here.
+    pub(in crate::router) fn has_spoken(&self) -> bool {
+        self.spoke
+    }
+
+    /// Something was said or offered.
+    pub(in crate::router) fn note_speech(&mut self) {
+        self.spoke = true;
+    }
+
+    /// Where an entry stands in the order that all members agree on.
+    pub(in crate::router) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+        self.entries.order_of(entry)
+    }
+
+    /// Entries in the order in which they were taken in.
+    pub(in crate::router) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
+        self.entries.entries()
+    }
+
+    /// Whether anything of an author is held.
+    pub(in crate::router) fn is_author(&self, member: &MemberId) -> bool {
+        self.entries.chains_of(member).next().is_some()
+    }
+
+    /// Everybody of whom anything is held, once for each chain.
+    pub(in crate::router) fn authors(&self) -> impl Iterator<Item = MemberId> {
+        self.entries.chains_after(None).map(|chain| chain.author)
+    }
+
+    /// Entries that wait for what they refer to.
+    pub(in crate::router) fn waiting_count(&self) -> usize {
+        self.entries.waiting_count()
+    }
+
+    /// What others can make grow here.
+    pub(in crate::router) fn loads(&self, limits: &Limits) -> Vec<Load> {
+        let load = |what, size, bound| Load { what, size, bound };
+        let mut loads = vec![
+            load("chains", self.entries.chain_count(), limits.chains),
+            load("waiting entries", self.entries.waiting_count(), limits.waiting_entries),
+            load("blocked places", self.entries.blocked_count(), limits.waiting_entries),
+            load("receipts", self.receipts.len(), limits.members),
+            load("history", self.history.len(), limits.chains),
+            load("chains asked", self.asked.len(), limits.chains),
+        ];
+        loads.extend(self.exchanges.values().flat_map(|exchange| exchange.loads(limits)));
+        loads
+    }
+}
+
+/// The order of an entry as faces sort by it.
+pub(in crate::router) fn order_text((depth, chain, seq): Order) -> String {
+    format!("{depth:012}-{}-{}-{seq:012}", chain.author.short(), chain.nonce)
+}
