@@ -39,8 +39,6 @@ pub(super) struct Room {
     pub(super) told_outside: bool,
     /// The founder was told that it is the only one who can remove anybody.
     pub(super) steward_proposed: bool,
-    /// Who is a member.
-    pub(super) registry: Registry,
     pub(super) log: Log,
     pub(super) chain: Chain,
     /// Ids under which entries signed anew were first shown.
@@ -59,19 +57,14 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn fresh(draw: &Draw, me: MemberId) -> Self {
-        Self::with(Registry::new(me, me, draw.room), me, draw.nonce)
-    }
-
-    fn with(registry: Registry, me: MemberId, nonce: LogNonce) -> Self {
+    pub(super) fn new(id: RoomId, me: MemberId, nonce: LogNonce) -> Self {
         Self {
-            id: registry.room(),
+            id,
             settled: false,
             announced: false,
             out_by: None,
             told_outside: false,
             steward_proposed: false,
-            registry,
             log: Log::new(),
             chain: Chain { author: me, nonce },
             aliases: BTreeMap::new(),
@@ -303,7 +296,8 @@ impl Router {
     pub(super) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
         let nonce = self.room.chain.nonce;
-        let mut room = Room::with(registry, self.cx.my_id, nonce);
+        self.registry = registry;
+        let mut room = Room::new(id, self.cx.my_id, nonce);
         room.spoke = self.room.spoke;
         room.history_from = Some(via);
         let old = std::mem::replace(&mut self.room, room);
@@ -339,7 +333,8 @@ impl Router {
         self.drop_downloads();
         self.park_offers();
         self.drop_shares();
-        self.room = Room::fresh(draw, self.cx.my_id);
+        self.registry = Registry::new(self.cx.my_id, self.cx.my_id, draw.room);
+        self.room = Room::new(self.registry.room(), self.cx.my_id, draw.nonce);
         self.members.forget_all();
         self.members.set_name(self.cx.my_id, &self.cx.config.name);
         self.catalogue.clear();
