@@ -13,7 +13,7 @@ use super::removing::Removing;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::undo::each;
-use super::waits::Waiting;
+use super::waits::{Seen, Waiting};
 use crate::crypto::binding::Side;
 
 /// How long the end of stdin waits for members to hold what was said.
@@ -54,6 +54,8 @@ pub(super) struct Pending {
     pub(super) removing: Vec<Removing>,
     asking_password: Option<(FaceId, u64, bool, Draw)>,
     pub(super) waits: Vec<Waiting>,
+    /// What others said, for `wait message`.
+    pub(super) seen: Seen,
     /// Faces that mean one room.
     pub(super) meant: BTreeMap<FaceId, RoomId>,
     ending: Option<Ending>,

@@ -53,6 +53,7 @@ mod room;
 mod sharing;
 pub mod swarm;
 mod timers;
+mod tokens;
 mod undo;
 mod verify;
 mod waits;
