@@ -48,8 +48,8 @@ impl Router {
         let hello = Hello {
             run: self.cx.config.run,
             settled: self.room.settled,
-            locked: self.room.registry.is_closed(),
-            password: self.room.registry.password_data().is_some(),
+            locked: self.registry.is_closed(),
+            password: self.registry.password_data().is_some(),
             moves: attempt.is_some(),
             brings,
         };
@@ -74,7 +74,7 @@ impl Router {
             Side::Dialer => decide(&mine, theirs, same_room),
             Side::Listener => decide(theirs, &mine, same_room),
         };
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let stale = room != self.room.id
             || mine.settled != self.room.settled
             || mine.locked != registry.is_closed()
@@ -94,7 +94,7 @@ impl Router {
         };
         let plan = match (brings, side) {
             (None, _) => {
-                Some(Plan::Recognise { room: self.room.id, chain: self.room.registry.my_chain() })
+                Some(Plan::Recognise { room: self.room.id, chain: self.registry.my_chain() })
             }
             (Some(_), Side::Dialer) => self.entry_of(id).map(Plan::Enter),
             (Some(brings), Side::Listener) => self.admission_plan(id, brings),
@@ -125,23 +125,23 @@ impl Router {
     /// How a newcomer that brings this is let in; refuses it if it is not.
     fn admission_plan(&mut self, id: ConnId, brings: Brings) -> Option<Plan> {
         // Whoever is no member of a closed room has nobody to let in.
-        if self.room.registry.is_closed() && !self.room.registry.is_member(&self.cx.my_id) {
+        if self.registry.is_closed() && !self.registry.is_member(&self.cx.my_id) {
             self.refuse(id, Why::Locked);
             return None;
         }
-        if self.room.registry.my_standing().is_none() {
+        if self.registry.my_standing().is_none() {
             self.refuse(id, Why::Busy);
             return None;
         }
-        if !self.room.registry.has_room_for_ticket(&self.cx.my_id) {
+        if !self.registry.has_room_for_ticket(&self.cx.my_id) {
             self.refuse(id, Why::Full);
             return None;
         }
         let entrance = match brings {
             Brings::Nothing => Some(Entrance::Open),
             Brings::Password => {
-                let data = self.room.registry.password_data().cloned()?;
-                let lock = self.room.registry.password_lock();
+                let data = self.registry.password_data().cloned()?;
+                let lock = self.registry.password_lock();
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.lock = lock;
                 }
@@ -158,15 +158,15 @@ impl Router {
         };
         let home = Home {
             room: self.room.id,
-            founder: self.room.registry.founder(),
-            nonce: self.room.registry.nonce(),
-            chain: self.room.registry.my_chain(),
+            founder: self.registry.founder(),
+            nonce: self.registry.nonce(),
+            chain: self.registry.my_chain(),
         };
         entrance.map(|entrance| Plan::Admit { home, entrance })
     }
 
     fn findable(&self) -> Vec<Findable> {
-        let (registry, now) = (&self.room.registry, self.cx.wall_ms());
+        let (registry, now) = (&self.registry, self.cx.wall_ms());
         let live = registry.invitations().map(|live| Findable {
             invitation: live.invitation.clone(),
             find: live.find.clone(),
@@ -201,7 +201,7 @@ impl Router {
         if enters.is_some() {
             return self.newcomer_shown(id, member, invitation);
         }
-        match self.room.registry.judge(&member, chain.as_deref()) {
+        match self.registry.judge(&member, chain.as_deref()) {
             Judged::Known => self.cx.effect(Effect::Judge { conn: id, known: true }),
             Judged::Unknown => self.cx.effect(Effect::Judge { conn: id, known: false }),
             Judged::KnownBy(chain) => {
@@ -214,22 +214,21 @@ impl Router {
 
     fn newcomer_shown(&mut self, id: ConnId, member: MemberId, invitation: Option<InvitationId>) {
         if let Some(invitation) = invitation
-            && let Some(live) = self.room.registry.invitation(&invitation)
+            && let Some(live) = self.registry.invitation(&invitation)
             && let Some(why) =
-                self.room.registry.why_over(&live.invitation, Some(&member), self.cx.wall_ms())
+                self.registry.why_over(&live.invitation, Some(&member), self.cx.wall_ms())
         {
             return self.refuse(id, why);
         }
         let issuer = match invitation {
             Some(invitation) => self
-                .room
                 .registry
                 .invitation(&invitation)
                 .map(|live| (live.invitation.body.maker, live.invitation.body.ticket)),
-            None => self.room.registry.my_standing().map(|ticket| (self.cx.my_id, ticket)),
+            None => self.registry.my_standing().map(|ticket| (self.cx.my_id, ticket)),
         };
         let issuer = issuer.unwrap_or((self.cx.my_id, None));
-        match self.room.registry.removal_against(&member, issuer) {
+        match self.registry.removal_against(&member, issuer) {
             // Who does not know the room cannot check a record of it.
             Some(record) => {
                 let knows = self.conns.get(&id).is_some_and(|conn| conn.same_room);
@@ -245,7 +244,7 @@ impl Router {
         let removed = record.as_ref().is_some_and(|of| of.is_removal());
         let why = if removed { Why::Removed } else { Why::NotMember };
         let by = record.as_ref().map(|record| record.record.by());
-        let steward = by.and_then(|by| self.room.registry.steward_ticket_of(&by));
+        let steward = by.and_then(|by| self.registry.steward_ticket_of(&by));
         self.refuse_with(id, Refusal { why, wait_ms: None, record, steward });
     }
 
@@ -267,7 +266,7 @@ impl Router {
             return self.refuse(id, Why::OtherRoom);
         }
         let shown = home.chain.iter().map(|record| (record.id, &record.record));
-        let known = self.room.registry.records().filter(|_| !other);
+        let known = self.registry.records().filter(|_| !other);
         let known = known.map(|record| (record.id, &record.record));
         let membership = Membership::of(home.founder, shown.chain(known));
         let maker = invitation.map(|invitation| invitation.body.maker);
@@ -325,7 +324,7 @@ impl Router {
         how: How,
         claim: Option<&Claim>,
     ) -> Option<Why> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         match (how, claim) {
             // A ticket that is made now would know the closing, and so outlive it.
             (How::Open, _) => registry.is_closed().then_some(Why::Busy),

@@ -39,7 +39,7 @@ impl Router {
     fn registry_for<'a>(&'a self, agreement: &'a Agreement) -> Option<&'a Registry> {
         match &agreement.reason {
             Reason::Entered { registry } => Some(registry),
-            _ if agreement.room == self.room.id => Some(&self.room.registry),
+            _ if agreement.room == self.room.id => Some(&self.registry),
             _ => None,
         }
     }
@@ -77,15 +77,15 @@ impl Router {
         let ticket = match self.conns.get(&id).and_then(Conn::agreement) {
             Some(Agreement { reason: Reason::Admitted { ticket }, .. }) => Some(ticket.clone()),
             Some(Agreement { reason: Reason::Recognised, member, .. })
-                if !self.room.registry.is_closed()
-                    && !self.room.registry.is_member(member)
-                    && self.room.registry.is_member(&self.cx.my_id) =>
+                if !self.registry.is_closed()
+                    && !self.registry.is_member(member)
+                    && self.registry.is_member(&self.cx.my_id) =>
             {
                 self.issue(*member, How::Open, None)
             }
             _ => None,
         };
-        if let Some(ticket) = ticket.filter(|of| !self.room.registry.holds(&of.id)) {
+        if let Some(ticket) = ticket.filter(|of| !self.registry.holds(&of.id)) {
             self.cx.effect(Effect::Send { conn: id, message: Message::Records(vec![ticket]) });
         }
         let Some(agreement) = self.conns.get(&id).and_then(Conn::agreement) else { return };
@@ -193,7 +193,7 @@ impl Router {
             mine.into_iter().take(1).for_each(|ticket| registry.hold(ticket));
         } else {
             self.records_arrived(&others, Some(id));
-            mine.into_iter().take(1).for_each(|ticket| self.room.registry.hold(ticket));
+            mine.into_iter().take(1).for_each(|ticket| self.registry.hold(ticket));
         }
     }
 
@@ -245,7 +245,7 @@ impl Router {
             return self.refuse(id, Why::Full);
         }
         if agreement.room == self.room.id {
-            if let Err(record) = self.room.registry.may_link(&member) {
+            if let Err(record) = self.registry.may_link(&member) {
                 let admitted = matches!(agreement.reason, Reason::Admitted { .. });
                 let removed = record.as_ref().is_some_and(|record| record.is_removal());
                 // It came by a door that was closed meanwhile: it may have another way.
@@ -321,8 +321,8 @@ impl Router {
         self.room.ever_met = true;
         self.catalogue.touch();
         if !std::mem::replace(&mut self.room.announced, true) {
-            let (room, locked) = (self.room.id, self.room.registry.is_closed());
-            let founder = self.members.who(&self.room.registry.founder());
+            let (room, locked) = (self.room.id, self.registry.is_closed());
+            let founder = self.members.who(&self.registry.founder());
             self.cx.notify(Notice::Joined { room, members: vec![info], locked, founder });
         } else if newly {
             self.cx.notify(Notice::MemberJoined { member: info });
@@ -334,7 +334,7 @@ impl Router {
 
     /// A founder whose disk dies can never remove anybody again, nor can anybody else.
     fn propose_steward(&mut self) {
-        let membership = self.room.registry.membership();
+        let membership = self.registry.membership();
         let many = membership.members().count() > 2;
         let alone = membership.founder() == self.cx.my_id && membership.stewards().is_empty();
         if membership.is_closed()
@@ -443,7 +443,7 @@ impl Router {
 
     /// Whether a record that puts us out is by a member, or by whom the founder made a steward.
     fn is_heeded(&self, record: &SignedRecord, refusal: &Refusal) -> bool {
-        let (by, registry) = (record.record.by(), &self.room.registry);
+        let (by, registry) = (record.record.by(), &self.registry);
         let named = refusal.steward.as_ref().is_some_and(|steward| {
             steward.record.by() == registry.founder() && lets_in(&steward.record, &by)
         });

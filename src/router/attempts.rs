@@ -392,14 +392,14 @@ impl Router {
 
     /// Whether a record was signed for this very room.
     fn is_own_record(&self, record: &super::signed::SignedRecord) -> bool {
-        self.room.registry.holds(&record.id)
+        self.registry.holds(&record.id)
     }
 
     fn in_a_room(&self, at: &str) -> String {
         let with = self.members.present().next().map(|(id, _)| self.members.who(id).marked());
         match with {
             Some(name) => format!("you are in a room with {name}; leave first"),
-            None if self.room.settled || self.room.registry.is_closed() => {
+            None if self.room.settled || self.registry.is_closed() => {
                 "you are in a room of your own; leave first".to_owned()
             }
             None => format!("{at} is in another room"),

@@ -16,7 +16,6 @@ use super::near::nearest;
 use super::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use super::signed::{Kind, Offer, SignedEntry};
 use super::text::{Untrusted, few};
-use super::waits::Seen;
 use super::word::{Fit, Word, best, digits_apart, nfc};
 use crate::files::merkle;
 
@@ -47,7 +46,6 @@ pub(super) struct Catalogue {
     by_file: BTreeMap<FileId, BTreeSet<(MemberId, EntryId)>>,
     /// By their names in NFC.
     by_name: BTreeMap<String, BTreeSet<EntryId>>,
-    pub(super) seen: Seen,
     /// Counts what may change who can be fetched from: offers, members and hosts that came or
     /// went.
     changes: u64,
@@ -55,8 +53,7 @@ pub(super) struct Catalogue {
 
 impl Catalogue {
     pub(super) fn clear(&mut self) {
-        let (seen, changes) = (std::mem::take(&mut self.seen), self.changes + 1);
-        *self = Self { seen, changes, ..Self::default() };
+        *self = Self { changes: self.changes + 1, ..Self::default() };
     }
 
     /// What a word means may have changed.

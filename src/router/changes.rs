@@ -50,14 +50,12 @@ impl Router {
             let half = (list.len() / 2).min(KEPT_MAX);
             rest = [list.split_off(half), rest].concat();
         };
-        let (id, standing) = (signed.id, self.room.registry.my_standing().flatten());
+        let (id, standing) = (signed.id, self.registry.my_standing().flatten());
         self.records_arrived(&[signed], None);
         let mut tickets = Vec::new();
         for kept in rest {
             let parent = match kept.below {
-                Below::Ticket(ticket) if self.room.registry.membership().lives(&ticket) => {
-                    Some(ticket)
-                }
+                Below::Ticket(ticket) if self.registry.membership().lives(&ticket) => Some(ticket),
                 _ => standing,
             };
             let ticket = kept_ticket(self.cx.my_id, parent, kept.member, kept.pardons);
@@ -70,7 +68,7 @@ impl Router {
 
     /// Takes in records, from a link or of this node's own.
     pub(super) fn records_arrived(&mut self, records: &[Arc<SignedRecord>], from: Option<ConnId>) {
-        let registry = &mut self.room.registry;
+        let registry = &mut self.registry;
         if records.iter().all(|record| registry.holds(&record.id)) {
             return;
         }
@@ -85,7 +83,7 @@ impl Router {
             return;
         }
         new.extend(self.show_visitors());
-        let registry = &mut self.room.registry;
+        let registry = &mut self.registry;
         let ended = registry.forget_old_secrets();
         for (id, conn) in &mut self.conns {
             if let Some(link) = conn.link_mut() {
@@ -109,12 +107,12 @@ impl Router {
     /// others have to know it. Gives their tickets.
     fn show_visitors(&mut self) -> Vec<Arc<SignedRecord>> {
         let tickets = self.tickets_to_show();
-        tickets.into_iter().filter(|ticket| self.room.registry.insert(ticket.clone())).collect()
+        tickets.into_iter().filter(|ticket| self.registry.insert(ticket.clone())).collect()
     }
 
     fn tickets_to_show(&self) -> Vec<Arc<SignedRecord>> {
         let here: BTreeSet<MemberId> = self.links().map(|(_, link)| link.member).collect();
-        self.room.registry.tickets_to_show(&here)
+        self.registry.tickets_to_show(&here)
     }
 
     /// A link is up: whoever came may be a visitor of that kind, and nobody needed to know before.
@@ -136,7 +134,7 @@ impl Router {
         let mut twice = BTreeSet::new();
         for claim in new.iter().filter_map(|record| record.claim.as_ref()) {
             let uses = claim.invitation.body.uses;
-            let used = self.room.registry.uses_of(&claim.invitation.id);
+            let used = self.registry.uses_of(&claim.invitation.id);
             if mine(&claim.invitation) && uses.is_some_and(|uses| used > uses as usize) {
                 twice.insert(used);
             }
@@ -150,7 +148,7 @@ impl Router {
     }
 
     fn register_changed(&mut self, before: &Membership, new: &[Arc<SignedRecord>]) {
-        let after = self.room.registry.membership().clone();
+        let after = self.registry.membership().clone();
         let losses = lost_between(before, &after);
         self.tell_changes(before, &after, new, &losses);
         self.close_outsiders(&losses);
@@ -159,7 +157,7 @@ impl Router {
             member.redial.given_up = false;
         }
         for (id, member) in &mut self.members.members {
-            match self.room.registry.may_link(id) {
+            match self.registry.may_link(id) {
                 Err(_) if member.conn.is_none() => member.put_out(),
                 Err(_) => {}
                 Ok(()) => member.take_in(self.cx.now),
@@ -171,15 +169,15 @@ impl Router {
     fn close_outsiders(&mut self, losses: &[Loss]) {
         let links: Vec<_> = self.links().map(|(conn, link)| (conn, link.member)).collect();
         for (conn, member) in links {
-            if let Err(record) = self.room.registry.may_link(&member) {
+            if let Err(record) = self.registry.may_link(&member) {
                 // Whoever went along with somebody else has to hear of that one.
                 let loss = losses.iter().find(|loss| loss.member == member);
                 let cause = loss.and_then(|loss| loss.cause.record());
-                let cause = cause.and_then(|id| self.room.registry.record(&id).cloned());
+                let cause = cause.and_then(|id| self.registry.record(&id).cloned());
                 self.refuse_outsider(conn, cause.or(record));
             }
         }
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let lanes: Vec<ConnId> = self
             .conns
             .iter()
@@ -196,7 +194,7 @@ impl Router {
 
     /// This node does something in an open room: from now on others know through whom it came.
     pub(super) fn publish_ticket(&mut self) {
-        let held = self.room.registry.take_held();
+        let held = self.registry.take_held();
         if !held.is_empty() {
             self.records_arrived(&held, None);
         }
@@ -219,7 +217,7 @@ impl Router {
         claim: Option<Claim>,
     ) -> Option<Arc<SignedRecord>> {
         self.publish_ticket();
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let standing = registry.my_standing()?;
         if !registry.has_room_for_ticket(&self.cx.my_id) {
             return None;
@@ -250,9 +248,9 @@ impl Router {
         }
         let signed = SignedRecord::sign(&self.room.id, &self.cx.me, Record::Ticket(ticket), claim);
         // Others have to know by what somebody is in whom somebody removed.
-        let removed = !self.room.registry.membership().removals_of(&member).is_empty();
+        let removed = !self.registry.membership().removals_of(&member).is_empty();
         if how == How::Open && !removed {
-            self.room.registry.remember_issued(member, signed.clone());
+            self.registry.remember_issued(member, signed.clone());
         } else {
             self.records_arrived(std::slice::from_ref(&signed), None);
         }
@@ -262,7 +260,7 @@ impl Router {
     // Secrets.
 
     pub(super) fn password_told(&mut self, lock: RecordId, data: PasswordData) {
-        if self.room.registry.learn_password(lock, data) {
+        if self.registry.learn_password(lock, data) {
             self.mark_links(|link| link.say_secrets = true);
         }
     }
@@ -274,7 +272,7 @@ impl Router {
         find: FindKey,
     ) -> bool {
         let now = self.cx.wall_ms();
-        let new = self.room.registry.learn_invitation(Live { invitation, find }, now);
+        let new = self.registry.learn_invitation(Live { invitation, find }, now);
         if new {
             self.mark_links(|link| link.say_secrets = true);
         }
@@ -284,7 +282,7 @@ impl Router {
     /// What a link is still to be told of secrets: members only, and only what is in force.
     pub(super) fn secrets_to_say(&mut self, id: ConnId) -> Vec<Message> {
         let now = self.cx.wall_ms();
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else {
             return Vec::new();
         };
@@ -386,7 +384,7 @@ impl Router {
         // A visitor holds no ticket that everybody knows.
         let here = member == self.cx.my_id
             || self.members.get(&member).is_some_and(|known| known.conn.is_some());
-        let visitor = here && self.room.registry.may_link(&member).is_err();
+        let visitor = here && self.registry.may_link(&member).is_err();
         // In an open room, who came along with somebody that was removed may still link.
         let me_out = self.am_out()
             && ((gone || visitor) && member == self.cx.my_id || also.contains(&self.cx.my_id));

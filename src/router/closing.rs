@@ -139,7 +139,7 @@ impl Router {
 
     /// Whether this node may sign a lock or a removal.
     pub(super) fn may_act(&self, what: &str) -> Result<(), Failure> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         if registry.my_standing().is_none() && registry.is_closed() {
             let text = format!("you cannot {what}: you are not a member of this room any more");
             return Err(Failure::new(Code::MembersOnly, text));
@@ -191,7 +191,7 @@ impl Router {
 
     /// A record of this node's own may find no place when the register is full.
     pub(super) fn must_hold(&self, id: &RecordId, what: &str) -> Result<(), Failure> {
-        if self.room.registry.holds(id) {
+        if self.registry.holds(id) {
             return Ok(());
         }
         let text = format!("you cannot {what}: the register of this room has no place for it");
@@ -200,7 +200,7 @@ impl Router {
 
     /// Whoever closes and is not above everybody hears whom that does not keep out.
     fn tell_who_can_come(&mut self) {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         let mut through: BTreeSet<MemberId> = BTreeSet::new();
         let mut passers_by = Vec::new();
@@ -232,8 +232,7 @@ impl Router {
         password: Option<Digest32>,
         keep: &[MemberId],
     ) -> RecordId {
-        let mut new: BTreeSet<RecordId> =
-            self.room.registry.membership().acts_new_to(&self.cx.my_id);
+        let mut new: BTreeSet<RecordId> = self.registry.membership().acts_new_to(&self.cx.my_id);
         while new.len() > OVER_MAX {
             let over: BTreeSet<RecordId> = new.iter().take(OVER_MAX).copied().collect();
             new.retain(|id| !over.contains(id));
@@ -249,7 +248,7 @@ impl Router {
         over: BTreeSet<RecordId>,
         keep: &[MemberId],
     ) -> RecordId {
-        let (by, membership) = (self.cx.my_id, self.room.registry.membership());
+        let (by, membership) = (self.cx.my_id, self.registry.membership());
         let standing = membership.standing_of_lock(&by);
         let mut lock = Lock { by, standing, closed, password, over, kept: Vec::new() };
         if closed {
@@ -261,7 +260,7 @@ impl Router {
     /// Whom a closing keeps: those present, those named, and all who came by more than an open
     /// door.
     fn kept_by(&self, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         // Of people without a link anybody can tell: they stay if they are members, or spoke here.
         let spoke = |id: &MemberId| self.log.is_author(id);
@@ -284,7 +283,7 @@ impl Router {
 
     /// People who said something here, are not present, and would not stay in a closed room.
     fn absent_speakers(&self) -> Vec<MemberId> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         let authors: BTreeSet<MemberId> = self.log.authors().collect();
         let present = |id: &MemberId| self.members.get(id).is_some_and(|member| member.present);
@@ -316,18 +315,18 @@ impl Router {
     }
 
     fn open_room(&mut self) -> Result<(), Failure> {
-        if !self.room.registry.is_closed() {
+        if !self.registry.is_closed() {
             return Err(Failure::new(Code::RoomNotLocked, "the room is open already"));
         }
         self.may_act("open the room")?;
-        let membership = self.room.registry.membership();
+        let membership = self.registry.membership();
         let refused: BTreeSet<MemberId> = membership
             .closings()
             .filter(|closing| !membership.may_open(&self.cx.my_id, &closing.id))
             .map(|closing| closing.by)
             .collect();
         if !refused.is_empty() {
-            let founder = self.room.registry.founder();
+            let founder = self.registry.founder();
             let by_founder = refused.contains(&founder);
             let closers = self.names(&refused.into_iter().collect::<Vec<_>>());
             let above = match by_founder {

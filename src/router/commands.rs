@@ -13,7 +13,7 @@ use super::removing::Removing;
 use super::signed::Kind;
 use super::time::{Earliest, Millis};
 use super::undo::each;
-use super::waits::Waiting;
+use super::waits::{Seen, Waiting};
 use crate::crypto::binding::Side;
 
 /// How long the end of stdin waits for members to hold what was said.
@@ -54,6 +54,8 @@ pub(super) struct Pending {
     pub(super) removing: Vec<Removing>,
     asking_password: Option<(FaceId, u64, bool, Draw)>,
     pub(super) waits: Vec<Waiting>,
+    /// What others said, for `wait message`.
+    pub(super) seen: Seen,
     /// Faces that mean one room.
     pub(super) meant: BTreeMap<FaceId, RoomId>,
     ending: Option<Ending>,
@@ -292,9 +294,9 @@ impl Router {
             me: self.members.who(&self.cx.my_id),
             temporary: self.cx.config.temporary,
             room: self.room.id,
-            locked: self.room.registry.is_closed(),
-            password: self.room.registry.password_data().is_some(),
-            founder: self.members.who(&self.room.registry.founder()),
+            locked: self.registry.is_closed(),
+            password: self.registry.password_data().is_some(),
+            founder: self.members.who(&self.registry.founder()),
             settled: self.room.settled,
             addresses: self.presence.spoken_addresses(),
             members: self.member_lines(),

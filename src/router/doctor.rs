@@ -55,7 +55,7 @@ impl Router {
     }
 
     fn standing_of(&self, id: &MemberId) -> Standing {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         if *id == registry.founder() {
             Standing::Founder
@@ -72,7 +72,7 @@ impl Router {
 
     /// Through whom somebody came in: the holder of the ticket above its own.
     fn through(&self, id: &MemberId) -> Option<Who> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         if *id == registry.founder() {
             return None;

@@ -1,6 +1,5 @@
 //! Marks become messages: what each link is still to be told, as far as its outbox has room.
 
-
 use super::Router;
 use super::event::Effect;
 use super::ids::ConnId;
@@ -38,7 +37,7 @@ impl Router {
     }
 
     fn flush_records(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
         let (mut records, mut bytes) = (Vec::new(), 0);
         while bytes < RECORDS_AT_ONCE_BYTES

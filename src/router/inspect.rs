@@ -51,10 +51,10 @@ impl Router {
         Inspection {
             room: self.room.id,
             settled: self.room.settled,
-            register: self.room.registry.digest(),
-            closed: self.room.registry.is_closed(),
-            password: self.room.registry.password_lock(),
-            members: self.room.registry.membership().members().collect(),
+            register: self.registry.digest(),
+            closed: self.registry.is_closed(),
+            password: self.registry.password_lock(),
+            members: self.registry.membership().members().collect(),
             links: self.links().map(|(conn, link)| (link.member, conn)).collect(),
             present: self.members.present().map(|(id, _)| *id).collect(),
             entries: ordered.into_iter().map(|(_, id)| id).collect(),
@@ -64,18 +64,18 @@ impl Router {
     /// The room, and what names its register: cheap to compare after each event.
     #[must_use]
     pub fn register(&self) -> (RoomId, Digest32) {
-        (self.room.id, self.room.registry.digest())
+        (self.room.id, self.registry.digest())
     }
 
     /// Records of the register, to be judged by somebody else's rules.
     pub fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
-        self.room.registry.records()
+        self.registry.records()
     }
 
     /// Who is a member by them.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        self.room.registry.membership()
+        self.registry.membership()
     }
 
     /// Every collection that others can make grow, with its bound.

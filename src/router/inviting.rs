@@ -44,9 +44,9 @@ impl Router {
         self.publish_ticket();
         self.may_act("invite anybody")?;
         let now = self.cx.wall_ms();
-        let own = self.room.registry.invitations().filter(|live| {
+        let own = self.registry.invitations().filter(|live| {
             live.invitation.body.maker == self.cx.my_id
-                && self.room.registry.why_over(&live.invitation, None, now).is_none()
+                && self.registry.why_over(&live.invitation, None, now).is_none()
         });
         if own.count() >= INVITATIONS_PER_MAKER {
             let text = format!(
@@ -54,11 +54,11 @@ impl Router {
             );
             return Err(Failure::new(Code::Usage, text));
         }
-        let locked = self.room.registry.is_closed();
+        let locked = self.registry.is_closed();
         if !locked {
             self.close_room(None, &[])?;
         }
-        let Some(ticket) = self.room.registry.my_standing() else {
+        let Some(ticket) = self.registry.my_standing() else {
             return Err(Failure::new(Code::MembersOnly, "you are not a member of this room"));
         };
         let for_ms = for_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(DEFAULT_MS);
@@ -119,7 +119,7 @@ impl Router {
 
     /// The invitations that let people in now, own ones first.
     pub(super) fn invitation_lines(&self) -> Vec<InvitationLine> {
-        let (registry, now) = (&self.room.registry, self.cx.wall_ms());
+        let (registry, now) = (&self.registry, self.cx.wall_ms());
         let live = registry
             .invitations()
             .filter(|l| registry.why_over(&l.invitation, None, now).is_none());
@@ -142,7 +142,6 @@ impl Router {
 
     pub(super) fn invite_off(&mut self, face: FaceId, line: u64) {
         let own: BTreeSet<InvitationId> = self
-            .room
             .registry
             .invitations()
             .filter(|live| live.invitation.body.maker == self.cx.my_id)
@@ -165,7 +164,7 @@ impl Router {
     /// Nobody comes by these any more; who came by them stays.
     pub(super) fn end_invitations(&mut self, invitations: BTreeSet<InvitationId>) {
         for id in &invitations {
-            self.room.registry.forget_invitation(id);
+            self.registry.forget_invitation(id);
         }
         let (by, kept) = (self.cx.my_id, Vec::new());
         let removal = Removal { by, member: None, invitations, earlier: 0, kept };

@@ -78,6 +78,8 @@ use crate::crypto::identity::Identity;
 #[derive(Debug)]
 pub struct Router {
     cx: Context,
+    /// Who is a member of the room.
+    registry: registry::Registry,
     room: room::Room,
     log: log::Log,
     members: Members,
@@ -107,12 +109,14 @@ impl Router {
     #[must_use]
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
-        let room = room::Room::fresh(&cx.config.draw, cx.my_id);
+        let registry = registry::Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
+        let room = room::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let mut members = Members::new(cx.my_id, cx.config.verified.clone());
         members.set_name(cx.my_id, &cx.config.name);
         let mut router = Self {
             cx,
+            registry,
             room,
             log,
             members,

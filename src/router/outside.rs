@@ -12,7 +12,7 @@ use super::signed::SignedRecord;
 impl Router {
     /// Who put this node out of its room; `None` while it is in.
     fn who_put_me_out(&self) -> Option<MemberId> {
-        let denied = self.room.registry.may_link(&self.cx.my_id).err()?;
+        let denied = self.registry.may_link(&self.cx.my_id).err()?;
         self.room.out_by.or_else(|| denied.map(|record| record.record.by()))
     }
 
@@ -45,7 +45,7 @@ impl Router {
 
     /// Whether this node may link with nobody in the room.
     pub(super) fn am_out(&self) -> bool {
-        self.room.registry.may_link(&self.cx.my_id).is_err()
+        self.registry.may_link(&self.cx.my_id).is_err()
     }
 
     /// This node was put out just now.
@@ -58,7 +58,7 @@ impl Router {
     /// Whoever was out and is taken in again is told so.
     pub(super) fn tell_return(&mut self, new: &[Arc<SignedRecord>]) {
         let me = self.cx.my_id;
-        if self.room.out_by.is_none() || self.room.registry.may_link(&me).is_err() {
+        if self.room.out_by.is_none() || self.registry.may_link(&me).is_err() {
             return;
         }
         self.room.out_by = None;

@@ -36,7 +36,7 @@ impl Router {
 
     /// The room, and the closings that are in force in it.
     fn parking_place(&self) -> (RoomId, Vec<RecordId>) {
-        let closings = self.room.registry.membership().closings();
+        let closings = self.registry.membership().closings();
         (self.room.id, closings.map(|closing| closing.id).collect())
     }
 

@@ -164,7 +164,7 @@ impl Router {
     pub(super) fn presence_arrived(&mut self, via: ConnId, record: &Arc<SignedPresence>) {
         let body = &record.body;
         let Some(teller) = self.member_of(via) else { return };
-        if self.room.registry.may_link(&body.member).is_err() && body.member != self.cx.my_id {
+        if self.registry.may_link(&body.member).is_err() && body.member != self.cx.my_id {
             return;
         }
         if body.member == self.cx.my_id {
@@ -303,7 +303,7 @@ impl Router {
         let jitter = self.cx.rng.between(50, 250);
         let (now, min) = (self.cx.now, self.cx.config.limits.redial_min_ms);
         let in_doubt = self.is_member_of_closed();
-        let outside = self.room.registry.may_link(&self.cx.my_id).is_err();
+        let outside = self.registry.may_link(&self.cx.my_id).is_err();
         if let Some(member) = self.members.members.get_mut(&link.member)
             && member.conn == Some(conn)
         {
@@ -334,13 +334,13 @@ impl Router {
 
     /// Whoever says that this node is no member has not heard of something yet.
     fn is_member_of_closed(&self) -> bool {
-        self.room.registry.is_closed() && self.room.registry.is_member(&self.cx.my_id)
+        self.registry.is_closed() && self.registry.is_member(&self.cx.my_id)
     }
 
     pub(super) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
         let (now, jitter) = (self.cx.now, self.cx.rng.between(0, 250));
         let max = self.cx.config.limits.redial_max_ms;
-        let outside = self.room.registry.may_link(&self.cx.my_id).is_err();
+        let outside = self.registry.may_link(&self.cx.my_id).is_err();
         let Some(member) = self.members.members.get_mut(&id) else { return };
         let teller = member.taught_by;
         member.redial.conn = None;

@@ -68,13 +68,13 @@ impl Router {
         }
         self.may_remove(member)?;
         self.may_act("remove anybody")?;
-        let before = self.room.registry.membership().clone();
+        let before = self.registry.membership().clone();
         let (was_closed, had_password) = (before.is_closed(), before.password().is_some());
         // A visitor's ticket is known to whoever issued it; now others have to know it too.
-        if let Some(ticket) = self.room.registry.issued_to(&member).cloned() {
+        if let Some(ticket) = self.registry.issued_to(&member).cloned() {
             self.records_arrived(&[ticket], None);
         }
-        let before = self.room.registry.membership().clone();
+        let before = self.registry.membership().clone();
         let invitations: BTreeSet<InvitationId> = before
             .tickets_of(&member)
             .filter_map(|seat| seat.invited.map(|invited| invited.invitation))
@@ -84,20 +84,20 @@ impl Router {
             by: self.cx.my_id,
             member: Some(member),
             invitations: invitations.clone(),
-            earlier: self.room.registry.removals_by(&self.cx.my_id, &member),
+            earlier: self.registry.removals_by(&self.cx.my_id, &member),
             kept: Vec::new(),
         };
         // Guests of those invitations came on their own; guests of the member go with it.
         let through = |id: &MemberId| self.came_through(id, &member);
         let stays = |id: &MemberId| *id != member && !through(id);
-        removal.kept = self.room.registry.plan_keep(&Record::Removal(removal.clone()), &stays);
+        removal.kept = self.registry.plan_keep(&Record::Removal(removal.clone()), &stays);
         let removal = self.register_own_keeping(Record::Removal(removal));
         self.must_hold(&removal, "remove anybody")?;
         for invitation in &invitations {
-            self.room.registry.forget_invitation(invitation);
+            self.registry.forget_invitation(invitation);
         }
         // A removal opens no door, not even where the removed had closed it.
-        if was_closed && !self.room.registry.is_closed() {
+        if was_closed && !self.registry.is_closed() {
             self.close_room(None, &[])?;
         }
         if !was_closed {
@@ -116,7 +116,7 @@ impl Router {
         had_password: bool,
     ) -> VecDeque<Question> {
         let mut questions = VecDeque::new();
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let lost = before.members().filter(|id| *id != member && !registry.is_member(id));
         let lost: Vec<MemberId> = lost.collect();
         if !lost.is_empty() {
@@ -141,7 +141,7 @@ impl Router {
 
     /// Whether `id` came in through `member`, by its ticket or by the one that answered it.
     fn came_through(&self, id: &MemberId, member: &MemberId) -> bool {
-        let membership = self.room.registry.membership();
+        let membership = self.registry.membership();
         let mut tickets: Vec<RecordId> = membership.tickets_of(id).map(|seat| seat.id).collect();
         let mut seen = BTreeSet::new();
         // All of its tickets must come through the member, or it does not need that one.
@@ -161,7 +161,7 @@ impl Router {
     }
 
     fn may_remove(&self, member: MemberId) -> Result<(), Failure> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         let over_all = registry.founder() == self.cx.my_id
             || membership.stewards().contains(&self.cx.my_id)
@@ -191,7 +191,7 @@ impl Router {
     /// Takes somebody in again who was removed, or dropped out.
     fn take_in_again(&mut self, member: MemberId) -> Result<(), Failure> {
         self.may_act("take anybody in")?;
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let membership = registry.membership();
         let name = self.members.who(&member).marked();
         if membership.is_member(&member) {
@@ -216,11 +216,11 @@ impl Router {
         }
         let ticket = kept_ticket(self.cx.my_id, standing, member, pardons);
         self.register_own(ticket, None);
-        if self.room.registry.is_member(&member) {
+        if self.registry.is_member(&member) {
             self.cx.remark(format!("{name} may come in again"));
             return Ok(());
         }
-        let removers = self.room.registry.membership().removals_of(&member);
+        let removers = self.registry.membership().removals_of(&member);
         let removers: Vec<MemberId> = removers.into_iter().map(|(_, by)| by).collect();
         if removers.is_empty() {
             let text = format!("there is no place for {name} in the register of this room");
@@ -329,7 +329,7 @@ impl Router {
     }
 
     fn change_steward(&mut self, member: MemberId, off: bool) -> Result<(), Failure> {
-        let registry = &self.room.registry;
+        let registry = &self.registry;
         let founder = registry.founder();
         if founder != self.cx.my_id {
             let text = format!(
@@ -382,7 +382,7 @@ impl Router {
 
     /// What a new steward did before reaches everybody now: who was in in spite of it stays in.
     fn keep_through_naming(&mut self, before: &Membership) {
-        let lost = before.members().filter(|id| !self.room.registry.is_member(id));
+        let lost = before.members().filter(|id| !self.registry.is_member(id));
         for member in lost.collect::<Vec<_>>() {
             if let Err(failure) = self.take_in_again(member) {
                 self.cx.complain(failure);
@@ -393,14 +393,14 @@ impl Router {
     /// What a steward did reaches nobody any more: whom it had put out stays out, and what it had
     /// closed stays closed.
     fn keep_out_after_steward(&mut self, before: &Membership) -> Result<(), Failure> {
-        let after = self.room.registry.membership();
+        let after = self.registry.membership();
         let back: Vec<MemberId> = after.members().filter(|id| !before.is_member(id)).collect();
         let mut result = Ok(());
-        if before.is_closed() && !self.room.registry.is_closed() {
+        if before.is_closed() && !self.registry.is_closed() {
             result = self.close_room(None, &[]);
         }
         for member in back {
-            if self.room.registry.is_member(&member) {
+            if self.registry.is_member(&member) {
                 result = result.and(self.throw_out(member).map(drop));
             }
         }

@@ -1,6 +1,5 @@
 //! The room that this node is in: what is said in it, and moving to another.
 
-
 use super::Router;
 use super::event::{Draw, Effect};
 use super::ids::{MemberId, RoomId};
@@ -22,26 +21,19 @@ pub(super) struct Room {
     pub(super) told_outside: bool,
     /// The founder was told that it is the only one who can remove anybody.
     pub(super) steward_proposed: bool,
-    /// Who is a member.
-    pub(super) registry: Registry,
     /// Somebody was present at some time.
     pub(super) ever_met: bool,
 }
 
 impl Room {
-    pub(super) fn fresh(draw: &Draw, me: MemberId) -> Self {
-        Self::with(Registry::new(me, me, draw.room))
-    }
-
-    fn with(registry: Registry) -> Self {
+    pub(super) fn new(id: RoomId) -> Self {
         Self {
-            id: registry.room(),
+            id,
             settled: false,
             announced: false,
             out_by: None,
             told_outside: false,
             steward_proposed: false,
-            registry,
             ever_met: false,
         }
     }
@@ -51,7 +43,8 @@ impl Router {
     /// Into another room, taking along what was said and offered while alone.
     pub(super) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
-        self.room = Room::with(registry);
+        self.registry = registry;
+        self.room = Room::new(id);
         let old = self.log.replace(via);
         self.catalogue.clear();
         self.presence.forget();
@@ -67,7 +60,8 @@ impl Router {
         self.drop_downloads();
         self.park_offers();
         self.drop_shares();
-        self.room = Room::fresh(draw, self.cx.my_id);
+        self.registry = Registry::new(self.cx.my_id, self.cx.my_id, draw.room);
+        self.room = Room::new(self.registry.room());
         self.log = Log::new(self.cx.my_id, draw.nonce);
         self.members.forget_all();
         self.members.set_name(self.cx.my_id, &self.cx.config.name);

@@ -1,4 +1,4 @@
-//! How often a peer may do what costs this node something.
+//! How much a peer may still do at once.
 
 use super::time::Millis;
 

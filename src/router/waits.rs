@@ -34,7 +34,7 @@ pub(super) struct Seen(VecDeque<Untrusted>);
 impl Router {
     /// Somebody else said something.
     pub(super) fn message_seen(&mut self, text: &Untrusted) {
-        let seen = &mut self.catalogue.seen.0;
+        let seen = &mut self.commands.seen.0;
         if seen.len() >= SEEN_MAX {
             seen.pop_front();
         }
@@ -122,7 +122,7 @@ impl Router {
             Wait::File(name) => self.is_offered_by_somebody(name),
             Wait::Offer(name) => news && !self.meant_by(name.as_deref()).is_empty(),
             Wait::Message(text) => {
-                let seen = &mut self.catalogue.seen.0;
+                let seen = &mut self.commands.seen.0;
                 let found = seen.iter().position(|said| said.raw().contains(text.as_str()));
                 if let Some(index) = found {
                     seen.drain(..=index);

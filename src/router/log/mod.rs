@@ -64,9 +64,9 @@ impl Log {
         }
     }
 
-    /// The log of another room, of which `via` tells the history. Links and the nonce stay: entries
-    /// are signed for their room and nobody else has those of the room left behind, so the chain
-    /// cannot fork. Returns the old log.
+    /// The log of another room, of which `via` tells the history; returns the old one. The chain
+    /// keeps its nonce: entries are signed for their room and nobody else has those of the room
+    /// left behind, so it cannot fork.
     pub(in crate::router) fn replace(&mut self, via: MemberId) -> Self {
         let mut log = Self::new(self.chain.author, self.chain.nonce);
         log.spoke = self.spoke;
