@@ -114,9 +114,11 @@ impl Router {
                 }
                 self.cx.reply(face, line, word, result);
             }
-            Command::Connect { host, port, lock } => self.connect(face, line, host, port, lock),
-            Command::Join { link } => self.join(face, line, link),
-            Command::Reach { by, within_ms } => self.reach(face, line, *by, within_ms),
+            Command::Connect { host, port, lock } => {
+                self.attempts.connect(&mut self.cx, (face, line), (host, port), lock, None);
+            }
+            Command::Join { link } => self.attempts.join(&mut self.cx, (face, line), link, None),
+            Command::Reach { by, within_ms } => self.reach((face, line), *by, within_ms),
             Command::Password { password: Some(choice), asks } => {
                 self.lock((face, line, word), choice, asks);
             }
@@ -154,7 +156,7 @@ impl Router {
                 self.cx.reply(face, line, word, result);
             }
             Command::GiveUp { of } => {
-                self.give_up(face, of);
+                self.give_up((face, of));
                 self.cx.reply(face, line, word, Ok(()));
             }
             Command::Files => self.answer(face, line, word, Self::files_notice),
@@ -249,7 +251,7 @@ impl Router {
                 Some(NewPassword::Set(password)) => Some(password),
                 _ => None,
             };
-            self.attempt_password(face, line, password);
+            self.attempt_password((face, line), password);
         }
     }
 

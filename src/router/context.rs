@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::event::{Config, Effect};
+use super::event::{Config, Effect, Target};
 use super::ids::{ConnId, FaceId, MemberId};
+use super::links::Purpose;
 use super::notice::{Failure, Notice};
 use super::order::Order;
 use super::replies::Replies;
@@ -13,6 +14,9 @@ use super::time::{Millis, WallClock};
 use super::timers::Timers;
 use crate::crypto::identity::Identity;
 use crate::limits::Limits;
+
+/// Ids of connections that others dial begin at 0.
+const FIRST_DIALLED: u64 = 1 << 63;
 
 /// Handed to the machines by the router, one event at a time.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub(super) struct Context {
     /// Links that have something to say.
     marked: BTreeSet<ConnId>,
     orders: VecDeque<Order>,
+    next_conn: u64,
 }
 
 impl Context {
@@ -45,6 +50,7 @@ impl Context {
             timers: Timers::default(),
             marked: BTreeSet::new(),
             orders: VecDeque::new(),
+            next_conn: FIRST_DIALLED,
             config,
         }
     }
@@ -101,6 +107,14 @@ impl Context {
     /// the machine that asks is done itself.
     pub(super) fn order(&mut self, order: Order) {
         self.orders.push_back(order);
+    }
+
+    /// Has somebody dialled, over a connection of this id.
+    pub(super) fn dial(&mut self, target: Target, purpose: Purpose) -> ConnId {
+        self.next_conn += 1;
+        let conn = ConnId(self.next_conn);
+        self.order(Order::Dial { conn, target, purpose });
+        conn
     }
 
     /// The order that comes next.

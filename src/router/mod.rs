@@ -21,8 +21,6 @@ pub mod text;
 pub mod time;
 
 mod admission;
-mod agreement;
-mod attempts;
 mod catalogue;
 mod changes;
 mod closing;
@@ -32,7 +30,6 @@ mod doctor;
 mod fetched;
 mod flows;
 mod flush;
-mod guesses;
 mod hashing;
 mod ignoring;
 mod inviting;
@@ -43,13 +40,11 @@ mod order;
 mod outside;
 mod parked;
 mod presence;
-mod pulse;
 mod quitting;
 mod rate;
 mod registry;
 mod removing;
 mod replies;
-mod room;
 mod sharing;
 pub mod swarm;
 mod timers;
@@ -69,6 +64,7 @@ use links::{Conn, Link, Purpose, Stage};
 use members::Members;
 use message::{Refusal, Why};
 use notice::Notice;
+use order::Order;
 use time::{Earliest, Millis};
 use timers::Timer;
 
@@ -80,13 +76,12 @@ pub struct Router {
     cx: Context,
     /// Who is a member of the room.
     registry: registry::Registry,
-    room: room::Room,
+    room: flows::Room,
     log: log::Log,
     members: Members,
     conns: BTreeMap<ConnId, Conn>,
-    next_conn: u64,
-    attempts: attempts::Attempts,
-    guesses: guesses::Guesses,
+    attempts: admission::Attempts,
+    guesses: admission::Guesses,
     presence: presence::Own,
     catalogue: catalogue::Catalogue,
     hashing: hashing::Hashing,
@@ -110,7 +105,7 @@ impl Router {
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
         let registry = registry::Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
-        let room = room::Room::new(registry.room());
+        let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let mut members = Members::new(cx.my_id, cx.config.verified.clone());
         members.set_name(cx.my_id, &cx.config.name);
@@ -121,9 +116,8 @@ impl Router {
             log,
             members,
             conns: BTreeMap::new(),
-            next_conn: 1 << 63,
-            attempts: attempts::Attempts::default(),
-            guesses: guesses::Guesses::default(),
+            attempts: admission::Attempts::default(),
+            guesses: admission::Guesses::default(),
             presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
             hashing: hashing::Hashing::default(),
@@ -153,6 +147,7 @@ impl Router {
         if !self.stopping {
             self.dispatch(event);
             self.carry_out_orders();
+            self.end_synced_attempts();
             self.run_timers();
             self.carry_out_orders();
             self.schedule();
@@ -172,8 +167,6 @@ impl Router {
         let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
         self.presence_deadlines(&mut earliest);
-        self.attempt_deadlines(&mut earliest);
-        self.guess_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
         self.command_deadlines(&mut earliest);
         self.verify_deadlines(&mut earliest);
@@ -259,21 +252,23 @@ impl Router {
     /// What the machines want of each other.
     fn carry_out_orders(&mut self) {
         while let Some(order) = self.cx.next_order() {
-            match order {}
+            match order {
+                Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
+            }
         }
     }
 
     fn run_timers(&mut self) {
         for timer in self.cx.timers.take_due(self.cx.now) {
             match timer {
+                Timer::Attempt(id) => self.attempt_due(id),
+                Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }
         self.link_timers();
         self.presence_timers();
-        self.attempt_timers();
-        self.guess_timers();
         self.swarm_timers();
         self.command_timers();
         self.verify_timers();
@@ -308,14 +303,12 @@ impl Router {
         }
     }
 
-    fn new_conn_id(&mut self) -> ConnId {
-        self.next_conn += 1;
-        ConnId(self.next_conn)
+    fn dial(&mut self, target: event::Target, purpose: Purpose) -> ConnId {
+        self.cx.dial(target, purpose)
     }
 
-    fn dial(&mut self, target: event::Target, purpose: Purpose) -> ConnId {
+    fn dial_over(&mut self, conn: ConnId, target: event::Target, purpose: Purpose) {
         use crate::crypto::binding::{Role, Side};
-        let conn = self.new_conn_id();
         let role = match &purpose {
             Purpose::Attempt(_) | Purpose::Redial(_) => Role::Session,
             Purpose::Lane(member) if self.swarm.serves_lane(member) => Role::LaneServe,
@@ -330,7 +323,6 @@ impl Router {
         dialled.purpose = Some(purpose);
         self.conns.insert(conn, dialled);
         self.cx.effect(Effect::Dial { conn, target, role });
-        conn
     }
 
     /// Refuses a connection, tells the peer why, and forgets it.

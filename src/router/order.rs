@@ -3,6 +3,13 @@
 //! A machine never calls another one. What it needs to know of others it is handed to look at;
 //! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
 
+use super::event::Target;
+use super::ids::ConnId;
+use super::links::Purpose;
+
 /// Something that concerns more than one machine.
 #[derive(Debug)]
-pub(super) enum Order {}
+pub(super) enum Order {
+    /// Dial somebody, over a connection of this id.
+    Dial { conn: ConnId, target: Target, purpose: Purpose },
+}

@@ -538,7 +538,7 @@ impl Router {
             self.cx.unmark(id);
             self.guesses.end(id);
         }
-        self.drop_attempts();
+        self.attempts.end_all(&mut self.cx);
         self.drop_questions();
     }
 }

@@ -8,6 +8,10 @@ use super::time::Millis;
 /// What is due at some time: one name for each thing that waits, so that it has one deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
+    /// An attempt is tried again, or its history did not come in time.
+    Attempt(u64),
+    /// People are told of wrong passwords.
+    Guesses,
     /// Something is due to be said or asked about the log over a link.
     Repair(ConnId),
     /// Counts of own messages are to be told.

@@ -2,5 +2,11 @@
 //!
 //! A flow asks one machine, and hands on to the next what came of it. It keeps nothing itself.
 
+mod admitting;
+mod agreeing;
+mod connecting;
 mod hearing;
+mod moving;
 mod saying;
+
+pub(super) use self::moving::Room;

@@ -3,11 +3,12 @@
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::Router;
-use super::ids::ConnId;
-use super::links::plain_ip;
-use super::time::{Earliest, Millis};
 use crate::limits::Limits;
+use crate::router::context::Context;
+use crate::router::ids::ConnId;
+use crate::router::links::plain_ip;
+use crate::router::time::Millis;
+use crate::router::timers::Timer;
 
 const HOUR_MS: u64 = 3_600_000;
 /// The last part of the hour's budget, one in so many, is given out slowly.
@@ -19,7 +20,7 @@ const NAMED_MAX: usize = 4;
 
 /// Password exchanges with this node that did not succeed (yet).
 #[derive(Debug, Default)]
-pub(super) struct Guesses {
+pub(in crate::router) struct Guesses {
     by_addr: BTreeMap<IpAddr, VecDeque<Millis>>,
     /// When, and from which neighbourhood, in the last hour.
     all: VecDeque<(Millis, IpAddr)>,
@@ -38,7 +39,7 @@ impl Guesses {
     /// While little of the hour's budget is left, attempts come one at a time, and each source
     /// waits the longer the more its neighbourhood has used: so guesses from many places slow down,
     /// and whoever comes from elsewhere is not kept out by them.
-    pub(super) fn begin(
+    pub(in crate::router) fn begin(
         &mut self,
         conn: ConnId,
         ip: IpAddr,
@@ -96,18 +97,18 @@ impl Guesses {
     }
 
     /// Nobody is told of what happened in another room.
-    pub(super) fn forget_untold(&mut self) {
+    pub(in crate::router) fn forget_untold(&mut self) {
         self.untold.clear();
         self.untold_elsewhere = 0;
     }
 
     /// The connection is over; whether it was an attempt that did not succeed.
-    pub(super) fn end(&mut self, conn: ConnId) -> bool {
+    pub(in crate::router) fn end(&mut self, conn: ConnId) -> bool {
         self.under_way.remove(&conn)
     }
 
     /// The password was right: the attempt does not count.
-    pub(super) fn succeeded(&mut self, conn: ConnId, ip: IpAddr) {
+    pub(in crate::router) fn succeeded(&mut self, conn: ConnId, ip: IpAddr) {
         if self.under_way.remove(&conn) {
             if let Some(times) = self.by_addr.get_mut(&source_of(ip)) {
                 times.pop_back();
@@ -118,52 +119,42 @@ impl Guesses {
             }
         }
     }
-}
 
-impl Router {
     /// A password did not open this room, or whoever tried it broke off before that was clear:
     /// the first message of the exchange that answers a guess tells the guesser.
-    pub(super) fn guess_failed(&mut self, ip: IpAddr) {
-        let guesses = &mut self.guesses;
+    pub(in crate::router) fn failed(&mut self, cx: &mut Context, ip: IpAddr) {
         let ip = plain_ip(ip);
-        if guesses.untold.len() < NAMED_MAX || guesses.untold.contains_key(&ip) {
-            *guesses.untold.entry(ip).or_default() += 1;
+        if self.untold.len() < NAMED_MAX || self.untold.contains_key(&ip) {
+            *self.untold.entry(ip).or_default() += 1;
         } else {
-            guesses.untold_elsewhere += 1;
+            self.untold_elsewhere += 1;
         }
+        cx.timers.set(Timer::Guesses, Some(self.quiet_until));
     }
 
-    pub(super) fn guess_timers(&mut self) {
-        if self.guesses.untold.is_empty() || self.cx.now < self.guesses.quiet_until {
+    /// Tells people of what failed since they were last told.
+    pub(in crate::router) fn tell(&mut self, cx: &mut Context) {
+        let untold = std::mem::take(&mut self.untold);
+        let elsewhere = std::mem::take(&mut self.untold_elsewhere);
+        let total = untold.values().sum::<u32>() + elsewhere;
+        if total == 0 {
             return;
         }
-        self.guesses.quiet_until = self.cx.now.plus(TOLD_MS);
-        let untold = std::mem::take(&mut self.guesses.untold);
-        let elsewhere = std::mem::take(&mut self.guesses.untold_elsewhere);
+        self.quiet_until = cx.now.plus(TOLD_MS);
         let mut places: Vec<String> =
             untold.iter().map(|(ip, count)| format!("{count} from {ip}")).collect();
         if elsewhere > 0 {
             places.push(format!("{elsewhere} from elsewhere"));
         }
-        let total = untold.values().sum::<u32>() + elsewhere;
-        self.cx.remark(match (total, untold.first_key_value()) {
-            (1, Some((ip, _))) => {
-                format!("warning: wrong password tried from {ip}")
-            }
+        cx.remark(match (total, untold.first_key_value()) {
+            (1, Some((ip, _))) => format!("warning: wrong password tried from {ip}"),
             _ => format!("warning: {total} wrong passwords tried: {}", places.join(", ")),
         });
-    }
-
-    pub(super) fn guess_deadlines(&self, earliest: &mut Earliest) {
-        if !self.guesses.untold.is_empty() {
-            earliest.at(self.guesses.quiet_until.max(self.cx.now));
-        }
     }
 }
 
 /// Addresses are counted one by one in IPv4 and by /64 in IPv6.
-#[must_use]
-pub(crate) fn source_of(ip: IpAddr) -> IpAddr {
+fn source_of(ip: IpAddr) -> IpAddr {
     match plain_ip(ip) {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 64)).into()),
@@ -171,8 +162,7 @@ pub(crate) fn source_of(ip: IpAddr) -> IpAddr {
 }
 
 /// 127.0.0.1 and ::1 are this computer's own; other 127/8 addresses count as strangers.
-#[must_use]
-pub(crate) fn is_own_loopback(ip: IpAddr) -> bool {
+fn is_own_loopback(ip: IpAddr) -> bool {
     matches!(plain_ip(ip), IpAddr::V4(core::net::Ipv4Addr::LOCALHOST))
         || ip == IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)
 }

@@ -1,32 +1,32 @@
 //! The room that this node is in: what is said in it, and moving to another.
 
-use super::Router;
-use super::event::{Draw, Effect};
-use super::ids::{MemberId, RoomId};
-use super::log::Log;
-use super::notice::Notice;
-use super::registry::Registry;
+use crate::router::Router;
+use crate::router::event::{Draw, Effect};
+use crate::router::ids::{MemberId, RoomId};
+use crate::router::log::Log;
+use crate::router::notice::Notice;
+use crate::router::registry::Registry;
 
 /// A room, and this node's stay in it.
 #[derive(Debug)]
-pub(super) struct Room {
-    pub(super) id: RoomId,
+pub(in crate::router) struct Room {
+    pub(in crate::router) id: RoomId,
     /// A link was committed in it.
-    pub(super) settled: bool,
+    pub(in crate::router) settled: bool,
     /// `joined` was told.
-    pub(super) announced: bool,
+    pub(in crate::router) announced: bool,
     /// Who put this node out of it.
-    pub(super) out_by: Option<MemberId>,
+    pub(in crate::router) out_by: Option<MemberId>,
     /// It was told that others say that we are no member.
-    pub(super) told_outside: bool,
+    pub(in crate::router) told_outside: bool,
     /// The founder was told that it is the only one who can remove anybody.
-    pub(super) steward_proposed: bool,
+    pub(in crate::router) steward_proposed: bool,
     /// Somebody was present at some time.
-    pub(super) ever_met: bool,
+    pub(in crate::router) ever_met: bool,
 }
 
 impl Room {
-    pub(super) fn new(id: RoomId) -> Self {
+    pub(in crate::router) fn new(id: RoomId) -> Self {
         Self {
             id,
             settled: false,
@@ -41,7 +41,7 @@ impl Room {
 
 impl Router {
     /// Into another room, taking along what was said and offered while alone.
-    pub(super) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
+    pub(in crate::router) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
         self.registry = registry;
         self.room = Room::new(id);
@@ -52,7 +52,7 @@ impl Router {
     }
 
     /// Alone into a fresh room; the old one is told.
-    pub(super) fn leave(&mut self, draw: &Draw) {
+    pub(in crate::router) fn leave(&mut self, draw: &Draw) {
         let (old, announced) = (self.room.id, self.room.announced);
         self.acknowledge();
         self.say_bye();

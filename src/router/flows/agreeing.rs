@@ -8,16 +8,16 @@ use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Router;
-use super::event::{Closed, Effect};
-use super::ids::{ConnId, Digest32, MemberId, RecordId, RunId};
-use super::links::{Agreement, Conn, Link, Purpose, Reason, Stage, plain_ip};
-use super::membership::record::How;
-use super::message::{Message, Refusal, Why};
-use super::notice::Notice;
-use super::registry::{Registry, lets_in};
-use super::signed::{RECORD_EXTRA_BYTES, SignedPresence, SignedRecord, pages};
 use crate::crypto::binding::{Role, Side};
+use crate::router::Router;
+use crate::router::event::{Closed, Effect};
+use crate::router::ids::{ConnId, Digest32, MemberId, RecordId, RunId};
+use crate::router::links::{Agreement, Conn, Link, Purpose, Reason, Stage, plain_ip};
+use crate::router::membership::record::How;
+use crate::router::message::{Message, Refusal, Why};
+use crate::router::notice::Notice;
+use crate::router::registry::{Registry, lets_in};
+use crate::router::signed::{RECORD_EXTRA_BYTES, SignedPresence, SignedRecord, pages};
 
 /// Ids in one message: as base64 in JSON they fit into it.
 const IDS_AT_ONCE: usize = 640;
@@ -28,7 +28,7 @@ const IDS_MAX: usize = 8_192;
 const RECORDS_BEFORE_LINK_BYTES: usize = 256 * 1024;
 
 impl Router {
-    pub(super) fn agreement_mut(&mut self, id: ConnId) -> Option<&mut Agreement> {
+    pub(in crate::router) fn agreement_mut(&mut self, id: ConnId) -> Option<&mut Agreement> {
         match &mut self.conns.get_mut(&id)?.stage {
             Stage::Agreeing(agreement) => Some(agreement),
             _ => None,
@@ -45,7 +45,7 @@ impl Router {
     }
 
     /// Goes on with what is to be said before the link.
-    pub(super) fn agree(&mut self, id: ConnId) {
+    pub(in crate::router) fn agree(&mut self, id: ConnId) {
         let Some(agreement) = self.conns.get(&id).and_then(Conn::agreement) else { return };
         if agreement.sent_ready || agreement.doubts.is_some() {
             return;
@@ -143,7 +143,7 @@ impl Router {
     }
 
     /// A message on a connection that is not a link yet.
-    pub(super) fn said_before_link(&mut self, id: ConnId, message: Message) {
+    pub(in crate::router) fn said_before_link(&mut self, id: ConnId, message: Message) {
         let Some(agreement) = self.agreement_mut(id) else { return };
         match message {
             Message::Presence(record) if record.body.member == agreement.member => {
@@ -328,7 +328,7 @@ impl Router {
             self.cx.notify(Notice::MemberJoined { member: info });
         }
         self.warn_if_lookalike(&member);
-        self.attempt_linked(id, member);
+        self.attempts.linked(&mut self.cx, id, member);
         self.propose_steward();
     }
 
@@ -350,7 +350,7 @@ impl Router {
         }
     }
 
-    pub(super) fn conn_closed(&mut self, id: ConnId, how: Closed) {
+    pub(in crate::router) fn conn_closed(&mut self, id: ConnId, how: Closed) {
         let refusal = match &how {
             Closed::Refused(refusal) => Some(refusal.clone()),
             _ => None,
@@ -359,7 +359,12 @@ impl Router {
     }
 
     /// A connection is over: whoever waited for it is told. Safe to call twice.
-    pub(super) fn forget_conn(&mut self, id: ConnId, how: Closed, refusal: Option<&Refusal>) {
+    pub(in crate::router) fn forget_conn(
+        &mut self,
+        id: ConnId,
+        how: Closed,
+        refusal: Option<&Refusal>,
+    ) {
         let Some(conn) = self.conns.remove(&id) else { return };
         self.cx.unmark(id);
         // A guesser may call it off in the same words.
@@ -370,7 +375,7 @@ impl Router {
             && !refusal.is_some_and(ours)
             && let Some(remote) = conn.remote
         {
-            self.guess_failed(remote.ip());
+            self.guesses.failed(&mut self.cx, remote.ip());
         }
         self.log.link_down(&mut self.cx, id);
         if let (Closed::Refused(_), Some(refusal)) = (&how, refusal) {
@@ -387,7 +392,7 @@ impl Router {
         }
         match conn.purpose {
             Some(Purpose::Attempt(attempt)) if conn.link().is_none() => {
-                self.attempt_ended(attempt, &conn, how, refusal, agreed);
+                self.attempt_ended(attempt, &conn, &how, refusal, agreed);
             }
             Some(Purpose::Redial(member)) if conn.link().is_none() => {
                 self.redial_failed(member, refusal);
@@ -451,14 +456,18 @@ impl Router {
     }
 
     /// Loopback may be taught by whoever is on loopback itself.
-    pub(super) fn on_loopback(&self, conn: ConnId) -> bool {
+    pub(in crate::router) fn on_loopback(&self, conn: ConnId) -> bool {
         let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
-        remote.is_some_and(|remote| super::is_loopback(remote.ip()))
+        remote.is_some_and(|remote| crate::router::is_loopback(remote.ip()))
     }
 }
 
 impl Agreement {
-    pub(super) fn new(member: MemberId, room: super::ids::RoomId, reason: Reason) -> Self {
+    pub(in crate::router) fn new(
+        member: MemberId,
+        room: crate::router::ids::RoomId,
+        reason: Reason,
+    ) -> Self {
         Self {
             member,
             room,

@@ -1,20 +1,22 @@
 //! Connections and links as values: what a connection is for, how far it is, and the one rule by
 //! which two Hellos decide what happens.
 
+mod pulse;
+
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::bitmap::Bitmap;
-use super::ids::{Digest32, FileId, InvitationId, MemberId, RecordId, RoomId, RunId};
-use super::message::{Brings, Done, Hello, Why};
-use super::registry::Registry;
-use super::signed::{SignedPresence, SignedRecord};
-use super::time::Millis;
-use super::tokens::Tokens;
-use super::verify::Comparing;
 use crate::crypto::binding::{Role, Side};
 use crate::limits::Limits;
+use crate::router::bitmap::Bitmap;
+use crate::router::ids::{Digest32, FileId, InvitationId, MemberId, RecordId, RoomId, RunId};
+use crate::router::message::{Brings, Done, Hello, Why};
+use crate::router::registry::Registry;
+use crate::router::signed::{SignedPresence, SignedRecord};
+use crate::router::time::Millis;
+use crate::router::tokens::Tokens;
+use crate::router::verify::Comparing;
 
 /// What both ends conclude from both Hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub fn decide(dialer: &Hello, listener: &Hello, same_room: bool) -> Verdict {
 
 /// Why this node dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::router) enum Purpose {
     /// A person's `connect`, by the number of its attempt.
     Attempt(u64),
     /// A known member, without moving anyone.
@@ -63,32 +65,32 @@ pub(super) enum Purpose {
 
 /// What is known once the peer is, until both are ready.
 #[derive(Debug)]
-pub(super) struct Agreement {
-    pub(super) member: MemberId,
-    pub(super) room: RoomId,
-    pub(super) reason: Reason,
+pub(in crate::router) struct Agreement {
+    pub(in crate::router) member: MemberId,
+    pub(in crate::router) room: RoomId,
+    pub(in crate::router) reason: Reason,
     /// Our register when we named it.
-    pub(super) my_digest: Option<Digest32>,
-    pub(super) their_digest: Option<Digest32>,
-    pub(super) sent_ids: bool,
-    pub(super) their_ids: BTreeSet<RecordId>,
+    pub(in crate::router) my_digest: Option<Digest32>,
+    pub(in crate::router) their_digest: Option<Digest32>,
+    pub(in crate::router) sent_ids: bool,
+    pub(in crate::router) their_ids: BTreeSet<RecordId>,
     /// Records that came.
-    pub(super) records_heard: usize,
+    pub(in crate::router) records_heard: usize,
     /// All of them came.
-    pub(super) ids_heard: bool,
+    pub(in crate::router) ids_heard: bool,
     /// Records that came since we named our register: said once the link is up.
-    pub(super) later: BTreeSet<RecordId>,
-    pub(super) sent_ready: bool,
+    pub(in crate::router) later: BTreeSet<RecordId>,
+    pub(in crate::router) sent_ready: bool,
     /// An older link of this pair was pinged then.
-    pub(super) doubts: Option<Millis>,
-    pub(super) presence: Option<Arc<SignedPresence>>,
+    pub(in crate::router) doubts: Option<Millis>,
+    pub(in crate::router) presence: Option<Arc<SignedPresence>>,
     /// The peer is ready; our address as it sees it.
-    pub(super) ready: Option<IpAddr>,
+    pub(in crate::router) ready: Option<IpAddr>,
 }
 
 /// Why the two may link.
 #[derive(Debug)]
-pub(super) enum Reason {
+pub(in crate::router) enum Reason {
     /// Both are in the room.
     Recognised,
     /// We let the peer in with this ticket.
@@ -99,7 +101,7 @@ pub(super) enum Reason {
 
 /// How far a connection is.
 #[derive(Debug)]
-pub(super) enum Stage {
+pub(in crate::router) enum Stage {
     /// Dialled, or its Hello is under way.
     Opening,
     /// A plan is being carried out.
@@ -114,26 +116,26 @@ pub(super) enum Stage {
 
 /// A connection of any kind.
 #[derive(Debug)]
-pub(super) struct Conn {
-    pub(super) side: Side,
-    pub(super) role: Role,
-    pub(super) remote: Option<SocketAddr>,
-    pub(super) purpose: Option<Purpose>,
-    pub(super) began: Millis,
-    pub(super) my_hello: Option<(Hello, RoomId)>,
-    pub(super) their_run: Option<RunId>,
+pub(in crate::router) struct Conn {
+    pub(in crate::router) side: Side,
+    pub(in crate::router) role: Role,
+    pub(in crate::router) remote: Option<SocketAddr>,
+    pub(in crate::router) purpose: Option<Purpose>,
+    pub(in crate::router) began: Millis,
+    pub(in crate::router) my_hello: Option<(Hello, RoomId)>,
+    pub(in crate::router) their_run: Option<RunId>,
     /// A password admits to the peer's room.
-    pub(super) their_password: bool,
-    pub(super) same_room: bool,
+    pub(in crate::router) their_password: bool,
+    pub(in crate::router) same_room: bool,
     /// The dialer is let in with this; `None`: both are in the room already.
-    pub(super) enters: Option<Brings>,
+    pub(in crate::router) enters: Option<Brings>,
     /// The lock whose password lets the dialer in.
-    pub(super) lock: Option<RecordId>,
-    pub(super) stage: Stage,
+    pub(in crate::router) lock: Option<RecordId>,
+    pub(in crate::router) stage: Stage,
 }
 
 impl Conn {
-    pub(super) fn new(side: Side, role: Role, began: Millis) -> Self {
+    pub(in crate::router) fn new(side: Side, role: Role, began: Millis) -> Self {
         Self {
             side,
             role,
@@ -150,7 +152,7 @@ impl Conn {
         }
     }
 
-    pub(super) fn agreement(&self) -> Option<&Agreement> {
+    pub(in crate::router) fn agreement(&self) -> Option<&Agreement> {
         match &self.stage {
             Stage::Agreeing(agreement) => Some(agreement),
             _ => None,
@@ -158,7 +160,7 @@ impl Conn {
     }
 
     /// The room that was entered, and what is known of it.
-    pub(super) fn take_entered(&mut self) -> Option<(RoomId, Registry)> {
+    pub(in crate::router) fn take_entered(&mut self) -> Option<(RoomId, Registry)> {
         let agreement = match std::mem::replace(&mut self.stage, Stage::Planned) {
             Stage::Agreeing(agreement) => *agreement,
             other => {
@@ -172,14 +174,14 @@ impl Conn {
         }
     }
 
-    pub(super) fn link(&self) -> Option<&Link> {
+    pub(in crate::router) fn link(&self) -> Option<&Link> {
         match &self.stage {
             Stage::Linked(link) => Some(link),
             _ => None,
         }
     }
 
-    pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
+    pub(in crate::router) fn link_mut(&mut self) -> Option<&mut Link> {
         match &mut self.stage {
             Stage::Linked(link) => Some(link),
             _ => None,
@@ -189,10 +191,10 @@ impl Conn {
 
 /// What a peer hosts of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hosting {
+pub(in crate::router) struct Hosting {
     /// `None`: every chunk.
-    pub(super) held: Option<Bitmap>,
-    pub(super) fetching: bool,
+    pub(in crate::router) held: Option<Bitmap>,
+    pub(in crate::router) fetching: bool,
 }
 
 /// A committed link: what is known of the peer, and what is still to be said to it.
@@ -200,54 +202,59 @@ pub(super) struct Hosting {
 /// Nothing waits here as a copy: everything to say is a mark, and becomes a message when the
 /// outbox has room.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) member: MemberId,
-    pub(super) run: RunId,
+pub(in crate::router) struct Link {
+    pub(in crate::router) member: MemberId,
+    pub(in crate::router) run: RunId,
     /// When it was committed.
-    pub(super) up: Millis,
-    pub(super) congested: Option<Millis>,
+    pub(in crate::router) up: Millis,
+    pub(in crate::router) congested: Option<Millis>,
 
-    pub(super) heard: Millis,
-    pub(super) pinged: Option<(u32, Millis)>,
-    pub(super) rtt_ms: u64,
+    pub(in crate::router) heard: Millis,
+    pub(in crate::router) pinged: Option<(u32, Millis)>,
+    pub(in crate::router) rtt_ms: u64,
     /// It was measured.
-    pub(super) rtt_known: bool,
+    pub(in crate::router) rtt_known: bool,
 
-    pub(super) say_records: BTreeSet<RecordId>,
+    pub(in crate::router) say_records: BTreeSet<RecordId>,
     /// Password data and invitations may have to be said.
-    pub(super) say_secrets: bool,
-    pub(super) password_said: Option<RecordId>,
-    pub(super) invitations_said: BTreeSet<InvitationId>,
+    pub(in crate::router) say_secrets: bool,
+    pub(in crate::router) password_said: Option<RecordId>,
+    pub(in crate::router) invitations_said: BTreeSet<InvitationId>,
     /// Words are being compared with the peer.
-    pub(super) comparing: Option<Comparing>,
+    pub(in crate::router) comparing: Option<Comparing>,
     /// When the peer last began to compare words.
-    pub(super) asked_words: Option<Millis>,
-    pub(super) say_presence: BTreeSet<MemberId>,
-    pub(super) say_hosting: BTreeSet<FileId>,
+    pub(in crate::router) asked_words: Option<Millis>,
+    pub(in crate::router) say_presence: BTreeSet<MemberId>,
+    pub(in crate::router) say_hosting: BTreeSet<FileId>,
     /// Files served here that the peer does not hold and will not fetch.
-    pub(super) done: BTreeMap<FileId, Done>,
-    pub(super) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
-    pub(super) say_gained_at: Option<Millis>,
+    pub(in crate::router) done: BTreeMap<FileId, Done>,
+    pub(in crate::router) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
+    pub(in crate::router) say_gained_at: Option<Millis>,
     /// When the last of these were said.
-    pub(super) gained_said: Millis,
-    pub(super) pong: Option<u32>,
+    pub(in crate::router) gained_said: Millis,
+    pub(in crate::router) pong: Option<u32>,
 
     /// For records of the register that it says.
-    pub(super) record_tokens: Tokens,
+    pub(in crate::router) record_tokens: Tokens,
 
-    pub(super) hosting: BTreeMap<FileId, Hosting>,
+    pub(in crate::router) hosting: BTreeMap<FileId, Hosting>,
     /// The peer has more than is kept in mind: what is wanted of the rest is asked for.
-    pub(super) hosts_more: bool,
-    pub(super) bitmap_bytes: usize,
+    pub(in crate::router) hosts_more: bool,
+    pub(in crate::router) bitmap_bytes: usize,
     /// For chunks in the bitmaps that it says.
-    pub(super) bitmap_tokens: Tokens,
-    pub(super) lane_wanted: Option<Millis>,
+    pub(in crate::router) bitmap_tokens: Tokens,
+    pub(in crate::router) lane_wanted: Option<Millis>,
     /// When the peer last called a chunk of ours bad.
-    pub(super) blamed: Option<Millis>,
+    pub(in crate::router) blamed: Option<Millis>,
 }
 
 impl Link {
-    pub(super) fn new(member: MemberId, run: RunId, now: Millis, limits: &Limits) -> Self {
+    pub(in crate::router) fn new(
+        member: MemberId,
+        run: RunId,
+        now: Millis,
+        limits: &Limits,
+    ) -> Self {
         Self {
             member,
             run,
@@ -282,6 +289,6 @@ impl Link {
 }
 
 /// An address in the form in which it is compared and counted.
-pub(super) fn plain_ip(ip: IpAddr) -> IpAddr {
+pub(in crate::router) fn plain_ip(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }

@@ -3,55 +3,40 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Router;
-use super::event::{Closed, Effect, Entrance, Entry, Findable, Home, Outcome, Plan};
-use super::ids::{ConnId, InvitationId, MemberId};
-use super::invite_link::InviteLink;
-use super::links::{Agreement, Conn, Purpose, Reason, Stage, Verdict, decide};
-use super::membership::Membership;
-use super::membership::record::How;
-use super::message::{Brings, Hello, Refusal, Why};
-use super::registry::Judged;
-use super::signed::{Claim, SignedInvitation, SignedRecord};
 use crate::crypto::binding::{Role, Side};
-use crate::crypto::password::Password;
-
-/// What a person brings who connects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Brought {
-    Nothing,
-    Password(Password),
-    Invitation(InviteLink),
-}
-
-impl Brought {
-    fn kind(&self) -> Brings {
-        match self {
-            Self::Nothing => Brings::Nothing,
-            Self::Password(_) => Brings::Password,
-            Self::Invitation(_) => Brings::Invitation,
-        }
-    }
-}
+use crate::router::Router;
+use crate::router::event::{Closed, Effect, Entrance, Entry, Findable, Home, Outcome, Plan};
+use crate::router::ids::{ConnId, InvitationId, MemberId};
+use crate::router::links::{Agreement, Conn, Purpose, Reason, Stage, Verdict, decide};
+use crate::router::membership::Membership;
+use crate::router::membership::record::How;
+use crate::router::message::{Brings, Hello, Refusal, Why};
+use crate::router::registry::Judged;
+use crate::router::signed::{Claim, SignedInvitation, SignedRecord};
 
 impl Router {
-    pub(super) fn conn_opened(&mut self, conn: ConnId, side: Side, role: Role, remote: SocketAddr) {
+    pub(in crate::router) fn conn_opened(
+        &mut self,
+        conn: ConnId,
+        side: Side,
+        role: Role,
+        remote: SocketAddr,
+    ) {
         let now = self.cx.now;
         let opened = self.conns.entry(conn).or_insert_with(|| Conn::new(side, role, now));
         opened.remote = Some(remote);
         opened.began = now;
-        let attempt = match opened.purpose {
-            Some(Purpose::Attempt(attempt)) => self.attempts.get(attempt),
+        let brings = match opened.purpose {
+            Some(Purpose::Attempt(attempt)) => self.attempts.brings(attempt),
             _ => None,
         };
-        let brings = attempt.map_or(Brings::Nothing, |attempt| attempt.brought.kind());
         let hello = Hello {
             run: self.cx.config.run,
             settled: self.room.settled,
             locked: self.registry.is_closed(),
             password: self.registry.password_data().is_some(),
-            moves: attempt.is_some(),
-            brings,
+            moves: brings.is_some(),
+            brings: brings.unwrap_or(Brings::Nothing),
         };
         let room = self.room.id;
         if let Some(opened) = self.conns.get_mut(&conn) {
@@ -60,7 +45,7 @@ impl Router {
         self.cx.effect(Effect::SendHello { conn, hello, room });
     }
 
-    pub(super) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
+    pub(in crate::router) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Some((mine, room)) = conn.my_hello.clone() else { return };
         conn.their_run = Some(theirs.run);
@@ -115,11 +100,7 @@ impl Router {
 
     fn entry_of(&self, id: ConnId) -> Option<Entry> {
         let Some(Purpose::Attempt(attempt)) = self.conns.get(&id)?.purpose else { return None };
-        Some(match &self.attempts.get(attempt)?.brought {
-            Brought::Nothing => Entry::Open,
-            Brought::Password(password) => Entry::Password(password.clone()),
-            Brought::Invitation(link) => Entry::Invitation(link.clone()),
-        })
+        self.attempts.entry(attempt)
     }
 
     /// How a newcomer that brings this is let in; refuses it if it is not.
@@ -180,7 +161,7 @@ impl Router {
     }
 
     /// The peer proved that it is `member`: whether it may link, or may be let in.
-    pub(super) fn shown(
+    pub(in crate::router) fn shown(
         &mut self,
         id: ConnId,
         member: MemberId,
@@ -240,7 +221,11 @@ impl Router {
     }
 
     /// Somebody who is no member: it is shown who put it out.
-    pub(super) fn refuse_outsider(&mut self, id: ConnId, record: Option<Arc<SignedRecord>>) {
+    pub(in crate::router) fn refuse_outsider(
+        &mut self,
+        id: ConnId,
+        record: Option<Arc<SignedRecord>>,
+    ) {
         let removed = record.as_ref().is_some_and(|of| of.is_removal());
         let why = if removed { Why::Removed } else { Why::NotMember };
         let by = record.as_ref().map(|record| record.record.by());
@@ -249,7 +234,7 @@ impl Router {
     }
 
     /// A room lets us in: whether it is the one that was asked for, and who lets us in is a member.
-    pub(super) fn welcomed(
+    pub(in crate::router) fn welcomed(
         &mut self,
         id: ConnId,
         member: MemberId,
@@ -277,7 +262,7 @@ impl Router {
         }
     }
 
-    pub(super) fn identified(&mut self, id: ConnId, member: MemberId, outcome: Outcome) {
+    pub(in crate::router) fn identified(&mut self, id: ConnId, member: MemberId, outcome: Outcome) {
         let Some(conn) = self.conns.get(&id) else { return };
         let remote = conn.remote;
         if conn.role != Role::Session {
@@ -350,7 +335,11 @@ impl Router {
     }
 
     /// The older link of `member` lives: the newer connection of the pair is refused.
-    pub(super) fn link_lives(&mut self, member: MemberId, run: super::ids::RunId) {
+    pub(in crate::router) fn link_lives(
+        &mut self,
+        member: MemberId,
+        run: crate::router::ids::RunId,
+    ) {
         let doubting: Vec<_> = self
             .conns
             .iter()
@@ -374,7 +363,7 @@ impl Router {
     }
 
     /// The peer refused, before or after the link was up.
-    pub(super) fn refused(&mut self, id: ConnId, refusal: &Refusal) {
+    pub(in crate::router) fn refused(&mut self, id: ConnId, refusal: &Refusal) {
         self.cx.effect(Effect::Close { conn: id });
         self.forget_conn(id, Closed::Refused(refusal.clone()), Some(refusal));
     }

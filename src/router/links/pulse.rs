@@ -1,15 +1,15 @@
 //! The clock of connections: agreements that take too long, pings, silence, and what is due to be
 //! said.
 
-use super::Router;
-use super::event::{Closed, Effect};
-use super::links::{Conn, Link, Stage};
-use super::message::{Brings, Why};
-use super::time::{Earliest, Millis};
+use super::{Conn, Link, Stage};
+use crate::router::Router;
+use crate::router::event::{Closed, Effect};
+use crate::router::message::{Brings, Why};
+use crate::router::time::{Earliest, Millis};
 
 impl Router {
     /// Handshakes that take too long after the peer is known, pings, and silence.
-    pub(super) fn link_timers(&mut self) {
+    pub(in crate::router) fn link_timers(&mut self) {
         let ids: Vec<_> = self.conns.keys().copied().collect();
         for id in ids {
             let Some(conn) = self.conns.get(&id) else { continue };
@@ -55,7 +55,7 @@ impl Router {
         }
     }
 
-    pub(super) fn link_deadlines(&self, earliest: &mut Earliest) {
+    pub(in crate::router) fn link_deadlines(&self, earliest: &mut Earliest) {
         let limits = self.cx.limits();
         for conn in self.conns.values() {
             match &conn.stage {

@@ -1,0 +1,438 @@
+//! A person's `connect` or `/join`: dial, ask for a password if need be, try again when both are
+//! busy, and end when the room's history is here.
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+
+use super::refused::{Here, broken_off, format_address, place, refused};
+use crate::crypto::password::Password;
+use crate::router::command::LockWish;
+use crate::router::context::Context;
+use crate::router::event::{Closed, Effect, Entry, Target};
+use crate::router::ids::{ConnId, FaceId, MemberId};
+use crate::router::invite_link::InviteLink;
+use crate::router::links::Purpose;
+use crate::router::message::{Brings, Refusal, Why};
+use crate::router::notice::{Code, Failure, Notice};
+use crate::router::time::Millis;
+use crate::router::timers::Timer;
+
+/// Passwords asked of a person for one command.
+const PASSWORD_TRIES: u32 = 3;
+/// How long `connect` goes on trying when the other side is busy.
+const BUSY_MS: u64 = 10_000;
+/// A one-shot tries again so soon.
+const AGAIN_MS: u64 = 1_000;
+/// How long `connect` waits for the history.
+const HISTORY_MS: u64 = 10_000;
+
+/// What a person brings who connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::router) enum Brought {
+    Nothing,
+    Password(Password),
+    Invitation(InviteLink),
+}
+
+/// How far an attempt is.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    Dialling(ConnId),
+    AskingPassword,
+    /// Busy or crossing: dial again then.
+    Retry(Millis),
+    /// Linked: wait for the history of this member.
+    Syncing {
+        member: MemberId,
+        until: Millis,
+    },
+}
+
+/// One `connect`.
+#[derive(Debug)]
+struct Attempt {
+    face: FaceId,
+    line: u64,
+    host: String,
+    port: u16,
+    /// Further addresses of an invitation, the next one last.
+    elsewhere: Vec<SocketAddr>,
+    /// What the first who answered at one of them had against it. Anybody may live there by now,
+    /// so the others are tried all the same.
+    refused: Option<Failure>,
+    brought: Brought,
+    tries: u32,
+    began: Millis,
+    /// What fails is tried again until then, and people are told once.
+    patience: Option<Millis>,
+    told: bool,
+    progress: Progress,
+}
+
+impl Attempt {
+    fn place(&self) -> String {
+        place(&self.host, self.port)
+    }
+
+    /// Begins with the first address of an invitation; false if it has none.
+    fn begin_anew(&mut self, link: &InviteLink) -> bool {
+        self.elsewhere = link.addrs.iter().rev().copied().collect();
+        let first = self.elsewhere.pop();
+        if let Some(first) = first {
+            (self.host, self.port) = (first.ip().to_string(), first.port());
+        }
+        first.is_some()
+    }
+}
+
+/// How the connection of an attempt ended without a link.
+#[derive(Debug)]
+pub(in crate::router) struct Ended<'a> {
+    pub(in crate::router) how: &'a Closed,
+    pub(in crate::router) refusal: Option<&'a Refusal>,
+    /// A password admits to the room there.
+    pub(in crate::router) their_password: bool,
+    /// Who was there, once that was proved.
+    pub(in crate::router) agreed: Option<MemberId>,
+    /// The same program is linked by another connection, as this member.
+    pub(in crate::router) linked: Option<MemberId>,
+}
+
+/// All that are under way, by number.
+#[derive(Debug, Default)]
+pub(in crate::router) struct Attempts {
+    next: u64,
+    all: BTreeMap<u64, Attempt>,
+}
+
+impl Attempts {
+    /// What an attempt brings to whoever answers.
+    pub(in crate::router) fn brings(&self, id: u64) -> Option<Brings> {
+        Some(match self.all.get(&id)?.brought {
+            Brought::Nothing => Brings::Nothing,
+            Brought::Password(_) => Brings::Password,
+            Brought::Invitation(_) => Brings::Invitation,
+        })
+    }
+
+    /// The same with its secret.
+    pub(in crate::router) fn entry(&self, id: u64) -> Option<Entry> {
+        Some(match &self.all.get(&id)?.brought {
+            Brought::Nothing => Entry::Open,
+            Brought::Password(password) => Entry::Password(password.clone()),
+            Brought::Invitation(link) => Entry::Invitation(link.clone()),
+        })
+    }
+
+    pub(in crate::router) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Begins a `connect`; what fails is tried again until `patience` ends.
+    pub(in crate::router) fn connect(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        (host, port): (String, u16),
+        lock: LockWish,
+        patience: Option<Millis>,
+    ) {
+        let asks = lock == LockWish::Locked;
+        let brought = match lock {
+            LockWish::Password(password) => Brought::Password(password),
+            LockWish::Unknown | LockWish::Locked => Brought::Nothing,
+        };
+        let id = self.add(cx, (face, line), (host, port), brought, patience);
+        if asks {
+            self.ask_password(cx, id, false);
+        } else {
+            self.dial(cx, id);
+        }
+    }
+
+    /// Enters a room by an invitation: its addresses are tried one after the other.
+    pub(in crate::router) fn join(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        link: InviteLink,
+        patience: Option<Millis>,
+    ) {
+        let brought = Brought::Invitation(link.clone());
+        let id = self.add(cx, (face, line), (String::new(), 0), brought, patience);
+        if self.all.get_mut(&id).is_some_and(|attempt| attempt.begin_anew(&link)) {
+            return self.dial(cx, id);
+        }
+        self.all.remove(&id);
+        let text = "the invitation names no address: ask for a new one while its maker is on a \
+                    network";
+        cx.reply(face, line, "join", Err(Failure::new(Code::Unreachable, text)));
+    }
+
+    fn add(
+        &mut self,
+        cx: &Context,
+        (face, line): (FaceId, u64),
+        (host, port): (String, u16),
+        brought: Brought,
+        patience: Option<Millis>,
+    ) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let attempt = Attempt {
+            face,
+            line,
+            host,
+            port,
+            elsewhere: Vec::new(),
+            refused: None,
+            brought,
+            tries: 0,
+            began: cx.now,
+            patience,
+            told: false,
+            progress: Progress::AskingPassword,
+        };
+        self.all.insert(id, attempt);
+        id
+    }
+
+    /// Nobody came in at this address: the next, or what was said at the first that answered.
+    pub(in crate::router) fn not_here(&mut self, cx: &mut Context, id: u64, failure: Failure) {
+        let Some(attempt) = self.all.get_mut(&id) else { return };
+        if let Some(next) = attempt.elsewhere.pop() {
+            (attempt.host, attempt.port) = (next.ip().to_string(), next.port());
+            attempt.began = cx.now;
+            return self.dial(cx, id);
+        }
+        let refused = attempt.refused.take();
+        self.end(cx, id, Err(refused.unwrap_or(failure)));
+    }
+
+    /// The same for somebody who answered.
+    fn refused_here(&mut self, cx: &mut Context, id: u64, failure: Failure) {
+        if let Some(attempt) = self.all.get_mut(&id) {
+            attempt.refused.get_or_insert_with(|| failure.clone());
+        }
+        self.not_here(cx, id, failure);
+    }
+
+    fn dial(&mut self, cx: &mut Context, id: u64) {
+        let Some(attempt) = self.all.get_mut(&id) else { return };
+        let target = Target::Host { host: attempt.host.clone(), port: attempt.port };
+        let conn = cx.dial(target, Purpose::Attempt(id));
+        self.go_on(cx, id, Progress::Dialling(conn));
+    }
+
+    fn ask_password(&mut self, cx: &mut Context, id: u64, again: bool) {
+        self.go_on(cx, id, Progress::AskingPassword);
+        let Some(attempt) = self.all.get(&id) else { return };
+        let (face, line) = (attempt.face, attempt.line);
+        let address = format_address(&attempt.host, attempt.port);
+        cx.effect(Effect::AskPassword { face, line, address, again });
+    }
+
+    fn go_on(&mut self, cx: &mut Context, id: u64, progress: Progress) {
+        let due = match progress {
+            Progress::Retry(at) | Progress::Syncing { until: at, .. } => Some(at),
+            Progress::Dialling(_) | Progress::AskingPassword => None,
+        };
+        if let Some(attempt) = self.all.get_mut(&id) {
+            attempt.progress = progress;
+            cx.timers.set(Timer::Attempt(id), due);
+        }
+    }
+
+    /// Answers a question of this face and line, if it was one of an attempt.
+    pub(in crate::router) fn password_given(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        password: Option<Password>,
+        here: &Here<'_>,
+    ) -> bool {
+        let asking = self.all.iter_mut().find(|(_, attempt)| {
+            (attempt.face, attempt.line) == (face, line)
+                && attempt.progress == Progress::AskingPassword
+        });
+        let Some((&id, attempt)) = asking else { return false };
+        if let Some(password) = password {
+            attempt.brought = Brought::Password(password);
+            attempt.began = cx.now;
+            self.dial(cx, id);
+            return true;
+        }
+        let at = attempt.place();
+        let failure = match (attempt.tries, &attempt.brought) {
+            (1.., brought @ Brought::Password(_)) => {
+                refused(&at, brought, &Refusal::of(Why::WrongPassword), here)
+            }
+            _ => {
+                let text = format!("the room at {at} is closed and needs its password");
+                Failure::new(Code::PasswordRequired, text)
+            }
+        };
+        self.end(cx, id, Err(failure));
+        true
+    }
+
+    /// The connection of an attempt became a link.
+    pub(in crate::router) fn linked(&mut self, cx: &mut Context, conn: ConnId, member: MemberId) {
+        let until = cx.now.plus(HISTORY_MS);
+        let dialled = |attempt: &Attempt| attempt.progress == Progress::Dialling(conn);
+        let found = self.all.iter().find(|(_, attempt)| dialled(attempt)).map(|(id, _)| *id);
+        if let Some(id) = found {
+            self.go_on(cx, id, Progress::Syncing { member, until });
+        }
+    }
+
+    /// The connection of an attempt ended without a link.
+    pub(in crate::router) fn conn_ended(
+        &mut self,
+        cx: &mut Context,
+        id: u64,
+        ended: &Ended<'_>,
+        here: &Here<'_>,
+    ) {
+        let Some(attempt) = self.all.get_mut(&id) else { return };
+        let at = attempt.place();
+        let Some(refusal) = ended.refusal else {
+            return self.not_here(cx, id, broken_off(&at, ended.how));
+        };
+        if *ended.how == Closed::ByUs && matches!(refusal.why, Why::NotMember | Why::Removed) {
+            let text = format!("whoever answers at {at} is not a member of this room");
+            return self.refused_here(cx, id, Failure::new(Code::Unreachable, text));
+        }
+        let brings_nothing = attempt.brought == Brought::Nothing;
+        match (refusal.why, ended.linked) {
+            (Why::Busy | Why::Crossing, None) if cx.now.since(attempt.began) < BUSY_MS => {
+                let again = cx.now.plus(cx.rng.between(100, 300));
+                self.go_on(cx, id, Progress::Retry(again));
+            }
+            // Of two who dial each other at once, one may be in the room of the other already.
+            (Why::Busy | Why::Crossing | Why::InARoom | Why::OtherRoom, Some(member)) => {
+                let until = cx.now.plus(HISTORY_MS);
+                self.go_on(cx, id, Progress::Syncing { member, until });
+                if refusal.why == Why::Crossing && ended.agreed.is_some() {
+                    let name = here.members.who(&member).marked();
+                    cx.remark(format!("you are already linked with {name}"));
+                }
+            }
+            (Why::Locked | Why::NotMember, _) if brings_nothing && ended.their_password => {
+                self.ask_password(cx, id, false);
+            }
+            (Why::WrongPassword, _) if attempt.tries + 1 < PASSWORD_TRIES => {
+                attempt.tries += 1;
+                self.ask_password(cx, id, true);
+            }
+            (Why::Locked | Why::NotMember, _) if !ended.their_password => {
+                let none = Refusal::of(Why::NoPassword);
+                let failure = refused(&at, &attempt.brought, &none, here);
+                self.refused_here(cx, id, failure);
+            }
+            (why, _) => {
+                let busy = matches!(why, Why::Busy | Why::Crossing);
+                let last = attempt.elsewhere.is_empty() && !busy;
+                let failure = refused(&at, &attempt.brought, refusal, here);
+                let pause_ms = refusal.wait_ms.unwrap_or(0);
+                if !last || !self.tries_again(cx, id, &failure, pause_ms) {
+                    self.refused_here(cx, id, failure);
+                }
+            }
+        }
+    }
+
+    /// Whether a one-shot that was refused so tries again; `pause_ms` is what it was told to wait.
+    fn tries_again(&mut self, cx: &mut Context, id: u64, failure: &Failure, pause_ms: u64) -> bool {
+        let again = cx.now.plus(pause_ms.max(AGAIN_MS) + cx.rng.between(0, AGAIN_MS / 4));
+        let Some(attempt) = self.all.get_mut(&id) else { return false };
+        let may_pass = matches!(
+            failure.code,
+            Code::Unreachable | Code::Timeout | Code::RoomFull | Code::TooManyAttempts
+        );
+        let Some(until) = attempt.patience.filter(|until| may_pass && again < *until) else {
+            return false;
+        };
+        attempt.began = again;
+        if let Brought::Invitation(link) = attempt.brought.clone() {
+            attempt.begin_anew(&link);
+        }
+        if !std::mem::replace(&mut attempt.told, true) {
+            let (face, line) = (attempt.face, attempt.line);
+            let seconds = until.since(cx.now) / 1_000;
+            let text = format!("{} (trying again for up to {seconds} s)", failure.text);
+            cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
+        self.go_on(cx, id, Progress::Retry(again));
+        true
+    }
+
+    /// Ends an attempt, or has it try again while it may still work.
+    pub(in crate::router) fn end(
+        &mut self,
+        cx: &mut Context,
+        id: u64,
+        result: Result<(), Failure>,
+    ) {
+        if let Err(failure) = &result
+            && self.tries_again(cx, id, failure, 0)
+        {
+            return;
+        }
+        if let Some(attempt) = self.all.remove(&id) {
+            cx.timers.set(Timer::Attempt(id), None);
+            let joins = matches!(attempt.brought, Brought::Invitation(_));
+            let word = if joins { "join" } else { "connect" };
+            cx.reply(attempt.face, attempt.line, word, result);
+        }
+    }
+
+    /// Ends what a person began and does not want any more; the connection that is not needed
+    /// now. Who is in the room already stays there.
+    pub(in crate::router) fn give_up(
+        &mut self,
+        cx: &mut Context,
+        of: (FaceId, u64),
+    ) -> Option<ConnId> {
+        let given = |attempt: &Attempt| (attempt.face, attempt.line) == of;
+        let (&id, attempt) = self.all.iter().find(|(_, attempt)| given(attempt))?;
+        let conn = match attempt.progress {
+            Progress::Syncing { .. } => return None,
+            Progress::Dialling(conn) => Some(conn),
+            Progress::AskingPassword | Progress::Retry(_) => None,
+        };
+        let text = format!("you gave up joining at {}", attempt.place());
+        self.end(cx, id, Err(Failure::new(Code::Cancelled, text)));
+        conn
+    }
+
+    /// It is time to dial again, or the history did not come in time; whether somebody is in by
+    /// this attempt.
+    pub(in crate::router) fn due(&mut self, cx: &mut Context, id: u64) -> bool {
+        match self.all.get(&id).map(|attempt| &attempt.progress) {
+            Some(Progress::Syncing { .. }) => true,
+            Some(Progress::Retry(_)) => {
+                self.dial(cx, id);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The attempts that wait for the history of a member who has told it all.
+    pub(in crate::router) fn synced(&self, has_history_of: impl Fn(&MemberId) -> bool) -> Vec<u64> {
+        let is_synced = |attempt: &Attempt| match &attempt.progress {
+            Progress::Syncing { member, .. } => has_history_of(member),
+            _ => false,
+        };
+        self.all.iter().filter(|(_, attempt)| is_synced(attempt)).map(|(id, _)| *id).collect()
+    }
+
+    /// Stops what a person had begun; used when the room is left.
+    pub(in crate::router) fn end_all(&mut self, cx: &mut Context) {
+        for id in self.all.keys().copied().collect::<Vec<_>>() {
+            let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
+            self.end(cx, id, Err(failure));
+        }
+    }
+}

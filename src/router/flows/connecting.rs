@@ -1,0 +1,105 @@
+//! A person's way into another room, as far as others have a part in it.
+
+use crate::crypto::password::Password;
+use crate::router::Router;
+use crate::router::admission::{Ended, Here};
+use crate::router::command::Command;
+use crate::router::event::{Closed, Effect};
+use crate::router::ids::{ConnId, FaceId, MemberId};
+use crate::router::links::{Conn, Purpose};
+use crate::router::message::Refusal;
+use crate::router::notice::Failure;
+
+impl Router {
+    /// `connect` or `/join` that tries again for as long as it may still work.
+    pub(in crate::router) fn reach(&mut self, of: (FaceId, u64), by: Command, within_ms: u64) {
+        let patience = Some(self.cx.now.plus(within_ms));
+        match by {
+            Command::Connect { host, port, lock } => {
+                self.attempts.connect(&mut self.cx, of, (host, port), lock, patience);
+            }
+            Command::Join { link } => self.attempts.join(&mut self.cx, of, link, patience),
+            // Nothing else leads anywhere.
+            other => self.cx.reply(of.0, of.1, other.word(), Ok(())),
+        }
+    }
+
+    /// Ends what a person began and does not want any more.
+    pub(in crate::router) fn give_up(&mut self, of: (FaceId, u64)) {
+        if let Some(conn) = self.attempts.give_up(&mut self.cx, of) {
+            self.cx.effect(Effect::Close { conn });
+            self.forget_conn(conn, Closed::ByUs, None);
+        }
+    }
+
+    /// A person gave a password, or none; false if no attempt asked for it.
+    pub(in crate::router) fn attempt_password(
+        &mut self,
+        of: (FaceId, u64),
+        password: Option<Password>,
+    ) -> bool {
+        let here = Here {
+            registry: &self.registry,
+            members: &self.members,
+            settled: self.room.settled,
+            address: self.presence.first_address(),
+        };
+        self.attempts.password_given(&mut self.cx, of, password, &here)
+    }
+
+    /// Nobody answered a dial.
+    pub(in crate::router) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
+        let Some(dialled) = self.conns.remove(&conn) else { return };
+        match dialled.purpose {
+            Some(Purpose::Attempt(id)) => self.attempts.not_here(&mut self.cx, id, failure),
+            Some(Purpose::Redial(member)) => self.redial_failed(member, None),
+            Some(Purpose::Lane(member)) => self.lane_failed(member, &dialled),
+            None => {}
+        }
+    }
+
+    /// The connection of an attempt ended without a link.
+    pub(in crate::router) fn attempt_ended(
+        &mut self,
+        id: u64,
+        conn: &Conn,
+        how: &Closed,
+        refusal: Option<&Refusal>,
+        agreed: Option<MemberId>,
+    ) {
+        let same_run = |run| self.links().find(|(_, link)| link.run == run);
+        let linked = conn.their_run.and_then(same_run).map(|(_, link)| link.member);
+        let their_password = conn.their_password;
+        let ended = Ended { how, refusal, their_password, agreed, linked };
+        let here = Here {
+            registry: &self.registry,
+            members: &self.members,
+            settled: self.room.settled,
+            address: self.presence.first_address(),
+        };
+        self.attempts.conn_ended(&mut self.cx, id, &ended, &here);
+    }
+
+    /// An attempt is tried again, or whoever it led to did not tell the whole history in time.
+    pub(in crate::router) fn attempt_due(&mut self, id: u64) {
+        if self.attempts.due(&mut self.cx, id) {
+            self.attempt_succeeded(id);
+        }
+    }
+
+    /// Attempts whose room is known now are over.
+    pub(in crate::router) fn end_synced_attempts(&mut self) {
+        let (members, log) = (&self.members, &self.log);
+        let synced = self
+            .attempts
+            .synced(|member| members.conn_of(member).is_none_or(|conn| log.has_history_of(conn)));
+        for id in synced {
+            self.attempt_succeeded(id);
+        }
+    }
+
+    fn attempt_succeeded(&mut self, id: u64) {
+        self.tell_unserved();
+        self.attempts.end(&mut self.cx, id, Ok(()));
+    }
+}
