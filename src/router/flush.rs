@@ -4,7 +4,6 @@ use super::Router;
 use super::event::Effect;
 use super::ids::ConnId;
 use super::message::Message;
-use super::signed::pages;
 
 /// Presence records said to one link per event.
 const RECORDS_AT_ONCE: usize = 128;
@@ -26,7 +25,7 @@ impl Router {
             return;
         }
         let mut messages = Vec::new();
-        self.flush_records(id, &mut messages);
+        self.registry.flush(&mut self.cx, id, &mut messages);
         self.flush_presence(id, &mut messages);
         self.flush_files(id, &mut messages);
         let unlinked = self.presence.unlinked();
@@ -34,22 +33,6 @@ impl Router {
         for message in messages {
             self.cx.effect(Effect::Send { conn: id, message });
         }
-    }
-
-    fn flush_records(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let registry = &self.registry;
-        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while bytes < RECORDS_AT_ONCE_BYTES
-            && let Some(record) = link.say_records.pop_first()
-        {
-            if let Some(record) = registry.record(&record) {
-                bytes += record.bytes.len();
-                records.push(record.clone());
-            }
-        }
-        messages.extend(pages(&records).into_iter().map(Message::Records));
-        messages.extend(self.secrets_to_say(id));
     }
 
     fn flush_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {

@@ -22,8 +22,6 @@ pub mod time;
 
 mod admission;
 mod catalogue;
-mod changes;
-mod closing;
 mod commands;
 mod context;
 mod doctor;
@@ -31,19 +29,15 @@ mod fetched;
 mod flows;
 mod flush;
 mod hashing;
-mod ignoring;
-mod inviting;
 mod leftovers;
 mod log;
 mod members;
 mod order;
-mod outside;
 mod parked;
 mod presence;
 mod quitting;
 mod rate;
 mod registry;
-mod removing;
 mod replies;
 mod sharing;
 pub mod swarm;
@@ -65,6 +59,7 @@ use members::Members;
 use message::{Refusal, Why};
 use notice::Notice;
 use order::Order;
+use registry::Registry;
 use time::{Earliest, Millis};
 use timers::Timer;
 
@@ -75,7 +70,7 @@ use crate::crypto::identity::Identity;
 pub struct Router {
     cx: Context,
     /// Who is a member of the room.
-    registry: registry::Registry,
+    registry: Registry,
     room: flows::Room,
     log: log::Log,
     members: Members,
@@ -88,7 +83,7 @@ pub struct Router {
     sharing: sharing::Sharing,
     swarm: swarm::Swarm,
     commands: commands::Pending,
-    verified: verify::Verified,
+    comparisons: verify::Comparisons,
     quitting: quitting::Quitting,
     parked: parked::Parked,
     /// What earlier runs left of downloads, by the first digits of the files' ids.
@@ -104,7 +99,7 @@ impl Router {
     #[must_use]
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
-        let registry = registry::Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
+        let registry = Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
         let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let mut members = Members::new(cx.my_id, cx.config.verified.clone());
@@ -124,7 +119,7 @@ impl Router {
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
             commands: commands::Pending::default(),
-            verified: verify::Verified::default(),
+            comparisons: verify::Comparisons::default(),
             quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
@@ -136,7 +131,7 @@ impl Router {
         let (temporary, locked) = (router.cx.config.temporary, router.cx.config.locked);
         router.cx.notify(Notice::Started { who, temporary, locked });
         if locked {
-            router.close_at_start();
+            router.with_registry(Registry::close_at_start);
         }
         router
     }
@@ -169,7 +164,6 @@ impl Router {
         self.presence_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
         self.command_deadlines(&mut earliest);
-        self.verify_deadlines(&mut earliest);
         self.undo_deadlines(&mut earliest);
         earliest.0
     }
@@ -197,9 +191,13 @@ impl Router {
             Event::OverviewWanted { face } => self.overview(face),
             Event::Confirmed { face, line, yes } => self.confirmed(face, line, yes),
             Event::LockPrepared { face, line, room, data } => {
-                self.lock_prepared(face, line, room, data);
+                self.with_registry(|registry, cx, people| {
+                    registry.lock_prepared(cx, people, (face, line), room, data);
+                });
             }
-            Event::LockFailed { face, line, failure } => self.lock_failed(face, line, failure),
+            Event::LockFailed { face, line, failure } => {
+                self.registry.lock_failed(&mut self.cx, (face, line), failure);
+            }
             Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
             Event::ConnOpened { conn, side, role, remote } => {
                 self.conn_opened(conn, side, role, remote);
@@ -214,7 +212,9 @@ impl Router {
                 self.welcomed(conn, member, &home, invitation);
             }
             Event::Identified { conn, member, outcome } => self.identified(conn, member, outcome),
-            Event::ValueDrawn { conn, value } => self.value_drawn(conn, value),
+            Event::ValueDrawn { conn, value } => {
+                self.comparisons.value_drawn(&mut self.cx, conn, value);
+            }
             Event::Said { conn, message } => self.said(conn, message),
             Event::Congested { conn } => self.congested(conn, true),
             Event::Drained { conn } => self.congested(conn, false),
@@ -253,6 +253,9 @@ impl Router {
     fn carry_out_orders(&mut self) {
         while let Some(order) = self.cx.next_order() {
             match order {
+                Order::CloseOutsiders => self.close_outsiders(),
+                Order::FailDownloads(failure) => self.fail_downloads(&failure),
+                Order::LockSettled => self.run_deferred(),
                 Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
             }
         }
@@ -264,6 +267,8 @@ impl Router {
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
+                Timer::RecordsLeft(conn) => self.cx.mark(conn),
+                Timer::Words => self.comparisons.expire(&mut self.cx),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }
@@ -271,7 +276,6 @@ impl Router {
         self.presence_timers();
         self.swarm_timers();
         self.command_timers();
-        self.verify_timers();
         self.undo_timers();
     }
 

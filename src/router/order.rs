@@ -6,10 +6,17 @@
 use super::event::Target;
 use super::ids::ConnId;
 use super::links::Purpose;
+use super::notice::Failure;
 
 /// Something that concerns more than one machine.
 #[derive(Debug)]
 pub(super) enum Order {
+    /// The register changed: links and lanes with those who are no members end.
+    CloseOutsiders,
+    /// Nobody sends this node anything any more.
+    FailDownloads(Failure),
+    /// A change of the lock is over: commands that waited for it go on.
+    LockSettled,
     /// Dial somebody, over a connection of this id.
     Dial { conn: ConnId, target: Target, purpose: Purpose },
 }

@@ -466,7 +466,7 @@ impl Router {
             if present {
                 self.room.ever_met = true;
                 self.cx.notify(Notice::MemberJoined { member });
-                self.warn_if_lookalike(&id);
+                self.comparisons.warn_if_lookalike(&mut self.cx, &self.members, &id);
             } else {
                 self.log.member_left(&id);
                 self.cx.notify(Notice::MemberLeft { member });
@@ -532,13 +532,14 @@ impl Router {
     pub(super) fn drop_all_conns(&mut self) {
         let ids: Vec<_> = self.conns.keys().copied().collect();
         for id in ids {
-            self.no_words(id);
+            self.comparisons.link_down(&mut self.cx, id);
             self.cx.effect(Effect::Close { conn: id });
             self.conns.remove(&id);
             self.cx.unmark(id);
+            self.registry.link_down(&mut self.cx, id);
             self.guesses.end(id);
         }
         self.attempts.end_all(&mut self.cx);
-        self.drop_questions();
+        self.registry.drop_questions(&mut self.cx);
     }
 }

@@ -14,6 +14,10 @@ pub(super) enum Timer {
     Guesses,
     /// Something is due to be said or asked about the log over a link.
     Repair(ConnId),
+    /// Records of the register are left to be said over a link.
+    RecordsLeft(ConnId),
+    /// Words are not waited for any longer.
+    Words,
     /// Counts of own messages are to be told.
     Receipts,
 }

@@ -6,6 +6,7 @@ mod admitting;
 mod agreeing;
 mod connecting;
 mod hearing;
+mod membership;
 mod moving;
 mod saying;
 

@@ -168,7 +168,7 @@ impl Router {
         if self.members.set_name(member, name) && !quiet {
             let info = self.member_info(&member);
             self.cx.notify(Notice::NameChanged { member: info, before });
-            self.warn_if_lookalike(&member);
+            self.comparisons.warn_if_lookalike(&mut self.cx, &self.members, &member);
         }
     }
 

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod finding;
+mod ignoring;
+
 use crate::limits::Limits;
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::notice::Who;
@@ -167,20 +170,6 @@ impl Members {
 
     pub(in crate::router) fn is_ignored(&self, id: &MemberId) -> bool {
         self.ignored.contains(id)
-    }
-
-    /// How many are ignored.
-    pub(in crate::router) fn ignored_count(&self) -> usize {
-        self.ignored.len()
-    }
-
-    pub(in crate::router) fn ignore(&mut self, id: MemberId) {
-        self.ignored.insert(id);
-    }
-
-    /// Whether it was ignored until now.
-    pub(in crate::router) fn hear_again(&mut self, id: &MemberId) -> bool {
-        self.ignored.remove(id)
     }
 
     pub(in crate::router) fn get(&self, id: &MemberId) -> Option<&Member> {
