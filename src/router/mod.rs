@@ -22,9 +22,8 @@ pub mod time;
 
 mod admission;
 mod catalogue;
-mod commands;
 mod context;
-mod doctor;
+mod desk;
 mod fetched;
 mod flows;
 mod flush;
@@ -35,7 +34,6 @@ mod members;
 mod order;
 mod parked;
 mod presence;
-mod quitting;
 mod rate;
 mod registry;
 mod replies;
@@ -45,13 +43,13 @@ mod timers;
 mod tokens;
 mod undo;
 mod verify;
-mod waits;
 mod word;
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, VecDeque};
 
 use context::Context;
+use desk::Given;
 use event::{Closed, Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::{Conn, Link, Purpose, Stage};
@@ -82,9 +80,8 @@ pub struct Router {
     hashing: hashing::Hashing,
     sharing: sharing::Sharing,
     swarm: swarm::Swarm,
-    commands: commands::Pending,
+    desk: desk::Desk,
     comparisons: verify::Comparisons,
-    quitting: quitting::Quitting,
     parked: parked::Parked,
     /// What earlier runs left of downloads, by the first digits of the files' ids.
     leftovers: BTreeMap<String, event::Leftover>,
@@ -118,9 +115,8 @@ impl Router {
             hashing: hashing::Hashing::default(),
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
-            commands: commands::Pending::default(),
+            desk: desk::Desk::default(),
             comparisons: verify::Comparisons::default(),
-            quitting: quitting::Quitting::default(),
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
@@ -163,7 +159,6 @@ impl Router {
         self.link_deadlines(&mut earliest);
         self.presence_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
-        self.command_deadlines(&mut earliest);
         self.undo_deadlines(&mut earliest);
         earliest.0
     }
@@ -183,13 +178,13 @@ impl Router {
             Event::Woke => self.woke(),
             Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
-                self.commanded(face, line, command, draw);
+                self.commanded(Given { face, line, command, draw });
             }
             Event::PasswordGiven { face, line, password } => {
-                self.password_given(face, line, password);
+                self.password_given((face, line), password);
             }
             Event::OverviewWanted { face } => self.overview(face),
-            Event::Confirmed { face, line, yes } => self.confirmed(face, line, yes),
+            Event::Confirmed { face, line, yes } => self.confirmed((face, line), yes),
             Event::LockPrepared { face, line, room, data } => {
                 self.with_registry(|registry, cx, people| {
                     registry.lock_prepared(cx, people, (face, line), room, data);
@@ -255,6 +250,7 @@ impl Router {
             match order {
                 Order::CloseOutsiders => self.close_outsiders(),
                 Order::FailDownloads(failure) => self.fail_downloads(&failure),
+                Order::Command(given) => self.commanded(given),
                 Order::LockSettled => self.run_deferred(),
                 Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
             }
@@ -268,6 +264,9 @@ impl Router {
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
                 Timer::RecordsLeft(conn) => self.cx.mark(conn),
+                Timer::Departure => self.look_at_departures(),
+                // They are looked at after each event.
+                Timer::Waits => {}
                 Timer::Words => self.comparisons.expire(&mut self.cx),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
@@ -275,7 +274,6 @@ impl Router {
         self.link_timers();
         self.presence_timers();
         self.swarm_timers();
-        self.command_timers();
         self.undo_timers();
     }
 

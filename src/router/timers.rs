@@ -16,6 +16,10 @@ pub(super) enum Timer {
     Repair(ConnId),
     /// Records of the register are left to be said over a link.
     RecordsLeft(ConnId),
+    /// It is to be looked whether anybody still needs what is about to leave.
+    Departure,
+    /// A script waits no longer.
+    Waits,
     /// Words are not waited for any longer.
     Words,
     /// Counts of own messages are to be told.

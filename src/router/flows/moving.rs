@@ -57,7 +57,7 @@ impl Router {
         self.presence.forget();
         self.cx.effect(Effect::Forget);
         self.guesses.forget_untold();
-        self.end_of_leave();
+        self.desk.room_left(&mut self.cx);
         if announced {
             self.cx.notify(Notice::Left { room: old });
         }

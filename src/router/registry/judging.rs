@@ -6,6 +6,7 @@ use super::{Registry, lets_in};
 use crate::router::ids::{MemberId, RecordId};
 use crate::router::membership::kept_id;
 use crate::router::membership::record::Record;
+use crate::router::notice::Standing;
 use crate::router::signed::SignedRecord;
 
 /// What is known of somebody who proved who it is.
@@ -111,5 +112,40 @@ impl Registry {
             _ => false,
         });
         u32::try_from(removals.count()).unwrap_or(u32::MAX)
+    }
+
+    // For people.
+
+    /// What somebody is in the room.
+    pub(in crate::router) fn standing_of(&self, id: &MemberId) -> Standing {
+        let membership = self.membership();
+        if *id == self.founder() {
+            Standing::Founder
+        } else if membership.stewards().contains(id) {
+            Standing::Steward
+        } else if membership.is_member(id) && !membership.is_passer_by(id) {
+            Standing::Member
+        } else if self.may_link(id).is_ok() {
+            Standing::Visitor
+        } else {
+            Standing::Outside
+        }
+    }
+
+    /// Through whom somebody came in: the holder of the ticket above its own.
+    pub(in crate::router) fn let_in_by(&self, id: &MemberId) -> Option<MemberId> {
+        let membership = self.membership();
+        if *id == self.founder() {
+            return None;
+        }
+        if self.issued_to(id).is_some() && !membership.is_member(id) {
+            return Some(self.me);
+        }
+        let seat = membership.tickets_of(id).next()?;
+        let above = match seat.parent {
+            Some(parent) => membership.ticket(&parent)?.member,
+            None => self.founder(),
+        };
+        Some(above)
     }
 }

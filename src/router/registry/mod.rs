@@ -31,7 +31,7 @@ use super::log::Log;
 use super::members::Members;
 use super::membership::record::{Kept, Record};
 use super::membership::register::{Inserted, Register};
-use super::membership::{Loss, Membership, Standing};
+use super::membership::{Loss, Membership, SignsAs};
 use super::signed::SignedRecord;
 use crate::crypto::opaque::PasswordData;
 
@@ -197,8 +197,8 @@ impl Registry {
             return;
         }
         self.came_by = match self.membership().standing(&self.me) {
-            Standing::Ticket(id) => Some(id),
-            Standing::Founder | Standing::Outside => None,
+            SignsAs::Ticket(id) => Some(id),
+            SignsAs::Founder | SignsAs::Outside => None,
         };
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Registry;
 use crate::router::ids::{MemberId, RecordId};
 use crate::router::membership::record::{How, Record, Ticket};
-use crate::router::membership::{DEPTH_MAX, Standing};
+use crate::router::membership::{DEPTH_MAX, SignsAs};
 use crate::router::signed::SignedRecord;
 
 /// Closings that one ticket names: with these it is far from too long.
@@ -30,14 +30,14 @@ impl Registry {
     /// As what this node signs: `None` if it may not, `Some(None)` as the founder.
     pub(in crate::router) fn my_standing(&self) -> Option<Option<RecordId>> {
         match self.membership().standing(&self.me) {
-            Standing::Founder => Some(None),
-            Standing::Ticket(id) => {
+            SignsAs::Founder => Some(None),
+            SignsAs::Ticket(id) => {
                 let first = self.came_by.filter(|first| self.membership().lives(first));
                 Some(Some(first.unwrap_or(id)))
             }
-            Standing::Outside if self.is_closed() => None,
-            Standing::Outside if !self.holds_living_ticket() => None,
-            Standing::Outside => self.held.last().map(|ticket| Some(ticket.id)),
+            SignsAs::Outside if self.is_closed() => None,
+            SignsAs::Outside if !self.holds_living_ticket() => None,
+            SignsAs::Outside => self.held.last().map(|ticket| Some(ticket.id)),
         }
     }
 

@@ -1,0 +1,209 @@
+//! How things stand, for people: the overview of a page, `members`, and what `doctor` finds.
+
+use core::net::SocketAddr;
+
+use crate::crypto::binding::Side;
+use crate::router::event::Effect;
+use crate::router::ids::{FaceId, MemberId};
+use crate::router::links::{Conn, plain_ip};
+use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
+use crate::router::{Router, is_loopback};
+
+/// A link that was silent for so long is worth a word.
+const SILENT_MS: u64 = 8_000;
+/// Hex digits of a fingerprint, in groups of four.
+const FINGERPRINT_DIGITS: usize = 16;
+
+impl Router {
+    /// Tells a face how things stand.
+    pub(in crate::router) fn overview(&mut self, face: FaceId) {
+        let overview = Overview {
+            me: self.members.who(&self.cx.my_id),
+            temporary: self.cx.config.temporary,
+            room: self.room.id,
+            locked: self.registry.is_closed(),
+            password: self.registry.password_data().is_some(),
+            founder: self.members.who(&self.registry.founder()),
+            settled: self.room.settled,
+            addresses: self.presence.spoken_addresses(),
+            members: self.member_lines(),
+            reached: self.reached(),
+            files: self.file_rows(),
+            transfers: self.transfer_rows(),
+            unheld: self.log.unheld_receipts(&self.members),
+        };
+        self.cx.effect(Effect::Overview { face, overview: Box::new(overview) });
+    }
+
+    /// Addresses that this node dialled and where a member proved to be.
+    fn reached(&self) -> Vec<SocketAddr> {
+        let linked = self.links().filter_map(|(conn, _)| self.conns.get(&conn));
+        let dialled = linked.filter(|conn| conn.side == Side::Dialer);
+        dialled.filter_map(|conn| conn.remote).collect()
+    }
+
+    /// Answers `members`.
+    pub(in crate::router) fn members_notice(&self) -> Notice {
+        Notice::Members { list: self.member_lines() }
+    }
+
+    /// Who is here, this node first.
+    pub(in crate::router) fn member_lines(&self) -> Vec<MemberLine> {
+        let me = MemberLine {
+            member: self.member_info(&self.cx.my_id),
+            linked: false,
+            own: true,
+            since_ms: None,
+            round_trip_ms: None,
+            fingerprint: fingerprint(&self.cx.my_id),
+            standing: self.registry.standing_of(&self.cx.my_id),
+            through: self.let_in_by(&self.cx.my_id),
+            ignored: false,
+        };
+        let others = self.members.present().map(|(id, _)| self.member_line(id));
+        std::iter::once(me).chain(others).collect()
+    }
+
+    fn member_line(&self, id: &MemberId) -> MemberLine {
+        let link = self.link_of(id);
+        let since = link.and_then(|(conn, _)| self.conns.get(&conn)).map(|conn| conn.began);
+        let since_ms = since.map(|at| self.cx.clock.at(at));
+        MemberLine {
+            member: self.member_info(id),
+            linked: link.is_some(),
+            own: false,
+            since_ms,
+            round_trip_ms: link.and_then(|(_, link)| link.rtt_known.then_some(link.rtt_ms)),
+            fingerprint: fingerprint(id),
+            standing: self.registry.standing_of(id),
+            through: self.let_in_by(id),
+            ignored: self.members.is_ignored(id),
+        }
+    }
+
+    /// Through whom somebody came in.
+    fn let_in_by(&self, id: &MemberId) -> Option<Who> {
+        self.registry.let_in_by(id).map(|by| self.members.who(&by))
+    }
+
+    /// Measures every link anew, for the next who asks.
+    pub(in crate::router) fn ping_all(&mut self) {
+        let links: Vec<_> = self.links().map(|(conn, _)| conn).collect();
+        for conn in links {
+            self.ping(conn);
+        }
+    }
+
+    /// All that `doctor` has found.
+    pub(in crate::router) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
+        let mut list = Vec::new();
+        self.registry.examine_standing(&self.members, &mut list);
+        self.examine_port(&mut list);
+        self.examine_members(&mut list);
+        self.examine_log(&mut list);
+        list.extend(folder);
+        self.examine_downloads(&mut list);
+        self.cx.notify(Notice::Doctor { list });
+        self.cx.reply(face, line, "doctor", Ok(()));
+    }
+
+    fn examine_port(&self, list: &mut Vec<Finding>) {
+        let Some(port) = self.presence.port() else {
+            list.push(Finding::bad(
+                "klatch listens nowhere yet",
+                "wait a moment; if it stays so, start it anew with --listen 0",
+            ));
+            return;
+        };
+        let (here, network): (Vec<SocketAddr>, Vec<SocketAddr>) =
+            self.presence.interfaces().iter().partition(|addr| is_loopback(addr.ip()));
+        if network.is_empty() {
+            let only = if here.is_empty() { "nowhere" } else { "from this computer only" };
+            list.push(Finding::bad(
+                format!("port {port} can be reached {only}"),
+                "to let others in, join a network, or start klatch with --listen and a port alone",
+            ));
+        } else {
+            let places: Vec<String> = network.iter().map(|addr| addr.ip().to_string()).collect();
+            list.push(Finding::good(format!("port {port} is open at {}", places.join(", "))));
+        }
+        for seen in self.presence.seen() {
+            let ip = plain_ip(seen.ip());
+            let mine = self.presence.interfaces().iter().any(|addr| plain_ip(addr.ip()) == ip);
+            if !mine && !is_loopback(ip) {
+                list.push(Finding::bad(
+                    format!("others see this computer as {ip}, which is not an address of its own"),
+                    format!("for people outside, let the router pass on port {port} to it"),
+                ));
+            }
+        }
+        let came = |conn: &Conn| conn.link().is_some() && conn.side == Side::Listener;
+        if self.links().next().is_some() && !self.conns.values().any(came) {
+            list.push(Finding::good(format!(
+                "nobody who is here dialled this computer: if others cannot connect, its firewall \
+                 may block port {port}"
+            )));
+        }
+    }
+
+    fn examine_members(&self, list: &mut Vec<Finding>) {
+        if self.members.present().next().is_none() {
+            list.push(Finding::good("nobody else is here"));
+        }
+        for (id, member) in self.members.present() {
+            let name = self.members.who(id).marked();
+            if let Some((conn, link)) = self.link_of(id) {
+                let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
+                let place = remote.map_or_else(String::new, |addr| format!(" with {addr}"));
+                let silent_ms = self.cx.now.since(link.heard);
+                if link.congested.is_some() {
+                    list.push(Finding::bad(
+                        format!("{name}: the link{place} takes less than is to be said"),
+                        "the line or that computer is busy; what is missing is said again",
+                    ));
+                } else if silent_ms >= SILENT_MS {
+                    list.push(Finding::bad(
+                        format!("{name}: nothing came for {} s", silent_ms / 1_000),
+                        "it may sleep, or its network is gone: the link is given up soon",
+                    ));
+                } else {
+                    list.push(Finding::good(format!("{name}: linked{place}")));
+                }
+            } else {
+                let places = member.record.iter().flat_map(|record| &record.body.addresses);
+                let places: Vec<String> = places.map(ToString::to_string).collect();
+                let (text, advice) = if places.is_empty() {
+                    ("names no address of its own", "let it connect to this computer".to_owned())
+                } else {
+                    let places = places.join(", ");
+                    let tried = format!("one of both must let the other in; tried are {places}");
+                    ("no link; what it says comes through others", tried)
+                };
+                list.push(Finding::bad(format!("{name}: {text}"), advice));
+            }
+        }
+    }
+
+    fn examine_log(&self, list: &mut Vec<Finding>) {
+        let waiting = self.log.waiting_count();
+        if waiting > 0 {
+            list.push(Finding::bad(
+                format!("{waiting} entries wait for earlier ones that did not come yet"),
+                "they are asked for; who has them may have left",
+            ));
+        }
+        if self.log.has_unheld(&self.members) {
+            list.push(Finding::bad(
+                "not everybody here holds all that you said yet",
+                "it is sent again as soon as they can be reached",
+            ));
+        }
+    }
+}
+
+/// What people read to each other to tell identities apart; `verify` has shorter words.
+fn fingerprint(id: &MemberId) -> String {
+    let digits: Vec<char> = id.to_string().chars().take(FINGERPRINT_DIGITS).collect();
+    let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join(" ")
+}
