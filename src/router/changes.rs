@@ -152,17 +152,8 @@ impl Router {
         let losses = lost_between(before, &after);
         self.tell_changes(before, &after, new, &losses);
         self.close_outsiders(&losses);
-        for member in self.members.members.values_mut() {
-            // Who would not have us before may have us now.
-            member.redial.given_up = false;
-        }
-        for (id, member) in &mut self.members.members {
-            match self.registry.may_link(id) {
-                Err(_) if member.conn.is_none() => member.put_out(),
-                Err(_) => {}
-                Ok(()) => member.take_in(self.cx.now),
-            }
-        }
+        let registry = &self.registry;
+        self.members.register_changed(self.cx.now, |id| registry.may_link(id).is_ok());
     }
 
     /// Ends links and lanes with those who are no members.
@@ -382,8 +373,7 @@ impl Router {
             }
         }
         // A visitor holds no ticket that everybody knows.
-        let here = member == self.cx.my_id
-            || self.members.get(&member).is_some_and(|known| known.conn.is_some());
+        let here = member == self.cx.my_id || self.members.conn_of(&member).is_some();
         let visitor = here && self.registry.may_link(&member).is_err();
         // In an open room, who came along with somebody that was removed may still link.
         let me_out = self.am_out()

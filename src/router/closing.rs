@@ -264,11 +264,10 @@ impl Router {
         let membership = registry.membership();
         // Of people without a link anybody can tell: they stay if they are members, or spoke here.
         let spoke = |id: &MemberId| self.log.is_author(id);
-        let here = self
-            .members
-            .present()
-            .filter(|(id, member)| member.conn.is_some() || membership.is_member(id) || spoke(id));
-        let mut present: BTreeSet<MemberId> = here.map(|(id, _)| *id).collect();
+        let here = self.members.present().filter(|id| {
+            self.members.conn_of(id).is_some() || membership.is_member(id) || spoke(id)
+        });
+        let mut present: BTreeSet<MemberId> = here.collect();
         present.extend(keep);
         let stays = |id: &MemberId| present.contains(id) || !membership.is_passer_by(id);
         let mut kept = registry.plan_keep(act, &stays);
@@ -286,7 +285,7 @@ impl Router {
         let registry = &self.registry;
         let membership = registry.membership();
         let authors: BTreeSet<MemberId> = self.log.authors().collect();
-        let present = |id: &MemberId| self.members.get(id).is_some_and(|member| member.present);
+        let present = |id: &MemberId| self.members.is_present(id);
         let out = |id: &MemberId| {
             let member = membership.is_member(id);
             (!registry.is_closed() && !member || membership.is_passer_by(id))

@@ -277,8 +277,7 @@ impl Router {
     fn change_name(&mut self, face: FaceId, line: u64, name: &str) {
         if self.cx.config.name != name {
             self.cx.config.name = name.to_owned();
-            self.rename(self.cx.my_id, name, false);
-            self.renew_presence();
+            self.members.rename_me(&mut self.cx, name);
             // A name that nobody ever heard needs no place in the log.
             if self.room.settled || self.log.has_spoken() {
                 let result = self.post(Kind::Name(name.to_owned())).map(|_| ());
@@ -300,7 +299,7 @@ impl Router {
             password: self.registry.password_data().is_some(),
             founder: self.members.who(&self.registry.founder()),
             settled: self.room.settled,
-            addresses: self.presence.spoken_addresses(),
+            addresses: self.members.own().spoken_addresses(),
             members: self.member_lines(),
             reached: self.reached(),
             files: self.file_rows(),
@@ -346,7 +345,7 @@ impl Router {
         self.forget_all_taken_back();
         let exit_code = u8::from(self.cx.replies.has_failed());
         self.acknowledge();
-        self.say_bye();
+        self.members.say_goodbye(&mut self.cx);
         if self.room.announced {
             self.cx.notify(Notice::Left { room: self.room.id });
         }

@@ -93,9 +93,9 @@ impl Router {
     }
 
     fn addresses_to_invite(&self) -> Vec<SocketAddr> {
-        let mut all = self.presence.addresses(usize::MAX);
+        let mut all = self.members.own().addresses(usize::MAX);
         if all.is_empty() {
-            all = self.presence.interfaces().to_vec();
+            all = self.members.own().interfaces().to_vec();
         }
         // Of a link-local one the other side tries every network that it has: it is better than
         // none.

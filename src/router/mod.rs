@@ -39,7 +39,6 @@ mod members;
 mod order;
 mod outside;
 mod parked;
-mod presence;
 mod quitting;
 mod rate;
 mod registry;
@@ -55,7 +54,7 @@ mod waits;
 mod word;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use context::Context;
 use event::{Closed, Config, Effect, Event};
@@ -82,7 +81,6 @@ pub struct Router {
     conns: BTreeMap<ConnId, Conn>,
     attempts: admission::Attempts,
     guesses: admission::Guesses,
-    presence: presence::Own,
     catalogue: catalogue::Catalogue,
     hashing: hashing::Hashing,
     sharing: sharing::Sharing,
@@ -94,8 +92,6 @@ pub struct Router {
     /// What earlier runs left of downloads, by the first digits of the files' ids.
     leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
-    /// Failed dials of taught addresses, by teller.
-    failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
     stopping: bool,
 }
 
@@ -107,8 +103,7 @@ impl Router {
         let registry = registry::Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
         let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
-        let mut members = Members::new(cx.my_id, cx.config.verified.clone());
-        members.set_name(cx.my_id, &cx.config.name);
+        let members = Members::new(&cx, room.id, cx.config.verified.clone());
         let mut router = Self {
             cx,
             registry,
@@ -118,7 +113,6 @@ impl Router {
             conns: BTreeMap::new(),
             attempts: admission::Attempts::default(),
             guesses: admission::Guesses::default(),
-            presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
             hashing: hashing::Hashing::default(),
             sharing: sharing::Sharing::default(),
@@ -129,7 +123,6 @@ impl Router {
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
-            failed_dials: BTreeMap::new(),
             stopping: false,
         };
         let who = router.members.who(&router.cx.my_id);
@@ -149,6 +142,7 @@ impl Router {
             self.carry_out_orders();
             self.end_synced_attempts();
             self.run_timers();
+            self.settle_members();
             self.carry_out_orders();
             self.schedule();
             self.check_waits();
@@ -166,7 +160,6 @@ impl Router {
         }
         let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
-        self.presence_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
         self.command_deadlines(&mut earliest);
         self.verify_deadlines(&mut earliest);
@@ -264,11 +257,12 @@ impl Router {
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
+                Timer::Members => self.members.due(),
+                Timer::Presence(conn) => self.cx.mark(conn),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }
         self.link_timers();
-        self.presence_timers();
         self.swarm_timers();
         self.command_timers();
         self.verify_timers();
@@ -278,7 +272,7 @@ impl Router {
     // Small helpers of every part.
 
     fn link_of(&self, member: &MemberId) -> Option<(ConnId, &Link)> {
-        let conn = self.members.get(member)?.conn?;
+        let conn = self.members.conn_of(member)?;
         Some((conn, self.conns.get(&conn)?.link()?))
     }
 
@@ -345,13 +339,12 @@ impl Router {
     }
 
     fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>, tunnels: &[(IpAddr, String)]) {
-        self.presence.listen(port, addresses);
-        let addresses = self.presence.spoken_addresses();
+        self.members.listen(&mut self.cx, port, addresses);
+        let addresses = self.members.own().spoken_addresses();
         let named =
             |(ip, name): &(IpAddr, String)| (SocketAddr::new(*ip, port).to_string(), name.clone());
         let tunnels = tunnels.iter().map(named).collect();
         self.cx.notify(Notice::Listening { addresses, tunnels });
-        self.renew_presence();
     }
 
     /// After a suspend nothing that was heard before counts: links must answer now.

@@ -45,8 +45,6 @@ pub(super) enum Comparing {
 /// Comparisons that are under way, and what was told.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
-    /// Others under such a name that were told of.
-    told: BTreeSet<MemberId>,
     /// Whose words were shown: only they can have been compared.
     shown: BTreeSet<MemberId>,
     /// Commands that wait for words, over which links, and until when.
@@ -66,7 +64,7 @@ impl Router {
                     return Err(Failure::new(Code::Usage, text));
                 }
                 self.members.verify(id);
-                let member = self.member_info(&id);
+                let member = self.members.info(&id);
                 self.cx.notify(Notice::MemberVerified { member });
             } else {
                 let Some((conn, link)) = self.link_of(&id) else {
@@ -184,7 +182,7 @@ impl Router {
             self.verified.shown.clear();
         }
         self.verified.shown.insert(member);
-        let member = self.member_info(&member);
+        let member = self.members.info(&member);
         self.cx.notify(Notice::Words { member, words, asked });
         self.end_waiting(conn, &Ok(()));
     }
@@ -198,7 +196,7 @@ impl Router {
         let shown = |id: &MemberId| name(id) == nick || with_digits(&name(id), id) == nick;
         let bare = |id: &MemberId| bare(id) == nick;
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
-            self.members.present().map(|(id, _)| *id).filter(wanted).collect()
+            self.members.present().filter(wanted).collect()
         };
         let mut candidates = found(&shown);
         if candidates.is_empty() {
@@ -217,27 +215,6 @@ impl Router {
                 let text = format!("several here are called {quoted}: {}", names.join(", "));
                 Err(Failure::new(Code::AmbiguousName, text))
             }
-        }
-    }
-
-    /// A member is here under this name: one that looks like a verified one and has another key
-    /// is told of, once.
-    pub(super) fn warn_if_lookalike(&mut self, id: &MemberId) {
-        if self.members.is_verified(id) || *id == self.cx.my_id || self.verified.told.contains(id) {
-            return;
-        }
-        let Some(name) = self.members.bare_name(id) else { return };
-        if let Some(known) = self.members.verified_as(name) {
-            let digits = known.short();
-            let name = self.members.name_of(id);
-            self.cx.remark(format!(
-                "warning: {name}'s key is not the one you verified ({digits}); verify {name} \
-                 compares again"
-            ));
-            if self.verified.told.len() >= self.cx.limits().members {
-                self.verified.told.clear();
-            }
-            self.verified.told.insert(*id);
         }
     }
 }

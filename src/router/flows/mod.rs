@@ -7,6 +7,7 @@ mod agreeing;
 mod connecting;
 mod hearing;
 mod moving;
+mod presence;
 mod saying;
 
 pub(super) use self::moving::Room;

@@ -205,8 +205,6 @@ pub(in crate::router) struct Hosting {
 pub(in crate::router) struct Link {
     pub(in crate::router) member: MemberId,
     pub(in crate::router) run: RunId,
-    /// When it was committed.
-    pub(in crate::router) up: Millis,
     pub(in crate::router) congested: Option<Millis>,
 
     pub(in crate::router) heard: Millis,
@@ -224,7 +222,6 @@ pub(in crate::router) struct Link {
     pub(in crate::router) comparing: Option<Comparing>,
     /// When the peer last began to compare words.
     pub(in crate::router) asked_words: Option<Millis>,
-    pub(in crate::router) say_presence: BTreeSet<MemberId>,
     pub(in crate::router) say_hosting: BTreeSet<FileId>,
     /// Files served here that the peer does not hold and will not fetch.
     pub(in crate::router) done: BTreeMap<FileId, Done>,
@@ -258,7 +255,6 @@ impl Link {
         Self {
             member,
             run,
-            up: now,
             congested: None,
             heard: now,
             pinged: None,
@@ -270,7 +266,6 @@ impl Link {
             invitations_said: BTreeSet::new(),
             comparing: None,
             asked_words: None,
-            say_presence: BTreeSet::new(),
             say_hosting: BTreeSet::new(),
             done: BTreeMap::new(),
             say_gained: BTreeMap::new(),

@@ -100,7 +100,7 @@ fn link_due(link: &Link) -> Option<Millis> {
     {
         earliest.at(at);
     }
-    let more = !link.say_records.is_empty() || !link.say_presence.is_empty();
+    let more = !link.say_records.is_empty();
     if !link.say_hosting.is_empty() || more {
         earliest.at(Millis(0));
     }
