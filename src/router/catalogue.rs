@@ -277,7 +277,7 @@ impl Router {
     fn is_candidate(&self, offered: &Offered) -> bool {
         let Offered { author, file, .. } = offered;
         *author == self.cx.my_id
-            || self.members.get(author).is_some_and(|member| member.present)
+            || self.members.is_present(author)
             || self.hosts_of(file) > 0
             || self.links().any(|(_, link)| link.hosts_more)
     }

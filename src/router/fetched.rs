@@ -42,7 +42,7 @@ impl Told {
 impl Router {
     /// Nothing was told yet to whoever begins to wait now.
     pub(super) fn told_from_now_on(&self) -> Told {
-        let at_first = self.members.present().map(|(id, _)| *id).collect();
+        let at_first = self.members.present().collect();
         Told { at_first, ..Told::default() }
     }
 
@@ -71,7 +71,7 @@ impl Router {
             return None;
         }
         let mut shares = Shares::default();
-        for (id, _) in self.members.present() {
+        for id in &self.members.present().collect::<Vec<_>>() {
             let link = self.link_of(id).map(|(_, link)| link);
             let done = |file: &FileId| {
                 let link = link?;

@@ -5,10 +5,6 @@ use super::event::Effect;
 use super::ids::ConnId;
 use super::message::Message;
 
-/// Presence records said to one link per event.
-const RECORDS_AT_ONCE: usize = 128;
-/// Their signed bytes: others choose how long records are, and an outbox takes them at once.
-const RECORDS_AT_ONCE_BYTES: usize = 64 * 1024;
 /// Chunk numbers in one message.
 const GAINED_AT_ONCE: usize = 1_024;
 
@@ -28,8 +24,7 @@ impl Router {
         self.registry.flush(&mut self.cx, id, &mut messages);
         self.flush_presence(id, &mut messages);
         self.flush_files(id, &mut messages);
-        let unlinked = self.presence.unlinked();
-        self.log.flush(&mut self.cx, id, &self.members, unlinked, &mut messages);
+        self.log.flush(&mut self.cx, id, &self.members, &mut messages);
         for message in messages {
             self.cx.effect(Effect::Send { conn: id, message });
         }
@@ -40,16 +35,7 @@ impl Router {
         if let Some(number) = link.pong.take() {
             messages.push(Message::Pong(number));
         }
-        let (mut count, mut bytes) = (0, 0);
-        while count < RECORDS_AT_ONCE && bytes < RECORDS_AT_ONCE_BYTES {
-            let link = self.conns.get_mut(&id).and_then(|conn| conn.link_mut());
-            let Some(member) = link.and_then(|link| link.say_presence.pop_first()) else { break };
-            if let Some(record) = self.record_of(&member) {
-                count += 1;
-                bytes += record.bytes.len();
-                messages.push(Message::Presence(record));
-            }
-        }
+        self.members.flush(&mut self.cx, id, messages);
     }
 
     fn flush_files(&mut self, id: ConnId, messages: &mut Vec<Message>) {

@@ -56,7 +56,7 @@ impl Router {
             password: self.registry.password_lock(),
             members: self.registry.membership().members().collect(),
             links: self.links().map(|(conn, link)| (link.member, conn)).collect(),
-            present: self.members.present().map(|(id, _)| *id).collect(),
+            present: self.members.present().collect(),
             entries: ordered.into_iter().map(|(_, id)| id).collect(),
         }
     }
@@ -83,20 +83,17 @@ impl Router {
     pub fn loads(&self) -> Vec<Load> {
         let limits = self.cx.limits();
         let load = |what, size, bound| Load { what, size, bound };
-        let mut loads = vec![
-            load("members", self.members.members.len(), limits.members),
-            load("names", self.members.names_known(), limits.members + limits.chains),
-            load("links", self.links().count(), limits.peers),
-            load("tellers", self.failed_dials.len(), limits.members),
-        ];
+        let mut loads = vec![load("links", self.links().count(), limits.peers)];
+        loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
         // Of what is held or fetched here every host counts.
         let own = self.sharing.files().len() + limits.downloads + limits.queued_downloads;
         for (_, link) in self.links() {
-            loads.extend([
-                load("files of a peer", link.hosting.len(), limits.hosted_files_per_member + own),
-                load("presence to say", link.say_presence.len(), limits.members),
-            ]);
+            loads.extend([load(
+                "files of a peer",
+                link.hosting.len(),
+                limits.hosted_files_per_member + own,
+            )]);
         }
         loads
     }

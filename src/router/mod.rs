@@ -33,7 +33,6 @@ mod log;
 mod members;
 mod order;
 mod parked;
-mod presence;
 mod rate;
 mod registry;
 mod replies;
@@ -46,7 +45,7 @@ mod verify;
 mod word;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use context::Context;
 use desk::Given;
@@ -75,7 +74,6 @@ pub struct Router {
     conns: BTreeMap<ConnId, Conn>,
     attempts: admission::Attempts,
     guesses: admission::Guesses,
-    presence: presence::Own,
     catalogue: catalogue::Catalogue,
     hashing: hashing::Hashing,
     sharing: sharing::Sharing,
@@ -86,8 +84,6 @@ pub struct Router {
     /// What earlier runs left of downloads, by the first digits of the files' ids.
     leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
-    /// Failed dials of taught addresses, by teller.
-    failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
     stopping: bool,
 }
 
@@ -99,8 +95,7 @@ impl Router {
         let registry = Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
         let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
-        let mut members = Members::new(cx.my_id, cx.config.verified.clone());
-        members.set_name(cx.my_id, &cx.config.name);
+        let members = Members::new(&cx, room.id, cx.config.verified.clone());
         let mut router = Self {
             cx,
             registry,
@@ -110,7 +105,6 @@ impl Router {
             conns: BTreeMap::new(),
             attempts: admission::Attempts::default(),
             guesses: admission::Guesses::default(),
-            presence: presence::Own::default(),
             catalogue: catalogue::Catalogue::default(),
             hashing: hashing::Hashing::default(),
             sharing: sharing::Sharing::default(),
@@ -120,7 +114,6 @@ impl Router {
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
-            failed_dials: BTreeMap::new(),
             stopping: false,
         };
         let who = router.members.who(&router.cx.my_id);
@@ -140,6 +133,7 @@ impl Router {
             self.carry_out_orders();
             self.end_synced_attempts();
             self.run_timers();
+            self.settle_members();
             self.carry_out_orders();
             self.schedule();
             self.check_waits();
@@ -157,7 +151,6 @@ impl Router {
         }
         let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
-        self.presence_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
         self.undo_deadlines(&mut earliest);
         earliest.0
@@ -268,11 +261,12 @@ impl Router {
                 // They are looked at after each event.
                 Timer::Waits => {}
                 Timer::Words => self.comparisons.expire(&mut self.cx),
+                Timer::Members => self.members.due(),
+                Timer::Presence(conn) => self.cx.mark(conn),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }
         self.link_timers();
-        self.presence_timers();
         self.swarm_timers();
         self.undo_timers();
     }
@@ -280,7 +274,7 @@ impl Router {
     // Small helpers of every part.
 
     fn link_of(&self, member: &MemberId) -> Option<(ConnId, &Link)> {
-        let conn = self.members.get(member)?.conn?;
+        let conn = self.members.conn_of(member)?;
         Some((conn, self.conns.get(&conn)?.link()?))
     }
 
@@ -347,13 +341,12 @@ impl Router {
     }
 
     fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>, tunnels: &[(IpAddr, String)]) {
-        self.presence.listen(port, addresses);
-        let addresses = self.presence.spoken_addresses();
+        self.members.listen(&mut self.cx, port, addresses);
+        let addresses = self.members.own().spoken_addresses();
         let named =
             |(ip, name): &(IpAddr, String)| (SocketAddr::new(*ip, port).to_string(), name.clone());
         let tunnels = tunnels.iter().map(named).collect();
         self.cx.notify(Notice::Listening { addresses, tunnels });
-        self.renew_presence();
     }
 
     /// After a suspend nothing that was heard before counts: links must answer now.

@@ -12,6 +12,10 @@ pub(super) enum Timer {
     Attempt(u64),
     /// People are told of wrong passwords.
     Guesses,
+    /// Somebody may have come or gone, or is dialled again.
+    Members,
+    /// More presence records are to be told over a link.
+    Presence(ConnId),
     /// Something is due to be said or asked about the log over a link.
     Repair(ConnId),
     /// Records of the register are left to be said over a link.

@@ -1,7 +1,5 @@
 //! What a person is told who was not let in.
 
-use core::net::SocketAddr;
-
 use super::attempts::Brought;
 use crate::router::event::Closed;
 use crate::router::members::Members;
@@ -17,13 +15,11 @@ pub(in crate::router) struct Here<'a> {
     pub(in crate::router) members: &'a Members,
     /// A link was committed in it.
     pub(in crate::router) settled: bool,
-    /// Where others can dial this node.
-    pub(in crate::router) address: Option<SocketAddr>,
 }
 
 impl Here<'_> {
     fn in_a_room(&self, at: &str) -> String {
-        let with = self.members.present().next().map(|(id, _)| self.members.who(id).marked());
+        let with = self.members.present().next().map(|id| self.members.who(&id).marked());
         match with {
             Some(name) => format!("you are in a room with {name}; leave first"),
             None if self.settled || self.registry.is_closed() => {
@@ -34,7 +30,7 @@ impl Here<'_> {
     }
 
     fn dialer_locked(&self, at: &str) -> String {
-        let line = self.address.map_or_else(
+        let line = self.members.own().interfaces().first().map_or_else(
             || "connect <your address> <your port> locked".to_owned(),
             |addr| format!("connect {} {} locked", addr.ip(), addr.port()),
         );

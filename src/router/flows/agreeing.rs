@@ -131,7 +131,7 @@ impl Router {
     fn say_ready(&mut self, id: ConnId) {
         let Some(agreement) = self.conns.get(&id).and_then(Conn::agreement) else { return };
         let room = agreement.room;
-        let presence = self.sign_presence_for(&room);
+        let presence = self.members.record_for(&self.cx, &room);
         self.cx.effect(Effect::Send { conn: id, message: Message::Presence(presence) });
         let seen = self.conns.get(&id).and_then(|conn| conn.remote).map(|remote| remote.ip());
         let seen = plain_ip(seen.unwrap_or(core::net::Ipv4Addr::UNSPECIFIED.into()));
@@ -298,9 +298,6 @@ impl Router {
         seen: IpAddr,
     ) {
         let mut link = Link::new(member, run, self.cx.now, self.cx.limits());
-        link.say_presence = self.present_with_records();
-        link.say_presence.remove(&member);
-        link.say_presence.remove(&self.cx.my_id);
         link.say_hosting = self.sharing.files();
         link.say_hosting.extend(self.done_with_of(member));
         if let Some(conn) = self.conns.get_mut(&id) {
@@ -308,17 +305,13 @@ impl Router {
         }
         self.cx.mark(id);
         self.cx.effect(Effect::Linked { conn: id, member });
-        self.presence_linked(id, member, record, seen);
+        let Some(via) = self.via(id) else { return };
+        let newly = self.members.link_up(&mut self.cx, via, record, seen, &self.log);
         self.registry.link_up(&mut self.cx, id, member);
         self.comparisons.link_up(id, member);
         self.with_registry(|registry, cx, people| registry.show_who_came(cx, people.members));
         self.log.link_up(&mut self.cx, id, member, &self.members);
-        let info = self.member_info(&member);
-        let newly = self
-            .members
-            .members
-            .get_mut(&member)
-            .is_some_and(|known| !std::mem::replace(&mut known.present, true));
+        let info = self.members.info(&member);
         self.room.ever_met = true;
         self.catalogue.touch();
         if !std::mem::replace(&mut self.room.announced, true) {
@@ -328,8 +321,9 @@ impl Router {
         } else if newly {
             self.cx.notify(Notice::MemberJoined { member: info });
         }
-        self.comparisons.warn_if_lookalike(&mut self.cx, &self.members, &member);
+        self.members.warn_if_lookalike(&mut self.cx, &member);
         self.attempts.linked(&mut self.cx, id, member);
+        self.log.tell_held(&mut self.cx, &self.members);
         self.registry.propose_steward(&mut self.cx);
     }
 
@@ -369,7 +363,7 @@ impl Router {
         match &conn.stage {
             Stage::Linked(link) => {
                 self.comparisons.link_down(&mut self.cx, id);
-                self.link_down(id, link, &how, refusal);
+                self.link_down(id, link.member, &how, refusal);
             }
             Stage::Lane { member, .. } => self.lane_down(id, *member),
             _ => {}
@@ -437,6 +431,24 @@ impl Router {
             steward.record.by() == registry.founder() && lets_in(&steward.record, &by)
         });
         named || registry.is_member(&by)
+    }
+
+    fn link_down(
+        &mut self,
+        conn: ConnId,
+        member: MemberId,
+        how: &Closed,
+        refusal: Option<&Refusal>,
+    ) {
+        let closed = !matches!(how, Closed::Silent);
+        let refused = refusal.map(|refusal| refusal.why);
+        let in_doubt = self.registry.is_closed() && self.registry.is_member(&self.cx.my_id);
+        let standing = (in_doubt, self.registry.am_out());
+        self.members.link_down(&mut self.cx, conn, closed, refused, standing);
+        if matches!(refused, Some(Why::NotMember | Why::Removed)) {
+            self.close_lanes_of(member);
+        }
+        self.host_lost(member);
     }
 
     /// Loopback may be taught by whoever is on loopback itself.

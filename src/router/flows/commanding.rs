@@ -199,8 +199,8 @@ impl Router {
     }
 
     fn addresses_to_invite(&self) -> Vec<SocketAddr> {
-        let all = self.presence.addresses(usize::MAX);
-        if all.is_empty() { self.presence.interfaces().to_vec() } else { all }
+        let all = self.members.own().addresses(usize::MAX);
+        if all.is_empty() { self.members.own().interfaces().to_vec() } else { all }
     }
 
     fn say(&mut self, text: String) -> Result<(), Failure> {
@@ -221,7 +221,7 @@ impl Router {
 
     fn verify_same(&mut self, nick: &str) -> Result<(), Failure> {
         let id = self.members.find_present(nick)?;
-        let info = self.member_info(&id);
+        let info = self.members.info(&id);
         self.comparisons.confirm(&mut self.cx, &mut self.members, info)
     }
 
@@ -230,8 +230,7 @@ impl Router {
             return Ok(());
         }
         self.cx.config.name.clone_from(&name);
-        self.rename(self.cx.my_id, &name, false);
-        self.renew_presence();
+        self.members.rename_me(&mut self.cx, &name);
         // A name that nobody ever heard needs no place in the log.
         if self.room.settled || self.log.has_spoken() {
             self.post(Kind::Name(name))?;

@@ -38,12 +38,8 @@ impl Router {
         of: (FaceId, u64),
         password: Option<Password>,
     ) -> bool {
-        let here = Here {
-            registry: &self.registry,
-            members: &self.members,
-            settled: self.room.settled,
-            address: self.presence.first_address(),
-        };
+        let here =
+            Here { registry: &self.registry, members: &self.members, settled: self.room.settled };
         self.attempts.password_given(&mut self.cx, of, password, &here)
     }
 
@@ -71,12 +67,8 @@ impl Router {
         let linked = conn.their_run.and_then(same_run).map(|(_, link)| link.member);
         let their_password = conn.their_password;
         let ended = Ended { how, refusal, their_password, agreed, linked };
-        let here = Here {
-            registry: &self.registry,
-            members: &self.members,
-            settled: self.room.settled,
-            address: self.presence.first_address(),
-        };
+        let here =
+            Here { registry: &self.registry, members: &self.members, settled: self.room.settled };
         self.attempts.conn_ended(&mut self.cx, id, &ended, &here);
     }
 

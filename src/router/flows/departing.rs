@@ -108,7 +108,7 @@ impl Router {
         self.forget_all_taken_back();
         let exit_code = u8::from(self.cx.replies.has_failed());
         self.acknowledge();
-        self.say_bye();
+        self.members.say_goodbye(&mut self.cx);
         if self.room.announced {
             self.cx.notify(Notice::Left { room: self.room.id });
         }

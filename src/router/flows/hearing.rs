@@ -39,7 +39,7 @@ impl Router {
                 self.comparisons.committed(&mut self.cx, id, digest);
             }
             Message::VerifyNonce(value) => {
-                let from = (id, self.member_info(&member));
+                let from = (id, self.members.info(&member));
                 let (words, cx) = (&mut self.comparisons, &mut self.cx);
                 if let Err(why) = words.revealed(cx, &self.members, from, value) {
                     self.refuse(id, why);

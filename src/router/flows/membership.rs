@@ -22,15 +22,8 @@ impl Router {
         let before = self.registry.changes();
         let result = act(&mut self.registry, &mut self.cx, &people);
         if self.registry.changes() != before {
-            for (id, member) in &mut self.members.members {
-                // Who would not have us before may have us now.
-                member.redial.given_up = false;
-                match self.registry.may_link(id) {
-                    Ok(()) => member.take_in(self.cx.now),
-                    Err(_) if member.conn.is_none() => member.put_out(),
-                    Err(_) => {}
-                }
-            }
+            let registry = &self.registry;
+            self.members.register_changed(self.cx.now, |id| registry.may_link(id).is_ok());
         }
         result
     }
@@ -73,19 +66,15 @@ impl Router {
 
     /// Ends links and lanes with those who are no members.
     pub(in crate::router) fn close_outsiders(&mut self) {
-        for (conn, record) in self.registry.take_outsiders() {
+        for (conn, member, record) in self.registry.take_outsiders() {
             self.refuse_outsider(conn, record);
+            self.members.put_out(&member);
         }
         let registry = &self.registry;
         let outside = |stage: &Stage| matches!(stage, Stage::Lane { member, .. } if registry.may_link(member).is_err());
         let lanes = self.conns.iter().filter(|(_, conn)| outside(&conn.stage));
         for lane in lanes.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.refuse(lane, Why::NoSession);
-        }
-        for (id, member) in &mut self.members.members {
-            if member.conn.is_none() && self.registry.may_link(id).is_err() {
-                member.put_out();
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod departing;
 mod hearing;
 mod membership;
 mod moving;
+mod presence;
 mod saying;
 mod showing;
 mod waiting;

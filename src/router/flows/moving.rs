@@ -33,9 +33,9 @@ impl Router {
         debug_assert_eq!(id, registry.room());
         self.registry.enter(registry);
         self.room = Room::new(id);
+        self.members.move_to(id);
         let old = self.log.replace(via);
         self.catalogue.clear();
-        self.presence.forget();
         self.say_again(&old);
     }
 
@@ -43,7 +43,7 @@ impl Router {
     pub(in crate::router) fn leave(&mut self, draw: &Draw) {
         let (old, announced) = (self.room.id, self.room.announced);
         self.acknowledge();
-        self.say_bye();
+        self.members.say_goodbye(&mut self.cx);
         self.drop_all_conns();
         self.drop_downloads();
         self.park_offers();
@@ -51,10 +51,8 @@ impl Router {
         self.registry.enter(Registry::new(self.cx.my_id, self.cx.my_id, draw.room));
         self.room = Room::new(self.registry.room());
         self.log = Log::new(self.cx.my_id, draw.nonce);
-        self.members.forget_all();
-        self.members.set_name(self.cx.my_id, &self.cx.config.name);
+        self.members.leave(&self.cx, self.room.id);
         self.catalogue.clear();
-        self.presence.forget();
         self.cx.effect(Effect::Forget);
         self.guesses.forget_untold();
         self.desk.room_left(&mut self.cx);
@@ -62,5 +60,21 @@ impl Router {
             self.cx.notify(Notice::Left { room: old });
         }
         self.cx.remark("you are alone in a new open room");
+    }
+
+    /// Ends every connection and forgets who was on them.
+    fn drop_all_conns(&mut self) {
+        let ids: Vec<_> = self.conns.keys().copied().collect();
+        for id in ids {
+            self.comparisons.link_down(&mut self.cx, id);
+            self.registry.link_down(&mut self.cx, id);
+            self.cx.effect(Effect::Close { conn: id });
+            self.conns.remove(&id);
+            self.cx.unmark(id);
+            self.guesses.end(id);
+        }
+        self.members.drop_links();
+        self.attempts.end_all(&mut self.cx);
+        self.registry.drop_questions(&mut self.cx);
     }
 }

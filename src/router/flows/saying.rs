@@ -7,7 +7,7 @@ use crate::router::ids::{ConnId, EntryId, MemberId};
 use crate::router::links::Conn;
 use crate::router::log::{Log, Order, Placed, order_text};
 use crate::router::message::Why;
-use crate::router::notice::{Code, Failure, MemberInfo, Notice};
+use crate::router::notice::{Code, Failure, Notice};
 use crate::router::signed::{Chain, Kind, SignedEntry};
 use crate::router::text::Untrusted;
 
@@ -156,32 +156,8 @@ impl Router {
 
     /// A name in the log counts for members that no presence record speaks for.
     fn named(&mut self, author: MemberId, name: &str, quiet: bool) {
-        let present = self.members.get(&author).is_some_and(|member| member.record.is_some());
-        if !present && author != self.cx.my_id {
-            self.rename(author, name, quiet);
-        }
-    }
-
-    pub(in crate::router) fn rename(&mut self, member: MemberId, name: &str, quiet: bool) {
-        // As people saw it: told apart from others of that name.
-        let before = self.members.name_of(&member);
-        if self.members.set_name(member, name) && !quiet {
-            let info = self.member_info(&member);
-            self.cx.notify(Notice::NameChanged { member: info, before });
-            self.comparisons.warn_if_lookalike(&mut self.cx, &self.members, &member);
-        }
-    }
-
-    pub(in crate::router) fn member_info(&self, id: &MemberId) -> MemberInfo {
-        let own = *id == self.cx.my_id;
-        let link = self.link_of(id);
-        let remote = link.and_then(|(conn, _)| self.conns.get(&conn)).and_then(|conn| conn.remote);
-        let taught = || self.members.get(id)?.record.as_ref()?.body.addresses.first().copied();
-        let mine = || self.presence.first_address();
-        let address = if own { mine() } else { taught().or(remote) };
-        MemberInfo {
-            who: self.members.who(id),
-            address: address.map(|addr| addr.to_string()).unwrap_or_default(),
+        if !self.members.has_record(&author) && author != self.cx.my_id {
+            self.members.rename(&mut self.cx, author, name, quiet);
         }
     }
 }

@@ -25,7 +25,7 @@ impl Router {
             password: self.registry.password_data().is_some(),
             founder: self.members.who(&self.registry.founder()),
             settled: self.room.settled,
-            addresses: self.presence.spoken_addresses(),
+            addresses: self.members.own().spoken_addresses(),
             members: self.member_lines(),
             reached: self.reached(),
             files: self.file_rows(),
@@ -50,7 +50,7 @@ impl Router {
     /// Who is here, this node first.
     pub(in crate::router) fn member_lines(&self) -> Vec<MemberLine> {
         let me = MemberLine {
-            member: self.member_info(&self.cx.my_id),
+            member: self.members.info(&self.cx.my_id),
             linked: false,
             own: true,
             since_ms: None,
@@ -60,7 +60,7 @@ impl Router {
             through: self.let_in_by(&self.cx.my_id),
             ignored: false,
         };
-        let others = self.members.present().map(|(id, _)| self.member_line(id));
+        let others = self.members.present().map(|id| self.member_line(&id));
         std::iter::once(me).chain(others).collect()
     }
 
@@ -69,7 +69,7 @@ impl Router {
         let since = link.and_then(|(conn, _)| self.conns.get(&conn)).map(|conn| conn.began);
         let since_ms = since.map(|at| self.cx.clock.at(at));
         MemberLine {
-            member: self.member_info(id),
+            member: self.members.info(id),
             linked: link.is_some(),
             own: false,
             since_ms,
@@ -108,7 +108,7 @@ impl Router {
     }
 
     fn examine_port(&self, list: &mut Vec<Finding>) {
-        let Some(port) = self.presence.port() else {
+        let Some(port) = self.members.own().port() else {
             list.push(Finding::bad(
                 "klatch listens nowhere yet",
                 "wait a moment; if it stays so, start it anew with --listen 0",
@@ -116,7 +116,7 @@ impl Router {
             return;
         };
         let (here, network): (Vec<SocketAddr>, Vec<SocketAddr>) =
-            self.presence.interfaces().iter().partition(|addr| is_loopback(addr.ip()));
+            self.members.own().interfaces().iter().partition(|addr| is_loopback(addr.ip()));
         if network.is_empty() {
             let only = if here.is_empty() { "nowhere" } else { "from this computer only" };
             list.push(Finding::bad(
@@ -127,9 +127,9 @@ impl Router {
             let places: Vec<String> = network.iter().map(|addr| addr.ip().to_string()).collect();
             list.push(Finding::good(format!("port {port} is open at {}", places.join(", "))));
         }
-        for seen in self.presence.seen() {
+        for seen in self.members.own().seen() {
             let ip = plain_ip(seen.ip());
-            let mine = self.presence.interfaces().iter().any(|addr| plain_ip(addr.ip()) == ip);
+            let mine = self.members.own().interfaces().iter().any(|addr| plain_ip(addr.ip()) == ip);
             if !mine && !is_loopback(ip) {
                 list.push(Finding::bad(
                     format!("others see this computer as {ip}, which is not an address of its own"),
@@ -150,7 +150,7 @@ impl Router {
         if self.members.present().next().is_none() {
             list.push(Finding::good("nobody else is here"));
         }
-        for (id, member) in self.members.present() {
+        for id in &self.members.present().collect::<Vec<_>>() {
             let name = self.members.who(id).marked();
             if let Some((conn, link)) = self.link_of(id) {
                 let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
@@ -170,7 +170,7 @@ impl Router {
                     list.push(Finding::good(format!("{name}: linked{place}")));
                 }
             } else {
-                let places = member.record.iter().flat_map(|record| &record.body.addresses);
+                let places = self.members.addresses_of(id).iter();
                 let places: Vec<String> = places.map(ToString::to_string).collect();
                 let (text, advice) = if places.is_empty() {
                     ("names no address of its own", "let it connect to this computer".to_owned())

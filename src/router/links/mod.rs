@@ -202,8 +202,6 @@ pub(in crate::router) struct Hosting {
 pub(in crate::router) struct Link {
     pub(in crate::router) member: MemberId,
     pub(in crate::router) run: RunId,
-    /// When it was committed.
-    pub(in crate::router) up: Millis,
     pub(in crate::router) congested: Option<Millis>,
 
     pub(in crate::router) heard: Millis,
@@ -212,7 +210,6 @@ pub(in crate::router) struct Link {
     /// It was measured.
     pub(in crate::router) rtt_known: bool,
 
-    pub(in crate::router) say_presence: BTreeSet<MemberId>,
     pub(in crate::router) say_hosting: BTreeSet<FileId>,
     /// Files served here that the peer does not hold and will not fetch.
     pub(in crate::router) done: BTreeMap<FileId, Done>,
@@ -243,13 +240,11 @@ impl Link {
         Self {
             member,
             run,
-            up: now,
             congested: None,
             heard: now,
             pinged: None,
             rtt_ms: 0,
             rtt_known: false,
-            say_presence: BTreeSet::new(),
             say_hosting: BTreeSet::new(),
             done: BTreeMap::new(),
             say_gained: BTreeMap::new(),

@@ -100,7 +100,7 @@ fn link_due(link: &Link) -> Option<Millis> {
     {
         earliest.at(at);
     }
-    if !link.say_hosting.is_empty() || !link.say_presence.is_empty() {
+    if !link.say_hosting.is_empty() {
         earliest.at(Millis(0));
     }
     earliest.0

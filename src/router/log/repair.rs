@@ -142,7 +142,7 @@ impl Log {
 
     /// Somebody holds a chain: counts when it is ours, as we have it.
     fn receipt(&mut self, cx: &mut Context, holder: MemberId, have: &Have, members: &Members) {
-        if have.chain != self.chain || members.get(&holder).is_none() {
+        if have.chain != self.chain || !members.is_known(&holder) {
             return;
         }
         let entries = &self.entries;
@@ -198,18 +198,18 @@ impl Log {
 
     /// Tells how many of those present hold what this node said, as far as that is news.
     pub(in crate::router) fn tell_held(&mut self, cx: &mut Context, members: &Members) {
-        self.receipts.tell(cx, members.present().map(|(id, _)| *id));
+        self.receipts.tell(cx, members.present());
     }
 
     /// Receipts of own messages that not every present member holds yet.
     pub(in crate::router) fn unheld_receipts(&self, members: &Members) -> Vec<Receipt> {
-        self.receipts.outstanding(members.present().map(|(id, _)| *id))
+        self.receipts.outstanding(members.present())
     }
 
     /// Own text and offers that not every present member holds.
     pub(in crate::router) fn has_unheld(&self, members: &Members) -> bool {
         let own = self.entries.chain_len(&self.chain);
-        members.present().any(|(id, _)| self.receipts.held_by(id) < own)
+        members.present().any(|id| self.receipts.held_by(&id) < own)
     }
 
     /// A peer asks for entries.
@@ -352,17 +352,17 @@ impl Log {
         }
     }
 
-    /// What one link is to be told now. `unlinked`: members that cannot be reached from here.
+    /// What one link is to be told now.
     pub(in crate::router) fn flush(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
         members: &Members,
-        unlinked: &[MemberId],
         messages: &mut Vec<Message>,
     ) {
         let (now, page) = (cx.now, cx.limits().have_page);
         let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
+        let unlinked = members.own().unlinked();
         exchange.haves_to_say(&self.entries, unlinked, (now, page), messages);
         let receipts = std::mem::take(&mut exchange.say_receipts);
         let question = exchange.question.take();

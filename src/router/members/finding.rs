@@ -28,7 +28,7 @@ impl Members {
         // Whoever copies a name from the screen may have its mark too.
         let nick = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
-            self.present().map(|(id, _)| *id).filter(wanted).collect()
+            self.present().filter(wanted).collect()
         };
         let mut candidates = found(&|id| {
             let name = self.name_of(id);

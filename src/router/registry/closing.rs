@@ -145,11 +145,8 @@ impl Registry {
         let membership = self.membership();
         // Of people without a link anybody can tell: they stay if they are members, or spoke here.
         let spoke = |id: &MemberId| people.log.is_author(id);
-        let here = people
-            .members
-            .present()
-            .filter(|(id, _)| self.links.has(id) || membership.is_member(id) || spoke(id));
-        let mut present: BTreeSet<MemberId> = here.map(|(id, _)| *id).collect();
+        let stands = |id: &MemberId| self.links.has(id) || membership.is_member(id) || spoke(id);
+        let mut present: BTreeSet<MemberId> = people.members.present().filter(stands).collect();
         present.extend(keep);
         let stays = |id: &MemberId| present.contains(id) || !membership.is_passer_by(id);
         let mut kept = self.plan_keep(act, &stays);

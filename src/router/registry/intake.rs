@@ -157,7 +157,9 @@ impl Registry {
 
     /// Links with those who are no members, and which record put them out. Whoever went along with
     /// somebody else has to hear of that one.
-    pub(in crate::router) fn take_outsiders(&mut self) -> Vec<(ConnId, Option<Arc<SignedRecord>>)> {
+    pub(in crate::router) fn take_outsiders(
+        &mut self,
+    ) -> Vec<(ConnId, MemberId, Option<Arc<SignedRecord>>)> {
         let losses = std::mem::take(&mut self.losses);
         let why = |member: &MemberId| {
             let record = self.may_link(member).err()?;
@@ -165,7 +167,7 @@ impl Registry {
             let cause = loss.and_then(|loss| loss.cause.record());
             Some(cause.and_then(|id| self.record(&id).cloned()).or(record))
         };
-        self.links.up().filter_map(|(conn, member)| Some((conn, why(&member)?))).collect()
+        self.links.up().filter_map(|(conn, member)| Some((conn, member, why(&member)?))).collect()
     }
 
     // Secrets.

@@ -161,7 +161,7 @@ impl Registry {
     fn absent_speakers(&self, people: &People<'_>) -> Vec<MemberId> {
         let membership = self.membership();
         let authors: BTreeSet<MemberId> = people.log.authors().collect();
-        let present = |id: &MemberId| people.members.get(id).is_some_and(|member| member.present);
+        let present = |id: &MemberId| people.members.is_present(id);
         let out = |id: &MemberId| {
             let member = membership.is_member(id);
             (!self.is_closed() && !member || membership.is_passer_by(id))

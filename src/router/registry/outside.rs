@@ -38,7 +38,7 @@ impl Registry {
     }
 
     /// Whether this node may link with nobody in the room.
-    pub(super) fn am_out(&self) -> bool {
+    pub(in crate::router) fn am_out(&self) -> bool {
         self.may_link(&self.me).is_err()
     }
 

@@ -19,17 +19,14 @@ impl Router {
         let away: Vec<MemberId> = self
             .members
             .present()
-            .filter(|(id, member)| member.conn.is_none() && self.catalogue.offers(**id, file))
-            .map(|(id, _)| *id)
+            .filter(|id| self.members.conn_of(id).is_none())
+            .filter(|id| self.catalogue.offers(*id, file))
             .collect();
         let Some(author) = away.first().copied() else { return };
         let between: Vec<String> = self
             .links()
             .map(|(_, link)| link.member)
-            .filter(|id| {
-                let record = self.members.get(id).and_then(|member| member.record.as_ref());
-                record.is_some_and(|record| !record.body.unlinked.contains(&author))
-            })
+            .filter(|id| self.members.reaches(id, &author))
             .take(NAMED_MAX)
             .map(|id| self.members.name_of(&id).short())
             .collect();

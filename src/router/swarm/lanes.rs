@@ -59,8 +59,7 @@ impl Router {
         if conn.side == Side::Dialer {
             addresses.extend(conn.remote);
         }
-        let record = self.members.get(&member).and_then(|member| member.record.as_ref());
-        for address in record.iter().flat_map(|record| &record.body.addresses) {
+        for address in self.members.addresses_of(&member) {
             let address = SocketAddr::new(plain_ip(address.ip()), address.port());
             let usable = !address.ip().is_loopback() || self.on_loopback(id);
             if usable && address.port() >= 1024 && !addresses.contains(&address) {
@@ -79,7 +78,7 @@ impl Router {
             return;
         }
         link.lane_wanted = Some(now);
-        if self.teaches_bad_addresses(&member) {
+        if self.members.teaches_bad_addresses(&self.cx, &member) {
             return;
         }
         let open = self
@@ -182,7 +181,7 @@ impl Router {
     pub(in crate::router) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
         if conn.role == Role::LaneServe {
             // It asked for this dial, and named the address.
-            self.record_bad_address(member);
+            self.members.record_bad_address(self.cx.now, member);
         }
         let remote = conn.remote;
         let addresses = self.addresses_for_lane(member);

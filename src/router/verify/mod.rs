@@ -1,5 +1,4 @@
-//! The machine that compares short words with a member, and warns of who only has the name of a
-//! verified one.
+//! The machine that compares short words with a member.
 //!
 //! One side commits to a random value, the other tells its own, the first reveals: the words are
 //! made of both values and both identities. Who sits between two members, with an identity of its
@@ -66,8 +65,6 @@ pub(super) struct Comparisons {
     awaited: Vec<Awaited>,
     /// Whose words were shown: only they can have been compared.
     shown: BTreeSet<MemberId>,
-    /// Others under the name of somebody verified that were told of.
-    warned: BTreeSet<MemberId>,
 }
 
 impl Comparisons {
@@ -224,25 +221,5 @@ impl Comparisons {
         cx.notify(Notice::Words { member, words, asked });
         self.end_waiting(cx, conn, &Ok(()));
         Ok(())
-    }
-
-    /// A member is here under this name: one that looks like a verified one and has another key
-    /// is told of, once.
-    pub(super) fn warn_if_lookalike(&mut self, cx: &mut Context, members: &Members, id: &MemberId) {
-        if members.is_verified(id) || *id == cx.my_id || self.warned.contains(id) {
-            return;
-        }
-        let known = members.bare_name(id).and_then(|name| members.verified_as(name));
-        if let Some(known) = known {
-            let (name, digits) = (members.name_of(id), known.short());
-            cx.remark(format!(
-                "warning: {name}'s key is not the one you verified ({digits}); verify {name} \
-                 compares again"
-            ));
-            if self.warned.len() >= cx.limits().members {
-                self.warned.clear();
-            }
-            self.warned.insert(*id);
-        }
     }
 }

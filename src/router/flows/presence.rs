@@ -1,0 +1,64 @@
+//! Who comes and goes, as far as others have a part in it.
+
+use std::sync::Arc;
+
+use crate::router::Router;
+use crate::router::event::{Closed, Effect};
+use crate::router::ids::{ConnId, MemberId};
+use crate::router::members::Via;
+use crate::router::message::{Refusal, Why};
+use crate::router::signed::SignedPresence;
+
+impl Router {
+    /// A record came over a link, perhaps passed on.
+    pub(in crate::router) fn presence_arrived(
+        &mut self,
+        conn: ConnId,
+        record: &Arc<SignedPresence>,
+    ) {
+        let id = record.body.member;
+        let Some(via) = self.via(conn) else { return };
+        if self.registry.may_link(&id).is_err() && id != self.cx.my_id {
+            return;
+        }
+        let heard = self.members.heard_of(&mut self.cx, via, record, &self.log);
+        for other in heard.apart {
+            self.log.receipts_between(&mut self.cx, id, other, &self.members);
+        }
+        if let Some(conn) = heard.ends {
+            self.cx.effect(Effect::Close { conn });
+            self.forget_conn(conn, Closed::Refused(Refusal::of(Why::Leaving)), None);
+        }
+    }
+
+    /// Whose connection it is, and where it leads.
+    pub(in crate::router) fn via(&self, conn: ConnId) -> Option<Via> {
+        let member = self.member_of(conn)?;
+        let remote = self.conns.get(&conn)?.remote;
+        Some(Via { conn, member, remote })
+    }
+
+    /// A dial led to no link with the member that was dialled.
+    pub(in crate::router) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
+        let refused = refusal.map(|refusal| refusal.why);
+        let outside = self.registry.am_out();
+        self.members.redial_failed(&mut self.cx, id, refused, outside);
+    }
+
+    /// Everything that follows from who came and went.
+    pub(in crate::router) fn settle_members(&mut self) {
+        let comings = self.members.settle(&mut self.cx);
+        for author in &comings.apart {
+            self.log.say_haves_of(&mut self.cx, author);
+        }
+        if !comings.came && comings.left.is_empty() {
+            return;
+        }
+        self.room.ever_met |= comings.came;
+        for id in &comings.left {
+            self.log.member_left(id);
+        }
+        self.catalogue.touch();
+        self.log.tell_held(&mut self.cx, &self.members);
+    }
+}
