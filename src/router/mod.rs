@@ -48,7 +48,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use context::Context;
-use desk::Given;
+use desk::GivenCommand;
 use event::{Closed, Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::{Conn, Link, Purpose, Stage};
@@ -171,7 +171,7 @@ impl Router {
             Event::Woke => self.woke(),
             Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
-                self.commanded(Given { face, line, command, draw });
+                self.commanded(GivenCommand { face, line, command, draw });
             }
             Event::PasswordGiven { face, line, password } => {
                 self.password_given((face, line), password);

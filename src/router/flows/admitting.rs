@@ -114,7 +114,7 @@ impl Router {
             self.refuse(id, Why::Busy);
             return None;
         }
-        if !self.registry.has_room_for_ticket(&self.cx.my_id) {
+        if !self.registry.has_room_for_ticket() {
             self.refuse(id, Why::Full);
             return None;
         }

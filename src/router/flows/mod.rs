@@ -10,6 +10,7 @@ mod departing;
 mod hearing;
 mod membership;
 mod moving;
+mod outsiders;
 mod presence;
 mod saying;
 mod showing;
