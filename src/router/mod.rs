@@ -81,6 +81,8 @@ pub struct Router {
     desk: desk::Desk,
     comparisons: verify::Comparisons,
     parked: parked::Parked,
+    /// What earlier runs left of downloads, by the first digits of the files' ids.
+    leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
     stopping: bool,
 }
@@ -110,6 +112,7 @@ impl Router {
             desk: desk::Desk::default(),
             comparisons: verify::Comparisons::default(),
             parked: parked::Parked::default(),
+            leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
             stopping: false,
         };
@@ -148,14 +151,7 @@ impl Router {
         }
         let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
-<<<<<<< HEAD
-        self.presence_deadlines(&mut earliest);
-
-        self.command_deadlines(&mut earliest);
-        self.verify_deadlines(&mut earliest);
-=======
         self.swarm_deadlines(&mut earliest);
->>>>>>> main
         self.undo_deadlines(&mut earliest);
         earliest.0
     }
@@ -216,43 +212,28 @@ impl Router {
             Event::HashProgressed { job, bytes_done } => self.hash_progressed(job, bytes_done),
             Event::Hashed { job, result } => self.hashed(job, result),
             Event::LookedAt { face, line, path } => self.looked_at(face, line, path),
-            Event::PartOpened { file, turn, result } => {
-                self.swarm.part_opened(&mut self.cx, (file, turn), result);
-            }
-            Event::PartTried { file, turn, result } => {
-                self.swarm.part_tried(&mut self.cx, (file, turn), result);
-            }
-            Event::LeftoversFound(leftovers) => {
-                self.swarm.leftovers_found(&mut self.cx, leftovers);
-            }
+            Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
+            Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
+            Event::LeftoversFound(leftovers) => self.leftovers_found(leftovers),
             Event::FolderExamined { face, line, list } => self.tell_health(face, line, list),
             Event::PartRemoved { face, line, wanted, result } => {
                 self.part_removed(face, line, &wanted, result);
             }
             Event::ListFetched { file, turn, conn, result } => {
-                let of = (file, turn, conn);
-                self.swarm.list_fetched(&mut self.cx, of, result, &self.members);
+                self.list_fetched(file, turn, conn, result);
             }
             Event::ChunkPicked { file, turn, conn, chunk } => {
-                self.swarm.chunk_picked((file, turn), conn, chunk);
+                self.chunk_picked(file, turn, conn, chunk);
             }
-            Event::ChunkUrgent { file, first, last } => {
-                self.swarm.chunk_urgent(&mut self.cx, file, (first, last));
-            }
+            Event::ChunkUrgent { file, first, last } => self.chunk_urgent(file, first, last),
             Event::ChunkCame { file, conn, chunk, bytes } => {
-                self.swarm.chunk_came(&mut self.cx, (file, chunk), conn, bytes);
+                self.chunk_came(file, conn, chunk, bytes);
             }
-            Event::ChunkFetched(fetched) => {
-                self.swarm.chunk_fetched(&mut self.cx, fetched, &self.members);
-            }
-            Event::PartFinished { file, turn, result } => {
-                self.swarm.part_finished(&mut self.cx, (file, turn), result);
-            }
+            Event::ChunkFetched(fetched) => self.chunk_fetched(fetched),
+            Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
             Event::SourceChecked { file, intact } => self.source_checked(file, intact),
             Event::ParkedChecked { file, intact } => self.parked_checked(file, intact),
-            Event::ChunkServed { member, file, bytes } => {
-                self.swarm.chunk_served(&self.cx, (member, file), bytes);
-            }
+            Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),
         }
     }
 
@@ -265,7 +246,6 @@ impl Router {
                 Order::Command(given) => self.commanded(given),
                 Order::LockSettled => self.run_deferred(),
                 Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
-                Order::DropLane(conn) => self.drop_lane(conn),
             }
         }
     }
@@ -273,8 +253,6 @@ impl Router {
     fn run_timers(&mut self) {
         for timer in self.cx.timers.take_due(self.cx.now) {
             match timer {
-                Timer::Swarm => self.swarm.timer(&mut self.cx),
-                Timer::SayFiles(conn) => self.cx.mark(conn),
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
@@ -289,13 +267,7 @@ impl Router {
             }
         }
         self.link_timers();
-<<<<<<< HEAD
-        self.presence_timers();
-        self.command_timers();
-        self.verify_timers();
-=======
         self.swarm_timers();
->>>>>>> main
         self.undo_timers();
     }
 
@@ -335,8 +307,8 @@ impl Router {
         use crate::crypto::binding::{Role, Side};
         let role = match &purpose {
             Purpose::Attempt(_) | Purpose::Redial(_) => Role::Session,
+            Purpose::Lane(member) if self.swarm.serves_lane(member) => Role::LaneServe,
             Purpose::Lane(_) => Role::LaneFetch,
-            Purpose::Serve(_) => Role::LaneServe,
         };
         let remote = match &target {
             event::Target::Addr(addr) => Some(*addr),

@@ -298,22 +298,11 @@ impl Router {
         seen: IpAddr,
     ) {
         let mut link = Link::new(member, run, self.cx.now, self.cx.limits());
-<<<<<<< HEAD
-        let later = self.agreement_mut(id).map(|agreement| std::mem::take(&mut agreement.later));
-        link.say_records = later.unwrap_or_default();
-        link.say_presence = self.present_with_records();
-        link.say_presence.remove(&member);
-        link.say_presence.remove(&self.cx.my_id);
-        link.say_secrets = true;
-=======
         link.say_hosting = self.sharing.files();
         link.say_hosting.extend(self.done_with_of(member));
->>>>>>> main
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));
         }
-        let offered = self.catalogue.offers_by(member).map(|offered| offered.file);
-        self.swarm.link_up(&self.cx, id, member, offered);
         self.cx.mark(id);
         self.cx.effect(Effect::Linked { conn: id, member });
         let Some(via) = self.via(id) else { return };
@@ -324,6 +313,7 @@ impl Router {
         self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.members.info(&member);
         self.room.ever_met = true;
+        self.catalogue.touch();
         if !std::mem::replace(&mut self.room.announced, true) {
             let (room, locked) = (self.room.id, self.registry.is_closed());
             let founder = self.members.who(&self.registry.founder());
@@ -385,7 +375,7 @@ impl Router {
             Some(Purpose::Redial(member)) if conn.link().is_none() => {
                 self.redial_failed(member, refusal);
             }
-            Some(Purpose::Lane(member) | Purpose::Serve(member))
+            Some(Purpose::Lane(member))
                 if !matches!(conn.stage, Stage::Lane { open: true, .. }) =>
             {
                 self.lane_failed(member, &conn);

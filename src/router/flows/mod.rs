@@ -6,15 +6,9 @@ mod admitting;
 mod agreeing;
 mod commanding;
 mod connecting;
-<<<<<<< HEAD
-mod downloading;
-mod hearing;
-mod lanes;
-=======
 mod departing;
 mod hearing;
 mod membership;
->>>>>>> main
 mod moving;
 mod presence;
 mod saying;

@@ -4,19 +4,14 @@
 mod pulse;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::crypto::binding::{Role, Side};
 use crate::limits::Limits;
-<<<<<<< HEAD
-use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId, RoomId, RunId};
-use crate::router::message::{Brings, Hello, Why};
-=======
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId, MemberId, RecordId, RoomId, RunId};
 use crate::router::message::{Brings, Done, Hello, Why};
->>>>>>> main
 use crate::router::registry::Registry;
 use crate::router::signed::{SignedPresence, SignedRecord};
 use crate::router::time::Millis;
@@ -63,10 +58,8 @@ pub(in crate::router) enum Purpose {
     Attempt(u64),
     /// A known member, without moving anyone.
     Redial(MemberId),
-    /// To fetch from a member.
+    /// Bulk data.
     Lane(MemberId),
-    /// To serve a member that cannot dial here.
-    Serve(MemberId),
 }
 
 /// What is known once the peer is, until both are ready.
@@ -193,6 +186,14 @@ impl Conn {
     }
 }
 
+/// What a peer hosts of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::router) struct Hosting {
+    /// `None`: every chunk.
+    pub(in crate::router) held: Option<Bitmap>,
+    pub(in crate::router) fetching: bool,
+}
+
 /// A committed link: what is known of the peer, and what is still to be said to it.
 ///
 /// Nothing waits here as a copy: everything to say is a mark, and becomes a message when the
@@ -209,22 +210,6 @@ pub(in crate::router) struct Link {
     /// It was measured.
     pub(in crate::router) rtt_known: bool,
 
-<<<<<<< HEAD
-    pub(in crate::router) say_records: BTreeSet<RecordId>,
-    /// Password data and invitations may have to be said.
-    pub(in crate::router) say_secrets: bool,
-    pub(in crate::router) password_said: Option<RecordId>,
-    pub(in crate::router) invitations_said: BTreeSet<InvitationId>,
-    /// Words are being compared with the peer.
-    pub(in crate::router) comparing: Option<Comparing>,
-    /// When the peer last began to compare words.
-    pub(in crate::router) asked_words: Option<Millis>,
-    pub(in crate::router) say_presence: BTreeSet<MemberId>,
-    pub(in crate::router) pong: Option<u32>,
-
-    /// For records of the register that it says.
-    pub(in crate::router) record_tokens: Tokens,
-=======
     pub(in crate::router) say_hosting: BTreeSet<FileId>,
     /// Files served here that the peer does not hold and will not fetch.
     pub(in crate::router) done: BTreeMap<FileId, Done>,
@@ -243,7 +228,6 @@ pub(in crate::router) struct Link {
     pub(in crate::router) lane_wanted: Option<Millis>,
     /// When the peer last called a chunk of ours bad.
     pub(in crate::router) blamed: Option<Millis>,
->>>>>>> main
 }
 
 impl Link {
@@ -261,17 +245,6 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             rtt_known: false,
-<<<<<<< HEAD
-            say_records: BTreeSet::new(),
-            say_secrets: false,
-            password_said: None,
-            invitations_said: BTreeSet::new(),
-            comparing: None,
-            asked_words: None,
-            say_presence: BTreeSet::new(),
-            pong: None,
-            record_tokens: Tokens::new(limits.records_per_s, limits.records_burst, now),
-=======
             say_hosting: BTreeSet::new(),
             done: BTreeMap::new(),
             say_gained: BTreeMap::new(),
@@ -284,7 +257,6 @@ impl Link {
             bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
             lane_wanted: None,
             blamed: None,
->>>>>>> main
         }
     }
 }

@@ -95,17 +95,12 @@ impl Router {
 /// When a link has something to say without any event.
 fn link_due(link: &Link) -> Option<Millis> {
     let mut earliest = Earliest::default();
-<<<<<<< HEAD
-    let more = !link.say_records.is_empty() || !link.say_presence.is_empty();
-    if more {
-=======
     if !link.say_gained.is_empty()
         && let Some(at) = link.say_gained_at
     {
         earliest.at(at);
     }
     if !link.say_hosting.is_empty() {
->>>>>>> main
         earliest.at(Millis(0));
     }
     earliest.0

@@ -1,53 +1,52 @@
-//! Lanes: data connections beside a session, dialled by whoever can. Who is dialled is decided
-//! here, and done elsewhere.
+//! Lanes: data connections beside a session, dialled by whoever can.
 
 use core::net::SocketAddr;
 
-use super::{DownloadStage, Swarm};
-use crate::router::context::Context;
-use crate::router::event::{Effect, Target};
+use super::{FileId, Router};
+use crate::crypto::binding::{Role, Side};
+use crate::router::event::{Effect, Plan, Target};
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::Purpose;
-use crate::router::message::Message;
+use crate::router::links::{Conn, Purpose, Stage, plain_ip};
+use crate::router::message::{Hello, Message, Why};
+use crate::router::time::{Earliest, Millis};
 
 /// Wait after every address of a host failed.
 const RETRY_MS: u64 = 2_000;
-/// Wait after a lane ended or could not be dialled.
-const PAUSE_MS: u64 = 50;
 
-impl Swarm {
-    /// Whether lanes to a host should be dialled now.
-    pub(in crate::router) fn lacks_lanes(&mut self, cx: &Context, host: MemberId) -> bool {
-        let lanes = self.lanes.entry(host).or_default();
-        lanes.fetching.len() < cx.limits().lanes_per_pair
-            && cx.now >= lanes.retry_at
-            && !self.choice.rests(&host, cx.now)
-    }
-
-    /// Dials a host that has these addresses for as many lanes as are missing; if none of the
-    /// addresses works from here, it is asked to dial us.
-    pub(in crate::router) fn dial_lanes(
-        &mut self,
-        cx: &mut Context,
-        host: MemberId,
-        addresses: &[SocketAddr],
-    ) {
-        let per_pair = cx.limits().lanes_per_pair;
-        let lanes = self.lanes.entry(host).or_default();
-        if let Some(address) = addresses.get(lanes.next_address) {
-            while lanes.fetching.len() < per_pair {
-                let conn = cx.dial(Target::Addr(*address), Purpose::Lane(host));
-                lanes.fetching.insert(conn);
-            }
-<<<<<<< HEAD
+impl Router {
+    /// Sees to it that lanes to `host` exist or are on their way.
+    pub(super) fn want_lanes(&mut self, host: MemberId) {
+        let per_pair = self.cx.limits().lanes_per_pair;
+        let now = self.cx.now;
+        let lanes = self.swarm.lanes.entry(host).or_default();
+        if lanes.fetching.len() >= per_pair
+            || now < lanes.retry_at
+            || self.swarm.choice.rests(&host, now)
+        {
             return;
         }
-        lanes.next_address = 0;
-        lanes.retry_at = cx.now.plus(RETRY_MS);
-        lanes.asked_back = true;
-        if let Some(conn) = self.holders.conn_of(&host) {
-            cx.effect(Effect::Send { conn, message: Message::LaneWanted });
-=======
+        let missing = per_pair - lanes.fetching.len();
+        if let Some((conn, _)) = self.link_of(&host) {
+            // How much to ask of it depends on how far it is.
+            self.ping(conn);
+        }
+        let addresses = self.addresses_for_lane(host);
+        let Some(lanes) = self.swarm.lanes.get_mut(&host) else { return };
+        let Some(address) = addresses.get(lanes.next_address).copied() else {
+            // No address works from here: the host should dial us.
+            lanes.next_address = 0;
+            lanes.retry_at = now.plus(RETRY_MS);
+            lanes.asked_back = true;
+            if let Some((conn, _)) = self.link_of(&host) {
+                self.cx.effect(Effect::Send { conn, message: Message::LaneWanted });
+            }
+            return;
+        };
+        for _ in 0..missing {
+            let conn = self.dial(Target::Addr(address), Purpose::Lane(host));
+            if let Some(lanes) = self.swarm.lanes.get_mut(&host) {
+                lanes.fetching.insert(conn);
+            }
         }
     }
 
@@ -121,44 +120,63 @@ impl Swarm {
             self.cx.effect(Effect::Judge { conn: id, known: true });
         } else {
             self.refuse(id, Why::NoSession);
->>>>>>> main
         }
     }
 
-    /// A member asks to be dialled for its lanes: whether it is heard.
-    pub(in crate::router) fn hears_lane_wanted(&mut self, cx: &Context, conn: ConnId) -> bool {
-        self.holders.get_mut(conn).is_some_and(|holder| holder.wants_lane(cx.now))
+    /// Both ends of a lane are known.
+    pub(in crate::router) fn lane_identified(&mut self, id: ConnId, member: MemberId) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let (side, role, purpose) = (conn.side, conn.role, conn.purpose.clone());
+        let same_run = self.link_of(&member).is_some_and(|(_, l)| Some(l.run) == conn.their_run);
+        let expected = purpose.is_none_or(|purpose| purpose == Purpose::Lane(member));
+        let fetch = (side == Side::Dialer) == (role == Role::LaneFetch);
+        let per_pair = self.cx.limits().lanes_per_pair;
+        let others = self
+            .conns
+            .iter()
+            .filter(|(other, conn)| {
+                **other != id
+                    && matches!(&conn.stage, Stage::Lane { member: m, fetch: f, .. }
+                        if *m == member && *f == fetch)
+            })
+            .count();
+        if !same_run || !expected {
+            return self.refuse(id, Why::NoSession);
+        }
+        // A lane that the peer gave up may linger for a moment: as many again as the pair has.
+        let lingering = usize::from(!fetch) * per_pair;
+        let wanted = !fetch
+            || self
+                .swarm
+                .lanes
+                .get(&member)
+                .is_some_and(|lanes| lanes.fetching.contains(&id) || lanes.asked_back);
+        if others >= per_pair + lingering || !wanted || !fetch && self.members.is_ignored(&member) {
+            return self.refuse(id, Why::Busy);
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.stage = Stage::Lane { member, fetch, open: false };
+        }
+        self.cx.effect(Effect::StartLane { conn: id, member, fetch });
     }
 
-    /// Whether a lane over which to fetch from a member was dialled or asked for.
-    pub(in crate::router) fn expects_lane(&self, member: &MemberId, conn: ConnId) -> bool {
-        let lanes = self.lanes.get(member);
-        lanes.is_some_and(|lanes| lanes.fetching.contains(&conn) || lanes.asked_back)
+    pub(in crate::router) fn lane_opened(&mut self, id: ConnId) {
+        let Some(Conn { stage: Stage::Lane { member, fetch, open }, .. }) = self.conns.get_mut(&id)
+        else {
+            return;
+        };
+        *open = true;
+        let (member, fetch) = (*member, *fetch);
+        if fetch {
+            let lanes = self.swarm.lanes.entry(member).or_default();
+            lanes.fetching.insert(id);
+            lanes.next_address = 0;
+            let rtt_ms = self.link_of(&member).map_or(0, |(_, link)| link.rtt_ms);
+            self.swarm.choice.rtt(member, rtt_ms);
+            self.swarm.choice.opened(member, id);
+        }
     }
 
-<<<<<<< HEAD
-    /// A lane over which to fetch is open.
-    pub(in crate::router) fn lane_opened(&mut self, host: MemberId, conn: ConnId, rtt_ms: u64) {
-        let lanes = self.lanes.entry(host).or_default();
-        lanes.fetching.insert(conn);
-        lanes.next_address = 0;
-        self.choice.rtt(host, rtt_ms);
-        self.choice.opened(host, conn);
-    }
-
-    /// A dial for a lane failed: the next of the host's addresses is next.
-    pub(in crate::router) fn lane_failed(
-        &mut self,
-        cx: &Context,
-        host: MemberId,
-        (failed, addresses): (Option<SocketAddr>, &[SocketAddr]),
-        is_there: impl Fn(ConnId) -> bool,
-    ) {
-        let Some(lanes) = self.lanes.get_mut(&host) else { return };
-        let before = lanes.fetching.len();
-        lanes.fetching.retain(|conn| is_there(*conn));
-        if lanes.fetching.len() == before {
-=======
     /// A dial for a lane failed: the next address is next.
     pub(in crate::router) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
         if conn.role == Role::LaneServe {
@@ -171,26 +189,59 @@ impl Swarm {
         let gone: Vec<_> =
             lanes.fetching.iter().filter(|conn| !self.conns.contains_key(conn)).copied().collect();
         if gone.is_empty() {
->>>>>>> main
             return; // It was one to serve over.
         }
-        let failed = failed.and_then(|failed| addresses.iter().position(|at| *at == failed));
-        if failed.is_none_or(|failed| failed == lanes.next_address) {
+        for conn in &gone {
+            lanes.fetching.remove(conn);
+        }
+        let failed = remote.and_then(|remote| addresses.iter().position(|a| *a == remote));
+        if failed == Some(lanes.next_address) || failed.is_none() {
             lanes.next_address += 1;
         }
-        lanes.retry_at = lanes.retry_at.max(cx.now.plus(PAUSE_MS));
+        lanes.retry_at = lanes.retry_at.max(self.cx.now.plus(50));
     }
 
     /// A lane ended; its requests are answered with errors one by one.
-    pub(in crate::router) fn lane_down(&mut self, cx: &Context, conn: ConnId, member: MemberId) {
-        if let Some(lanes) = self.lanes.get_mut(&member) {
-            lanes.fetching.remove(&conn);
-            lanes.retry_at = lanes.retry_at.max(cx.now.plus(PAUSE_MS));
+    pub(in crate::router) fn lane_down(&mut self, id: ConnId, member: MemberId) {
+        if let Some(lanes) = self.swarm.lanes.get_mut(&member) {
+            lanes.fetching.remove(&id);
+            lanes.retry_at = lanes.retry_at.max(self.cx.now.plus(50));
         }
-        self.choice.closed(conn);
-        for download in self.downloads.values_mut() {
-            if let DownloadStage::List(lanes, _) = &mut download.stage {
-                lanes.remove(&conn);
+        self.swarm.choice.closed(id);
+        for download in self.swarm.downloads.values_mut() {
+            if let super::Stage::List(lanes, _) = &mut download.stage {
+                lanes.remove(&id);
+            }
+        }
+    }
+
+    pub(in crate::router) fn close_lanes_of(&mut self, member: MemberId) {
+        let ids: Vec<_> = self
+            .conns
+            .iter()
+            .filter(
+                |(_, conn)| matches!(&conn.stage, Stage::Lane { member: m, .. } if *m == member),
+            )
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            self.cx.effect(Effect::Close { conn: id });
+            self.conns.remove(&id);
+            self.lane_down(id, member);
+        }
+    }
+
+    pub(super) fn lane_deadlines(&self, earliest: &mut Earliest) {
+        for (host, lanes) in &self.swarm.lanes {
+            let hosts = |file: &FileId| {
+                self.link_of(host).is_some_and(|(_, link)| link.hosting.contains_key(file))
+            };
+            let wanted = self.swarm.downloads.keys().any(hosts);
+            if wanted
+                && lanes.fetching.len() < self.cx.limits().lanes_per_pair
+                && lanes.retry_at > self.cx.now
+            {
+                earliest.at(lanes.retry_at.max(Millis(0)));
             }
         }
     }
