@@ -143,7 +143,7 @@ impl Context {
     /// That of a node of this name, whose secrets are made of one byte.
     pub(super) fn of_test(name: &str, byte: u8) -> Self {
         let draw = super::event::Draw {
-            room: super::ids::RoomNonce([byte; 16]),
+            room: [byte; 32],
             nonce: super::ids::LogNonce([byte; 8]),
             secret: crate::crypto::invite::InviteSecret::from_bytes([byte; 16]),
         };
@@ -151,7 +151,7 @@ impl Context {
             name: name.to_owned(),
             temporary: false,
             locked: false,
-            run: super::ids::RunId([byte; 8]),
+            run: super::ids::RunId([byte; 16]),
             wall_at_zero_ms: 0,
             limits: Limits::default(),
             draw,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::router::context::Context;
 use crate::router::event::{Draw, Effect};
 use crate::router::ids::{ConnId, FaceId};
 use crate::router::membership::record::How;

@@ -115,7 +115,7 @@ fn another_value_than_the_one_committed_to_ends_the_link() {
 fn nobody_is_confirmed_whose_words_were_not_shown() {
     let (mut ada, mut bo) = (Side::new("ada", 1, 2), Side::new("bo", 2, 1));
     let id = bo.cx.my_id;
-    let mut confirm = |ada: &mut Side| {
+    let confirm = |ada: &mut Side| {
         let info = ada.members.info(&id);
         ada.words.confirm(&mut ada.cx, &mut ada.members, info)
     };
