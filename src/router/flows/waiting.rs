@@ -15,7 +15,7 @@ impl Router {
             self.decline_files();
         }
         let waiting = ScriptWait::new(self.cx.now, of, (what, within_ms), self.told_from_now_on());
-        if let Wait::Offer(name) = &waiting.what
+        if let Wait::Offer(name) = waiting.what()
             && self.meant_by(name.as_deref()).is_empty()
         {
             let (missing, seconds) = (self.nobody_offers(name.as_deref()), within_ms / 1_000);
@@ -42,7 +42,7 @@ impl Router {
     }
 
     fn how_it_ends(&mut self, waiting: &mut ScriptWait) -> Option<Result<(), Failure>> {
-        if let Some(failure) = self.desk.is_elsewhere(waiting.face, &self.room.id) {
+        if let Some(failure) = self.desk.is_elsewhere(waiting.face(), &self.room.id) {
             return Some(Err(failure));
         }
         let news = waiting.looks_at(self.catalogue.changes() + self.swarm.changes());
@@ -50,8 +50,8 @@ impl Router {
             self.tell_fetching(waiting);
         }
         let timed_out = waiting.is_over(self.cx.now);
-        if self.came_about(waiting, news) || timed_out && matches!(waiting.what, Wait::Time(_)) {
-            if let Wait::Offer(name) = &waiting.what {
+        if self.came_about(waiting, news) || timed_out && matches!(waiting.what(), Wait::Time(_)) {
+            if let Wait::Offer(name) = waiting.what() {
                 let list = self.meant_by(name.as_deref());
                 waiting.tell(&mut self.cx, Notice::Files { list });
             }
@@ -61,13 +61,13 @@ impl Router {
             let text = "it is not offered any more, so nobody can fetch it";
             return Some(Err(Failure::new(Code::Cancelled, text)));
         }
-        timed_out.then(|| match &waiting.what {
+        timed_out.then(|| match waiting.what() {
             // As a download that nobody can serve.
             Wait::Offer(name) => {
                 Err(Failure::new(Code::NoHost, self.nobody_offers(name.as_deref())))
             }
             _ => {
-                if waiting.what.is_for_others() {
+                if waiting.what().is_for_others() {
                     self.desk.note_waited_in_vain();
                 }
                 let text = format!("{} in time", self.what_did_not(waiting));
@@ -78,39 +78,39 @@ impl Router {
 
     /// Tells whoever waits until others have fetched what is offered for whom that is.
     fn tell_fetching(&mut self, waiting: &mut ScriptWait) {
-        let until = match waiting.what {
+        let until = match waiting.what() {
             Wait::Fetched => None,
-            Wait::FetchedBy(members) => Some(members),
+            Wait::FetchedBy(members) => Some(*members),
             _ => return,
         };
-        if let Some(text) = self.fetching_news(waiting.face, &mut waiting.told, until) {
+        if let Some(text) = self.fetching_news(waiting.face(), waiting.told_mut(), until) {
             waiting.remark(&mut self.cx, text);
         }
     }
 
     /// Nothing is left of what others were to fetch.
     fn is_offered_no_more(&self, waiting: &ScriptWait) -> bool {
-        let fetched = matches!(waiting.what, Wait::Fetched | Wait::FetchedBy(_));
-        fetched && self.sharing.files_of(waiting.face).is_empty()
+        let fetched = matches!(waiting.what(), Wait::Fetched | Wait::FetchedBy(_));
+        fetched && self.sharing.files_of(waiting.face()).is_empty()
     }
 
     fn came_about(&mut self, waiting: &ScriptWait, news: bool) -> bool {
-        match &waiting.what {
+        match waiting.what() {
             Wait::Time(_) => false,
             Wait::Members(count) => self.members.present_count() >= *count,
             Wait::File(name) => self.is_offered_by_somebody(name),
             Wait::Offer(name) => news && !self.meant_by(name.as_deref()).is_empty(),
             Wait::Message(text) => self.desk.find_message(text),
             Wait::Downloads => self.swarm.is_idle(),
-            Wait::Fetched => Self::is_fetched(&waiting.told),
-            Wait::FetchedBy(members) => waiting.told.count() >= *members,
+            Wait::Fetched => Self::is_fetched(waiting.told()),
+            Wait::FetchedBy(members) => waiting.told().count() >= *members,
             Wait::Held => self.members.present_count() > 0 && !self.log.has_unheld(&self.members),
         }
     }
 
-    fn what_did_not(&self, ScriptWait { what, told, .. }: &ScriptWait) -> String {
+    fn what_did_not(&self, waiting: &ScriptWait) -> String {
         let escaped = |text: &str| Untrusted::new(text).line();
-        match what {
+        match waiting.what() {
             Wait::Time(_) => "time did not pass".to_owned(),
             Wait::Members(count) => {
                 format!("{} of {count} others came", self.members.present_count())
@@ -121,9 +121,9 @@ impl Router {
             Wait::Offer(None) => "nobody present offered anything".to_owned(),
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
-            Wait::Fetched => self.not_fetched(told),
+            Wait::Fetched => self.not_fetched(waiting.told()),
             Wait::FetchedBy(members) => {
-                format!("{} of {members} members fetched what is offered", told.count())
+                format!("{} of {members} members fetched what is offered", waiting.told().count())
             }
             Wait::Held => match self.members.present_count() {
                 0 => "nobody is here any more who got what was said".to_owned(),
