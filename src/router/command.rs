@@ -233,6 +233,21 @@ impl Command {
         )
     }
 
+    /// Whether it waits until a change of the lock that is under way is done.
+    #[must_use]
+    pub fn waits_for_lock(&self) -> bool {
+        matches!(
+            self,
+            Self::Password { .. }
+                | Self::Unlock
+                | Self::Leave
+                | Self::Invite { .. }
+                | Self::InviteOff
+                | Self::Remove { .. }
+                | Self::Steward { .. }
+        )
+    }
+
     /// The command's word, as `--json` names it.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -4,10 +4,7 @@ use super::Router;
 use super::event::Effect;
 use super::ids::ConnId;
 use super::message::Message;
-use super::signed::pages;
 
-/// Their signed bytes: others choose how long records are, and an outbox takes them at once.
-const RECORDS_AT_ONCE_BYTES: usize = 64 * 1024;
 /// Chunk numbers in one message.
 const GAINED_AT_ONCE: usize = 1_024;
 
@@ -24,29 +21,13 @@ impl Router {
             return;
         }
         let mut messages = Vec::new();
-        self.flush_records(id, &mut messages);
+        self.registry.flush(&mut self.cx, id, &mut messages);
         self.flush_presence(id, &mut messages);
         self.flush_files(id, &mut messages);
         self.log.flush(&mut self.cx, id, &self.members, &mut messages);
         for message in messages {
             self.cx.effect(Effect::Send { conn: id, message });
         }
-    }
-
-    fn flush_records(&mut self, id: ConnId, messages: &mut Vec<Message>) {
-        let registry = &self.registry;
-        let Some(link) = self.conns.get_mut(&id).and_then(|conn| conn.link_mut()) else { return };
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while bytes < RECORDS_AT_ONCE_BYTES
-            && let Some(record) = link.say_records.pop_first()
-        {
-            if let Some(record) = registry.record(&record) {
-                bytes += record.bytes.len();
-                records.push(record.clone());
-            }
-        }
-        messages.extend(pages(&records).into_iter().map(Message::Records));
-        messages.extend(self.secrets_to_say(id));
     }
 
     fn flush_presence(&mut self, id: ConnId, messages: &mut Vec<Message>) {

@@ -22,27 +22,19 @@ pub mod time;
 
 mod admission;
 mod catalogue;
-mod changes;
-mod closing;
-mod commands;
 mod context;
-mod doctor;
+mod desk;
 mod fetched;
 mod flows;
 mod flush;
 mod hashing;
-mod ignoring;
-mod inviting;
 mod leftovers;
 mod log;
 mod members;
 mod order;
-mod outside;
 mod parked;
-mod quitting;
 mod rate;
 mod registry;
-mod removing;
 mod replies;
 mod sharing;
 pub mod swarm;
@@ -50,13 +42,13 @@ mod timers;
 mod tokens;
 mod undo;
 mod verify;
-mod waits;
 mod word;
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use context::Context;
+use desk::Given;
 use event::{Closed, Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::{Conn, Link, Purpose, Stage};
@@ -64,6 +56,7 @@ use members::Members;
 use message::{Refusal, Why};
 use notice::Notice;
 use order::Order;
+use registry::Registry;
 use time::{Earliest, Millis};
 use timers::Timer;
 
@@ -74,7 +67,7 @@ use crate::crypto::identity::Identity;
 pub struct Router {
     cx: Context,
     /// Who is a member of the room.
-    registry: registry::Registry,
+    registry: Registry,
     room: flows::Room,
     log: log::Log,
     members: Members,
@@ -85,9 +78,8 @@ pub struct Router {
     hashing: hashing::Hashing,
     sharing: sharing::Sharing,
     swarm: swarm::Swarm,
-    commands: commands::Pending,
-    verified: verify::Verified,
-    quitting: quitting::Quitting,
+    desk: desk::Desk,
+    comparisons: verify::Comparisons,
     parked: parked::Parked,
     /// What earlier runs left of downloads, by the first digits of the files' ids.
     leftovers: BTreeMap<String, event::Leftover>,
@@ -100,7 +92,7 @@ impl Router {
     #[must_use]
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
-        let registry = registry::Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
+        let registry = Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
         let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let members = Members::new(&cx, room.id, cx.config.verified.clone());
@@ -117,9 +109,8 @@ impl Router {
             hashing: hashing::Hashing::default(),
             sharing: sharing::Sharing::default(),
             swarm: swarm::Swarm::default(),
-            commands: commands::Pending::default(),
-            verified: verify::Verified::default(),
-            quitting: quitting::Quitting::default(),
+            desk: desk::Desk::default(),
+            comparisons: verify::Comparisons::default(),
             parked: parked::Parked::default(),
             leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
@@ -129,7 +120,7 @@ impl Router {
         let (temporary, locked) = (router.cx.config.temporary, router.cx.config.locked);
         router.cx.notify(Notice::Started { who, temporary, locked });
         if locked {
-            router.close_at_start();
+            router.with_registry(Registry::close_at_start);
         }
         router
     }
@@ -161,8 +152,6 @@ impl Router {
         let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
         self.swarm_deadlines(&mut earliest);
-        self.command_deadlines(&mut earliest);
-        self.verify_deadlines(&mut earliest);
         self.undo_deadlines(&mut earliest);
         earliest.0
     }
@@ -182,17 +171,21 @@ impl Router {
             Event::Woke => self.woke(),
             Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
-                self.commanded(face, line, command, draw);
+                self.commanded(Given { face, line, command, draw });
             }
             Event::PasswordGiven { face, line, password } => {
-                self.password_given(face, line, password);
+                self.password_given((face, line), password);
             }
             Event::OverviewWanted { face } => self.overview(face),
-            Event::Confirmed { face, line, yes } => self.confirmed(face, line, yes),
+            Event::Confirmed { face, line, yes } => self.confirmed((face, line), yes),
             Event::LockPrepared { face, line, room, data } => {
-                self.lock_prepared(face, line, room, data);
+                self.with_registry(|registry, cx, people| {
+                    registry.lock_prepared(cx, people, (face, line), room, data);
+                });
             }
-            Event::LockFailed { face, line, failure } => self.lock_failed(face, line, failure),
+            Event::LockFailed { face, line, failure } => {
+                self.registry.lock_failed(&mut self.cx, (face, line), failure);
+            }
             Event::DialFailed { conn, failure } => self.dial_failed(conn, failure),
             Event::ConnOpened { conn, side, role, remote } => {
                 self.conn_opened(conn, side, role, remote);
@@ -207,7 +200,9 @@ impl Router {
                 self.welcomed(conn, member, &home, invitation);
             }
             Event::Identified { conn, member, outcome } => self.identified(conn, member, outcome),
-            Event::ValueDrawn { conn, value } => self.value_drawn(conn, value),
+            Event::ValueDrawn { conn, value } => {
+                self.comparisons.value_drawn(&mut self.cx, conn, value);
+            }
             Event::Said { conn, message } => self.said(conn, message),
             Event::Congested { conn } => self.congested(conn, true),
             Event::Drained { conn } => self.congested(conn, false),
@@ -246,6 +241,10 @@ impl Router {
     fn carry_out_orders(&mut self) {
         while let Some(order) = self.cx.next_order() {
             match order {
+                Order::CloseOutsiders => self.close_outsiders(),
+                Order::FailDownloads(failure) => self.fail_downloads(&failure),
+                Order::Command(given) => self.commanded(given),
+                Order::LockSettled => self.run_deferred(),
                 Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
             }
         }
@@ -257,6 +256,11 @@ impl Router {
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
+                Timer::RecordsLeft(conn) => self.cx.mark(conn),
+                Timer::Departure => self.look_at_departures(),
+                // They are looked at after each event.
+                Timer::Waits => {}
+                Timer::Words => self.comparisons.expire(&mut self.cx),
                 Timer::Members => self.members.due(),
                 Timer::Presence(conn) => self.cx.mark(conn),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
@@ -264,8 +268,6 @@ impl Router {
         }
         self.link_timers();
         self.swarm_timers();
-        self.command_timers();
-        self.verify_timers();
         self.undo_timers();
     }
 

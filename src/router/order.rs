@@ -3,13 +3,23 @@
 //! A machine never calls another one. What it needs to know of others it is handed to look at;
 //! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
 
+use super::desk::Given;
 use super::event::Target;
 use super::ids::ConnId;
 use super::links::Purpose;
+use super::notice::Failure;
 
 /// Something that concerns more than one machine.
 #[derive(Debug)]
 pub(super) enum Order {
+    /// The register changed: links and lanes with those who are no members end.
+    CloseOutsiders,
+    /// Nobody sends this node anything any more.
+    FailDownloads(Failure),
+    /// A command goes on.
+    Command(Given),
+    /// A change of the lock is over: commands that waited for it go on.
+    LockSettled,
     /// Dial somebody, over a connection of this id.
     Dial { conn: ConnId, target: Target, purpose: Purpose },
 }

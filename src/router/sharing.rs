@@ -258,7 +258,7 @@ impl Router {
         let shown = self.log.shown(&id);
         self.sharing.put_place(shown, path.clone(), copy);
         self.sharing.offered_by.entry(face).or_default().insert(shown, (file, goes));
-        self.remark_alone();
+        self.desk.remark_alone(&mut self.cx, &self.members);
         Ok(id)
     }
 

@@ -18,6 +18,14 @@ pub(super) enum Timer {
     Presence(ConnId),
     /// Something is due to be said or asked about the log over a link.
     Repair(ConnId),
+    /// Records of the register are left to be said over a link.
+    RecordsLeft(ConnId),
+    /// It is to be looked whether anybody still needs what is about to leave.
+    Departure,
+    /// A script waits no longer.
+    Waits,
+    /// Words are not waited for any longer.
+    Words,
     /// Counts of own messages are to be told.
     Receipts,
 }

@@ -11,7 +11,7 @@ use crate::router::links::{Agreement, Conn, Purpose, Reason, Stage, Verdict, dec
 use crate::router::membership::Membership;
 use crate::router::membership::record::How;
 use crate::router::message::{Brings, Hello, Refusal, Why};
-use crate::router::registry::Judged;
+use crate::router::registry::{Judged, Registry};
 use crate::router::signed::{Claim, SignedInvitation, SignedRecord};
 
 impl Router {
@@ -287,7 +287,7 @@ impl Router {
                 (home.room, Reason::Recognised)
             }
             Outcome::Entered(home) => {
-                let registry = self.registry_of(&home);
+                let registry = Registry::of(self.cx.my_id, &home);
                 (home.room, Reason::Entered { registry: Box::new(registry) })
             }
         };

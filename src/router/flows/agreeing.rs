@@ -92,6 +92,8 @@ impl Router {
         let Some(digest) = self.registry_for(agreement).map(Registry::digest) else { return };
         if let Some(agreement) = self.agreement_mut(id) {
             agreement.my_digest = Some(digest);
+            let member = agreement.member;
+            self.registry.register_named(&self.cx, id, member);
         }
         self.cx.effect(Effect::Send { conn: id, message: Message::Register(digest) });
         self.agree(id);
@@ -120,9 +122,7 @@ impl Router {
             bytes <= RECORDS_BEFORE_LINK_BYTES
         });
         let (now, later) = records.split_at(first.count());
-        if let Some(agreement) = self.agreement_mut(id) {
-            agreement.later.extend(later.iter().map(|record| record.id));
-        }
+        self.registry.say_later(id, later);
         for list in pages(now) {
             self.cx.effect(Effect::Send { conn: id, message: Message::Records(list) });
         }
@@ -270,7 +270,9 @@ impl Router {
         self.room.settled = true;
         self.link_up(id, member, run, &record, seen);
         self.refuse_rivals(id, member);
-        self.publish_what_was_said();
+        if !self.log.is_silent() {
+            self.publish_ticket(); // What was said before counts as said in this room.
+        }
     }
 
     fn refuse_rivals(&mut self, id: ConnId, member: MemberId) {
@@ -296,11 +298,8 @@ impl Router {
         seen: IpAddr,
     ) {
         let mut link = Link::new(member, run, self.cx.now, self.cx.limits());
-        let later = self.agreement_mut(id).map(|agreement| std::mem::take(&mut agreement.later));
-        link.say_records = later.unwrap_or_default();
         link.say_hosting = self.sharing.files();
         link.say_hosting.extend(self.done_with_of(member));
-        link.say_secrets = true;
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));
         }
@@ -308,7 +307,9 @@ impl Router {
         self.cx.effect(Effect::Linked { conn: id, member });
         let Some(via) = self.via(id) else { return };
         let newly = self.members.link_up(&mut self.cx, via, record, seen, &self.log);
-        self.show_who_came();
+        self.registry.link_up(&mut self.cx, id, member);
+        self.comparisons.link_up(id, member);
+        self.with_registry(|registry, cx, people| registry.show_who_came(cx, people.members));
         self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.members.info(&member);
         self.room.ever_met = true;
@@ -323,25 +324,7 @@ impl Router {
         self.members.warn_if_lookalike(&mut self.cx, &member);
         self.attempts.linked(&mut self.cx, id, member);
         self.log.tell_held(&mut self.cx, &self.members);
-        self.propose_steward();
-    }
-
-    /// A founder whose disk dies can never remove anybody again, nor can anybody else.
-    fn propose_steward(&mut self) {
-        let membership = self.registry.membership();
-        let many = membership.members().count() > 2;
-        let alone = membership.founder() == self.cx.my_id && membership.stewards().is_empty();
-        if membership.is_closed()
-            && many
-            && alone
-            && !self.cx.config.temporary
-            && !std::mem::replace(&mut self.room.steward_proposed, true)
-        {
-            self.cx.remark(
-                "only you can remove people from this room: /steward <nick> lets somebody you \
-                 trust do it too, should you lose this computer",
-            );
-        }
+        self.registry.propose_steward(&mut self.cx);
     }
 
     pub(in crate::router) fn conn_closed(&mut self, id: ConnId, how: Closed) {
@@ -361,6 +344,7 @@ impl Router {
     ) {
         let Some(conn) = self.conns.remove(&id) else { return };
         self.cx.unmark(id);
+        self.registry.link_down(&mut self.cx, id);
         // A guesser may call it off in the same words.
         let ours = |refusal: &Refusal| {
             how == Closed::ByUs && matches!(refusal.why, Why::Crossing | Why::Busy)
@@ -378,7 +362,7 @@ impl Router {
         let agreed = conn.agreement().map(|agreement| agreement.member);
         match &conn.stage {
             Stage::Linked(link) => {
-                self.no_words(id);
+                self.comparisons.link_down(&mut self.cx, id);
                 self.link_down(id, link.member, &how, refusal);
             }
             Stage::Lane { member, .. } => self.lane_down(id, *member),
@@ -459,7 +443,7 @@ impl Router {
         let closed = !matches!(how, Closed::Silent);
         let refused = refusal.map(|refusal| refusal.why);
         let in_doubt = self.registry.is_closed() && self.registry.is_member(&self.cx.my_id);
-        let standing = (in_doubt, self.am_out());
+        let standing = (in_doubt, self.registry.am_out());
         self.members.link_down(&mut self.cx, conn, closed, refused, standing);
         if matches!(refused, Some(Why::NotMember | Why::Removed)) {
             self.close_lanes_of(member);
@@ -490,7 +474,6 @@ impl Agreement {
             their_ids: BTreeSet::new(),
             records_heard: 0,
             ids_heard: false,
-            later: BTreeSet::new(),
             sent_ready: false,
             doubts: None,
             presence: None,

@@ -25,16 +25,26 @@ impl Router {
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
             // What was dropped would never be said again: the link goes, and both begin anew.
-            Message::Records(records) if !link.record_tokens.take(records.len() as u64, now) => {
+            Message::Records(records) if !self.registry.may_hear(id, records.len(), now) => {
                 return self.refuse(id, Why::Busy);
             }
             Message::Records(records) => self.records_arrived(&records, Some(id)),
-            Message::Password { lock, data } => self.password_told(lock, data),
-            Message::Invitation { invitation, find } => {
-                self.invitation_told(invitation, find);
+            Message::Password { lock, data } => {
+                self.registry.password_told(&mut self.cx, lock, data);
             }
-            Message::VerifyCommit(digest) => self.verify_committed(id, digest),
-            Message::VerifyNonce(value) => self.verify_revealed(id, value),
+            Message::Invitation { invitation, find } => {
+                self.registry.invitation_told(&mut self.cx, invitation, find);
+            }
+            Message::VerifyCommit(digest) => {
+                self.comparisons.committed(&mut self.cx, id, digest);
+            }
+            Message::VerifyNonce(value) => {
+                let from = (id, self.members.info(&member));
+                let (words, cx) = (&mut self.comparisons, &mut self.cx);
+                if let Err(why) = words.revealed(cx, &self.members, from, value) {
+                    self.refuse(id, why);
+                }
+            }
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
             Message::Gained { file, chunks } => self.gained(id, file, &chunks),
             Message::Dropped { file, done } => self.dropped(id, file, done),

@@ -4,10 +4,15 @@
 
 mod admitting;
 mod agreeing;
+mod commanding;
 mod connecting;
+mod departing;
 mod hearing;
+mod membership;
 mod moving;
 mod presence;
 mod saying;
+mod showing;
+mod waiting;
 
 pub(super) use self::moving::Room;

@@ -15,27 +15,15 @@ pub(in crate::router) struct Room {
     pub(in crate::router) settled: bool,
     /// `joined` was told.
     pub(in crate::router) announced: bool,
-    /// Who put this node out of it.
-    pub(in crate::router) out_by: Option<MemberId>,
     /// It was told that others say that we are no member.
     pub(in crate::router) told_outside: bool,
-    /// The founder was told that it is the only one who can remove anybody.
-    pub(in crate::router) steward_proposed: bool,
     /// Somebody was present at some time.
     pub(in crate::router) ever_met: bool,
 }
 
 impl Room {
     pub(in crate::router) fn new(id: RoomId) -> Self {
-        Self {
-            id,
-            settled: false,
-            announced: false,
-            out_by: None,
-            told_outside: false,
-            steward_proposed: false,
-            ever_met: false,
-        }
+        Self { id, settled: false, announced: false, told_outside: false, ever_met: false }
     }
 }
 
@@ -43,7 +31,7 @@ impl Router {
     /// Into another room, taking along what was said and offered while alone.
     pub(in crate::router) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
-        self.registry = registry;
+        self.registry.enter(registry);
         self.room = Room::new(id);
         self.members.move_to(id);
         let old = self.log.replace(via);
@@ -60,14 +48,14 @@ impl Router {
         self.drop_downloads();
         self.park_offers();
         self.drop_shares();
-        self.registry = Registry::new(self.cx.my_id, self.cx.my_id, draw.room);
+        self.registry.enter(Registry::new(self.cx.my_id, self.cx.my_id, draw.room));
         self.room = Room::new(self.registry.room());
         self.log = Log::new(self.cx.my_id, draw.nonce);
         self.members.leave(&self.cx, self.room.id);
         self.catalogue.clear();
         self.cx.effect(Effect::Forget);
         self.guesses.forget_untold();
-        self.end_of_leave();
+        self.desk.room_left(&mut self.cx);
         if announced {
             self.cx.notify(Notice::Left { room: old });
         }
@@ -78,7 +66,8 @@ impl Router {
     fn drop_all_conns(&mut self) {
         let ids: Vec<_> = self.conns.keys().copied().collect();
         for id in ids {
-            self.no_words(id);
+            self.comparisons.link_down(&mut self.cx, id);
+            self.registry.link_down(&mut self.cx, id);
             self.cx.effect(Effect::Close { conn: id });
             self.conns.remove(&id);
             self.cx.unmark(id);
@@ -86,6 +75,6 @@ impl Router {
         }
         self.members.drop_links();
         self.attempts.end_all(&mut self.cx);
-        self.drop_questions();
+        self.registry.drop_questions(&mut self.cx);
     }
 }

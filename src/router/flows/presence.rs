@@ -41,7 +41,7 @@ impl Router {
     /// A dial led to no link with the member that was dialled.
     pub(in crate::router) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
         let refused = refusal.map(|refusal| refusal.why);
-        let outside = self.am_out();
+        let outside = self.registry.am_out();
         self.members.redial_failed(&mut self.cx, id, refused, outside);
     }
 

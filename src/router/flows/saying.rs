@@ -140,7 +140,7 @@ impl Router {
             return;
         }
         if !own {
-            self.message_seen(&text);
+            self.desk.message_seen(&text);
         }
         self.cx.notify(Notice::Message {
             id: self.log.shown(&entry.id),

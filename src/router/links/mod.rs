@@ -10,13 +10,12 @@ use std::sync::Arc;
 use crate::crypto::binding::{Role, Side};
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
-use crate::router::ids::{Digest32, FileId, InvitationId, MemberId, RecordId, RoomId, RunId};
+use crate::router::ids::{Digest32, FileId, MemberId, RecordId, RoomId, RunId};
 use crate::router::message::{Brings, Done, Hello, Why};
 use crate::router::registry::Registry;
 use crate::router::signed::{SignedPresence, SignedRecord};
 use crate::router::time::Millis;
 use crate::router::tokens::Tokens;
-use crate::router::verify::Comparing;
 
 /// What both ends conclude from both Hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +77,6 @@ pub(in crate::router) struct Agreement {
     pub(in crate::router) records_heard: usize,
     /// All of them came.
     pub(in crate::router) ids_heard: bool,
-    /// Records that came since we named our register: said once the link is up.
-    pub(in crate::router) later: BTreeSet<RecordId>,
     pub(in crate::router) sent_ready: bool,
     /// An older link of this pair was pinged then.
     pub(in crate::router) doubts: Option<Millis>,
@@ -213,15 +210,6 @@ pub(in crate::router) struct Link {
     /// It was measured.
     pub(in crate::router) rtt_known: bool,
 
-    pub(in crate::router) say_records: BTreeSet<RecordId>,
-    /// Password data and invitations may have to be said.
-    pub(in crate::router) say_secrets: bool,
-    pub(in crate::router) password_said: Option<RecordId>,
-    pub(in crate::router) invitations_said: BTreeSet<InvitationId>,
-    /// Words are being compared with the peer.
-    pub(in crate::router) comparing: Option<Comparing>,
-    /// When the peer last began to compare words.
-    pub(in crate::router) asked_words: Option<Millis>,
     pub(in crate::router) say_hosting: BTreeSet<FileId>,
     /// Files served here that the peer does not hold and will not fetch.
     pub(in crate::router) done: BTreeMap<FileId, Done>,
@@ -230,9 +218,6 @@ pub(in crate::router) struct Link {
     /// When the last of these were said.
     pub(in crate::router) gained_said: Millis,
     pub(in crate::router) pong: Option<u32>,
-
-    /// For records of the register that it says.
-    pub(in crate::router) record_tokens: Tokens,
 
     pub(in crate::router) hosting: BTreeMap<FileId, Hosting>,
     /// The peer has more than is kept in mind: what is wanted of the rest is asked for.
@@ -260,19 +245,12 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             rtt_known: false,
-            say_records: BTreeSet::new(),
-            say_secrets: false,
-            password_said: None,
-            invitations_said: BTreeSet::new(),
-            comparing: None,
-            asked_words: None,
             say_hosting: BTreeSet::new(),
             done: BTreeMap::new(),
             say_gained: BTreeMap::new(),
             say_gained_at: None,
             gained_said: Millis(0),
             pong: None,
-            record_tokens: Tokens::new(limits.records_per_s, limits.records_burst, now),
             hosting: BTreeMap::new(),
             hosts_more: false,
             bitmap_bytes: 0,

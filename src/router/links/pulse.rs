@@ -100,8 +100,7 @@ fn link_due(link: &Link) -> Option<Millis> {
     {
         earliest.at(at);
     }
-    let more = !link.say_records.is_empty();
-    if !link.say_hosting.is_empty() || more {
+    if !link.say_hosting.is_empty() {
         earliest.at(Millis(0));
     }
     earliest.0

@@ -3,6 +3,8 @@
 //! It decides who counts as present, what is passed on of whom, and which members are dialled
 //! again. Who may be in the room it asks of others, and what anybody says is not its business.
 
+mod finding;
+mod ignoring;
 mod member;
 mod names;
 mod own;
@@ -253,21 +255,6 @@ impl Members {
     /// Whether the person does not want to hear a member.
     pub(in crate::router) fn is_ignored(&self, id: &MemberId) -> bool {
         self.ignored.contains(id)
-    }
-
-    /// How many are ignored.
-    pub(in crate::router) fn ignored_count(&self) -> usize {
-        self.ignored.len()
-    }
-
-    /// The person does not want to hear a member.
-    pub(in crate::router) fn ignore(&mut self, id: MemberId) {
-        self.ignored.insert(id);
-    }
-
-    /// Whether it was ignored until now.
-    pub(in crate::router) fn hear_again(&mut self, id: &MemberId) -> bool {
-        self.ignored.remove(id)
     }
 
     /// What others can make grow here.

@@ -321,6 +321,14 @@ impl Members {
         }
     }
 
+    /// A member that is no member any more lost its link.
+    pub(in crate::router) fn put_out(&mut self, id: &MemberId) {
+        if let Some(member) = self.known.get_mut(id).filter(|member| member.conn.is_none()) {
+            member.put_out();
+            self.changed = true;
+        }
+    }
+
     /// Looks who is present, whom others are to pass things on to, and whom to dial, if anything
     /// changed since or it is time.
     pub(in crate::router) fn settle(&mut self, cx: &mut Context) -> Comings {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Below, Kept, Record};
 use super::tree::Node;
-use super::{DEPTH_MAX, Membership, Standing};
+use super::{DEPTH_MAX, Membership, SignsAs};
 use crate::crypto::hash;
 use crate::router::ids::{MemberId, RecordId};
 
@@ -45,9 +45,9 @@ pub fn plan_keep<'a>(
     let after = with(act);
     let author = act.by();
     let below_author = match after.standing(&author) {
-        Standing::Founder => (Below::Founder, 0),
-        Standing::Ticket(id) => (Below::Ticket(id), after.depth(&id)),
-        Standing::Outside => return Vec::new(),
+        SignsAs::Founder => (Below::Founder, 0),
+        SignsAs::Ticket(id) => (Below::Ticket(id), after.depth(&id)),
+        SignsAs::Outside => return Vec::new(),
     };
     let mut plan = Plan { after: &after, author, below_author, planned: BTreeMap::new() };
     let mut gone: Vec<(&Node, MemberId)> = before

@@ -63,7 +63,7 @@ pub struct Seat {
 
 /// As what a member signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SignsAs {
     /// As the founder, who holds no ticket.
     Founder,
     /// Under this ticket, of its living ones the nearest to the founder.
@@ -181,11 +181,11 @@ impl Membership {
 
     /// As what `member` signs.
     #[must_use]
-    pub fn standing(&self, member: &MemberId) -> Standing {
+    pub fn standing(&self, member: &MemberId) -> SignsAs {
         if *member == self.founder {
-            return Standing::Founder;
+            return SignsAs::Founder;
         }
-        self.tickets_of(member).next().map_or(Standing::Outside, |seat| Standing::Ticket(seat.id))
+        self.tickets_of(member).next().map_or(SignsAs::Outside, |seat| SignsAs::Ticket(seat.id))
     }
 
     /// What a lock of `member` names as its standing: living tickets of it such that whoever

@@ -21,9 +21,9 @@ fn a_ticket_is_signed_by_somebody_above_it_and_never_lets_the_founder_in() {
     assert_eq!(members(&room), "ABCD");
     assert!(room.ticket(&id("f")).is_none() && !room.lives(&id("e")));
     assert_eq!(room.above(&id("d")), [who('C'), who('B'), who('A'), who('F')]);
-    assert_eq!((room.depth(&id("d")), room.standing(&who('D'))), (4, Standing::Ticket(id("d"))));
-    assert_eq!(room.standing(&who('F')), Standing::Founder);
-    assert_eq!(room.standing(&who('E')), Standing::Outside);
+    assert_eq!((room.depth(&id("d")), room.standing(&who('D'))), (4, SignsAs::Ticket(id("d"))));
+    assert_eq!(room.standing(&who('F')), SignsAs::Founder);
+    assert_eq!(room.standing(&who('E')), SignsAs::Outside);
 }
 
 #[test]

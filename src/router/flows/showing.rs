@@ -1,13 +1,13 @@
-//! What a person can know of the links, and what is wrong with them: `members` and `doctor`.
+//! How things stand, for people: the overview of a page, `members`, and what `doctor` finds.
 
 use core::net::SocketAddr;
 
-use super::event::Effect;
-use super::ids::{FaceId, MemberId};
-use super::links::{Conn, plain_ip};
-use super::notice::{Finding, MemberLine, Notice, Standing, Who};
-use super::{Router, is_loopback};
 use crate::crypto::binding::Side;
+use crate::router::event::Effect;
+use crate::router::ids::{FaceId, MemberId};
+use crate::router::links::{Conn, plain_ip};
+use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
+use crate::router::{Router, is_loopback};
 
 /// A link that was silent for so long is worth a word.
 const SILENT_MS: u64 = 8_000;
@@ -15,13 +15,40 @@ const SILENT_MS: u64 = 8_000;
 const FINGERPRINT_DIGITS: usize = 16;
 
 impl Router {
+    /// Tells a face how things stand.
+    pub(in crate::router) fn overview(&mut self, face: FaceId) {
+        let overview = Overview {
+            me: self.members.who(&self.cx.my_id),
+            temporary: self.cx.config.temporary,
+            room: self.room.id,
+            locked: self.registry.is_closed(),
+            password: self.registry.password_data().is_some(),
+            founder: self.members.who(&self.registry.founder()),
+            settled: self.room.settled,
+            addresses: self.members.own().spoken_addresses(),
+            members: self.member_lines(),
+            reached: self.reached(),
+            files: self.file_rows(),
+            transfers: self.transfer_rows(),
+            unheld: self.log.unheld_receipts(&self.members),
+        };
+        self.cx.effect(Effect::Overview { face, overview: Box::new(overview) });
+    }
+
+    /// Addresses that this node dialled and where a member proved to be.
+    fn reached(&self) -> Vec<SocketAddr> {
+        let linked = self.links().filter_map(|(conn, _)| self.conns.get(&conn));
+        let dialled = linked.filter(|conn| conn.side == Side::Dialer);
+        dialled.filter_map(|conn| conn.remote).collect()
+    }
+
     /// Answers `members`.
-    pub(super) fn members_notice(&self) -> Notice {
+    pub(in crate::router) fn members_notice(&self) -> Notice {
         Notice::Members { list: self.member_lines() }
     }
 
     /// Who is here, this node first.
-    pub(super) fn member_lines(&self) -> Vec<MemberLine> {
+    pub(in crate::router) fn member_lines(&self) -> Vec<MemberLine> {
         let me = MemberLine {
             member: self.members.info(&self.cx.my_id),
             linked: false,
@@ -29,8 +56,8 @@ impl Router {
             since_ms: None,
             round_trip_ms: None,
             fingerprint: fingerprint(&self.cx.my_id),
-            standing: self.standing_of(&self.cx.my_id),
-            through: self.through(&self.cx.my_id),
+            standing: self.registry.standing_of(&self.cx.my_id),
+            through: self.let_in_by(&self.cx.my_id),
             ignored: false,
         };
         let others = self.members.present().map(|id| self.member_line(&id));
@@ -48,63 +75,29 @@ impl Router {
             since_ms,
             round_trip_ms: link.and_then(|(_, link)| link.rtt_known.then_some(link.rtt_ms)),
             fingerprint: fingerprint(id),
-            standing: self.standing_of(id),
-            through: self.through(id),
+            standing: self.registry.standing_of(id),
+            through: self.let_in_by(id),
             ignored: self.members.is_ignored(id),
         }
     }
 
-    fn standing_of(&self, id: &MemberId) -> Standing {
-        let registry = &self.registry;
-        let membership = registry.membership();
-        if *id == registry.founder() {
-            Standing::Founder
-        } else if membership.stewards().contains(id) {
-            Standing::Steward
-        } else if membership.is_member(id) && !membership.is_passer_by(id) {
-            Standing::Member
-        } else if registry.may_link(id).is_ok() {
-            Standing::Visitor
-        } else {
-            Standing::Outside
-        }
-    }
-
-    /// Through whom somebody came in: the holder of the ticket above its own.
-    fn through(&self, id: &MemberId) -> Option<Who> {
-        let registry = &self.registry;
-        let membership = registry.membership();
-        if *id == registry.founder() {
-            return None;
-        }
-        if registry.issued_to(id).is_some() && !membership.is_member(id) {
-            return Some(self.members.who(&self.cx.my_id));
-        }
-        let seat = membership.tickets_of(id).next()?;
-        let above = match seat.parent {
-            Some(parent) => membership.ticket(&parent)?.member,
-            None => registry.founder(),
-        };
-        Some(self.members.who(&above))
+    /// Through whom somebody came in.
+    fn let_in_by(&self, id: &MemberId) -> Option<Who> {
+        self.registry.let_in_by(id).map(|by| self.members.who(&by))
     }
 
     /// Measures every link anew, for the next who asks.
-    pub(super) fn ping_all(&mut self) {
+    pub(in crate::router) fn ping_all(&mut self) {
         let links: Vec<_> = self.links().map(|(conn, _)| conn).collect();
         for conn in links {
             self.ping(conn);
         }
     }
 
-    /// `doctor`, which looks at the disk first.
-    pub(super) fn doctor(&mut self, face: FaceId, line: u64) {
-        self.cx.effect(Effect::ExamineFolder { face, line });
-    }
-
     /// All that `doctor` has found.
-    pub(super) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
+    pub(in crate::router) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
         let mut list = Vec::new();
-        self.examine_standing(&mut list);
+        self.registry.examine_standing(&self.members, &mut list);
         self.examine_port(&mut list);
         self.examine_members(&mut list);
         self.examine_log(&mut list);

@@ -1,0 +1,135 @@
+//! `quit`, `leave` and the end of stdin: one of them goes on once nobody needs this node any more,
+//! or they waited long enough.
+
+use super::{Desk, Given};
+use crate::router::command::Command;
+use crate::router::context::Context;
+use crate::router::ids::{FaceId, FileId};
+use crate::router::time::Millis;
+use crate::router::timers::Timer;
+
+/// Who was told what leaving would cut off, and says it again within this, must mean it.
+const CONFIRMED_MS: u64 = 60_000;
+/// How long the end of stdin waits for members to hold what was said.
+const HELD_MS: u64 = 10_000;
+/// How often it looks.
+const LOOK_MS: u64 = 50;
+
+/// Who still needs this node.
+#[derive(Debug, Default)]
+pub(in crate::router) struct Needs {
+    /// Something that a command began is under way.
+    pub(in crate::router) busy: bool,
+    /// Members lack something that was said here.
+    pub(in crate::router) unheld: bool,
+    /// Somebody fetches a file that nobody else has whole.
+    pub(in crate::router) served: bool,
+}
+
+/// An end that waits.
+#[derive(Debug)]
+struct Departure {
+    given: Given,
+    began: Millis,
+    /// Since when nothing but receipts, or nothing but serving, is waited for.
+    idle_since: Option<Millis>,
+}
+
+/// Ends that wait, and what was told of them.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    waiting: Vec<Departure>,
+    /// When somebody was told what it would cut off, and what they had said.
+    told: Option<(Millis, &'static str, Vec<FileId>)>,
+}
+
+impl Departure {
+    fn ends_input(&self) -> bool {
+        matches!(self.given.command, Command::EndOfInput)
+    }
+
+    /// Whether it waits no longer. The end of stdin also waits for what this node began.
+    fn is_due(&mut self, needs: &Needs, now: Millis, last_host_ms: u64) -> bool {
+        let own = self.ends_input();
+        if own && needs.busy {
+            self.idle_since = None;
+            return false;
+        }
+        let waited = now.since(*self.idle_since.get_or_insert(now));
+        let unheld = own && needs.unheld && waited < HELD_MS;
+        !unheld && !(needs.served && waited < last_host_ms)
+    }
+}
+
+impl Desk {
+    /// Whether somebody who was told what `word` would cut off says it again: of these files
+    /// nothing new. If not, they are told now.
+    pub(in crate::router) fn is_confirmed(
+        &mut self,
+        now: Millis,
+        word: &'static str,
+        files: Vec<FileId>,
+    ) -> bool {
+        let meant = self.departures.told.take().is_some_and(|(told, said, before)| {
+            said == word
+                && files.iter().all(|file| before.contains(file))
+                && now.since(told) < CONFIRMED_MS
+        });
+        if !meant {
+            self.departures.told = Some((now, word, files));
+        }
+        meant
+    }
+
+    /// Nobody is told what leaving would cut off: it cuts off nothing.
+    pub(in crate::router) fn forget_told(&mut self) {
+        self.departures.told = None;
+    }
+
+    /// Whether klatch ends in any case, so that a `leave` need not wait.
+    pub(in crate::router) fn is_quitting(&self) -> bool {
+        self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit))
+    }
+
+    /// An end waits for whoever needs this node, in place of one that waits already.
+    pub(in crate::router) fn depart_later(&mut self, cx: &mut Context, given: Given) {
+        let mut departure = Departure { given, began: cx.now, idle_since: None };
+        let ends_input = departure.ends_input();
+        let waiting = &mut self.departures.waiting;
+        for before in waiting.extract_if(.., |of| of.ends_input() == ends_input) {
+            before.given.reply(cx, Ok(()));
+        }
+        departure.idle_since = (!ends_input).then_some(cx.now);
+        waiting.push(departure);
+        cx.timers.set(Timer::Departure, Some(cx.now));
+    }
+
+    /// The end of stdin that waits: of which face, and since when.
+    pub(in crate::router) fn input_ended(&self) -> Option<(FaceId, Millis)> {
+        let ended = self.departures.waiting.iter().find(|of| of.ends_input())?;
+        Some((ended.given.face, ended.began))
+    }
+
+    /// The end that nobody has to wait for any longer.
+    pub(in crate::router) fn departure_due(
+        &mut self,
+        cx: &mut Context,
+        needs: &Needs,
+    ) -> Option<Given> {
+        let (now, last_host_ms) = (cx.now, cx.limits().last_host_ms);
+        let waiting = &mut self.departures.waiting;
+        let due = waiting.iter_mut().position(|of| of.is_due(needs, now, last_host_ms));
+        let given = due.map(|at| waiting.remove(at).given);
+        cx.timers.set(Timer::Departure, (!waiting.is_empty()).then(|| now.plus(LOOK_MS)));
+        given
+    }
+
+    /// The room is left: a `leave` need not wait for that any more.
+    pub(in crate::router) fn room_left(&mut self, cx: &mut Context) {
+        let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave);
+        for Departure { given, .. } in self.departures.waiting.extract_if(.., leaves) {
+            given.reply(cx, Ok(()));
+        }
+        self.waits.forget_texts();
+    }
+}

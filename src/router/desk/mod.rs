@@ -1,0 +1,124 @@
+//! The machine of commands under way: which of them wait for others to be done, what is still
+//! asked, what scripts wait for, and when this node may leave.
+//!
+//! It decides when a command goes on, and never does what it says.
+
+mod departure;
+mod waits;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub(super) use self::departure::Needs;
+pub(super) use self::waits::Waiting;
+use super::command::{Command, NewPassword};
+use super::context::Context;
+use super::event::Draw;
+use super::ids::{FaceId, RoomId};
+use super::members::Members;
+use super::notice::{Code, Failure};
+
+/// Commands that may wait for a change of the lock.
+const DEFERRED_MAX: usize = 64;
+
+/// A command as it was given.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) face: FaceId,
+    pub(super) line: u64,
+    pub(super) command: Command,
+    pub(super) draw: Draw,
+}
+
+impl Given {
+    /// Answers it.
+    pub(super) fn reply(&self, cx: &mut Context, result: Result<(), Failure>) {
+        cx.reply(self.face, self.line, self.command.word(), result);
+    }
+}
+
+/// Commands that are not answered yet, but for those of attempts, sharing and downloads.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    /// Faces that mean one room.
+    meant: BTreeMap<FaceId, RoomId>,
+    /// What waits for a change of the lock.
+    deferred: VecDeque<Given>,
+    /// A `password` without one, which is being asked for.
+    asking_password: Option<Given>,
+    waits: waits::Waits,
+    departures: departure::Departures,
+    /// Whoever spoke to an empty room was told so.
+    told_alone: bool,
+}
+
+impl Desk {
+    /// A face means this room and no other.
+    pub(super) fn begin_face(&mut self, face: FaceId, room: RoomId) {
+        self.meant.insert(face, room);
+    }
+
+    /// A face ended: nothing of it is answered any more.
+    pub(super) fn end_face(&mut self, face: FaceId) {
+        self.waits.forget(face);
+        self.meant.remove(&face);
+    }
+
+    /// Why a face that means another room does nothing in this one.
+    pub(super) fn is_elsewhere(&self, face: FaceId, room: &RoomId) -> Option<Failure> {
+        let meant = self.meant.get(&face).filter(|meant| *meant != room)?;
+        let text = format!("the room {}… was left meanwhile", meant.short());
+        Some(Failure::new(Code::Cancelled, text))
+    }
+
+    /// A command goes on when the change of the lock that is under way is done.
+    pub(super) fn defer(&mut self, cx: &mut Context, given: Given) {
+        if self.deferred.len() < DEFERRED_MAX {
+            self.deferred.push_back(given);
+        } else {
+            let text = "too many commands wait: try again";
+            given.reply(cx, Err(Failure::new(Code::Timeout, text)));
+        }
+    }
+
+    /// Commands that waited for a change of the lock.
+    pub(super) fn take_deferred(&mut self) -> VecDeque<Given> {
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// A new password is asked for; it belongs to the command that came last.
+    pub(super) fn await_password(&mut self, cx: &mut Context, given: Given) {
+        if let Some(before) = self.asking_password.replace(given) {
+            let failure = Failure::new(Code::Cancelled, "another password command came");
+            before.reply(cx, Err(failure));
+        }
+    }
+
+    /// The password that a command waited for is here; `None`: none waits here, or it is answered
+    /// because none was given.
+    pub(super) fn password_given(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        password: Option<&NewPassword>,
+    ) -> Option<Option<Given>> {
+        let mut given = self.asking_password.take_if(|of| (of.face, of.line) == (face, line))?;
+        let Some(choice) = password else {
+            let text = "no password was given: the room stays as it is";
+            given.reply(cx, Err(Failure::new(Code::PasswordRequired, text)));
+            return Some(None);
+        };
+        if let Command::Password { password, .. } = &mut given.command {
+            *password = Some(choice.clone());
+        }
+        Some(Some(given))
+    }
+
+    /// Whoever speaks to an empty room learns that it waits, once.
+    pub(super) fn remark_alone(&mut self, cx: &mut Context, members: &Members) {
+        if members.present_count() > 0 {
+            self.told_alone = false;
+        } else if !std::mem::replace(&mut self.told_alone, true) {
+            cx.remark("nobody else is here yet; it will be delivered when someone joins");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `wait`: what scripts wait for.
+
+use std::collections::VecDeque;
+
+use super::Desk;
+use crate::router::command::Wait;
+use crate::router::context::Context;
+use crate::router::event::Effect;
+use crate::router::fetched::Told;
+use crate::router::ids::FaceId;
+use crate::router::notice::{Failure, Notice};
+use crate::router::text::Untrusted;
+use crate::router::time::Millis;
+use crate::router::timers::Timer;
+
+/// Messages of others that no `wait message` has looked at yet.
+const SEEN_MAX: usize = 4_096;
+/// The longest that anything is waited for.
+const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+
+/// A `wait` that is not satisfied yet.
+#[derive(Debug)]
+pub(in crate::router) struct Waiting {
+    pub(in crate::router) face: FaceId,
+    pub(in crate::router) line: u64,
+    pub(in crate::router) what: Wait,
+    /// Of those who are to fetch what is offered.
+    pub(in crate::router) told: Told,
+    until: Millis,
+    /// Changes of the catalogue when it last looked at offers and who has them.
+    looked: Option<u64>,
+}
+
+impl Waiting {
+    /// A script waits for something from now on.
+    pub(in crate::router) fn new(
+        now: Millis,
+        (face, line): (FaceId, u64),
+        (what, within_ms): (Wait, u64),
+        told: Told,
+    ) -> Self {
+        let until = now.plus(match what {
+            Wait::Time(ms) => ms.min(within_ms),
+            _ => within_ms.min(LONGEST_MS),
+        });
+        Self { face, line, what, until, looked: None, told }
+    }
+
+    /// Whether offers, or who has them, may have changed since it last looked.
+    pub(in crate::router) fn looks_at(&mut self, changes: u64) -> bool {
+        self.looked.replace(changes) != Some(changes)
+    }
+
+    /// Whether it is waited for no longer.
+    pub(in crate::router) fn is_over(&self, now: Millis) -> bool {
+        now >= self.until
+    }
+
+    /// Tells whoever waits.
+    pub(in crate::router) fn tell(&self, cx: &mut Context, notice: Notice) {
+        cx.effect(Effect::Tell { face: self.face, line: self.line, notice });
+    }
+
+    /// Tells whoever waits something in words.
+    pub(in crate::router) fn remark(&self, cx: &mut Context, text: String) {
+        self.tell(cx, Notice::Remark { text });
+    }
+
+    /// It is over.
+    pub(in crate::router) fn end(&self, cx: &mut Context, result: Result<(), Failure>) {
+        cx.reply(self.face, self.line, "wait", result);
+    }
+}
+
+/// What scripts wait for, and what they may wait for.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    waiting: Vec<Waiting>,
+    /// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
+    seen: VecDeque<Untrusted>,
+    /// A wait for others was in vain, and that was said.
+    in_vain: bool,
+}
+
+impl Waits {
+    pub(super) fn forget(&mut self, face: FaceId) {
+        self.waiting.retain(|waiting| waiting.face != face);
+    }
+
+    pub(super) fn forget_texts(&mut self) {
+        self.seen.clear();
+    }
+}
+
+impl Desk {
+    /// What is waited for, to be looked at and given back.
+    pub(in crate::router) fn take_waits(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.waits.waiting)
+    }
+
+    /// What is still waited for.
+    pub(in crate::router) fn keep_waiting(&mut self, cx: &mut Context, waiting: Vec<Waiting>) {
+        self.waits.waiting.extend(waiting);
+        cx.timers.set(Timer::Waits, self.waits.waiting.iter().map(|of| of.until).min());
+    }
+
+    /// Whether a face waits for something.
+    pub(in crate::router) fn is_waiting(&self, face: FaceId) -> bool {
+        self.waits.waiting.iter().any(|waiting| waiting.face == face)
+    }
+
+    /// A wait for others was in vain, and that is said.
+    pub(in crate::router) fn note_waited_in_vain(&mut self) {
+        self.waits.in_vain = true;
+    }
+
+    /// Whether that was said.
+    pub(in crate::router) fn waited_in_vain(&self) -> bool {
+        self.waits.in_vain
+    }
+
+    /// Somebody else said something.
+    pub(in crate::router) fn message_seen(&mut self, text: &Untrusted) {
+        let seen = &mut self.waits.seen;
+        if seen.len() >= SEEN_MAX {
+            seen.pop_front();
+        }
+        seen.push_back(text.clone());
+    }
+
+    /// Whether somebody else said something with this text in it, behind what was found before.
+    pub(in crate::router) fn find_message(&mut self, text: &str) -> bool {
+        let found = self.waits.seen.iter().position(|said| said.raw().contains(text));
+        if let Some(index) = found {
+            self.waits.seen.drain(..=index);
+        }
+        found.is_some()
+    }
+}

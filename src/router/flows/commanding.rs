@@ -1,0 +1,240 @@
+//! Commands and answers to questions, each to the machine that does it.
+
+use core::net::SocketAddr;
+
+use crate::router::Router;
+use crate::router::command::{Command, NewPassword, SaveAs};
+use crate::router::desk::Given;
+use crate::router::event::Effect;
+use crate::router::ids::FaceId;
+use crate::router::notice::{Failure, Notice};
+use crate::router::registry::Registry;
+use crate::router::signed::Kind;
+use crate::router::undo::each;
+
+impl Router {
+    /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
+    pub(in crate::router) fn commanded(&mut self, given: Given) {
+        let ends = matches!(given.command, Command::EndFace { .. });
+        if let Some(failure) = self.is_elsewhere(given.face).filter(|_| !ends) {
+            return given.reply(&mut self.cx, Err(failure));
+        }
+        if given.command.waits_for_lock() {
+            self.registry.cancel_asked_lock(&mut self.cx);
+            if self.registry.is_locking() {
+                return self.desk.defer(&mut self.cx, given);
+            }
+        }
+        if given.command.needs_others()
+            && let Err(failure) = self.must_be_in()
+        {
+            return given.reply(&mut self.cx, Err(failure));
+        }
+        self.carry_out(given);
+    }
+
+    /// Does what a command says. Whatever is not done at once is answered by whoever does it.
+    fn carry_out(&mut self, given: Given) {
+        let Given { face, line, command, draw } = given;
+        let (word, of) = (command.word(), (face, line));
+        let again = |command| Given { face, line, command, draw: draw.clone() };
+        let result = match command {
+            Command::Say { text } => self.say(text),
+            Command::Connect { host, port, lock } => {
+                return self.attempts.connect(&mut self.cx, of, (host, port), lock, None);
+            }
+            Command::Join { link } => return self.attempts.join(&mut self.cx, of, link, None),
+            Command::Reach { by, within_ms } => return self.reach(of, *by, within_ms),
+            Command::Password { password: Some(choice), asks } => {
+                return self.with_registry(|registry, cx, people| {
+                    registry.lock(cx, people, (face, line, word), choice, asks);
+                });
+            }
+            Command::Password { password: None, .. } => {
+                self.desk.await_password(&mut self.cx, again(command));
+                return Registry::ask_new_password(&mut self.cx, face, line);
+            }
+            Command::Unlock => self.with_registry(Registry::open_room),
+            Command::Remove { nick, undo, asks } => match self.members.find_known(&nick) {
+                Ok(member) => {
+                    return self.with_registry(|registry, cx, people| {
+                        registry.remove(cx, people, of, member, (undo, asks));
+                    });
+                }
+                Err(failure) => Err(failure),
+            },
+            Command::Steward { nick, off } => self.members.find_known(&nick).and_then(|member| {
+                self.with_registry(|registry, cx, people| {
+                    registry.change_steward(cx, people, member, off)
+                })
+            }),
+            Command::Invite { once, for_ms } => {
+                let made_of = (&draw, self.addresses_to_invite());
+                self.with_registry(|registry, cx, people| {
+                    registry.invite(cx, people, of, (once, for_ms), made_of)
+                })
+            }
+            Command::InviteOff => {
+                self.with_registry(|registry, cx, people| registry.invite_off(cx, people.members))
+            }
+            Command::Ignore { nick, off } => self.ignore(&nick, off),
+            Command::Send { paths } => return self.send(face, line, paths),
+            Command::SendAs { path, name } => return self.send_as(face, line, path, name),
+            Command::Share { path, name } => return self.share(face, line, path, name),
+            Command::Download { wanted, patient, asks } => {
+                return self.download(of, &wanted, (patient, asks), (SaveAs::Dated, None));
+            }
+            Command::Fetch { wanted, patient, save, folder } => {
+                return self.download(of, &wanted, (patient, false), (save, folder));
+            }
+            Command::Cancel { wanted } => return self.cancel(face, line, &wanted),
+            Command::Withdraw { offers } => each(&offers, |offer| self.take_back(offer)),
+            Command::Restore { offers } => each(&offers, |offer| self.restore(offer)),
+            Command::GiveUp { of } => {
+                self.give_up((face, of));
+                Ok(())
+            }
+            Command::Files => self.tell(of, Self::files_notice),
+            Command::Members => {
+                self.ping_all();
+                self.tell(of, Self::members_notice)
+            }
+            // The disk is looked at first.
+            Command::Doctor => return self.cx.effect(Effect::ExamineFolder { face, line }),
+            Command::Verify { nick, same: true } => self.verify_same(&nick),
+            Command::Verify { nick, same: false } => match self.members.find_present(&nick) {
+                Ok(id) => {
+                    return self.comparisons.compare(&mut self.cx, &self.members, of, &id);
+                }
+                Err(failure) => Err(failure),
+            },
+            Command::Transfers => self.tell(of, Self::transfers_notice),
+            Command::Name { name } => self.change_name(name),
+            Command::Wait { what, within_ms } => return self.wait(of, what, within_ms),
+            Command::Leave => {
+                self.leave(&draw);
+                Ok(())
+            }
+            Command::Limit { change } => {
+                self.limit(face, line, change);
+                Ok(())
+            }
+            Command::LeaveWhenServed { asks } => {
+                return self.depart_when_served(again(Command::Leave), asks);
+            }
+            Command::QuitWhenServed { asks } => {
+                return self.depart_when_served(again(Command::Quit), asks);
+            }
+            Command::BeginFace { room } => {
+                self.desk.begin_face(face, room);
+                self.is_elsewhere(face).map_or(Ok(()), Err)
+            }
+            Command::EndFace { keep_offers } => return self.end_face(face, keep_offers),
+            Command::Quit => {
+                self.cx.reply(face, line, word, Ok(()));
+                return self.stop();
+            }
+            Command::EndOfInput => {
+                return self.desk.depart_later(&mut self.cx, again(Command::EndOfInput));
+            }
+        };
+        self.cx.reply(face, line, word, result);
+    }
+
+    /// Commands that waited for a change of the lock go on.
+    pub(in crate::router) fn run_deferred(&mut self) {
+        for given in self.desk.take_deferred() {
+            self.commanded(given);
+        }
+    }
+
+    /// A question of yes or no was answered; nobody asked any more if the room was left.
+    pub(in crate::router) fn confirmed(&mut self, of: (FaceId, u64), yes: Option<bool>) {
+        if !self.with_registry(|registry, cx, people| registry.confirmed(cx, people, of, yes)) {
+            self.again_confirmed(of.0, of.1, yes);
+        }
+    }
+
+    /// A password was given, or not, to whoever asked for it.
+    pub(in crate::router) fn password_given(
+        &mut self,
+        of: (FaceId, u64),
+        password: Option<NewPassword>,
+    ) {
+        if let Some(waited) = self.desk.password_given(&mut self.cx, of, password.as_ref()) {
+            // It waits for another change to end, as if it had come with its password.
+            waited.into_iter().for_each(|given| self.commanded(given));
+        } else if !self.with_registry(|registry, cx, people| {
+            registry.removal_password(cx, people, of, password.clone())
+        }) {
+            let password = match password {
+                Some(NewPassword::Set(password)) => Some(password),
+                _ => None,
+            };
+            self.attempt_password(of, password);
+        }
+    }
+
+    /// Why a face that means another room does nothing in this one.
+    pub(in crate::router) fn is_elsewhere(&self, face: FaceId) -> Option<Failure> {
+        self.desk.is_elsewhere(face, &self.room.id)
+    }
+
+    /// A face ended: it waits for nothing any more.
+    fn end_face(&mut self, face: FaceId, keep_offers: bool) {
+        self.desk.end_face(face);
+        self.cx.replies.forget(face);
+        self.end_downloads_of(face);
+        self.end_offers_of(face, keep_offers);
+    }
+
+    fn tell(
+        &mut self,
+        (face, line): (FaceId, u64),
+        of: fn(&Self) -> Notice,
+    ) -> Result<(), Failure> {
+        let notice = of(self);
+        self.cx.effect(Effect::Tell { face, line, notice });
+        Ok(())
+    }
+
+    fn addresses_to_invite(&self) -> Vec<SocketAddr> {
+        let all = self.members.own().addresses(usize::MAX);
+        if all.is_empty() { self.members.own().interfaces().to_vec() } else { all }
+    }
+
+    fn say(&mut self, text: String) -> Result<(), Failure> {
+        self.post(Kind::Text(text.into()))?;
+        self.desk.remark_alone(&mut self.cx, &self.members);
+        Ok(())
+    }
+
+    fn ignore(&mut self, nick: &str, off: bool) -> Result<(), Failure> {
+        let member = self.members.find_known(nick)?;
+        let remark = self.members.change_ignored(member, off)?;
+        if !off {
+            self.close_lanes_of(member);
+        }
+        self.cx.remark(remark);
+        Ok(())
+    }
+
+    fn verify_same(&mut self, nick: &str) -> Result<(), Failure> {
+        let id = self.members.find_present(nick)?;
+        let info = self.members.info(&id);
+        self.comparisons.confirm(&mut self.cx, &mut self.members, info)
+    }
+
+    fn change_name(&mut self, name: String) -> Result<(), Failure> {
+        if self.cx.config.name == name {
+            return Ok(());
+        }
+        self.cx.config.name.clone_from(&name);
+        self.members.rename_me(&mut self.cx, &name);
+        // A name that nobody ever heard needs no place in the log.
+        if self.room.settled || self.log.has_spoken() {
+            self.post(Kind::Name(name))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! How this node leaves: not under those who need it, and not before what it began is done.
+
+use std::collections::BTreeSet;
+
+use crate::router::Router;
+use crate::router::command::Command;
+use crate::router::desk::{Given, Needs};
+use crate::router::event::Effect;
+use crate::router::ids::{FileId, MemberId};
+use crate::router::links::Link;
+use crate::router::notice::{Code, Failure, Notice};
+use crate::router::order::Order;
+use crate::router::text::{Untrusted, few};
+
+impl Router {
+    /// Does what a command says (`quit` or `leave`), but not under those who need this node.
+    pub(in crate::router) fn depart_when_served(&mut self, given: Given, asks: bool) {
+        let (needed, word) = (self.needed_here(), given.command.word());
+        let files = needed.iter().map(|(file, _)| *file).collect();
+        if needed.is_empty() {
+            self.desk.forget_told();
+            return self.cx.order(Order::Command(given));
+        }
+        if asks && self.desk.is_confirmed(self.cx.now, word, files) {
+            return self.cx.order(Order::Command(given));
+        }
+        let (files, members) = self.name_needed(&needed);
+        let fetching = format!("only you have all of {files}, and {members} still fetching it");
+        if asks {
+            self.cx.remark(format!(
+                "{fetching}: better stay until that is done; to {word} all the same, {word} again"
+            ));
+            given.reply(&mut self.cx, Ok(()));
+        } else if word == "leave" && self.desk.is_quitting() {
+            given.reply(&mut self.cx, Ok(())); // Klatch ends in any case, and that is to leave.
+        } else {
+            let seconds = self.cx.limits().last_host_ms / 1000;
+            let then = if word == "quit" { "klatch ends" } else { "you leave" };
+            self.cx.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
+            self.desk.depart_later(&mut self.cx, given);
+        }
+    }
+
+    /// Looks whether anybody still needs what is about to leave.
+    pub(in crate::router) fn look_at_departures(&mut self) {
+        let ended = self.desk.input_ended();
+        let busy = ended.is_some_and(|(face, began)| {
+            // Downloads without a host end with the input as well.
+            let fetching = self.fail_hostless(Some(began));
+            fetching
+                || !self.attempts.is_empty()
+                || self.desk.is_waiting(face)
+                || self.registry.is_locking()
+                || self.swarm.is_asking()
+                || !self.hashing.is_idle()
+        });
+        let needs = Needs {
+            busy,
+            unheld: self.room.ever_met && self.log.has_unheld(&self.members),
+            served: !self.needed_here().is_empty(),
+        };
+        match self.desk.departure_due(&mut self.cx, &needs) {
+            Some(given) if matches!(given.command, Command::EndOfInput) => self.end_input(&given),
+            Some(given) => self.cx.order(Order::Command(given)),
+            None => {}
+        }
+    }
+
+    fn end_input(&mut self, given: &Given) {
+        let in_vain = self.log.has_spoken() && !self.room.ever_met && !self.desk.waited_in_vain();
+        let text = "nobody was ever here to hear what was said: connect first, or wait members 1";
+        let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };
+        given.reply(&mut self.cx, result);
+        self.stop();
+    }
+
+    /// What only this node has, of what others are fetching, and who those are.
+    fn needed_here(&self) -> Vec<(FileId, Vec<MemberId>)> {
+        let hosts = |file: &FileId, all: bool| {
+            let has = move |link: &Link| {
+                link.hosting.get(file).is_some_and(|hosting| match all {
+                    true => hosting.held.is_none(),
+                    false => hosting.fetching && hosting.held.is_some(),
+                })
+            };
+            let links = self.links().filter(move |(_, link)| has(link));
+            links.map(|(_, link)| link.member).collect::<Vec<_>>()
+        };
+        let whole = |file: &FileId| self.sharing.holds_all(file) && hosts(file, true).is_empty();
+        let files = self.sharing.files().into_iter().filter(whole);
+        let needed = files.map(|file| (file, hosts(&file, false)));
+        needed.filter(|(_, members)| !members.is_empty()).collect()
+    }
+
+    fn name_needed(&self, needed: &[(FileId, Vec<MemberId>)]) -> (String, String) {
+        let file = |(file, _): &(FileId, Vec<MemberId>)| {
+            let offered = self.catalogue.any(file).map(|offered| Untrusted::new(&offered.name));
+            offered.unwrap_or_else(|| Untrusted::new(file.short())).to_string()
+        };
+        let members: BTreeSet<_> = needed.iter().flat_map(|(_, members)| members).collect();
+        let verb = if members.len() == 1 { "is" } else { "are" };
+        let people = few(members.iter().map(|id| self.members.who(id).marked()));
+        (few(needed.iter().map(file)), format!("{people} {verb}"))
+    }
+
+    /// Leaves: everyone linked is told, then the shell ends the program.
+    pub(in crate::router) fn stop(&mut self) {
+        self.forget_all_taken_back();
+        let exit_code = u8::from(self.cx.replies.has_failed());
+        self.acknowledge();
+        self.members.say_goodbye(&mut self.cx);
+        if self.room.announced {
+            self.cx.notify(Notice::Left { room: self.room.id });
+        }
+        let conns: Vec<_> = self.conns.keys().copied().collect();
+        for conn in conns {
+            self.cx.effect(Effect::Close { conn });
+        }
+        self.cx.notify(Notice::Stopped { exit_code });
+        self.cx.effect(Effect::Stop { exit_code });
+        self.stopping = true;
+    }
+
+    /// Says at once what is still to be said: how far we have every chain, so that authors know
+    /// what arrived, and our last change of the lock.
+    pub(in crate::router) fn acknowledge(&mut self) {
+        self.log.acknowledge(&mut self.cx);
+        self.flush_links();
+    }
+}

@@ -1,0 +1,80 @@
+//! Records of the register as they come and are made, and what they mean for links.
+
+use std::sync::Arc;
+
+use crate::router::Router;
+use crate::router::context::Context;
+use crate::router::ids::{ConnId, MemberId};
+use crate::router::links::Stage;
+use crate::router::membership::record::How;
+use crate::router::message::Why;
+use crate::router::notice::Failure;
+use crate::router::registry::{People, Registry};
+use crate::router::signed::{Claim, SignedRecord};
+
+impl Router {
+    /// Does something with the register. Who is in by it may be here from then on.
+    pub(in crate::router) fn with_registry<T>(
+        &mut self,
+        act: impl FnOnce(&mut Registry, &mut Context, &People<'_>) -> T,
+    ) -> T {
+        let people = People { members: &self.members, log: &self.log };
+        let before = self.registry.changes();
+        let result = act(&mut self.registry, &mut self.cx, &people);
+        if self.registry.changes() != before {
+            let registry = &self.registry;
+            self.members.register_changed(self.cx.now, |id| registry.may_link(id).is_ok());
+        }
+        result
+    }
+
+    /// Takes in records, from a link or of this node's own.
+    pub(in crate::router) fn records_arrived(
+        &mut self,
+        records: &[Arc<SignedRecord>],
+        from: Option<ConnId>,
+    ) {
+        self.with_registry(|registry, cx, people| {
+            registry.take_in(cx, people.members, records, from);
+        });
+    }
+
+    /// This node does something in an open room: from now on others know through whom it came.
+    pub(in crate::router) fn publish_ticket(&mut self) {
+        self.with_registry(|registry, cx, people| registry.publish_ticket(cx, people.members));
+    }
+
+    /// Lets somebody in, if this node can.
+    pub(in crate::router) fn issue(
+        &mut self,
+        member: MemberId,
+        how: How,
+        claim: Option<Claim>,
+    ) -> Option<Arc<SignedRecord>> {
+        self.with_registry(|registry, cx, people| {
+            registry.issue(cx, people.members, member, how, claim)
+        })
+    }
+
+    /// What is refused to whoever is out of the room.
+    ///
+    /// # Errors
+    /// `removed`.
+    pub(in crate::router) fn must_be_in(&self) -> Result<(), Failure> {
+        self.registry.must_be_in(&self.members)
+    }
+
+    /// Ends links and lanes with those who are no members.
+    pub(in crate::router) fn close_outsiders(&mut self) {
+        for (conn, member, record) in self.registry.take_outsiders() {
+            self.refuse_outsider(conn, record);
+            self.members.put_out(&member);
+        }
+        let registry = &self.registry;
+        let outside = |stage: &Stage| matches!(stage, Stage::Lane { member, .. } if registry.may_link(member).is_err());
+        let lanes = self.conns.iter().filter(|(_, conn)| outside(&conn.stage));
+        for lane in lanes.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.refuse(lane, Why::NoSession);
+        }
+    }
+}

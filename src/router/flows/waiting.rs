@@ -1,0 +1,134 @@
+//! `wait`: whether what a script waits for has come about.
+
+use crate::router::Router;
+use crate::router::command::Wait;
+use crate::router::desk::Waiting;
+use crate::router::ids::FaceId;
+use crate::router::notice::{Code, Failure, Notice};
+use crate::router::text::Untrusted;
+
+impl Router {
+    /// Begins to wait.
+    pub(in crate::router) fn wait(&mut self, of: (FaceId, u64), what: Wait, within_ms: u64) {
+        let by_others = what.is_for_others();
+        if by_others && of.0 == FaceId::TERMINAL {
+            self.decline_files();
+        }
+        let waiting = Waiting::new(self.cx.now, of, (what, within_ms), self.told_from_now_on());
+        if let Wait::Offer(name) = &waiting.what
+            && self.meant_by(name.as_deref()).is_empty()
+        {
+            let (missing, seconds) = (self.nobody_offers(name.as_deref()), within_ms / 1_000);
+            waiting.remark(&mut self.cx, format!("{missing}; waiting up to {seconds} s for it"));
+        }
+        if by_others && self.members.present_count() == 0 {
+            let text = "nobody else is here yet; waiting for someone to join".to_owned();
+            waiting.remark(&mut self.cx, text);
+        }
+        self.desk.keep_waiting(&mut self.cx, vec![waiting]);
+    }
+
+    /// Ends what is waited for no longer: it came about, or it did not in time.
+    pub(in crate::router) fn check_waits(&mut self) {
+        let mut waits = self.desk.take_waits();
+        waits.retain_mut(|waiting| match self.how_it_ends(waiting) {
+            Some(result) => {
+                waiting.end(&mut self.cx, result);
+                false
+            }
+            None => true,
+        });
+        self.desk.keep_waiting(&mut self.cx, waits);
+    }
+
+    fn how_it_ends(&mut self, waiting: &mut Waiting) -> Option<Result<(), Failure>> {
+        if let Some(failure) = self.is_elsewhere(waiting.face) {
+            return Some(Err(failure));
+        }
+        let news = waiting.looks_at(self.catalogue.changes());
+        if news {
+            self.tell_fetching(waiting);
+        }
+        let timed_out = waiting.is_over(self.cx.now);
+        if self.came_about(waiting, news) || timed_out && matches!(waiting.what, Wait::Time(_)) {
+            if let Wait::Offer(name) = &waiting.what {
+                let list = self.meant_by(name.as_deref());
+                waiting.tell(&mut self.cx, Notice::Files { list });
+            }
+            return Some(Ok(()));
+        }
+        if self.is_offered_no_more(waiting) {
+            let text = "it is not offered any more, so nobody can fetch it";
+            return Some(Err(Failure::new(Code::Cancelled, text)));
+        }
+        timed_out.then(|| match &waiting.what {
+            // As a download that nobody can serve.
+            Wait::Offer(name) => {
+                Err(Failure::new(Code::NoHost, self.nobody_offers(name.as_deref())))
+            }
+            _ => {
+                if waiting.what.is_for_others() {
+                    self.desk.note_waited_in_vain();
+                }
+                let text = format!("{} in time", self.what_did_not(waiting));
+                Err(Failure::new(Code::WaitTimeout, text))
+            }
+        })
+    }
+
+    /// Tells whoever waits until others have fetched what is offered for whom that is.
+    fn tell_fetching(&mut self, waiting: &mut Waiting) {
+        let until = match waiting.what {
+            Wait::Fetched => None,
+            Wait::FetchedBy(members) => Some(members),
+            _ => return,
+        };
+        if let Some(text) = self.fetching_news(waiting.face, &mut waiting.told, until) {
+            waiting.remark(&mut self.cx, text);
+        }
+    }
+
+    /// Nothing is left of what others were to fetch.
+    fn is_offered_no_more(&self, waiting: &Waiting) -> bool {
+        let fetched = matches!(waiting.what, Wait::Fetched | Wait::FetchedBy(_));
+        fetched && self.sharing.files_of(waiting.face).is_empty()
+    }
+
+    fn came_about(&mut self, waiting: &Waiting, news: bool) -> bool {
+        match &waiting.what {
+            Wait::Time(_) => false,
+            Wait::Members(count) => self.members.present_count() >= *count,
+            Wait::File(name) => self.is_offered_by_somebody(name),
+            Wait::Offer(name) => news && !self.meant_by(name.as_deref()).is_empty(),
+            Wait::Message(text) => self.desk.find_message(text),
+            Wait::Downloads => self.swarm.is_idle(),
+            Wait::Fetched => Self::is_fetched(&waiting.told),
+            Wait::FetchedBy(members) => waiting.told.count() >= *members,
+            Wait::Held => self.members.present_count() > 0 && !self.log.has_unheld(&self.members),
+        }
+    }
+
+    fn what_did_not(&self, Waiting { what, told, .. }: &Waiting) -> String {
+        let escaped = |text: &str| Untrusted::new(text).line();
+        match what {
+            Wait::Time(_) => "time did not pass".to_owned(),
+            Wait::Members(count) => {
+                format!("{} of {count} others came", self.members.present_count())
+            }
+            Wait::File(name) | Wait::Offer(Some(name)) => {
+                format!("nobody present offered {}", escaped(name))
+            }
+            Wait::Offer(None) => "nobody present offered anything".to_owned(),
+            Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
+            Wait::Downloads => "the downloads did not end".to_owned(),
+            Wait::Fetched => self.not_fetched(told),
+            Wait::FetchedBy(members) => {
+                format!("{} of {members} members fetched what is offered", told.count())
+            }
+            Wait::Held => match self.members.present_count() {
+                0 => "nobody is here any more who got what was said".to_owned(),
+                _ => "not everybody here got what was said".to_owned(),
+            },
+        }
+    }
+}

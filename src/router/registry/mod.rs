@@ -1,0 +1,219 @@
+//! Who may be in the room, as far as this node knows: the register of records, the secrets that go
+//! with it, what a person does with them (closing, removing, inviting), and what is still to be
+//! said of them over each link.
+//!
+//! It decides who may link and who lets whom in. It never ends a connection: that outsiders are
+//! linked it orders to be seen to ([`Order::CloseOutsiders`](super::order::Order)). What people
+//! said is looked at ([`People`]) and never changed.
+//!
+//! One [`Registry`] is about one room. A room that is entered brings another one.
+
+mod closing;
+mod intake;
+mod inviting;
+mod judging;
+mod locking;
+mod outside;
+mod removals;
+mod removing;
+mod secrets;
+mod signing;
+mod stewards;
+mod telling;
+mod tickets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::event::Home;
+use super::ids::{Digest32, InvitationId, MemberId, RecordId, RoomId, RoomNonce};
+use super::log::Log;
+use super::members::Members;
+use super::membership::record::{Kept, Record};
+use super::membership::register::{Inserted, Register};
+use super::membership::{Loss, Membership, SignsAs};
+use super::signed::SignedRecord;
+use crate::crypto::opaque::PasswordData;
+
+pub(super) use judging::Judged;
+
+/// Who is here and who spoke here: what depends on that is looked up when a person acts.
+pub(super) struct People<'a> {
+    pub(super) members: &'a Members,
+    pub(super) log: &'a Log,
+}
+
+/// Membership of one room, as far as this node knows.
+#[derive(Debug)]
+pub(super) struct Registry {
+    me: MemberId,
+    founder: MemberId,
+    nonce: RoomNonce,
+    register: Register<SignedRecord>,
+    /// This node's ticket for an open door and what it hangs below, not published yet.
+    held: Vec<Arc<SignedRecord>>,
+    /// Such tickets that this node issued.
+    issued: BTreeMap<MemberId, Arc<SignedRecord>>,
+    /// The ticket by which this node came in. It goes on signing below that one while it lives:
+    /// whoever gives it another one gains nothing above it.
+    came_by: Option<RecordId>,
+    /// Passwords by the locks that set them: the one in force, and those that no later lock is
+    /// over, because the next record may put them in force (again).
+    passwords: BTreeMap<RecordId, PasswordData>,
+    invitations: BTreeMap<InvitationId, secrets::Live>,
+    links: intake::Tellings,
+    /// How often the set changed.
+    changes: u64,
+    /// Who dropped out, until links with outsiders are ended.
+    losses: Vec<Loss>,
+    /// Who put this node out of the room.
+    out_by: Option<MemberId>,
+    /// The founder was told that it is the only one who can remove anybody.
+    steward_proposed: bool,
+    /// A change of the lock that is not made yet.
+    locking: Option<locking::Locking>,
+    /// Removals after which something is still to be asked.
+    removing: Vec<removals::Removing>,
+}
+
+impl Registry {
+    pub(super) fn new(me: MemberId, founder: MemberId, nonce: RoomNonce) -> Self {
+        Self {
+            me,
+            founder,
+            nonce,
+            register: Register::new(founder),
+            held: Vec::new(),
+            issued: BTreeMap::new(),
+            came_by: None,
+            passwords: BTreeMap::new(),
+            invitations: BTreeMap::new(),
+            links: intake::Tellings::default(),
+            changes: 0,
+            losses: Vec::new(),
+            out_by: None,
+            steward_proposed: false,
+            locking: None,
+            removing: Vec::new(),
+        }
+    }
+
+    /// Into another room. Whoever was about to do something in this one is still answered.
+    pub(super) fn enter(&mut self, room: Self) {
+        let old = std::mem::replace(self, room);
+        (self.locking, self.removing) = (old.locking, old.removing);
+    }
+
+    /// That of a room that lets this node in.
+    pub(super) fn of(me: MemberId, home: &Home) -> Self {
+        let mut registry = Self::new(me, home.founder, home.nonce);
+        for record in &home.chain {
+            registry.insert(record.clone());
+        }
+        registry
+    }
+
+    pub(super) fn room(&self) -> RoomId {
+        RoomId::of(&self.founder, &self.nonce)
+    }
+
+    pub(super) fn founder(&self) -> MemberId {
+        self.founder
+    }
+
+    pub(super) fn nonce(&self) -> RoomNonce {
+        self.nonce
+    }
+
+    pub(super) fn membership(&self) -> &Membership {
+        self.register.membership()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.membership().is_closed()
+    }
+
+    pub(super) fn is_member(&self, member: &MemberId) -> bool {
+        self.membership().is_member(member)
+    }
+
+    // The set.
+
+    pub(super) fn holds(&self, id: &RecordId) -> bool {
+        self.register.get(id).is_some()
+    }
+
+    pub(super) fn record(&self, id: &RecordId) -> Option<&Arc<SignedRecord>> {
+        self.register.get(id)
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
+        self.register.ids().filter_map(|id| self.register.get(&id))
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = RecordId> {
+        self.register.ids()
+    }
+
+    pub(super) fn digest(&self) -> Digest32 {
+        self.register.digest()
+    }
+
+    /// Records that somebody with `theirs` lacks, parents first.
+    pub(super) fn missing_from(&self, theirs: &BTreeSet<RecordId>) -> Vec<Arc<SignedRecord>> {
+        let missing = self.register.missing_from(theirs);
+        missing.iter().filter_map(|id| self.record(id).cloned()).collect()
+    }
+
+    /// Differs once records were taken in.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Takes a record in; false if it was there already or has no place.
+    pub(super) fn insert(&mut self, record: Arc<SignedRecord>) -> bool {
+        let (id, holder) = (record.id, ticket_holder(&record));
+        let mine = lets_in(&record.record, &self.me);
+        let new = matches!(self.register.insert(id, record), Inserted::New { .. });
+        if let Some(holder) = holder.filter(|_| new)
+            && self.issued.get(&holder).is_some_and(|issued| issued.id == id)
+        {
+            self.issued.remove(&holder);
+        }
+        if new && mine {
+            self.note_own_ticket();
+        }
+        new
+    }
+
+    /// Whom `act`, which keeps nobody yet, is to keep ([`super::membership::plan_keep`]).
+    pub(super) fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
+        self.register.plan_keep(act, stay)
+    }
+
+    /// Remembers by which ticket this node came in, or came back.
+    fn note_own_ticket(&mut self) {
+        if self.came_by.is_some_and(|first| self.membership().lives(&first)) {
+            return;
+        }
+        self.came_by = match self.membership().standing(&self.me) {
+            SignsAs::Ticket(id) => Some(id),
+            SignsAs::Founder | SignsAs::Outside => None,
+        };
+    }
+}
+
+/// Whether a record has a ticket of `member`.
+pub(super) fn lets_in(record: &Record, member: &MemberId) -> bool {
+    match record {
+        Record::Ticket(ticket) => ticket.member == *member,
+        _ => record.kept().iter().any(|kept| kept.member == *member),
+    }
+}
+
+fn ticket_holder(record: &SignedRecord) -> Option<MemberId> {
+    match &record.record {
+        Record::Ticket(ticket) => Some(ticket.member),
+        _ => None,
+    }
+}

@@ -1,0 +1,166 @@
+//! `/remove`: a removal and what is asked after it.
+
+use std::collections::VecDeque;
+
+use super::removing::Question;
+use super::{People, Registry};
+use crate::router::command::NewPassword;
+use crate::router::context::Context;
+use crate::router::event::Effect;
+use crate::router::ids::{FaceId, MemberId};
+use crate::router::members::Members;
+use crate::router::notice::{Code, Failure};
+
+/// A password that the removed may know opens nothing.
+const WITHOUT_PASSWORD: &str = "the password from before opens this room no more, and it has no \
+                                other: people come in by /invite, or after a new /lock";
+
+/// What is still to be asked after a removal.
+#[derive(Debug)]
+pub(super) struct Removing {
+    face: FaceId,
+    line: u64,
+    questions: VecDeque<Question>,
+}
+
+impl Registry {
+    pub(in crate::router) fn remove(
+        &mut self,
+        cx: &mut Context,
+        people: &People<'_>,
+        (face, line): (FaceId, u64),
+        member: MemberId,
+        (undo, asks): (bool, bool),
+    ) {
+        self.publish_ticket(cx, people.members);
+        let result = if undo {
+            self.take_in_again(cx, people, member).map(|()| None)
+        } else {
+            self.throw_out(cx, people, member).map(Some)
+        };
+        match result {
+            Ok(Some(questions)) if asks && !questions.is_empty() => {
+                self.removing.push(Removing { face, line, questions });
+                self.ask_next(cx, people.members, (face, line));
+            }
+            Ok(questions) => {
+                let password = |of: &Question| matches!(of, Question::Password);
+                if questions.is_some_and(|questions| questions.iter().any(password)) {
+                    cx.remark(WITHOUT_PASSWORD);
+                }
+                cx.reply(face, line, "remove", Ok(()));
+            }
+            Err(failure) => cx.reply(face, line, "remove", Err(failure)),
+        }
+    }
+
+    fn ask_next(&mut self, cx: &mut Context, members: &Members, (face, line): (FaceId, u64)) {
+        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
+        let Some(at) = self.removing.iter().position(of) else { return };
+        let next = self.removing.get(at).and_then(|removing| removing.questions.front());
+        let question = match next {
+            None => {
+                self.removing.remove(at);
+                return cx.reply(face, line, "remove", Ok(()));
+            }
+            Some(Question::Password) => return Self::ask_new_password(cx, face, line),
+            Some(Question::Guests(guests)) => {
+                format!(
+                    "{} came in through the one you removed and went along; take them in again?",
+                    members.names(guests)
+                )
+            }
+            Some(Question::Invitation(_, maker)) if *maker == self.me => {
+                "an invitation of yours still lets people in, and others may hold it; end it?"
+                    .to_owned()
+            }
+            Some(Question::Invitation(_, maker)) => format!(
+                "an invitation by {} still lets people in, and others may hold it; end it?",
+                members.who(maker).marked()
+            ),
+        };
+        cx.effect(Effect::Confirm { face, line, question });
+    }
+
+    /// The room was left: nothing is asked any more.
+    pub(in crate::router) fn drop_questions(&mut self, cx: &mut Context) {
+        for Removing { face, line, .. } in std::mem::take(&mut self.removing) {
+            cx.reply(face, line, "remove", Ok(()));
+        }
+    }
+
+    /// A question of yes or no was answered; false if nobody asked it here.
+    pub(in crate::router) fn confirmed(
+        &mut self,
+        cx: &mut Context,
+        people: &People<'_>,
+        of: (FaceId, u64),
+        yes: Option<bool>,
+    ) -> bool {
+        self.lock_confirmed(cx, people, of, yes) || self.removal_confirmed(cx, people, of, yes)
+    }
+
+    /// An answer to a question after a removal; false if nobody asked.
+    pub(in crate::router) fn removal_confirmed(
+        &mut self,
+        cx: &mut Context,
+        people: &People<'_>,
+        (face, line): (FaceId, u64),
+        yes: Option<bool>,
+    ) -> bool {
+        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
+        let Some(at) = self.removing.iter().position(of) else { return false };
+        let Some(yes) = yes else {
+            self.removing.remove(at);
+            let text = "given up: the removal holds (/remove <nick> off takes back), and nothing \
+                        else was changed";
+            let failure = Failure::new(Code::Cancelled, text);
+            cx.reply(face, line, "remove", Err(failure));
+            return true;
+        };
+        let Some(removing) = self.removing.get_mut(at) else { return true };
+        match removing.questions.pop_front() {
+            Some(Question::Guests(guests)) if yes => {
+                for guest in guests {
+                    if let Err(failure) = self.take_in_again(cx, people, guest) {
+                        cx.complain(failure);
+                    }
+                }
+            }
+            Some(Question::Invitation(id, _)) if yes => {
+                self.end_invitations(cx, people.members, [id].into())
+            }
+            _ => {}
+        }
+        self.ask_next(cx, people.members, (face, line));
+        true
+    }
+
+    /// The new password after a removal was given, or not; false if nobody asked.
+    pub(in crate::router) fn removal_password(
+        &mut self,
+        cx: &mut Context,
+        people: &People<'_>,
+        (face, line): (FaceId, u64),
+        password: Option<NewPassword>,
+    ) -> bool {
+        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
+        let Some(at) = self.removing.iter().position(of) else { return false };
+        self.removing.remove(at);
+        match password {
+            Some(NewPassword::Set(_)) if self.locking.is_some() => {
+                let text = "somebody at another screen is closing the room just now: set a new \
+                            password after that";
+                cx.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
+            }
+            Some(choice @ NewPassword::Set(_)) => {
+                self.lock(cx, people, (face, line, "remove"), choice, false)
+            }
+            _ => {
+                cx.remark(WITHOUT_PASSWORD);
+                cx.reply(face, line, "remove", Ok(()));
+            }
+        }
+        true
+    }
+}

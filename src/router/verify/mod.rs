@@ -1,0 +1,225 @@
+//! The machine that compares short words with a member.
+//!
+//! One side commits to a random value, the other tells its own, the first reveals: the words are
+//! made of both values and both identities. Who sits between two members, with an identity of its
+//! own for each, has to fix its values before it knows what words they give, so it has one guess
+//! of 44 bits for each comparison (RFC 6189, 4.4.1.1, has the same idea).
+//!
+//! It decides what words are shown and when they can have been compared. Whom the person has
+//! verified is kept by [`Members`].
+
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::words::{commit_to, words};
+use super::context::Context;
+use super::event::Effect;
+use super::ids::{ConnId, Digest32, FaceId, MemberId};
+use super::members::Members;
+use super::message::{Message, Why};
+use super::notice::{Code, Failure, MemberInfo, Notice};
+use super::time::Millis;
+use super::timers::Timer;
+
+/// How long words are waited for: the other side answers by itself.
+const WORDS_MS: u64 = 10_000;
+/// Least time between comparisons that one peer begins over a link.
+const ASKED_MS: u64 = 1_000;
+
+/// How far a comparison over one link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparing {
+    /// This node began; its value is being drawn.
+    Drawing,
+    /// It committed to this value and waits for the peer's.
+    Committed(Digest32),
+    /// The peer committed so; this node's value is being drawn.
+    Answering(Digest32),
+    /// This node told its value and waits for the one that the peer committed to.
+    Answered { commit: Digest32, mine: Digest32 },
+}
+
+/// A link over which words can be compared.
+#[derive(Debug)]
+struct WordsLink {
+    member: MemberId,
+    comparing: Option<Comparing>,
+    /// When the peer last began to compare words.
+    asked: Option<Millis>,
+}
+
+/// A command that waits for words over a link.
+#[derive(Debug)]
+struct Awaited {
+    face: FaceId,
+    line: u64,
+    conn: ConnId,
+    until: Millis,
+}
+
+/// Comparisons that are under way, and what was told.
+#[derive(Debug, Default)]
+pub(super) struct Comparisons {
+    links: BTreeMap<ConnId, WordsLink>,
+    awaited: Vec<Awaited>,
+    /// Whose words were shown: only they can have been compared.
+    shown: BTreeSet<MemberId>,
+}
+
+impl Comparisons {
+    /// A link is up.
+    pub(super) fn link_up(&mut self, conn: ConnId, member: MemberId) {
+        self.links.insert(conn, WordsLink { member, comparing: None, asked: None });
+    }
+
+    /// A link is over: no words come over it.
+    pub(super) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
+        self.links.remove(&conn);
+        let text = "the link was lost before the words were there: try again";
+        self.end_waiting(cx, conn, &Err(Failure::new(Code::Unreachable, text)));
+    }
+
+    /// Shows the words of a member, or answers why it cannot.
+    pub(super) fn compare(
+        &mut self,
+        cx: &mut Context,
+        members: &Members,
+        (face, line): (FaceId, u64),
+        id: &MemberId,
+    ) {
+        let Some((conn, link)) = self.links.iter_mut().find(|(_, link)| link.member == *id) else {
+            let name = members.who(id).marked();
+            let text = format!("there is no direct link with {name}: words need one");
+            return cx.reply(face, line, "verify", Err(Failure::new(Code::Unreachable, text)));
+        };
+        let conn = *conn;
+        // Of a comparison that is under way the words are told as well.
+        if link.comparing.is_none() {
+            link.comparing = Some(Comparing::Drawing);
+            cx.effect(Effect::DrawValue { conn });
+        }
+        self.awaited.push(Awaited { face, line, conn, until: cx.now.plus(WORDS_MS) });
+        self.rearm(cx);
+    }
+
+    /// The other side reads the words of `member` too.
+    pub(super) fn confirm(
+        &mut self,
+        cx: &mut Context,
+        members: &mut Members,
+        member: MemberInfo,
+    ) -> Result<(), Failure> {
+        let id = member.who.id;
+        // Whoever came under that name since then was never compared.
+        if !self.shown.remove(&id) {
+            let text = format!("compare the words first: verify {}", members.name_of(&id));
+            return Err(Failure::new(Code::Usage, text));
+        }
+        members.verify(id);
+        let member = MemberInfo { who: members.who(&id), ..member };
+        cx.notify(Notice::MemberVerified { member });
+        Ok(())
+    }
+
+    /// Answers whoever waits for words over a link.
+    fn end_waiting(&mut self, cx: &mut Context, conn: ConnId, result: &Result<(), Failure>) {
+        for over in self.awaited.extract_if(.., |of| of.conn == conn) {
+            cx.reply(over.face, over.line, "verify", result.clone());
+        }
+        self.rearm(cx);
+    }
+
+    /// Whoever does not answer a comparison is not waited for.
+    pub(super) fn expire(&mut self, cx: &mut Context) {
+        let now = cx.now;
+        for late in self.awaited.extract_if(.., |of| of.until <= now) {
+            if let Some(link) = self.links.get_mut(&late.conn) {
+                link.comparing = None;
+            }
+            let text = "no words came in 10 s from the other side: try again";
+            cx.reply(late.face, late.line, "verify", Err(Failure::new(Code::Timeout, text)));
+        }
+        self.rearm(cx);
+    }
+
+    fn rearm(&self, cx: &mut Context) {
+        cx.timers.set(Timer::Words, self.awaited.iter().map(|of| of.until).min());
+    }
+
+    /// Random bytes for a comparison are here.
+    pub(super) fn value_drawn(&mut self, cx: &mut Context, conn: ConnId, value: [u8; 32]) {
+        let value = Digest32(value);
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let message = match link.comparing {
+            Some(Comparing::Drawing) => {
+                link.comparing = Some(Comparing::Committed(value));
+                Message::VerifyCommit(commit_to(&value))
+            }
+            Some(Comparing::Answering(commit)) => {
+                link.comparing = Some(Comparing::Answered { commit, mine: value });
+                Message::VerifyNonce(value)
+            }
+            _ => return,
+        };
+        cx.effect(Effect::Send { conn, message });
+    }
+
+    /// The peer wants to compare words. If both began, the smaller key goes on.
+    pub(super) fn committed(&mut self, cx: &mut Context, conn: ConnId, commit: Digest32) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let both = matches!(link.comparing, Some(Comparing::Drawing | Comparing::Committed(_)));
+        if both && cx.my_id < link.member {
+            return;
+        }
+        // Words that nobody asked for are not to fill the screen; the other side waits in vain.
+        if !both && link.asked.is_some_and(|at| cx.now.since(at) < ASKED_MS) {
+            return;
+        }
+        link.asked = Some(cx.now);
+        link.comparing = Some(Comparing::Answering(commit));
+        cx.effect(Effect::DrawValue { conn });
+    }
+
+    /// The peer, which is `member` to people, told its value.
+    ///
+    /// # Errors
+    /// Why the link is refused: it had committed to another value.
+    pub(super) fn revealed(
+        &mut self,
+        cx: &mut Context,
+        members: &Members,
+        (conn, member): (ConnId, MemberInfo),
+        theirs: Digest32,
+    ) -> Result<(), Why> {
+        let Some(link) = self.links.get_mut(&conn) else { return Ok(()) };
+        let id = link.member;
+        let (mine, asked) = match link.comparing.take() {
+            Some(Comparing::Committed(mine)) => (mine, false),
+            Some(Comparing::Answered { commit, mine }) if commit_to(&theirs) == commit => {
+                (mine, true)
+            }
+            Some(Comparing::Answered { .. }) => return Err(Why::Protocol),
+            other => {
+                link.comparing = other;
+                return Ok(());
+            }
+        };
+        if !asked {
+            cx.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
+        }
+        // First the value of whoever began.
+        let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
+        let words = words(&cx.my_id, &id, first, second);
+        if asked && members.is_ignored(&id) {
+            return Ok(());
+        }
+        if self.shown.len() >= cx.limits().members {
+            self.shown.clear();
+        }
+        self.shown.insert(id);
+        cx.notify(Notice::Words { member, words, asked });
+        self.end_waiting(cx, conn, &Ok(()));
+        Ok(())
+    }
+}
