@@ -15,6 +15,7 @@ use super::log::order_text;
 use super::near::nearest;
 use super::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use super::signed::{Kind, Offer, SignedEntry};
+use super::swarm::NamedFile;
 use super::text::{Untrusted, few};
 use super::word::{Fit, Word, best, digits_apart, nfc};
 use crate::files::merkle;
@@ -172,6 +173,11 @@ impl Offered {
         }
     }
 
+    /// The file under the name that its author gave it.
+    pub(super) fn named_file(&self) -> NamedFile {
+        NamedFile { id: self.file, name: self.name.clone(), size: self.size, root: self.root }
+    }
+
     pub(super) fn info(&self) -> FileInfo {
         FileInfo { id: self.file, name: Untrusted::new(&self.name), size: self.size }
     }
@@ -201,7 +207,7 @@ impl Router {
                 self.offer_came_back(file.id);
             }
         }
-        self.say_done_with(author, file.id);
+        self.swarm.say_done_with(&mut self.cx, author, file.id);
         let id = self.log.shown(&entry.id);
         if (again && !own) || !stands || id != entry.id {
             return;
@@ -263,14 +269,9 @@ impl Router {
         }
     }
 
-    /// Hosts of a file among those present: linked members that hold some of it, and this node.
+    /// Hosts of a file among those present.
     pub(super) fn hosts_of(&self, file: &FileId) -> usize {
-        let linked = self.links().filter(|(_, link)| match link.hosting.get(file) {
-            Some(hosting) => hosting.held.as_ref().is_none_or(|held| held.count() > 0),
-            // It has more than is kept in mind: what it offers, it is believed to have.
-            None => link.hosts_more && self.catalogue.offers(link.member, *file),
-        });
-        linked.count() + usize::from(self.sharing.holds_all(file))
+        self.swarm.hosts_of(file, |member| self.catalogue.offers(member, *file))
     }
 
     /// An offer of which a host is present, or may be about to say so.
@@ -279,7 +280,7 @@ impl Router {
         *author == self.cx.my_id
             || self.members.is_present(author)
             || self.hosts_of(file) > 0
-            || self.links().any(|(_, link)| link.hosts_more)
+            || self.swarm.may_have_more()
     }
 
     pub(super) fn is_offered_by_somebody(&self, name: &str) -> bool {
@@ -419,9 +420,9 @@ impl Router {
             from: self.members.who(&offered.author),
             hosts: self.hosts_of(&offered.file),
             own: offered.author == self.cx.my_id,
-            held: self.sharing.holds_all(&offered.file),
+            held: self.swarm.holds_all(&offered.file),
             fetching: self.swarm.is_fetching(&offered.file),
-            kept: self.kept_of(&offered.file).min(offered.size),
+            kept: self.swarm.kept_of(&offered.file).min(offered.size),
         }
     }
 }

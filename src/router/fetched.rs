@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Router;
-use super::ids::{FaceId, FileId, MemberId};
+use super::ids::{FaceId, MemberId};
 use super::message::Done;
 use super::text::{Untrusted, few};
 
@@ -23,7 +23,7 @@ pub(super) struct Told {
 
 /// How far those who are here are with several files.
 #[derive(Default)]
-struct Shares {
+struct Fetchers {
     /// Some of it is still to be fetched.
     lacking: BTreeSet<MemberId>,
     /// They mean not to fetch some of it, and have the rest.
@@ -65,22 +65,16 @@ impl Router {
 
     /// How far those who are here are with what the face offered; `None` when nobody is here or
     /// nothing is offered.
-    fn shares_of(&self, face: FaceId) -> Option<Shares> {
+    fn shares_of(&self, face: FaceId) -> Option<Fetchers> {
         let files = self.sharing.files_of(face);
         if files.is_empty() || self.members.present_count() == 0 {
             return None;
         }
-        let mut shares = Shares::default();
+        let mut shares = Fetchers::default();
         for id in &self.members.present().collect::<Vec<_>>() {
-            let link = self.link_of(id).map(|(_, link)| link);
-            let done = |file: &FileId| {
-                let link = link?;
-                let holds_all = link.hosting.get(file).is_some_and(|of| of.held.is_none());
-                if holds_all { Some(Done::Fetched) } else { link.done.get(file).copied() }
-            };
             let mut worst = Some(Done::Fetched);
             for file in &files {
-                worst = worst.and_then(|worst| Some(worst.max(done(file)?)));
+                worst = worst.and_then(|worst| Some(worst.max(self.swarm.done_with(id, file)?)));
             }
             match worst {
                 None => shares.lacking.insert(*id),
@@ -91,36 +85,11 @@ impl Router {
         Some(shares)
     }
 
-    /// Whoever only gives waits for others and not for each other: from now on those whose files
-    /// are offered hear that they are not fetched here.
+    /// Whoever only gives waits for others and not for each other.
     pub(super) fn decline_files(&mut self) {
-        self.sharing.only_gives = true;
-        let members: Vec<_> = self.links().map(|(_, link)| link.member).collect();
-        for member in members {
-            for file in self.done_with_of(member) {
-                self.say_done_with(member, file);
-            }
-        }
-    }
-
-    /// What a member offers and is not fetched here any more, or not at all.
-    pub(super) fn done_with_of(&self, member: MemberId) -> BTreeSet<FileId> {
-        if !self.sharing.is_done_with_any() {
-            return BTreeSet::new();
-        }
-        let offers = self.catalogue.offers_by(member).map(|offered| offered.file);
-        offers.filter(|file| self.sharing.done_with(file).is_some()).collect()
-    }
-
-    /// A member that offers a file is to hear if it is not fetched here.
-    pub(super) fn say_done_with(&mut self, member: MemberId, file: FileId) {
-        if self.sharing.done_with(&file).is_none() {
-            return;
-        }
-        let Some((conn, _)) = self.link_of(&member) else { return };
-        self.mark_link(conn, |link| {
-            link.say_hosting.insert(file);
-        });
+        let offered_by =
+            |id: &MemberId| self.catalogue.offers_by(*id).map(|offered| offered.file).collect();
+        self.swarm.only_give(&mut self.cx, offered_by);
     }
 
     /// The names under which the face offered its files, whatever others call the same content.
@@ -137,7 +106,7 @@ impl Router {
         told: &mut Told,
         until: Option<usize>,
     ) -> Option<String> {
-        let Shares { lacking, declining, done } = self.shares_of(face)?;
+        let Fetchers { lacking, declining, done } = self.shares_of(face)?;
         let done: BTreeSet<_> = done.difference(&told.fetched).copied().collect();
         told.fetched.extend(&done);
         let lacking: BTreeSet<_> = lacking.difference(&told.fetched).copied().collect();

@@ -87,14 +87,10 @@ impl Router {
         loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
         // Of what is held or fetched here every host counts.
-        let own = self.sharing.files().len() + limits.downloads + limits.queued_downloads;
-        for (_, link) in self.links() {
-            loads.extend([load(
-                "files of a peer",
-                link.hosting.len(),
-                limits.hosted_files_per_member + own,
-            )]);
-        }
+        let (files, shared) = self.swarm.files_of_links();
+        let own = shared + limits.downloads + limits.queued_downloads;
+        let most = limits.hosted_files_per_member + own;
+        loads.extend(files.into_iter().map(|files| load("files of a peer", files, most)));
         loads
     }
 }

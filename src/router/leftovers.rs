@@ -9,14 +9,11 @@ use std::collections::BTreeSet;
 
 use super::Router;
 use super::catalogue::{Offered, ambiguous};
-use super::event::{Effect, Leftover, Leftovers};
+use super::event::Effect;
 use super::ids::{FaceId, FileId};
 use super::notice::{Code, Failure};
-use super::text::{Untrusted, few, size};
+use super::text::{Untrusted, few};
 use super::word::Word;
-
-/// Partial files that are listed at the start; more are counted.
-const LISTED: usize = 4;
 
 impl Router {
     pub(super) fn cancel(&mut self, face: FaceId, line: u64, wanted: &str) {
@@ -28,7 +25,7 @@ impl Router {
         };
         let result = match downloads.as_slice() {
             [file] => {
-                self.cancel_download(*file);
+                self.swarm.cancel(&mut self.cx, *file);
                 Ok(())
             }
             [] if self.cancel_hashing(&word) => Ok(()),
@@ -93,74 +90,17 @@ impl Router {
     ) {
         let result = match result {
             Ok(Some(bytes)) => {
-                self.forget_leftover(wanted);
                 // A page names files by their ids, which tell people nothing.
                 let file = FileId::from_hex(wanted).ok();
                 let known = file.and_then(|file| self.catalogue.any(&file));
                 let name = known.map_or(wanted, |offered| &offered.name);
-                let (name, freed) = (Untrusted::new(name), size(bytes));
-                self.cx.remark(format!("the partial file of {name} is removed ({freed} freed)"));
+                self.swarm.leftover_removed(&mut self.cx, wanted, (name, bytes));
                 Ok(())
             }
             Ok(None) => Err(nothing_of(wanted)),
             Err(failure) => Err(failure),
         };
         self.cx.reply(face, line, "cancel", result);
-    }
-
-    /// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
-    pub(super) fn leftovers_found(&mut self, leftovers: Leftovers) {
-        let Leftovers { folder, files } = &leftovers;
-        let total: u64 = files.iter().map(|left| left.bytes).sum();
-        let named = |left: &Leftover| {
-            // Of one name there may be several, and only ids tell them apart.
-            let same = files.iter().filter(|other| other.name == left.name).count();
-            let (id, bytes) = (&left.id, size(left.bytes));
-            match left.name.as_ref().map(Untrusted::new) {
-                Some(name) if same == 1 => format!("{name} ({bytes})"),
-                Some(name) => format!("{name} ({id}, {bytes})"),
-                None => format!("{id} ({bytes})"),
-            }
-        };
-        let mut most: Vec<&Leftover> = files.iter().collect();
-        most.sort_by_key(|left| std::cmp::Reverse(left.bytes));
-        let mut listed: Vec<String> = most.into_iter().take(LISTED).map(named).collect();
-        match files.len() {
-            0 => return,
-            1..=LISTED => {}
-            more => listed.push(format!("{} more", more - LISTED)),
-        }
-        let (count, plural) = (files.len(), if files.len() == 1 { "" } else { "s" });
-        let folder = folder.to_string_lossy();
-        self.cx.remark(format!(
-            "{count} unfinished download{plural} of earlier ({}) in {}: {}; download the same file \
-             to go on with it, or cancel <name or id> to remove it",
-            size(total),
-            Untrusted::new(&*folder).line(),
-            listed.join(", ")
-        ));
-        let by_id = leftovers.files.into_iter().map(|left| (left.id.clone(), left));
-        self.leftovers = by_id.collect();
-    }
-
-    /// Bytes that an earlier run left of a download of this file.
-    pub(super) fn kept_of(&self, file: &FileId) -> u64 {
-        if self.leftovers.is_empty() {
-            return 0;
-        }
-        let id = file.to_string();
-        let last = self.leftovers.range(..=id.clone()).next_back();
-        last.filter(|(digits, _)| id.starts_with(*digits)).map_or(0, |(_, left)| left.bytes)
-    }
-
-    /// Its partial file is removed, or belongs to a download of this run.
-    pub(super) fn forget_leftover(&mut self, wanted: &str) {
-        let word = Word::new(wanted);
-        let is_of = |id: &str| {
-            word.digits().is_some_and(|typed| typed.starts_with(id) || id.starts_with(typed))
-        };
-        let is_called = |left: &Leftover| left.name.as_deref().is_some_and(|of| word.is_name(of));
-        self.leftovers.retain(|id, left| !is_of(id) && !is_called(left));
     }
 }
 

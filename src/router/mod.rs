@@ -81,8 +81,6 @@ pub struct Router {
     desk: desk::Desk,
     comparisons: verify::Comparisons,
     parked: parked::Parked,
-    /// What earlier runs left of downloads, by the first digits of the files' ids.
-    leftovers: BTreeMap<String, event::Leftover>,
     undo: undo::Undo,
     stopping: bool,
 }
@@ -112,7 +110,6 @@ impl Router {
             desk: desk::Desk::default(),
             comparisons: verify::Comparisons::default(),
             parked: parked::Parked::default(),
-            leftovers: BTreeMap::new(),
             undo: undo::Undo::default(),
             stopping: false,
         };
@@ -151,7 +148,6 @@ impl Router {
         }
         let mut earliest = Earliest(self.cx.timers.next());
         self.link_deadlines(&mut earliest);
-        self.swarm_deadlines(&mut earliest);
         self.undo_deadlines(&mut earliest);
         earliest.0
     }
@@ -212,28 +208,43 @@ impl Router {
             Event::HashProgressed { job, bytes_done } => self.hash_progressed(job, bytes_done),
             Event::Hashed { job, result } => self.hashed(job, result),
             Event::LookedAt { face, line, path } => self.looked_at(face, line, path),
-            Event::PartOpened { file, turn, result } => self.part_opened(file, turn, result),
-            Event::PartTried { file, turn, result } => self.part_tried(file, turn, result),
-            Event::LeftoversFound(leftovers) => self.leftovers_found(leftovers),
+            Event::PartOpened { file, turn, result } => {
+                self.swarm.part_opened(&mut self.cx, (file, turn), result);
+            }
+            Event::PartTried { file, turn, result } => {
+                self.swarm.part_tried(&mut self.cx, (file, turn), result);
+            }
+            Event::LeftoversFound(leftovers) => {
+                self.swarm.leftovers_found(&mut self.cx, leftovers);
+            }
             Event::FolderExamined { face, line, list } => self.tell_health(face, line, list),
             Event::PartRemoved { face, line, wanted, result } => {
                 self.part_removed(face, line, &wanted, result);
             }
             Event::ListFetched { file, turn, conn, result } => {
-                self.list_fetched(file, turn, conn, result);
+                let of = (file, turn, conn);
+                self.swarm.list_fetched(&mut self.cx, of, result, &self.members);
             }
             Event::ChunkPicked { file, turn, conn, chunk } => {
-                self.chunk_picked(file, turn, conn, chunk);
+                self.swarm.chunk_picked((file, turn), conn, chunk);
             }
-            Event::ChunkUrgent { file, first, last } => self.chunk_urgent(file, first, last),
+            Event::ChunkUrgent { file, first, last } => {
+                self.swarm.chunk_urgent(&mut self.cx, file, (first, last));
+            }
             Event::ChunkCame { file, conn, chunk, bytes } => {
-                self.chunk_came(file, conn, chunk, bytes);
+                self.swarm.chunk_came(&mut self.cx, (file, chunk), conn, bytes);
             }
-            Event::ChunkFetched(fetched) => self.chunk_fetched(fetched),
-            Event::PartFinished { file, turn, result } => self.part_finished(file, turn, result),
+            Event::ChunkFetched(fetched) => {
+                self.swarm.chunk_fetched(&mut self.cx, fetched, &self.members);
+            }
+            Event::PartFinished { file, turn, result } => {
+                self.swarm.part_finished(&mut self.cx, (file, turn), result);
+            }
             Event::SourceChecked { file, intact } => self.source_checked(file, intact),
             Event::ParkedChecked { file, intact } => self.parked_checked(file, intact),
-            Event::ChunkServed { member, file, bytes } => self.chunk_served(member, file, bytes),
+            Event::ChunkServed { member, file, bytes } => {
+                self.swarm.chunk_served(&self.cx, (member, file), bytes);
+            }
         }
     }
 
@@ -242,10 +253,11 @@ impl Router {
         while let Some(order) = self.cx.next_order() {
             match order {
                 Order::CloseOutsiders => self.close_outsiders(),
-                Order::FailDownloads(failure) => self.fail_downloads(&failure),
+                Order::FailDownloads(failure) => self.swarm.fail_all(&mut self.cx, &failure),
                 Order::Command(given) => self.commanded(given),
                 Order::LockSettled => self.run_deferred(),
                 Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
+                Order::DropLane(conn) => self.drop_lane(conn),
             }
         }
     }
@@ -253,6 +265,8 @@ impl Router {
     fn run_timers(&mut self) {
         for timer in self.cx.timers.take_due(self.cx.now) {
             match timer {
+                Timer::Swarm => self.swarm.timer(&mut self.cx),
+                Timer::SayFiles(conn) => self.cx.mark(conn),
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
@@ -267,7 +281,6 @@ impl Router {
             }
         }
         self.link_timers();
-        self.swarm_timers();
         self.undo_timers();
     }
 
@@ -282,16 +295,6 @@ impl Router {
         self.conns.iter().filter_map(|(id, conn)| conn.link().map(|link| (*id, link)))
     }
 
-    /// Marks something to say on every link.
-    fn mark_links(&mut self, mut mark: impl FnMut(&mut Link)) {
-        for (id, conn) in &mut self.conns {
-            if let Some(link) = conn.link_mut() {
-                mark(link);
-                self.cx.mark(*id);
-            }
-        }
-    }
-
     fn mark_link(&mut self, conn: ConnId, mark: impl FnOnce(&mut Link)) {
         if let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) {
             mark(link);
@@ -299,16 +302,12 @@ impl Router {
         }
     }
 
-    fn dial(&mut self, target: event::Target, purpose: Purpose) -> ConnId {
-        self.cx.dial(target, purpose)
-    }
-
     fn dial_over(&mut self, conn: ConnId, target: event::Target, purpose: Purpose) {
         use crate::crypto::binding::{Role, Side};
         let role = match &purpose {
             Purpose::Attempt(_) | Purpose::Redial(_) => Role::Session,
-            Purpose::Lane(member) if self.swarm.serves_lane(member) => Role::LaneServe,
             Purpose::Lane(_) => Role::LaneFetch,
+            Purpose::Serve(_) => Role::LaneServe,
         };
         let remote = match &target {
             event::Target::Addr(addr) => Some(*addr),

@@ -22,4 +22,6 @@ pub(super) enum Order {
     LockSettled,
     /// Dial somebody, over a connection of this id.
     Dial { conn: ConnId, target: Target, purpose: Purpose },
+    /// Nothing is to come over a lane any more.
+    DropLane(ConnId),
 }

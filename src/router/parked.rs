@@ -42,10 +42,8 @@ impl Router {
 
     /// The room is about to be left: lays aside what is offered in it.
     pub(super) fn park_offers(&mut self) {
-        let offered = |file: &FileId| {
-            self.sharing.holds_all(file) && self.catalogue.offers(self.cx.my_id, *file)
-        };
-        let files: BTreeSet<_> = self.sharing.files().into_iter().filter(offered).collect();
+        let offered = self.catalogue.offers_by(self.cx.my_id).map(|offered| offered.file);
+        let files: BTreeSet<_> = offered.filter(|file| self.swarm.holds_all(file)).collect();
         // A room in which nothing was offered does not take the place of one that has offers.
         if files.is_empty() || !self.room.settled {
             return;
@@ -65,7 +63,7 @@ impl Router {
 
     /// An offer of an earlier stay in this room came with its history.
     pub(super) fn offer_came_back(&mut self, file: FileId) {
-        let here = self.is_parked_here() && !self.sharing.holds_all(&file);
+        let here = self.is_parked_here() && !self.swarm.holds_all(&file);
         if let Some(laid) = self.parked.files.get_mut(&file).filter(|_| here) {
             laid.checking = true;
             self.cx.effect(Effect::Park { file, step: Parking::Check });
@@ -75,7 +73,7 @@ impl Router {
     /// A file that was laid aside was looked at.
     pub(super) fn parked_checked(&mut self, file: FileId, intact: bool) {
         // Left again, locked anew, or withdrawn meanwhile: then it stays where it is.
-        if !self.is_parked_here() || self.sharing.holds_all(&file) {
+        if !self.is_parked_here() || self.swarm.holds_all(&file) {
             self.parked.files.get_mut(&file).into_iter().for_each(|laid| laid.checking = false);
             return;
         }
@@ -87,8 +85,7 @@ impl Router {
         let step = if intact { Parking::Resume } else { Parking::Forget };
         self.cx.effect(Effect::Park { file, step });
         if intact {
-            self.sharing.share_all(file);
-            self.tell_hosting(file);
+            self.swarm.share_all(&mut self.cx, file);
             self.cx.remark(format!("you serve {name} again"));
         } else if self.withdraw_file(file).is_ok() {
             self.complain_of_change(&name);
@@ -106,7 +103,7 @@ impl Router {
     pub(super) fn tell_unserved(&mut self) {
         let here = self.is_parked_here();
         let served = |file: &FileId| {
-            self.sharing.holds_all(file)
+            self.swarm.holds_all(file)
                 || here && self.parked.files.get(file).is_some_and(|laid| laid.checking)
                 || self.hosts_of(file) > 0
         };

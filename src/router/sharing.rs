@@ -5,22 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Router;
-use super::bitmap::Bitmap;
 use super::catalogue::Offered;
 use super::command::RateLimit;
 use super::event::{Effect, Hashed};
-use super::ids::{ConnId, EntryId, FaceId, FileId, MemberId};
-use super::message::{Done, Held, Message};
+use super::ids::{EntryId, FaceId, FileId};
 use super::notice::{Code, Failure, Notice};
-use super::rate::Rate;
 use super::signed::{Kind, Offer};
 use super::text::{Untrusted, size};
-use super::time::Millis;
-
-/// News of chunks are so far apart at least.
-const GAINED_MS: u64 = 20;
-/// A peer may call a chunk bad once in so long.
-const BLAME_MS: u64 = 10_000;
 
 /// Paths of own offers that are kept in mind.
 const PATHS_MAX: usize = 65_536;
@@ -34,43 +25,18 @@ fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
     }
 }
 
-/// What this node holds of a file.
-#[derive(Debug)]
-struct Share {
-    /// `None`: all of it.
-    held: Option<Bitmap>,
-}
-
-/// Bytes sent to one member of one file.
-#[derive(Debug)]
-pub(super) struct Served {
-    pub(super) bytes: u64,
-    pub(super) rate: Rate,
-    pub(super) last: Millis,
-}
-
 /// Shares, own offers and what was served.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
-    shares: BTreeMap<FileId, Share>,
-    pub(super) served: BTreeMap<(MemberId, FileId), Served>,
     /// Where the files of own offers lie, in this room or in one that was left, by the ids that
     /// faces know; true for a copy that was made for a page, and goes with the offer.
     lying: BTreeMap<(PathBuf, EntryId), bool>,
     /// What each face offered, by the ids that faces know: the file, and whether the offer goes
     /// with the face, for it did not stand before.
     offered_by: BTreeMap<FaceId, BTreeMap<EntryId, (FileId, bool)>>,
-    /// This program only gives: nobody is to wait until it has fetched something.
-    pub(super) only_gives: bool,
-    /// Files that were fetched and passed on, and are not here any more.
-    passed: BTreeSet<FileId>,
 }
 
 impl Sharing {
-    pub(super) fn files(&self) -> BTreeSet<FileId> {
-        self.shares.keys().copied().collect()
-    }
-
     /// The files that a face offered and that still are offered.
     pub(super) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
         let offered = self.offered_by.get(&face).into_iter().flatten();
@@ -109,38 +75,6 @@ impl Sharing {
         });
     }
 
-    /// A file was fetched, passed on, and is not kept.
-    pub(super) fn pass_on(&mut self, file: FileId) {
-        if self.passed.len() >= PATHS_MAX {
-            self.passed.pop_first();
-        }
-        self.passed.insert(file);
-    }
-
-    /// Whether some file may not be fetched here any more, or none at all is.
-    pub(super) fn is_done_with_any(&self) -> bool {
-        self.only_gives || !self.passed.is_empty()
-    }
-
-    /// Why a file that is not here is not going to be fetched, if that is so.
-    pub(super) fn done_with(&self, file: &FileId) -> Option<Done> {
-        if self.shares.contains_key(file) {
-            None
-        } else if self.passed.contains(file) {
-            Some(Done::Fetched)
-        } else {
-            self.only_gives.then_some(Done::Declined)
-        }
-    }
-
-    pub(super) fn is_shared(&self, file: &FileId) -> bool {
-        self.shares.contains_key(file)
-    }
-
-    pub(super) fn holds_all(&self, file: &FileId) -> bool {
-        self.shares.get(file).is_some_and(|share| share.held.is_none())
-    }
-
     /// The path of an offer is not known: it was made by an earlier run.
     fn is_astray(&self, offer: &EntryId) -> bool {
         self.lying.keys().all(|(_, of)| of != offer)
@@ -159,26 +93,6 @@ impl Sharing {
             self.lying.pop_first();
         }
         self.lying.insert((path, offer), copy);
-    }
-
-    pub(super) fn share_all(&mut self, file: FileId) {
-        self.passed.remove(&file);
-        self.shares.insert(file, Share { held: None });
-    }
-
-    pub(super) fn share_some(&mut self, file: FileId, held: Bitmap) {
-        self.passed.remove(&file);
-        self.shares.insert(file, Share { held: Some(held) });
-    }
-
-    pub(super) fn gain(&mut self, file: &FileId, chunk: u32) {
-        if let Some(held) = self.shares.get_mut(file).and_then(|share| share.held.as_mut()) {
-            held.insert(chunk);
-        }
-    }
-
-    pub(super) fn remove(&mut self, file: &FileId) -> bool {
-        self.shares.remove(file).is_some()
     }
 }
 
@@ -230,7 +144,7 @@ impl Router {
             own.find(|offered| same(offered) && astray(&offered.id)).cloned()
         };
         let again = before.clone().filter(same).or_else(astray);
-        let held = self.sharing.holds_all(&file);
+        let held = self.swarm.holds_all(&file);
         // Whoever ends badly leaves what others had offered before.
         let goes = match again.as_ref().or(before.as_ref()) {
             Some(stood) => self.sharing.goes_with(face, &self.log.shown(&stood.id)),
@@ -246,8 +160,7 @@ impl Router {
             }
         };
         self.cx.effect(Effect::Serve { file, job: number });
-        self.sharing.share_all(file);
-        self.tell_hosting(file);
+        self.swarm.share_all(&mut self.cx, file);
         if again.is_some() {
             let name = Untrusted::new(name);
             let (how, since) = if held { ("offer", "already") } else { ("serve", "again") };
@@ -273,52 +186,8 @@ impl Router {
         self.sharing.forget_offered(&shown);
         if !self.catalogue.offers(self.cx.my_id, file) {
             self.last_offer_ended(file);
-            self.unshare(file);
+            self.swarm.unshare(&mut self.cx, file);
             self.forget_parked(file);
-        }
-    }
-
-    pub(super) fn unshare(&mut self, file: FileId) {
-        if self.sharing.remove(&file) {
-            self.cx.effect(Effect::Unserve { file });
-            self.mark_links(|link| {
-                link.done.remove(&file);
-                link.say_hosting.insert(file);
-            });
-            self.let_go(file);
-        }
-    }
-
-    /// Every link is to hear what we hold of a file.
-    pub(super) fn tell_hosting(&mut self, file: FileId) {
-        self.mark_links(|link| {
-            link.say_hosting.insert(file);
-        });
-    }
-
-    /// A new chunk: those who fetch the file hear of it at once, or soon if they just heard of
-    /// another one.
-    pub(super) fn tell_gained(&mut self, file: FileId, chunk: u32) {
-        let now = self.cx.now;
-        self.sharing.gain(&file, chunk);
-        self.mark_links(|link| {
-            if link.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
-                link.say_gained.entry(file).or_default().insert(chunk);
-                let due = link.gained_said.plus(GAINED_MS).max(now);
-                link.say_gained_at.get_or_insert(due);
-            }
-        });
-    }
-
-    pub(super) fn hosting_message(&self, file: FileId) -> Message {
-        match self.sharing.shares.get(&file) {
-            Some(Share { held: None }) => {
-                Message::Hosting { file, held: Held::All, fetching: false }
-            }
-            Some(Share { held: Some(held) }) => {
-                Message::Hosting { file, held: Held::Some(held.clone()), fetching: true }
-            }
-            None => Message::Dropped { file, done: self.sharing.done_with(&file) },
         }
     }
 
@@ -345,7 +214,7 @@ impl Router {
     pub(super) fn withdraw_file(&mut self, file: FileId) -> Result<(), Failure> {
         let own: Vec<_> = self.catalogue.offers_of(self.cx.my_id, file).cloned().collect();
         self.withdraw(&own)?;
-        self.unshare(file);
+        self.swarm.unshare(&mut self.cx, file);
         self.forget_parked(file);
         Ok(())
     }
@@ -357,7 +226,7 @@ impl Router {
         }
         let name = self.catalogue.any(&file).map(|offered| Untrusted::new(&offered.name));
         let name = name.unwrap_or_else(|| Untrusted::new(file.short()));
-        if self.sharing.shares.contains_key(&file) && self.withdraw_file(file).is_ok() {
+        if self.swarm.is_shared(&file) && self.withdraw_file(file).is_ok() {
             self.complain_of_change(&name);
         }
     }
@@ -370,32 +239,6 @@ impl Router {
                  is offered no more: send it again"
             ),
         ));
-    }
-
-    /// A peer says that a chunk of ours does not fit. Looking costs a read of it, so a peer is
-    /// believed that often and no oftener.
-    pub(super) fn bad_chunk_told(&mut self, conn: ConnId, file: FileId, chunk: u32) {
-        let now = self.cx.now;
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        if link.blamed.is_some_and(|at| now < at.plus(BLAME_MS)) {
-            return;
-        }
-        link.blamed = Some(now);
-        if self.sharing.shares.contains_key(&file) {
-            self.cx.effect(Effect::Recheck { file, chunk });
-        }
-    }
-
-    pub(super) fn chunk_served(&mut self, member: MemberId, file: FileId, bytes: u64) {
-        let now = self.cx.now;
-        let served = self.sharing.served.entry((member, file)).or_insert(Served {
-            bytes: 0,
-            rate: Rate::new(now),
-            last: now,
-        });
-        served.rate.came(now, bytes);
-        served.bytes += bytes;
-        served.last = now;
     }
 
     /// Bounds what files may take of the network, from now on; or tells who asks how it is bounded.
@@ -417,13 +260,8 @@ impl Router {
 
     pub(super) fn drop_shares(&mut self) {
         self.forget_all_taken_back();
-        for file in self.sharing.files() {
-            self.sharing.remove(&file);
-            self.cx.effect(Effect::Unserve { file });
-        }
-        self.sharing.served.clear();
+        self.swarm.drop_shares(&mut self.cx);
         self.sharing.offered_by.clear();
-        self.sharing.passed.clear();
         self.drop_jobs();
     }
 }

@@ -28,6 +28,10 @@ pub(super) enum Timer {
     Words,
     /// Counts of own messages are to be told.
     Receipts,
+    /// Something of a download, a host or a lane.
+    Swarm,
+    /// More is to be said of files over a link.
+    SayFiles(ConnId),
 }
 
 /// Deadlines by name and by time.

@@ -54,7 +54,7 @@ impl Router {
         };
         let file = offered.file;
         // What is not served as a whole is not here to be offered again.
-        let served = self.sharing.holds_all(&file);
+        let served = self.swarm.holds_all(&file);
         let place = self.sharing.take_place(shown);
         if served && self.catalogue.offers_of(self.cx.my_id, file).count() == 1 {
             self.forget_parked(file);
@@ -85,7 +85,7 @@ impl Router {
     /// Offers again what was just taken back.
     pub(super) fn restore(&mut self, shown: &EntryId) -> Result<(), Failure> {
         let here =
-            |kept: &Kept| self.undo.laid.contains(&kept.file) || self.sharing.holds_all(&kept.file);
+            |kept: &Kept| self.undo.laid.contains(&kept.file) || self.swarm.holds_all(&kept.file);
         match self.undo.kept.get(shown).filter(|kept| here(kept)) {
             Some(kept) => self.offer_again(shown, kept.file, kept.offer.clone()),
             None => {
@@ -102,8 +102,7 @@ impl Router {
         }
         if self.undo.laid.remove(&file) {
             self.cx.effect(Effect::Park { file, step: Parking::Resume });
-            self.sharing.share_all(file);
-            self.tell_hosting(file);
+            self.swarm.share_all(&mut self.cx, file);
         }
         Ok(())
     }

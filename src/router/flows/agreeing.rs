@@ -297,12 +297,12 @@ impl Router {
         record: &Arc<SignedPresence>,
         seen: IpAddr,
     ) {
-        let mut link = Link::new(member, run, self.cx.now, self.cx.limits());
-        link.say_hosting = self.sharing.files();
-        link.say_hosting.extend(self.done_with_of(member));
+        let link = Link::new(member, run, self.cx.now);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));
         }
+        let offered = self.catalogue.offers_by(member).map(|offered| offered.file);
+        self.swarm.link_up(&self.cx, id, member, offered);
         self.cx.mark(id);
         self.cx.effect(Effect::Linked { conn: id, member });
         let Some(via) = self.via(id) else { return };
@@ -313,7 +313,6 @@ impl Router {
         self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.members.info(&member);
         self.room.ever_met = true;
-        self.catalogue.touch();
         if !std::mem::replace(&mut self.room.announced, true) {
             let (room, locked) = (self.room.id, self.registry.is_closed());
             let founder = self.members.who(&self.registry.founder());
@@ -375,7 +374,7 @@ impl Router {
             Some(Purpose::Redial(member)) if conn.link().is_none() => {
                 self.redial_failed(member, refusal);
             }
-            Some(Purpose::Lane(member))
+            Some(Purpose::Lane(member) | Purpose::Serve(member))
                 if !matches!(conn.stage, Stage::Lane { open: true, .. }) =>
             {
                 self.lane_failed(member, &conn);
@@ -448,7 +447,7 @@ impl Router {
         if matches!(refused, Some(Why::NotMember | Why::Removed)) {
             self.close_lanes_of(member);
         }
-        self.host_lost(member);
+        self.swarm.link_down(&mut self.cx, conn);
     }
 
     /// Loopback may be taught by whoever is on loopback itself.

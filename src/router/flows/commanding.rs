@@ -151,7 +151,7 @@ impl Router {
     /// A question of yes or no was answered; nobody asked any more if the room was left.
     pub(in crate::router) fn confirmed(&mut self, of: (FaceId, u64), yes: Option<bool>) {
         if !self.with_registry(|registry, cx, people| registry.confirmed(cx, people, of, yes)) {
-            self.again_confirmed(of.0, of.1, yes);
+            self.swarm.again_confirmed(&mut self.cx, of, yes);
         }
     }
 
@@ -184,7 +184,7 @@ impl Router {
     fn end_face(&mut self, face: FaceId, keep_offers: bool) {
         self.desk.end_face(face);
         self.cx.replies.forget(face);
-        self.end_downloads_of(face);
+        self.swarm.end_face(&mut self.cx, face);
         self.end_offers_of(face, keep_offers);
     }
 

@@ -49,7 +49,9 @@ impl Router {
         match dialled.purpose {
             Some(Purpose::Attempt(id)) => self.attempts.not_here(&mut self.cx, id, failure),
             Some(Purpose::Redial(member)) => self.redial_failed(member, None),
-            Some(Purpose::Lane(member)) => self.lane_failed(member, &dialled),
+            Some(Purpose::Lane(member) | Purpose::Serve(member)) => {
+                self.lane_failed(member, &dialled)
+            }
             None => {}
         }
     }

@@ -7,7 +7,6 @@ use crate::router::command::Command;
 use crate::router::desk::{Given, Needs};
 use crate::router::event::Effect;
 use crate::router::ids::{FileId, MemberId};
-use crate::router::links::Link;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::order::Order;
 use crate::router::text::{Untrusted, few};
@@ -15,7 +14,7 @@ use crate::router::text::{Untrusted, few};
 impl Router {
     /// Does what a command says (`quit` or `leave`), but not under those who need this node.
     pub(in crate::router) fn depart_when_served(&mut self, given: Given, asks: bool) {
-        let (needed, word) = (self.needed_here(), given.command.word());
+        let (needed, word) = (self.swarm.needed_here(), given.command.word());
         let files = needed.iter().map(|(file, _)| *file).collect();
         if needed.is_empty() {
             self.desk.forget_told();
@@ -46,7 +45,7 @@ impl Router {
         let ended = self.desk.input_ended();
         let busy = ended.is_some_and(|(face, began)| {
             // Downloads without a host end with the input as well.
-            let fetching = self.fail_hostless(Some(began));
+            let fetching = self.swarm.fail_stuck(&mut self.cx, Some(began));
             fetching
                 || !self.attempts.is_empty()
                 || self.desk.is_waiting(face)
@@ -57,7 +56,7 @@ impl Router {
         let needs = Needs {
             busy,
             unheld: self.room.ever_met && self.log.has_unheld(&self.members),
-            served: !self.needed_here().is_empty(),
+            served: !self.swarm.needed_here().is_empty(),
         };
         match self.desk.departure_due(&mut self.cx, &needs) {
             Some(given) if matches!(given.command, Command::EndOfInput) => self.end_input(&given),
@@ -72,24 +71,6 @@ impl Router {
         let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };
         given.reply(&mut self.cx, result);
         self.stop();
-    }
-
-    /// What only this node has, of what others are fetching, and who those are.
-    fn needed_here(&self) -> Vec<(FileId, Vec<MemberId>)> {
-        let hosts = |file: &FileId, all: bool| {
-            let has = move |link: &Link| {
-                link.hosting.get(file).is_some_and(|hosting| match all {
-                    true => hosting.held.is_none(),
-                    false => hosting.fetching && hosting.held.is_some(),
-                })
-            };
-            let links = self.links().filter(move |(_, link)| has(link));
-            links.map(|(_, link)| link.member).collect::<Vec<_>>()
-        };
-        let whole = |file: &FileId| self.sharing.holds_all(file) && hosts(file, true).is_empty();
-        let files = self.sharing.files().into_iter().filter(whole);
-        let needed = files.map(|file| (file, hosts(&file, false)));
-        needed.filter(|(_, members)| !members.is_empty()).collect()
     }
 
     fn name_needed(&self, needed: &[(FileId, Vec<MemberId>)]) -> (String, String) {

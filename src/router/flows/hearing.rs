@@ -46,11 +46,15 @@ impl Router {
                 }
             }
             Message::Hosting { file, held, fetching } => self.hosting(id, file, held, fetching),
-            Message::Gained { file, chunks } => self.gained(id, file, &chunks),
-            Message::Dropped { file, done } => self.dropped(id, file, done),
+            Message::Gained { file, chunks } => self.swarm.gained(id, file, &chunks),
+            Message::Dropped { file, done } => self.swarm.dropped(id, file, done),
             Message::LaneWanted => self.lane_wanted(id),
-            Message::Unwanted { file, chunk } => self.unwanted(id, file, chunk),
-            Message::BadChunk { file, chunk } => self.bad_chunk_told(id, file, chunk),
+            Message::Unwanted { file, chunk } => {
+                self.swarm.unwanted(&mut self.cx, id, (file, chunk));
+            }
+            Message::BadChunk { file, chunk } => {
+                self.swarm.blamed(&mut self.cx, id, (file, chunk));
+            }
             Message::Refuse(refusal) => self.refused(id, &refusal),
             // Of an agreement that is over.
             Message::Ready { .. } | Message::Register(_) | Message::Ids { .. } => {}
@@ -78,7 +82,7 @@ impl Router {
             link.rtt_ms = now.since(at);
             link.rtt_known = true;
             let (member, rtt_ms) = (link.member, link.rtt_ms);
-            self.swarm.choice.rtt(member, rtt_ms);
+            self.swarm.rtt(member, rtt_ms);
         }
     }
 

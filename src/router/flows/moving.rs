@@ -45,7 +45,8 @@ impl Router {
         self.acknowledge();
         self.members.say_goodbye(&mut self.cx);
         self.drop_all_conns();
-        self.drop_downloads();
+        self.swarm.drop_links(&mut self.cx);
+        self.swarm.drop_downloads(&mut self.cx);
         self.park_offers();
         self.drop_shares();
         self.registry.enter(Registry::new(self.cx.my_id, self.cx.my_id, draw.room));

@@ -102,7 +102,7 @@ impl Router {
         self.examine_members(&mut list);
         self.examine_log(&mut list);
         list.extend(folder);
-        self.examine_downloads(&mut list);
+        self.swarm.examine(&mut list);
         self.cx.notify(Notice::Doctor { list });
         self.cx.reply(face, line, "doctor", Ok(()));
     }

@@ -45,7 +45,7 @@ impl Router {
         if let Some(failure) = self.is_elsewhere(waiting.face) {
             return Some(Err(failure));
         }
-        let news = waiting.looks_at(self.catalogue.changes());
+        let news = waiting.looks_at(self.catalogue.changes() + self.swarm.changes());
         if news {
             self.tell_fetching(waiting);
         }

@@ -4,18 +4,15 @@
 mod pulse;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::crypto::binding::{Role, Side};
-use crate::limits::Limits;
-use crate::router::bitmap::Bitmap;
-use crate::router::ids::{Digest32, FileId, MemberId, RecordId, RoomId, RunId};
-use crate::router::message::{Brings, Done, Hello, Why};
+use crate::router::ids::{Digest32, MemberId, RecordId, RoomId, RunId};
+use crate::router::message::{Brings, Hello, Why};
 use crate::router::registry::Registry;
 use crate::router::signed::{SignedPresence, SignedRecord};
 use crate::router::time::Millis;
-use crate::router::tokens::Tokens;
 
 /// What both ends conclude from both Hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +55,10 @@ pub(in crate::router) enum Purpose {
     Attempt(u64),
     /// A known member, without moving anyone.
     Redial(MemberId),
-    /// Bulk data.
+    /// To fetch from a member.
     Lane(MemberId),
+    /// To serve a member that cannot dial here.
+    Serve(MemberId),
 }
 
 /// What is known once the peer is, until both are ready.
@@ -186,14 +185,6 @@ impl Conn {
     }
 }
 
-/// What a peer hosts of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::router) struct Hosting {
-    /// `None`: every chunk.
-    pub(in crate::router) held: Option<Bitmap>,
-    pub(in crate::router) fetching: bool,
-}
-
 /// A committed link: what is known of the peer, and what is still to be said to it.
 ///
 /// Nothing waits here as a copy: everything to say is a mark, and becomes a message when the
@@ -210,33 +201,11 @@ pub(in crate::router) struct Link {
     /// It was measured.
     pub(in crate::router) rtt_known: bool,
 
-    pub(in crate::router) say_hosting: BTreeSet<FileId>,
-    /// Files served here that the peer does not hold and will not fetch.
-    pub(in crate::router) done: BTreeMap<FileId, Done>,
-    pub(in crate::router) say_gained: BTreeMap<FileId, BTreeSet<u32>>,
-    pub(in crate::router) say_gained_at: Option<Millis>,
-    /// When the last of these were said.
-    pub(in crate::router) gained_said: Millis,
     pub(in crate::router) pong: Option<u32>,
-
-    pub(in crate::router) hosting: BTreeMap<FileId, Hosting>,
-    /// The peer has more than is kept in mind: what is wanted of the rest is asked for.
-    pub(in crate::router) hosts_more: bool,
-    pub(in crate::router) bitmap_bytes: usize,
-    /// For chunks in the bitmaps that it says.
-    pub(in crate::router) bitmap_tokens: Tokens,
-    pub(in crate::router) lane_wanted: Option<Millis>,
-    /// When the peer last called a chunk of ours bad.
-    pub(in crate::router) blamed: Option<Millis>,
 }
 
 impl Link {
-    pub(in crate::router) fn new(
-        member: MemberId,
-        run: RunId,
-        now: Millis,
-        limits: &Limits,
-    ) -> Self {
+    pub(in crate::router) fn new(member: MemberId, run: RunId, now: Millis) -> Self {
         Self {
             member,
             run,
@@ -245,18 +214,7 @@ impl Link {
             pinged: None,
             rtt_ms: 0,
             rtt_known: false,
-            say_hosting: BTreeSet::new(),
-            done: BTreeMap::new(),
-            say_gained: BTreeMap::new(),
-            say_gained_at: None,
-            gained_said: Millis(0),
             pong: None,
-            hosting: BTreeMap::new(),
-            hosts_more: false,
-            bitmap_bytes: 0,
-            bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
-            lane_wanted: None,
-            blamed: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The clock of connections: agreements that take too long, pings, silence, and what is due to be
 //! said.
 
-use super::{Conn, Link, Stage};
+use super::{Conn, Stage};
 use crate::router::Router;
 use crate::router::event::{Closed, Effect};
 use crate::router::message::{Brings, Why};
@@ -46,8 +46,6 @@ impl Router {
                         && self.cx.now >= heard.plus(limits.ping_after_idle_ms)
                     {
                         self.ping(id);
-                    } else if link_due(link).is_some_and(|at| at <= self.cx.now) {
-                        self.cx.mark(id);
                     }
                 }
                 _ => {}
@@ -73,8 +71,6 @@ impl Router {
                     }));
                     if let Some(at) = link.congested {
                         earliest.at(at.plus(limits.stuck_link_ms));
-                    } else if let Some(at) = link_due(link) {
-                        earliest.at(at.max(self.cx.now));
                     }
                 }
                 _ => {}
@@ -90,18 +86,4 @@ impl Router {
             limits.handshake_deadline_ms
         })
     }
-}
-
-/// When a link has something to say without any event.
-fn link_due(link: &Link) -> Option<Millis> {
-    let mut earliest = Earliest::default();
-    if !link.say_gained.is_empty()
-        && let Some(at) = link.say_gained_at
-    {
-        earliest.at(at);
-    }
-    if !link.say_hosting.is_empty() {
-        earliest.at(Millis(0));
-    }
-    earliest.0
 }

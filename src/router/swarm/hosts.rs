@@ -1,167 +1,140 @@
 //! What others hold, as they say.
 
-use super::{BITMAPS_MAX_BYTES, Router};
-use crate::files::merkle;
-use crate::router::bitmap::Bitmap;
+use super::Swarm;
+use super::holders::{Holder, Hosting};
+use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::router::links::{Hosting, Link};
 use crate::router::message::{Done, Held};
-use crate::router::text::Untrusted;
+use crate::router::timers::Timer;
 
-/// Members named who could pass a file on.
-const NAMED_MAX: usize = 4;
-
-impl Router {
-    /// Whoever offers a file is in the room, and cannot be reached from here: says so, and who
-    /// could pass it on.
-    pub(super) fn tell_no_way(&mut self, file: FileId) {
-        let away: Vec<MemberId> = self
-            .members
-            .present()
-            .filter(|id| self.members.conn_of(id).is_none())
-            .filter(|id| self.catalogue.offers(*id, file))
-            .collect();
-        let Some(author) = away.first().copied() else { return };
-        let between: Vec<String> = self
-            .links()
-            .map(|(_, link)| link.member)
-            .filter(|id| self.members.reaches(id, &author))
-            .take(NAMED_MAX)
-            .map(|id| self.members.name_of(&id).short())
-            .collect();
-        let Some(download) = self.swarm.downloads.get_mut(&file) else { return };
-        if std::mem::replace(&mut download.told_no_way, true) {
-            return;
-        }
-        let name = Untrusted::new(&download.name).short();
-        let author = self.members.name_of(&author).short();
-        let way = match between.split_last() {
-            None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
-            Some((only, [])) => {
-                format!(
-                    "{only} reaches you both: once {only} has downloaded it, it comes from there"
-                )
-            }
-            Some((last, others)) => format!(
-                "{} and {last} reach you both: once one of them has downloaded it, it comes from \
-                 there",
-                others.join(", ")
-            ),
-        };
-        self.cx.remark(format!(
-            "{name} does not come yet: {author} offers it, and neither of you reaches the other; \
-             {way}"
-        ));
+impl Swarm {
+    /// A link is up with a member that offers these files.
+    pub(in crate::router) fn link_up(
+        &mut self,
+        cx: &Context,
+        conn: ConnId,
+        member: MemberId,
+        offered: impl Iterator<Item = FileId>,
+    ) {
+        let say = self.to_tell(offered);
+        self.holders.add(conn, member, say, (cx.limits(), cx.now));
+        self.changes += 1;
     }
 
+    /// A link is gone, and with it what its member has and what we know of what it got.
+    pub(in crate::router) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
+        cx.timers.set(Timer::SayFiles(conn), None);
+        let Some(holder) = self.holders.remove(conn) else { return };
+        let member = holder.member();
+        self.choice.lost(&member);
+        if self.lanes.get(&member).is_some_and(|lanes| lanes.fetching.is_empty()) {
+            self.lanes.remove(&member);
+        }
+        cx.effect(Effect::ForgetServed { member });
+    }
+
+    /// All links are gone at once, and so is the room.
+    pub(in crate::router) fn drop_links(&mut self, cx: &mut Context) {
+        for conn in self.holders.conns() {
+            cx.timers.set(Timer::SayFiles(conn), None);
+            self.holders.remove(conn);
+        }
+    }
+
+    /// Hosts of a file among those present: linked members that hold some of it, and this node.
+    /// Who has more than is kept in mind is believed to have what it offers.
+    pub(in crate::router) fn hosts_of(
+        &self,
+        file: &FileId,
+        offers: impl Fn(MemberId) -> bool,
+    ) -> usize {
+        let holds = |holder: &&Holder| match holder.hosting(file) {
+            Some(hosting) => hosting.holds_any(),
+            None => holder.has_more() && offers(holder.member()),
+        };
+        let linked = self.holders.all().filter(holds).count();
+        linked + usize::from(self.holds_all(file))
+    }
+
+    /// Somebody has more files than are kept in mind of it.
+    pub(in crate::router) fn may_have_more(&self) -> bool {
+        self.holders.all().any(Holder::has_more)
+    }
+
+    /// Whether a member that is here has fetched a file that is served here, or will not; `None`:
+    /// it may yet.
+    pub(in crate::router) fn done_with(&self, member: &MemberId, file: &FileId) -> Option<Done> {
+        self.holders.of(member)?.done_with(file)
+    }
+
+    /// How many files each linked member has said that it holds, and how many may be kept in mind
+    /// whoever it is.
+    pub(in crate::router) fn files_of_links(&self) -> (Vec<usize>, usize) {
+        (self.holders.all().map(Holder::files).collect(), self.shares.files().count())
+    }
+
+    /// A member says what it holds of a file of so many chunks, if known.
     pub(in crate::router) fn hosting(
         &mut self,
+        cx: &mut Context,
         conn: ConnId,
         file: FileId,
-        held: Held,
-        fetching: bool,
+        said: (Held, bool),
+        chunks: Option<u32>,
     ) {
-        let (most, now) = (self.cx.limits().hosted_files_per_member, self.cx.now);
-        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let known = link.hosting.get(&file);
         // Of what is fetched or served here every host counts: there is only so much of it.
-        let matters = self.swarm.is_fetching(&file) || self.sharing.is_shared(&file);
-        if known.is_none() && link.hosting.len() >= most && !matters {
-            link.hosts_more = true;
-            self.catalogue.touch();
-            return;
-        }
-        let others = link.bitmap_bytes - known.map_or(0, bitmap_bytes);
-        let held = match held {
-            Held::All => None,
-            Held::Some(bitmap) if chunks.is_some_and(|chunks| chunks != bitmap.len()) => return,
-            Held::Some(bitmap) => Some(bitmap),
-        };
-        let hosting = Hosting { held, fetching };
-        let bytes = others + bitmap_bytes(&hosting);
-        if bytes > BITMAPS_MAX_BYTES || known == Some(&hosting) {
-            return;
-        }
+        let matters = self.is_fetching(&file) || self.is_shared(&file);
         // Counting who has which chunk is what costs.
-        let counts = hosting.held.is_some() && self.swarm.choice.picker(&file).is_some();
-        let news = bitmap_bits(&hosting) + known.map_or(0, bitmap_bits);
-        if counts && !link.bitmap_tokens.take(news, now) {
+        let counted = self.choice.picker(&file).is_some();
+        let Some(holder) = self.holders.get_mut(conn) else { return };
+        if !matters && holder.has_no_room_for(&file, cx.limits().hosted_files_per_member) {
+            self.changes += 1;
             return;
         }
-        let wants =
-            fetching && hosting.held.is_some() && !known.is_some_and(|known| known.fetching);
-        link.bitmap_bytes = bytes;
-        self.swarm.choice.hosted(link.member, &file, hosting.held.as_ref());
-        link.hosting.insert(file, hosting);
-        link.done.remove(&file);
-        self.catalogue.touch();
-        if wants && self.sharing.is_shared(&file) {
-            self.mark_link(conn, |link| {
-                link.say_hosting.insert(file);
-            });
+        let member = holder.member();
+        let noted = holder.note(file, said, chunks, (counted, cx.now));
+        let Some((hosting, begins)) = noted else { return };
+        self.choice.hosted(member, &file, Hosting::held(hosting));
+        self.changes += 1;
+        if begins && self.shares.portion(&file).is_some() {
+            holder.say_hosting(file);
+            cx.mark(conn);
         }
-    }
-
-    /// Somebody has more files than are kept in mind of it: whether it has this one, it says when
-    /// it hears that we fetch it.
-    pub(super) fn ask_for_hosts(&mut self, file: FileId, size: u64) {
-        let unsure = |link: &Link| link.hosts_more && !link.hosting.contains_key(&file);
-        let chunks = merkle::chunk_count(size);
-        if chunks == 0
-            || self.sharing.is_shared(&file)
-            || !self.links().any(|(_, link)| unsure(link))
-        {
-            return;
-        }
-        self.sharing.share_some(file, Bitmap::none(chunks));
-        self.tell_hosting(file);
     }
 
     /// A file is neither served nor fetched here any more: of who has more than is kept in mind, it
     /// is kept no longer.
-    pub(in crate::router) fn let_go(&mut self, file: FileId) {
-        let most = self.cx.limits().hosted_files_per_member;
-        let full = |link: &Link| link.hosts_more && link.hosting.len() > most;
-        let conns: Vec<_> =
-            self.links().filter(|(_, link)| full(link)).map(|(conn, _)| conn).collect();
-        for conn in conns {
-            self.dropped(conn, file, None);
+    pub(super) fn let_go(&mut self, cx: &Context, file: FileId) {
+        let most = cx.limits().hosted_files_per_member;
+        for conn in self.holders.conns() {
+            if self.holders.get(conn).is_some_and(|holder| holder.is_overfull(most)) {
+                self.dropped(conn, file, None);
+            }
         }
     }
 
+    /// A member has more chunks of a file.
     pub(in crate::router) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let member = link.member;
-        let Some(held) = link.hosting.get_mut(&file).and_then(|h| h.held.as_mut()) else { return };
-        if held.count() == 0 {
-            self.catalogue.touch();
-        }
-        for chunk in chunks {
-            held.insert(*chunk);
-        }
-        self.swarm.choice.gained(member, &file, chunks);
+        let Some(holder) = self.holders.get_mut(conn) else { return };
+        let Some(first) = holder.gained(&file, chunks) else { return };
+        self.changes += u64::from(first);
+        self.choice.gained(holder.member(), &file, chunks);
     }
 
+    /// A member has nothing of a file any more.
     pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId, done: Option<Done>) {
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        if let Some(hosting) = link.hosting.remove(&file) {
-            link.bitmap_bytes -= bitmap_bytes(&hosting);
-            self.catalogue.touch();
-        }
         // Only what is served here is waited for.
-        if let Some(done) = done.filter(|_| self.sharing.is_shared(&file))
-            && link.done.insert(file, done) != Some(done)
-        {
-            self.catalogue.touch();
-        }
-        let member = link.member;
-        self.swarm.choice.dropped(&member, &file);
+        let done = done.filter(|_| self.is_shared(&file));
+        let Some(holder) = self.holders.get_mut(conn) else { return };
+        let held = holder.dropped(&file);
+        let news = done.is_some_and(|done| holder.note_done(file, done));
+        self.changes += u64::from(held || news);
+        let member = holder.member();
+        self.choice.dropped(&member, &file);
     }
 
-    /// A host lacks a chunk (or the list) of a file of so many chunks although it said otherwise;
-    /// what it says next counts again.
+    /// A host lacks a chunk (or the list) of a file of so many chunks although it said otherwise.
     pub(super) fn not_held(
         &mut self,
         host: &MemberId,
@@ -169,44 +142,16 @@ impl Router {
         chunk: Option<u32>,
         chunks: u32,
     ) {
-        let Some((conn, _)) = self.link_of(host) else { return };
-        let Some(link) = self.conns.get_mut(&conn).and_then(|conn| conn.link_mut()) else { return };
-        let Some(hosting) = link.hosting.get_mut(&file) else { return };
-        self.catalogue.touch();
-        let others = link.bitmap_bytes - bitmap_bytes(hosting);
-        match chunk {
-            Some(chunk) => {
-                hosting.held.get_or_insert_with(|| Bitmap::all(chunks)).remove(chunk);
-            }
-            None => hosting.held = Some(Bitmap::none(chunks)),
-        }
-        link.bitmap_bytes = others + bitmap_bytes(hosting);
-        self.swarm.choice.lacks(host, &file, chunk);
-    }
-
-    /// A link is gone, and with it what its member has and what we know of what it got.
-    pub(in crate::router) fn host_lost(&mut self, member: MemberId) {
-        self.swarm.choice.lost(&member);
-        if self.swarm.lanes.get(&member).is_some_and(|lanes| lanes.fetching.is_empty()) {
-            self.swarm.lanes.remove(&member);
-        }
-        self.cx.effect(Effect::ForgetServed { member });
-    }
-
-    /// A member needs a chunk from us no more.
-    pub(in crate::router) fn unwanted(&mut self, id: ConnId, file: FileId, chunk: u32) {
-        if let Some(member) = self.member_of(id) {
-            self.cx.effect(Effect::Spare { member, file, chunk });
+        let conn = self.holders.conn_of(host);
+        let Some(holder) = conn.and_then(|conn| self.holders.get_mut(conn)) else { return };
+        if holder.lacks(&file, chunk, chunks) {
+            self.changes += 1;
+            self.choice.lacks(host, &file, chunk);
         }
     }
-}
 
-/// What taking note of it costs, in chunks of a bitmap.
-fn bitmap_bits(hosting: &Hosting) -> u64 {
-    hosting.held.as_ref().map_or(0, |held| u64::from(held.len()))
-}
-
-/// What remembering it costs, in bytes of bitmap.
-fn bitmap_bytes(hosting: &Hosting) -> usize {
-    bitmap_bits(hosting).div_ceil(8) as usize
+    /// The round trip to a linked member.
+    pub(in crate::router) fn rtt(&mut self, member: MemberId, rtt_ms: u64) {
+        self.choice.rtt(member, rtt_ms);
+    }
 }

@@ -1,154 +1,68 @@
-//! From the command to the beginning of a download: what is meant, whether it is here already, and
-//! whose turn it is.
+//! From the request to the beginning of a download: whether the file is here already, and whose
+//! turn it is.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::progress::Progress;
-use super::waiting::Stops;
-use super::{Download, Router, Stage, Swarm};
+use super::{
+    DiskStops, Download, DownloadProgress, DownloadStage, NamedFile, Portion, Request, Swarm,
+};
+use crate::files::merkle;
 use crate::files::names::is_download_of;
 use crate::limits::Limits;
-use crate::router::catalogue::Offered;
 use crate::router::command::SaveAs;
+use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, FileId};
-use crate::router::notice::{Code, Failure, Notice};
-use crate::router::text::{Untrusted, few, is_glob};
-
-/// How a download is called on this computer, and in which folder; `None`: that for downloads.
-pub(super) type Place = (SaveAs, Option<PathBuf>);
-
-/// A download of what is here already: nothing is done about it before that was looked at and,
-/// where somebody is there, asked about.
-#[derive(Debug)]
-pub(super) struct Again {
-    pub(super) face: FaceId,
-    pub(super) line: u64,
-    offered: Offered,
-    patient: bool,
-    asks: bool,
-    place: Place,
-}
+use crate::router::notice::{Code, Failure, FileInfo, Notice};
+use crate::router::text::Untrusted;
 
 impl Swarm {
-    fn take_again(&mut self, face: FaceId, line: u64) -> Option<Again> {
-        let at = self.again.iter().position(|again| (again.face, again.line) == (face, line))?;
+    /// A file is to be fetched, unless it is here already.
+    pub(in crate::router) fn fetch(&mut self, cx: &mut Context, request: Request) {
+        let Request { face, line, file, .. } = &request;
+        let (face, line, file) = (*face, *line, file.id);
+        if request.file.size > cx.limits().file_bytes {
+            let text = format!("{} is larger than 2 TiB", Untrusted::new(&request.file.name));
+            return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
+        }
+        if self.holds_all(&file) && !self.is_fetching(&file) {
+            self.again.push(request);
+            return cx.effect(Effect::Look { face, line, file });
+        }
+        self.enqueue(cx, request);
+    }
+
+    fn is_again(face: FaceId, line: u64) -> impl Fn(&Request) -> bool {
+        move |request| (request.face, request.line) == (face, line)
+    }
+
+    /// The file that is here already and that this command is to fetch.
+    pub(in crate::router) fn asked_again(&self, face: FaceId, line: u64) -> Option<FileId> {
+        let is_it = Self::is_again(face, line);
+        self.again.iter().find(|request| is_it(request)).map(|request| request.file.id)
+    }
+
+    fn take_again(&mut self, face: FaceId, line: u64) -> Option<Request> {
+        let at = self.again.iter().position(Self::is_again(face, line))?;
         Some(self.again.remove(at))
     }
 
-    /// The next download whose turn it is; one that waits for a host keeps no other from its turn.
-    fn next_queued(&self, limits: &Limits) -> Option<FileId> {
-        let first = self.queue.first_key_value().map(|(_, file)| *file)?;
-        let moves = |download: &&Download| download.hostless_since.is_none();
-        let moving = self.downloads.values().filter(moves).count();
-        let full = self.downloads.len() >= limits.downloads || moving >= limits.moving_downloads;
-        (!full).then_some(first)
-    }
-}
-
-impl Again {
-    /// The command that is to be answered in the end; a person was answered already.
-    pub(super) fn command(&self) -> Option<(FaceId, u64)> {
-        Some((self.face, self.line)).filter(|_| !self.asks)
-    }
-
-    /// Whether this face wants it.
-    pub(super) fn is_of(&self, face: FaceId) -> bool {
-        self.face == face
-    }
-}
-
-impl Router {
-    pub(in crate::router) fn download(
+    /// A file that is to be fetched although it is here was looked at: it lies there, or was
+    /// deleted or changed meanwhile.
+    pub(in crate::router) fn looked_at(
         &mut self,
+        cx: &mut Context,
         (face, line): (FaceId, u64),
-        wanted: &str,
-        (patient, asks): (bool, bool),
-        place: Place,
+        path: Option<PathBuf>,
     ) {
-        let offered = match self.find_offers(wanted, false) {
-            Ok(offers) => offers.into_iter().next(),
-            Err(failure) => {
-                return self.download_several((face, line), wanted, (patient, asks), failure);
-            }
-        };
-        let Some(offered) = offered else { return };
-        self.download_one((face, line), offered, (patient, asks), place);
-    }
-
-    /// Everything that others offer and a glob or `all` means, but for what is here already; the
-    /// command ends with the last of them. `failure`: it is the name of nothing.
-    fn download_several(
-        &mut self,
-        (face, line): (FaceId, u64),
-        wanted: &str,
-        (patient, asks): (bool, bool),
-        failure: Failure,
-    ) {
-        let meant = match wanted {
-            "all" => self.meant_offers(None),
-            glob if is_glob(glob) => self.meant_offers(Some(glob)),
-            _ => Vec::new(),
-        };
-        let others = meant.into_iter().filter(|offered| offered.author != self.cx.my_id);
-        let others: Vec<Offered> = others.cloned().collect();
-        if others.is_empty() {
-            return self.cx.reply(face, line, "download", Err(failure));
-        }
-        let is_here = |offered: &Offered| self.sharing.holds_all(&offered.file);
-        let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(is_here);
-        if !held.is_empty() {
-            let names = few(held.iter().map(|offered| Untrusted::new(&offered.name).short()));
-            let text = format!("you have {names} already");
-            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
-        }
-        if wanted.is_empty() {
-            return self.cx.reply(face, line, "download", Ok(()));
-        }
-        self.cx.replies.await_several((face, line), wanted.len());
-        for offered in wanted {
-            self.download_one((face, line), offered, (patient, asks), (SaveAs::Dated, None));
-        }
-    }
-
-    fn download_one(
-        &mut self,
-        (face, line): (FaceId, u64),
-        offered: Offered,
-        (patient, asks): (bool, bool),
-        place: Place,
-    ) {
-        if offered.size > self.cx.limits().file_bytes {
-            let text = format!("{} is larger than 2 TiB", Untrusted::new(&offered.name));
-            let failure = Failure::new(Code::IoError, text);
-            return self.cx.reply(face, line, "download", Err(failure));
-        }
-        let file = offered.file;
-        let again = Again { face, line, offered, patient, asks, place };
-        if self.sharing.holds_all(&file) && !self.swarm.is_fetching(&file) {
-            self.swarm.again.push(again);
-            return self.cx.effect(Effect::Look { face, line, file });
-        }
-        self.enqueue(again);
-    }
-
-    /// A file that is to be fetched although it is here was looked at.
-    pub(in crate::router) fn looked_at(&mut self, face: FaceId, line: u64, path: Option<PathBuf>) {
-        let Some(again) = self.swarm.take_again(face, line) else { return };
-        let file = again.offered.info();
-        let Some(path) = path else {
-            // It was deleted or changed meanwhile.
-            if self.catalogue.offers(self.cx.my_id, file.id) {
-                self.source_checked(file.id, false);
-            } else {
-                self.unshare(file.id);
-            }
-            return self.enqueue(again);
-        };
+        let Some(request) = self.take_again(face, line) else { return };
+        let NamedFile { id, name, size, .. } = &request.file;
+        let file = FileInfo { id: *id, name: Untrusted::new(name), size: *size };
+        let Some(path) = path else { return self.enqueue(cx, request) };
         // Whoever wants it elsewhere has it copied there.
-        let is_there = match &again.place {
+        let is_there = match &request.place {
             (_, None) => true,
             (SaveAs::Named(name) | SaveAs::Passing(name), Some(folder)) => {
                 path == folder.join(name)
@@ -160,125 +74,151 @@ impl Router {
             }
         };
         if !is_there {
-            return self.enqueue(again);
+            return self.enqueue(cx, request);
         }
-        if again.asks {
+        if request.asks {
             let place = Untrusted::new(path.to_string_lossy()).line();
             let question = format!("you have {} already, as {place}: fetch it again?", file.name);
-            self.swarm.again.push(again);
-            return self.cx.effect(Effect::Confirm { face, line, question });
+            self.again.push(request);
+            return cx.effect(Effect::Confirm { face, line, question });
         }
         let notice = Notice::AlreadyHave { file, path };
-        self.cx.effect(Effect::Tell { face, line, notice });
-        self.cx.reply(face, line, "download", Ok(()));
+        cx.effect(Effect::Tell { face, line, notice });
+        cx.reply(face, line, "download", Ok(()));
     }
 
-    /// The answer to the question whether to fetch again what is here.
+    /// The answer to the question whether to fetch again what is here; false if nobody asked.
     pub(in crate::router) fn again_confirmed(
         &mut self,
-        face: FaceId,
-        line: u64,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
         yes: Option<bool>,
     ) -> bool {
-        match (self.swarm.take_again(face, line), yes) {
-            (Some(again), Some(true)) => self.enqueue(again),
+        match (self.take_again(face, line), yes) {
+            (Some(request), Some(true)) => self.enqueue(cx, request),
             (Some(_), None) => {
                 let failure = Failure::new(Code::Cancelled, "given up: nothing is fetched again");
-                self.cx.reply(face, line, "download", Err(failure));
+                cx.reply(face, line, "download", Err(failure));
             }
-            (Some(_), Some(false)) => self.cx.reply(face, line, "download", Ok(())),
+            (Some(_), Some(false)) => cx.reply(face, line, "download", Ok(())),
             (None, _) => return false,
         }
         true
     }
 
     /// Begins a download, or has it wait for those that were asked for before.
-    fn enqueue(&mut self, again: Again) {
-        if again.asks && self.may_enqueue(&again.offered.file) {
-            self.cx.reply(again.face, again.line, "download", Ok(()));
+    fn enqueue(&mut self, cx: &mut Context, request: Request) {
+        if request.asks && self.may_enqueue(&request.file.id, cx.limits()) {
+            cx.reply(request.face, request.line, "download", Ok(()));
         }
-        self.enqueue_answered(again);
+        self.enqueue_answered(cx, request);
     }
 
     /// Whether there is room for another download.
-    fn may_enqueue(&self, file: &FileId) -> bool {
-        self.swarm.queued.len() < self.cx.limits().queued_downloads || self.swarm.is_fetching(file)
+    fn may_enqueue(&self, file: &FileId, limits: &Limits) -> bool {
+        self.queued.len() < limits.queued_downloads || self.is_fetching(file)
     }
 
     /// The same for a download whose person, if there is one, knows that it goes its way.
-    pub(super) fn enqueue_answered(&mut self, again: Again) {
-        let (face, line, patient) = (again.face, again.line, again.patient);
-        let file = again.offered.file;
-        let queued = self.swarm.queued.len();
-        if !self.may_enqueue(&file) {
+    pub(super) fn enqueue_answered(&mut self, cx: &mut Context, request: Request) {
+        let (face, line, patient, id) =
+            (request.face, request.line, request.patient, request.file.id);
+        if !self.may_enqueue(&id, cx.limits()) {
+            let queued = self.queued.len();
             let text = format!("{queued} downloads are queued, and no more can be: wait for one");
-            return self.cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
+            return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
-        let command = again.command();
-        let Swarm { downloads, queued, .. } = &mut self.swarm;
-        if let Some(download) = downloads.get_mut(&file).or_else(|| queued.get_mut(&file)) {
+        let command = request.command();
+        let Self { downloads, queued, .. } = self;
+        if let Some(download) = downloads.get_mut(&id).or_else(|| queued.get_mut(&id)) {
             download.patient &= patient;
-            if download.place == again.place {
+            if download.place == request.place {
                 download.commands.extend(command);
                 download.faces.insert(face);
             } else {
-                download.then.push(again);
+                download.then.push(request);
             }
             return;
         }
-        let Again { offered, place, .. } = again;
-        self.swarm.next_number += 1;
+        let Request { file, place, .. } = request;
+        self.next_number += 1;
         let download = Download {
-            name: offered.name,
-            size: offered.size,
-            root: offered.root,
+            file,
             commands: command.into_iter().collect(),
-            number: self.swarm.next_number,
+            number: self.next_number,
             turn: 0,
-            stage: Stage::Opening,
-            chunks_done: 0,
+            stage: DownloadStage::Opening,
             helped: BTreeSet::new(),
             bytes_fetched: 0,
-            began: self.cx.now,
-            progress: Progress::new(self.cx.now),
+            began: cx.now,
+            progress: DownloadProgress::new(cx.now),
             hostless_since: None,
             told_no_way: false,
-            stops: Stops::default(),
+            stops: DiskStops::default(),
             patient,
             place,
             faces: BTreeSet::from([face]),
             then: Vec::new(),
         };
-        let info = download.info(file);
-        self.swarm.queue.insert(download.number, file);
-        self.swarm.queued.insert(file, download);
-        self.begin_queued();
-        if self.swarm.queued.contains_key(&file) {
-            self.cx.notify(Notice::DownloadQueued { file: info });
+        let info = download.info();
+        self.queue.insert(download.number, id);
+        self.queued.insert(id, download);
+        self.begin_queued(cx);
+        if self.queued.contains_key(&id) {
+            cx.notify(Notice::DownloadQueued { file: info });
         }
     }
 
     /// Begins as many of the queued downloads as may be under way, in the order asked.
-    pub(super) fn begin_queued(&mut self) {
-        while let Some(file) = self.swarm.next_queued(&self.cx.config.limits) {
-            self.begin_download(file);
+    pub(super) fn begin_queued(&mut self, cx: &mut Context) {
+        while let Some(file) = self.next_queued(cx.limits()) {
+            self.begin_download(cx, file);
         }
     }
 
-    pub(super) fn begin_download(&mut self, file: FileId) {
-        let (now, copy) = (self.cx.now, self.sharing.holds_all(&file));
-        let Some(mut download) = self.swarm.queued.remove(&file) else { return };
-        self.swarm.queue.remove(&download.number);
-        self.swarm.next_turn += 1;
-        let turn = self.swarm.next_turn;
-        (download.turn, download.began, download.progress) = (turn, now, Progress::new(now));
-        let (size, root, name) = (download.size, download.root, download.name.clone());
-        let folder = download.place.1.clone();
-        let info = download.info(file);
-        self.swarm.downloads.insert(file, download);
-        self.forget_leftover(&file.to_string());
-        self.cx.notify(Notice::DownloadStarted { file: info });
-        self.ask_for_hosts(file, size);
-        self.cx.effect(Effect::OpenPart { file, turn, size, root, name, copy, folder });
+    /// The next download whose turn it is; one that waits for a host keeps no other from its turn.
+    fn next_queued(&self, limits: &Limits) -> Option<FileId> {
+        let first = self.queue.first_key_value().map(|(_, file)| *file)?;
+        let moves = |download: &&Download| download.hostless_since.is_none();
+        let moving = self.downloads.values().filter(moves).count();
+        let full = self.downloads.len() >= limits.downloads || moving >= limits.moving_downloads;
+        (!full).then_some(first)
+    }
+
+    /// A queued download begins, whether or not it is its turn.
+    pub(super) fn begin_download(&mut self, cx: &mut Context, id: FileId) {
+        let Some(mut download) = self.queued.remove(&id) else { return };
+        self.queue.remove(&download.number);
+        download.began = cx.now;
+        download.progress = DownloadProgress::new(cx.now);
+        let (info, size) = (download.info(), download.file.size);
+        self.downloads.insert(id, download);
+        self.leftovers.forget(&id.to_string());
+        cx.notify(Notice::DownloadStarted { file: info });
+        self.ask_for_hosts(cx, id, size);
+        self.open_part(cx, id);
+    }
+
+    /// Has the partial file of a download opened.
+    pub(super) fn open_part(&mut self, cx: &mut Context, id: FileId) {
+        let copy = self.holds_all(&id);
+        let Some(download) = self.downloads.get_mut(&id) else { return };
+        self.next_turn += 1;
+        download.turn = self.next_turn;
+        let NamedFile { name, size, root, .. } = download.file.clone();
+        let (turn, folder) = (download.turn, download.place.1.clone());
+        cx.effect(Effect::OpenPart { file: id, turn, size, root, name, copy, folder });
+    }
+
+    /// Somebody has more files than are kept in mind of it: whether it has this one, it says when
+    /// it hears that we fetch it.
+    fn ask_for_hosts(&mut self, cx: &mut Context, file: FileId, size: u64) {
+        let empty = merkle::chunk_count(size) == 0;
+        let mut holders = self.holders.all();
+        let unsure = holders.any(|of| of.has_more() && of.hosting(&file).is_none());
+        drop(holders);
+        if !empty && unsure && !self.is_shared(&file) {
+            self.share(cx, file, Portion::Part);
+        }
     }
 }

@@ -1,150 +1,155 @@
-//! Carries out what the choice decides: requests, lanes, lists of hashes.
+//! What is due: which downloads begin, what is asked of which host, and when to look again.
 
 use std::collections::BTreeSet;
 
-use super::choice::Order;
-use super::{Router, Stage};
-use crate::router::event::{Effect, FetchError};
-use crate::router::ids::ConnId;
+use super::choice::Order as Chosen;
+use super::{DownloadStage, Swarm};
+use crate::router::context::Context;
+use crate::router::event::Effect;
+use crate::router::ids::{FileId, MemberId};
 use crate::router::message::Message;
-use crate::router::time::Earliest;
+use crate::router::order::Order;
+use crate::router::time::{Earliest, Millis};
+use crate::router::timers::Timer;
 
 /// A list that is not here after so long is asked of another host as well.
 const LIST_MS: u64 = 1_000;
 
-impl Router {
-    /// Has every host asked for as much as keeps it busy.
-    pub(in crate::router) fn schedule(&mut self) {
-        if !self.swarm.is_idle() {
-            self.look_for_hosts();
-            self.begin_queued();
-            self.ask_for_lists();
-        }
-        let (now, limits) = (self.cx.now, &self.cx.config.limits);
-        for order in self.swarm.choice.orders(now, limits, &mut self.cx.rng) {
-            match order {
-                Order::Ask { conn, file, want } => {
-                    let Some(turn) = self.swarm.downloads.get(&file).map(|d| d.turn) else {
-                        continue;
-                    };
-                    self.cx.effect(Effect::Fetch { file, turn, conn, want });
-                }
-                Order::Revoke { host, file, chunk } => {
-                    if let Some((conn, _)) = self.link_of(&host) {
-                        let message = Message::Unwanted { file, chunk };
-                        self.cx.effect(Effect::Send { conn, message });
-                    }
-                }
-                Order::Drop { conn } => self.drop_lane(conn),
+impl Swarm {
+    /// The time has come for something.
+    pub(in crate::router) fn timer(&mut self, cx: &mut Context) {
+        self.fail_stuck(cx, None);
+        self.look_again(cx);
+        self.tell_all_progress(cx);
+    }
+
+    /// Notes which downloads have no host any more. Those which have had one until now, and the
+    /// hosts of all others.
+    pub(in crate::router) fn look_for_hosts(
+        &mut self,
+        cx: &Context,
+    ) -> (Vec<FileId>, BTreeSet<MemberId>) {
+        let (mut useful, mut alone) = (BTreeSet::new(), Vec::new());
+        for (file, download) in &mut self.downloads {
+            if !matches!(download.stage, DownloadStage::List(..) | DownloadStage::Fetching) {
+                continue;
             }
+            let Some(picker) = self.choice.picker(file) else { continue };
+            let mut hosts = picker.hosts().filter(|host| picker.helps(host)).peekable();
+            let hostless = hosts.peek().is_none();
+            useful.extend(hosts);
+            let since = download.hostless_since.take();
+            download.hostless_since = hostless.then(|| since.unwrap_or(cx.now));
+            if hostless && since.is_none() {
+                alone.push(*file);
+            }
+        }
+        (alone, useful)
+    }
+
+    /// A download has no host any more. `way`: who offers it is here, and cannot be reached.
+    pub(in crate::router) fn tell_hostless(
+        &mut self,
+        cx: &mut Context,
+        file: FileId,
+        way: Option<String>,
+    ) {
+        let Some(download) = self.downloads.get_mut(&file) else { return };
+        if let Some(way) = way
+            && !std::mem::replace(&mut download.told_no_way, true)
+        {
+            cx.remark(format!("{} does not come yet: {way}", download.name().short()));
+        }
+        if download.stage == DownloadStage::Fetching {
+            self.tell_stall(cx, file);
         }
     }
 
-    /// Notes which downloads have no host, and sees to lanes for the hosts of the others.
-    fn look_for_hosts(&mut self) {
-        let now = self.cx.now;
-        let (mut useful, mut stalled) = (BTreeSet::new(), Vec::new());
-        let mut alone = Vec::new();
-        for (file, download) in &mut self.swarm.downloads {
-            if !matches!(download.stage, Stage::List(..) | Stage::Fetching) {
-                continue;
+    /// Has every host asked for as much as keeps it busy.
+    pub(in crate::router) fn schedule(&mut self, cx: &mut Context) {
+        if !self.is_idle() {
+            self.begin_queued(cx);
+            self.ask_for_lists(cx);
+        }
+        for chosen in self.choice.orders(cx.now, &cx.config.limits, &mut cx.rng) {
+            match chosen {
+                Chosen::Ask { conn, file, want } => {
+                    if let Some(turn) = self.downloads.get(&file).map(|of| of.turn) {
+                        cx.effect(Effect::Fetch { file, turn, conn, want });
+                    }
+                }
+                Chosen::Revoke { host, file, chunk } => {
+                    if let Some(conn) = self.holders.conn_of(&host) {
+                        cx.effect(Effect::Send {
+                            conn,
+                            message: Message::Unwanted { file, chunk },
+                        });
+                    }
+                }
+                Chosen::Drop { conn } => {
+                    self.choice.closed(conn);
+                    cx.order(Order::DropLane(conn));
+                }
             }
-            let Some(picker) = self.swarm.choice.picker(file) else { continue };
-            let before = useful.len();
-            let hosts = picker.hosts().filter(|host| picker.helps(host));
-            useful.extend(hosts);
-            let hostless = useful.len() == before && !picker.hosts().any(|h| picker.helps(&h));
-            let since = download.hostless_since.take();
-            download.hostless_since = hostless.then(|| since.unwrap_or(now));
-            if hostless && since.is_none() {
-                alone.push(*file);
-                stalled.extend(matches!(download.stage, Stage::Fetching).then_some(*file));
-            }
         }
-        for file in alone {
-            self.tell_no_way(file);
-        }
-        for file in stalled {
-            self.tell_stall(file);
-        }
-        for host in useful {
-            self.want_lanes(host);
-        }
+        let due = self.deadline(cx);
+        cx.timers.set(Timer::Swarm, due);
     }
 
     /// Asks a host for each list that is missing, and another one when that takes long.
-    fn ask_for_lists(&mut self) {
-        let now = self.cx.now;
-        let missing: Vec<_> = self
-            .swarm
-            .downloads
-            .iter()
-            .filter(|(_, download)| {
-                let Stage::List(lanes, at) = &download.stage else { return false };
-                lanes.is_empty() || now.since(*at) >= LIST_MS
-            })
-            .map(|(file, download)| (*file, download.turn))
-            .collect();
-        for (file, turn) in missing {
-            let Some(picker) = self.swarm.choice.picker(&file) else { continue };
-            let Some(download) = self.swarm.downloads.get(&file) else { continue };
-            let Stage::List(lanes, _) = &download.stage else { continue };
-            let asked: BTreeSet<_> =
-                lanes.iter().filter_map(|conn| self.member_of(*conn)).collect();
-            let limits = self.cx.limits();
-            let lane = picker
-                .hosts()
-                .filter(|host| !asked.contains(host))
-                .find_map(|host| self.swarm.choice.free_lane(&host, now, limits));
-            let (Some(conn), Some(download)) = (lane, self.swarm.downloads.get_mut(&file)) else {
+    fn ask_for_lists(&mut self, cx: &mut Context) {
+        for (file, download) in &mut self.downloads {
+            let DownloadStage::List(lanes, at) = &mut download.stage else { continue };
+            if !lanes.is_empty() && cx.now.since(*at) < LIST_MS {
                 continue;
-            };
-            if let Stage::List(lanes, at) = &mut download.stage {
-                lanes.insert(conn);
-                *at = now;
             }
-            self.swarm.choice.ask_list(conn, file, now);
-            self.cx.effect(Effect::FetchList { file, turn, conn });
+            let Some(picker) = self.choice.picker(file) else { continue };
+            let asked: BTreeSet<MemberId> =
+                lanes.iter().filter_map(|conn| self.choice.host_of(*conn)).collect();
+            let mut others = picker.hosts().filter(|host| !asked.contains(host));
+            let free = |host| self.choice.free_lane(&host, cx.now, cx.limits());
+            let Some(conn) = others.find_map(free) else { continue };
+            drop(others);
+            lanes.insert(conn);
+            *at = cx.now;
+            self.choice.ask_list(conn, *file, cx.now);
+            cx.effect(Effect::FetchList { file: *file, turn: download.turn, conn });
         }
     }
 
-    /// What an error says of the lane over which it came.
-    pub(super) fn lane_suffers(&mut self, conn: ConnId, error: Option<&FetchError>) {
-        match error {
-            Some(FetchError::Busy) => self.swarm.choice.rest(conn, self.cx.now),
-            // It must not be chosen again, however long the news of its end takes.
-            Some(FetchError::Lane) => self.drop_lane(conn),
-            _ => {}
-        }
-    }
-
-    fn drop_lane(&mut self, conn: ConnId) {
-        self.swarm.choice.closed(conn);
-        if let Some(member) = self.member_of(conn)
-            && self.conns.remove(&conn).is_some()
-        {
-            self.cx.effect(Effect::Close { conn });
-            self.lane_down(conn, member);
-        }
-    }
-
-    pub(super) fn schedule_deadlines(&self, earliest: &mut Earliest) {
-        if self.swarm.downloads.is_empty() {
-            return;
-        }
-        self.swarm.choice.deadlines(earliest);
-        for (file, download) in &self.swarm.downloads {
-            if let Stage::List(lanes, at) = &download.stage
-                && !lanes.is_empty()
-            {
-                // Only while there is somebody else to ask; a lane that opens is an event.
-                let asked = lanes.len();
-                let hosts = self.swarm.choice.picker(file).map_or(0, |p| p.hosts().count());
-                let due = at.plus(LIST_MS);
-                if hosts > asked && due > self.cx.now {
-                    earliest.at(due);
+    /// When there is something to do although nothing happened.
+    fn deadline(&self, cx: &Context) -> Option<Millis> {
+        let mut earliest = Earliest::default();
+        let no_host_ms = cx.limits().no_host_ms;
+        for (file, download) in &self.downloads {
+            let awaited = |since: Option<Millis>| since.filter(|_| !download.patient);
+            let mut at = |time: Option<Millis>| time.into_iter().for_each(|at| earliest.at(at));
+            at(awaited(download.hostless_since).map(|since| since.plus(no_host_ms)));
+            at(download.progress.due());
+            match &download.stage {
+                DownloadStage::Waiting(wait) => {
+                    at(wait.look_at());
+                    at(awaited(download.stops.since).map(|since| since.plus(no_host_ms)));
                 }
+                // Only while there is somebody else to ask; a lane that opens is an event.
+                DownloadStage::List(lanes, asked) if !lanes.is_empty() => {
+                    let others = self.hosts_known(file) > lanes.len();
+                    at(Some(asked.plus(LIST_MS)).filter(|due| others && *due > cx.now));
+                }
+                _ => {}
             }
         }
+        if !self.downloads.is_empty() {
+            self.choice.deadlines(&mut earliest);
+        }
+        for (host, lanes) in &self.lanes {
+            let holder = self.holders.of(host);
+            let hosts = |file: &FileId| holder.is_some_and(|of| of.hosting(file).is_some());
+            let wanted = lanes.fetching.len() < cx.limits().lanes_per_pair;
+            if wanted && lanes.retry_at > cx.now && self.downloads.keys().any(hosts) {
+                earliest.at(lanes.retry_at);
+            }
+        }
+        earliest.0
     }
 }

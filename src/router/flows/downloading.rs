@@ -1,0 +1,162 @@
+//! Downloads, as far as they concern more than the swarm: which files a command means, and who
+//! could pass one on.
+
+use std::path::PathBuf;
+
+use crate::files::merkle;
+use crate::router::Router;
+use crate::router::catalogue::Offered;
+use crate::router::command::SaveAs;
+use crate::router::event::Effect;
+use crate::router::ids::{ConnId, FaceId, FileId, MemberId};
+use crate::router::message::Held;
+use crate::router::notice::{Failure, Notice, TransferLine};
+use crate::router::swarm::{Place, Request};
+use crate::router::text::{Untrusted, few, is_glob};
+
+/// Members named who could pass a file on.
+const NAMED_MAX: usize = 4;
+
+impl Router {
+    pub(in crate::router) fn download(
+        &mut self,
+        (face, line): (FaceId, u64),
+        wanted: &str,
+        (patient, asks): (bool, bool),
+        place: Place,
+    ) {
+        let request = |offered: &Offered, place: Place| Request {
+            face,
+            line,
+            file: offered.named_file(),
+            patient,
+            asks,
+            place,
+        };
+        let failure = match self.find_offers(wanted, false) {
+            Ok(offers) => {
+                if let Some(offered) = offers.first() {
+                    self.swarm.fetch(&mut self.cx, request(offered, place));
+                }
+                return;
+            }
+            Err(failure) => failure,
+        };
+        match self.several_meant((face, line), wanted, failure) {
+            Ok(several) => {
+                self.cx.replies.await_several((face, line), several.len());
+                for offered in several {
+                    self.swarm.fetch(&mut self.cx, request(&offered, (SaveAs::Dated, None)));
+                }
+            }
+            Err(answer) => self.cx.reply(face, line, "download", answer),
+        }
+    }
+
+    /// Everything that others offer and a glob or `all` means, but for what is here already.
+    /// `failure`: it is the name of nothing. Or the answer, if there is nothing to fetch.
+    fn several_meant(
+        &mut self,
+        (face, line): (FaceId, u64),
+        wanted: &str,
+        failure: Failure,
+    ) -> Result<Vec<Offered>, Result<(), Failure>> {
+        let meant = match wanted {
+            "all" => self.meant_offers(None),
+            glob if is_glob(glob) => self.meant_offers(Some(glob)),
+            _ => Vec::new(),
+        };
+        let others = meant.into_iter().filter(|offered| offered.author != self.cx.my_id);
+        let others: Vec<Offered> = others.cloned().collect();
+        if others.is_empty() {
+            return Err(Err(failure));
+        }
+        let is_here = |offered: &Offered| self.swarm.holds_all(&offered.file);
+        let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(is_here);
+        if !held.is_empty() {
+            let names = few(held.iter().map(|offered| Untrusted::new(&offered.name).short()));
+            let text = format!("you have {names} already");
+            self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
+        if wanted.is_empty() { Err(Ok(())) } else { Ok(wanted) }
+    }
+
+    /// A file that is to be fetched although it is here was looked at.
+    pub(in crate::router) fn looked_at(&mut self, face: FaceId, line: u64, path: Option<PathBuf>) {
+        if path.is_none()
+            && let Some(file) = self.swarm.asked_again(face, line)
+        {
+            // It was deleted or changed meanwhile.
+            if self.catalogue.offers(self.cx.my_id, file) {
+                self.source_checked(file, false);
+            } else {
+                self.swarm.unshare(&mut self.cx, file);
+            }
+        }
+        self.swarm.looked_at(&mut self.cx, (face, line), path);
+    }
+
+    /// A member says what it holds of a file.
+    pub(in crate::router) fn hosting(
+        &mut self,
+        conn: ConnId,
+        file: FileId,
+        held: Held,
+        fetching: bool,
+    ) {
+        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
+        self.swarm.hosting(&mut self.cx, conn, file, (held, fetching), chunks);
+    }
+
+    /// Has every host asked for as much as keeps it busy.
+    pub(in crate::router) fn schedule(&mut self) {
+        if !self.swarm.is_idle() {
+            let (hostless, hosts) = self.swarm.look_for_hosts(&self.cx);
+            for file in hostless {
+                let way = self.way_between(file);
+                self.swarm.tell_hostless(&mut self.cx, file, way);
+            }
+            for host in hosts {
+                self.want_lanes(host);
+            }
+        }
+        self.swarm.schedule(&mut self.cx);
+    }
+
+    /// Whether somebody offers a file who is in the room and cannot be reached from here; and who
+    /// could pass it on.
+    fn way_between(&self, file: FileId) -> Option<String> {
+        let mut away = self.members.present().filter(|id| self.members.conn_of(id).is_none());
+        let author = away.find(|id| self.catalogue.offers(*id, file))?;
+        let reaches = |id: &MemberId| self.members.reaches(id, &author);
+        let between = self.links().map(|(_, link)| link.member).filter(reaches).take(NAMED_MAX);
+        let between: Vec<_> = between.map(|id| self.members.name_of(&id).short()).collect();
+        let way = match between.split_last() {
+            None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
+            Some((only, [])) => {
+                format!(
+                    "{only} reaches you both: once {only} has downloaded it, it comes from there"
+                )
+            }
+            Some((last, others)) => format!(
+                "{} and {last} reach you both: once one of them has downloaded it, it comes from \
+                 there",
+                others.join(", ")
+            ),
+        };
+        let author = self.members.name_of(&author).short();
+        Some(format!("{author} offers it, and neither of you reaches the other; {way}"))
+    }
+
+    pub(in crate::router) fn transfers_notice(&self) -> Notice {
+        Notice::Transfers { list: self.transfer_rows() }
+    }
+
+    /// What is moving, and what is being hashed.
+    pub(in crate::router) fn transfer_rows(&self) -> Vec<TransferLine> {
+        let offered = |file: &FileId| self.catalogue.any(file).map(Offered::named_file);
+        let mut list = self.swarm.transfer_rows(self.cx.now, &self.members, offered);
+        list.extend(self.hash_rows());
+        list
+    }
+}

@@ -1,0 +1,189 @@
+//! Downloads that the disk of this computer stops: they wait, and go on by themselves.
+//!
+//! A full disk or a device that fails is told once. From then on nothing is fetched for that
+//! download, and every few seconds a few missing chunks are written as zeros, in their own places:
+//! only a disk that takes them will take what comes next. What is verified is served meanwhile.
+//! Absent is the disk itself; the shell tries it.
+
+use std::collections::BTreeSet;
+
+use super::picker::Picker;
+use super::{DiskStep, DiskWait, Download, DownloadStage, Swarm};
+use crate::router::context::Context;
+use crate::router::event::{DiskError, Effect};
+use crate::router::ids::FileId;
+use crate::router::notice::{Code, Failure, Finding};
+use crate::router::time::Millis;
+
+/// Missing chunks that a look writes: about what is in flight as soon as the download goes on.
+const LOOK_CHUNKS: usize = 8;
+/// Whoever was told that a download waits, and goes on, is not told again within so long.
+const TELL_AGAIN_MS: u64 = 60_000;
+
+impl Swarm {
+    /// What was fetched could not be written.
+    pub(super) fn write_failed(&mut self, cx: &mut Context, file: FileId, error: DiskError) {
+        let download = self.downloads.get(&file);
+        // What came late to a download that has every chunk is not missed.
+        if download.is_some_and(|download| download.stage != DownloadStage::Finishing) {
+            self.disk_failed(cx, file, error);
+        }
+    }
+
+    /// The disk did not do what a download needs: it waits if that can pass, else it fails.
+    pub(super) fn disk_failed(&mut self, cx: &mut Context, file: FileId, error: DiskError) {
+        let DiskError { failure, may_pass } = error;
+        if !may_pass {
+            return self.fail_download(cx, file, failure);
+        }
+        let (now, look_ms) = (cx.now, cx.limits().disk_look_ms);
+        let Some(download) = self.downloads.get_mut(&file) else { return };
+        let step = match &download.stage {
+            DownloadStage::Opening => DiskStep::Open,
+            DownloadStage::List(..) => DiskStep::List,
+            DownloadStage::Fetching => DiskStep::Fetch,
+            DownloadStage::Finishing => DiskStep::Finish,
+            DownloadStage::Waiting(wait) if wait.look_at.is_none() => wait.step,
+            DownloadStage::Waiting(_) => return,
+        };
+        let look_at = Some(now.plus(look_ms));
+        let wait = DiskWait { step, failure: failure.clone(), look_at };
+        download.stage = DownloadStage::Waiting(wait);
+        self.choice.pause(&file, true);
+        download.hostless_since = None;
+        download.progress.stop(now);
+        let stops = &mut download.stops;
+        stops.since.get_or_insert(now);
+        let lately = stops.told.is_some_and(|told| now.since(told) < TELL_AGAIN_MS);
+        if stops.owes_relief || lately {
+            return;
+        }
+        stops.told = Some(now);
+        stops.owes_relief = true;
+        let (name, text, cure) = (download.name(), &failure.text, cure(&failure));
+        let text = format!("{name} waits: {text}; it goes on by itself when {cure}");
+        cx.complain(Failure::new(failure.code, text));
+    }
+
+    /// [`Effect::TryPart`] is done.
+    pub(in crate::router) fn part_tried(
+        &mut self,
+        cx: &mut Context,
+        (file, turn): (FileId, u64),
+        result: Result<(), DiskError>,
+    ) {
+        let Some(download) = self.live(&file, turn) else { return };
+        let DownloadStage::Waiting(DiskWait { step, look_at: None, .. }) = download.stage else {
+            return;
+        };
+        match result {
+            Err(error) => self.disk_failed(cx, file, error),
+            Ok(()) => {
+                download.stage = match step {
+                    DiskStep::List => DownloadStage::List(BTreeSet::new(), Millis(0)),
+                    _ => DownloadStage::Fetching,
+                };
+                self.choice.pause(&file, false);
+                self.relieve(cx, file);
+            }
+        }
+    }
+
+    /// Tells that a download goes on, if it was told that it waits.
+    pub(super) fn relieve(&mut self, cx: &mut Context, file: FileId) {
+        let Some(download) = self.downloads.get_mut(&file) else { return };
+        if std::mem::take(&mut download.stops.owes_relief) {
+            cx.remark(format!("{} goes on: the disk takes it again", download.name()));
+        }
+    }
+
+    /// Looks whether the disk works again, for whom it is time.
+    pub(super) fn look_again(&mut self, cx: &mut Context) {
+        let due = |download: &&Download| match &download.stage {
+            DownloadStage::Waiting(wait) => wait.look_at.is_some_and(|at| at <= cx.now),
+            _ => false,
+        };
+        let due = self.downloads.values().filter(due).map(|download| download.file.id);
+        for file in due.collect::<Vec<_>>() {
+            self.look(cx, file);
+        }
+    }
+
+    fn look(&mut self, cx: &mut Context, file: FileId) {
+        let Some(download) = self.downloads.get_mut(&file) else { return };
+        let DownloadStage::Waiting(wait) = &mut download.stage else { return };
+        let picker = self.choice.picker(&file);
+        let free = picker.into_iter().flat_map(Picker::free);
+        let chunks: Vec<u32> = free.take(LOOK_CHUNKS).collect();
+        let (step, turn) = (wait.step, download.turn);
+        if chunks.is_empty() && matches!(step, DiskStep::List | DiskStep::Fetch) {
+            // All that is missing is on its way, and will show how the disk is.
+            wait.look_at = Some(cx.now.plus(cx.limits().disk_look_ms));
+            return;
+        }
+        wait.look_at = None;
+        match step {
+            DiskStep::Open => self.open_part(cx, file),
+            DiskStep::List | DiskStep::Fetch => {
+                cx.effect(Effect::TryPart { file, turn, chunks });
+            }
+            DiskStep::Finish => {
+                let (name, save) = (download.file.name.clone(), download.place.0.clone());
+                cx.effect(Effect::FinishPart { file, turn, name, save });
+            }
+        }
+    }
+
+    /// Fails downloads that waited for the disk for too long.
+    pub(super) fn fail_stopped(&mut self, cx: &mut Context, ending: Option<Millis>) {
+        let no_room_ms = cx.limits().no_host_ms;
+        let stopped = |download: &Download| {
+            let DownloadStage::Waiting(wait) = &download.stage else { return None };
+            let since = download.awaited_since(download.stops.since, ending)?;
+            let failure = || (download.file.id, download.name(), wait.failure.clone());
+            (cx.now.since(since) >= no_room_ms).then(failure)
+        };
+        let lost: Vec<_> = self.downloads.values().filter_map(stopped).collect();
+        for (file, name, failure) in lost {
+            let (text, cure) = (&failure.text, cure(&failure));
+            let text = format!(
+                "{name} waited for {} s: {text}; run the same download again when {cure}",
+                no_room_ms / 1000
+            );
+            self.fail_download(cx, file, Failure::new(failure.code, text));
+        }
+    }
+
+    /// Downloads that wait for the disk.
+    pub(in crate::router) fn examine(&self, list: &mut Vec<Finding>) {
+        for download in self.downloads.values() {
+            let DownloadStage::Waiting(DiskWait { failure, .. }) = &download.stage else {
+                continue;
+            };
+            list.push(Finding::bad(
+                format!("the download of {} waits: {}", download.name(), failure.text),
+                format!("it goes on when {}", cure(failure)),
+            ));
+        }
+    }
+}
+
+impl DiskWait {
+    /// When there is something to do about it: `None` while the disk is being looked at.
+    pub(super) fn look_at(&self) -> Option<Millis> {
+        self.look_at
+    }
+
+    /// It stopped before the list of chunk hashes was known.
+    pub(super) fn needs_list(&self) -> bool {
+        matches!(self.step, DiskStep::Open | DiskStep::List)
+    }
+}
+
+/// When a download can go on.
+fn cure(failure: &Failure) -> &'static str {
+    match failure.code {
+        Code::DiskFull => "there is room",
+        _ => "the disk works again",
+    }
+}

@@ -1,0 +1,156 @@
+//! How downloads end: here and complete, failed, or wanted no more.
+
+use std::path::PathBuf;
+
+use super::{Choice, Download, Portion, Request, Swarm};
+use crate::router::command::SaveAs;
+use crate::router::context::Context;
+use crate::router::event::Effect;
+use crate::router::ids::{FaceId, FileId};
+use crate::router::notice::{Code, Failure, Notice};
+use crate::router::time::Millis;
+
+impl Swarm {
+    /// A file that was fetched lies there.
+    pub(super) fn end_download(&mut self, cx: &mut Context, file: FileId, path: PathBuf) {
+        let Some(download) = self.downloads.remove(&file) else { return };
+        cx.notify(Notice::DownloadFinished {
+            file: download.info(),
+            path,
+            bytes_fetched: download.bytes_fetched,
+            took_ms: cx.now.since(download.began),
+            hosts: download.helped.len(),
+        });
+        if matches!(download.place.0, SaveAs::Passing(_)) && !self.holds_all(&file) {
+            self.unshare(cx, file);
+            // Also where it was here before anybody heard of it.
+            cx.effect(Effect::Unserve { file });
+            self.shares.pass_on(file);
+            self.tell_hosting(cx, file);
+        } else {
+            self.share(cx, file, Portion::Whole);
+        }
+        for (face, line) in download.commands {
+            cx.reply(face, line, "download", Ok(()));
+        }
+        for request in download.then {
+            self.enqueue_answered(cx, request);
+        }
+    }
+
+    /// Takes a download out, begun or not.
+    fn take_out(&mut self, file: &FileId) -> Option<Download> {
+        self.downloads.remove(file).or_else(|| {
+            let download = self.queued.remove(file)?;
+            self.queue.remove(&download.number);
+            Some(download)
+        })
+    }
+
+    pub(super) fn fail_download(&mut self, cx: &mut Context, file: FileId, failure: Failure) {
+        let Some(download) = self.take_out(&file) else { return };
+        self.choice.end(&file);
+        cx.effect(Effect::DropPart { file, turn: download.turn });
+        if !self.holds_all(&file) {
+            self.unshare(cx, file);
+        }
+        cx.notify(Notice::DownloadFailed { file: download.info(), failure: failure.clone() });
+        // What one folder does not take, another may.
+        let elsewhere = !matches!(failure.code, Code::Cancelled | Code::NoHost | Code::Removed);
+        for request in download.then {
+            match request.command() {
+                _ if elsewhere => self.enqueue_answered(cx, request),
+                Some((face, line)) => cx.reply(face, line, "download", Err(failure.clone())),
+                None => {}
+            }
+        }
+        for (face, line) in download.commands {
+            cx.reply(face, line, "download", Err(failure.clone()));
+        }
+    }
+
+    /// No download can go on, nor any that waits for its turn or for an answer.
+    pub(in crate::router) fn fail_all(&mut self, cx: &mut Context, failure: &Failure) {
+        // The queued ones first, so that none of them begins.
+        let files: Vec<_> = self.queued.keys().chain(self.downloads.keys()).copied().collect();
+        let again = std::mem::take(&mut self.again);
+        for file in files {
+            self.fail_download(cx, file, failure.clone());
+        }
+        for Request { face, line, .. } in again {
+            cx.reply(face, line, "download", Err(failure.clone()));
+        }
+    }
+
+    pub(in crate::router) fn cancel(&mut self, cx: &mut Context, file: FileId) {
+        let failure = Failure::new(
+            Code::Cancelled,
+            "the download was cancelled; what is verified stays for next time",
+        );
+        self.fail_download(cx, file, failure);
+    }
+
+    /// A face ended: downloads that only it wants are cancelled.
+    pub(in crate::router) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
+        let Self { downloads, queued, again, .. } = self;
+        let wants = |request: &Request| request.face == face;
+        again.retain(|request| !wants(request));
+        let mut unwanted = Vec::new();
+        for (file, download) in queued.iter_mut().chain(downloads) {
+            download.faces.remove(&face);
+            download.commands.retain(|(of, _)| *of != face);
+            download.then.retain(|request| !wants(request));
+            if download.faces.is_empty() && download.then.is_empty() {
+                unwanted.push(*file);
+            }
+        }
+        for file in unwanted {
+            self.cancel(cx, file);
+        }
+    }
+
+    /// The room is left: nothing is fetched, and nobody is a host any more.
+    pub(in crate::router) fn drop_downloads(&mut self, cx: &mut Context) {
+        let failure = "the room was left meanwhile; what is verified stays for next time";
+        self.fail_all(cx, &Failure::new(Code::Cancelled, failure));
+        self.choice = Choice::default();
+        self.lanes.clear();
+    }
+
+    /// Fails downloads that waited too long for a host, or for the disk, if somebody waits for
+    /// them: a command of a pipe or, since `ending`, the end of stdin. True while some go on.
+    pub(in crate::router) fn fail_stuck(
+        &mut self,
+        cx: &mut Context,
+        ending: Option<Millis>,
+    ) -> bool {
+        self.fail_stopped(cx, ending);
+        let no_host_ms = cx.limits().no_host_ms;
+        let lost = self.downloads.values().filter(|download| {
+            let since = download.awaited_since(download.hostless_since, ending);
+            since.is_some_and(|since| cx.now.since(since) >= no_host_ms)
+        });
+        let lost: Vec<_> = lost.map(|download| (download.file.id, download.name())).collect();
+        for (file, name) in lost {
+            let text = format!(
+                "nobody who has {name} came for {} s; run the same download again to go on",
+                no_host_ms / 1000
+            );
+            self.fail_download(cx, file, Failure::new(Code::NoHost, text));
+        }
+        !self.is_idle()
+    }
+}
+
+impl Download {
+    /// Since when somebody waits for what has lasted `since`: an impatient one, or the end of
+    /// stdin that began then.
+    pub(super) fn awaited_since(
+        &self,
+        since: Option<Millis>,
+        ending: Option<Millis>,
+    ) -> Option<Millis> {
+        let from = if self.patient { ending } else { Some(Millis(0)) };
+        since.zip(from).map(|(since, from)| since.max(from))
+    }
+}

@@ -1,0 +1,81 @@
+//! What earlier runs left of downloads: partial files on this disk.
+//!
+//! A partial file knows the first digits of its content's id and the name under which it was
+//! begun, so one whose offer is gone is named by these.
+
+use std::collections::BTreeMap;
+
+use crate::router::event::{Leftover, Leftovers};
+use crate::router::ids::FileId;
+use crate::router::text::{Untrusted, size};
+use crate::router::word::Word;
+
+/// Partial files that are listed at the start; more are counted.
+const LISTED: usize = 4;
+
+/// Partial files that no download of this run has taken up.
+#[derive(Debug, Default)]
+pub(super) struct PartialFiles {
+    /// By the first digits of the files' ids.
+    by_id: BTreeMap<String, Leftover>,
+}
+
+impl PartialFiles {
+    pub(super) fn found(leftovers: Leftovers) -> Self {
+        let by_id = leftovers.files.into_iter().map(|left| (left.id.clone(), left));
+        Self { by_id: by_id.collect() }
+    }
+
+    /// Bytes that are left of a download of this file.
+    pub(super) fn bytes_of(&self, file: &FileId) -> u64 {
+        if self.by_id.is_empty() {
+            return 0;
+        }
+        let id = file.to_string();
+        let last = self.by_id.range(..=id.clone()).next_back();
+        last.filter(|(digits, _)| id.starts_with(*digits)).map_or(0, |(_, left)| left.bytes)
+    }
+
+    /// A partial file is removed, or belongs to a download of this run.
+    pub(super) fn forget(&mut self, wanted: &str) {
+        let word = Word::new(wanted);
+        let is_of = |id: &str| {
+            word.digits().is_some_and(|typed| typed.starts_with(id) || id.starts_with(typed))
+        };
+        let is_called = |left: &Leftover| left.name.as_deref().is_some_and(|of| word.is_name(of));
+        self.by_id.retain(|id, left| !is_of(id) && !is_called(left));
+    }
+}
+
+/// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
+pub(super) fn describe(leftovers: &Leftovers) -> Option<String> {
+    let Leftovers { folder, files } = leftovers;
+    let total: u64 = files.iter().map(|left| left.bytes).sum();
+    let named = |left: &Leftover| {
+        // Of one name there may be several, and only ids tell them apart.
+        let same = files.iter().filter(|other| other.name == left.name).count();
+        let (id, bytes) = (&left.id, size(left.bytes));
+        match left.name.as_ref().map(Untrusted::new) {
+            Some(name) if same == 1 => format!("{name} ({bytes})"),
+            Some(name) => format!("{name} ({id}, {bytes})"),
+            None => format!("{id} ({bytes})"),
+        }
+    };
+    let mut most: Vec<&Leftover> = files.iter().collect();
+    most.sort_by_key(|left| std::cmp::Reverse(left.bytes));
+    let mut listed: Vec<String> = most.into_iter().take(LISTED).map(named).collect();
+    match files.len() {
+        0 => return None,
+        1..=LISTED => {}
+        more => listed.push(format!("{} more", more - LISTED)),
+    }
+    let (count, plural) = (files.len(), if files.len() == 1 { "" } else { "s" });
+    let folder = folder.to_string_lossy();
+    Some(format!(
+        "{count} unfinished download{plural} of earlier ({}) in {}: {}; download the same file to \
+         go on with it, or cancel <name or id> to remove it",
+        size(total),
+        Untrusted::new(&*folder).line(),
+        listed.join(", ")
+    ))
+}

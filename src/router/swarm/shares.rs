@@ -1,0 +1,80 @@
+//! Which files this node holds something of, and which it will not fetch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::router::ids::FileId;
+use crate::router::message::Done;
+
+/// Files that were passed on and are kept in mind.
+const PASSED_MAX: usize = 65_536;
+
+/// How much of a file is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Portion {
+    Whole,
+    /// The chunks that its download has: see the picker of the choice.
+    Part,
+}
+
+/// What is served here.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    files: BTreeMap<FileId, Portion>,
+    /// This program only gives: nobody is to wait until it has fetched something.
+    only_gives: bool,
+    /// Files that were fetched and passed on, and are not here any more.
+    passed: BTreeSet<FileId>,
+}
+
+impl Shares {
+    pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
+        self.files.keys().copied()
+    }
+
+    pub(super) fn portion(&self, file: &FileId) -> Option<Portion> {
+        self.files.get(file).copied()
+    }
+
+    pub(super) fn share(&mut self, file: FileId, portion: Portion) {
+        self.passed.remove(&file);
+        self.files.insert(file, portion);
+    }
+
+    pub(super) fn remove(&mut self, file: &FileId) -> bool {
+        self.files.remove(file).is_some()
+    }
+
+    /// A file was fetched, passed on, and is not kept.
+    pub(super) fn pass_on(&mut self, file: FileId) {
+        if self.passed.len() >= PASSED_MAX {
+            self.passed.pop_first();
+        }
+        self.passed.insert(file);
+    }
+
+    pub(super) fn only_give(&mut self) {
+        self.only_gives = true;
+    }
+
+    /// Whether some file may not be fetched here any more, or none at all is.
+    pub(super) fn is_done_with_any(&self) -> bool {
+        self.only_gives || !self.passed.is_empty()
+    }
+
+    /// Why a file that is not here is not going to be fetched, if that is so.
+    pub(super) fn done_with(&self, file: &FileId) -> Option<Done> {
+        if self.files.contains_key(file) {
+            None
+        } else if self.passed.contains(file) {
+            Some(Done::Fetched)
+        } else {
+            self.only_gives.then_some(Done::Declined)
+        }
+    }
+
+    /// The room was left: nothing of it is served any more; what was.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = FileId> + use<> {
+        self.passed.clear();
+        std::mem::take(&mut self.files).into_keys()
+    }
+}

@@ -1,0 +1,141 @@
+//! What people are told of downloads while they are under way, and what is moving.
+
+use super::{Download, DownloadProgress, DownloadStage, NamedFile, Swarm};
+use crate::router::context::Context;
+use crate::router::event::Leftovers;
+use crate::router::ids::FileId;
+use crate::router::members::Members;
+use crate::router::notice::{MovingFile, Notice, TransferLine, TransferState};
+use crate::router::text::{Untrusted, size};
+use crate::router::time::Millis;
+
+use super::leftovers::{PartialFiles, describe};
+
+impl Swarm {
+    /// Seconds until the rest is here at the present rate.
+    fn seconds_left(&self, download: &Download, now: Millis) -> Option<u64> {
+        let left = download.file.size - self.bytes_done(download);
+        let rate = download.progress.rate(now);
+        (rate > 0).then(|| left.div_ceil(rate))
+    }
+
+    /// Nobody who has more of it is here: nobody can tell how long it takes.
+    pub(super) fn tell_stall(&mut self, cx: &mut Context, file: FileId) {
+        let Some(download) = self.downloads.get_mut(&file) else { return };
+        download.progress = DownloadProgress::new(cx.now);
+        let Some(download) = self.downloads.get(&file) else { return };
+        cx.notify(Notice::DownloadProgress {
+            file: download.info(),
+            bytes_done: self.bytes_done(download),
+            bytes_per_second: 0,
+            seconds_left: None,
+            hosts: 0,
+        });
+    }
+
+    /// Tells how far a download is, if that is due.
+    pub(super) fn tell_progress(&mut self, cx: &mut Context, file: FileId) {
+        let now = cx.now;
+        let Some(download) = self.downloads.get_mut(&file) else { return };
+        if download.progress.due().is_none_or(|due| now < due) {
+            return;
+        }
+        if download.hostless_since.is_some() {
+            // The last of what was under way came, and nothing more will.
+            return self.tell_stall(cx, file);
+        }
+        let bytes_per_second = download.progress.tell(now);
+        let Some(download) = self.downloads.get(&file) else { return };
+        let hosts = match download.stage {
+            // Nothing is asked of them, but it is not they who are waited for.
+            DownloadStage::Waiting(_) => self.hosts_known(&file),
+            _ => self.choice.hosts_in_use(&file),
+        };
+        cx.notify(Notice::DownloadProgress {
+            file: download.info(),
+            bytes_done: self.bytes_done(download),
+            bytes_per_second,
+            seconds_left: self.seconds_left(download, now),
+            hosts,
+        });
+    }
+
+    /// Hosts of a download, whether or not anything is asked of them.
+    pub(super) fn hosts_known(&self, file: &FileId) -> usize {
+        self.choice.picker(file).map_or(0, |picker| picker.hosts().count())
+    }
+
+    /// Tells of all downloads what is due.
+    pub(super) fn tell_all_progress(&mut self, cx: &mut Context) {
+        let files: Vec<_> = self.downloads.keys().copied().collect();
+        for file in files {
+            self.tell_progress(cx, file);
+        }
+    }
+
+    /// What is moving: downloads in the order asked, but the queued ones last; then what others
+    /// are sent.
+    pub(in crate::router) fn transfer_rows(
+        &self,
+        now: Millis,
+        members: &Members,
+        offered: impl Fn(&FileId) -> Option<NamedFile>,
+    ) -> Vec<TransferLine> {
+        let mut downloads: Vec<_> = self.downloads.values().collect();
+        downloads.sort_by_key(|download| download.number);
+        let queued = self.queue.values().filter_map(|file| self.queued.get(file));
+        let row = |download: &Download| TransferLine {
+            file: moving(&download.file),
+            state: match download.stage {
+                _ if self.queued.contains_key(&download.file.id) => TransferState::Queued,
+                DownloadStage::Waiting(_) => TransferState::Waiting,
+                _ => TransferState::Fetching,
+            },
+            bytes_done: self.bytes_done(download),
+            bytes_per_second: download.progress.rate(now),
+            seconds_left: self.seconds_left(download, now),
+            hosts: self.choice.hosts_in_use(&download.file.id),
+            to: None,
+        };
+        let mut list: Vec<TransferLine> = downloads.into_iter().chain(queued).map(row).collect();
+        list.extend(self.uploads.running(now).filter_map(|(member, file, bytes_done, rate)| {
+            let whole = self.holders.of(member).is_some_and(|holder| holder.holds_all(file));
+            let offered = offered(file).filter(|_| !whole)?;
+            Some(TransferLine {
+                file: moving(&offered),
+                state: TransferState::Serving,
+                bytes_done,
+                bytes_per_second: rate,
+                seconds_left: None,
+                hosts: 0,
+                to: Some(members.who(member)),
+            })
+        }));
+        list
+    }
+
+    /// Tells what earlier runs left behind.
+    pub(in crate::router) fn leftovers_found(&mut self, cx: &mut Context, leftovers: Leftovers) {
+        if let Some(text) = describe(&leftovers) {
+            cx.remark(text);
+            self.leftovers = PartialFiles::found(leftovers);
+        }
+    }
+
+    /// The partial file of what was `wanted`, which is called that, is removed.
+    pub(in crate::router) fn leftover_removed(
+        &mut self,
+        cx: &mut Context,
+        wanted: &str,
+        (name, bytes): (&str, u64),
+    ) {
+        self.leftovers.forget(wanted);
+        let (name, freed) = (Untrusted::new(name), size(bytes));
+        cx.remark(format!("the partial file of {name} is removed ({freed} freed)"));
+    }
+}
+
+fn moving(file: &NamedFile) -> MovingFile {
+    let NamedFile { id, name, size, .. } = file;
+    MovingFile { id: Some(*id), name: Untrusted::new(name), size: *size }
+}
