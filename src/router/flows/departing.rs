@@ -93,10 +93,7 @@ impl Router {
         if self.room.announced {
             self.cx.notify(Notice::Left { room: self.room.id });
         }
-        let conns: Vec<_> = self.conns.keys().copied().collect();
-        for conn in conns {
-            self.cx.effect(Effect::Close { conn });
-        }
+        self.links.close_all(&mut self.cx);
         self.cx.notify(Notice::Stopped { exit_code });
         self.cx.effect(Effect::Stop { exit_code });
         self.stopping = true;

@@ -129,7 +129,8 @@ impl Router {
         let mut away = self.members.present().filter(|id| self.members.conn_of(id).is_none());
         let author = away.find(|id| self.catalogue.offers(*id, file))?;
         let reaches = |id: &MemberId| self.members.reaches(id, &author);
-        let between = self.links().map(|(_, link)| link.member).filter(reaches).take(NAMED_MAX);
+        let between =
+            self.links.links().map(|(_, link)| link.member()).filter(reaches).take(NAMED_MAX);
         let between: Vec<_> = between.map(|id| self.members.name_of(&id).short()).collect();
         let way = match between.split_last() {
             None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),

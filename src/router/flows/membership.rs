@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::router::Router;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::Stage;
 use crate::router::membership::record::How;
 use crate::router::message::Why;
 use crate::router::notice::Failure;
@@ -71,10 +70,8 @@ impl Router {
             self.members.put_out(&member);
         }
         let registry = &self.registry;
-        let outside = |stage: &Stage| matches!(stage, Stage::Lane { member, .. } if registry.may_link(member).is_err());
-        let lanes = self.conns.iter().filter(|(_, conn)| outside(&conn.stage));
-        for lane in lanes.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.refuse(lane, Why::NoSession);
+        for lane in self.links.lanes_with(|member| registry.may_link(member).is_err()) {
+            self.cx.refuse(lane, Why::NoSession);
         }
     }
 }

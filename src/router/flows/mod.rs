@@ -8,6 +8,8 @@ mod commanding;
 mod connecting;
 mod departing;
 mod downloading;
+mod ending;
+mod flushing;
 mod hearing;
 mod lanes;
 mod membership;

@@ -65,13 +65,9 @@ impl Router {
 
     /// Ends every connection and forgets who was on them.
     fn drop_all_conns(&mut self) {
-        let ids: Vec<_> = self.conns.keys().copied().collect();
-        for id in ids {
+        for id in self.links.close_all(&mut self.cx) {
             self.comparisons.link_down(&mut self.cx, id);
             self.registry.link_down(&mut self.cx, id);
-            self.cx.effect(Effect::Close { conn: id });
-            self.conns.remove(&id);
-            self.cx.unmark(id);
             self.guesses.end(id);
         }
         self.members.drop_links();
