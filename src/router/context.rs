@@ -155,3 +155,26 @@ impl Context {
         std::mem::take(&mut self.effects)
     }
 }
+
+#[cfg(test)]
+impl Context {
+    /// That of a node of this name, whose secrets are made of one byte.
+    pub(super) fn of_test(name: &str, byte: u8) -> Self {
+        let draw = super::event::Draw {
+            room: [byte; 32],
+            nonce: super::ids::LogNonce([byte; 8]),
+            secret: crate::crypto::invite::InviteSecret::from_bytes([byte; 16]),
+        };
+        let config = Config {
+            name: name.to_owned(),
+            temporary: false,
+            locked: false,
+            run: super::ids::RunId([byte; 16]),
+            wall_at_zero_ms: 0,
+            limits: Limits::default(),
+            draw,
+            verified: Default::default(),
+        };
+        Self::new(config, Identity::from_seed([byte; 32]), byte.into())
+    }
+}

@@ -141,7 +141,7 @@ impl Router {
             let (path, bytes_done, size) = (path.clone(), *size, *size);
             self.cx.notify(Notice::HashProgress { path, bytes_done, size });
         }
-        let elsewhere = self.is_elsewhere(job.face);
+        let elsewhere = self.desk.is_elsewhere(job.face, &self.room.id);
         let result = result.and_then(|hashed| elsewhere.map_or(Ok(hashed), Err));
         let result = result.and_then(|hashed| self.must_be_in().map(|()| hashed));
         let offered = result.and_then(|hashed| self.offer(number, (job.face, job.copy), &hashed));

@@ -46,7 +46,7 @@ mod word;
 use core::net::{IpAddr, SocketAddr};
 
 use context::Context;
-use desk::Given;
+use desk::GivenCommand;
 use event::{Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::Link;
@@ -163,7 +163,7 @@ impl Router {
             Event::Woke => self.links.woke(&mut self.cx),
             Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
-                self.commanded(Given { face, line, command, draw });
+                self.commanded(GivenCommand { face, line, command, draw });
             }
             Event::PasswordGiven { face, line, password } => {
                 self.password_given((face, line), password);

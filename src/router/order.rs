@@ -3,7 +3,7 @@
 //! A machine never calls another one. What it needs to know of others it is handed to look at;
 //! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
 
-use super::desk::Given;
+use super::desk::GivenCommand;
 use super::event::{Closed, Target};
 use super::ids::ConnId;
 use super::links::Purpose;
@@ -22,7 +22,7 @@ pub(super) enum Order {
     /// Nobody sends this node anything any more.
     FailDownloads(Failure),
     /// A command goes on.
-    Command(Given),
+    Command(GivenCommand),
     /// A change of the lock is over: commands that waited for it go on.
     LockSettled,
     /// Dial somebody, over a connection of this id.

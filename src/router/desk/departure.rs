@@ -1,7 +1,7 @@
 //! `quit`, `leave` and the end of stdin: one of them goes on once nobody needs this node any more,
 //! or they waited long enough.
 
-use super::{Desk, Given};
+use super::{Desk, GivenCommand};
 use crate::router::command::Command;
 use crate::router::context::Context;
 use crate::router::ids::{FaceId, FileId};
@@ -29,7 +29,7 @@ pub(in crate::router) struct Needs {
 /// An end that waits.
 #[derive(Debug)]
 struct Departure {
-    given: Given,
+    given: GivenCommand,
     began: Millis,
     /// Since when nothing but receipts, or nothing but serving, is waited for.
     idle_since: Option<Millis>,
@@ -92,7 +92,7 @@ impl Desk {
     }
 
     /// An end waits for whoever needs this node, in place of one that waits already.
-    pub(in crate::router) fn depart_later(&mut self, cx: &mut Context, given: Given) {
+    pub(in crate::router) fn depart_later(&mut self, cx: &mut Context, given: GivenCommand) {
         let mut departure = Departure { given, began: cx.now, idle_since: None };
         let ends_input = departure.ends_input();
         let waiting = &mut self.departures.waiting;
@@ -115,7 +115,7 @@ impl Desk {
         &mut self,
         cx: &mut Context,
         needs: &Needs,
-    ) -> Option<Given> {
+    ) -> Option<GivenCommand> {
         let (now, last_host_ms) = (cx.now, cx.limits().last_host_ms);
         let waiting = &mut self.departures.waiting;
         let due = waiting.iter_mut().position(|of| of.is_due(needs, now, last_host_ms));

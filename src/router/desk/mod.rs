@@ -6,10 +6,13 @@
 mod departure;
 mod waits;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 
 pub(super) use self::departure::Needs;
-pub(super) use self::waits::Waiting;
+pub(super) use self::waits::ScriptWait;
 use super::command::{Command, NewPassword};
 use super::context::Context;
 use super::event::Draw;
@@ -22,14 +25,14 @@ const DEFERRED_MAX: usize = 64;
 
 /// A command as it was given.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(super) struct GivenCommand {
     pub(super) face: FaceId,
     pub(super) line: u64,
     pub(super) command: Command,
     pub(super) draw: Draw,
 }
 
-impl Given {
+impl GivenCommand {
     /// Answers it.
     pub(super) fn reply(&self, cx: &mut Context, result: Result<(), Failure>) {
         cx.reply(self.face, self.line, self.command.word(), result);
@@ -42,9 +45,9 @@ pub(super) struct Desk {
     /// Faces that mean one room.
     meant: BTreeMap<FaceId, RoomId>,
     /// What waits for a change of the lock.
-    deferred: VecDeque<Given>,
+    deferred: VecDeque<GivenCommand>,
     /// A `password` without one, which is being asked for.
-    asking_password: Option<Given>,
+    asking_password: Option<GivenCommand>,
     waits: waits::Waits,
     departures: departure::Departures,
     /// Whoever spoke to an empty room was told so.
@@ -71,7 +74,7 @@ impl Desk {
     }
 
     /// A command goes on when the change of the lock that is under way is done.
-    pub(super) fn defer(&mut self, cx: &mut Context, given: Given) {
+    pub(super) fn defer(&mut self, cx: &mut Context, given: GivenCommand) {
         if self.deferred.len() < DEFERRED_MAX {
             self.deferred.push_back(given);
         } else {
@@ -81,12 +84,12 @@ impl Desk {
     }
 
     /// Commands that waited for a change of the lock.
-    pub(super) fn take_deferred(&mut self) -> VecDeque<Given> {
+    pub(super) fn take_deferred(&mut self) -> VecDeque<GivenCommand> {
         std::mem::take(&mut self.deferred)
     }
 
     /// A new password is asked for; it belongs to the command that came last.
-    pub(super) fn await_password(&mut self, cx: &mut Context, given: Given) {
+    pub(super) fn await_password(&mut self, cx: &mut Context, given: GivenCommand) {
         if let Some(before) = self.asking_password.replace(given) {
             let failure = Failure::new(Code::Cancelled, "another password command came");
             before.reply(cx, Err(failure));
@@ -100,7 +103,7 @@ impl Desk {
         cx: &mut Context,
         (face, line): (FaceId, u64),
         password: Option<&NewPassword>,
-    ) -> Option<Option<Given>> {
+    ) -> Option<Option<GivenCommand>> {
         let mut given = self.asking_password.take_if(|of| (of.face, of.line) == (face, line))?;
         let Some(choice) = password else {
             let text = "no password was given: the room stays as it is";

@@ -20,7 +20,7 @@ const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
 /// A `wait` that is not satisfied yet.
 #[derive(Debug)]
-pub(in crate::router) struct Waiting {
+pub(in crate::router) struct ScriptWait {
     pub(in crate::router) face: FaceId,
     pub(in crate::router) line: u64,
     pub(in crate::router) what: Wait,
@@ -31,7 +31,7 @@ pub(in crate::router) struct Waiting {
     looked: Option<u64>,
 }
 
-impl Waiting {
+impl ScriptWait {
     /// A script waits for something from now on.
     pub(in crate::router) fn new(
         now: Millis,
@@ -75,7 +75,7 @@ impl Waiting {
 /// What scripts wait for, and what they may wait for.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    waiting: Vec<Waiting>,
+    waiting: Vec<ScriptWait>,
     /// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
     seen: VecDeque<Untrusted>,
     /// A wait for others was in vain, and that was said.
@@ -83,10 +83,12 @@ pub(super) struct Waits {
 }
 
 impl Waits {
+    /// A face waits for nothing any more.
     pub(super) fn forget(&mut self, face: FaceId) {
         self.waiting.retain(|waiting| waiting.face != face);
     }
 
+    /// Nothing was said in this room yet.
     pub(super) fn forget_texts(&mut self) {
         self.seen.clear();
     }
@@ -94,12 +96,12 @@ impl Waits {
 
 impl Desk {
     /// What is waited for, to be looked at and given back.
-    pub(in crate::router) fn take_waits(&mut self) -> Vec<Waiting> {
+    pub(in crate::router) fn take_waits(&mut self) -> Vec<ScriptWait> {
         std::mem::take(&mut self.waits.waiting)
     }
 
     /// What is still waited for.
-    pub(in crate::router) fn keep_waiting(&mut self, cx: &mut Context, waiting: Vec<Waiting>) {
+    pub(in crate::router) fn keep_waiting(&mut self, cx: &mut Context, waiting: Vec<ScriptWait>) {
         self.waits.waiting.extend(waiting);
         cx.timers.set(Timer::Waits, self.waits.waiting.iter().map(|of| of.until).min());
     }

@@ -70,7 +70,7 @@ impl Router {
         if self.registry.my_standing().is_none() {
             return Err(Refusal::of(Why::Busy));
         }
-        if !self.registry.has_room_for_ticket(&self.cx.my_id) {
+        if !self.registry.has_room_for_ticket() {
             return Err(Refusal::of(Why::Full));
         }
         let entrance = match brings {

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use crate::router::Router;
 use crate::router::command::{Command, NewPassword, SaveAs};
-use crate::router::desk::Given;
+use crate::router::desk::GivenCommand;
 use crate::router::event::Effect;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Failure, Notice};
@@ -14,9 +14,9 @@ use crate::router::undo::each;
 
 impl Router {
     /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
-    pub(in crate::router) fn commanded(&mut self, given: Given) {
+    pub(in crate::router) fn commanded(&mut self, given: GivenCommand) {
         let ends = matches!(given.command, Command::EndFace { .. });
-        if let Some(failure) = self.is_elsewhere(given.face).filter(|_| !ends) {
+        if let Some(failure) = self.desk.is_elsewhere(given.face, &self.room.id).filter(|_| !ends) {
             return given.reply(&mut self.cx, Err(failure));
         }
         if given.command.waits_for_lock() {
@@ -34,10 +34,10 @@ impl Router {
     }
 
     /// Does what a command says. Whatever is not done at once is answered by whoever does it.
-    fn carry_out(&mut self, given: Given) {
-        let Given { face, line, command, draw } = given;
+    fn carry_out(&mut self, given: GivenCommand) {
+        let GivenCommand { face, line, command, draw } = given;
         let (word, of) = (command.word(), (face, line));
-        let again = |command| Given { face, line, command, draw: draw.clone() };
+        let again = |command| GivenCommand { face, line, command, draw: draw.clone() };
         let result = match command {
             Command::Say { text } => self.say(text),
             Command::Connect { host, port, lock } => {
@@ -127,7 +127,7 @@ impl Router {
             }
             Command::BeginFace { room } => {
                 self.desk.begin_face(face, room);
-                self.is_elsewhere(face).map_or(Ok(()), Err)
+                self.desk.is_elsewhere(face, &self.room.id).map_or(Ok(()), Err)
             }
             Command::EndFace { keep_offers } => return self.end_face(face, keep_offers),
             Command::Quit => {
@@ -173,11 +173,6 @@ impl Router {
             };
             self.attempt_password(of, password);
         }
-    }
-
-    /// Why a face that means another room does nothing in this one.
-    pub(in crate::router) fn is_elsewhere(&self, face: FaceId) -> Option<Failure> {
-        self.desk.is_elsewhere(face, &self.room.id)
     }
 
     /// A face ended: it waits for nothing any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::router::Router;
 use crate::router::command::Command;
-use crate::router::desk::{Given, Needs};
+use crate::router::desk::{GivenCommand, Needs};
 use crate::router::event::Effect;
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{Code, Failure, Notice};
@@ -13,7 +13,7 @@ use crate::router::text::{Untrusted, few};
 
 impl Router {
     /// Does what a command says (`quit` or `leave`), but not under those who need this node.
-    pub(in crate::router) fn depart_when_served(&mut self, given: Given, asks: bool) {
+    pub(in crate::router) fn depart_when_served(&mut self, given: GivenCommand, asks: bool) {
         let (needed, word) = (self.swarm.needed_here(), given.command.word());
         let files = needed.iter().map(|(file, _)| *file).collect();
         if needed.is_empty() {
@@ -33,10 +33,10 @@ impl Router {
         } else if word == "leave" && self.desk.is_quitting() {
             given.reply(&mut self.cx, Ok(())); // Klatch ends in any case, and that is to leave.
         } else {
+            self.desk.depart_later(&mut self.cx, given);
             let seconds = self.cx.limits().last_host_ms / 1000;
             let then = if word == "quit" { "klatch ends" } else { "you leave" };
             self.cx.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
-            self.desk.depart_later(&mut self.cx, given);
         }
     }
 
@@ -65,7 +65,7 @@ impl Router {
         }
     }
 
-    fn end_input(&mut self, given: &Given) {
+    fn end_input(&mut self, given: &GivenCommand) {
         let in_vain = self.log.has_spoken() && !self.room.ever_met && !self.desk.waited_in_vain();
         let text = "nobody was ever here to hear what was said: connect first, or wait members 1";
         let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };

@@ -1,6 +1,5 @@
 //! The end of a connection, and all that follows from it.
 
-
 use crate::crypto::binding::Role;
 use crate::router::Router;
 use crate::router::event::Closed;

@@ -1,4 +1,4 @@
-//! Records of the register as they come and are made, and what they mean for links.
+//! Records of the register as they come and are made, and who is here by them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use crate::router::Router;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::membership::record::How;
-use crate::router::message::Why;
 use crate::router::notice::Failure;
 use crate::router::registry::{People, Registry};
 use crate::router::signed::{Claim, SignedRecord};
@@ -61,17 +60,5 @@ impl Router {
     /// `removed`.
     pub(in crate::router) fn must_be_in(&self) -> Result<(), Failure> {
         self.registry.must_be_in(&self.members)
-    }
-
-    /// Ends links and lanes with those who are no members.
-    pub(in crate::router) fn close_outsiders(&mut self) {
-        for (conn, member, record) in self.registry.take_outsiders() {
-            self.refuse_outsider(conn, record);
-            self.members.put_out(&member);
-        }
-        let registry = &self.registry;
-        for lane in self.links.lanes_with(|member| registry.may_link(member).is_err()) {
-            self.cx.refuse(lane, Why::NoSession);
-        }
     }
 }

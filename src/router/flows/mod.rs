@@ -14,6 +14,7 @@ mod hearing;
 mod lanes;
 mod membership;
 mod moving;
+mod outsiders;
 mod presence;
 mod saying;
 mod showing;

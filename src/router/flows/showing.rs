@@ -2,12 +2,12 @@
 
 use core::net::SocketAddr;
 
+use crate::router::Router;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, MemberId};
+use crate::router::links::is_loopback;
 use crate::router::links::{Conn, plain_ip};
 use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
-use crate::router::Router;
-use crate::router::links::is_loopback;
 
 /// A link that was silent for so long is worth a word.
 const SILENT_MS: u64 = 8_000;

@@ -2,7 +2,7 @@
 
 use crate::router::Router;
 use crate::router::command::Wait;
-use crate::router::desk::Waiting;
+use crate::router::desk::ScriptWait;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
@@ -14,7 +14,7 @@ impl Router {
         if by_others && of.0 == FaceId::TERMINAL {
             self.decline_files();
         }
-        let waiting = Waiting::new(self.cx.now, of, (what, within_ms), self.told_from_now_on());
+        let waiting = ScriptWait::new(self.cx.now, of, (what, within_ms), self.told_from_now_on());
         if let Wait::Offer(name) = &waiting.what
             && self.meant_by(name.as_deref()).is_empty()
         {
@@ -41,8 +41,8 @@ impl Router {
         self.desk.keep_waiting(&mut self.cx, waits);
     }
 
-    fn how_it_ends(&mut self, waiting: &mut Waiting) -> Option<Result<(), Failure>> {
-        if let Some(failure) = self.is_elsewhere(waiting.face) {
+    fn how_it_ends(&mut self, waiting: &mut ScriptWait) -> Option<Result<(), Failure>> {
+        if let Some(failure) = self.desk.is_elsewhere(waiting.face, &self.room.id) {
             return Some(Err(failure));
         }
         let news = waiting.looks_at(self.catalogue.changes() + self.swarm.changes());
@@ -77,7 +77,7 @@ impl Router {
     }
 
     /// Tells whoever waits until others have fetched what is offered for whom that is.
-    fn tell_fetching(&mut self, waiting: &mut Waiting) {
+    fn tell_fetching(&mut self, waiting: &mut ScriptWait) {
         let until = match waiting.what {
             Wait::Fetched => None,
             Wait::FetchedBy(members) => Some(members),
@@ -89,12 +89,12 @@ impl Router {
     }
 
     /// Nothing is left of what others were to fetch.
-    fn is_offered_no_more(&self, waiting: &Waiting) -> bool {
+    fn is_offered_no_more(&self, waiting: &ScriptWait) -> bool {
         let fetched = matches!(waiting.what, Wait::Fetched | Wait::FetchedBy(_));
         fetched && self.sharing.files_of(waiting.face).is_empty()
     }
 
-    fn came_about(&mut self, waiting: &Waiting, news: bool) -> bool {
+    fn came_about(&mut self, waiting: &ScriptWait, news: bool) -> bool {
         match &waiting.what {
             Wait::Time(_) => false,
             Wait::Members(count) => self.members.present_count() >= *count,
@@ -108,7 +108,7 @@ impl Router {
         }
     }
 
-    fn what_did_not(&self, Waiting { what, told, .. }: &Waiting) -> String {
+    fn what_did_not(&self, ScriptWait { what, told, .. }: &ScriptWait) -> String {
         let escaped = |text: &str| Untrusted::new(text).line();
         match what {
             Wait::Time(_) => "time did not pass".to_owned(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
 use super::record::Record;
-use super::tree::{FOUNDER, Node, Tree};
+use super::tree::{FOUNDER, TicketNode, Tree};
 use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId};
 
 /// A closing in force.
@@ -166,16 +166,16 @@ impl Acts {
     }
 
     /// The removal that ends a ticket of this holder in this place.
-    pub(super) fn end_of_member(&self, tree: &Tree, node: &Node) -> Option<usize> {
+    pub(super) fn end_of_member(&self, tree: &Tree, node: &TicketNode) -> Option<usize> {
         self.end(tree, node, Named::Member(node.member))
     }
 
     /// The removal that ends a ticket by this invitation in this place.
-    pub(super) fn end_of_invitation(&self, tree: &Tree, node: &Node) -> Option<usize> {
+    pub(super) fn end_of_invitation(&self, tree: &Tree, node: &TicketNode) -> Option<usize> {
         self.end(tree, node, Named::Invitation(node.seat.invited?.invitation))
     }
 
-    fn end(&self, tree: &Tree, node: &Node, named: Named) -> Option<usize> {
+    fn end(&self, tree: &Tree, node: &TicketNode, named: Named) -> Option<usize> {
         let by_author = self.ends.get(&named)?;
         reaching(by_author, tree, node).find_map(|(author, removals)| {
             // A pardon counts if its giver stands as high above the ticket as the remover.
@@ -187,7 +187,7 @@ impl Acts {
     }
 
     /// A closing by somebody above the open ticket that its issuer did not know.
-    pub(super) fn closing_unknown_to(&self, tree: &Tree, node: &Node) -> Option<usize> {
+    pub(super) fn closing_unknown_to(&self, tree: &Tree, node: &TicketNode) -> Option<usize> {
         reaching(&self.closings, tree, node).find_map(|(_, closings)| {
             let id = |number: usize| self.locks.get(number).map(|lock| lock.id);
             first_not_in(closings, id, &node.knows)
@@ -408,7 +408,7 @@ fn first_not_in(
 fn reaching<'a, T>(
     by_author: &'a BTreeMap<usize, T>,
     tree: &'a Tree,
-    node: &'a Node,
+    node: &'a TicketNode,
 ) -> impl Iterator<Item = (usize, &'a T)> {
     let stewards = tree.stewards_above(node);
     let few = by_author.len() <= stewards.len() + node.depth + 1;

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::judged::{Membership, SignsAs};
 use super::record::{Below, Kept, Record};
-use super::tree::Node;
-use super::{DEPTH_MAX, Membership, SignsAs};
-use crate::crypto::hash;
+use super::seat::{DEPTH_MAX, kept_id};
+use super::tree::TicketNode;
 use crate::router::ids::{MemberId, RecordId};
-
-const KEPT: &[u8] = b"klatch kept 1\0";
 
 /// Whoever would come deeper than this is kept below the author instead, so that there is always
 /// room below the kept.
@@ -16,12 +14,6 @@ const KEPT_DEPTH_MAX: usize = DEPTH_MAX / 2;
 
 /// Stands for the act that is being planned, which has no id before it is signed.
 const PLANNED: RecordId = RecordId([0xff; 32]);
-
-/// The name of the ticket of `member` whom `record` keeps: SHA-256 over label, record and member.
-#[must_use]
-pub fn kept_id(record: &RecordId, member: &MemberId) -> RecordId {
-    RecordId(hash::digest(&[KEPT, &record.0, &member.0]))
-}
 
 /// Whom `act`, a removal or a lock that keeps nobody yet, is to keep: everybody who would drop out
 /// by it and for whom `stay` says so. Each stays in place, below the nearest holder above it that
@@ -49,8 +41,8 @@ pub fn plan_keep<'a>(
         SignsAs::Ticket(id) => (Below::Ticket(id), after.depth(&id)),
         SignsAs::Outside => return Vec::new(),
     };
-    let mut plan = Plan { after: &after, author, below_author, planned: BTreeMap::new() };
-    let mut gone: Vec<(&Node, MemberId)> = before
+    let mut plan = KeepPlan { after: &after, author, below_author, planned: BTreeMap::new() };
+    let mut gone: Vec<(&TicketNode, MemberId)> = before
         .members()
         .filter(|member| !after.is_member(member) && *member != author && stay(member))
         .filter_map(|member| Some((before.living(&member).next()?, member)))
@@ -70,7 +62,7 @@ pub fn plan_keep<'a>(
     kept.into_iter().filter(|kept| result.lives(&kept_id(&PLANNED, &kept.member))).collect()
 }
 
-struct Plan<'a> {
+struct KeepPlan<'a> {
     after: &'a Membership,
     author: MemberId,
     below_author: (Below, usize),
@@ -78,10 +70,10 @@ struct Plan<'a> {
     planned: BTreeMap<MemberId, usize>,
 }
 
-impl Plan<'_> {
+impl KeepPlan<'_> {
     /// Finds the place of whoever held `node`.
-    fn keep(&mut self, before: &Membership, node: &Node) -> Kept {
-        let holders = before.tree.path(node).map(|upper| upper.seat.member);
+    fn keep(&mut self, before: &Membership, node: &TicketNode) -> Kept {
+        let holders = before.tree().path(node).map(|upper| upper.seat.member);
         let (below, depth) = holders
             .take_while(|holder| *holder != self.author)
             .find_map(|holder| self.below(&holder))

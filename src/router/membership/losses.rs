@@ -1,7 +1,7 @@
 //! Who is no member any more, and why, to be told to people.
 
-use super::Membership;
-use super::tree::{FOUNDER, Fault, Node};
+use super::judged::Membership;
+use super::tree::{FOUNDER, TicketFault, TicketNode};
 use crate::router::ids::{MemberId, RecordId};
 
 /// Somebody who is no member any more.
@@ -66,7 +66,7 @@ impl Membership {
     /// the one above it with which it went.
     #[must_use]
     pub fn end_of(&self, id: &RecordId) -> Option<RecordId> {
-        let node = self.tree.find(id).filter(|node| node.is_placed() && !node.lives())?;
+        let node = self.tree().find(id).filter(|node| node.is_placed() && !node.lives())?;
         loss(self, node.seat.member, node).cause.record()
     }
 }
@@ -77,7 +77,7 @@ pub fn lost_between(before: &Membership, after: &Membership) -> Vec<Loss> {
     let lost = before.members().filter(|member| !after.is_member(member));
     lost.map(|member| {
         let nearest = before.tickets_of(&member).next();
-        match nearest.and_then(|seat| after.tree.find(&seat.id)) {
+        match nearest.and_then(|seat| after.tree().find(&seat.id)) {
             Some(node) => loss(after, member, node),
             None => Loss { member, with: None, cause: Cause::Missing },
         }
@@ -86,15 +86,15 @@ pub fn lost_between(before: &Membership, after: &Membership) -> Vec<Loss> {
 }
 
 /// Walks up to the ticket that ended for a reason of its own. Each step leads nearer the founder.
-fn loss(after: &Membership, member: MemberId, node: &Node) -> Loss {
+fn loss(after: &Membership, member: MemberId, node: &TicketNode) -> Loss {
     let mut ended = node;
     loop {
         let upper = match ended.fault {
-            Some(Fault::Parent) => ended.parent,
-            Some(Fault::Answerer) => ended.standing,
+            Some(TicketFault::Parent) => ended.parent,
+            Some(TicketFault::Answerer) => ended.standing,
             _ => None,
         };
-        match upper.and_then(|place| after.tree.node_at(place)).filter(|node| !node.lives()) {
+        match upper.and_then(|place| after.tree().node_at(place)).filter(|node| !node.lives()) {
             Some(upper) => ended = upper,
             None => break,
         }
@@ -103,24 +103,24 @@ fn loss(after: &Membership, member: MemberId, node: &Node) -> Loss {
     Loss { member, with, cause: cause(after, ended) }
 }
 
-fn cause(after: &Membership, ended: &Node) -> Cause {
+fn cause(after: &Membership, ended: &TicketNode) -> Cause {
     let removal = |number: usize| {
-        let removal = after.acts.removals.get(number);
-        removal.map(|removal| (after.tree.id_of(removal.by), removal.id))
+        let removal = after.acts().removals.get(number);
+        removal.map(|removal| (after.tree().id_of(removal.by), removal.id))
     };
     let cause = match ended.fault {
-        Some(Fault::Removed(number)) => {
+        Some(TicketFault::Removed(number)) => {
             removal(number).map(|(by, removal)| Cause::Removed { by, removal })
         }
-        Some(Fault::InvitationEnded(number)) => {
+        Some(TicketFault::InvitationEnded(number)) => {
             removal(number).map(|(by, removal)| Cause::InvitationEnded { by, removal })
         }
-        Some(Fault::ClosedOut(number)) => after
-            .acts
+        Some(TicketFault::ClosedOut(number)) => after
+            .acts()
             .locks
             .get(number)
-            .map(|lock| Cause::ClosedOut { by: after.tree.id_of(lock.by), lock: lock.id }),
-        Some(Fault::NotAbove) if ended.by != FOUNDER => {
+            .map(|lock| Cause::ClosedOut { by: after.tree().id_of(lock.by), lock: lock.id }),
+        Some(TicketFault::NotAbove) if ended.by != FOUNDER => {
             Some(Cause::IssuerGone { issuer: ended.seat.by })
         }
         _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Membership;
+use super::judged::Membership;
 use super::record::{Below, How, Record};
 use crate::router::ids::RecordId;
 
@@ -54,11 +54,13 @@ pub(super) fn chain(membership: &Membership, ticket: &RecordId) -> BTreeSet<Reco
     let mut entered = BTreeSet::new();
     let mut stack = vec![*ticket];
     while let Some(id) = stack.pop() {
-        let Some(node) = membership.tree.find(&id).filter(|_| entered.insert(id)) else { continue };
+        let Some(node) = membership.tree().find(&id).filter(|_| entered.insert(id)) else {
+            continue;
+        };
         records.insert(node.seat.record);
         stack.extend(node.seat.parent);
         stack.extend(node.seat.invited.and_then(|invited| invited.standing));
-        if membership.tree.path(node).all(|upper| upper.member != node.by) {
+        if membership.tree().path(node).all(|upper| upper.member != node.by) {
             let issuer = membership.tickets_of(&node.seat.by);
             stack.extend(issuer.filter(|seat| seat.how == How::Steward).map(|seat| seat.id));
         }

@@ -11,11 +11,11 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Membership;
+use super::judged::Membership;
 use super::keep::plan_keep;
 use super::order;
 use super::record::{Below, How, Kept, Record};
-use super::shares::{Branches, Kind, Share};
+use super::shares::{Branches, Share, ShareKind};
 use super::tree::is_sound;
 use crate::crypto::hash;
 use crate::router::ids::{Digest32, MemberId, RecordId};
@@ -105,7 +105,7 @@ pub struct Register<S> {
 }
 
 /// What is bounded, and how.
-const BOUNDS: [(Kind, usize); 2] = [(Kind::Open, OPEN_MAX), (Kind::Any, TOTAL_MAX)];
+const BOUNDS: [(ShareKind, usize); 2] = [(ShareKind::Open, OPEN_MAX), (ShareKind::Any, TOTAL_MAX)];
 
 impl<S: AsRef<Record>> Register<S> {
     /// The empty register of a room.
@@ -249,10 +249,10 @@ impl<S: AsRef<Record>> Register<S> {
         evicted
     }
 
-    fn count(&self, kind: Kind) -> usize {
+    fn count(&self, kind: ShareKind) -> usize {
         match kind {
-            Kind::Open => self.open,
-            Kind::Any => self.total,
+            ShareKind::Open => self.open,
+            ShareKind::Any => self.total,
         }
     }
 
@@ -349,8 +349,8 @@ impl<S: AsRef<Record>> Register<S> {
             0 if !gives_way(kind) => max,
             left => left,
         };
-        let total = left(TOTAL_MAX, self.total, Kind::Any);
-        let open = left(OPEN_MAX, self.open, Kind::Open);
+        let total = left(TOTAL_MAX, self.total, ShareKind::Any);
+        let open = left(OPEN_MAX, self.open, ShareKind::Open);
         if self.is_exempt(signer) {
             return Left { tickets: total, open_tickets: total.min(open), acts: total };
         }

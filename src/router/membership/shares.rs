@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Membership;
 use super::dominators::Graph;
+use super::judged::Membership;
 use super::record::Record;
 use super::register::{ACTS_MAX, TICKETS_MAX, is_open, weight};
 use super::tree::{FOUNDER, Tree};
@@ -69,18 +69,18 @@ impl Share {
         self.tickets.last().copied().max(keeping)
     }
 
-    fn weight(&self, kind: Kind) -> usize {
+    fn weight(&self, kind: ShareKind) -> usize {
         match kind {
-            Kind::Open => self.open.len(),
-            Kind::Any => self.tickets.len() + self.acts.len() + self.kept,
+            ShareKind::Open => self.open.len(),
+            ShareKind::Any => self.tickets.len() + self.acts.len() + self.kept,
         }
     }
 
     /// What of this signer gives way: its tickets, the largest id first, and then its acts.
-    fn victim(&self, kind: Kind) -> Option<RecordId> {
+    fn victim(&self, kind: ShareKind) -> Option<RecordId> {
         match kind {
-            Kind::Open => self.open.last().copied(),
-            Kind::Any => {
+            ShareKind::Open => self.open.last().copied(),
+            ShareKind::Any => {
                 let act = || self.acts.last_key_value().map(|(id, _)| *id);
                 self.tickets.last().copied().or_else(act)
             }
@@ -90,7 +90,7 @@ impl Share {
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ShareKind {
     /// Open tickets.
     Open,
     /// Everything.
@@ -105,7 +105,7 @@ pub(super) enum Kind {
 /// a ticket to a member of another branch draws nobody into its own.
 #[derive(Debug)]
 pub(super) struct Branches {
-    kind: Kind,
+    kind: ShareKind,
     /// By the numbers of the membership.
     people: Vec<Branch>,
     /// The numbers of the signers that are members.
@@ -126,11 +126,11 @@ struct Branch {
 
 impl Branches {
     pub(super) fn of(
-        kind: Kind,
+        kind: ShareKind,
         membership: &Membership,
         shares: &BTreeMap<MemberId, Share>,
     ) -> Self {
-        let tree = &membership.tree;
+        let tree = membership.tree();
         let empty = |number| Branch {
             id: tree.id_of(number),
             upper: None,
@@ -215,8 +215,8 @@ impl Branches {
     /// What a record takes of what is counted here.
     fn weight_of(&self, record: &Record) -> usize {
         match self.kind {
-            Kind::Open => usize::from(is_open(record)),
-            Kind::Any => weight(record),
+            ShareKind::Open => usize::from(is_open(record)),
+            ShareKind::Any => weight(record),
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::acts::Acts;
 use super::index::{Index, first_bytes};
 use super::record::{Below, How, Kept, Record, Ticket};
-use super::{DEPTH_MAX, Seat, kept_id};
+use super::seat::{DEPTH_MAX, Seat, kept_id};
 use crate::router::ids::{MemberId, RecordId};
 
 /// The founder's number.
@@ -17,7 +17,7 @@ pub(super) const FOUNDER: usize = 0;
 
 /// Why a ticket does not live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum TicketFault {
     /// It hangs on what is not there, or too deep.
     Waits,
     /// Whoever let the member in does not stand above it.
@@ -36,7 +36,7 @@ pub(super) enum Fault {
 
 /// A ticket with numbers for names.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(super) struct TicketNode {
     pub(super) seat: Seat,
     pub(super) by: usize,
     pub(super) member: usize,
@@ -57,10 +57,10 @@ pub(super) struct Node {
     pub(super) knows: Box<[RecordId]>,
     /// So many tickets hang on it: it cannot go alone.
     lower: usize,
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<TicketFault>,
 }
 
-impl Node {
+impl TicketNode {
     pub(super) fn lives(&self) -> bool {
         self.fault.is_none()
     }
@@ -75,7 +75,7 @@ impl Node {
 pub(super) struct Tree {
     people: Vec<Person>,
     numbers: BTreeMap<MemberId, usize>,
-    nodes: Vec<Node>,
+    nodes: Vec<TicketNode>,
     places: BTreeMap<RecordId, usize>,
     /// The stewards in their order; nobody twice.
     stewards: Vec<usize>,
@@ -191,7 +191,7 @@ impl Tree {
     }
 
     /// The level and the depth of a node by those of what it hangs on; 0 while one waits.
-    fn level(&self, node: &Node) -> (usize, usize) {
+    fn level(&self, node: &TicketNode) -> (usize, usize) {
         let standing = node.seat.invited.and_then(|invited| invited.standing);
         let level = |id: Option<RecordId>, place: Option<usize>| match (id, place) {
             (None, _) => Some((0, 0)),
@@ -264,7 +264,7 @@ impl Tree {
             node.stewards_above = above;
             let fault = self.nodes.get(place).map(|node| self.fault(node, acts));
             let Some(node) = self.nodes.get_mut(place) else { continue };
-            node.fault = fault.unwrap_or(Some(Fault::Waits));
+            node.fault = fault.unwrap_or(Some(TicketFault::Waits));
             let (lives, member) = (node.lives(), node.member);
             let Some(person) = self.people.get_mut(member).filter(|_| lives) else { continue };
             person.living.push(place);
@@ -283,7 +283,7 @@ impl Tree {
         }
         let fault = self.nodes.get(place).map(|node| self.fault(node, acts));
         let Some(node) = self.nodes.get_mut(place) else { return };
-        node.fault = fault.unwrap_or(Some(Fault::Waits));
+        node.fault = fault.unwrap_or(Some(TicketFault::Waits));
         if node.lives()
             && let Some(person) = self.people.get_mut(node.member)
         {
@@ -300,31 +300,32 @@ impl Tree {
     }
 
     /// Why a placed node, all above which is judged, does not live.
-    fn fault(&self, node: &Node, acts: &Acts) -> Option<Fault> {
+    fn fault(&self, node: &TicketNode, acts: &Acts) -> Option<TicketFault> {
         if !self.is_above(node.by, node) {
-            return Some(Fault::NotAbove);
+            return Some(TicketFault::NotAbove);
         }
-        let lives = |place: Option<usize>| place.and_then(|p| self.nodes.get(p)).map(Node::lives);
+        let lives =
+            |place: Option<usize>| place.and_then(|p| self.nodes.get(p)).map(TicketNode::lives);
         if lives(node.parent) == Some(false) {
-            return Some(Fault::Parent);
+            return Some(TicketFault::Parent);
         }
         if !self.is_answered(node) {
-            return Some(Fault::Answerer);
+            return Some(TicketFault::Answerer);
         }
         if let Some(removal) = acts.end_of_member(self, node) {
-            return Some(Fault::Removed(removal));
+            return Some(TicketFault::Removed(removal));
         }
         if let Some(removal) = acts.end_of_invitation(self, node) {
-            return Some(Fault::InvitationEnded(removal));
+            return Some(TicketFault::InvitationEnded(removal));
         }
         if node.seat.how == How::Open {
-            return acts.closing_unknown_to(self, node).map(Fault::ClosedOut);
+            return acts.closing_unknown_to(self, node).map(TicketFault::ClosedOut);
         }
         None
     }
 
     /// Whether the answerer is a member by the ticket that it named.
-    fn is_answered(&self, node: &Node) -> bool {
+    fn is_answered(&self, node: &TicketNode) -> bool {
         let Some(invited) = node.seat.invited else { return true };
         match node.standing.and_then(|place| self.nodes.get(place)) {
             Some(standing) => standing.seat.member == invited.answerer && standing.lives(),
@@ -382,7 +383,7 @@ impl Tree {
             return false;
         }
         node.level = 0;
-        node.fault = Some(Fault::Waits);
+        node.fault = Some(TicketFault::Waits);
         let (member, uppers) = (node.member, [node.parent, node.standing]);
         if let Some(person) = self.people.get_mut(member) {
             person.living.retain(|living| *living != place);
@@ -419,19 +420,19 @@ impl Tree {
         self.numbers.iter().filter(|(_, person)| self.is_in(**person)).map(|(id, _)| *id)
     }
 
-    pub(super) fn find(&self, id: &RecordId) -> Option<&Node> {
+    pub(super) fn find(&self, id: &RecordId) -> Option<&TicketNode> {
         self.places.get(id).and_then(|place| self.nodes.get(*place))
     }
 
-    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &TicketNode> {
         self.nodes.iter()
     }
 
-    pub(super) fn node_at(&self, place: usize) -> Option<&Node> {
+    pub(super) fn node_at(&self, place: usize) -> Option<&TicketNode> {
         self.nodes.get(place)
     }
 
-    pub(super) fn living(&self, person: usize) -> impl Iterator<Item = &Node> {
+    pub(super) fn living(&self, person: usize) -> impl Iterator<Item = &TicketNode> {
         let living = self.people.get(person).into_iter().flat_map(|person| &person.living);
         living.filter_map(|place| self.nodes.get(*place))
     }
@@ -442,7 +443,7 @@ impl Tree {
     }
 
     /// The nodes above, the nearest first.
-    pub(super) fn path<'a>(&'a self, node: &Node) -> impl Iterator<Item = &'a Node> {
+    pub(super) fn path<'a>(&'a self, node: &TicketNode) -> impl Iterator<Item = &'a TicketNode> {
         let first = node.parent.and_then(|place| self.nodes.get(place));
         std::iter::successors(first, |node| node.parent.and_then(|place| self.nodes.get(place)))
             .take(DEPTH_MAX)
@@ -453,7 +454,7 @@ impl Tree {
     }
 
     /// The stewards that stand above `node`, the first first.
-    pub(super) fn stewards_above(&self, node: &Node) -> &[usize] {
+    pub(super) fn stewards_above(&self, node: &TicketNode) -> &[usize] {
         self.stewards.get(..node.stewards_above).unwrap_or_default()
     }
 
@@ -463,7 +464,7 @@ impl Tree {
     }
 
     /// Who stands above `node`, the nearest first.
-    pub(super) fn above(&self, node: &Node) -> Vec<MemberId> {
+    pub(super) fn above(&self, node: &TicketNode) -> Vec<MemberId> {
         if !node.is_placed() {
             return Vec::new();
         }
@@ -472,13 +473,13 @@ impl Tree {
         path.chain(stewards).chain([self.id_of(FOUNDER)]).collect()
     }
 
-    pub(super) fn is_above(&self, person: usize, node: &Node) -> bool {
+    pub(super) fn is_above(&self, person: usize, node: &TicketNode) -> bool {
         self.height(person, node).is_some()
     }
 
     /// How far above `node` the person stands at most, of whatever it holds there: along the path,
     /// then the stewards, the first highest, then the founder.
-    pub(super) fn height(&self, person: usize, node: &Node) -> Option<usize> {
+    pub(super) fn height(&self, person: usize, node: &TicketNode) -> Option<usize> {
         if !node.is_placed() {
             return None;
         }
@@ -497,9 +498,9 @@ impl Tree {
 }
 
 /// A ticket that has no place yet, with the numbers of people.
-fn node(id: RecordId, ticket: &Ticket, number: &dyn Fn(&MemberId) -> usize) -> Node {
+fn node(id: RecordId, ticket: &Ticket, number: &dyn Fn(&MemberId) -> usize) -> TicketNode {
     let open = ticket.how == How::Open;
-    Node {
+    TicketNode {
         seat: Seat {
             id,
             record: id,
@@ -520,7 +521,7 @@ fn node(id: RecordId, ticket: &Ticket, number: &dyn Fn(&MemberId) -> usize) -> N
         pardons: ticket.pardons.iter().copied().collect(),
         knows: ticket.knows.iter().filter(|_| open).copied().collect(),
         lower: 0,
-        fault: Some(Fault::Waits),
+        fault: Some(TicketFault::Waits),
     }
 }
 

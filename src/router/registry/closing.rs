@@ -25,7 +25,7 @@ impl Registry {
             let text = format!("you cannot {what} yet: say something first, or connect again");
             return Err(Failure::new(Code::MembersOnly, text));
         }
-        if !self.has_room_for_act(&self.me) {
+        if !self.has_room_for_act() {
             let text = format!(
                 "you cannot {what}: your share of this room's register is full; ask whoever let \
                  you in, or start another room"

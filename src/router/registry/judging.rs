@@ -23,6 +23,7 @@ pub(in crate::router) enum Judged {
 }
 
 impl Registry {
+    /// Whether somebody who proved who it is, and shows these records, may link.
     pub(in crate::router) fn judge(
         &self,
         member: &MemberId,

@@ -13,7 +13,7 @@ use crate::router::order::Order;
 
 /// A change of the lock that a person asked for and that is not made yet.
 #[derive(Debug)]
-pub(super) struct Locking {
+pub(super) struct LockChange {
     face: FaceId,
     line: u64,
     /// The command's word.
@@ -50,7 +50,7 @@ impl Registry {
                 if absent.len() == 1 { "this person" } else { "them" }
             )
         });
-        self.locking = Some(Locking {
+        self.locking = Some(LockChange {
             face,
             line,
             word,
@@ -73,7 +73,7 @@ impl Registry {
         (face, line): (FaceId, u64),
         yes: Option<bool>,
     ) -> bool {
-        let of = |locking: &&mut Locking| (locking.face, locking.line) == (face, line);
+        let of = |locking: &&mut LockChange| (locking.face, locking.line) == (face, line);
         let Some(locking) = self.locking.as_mut().filter(of) else { return false };
         let Some(yes) = yes else {
             // Whoever answered before may not take back what is being made.
@@ -113,6 +113,7 @@ impl Registry {
         }
     }
 
+    /// What members keep of the new password is made.
     pub(in crate::router) fn lock_prepared(
         &mut self,
         cx: &mut Context,
@@ -134,7 +135,7 @@ impl Registry {
         data: Option<PasswordData>,
     ) {
         let Some(locking) = self.locking.take() else { return };
-        let Locking { face, line, word, absent, keeps, .. } = locking;
+        let LockChange { face, line, word, absent, keeps, .. } = locking;
         let result = if room == self.room() {
             let absent = if keeps { absent } else { Vec::new() };
             self.close_room(cx, people, data, &absent)
@@ -145,14 +146,15 @@ impl Registry {
         cx.order(Order::LockSettled);
     }
 
+    /// A change of the lock is given up.
     pub(in crate::router) fn lock_failed(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
         failure: Failure,
     ) {
-        let of = |locking: &mut Locking| (locking.face, locking.line) == (face, line);
-        let Some(Locking { word, .. }) = self.locking.take_if(of) else { return };
+        let of = |locking: &mut LockChange| (locking.face, locking.line) == (face, line);
+        let Some(LockChange { word, .. }) = self.locking.take_if(of) else { return };
         cx.reply(face, line, word, Err(failure));
         cx.order(Order::LockSettled);
     }

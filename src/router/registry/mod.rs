@@ -12,6 +12,7 @@ mod closing;
 mod intake;
 mod inviting;
 mod judging;
+mod links;
 mod locking;
 mod outside;
 mod removals;
@@ -22,11 +23,14 @@ mod stewards;
 mod telling;
 mod tickets;
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::event::Home;
-use super::ids::{Digest32, InvitationId, MemberId, RecordId, RoomId, RoomNonce};
+use super::ids::{Digest32, FaceId, InvitationId, MemberId, RecordId, RoomId, RoomNonce};
 use super::log::Log;
 use super::members::Members;
 use super::membership::record::{Kept, Record};
@@ -61,7 +65,7 @@ pub(super) struct Registry {
     /// over, because the next record may put them in force (again).
     passwords: BTreeMap<RecordId, PasswordData>,
     invitations: BTreeMap<InvitationId, secrets::Live>,
-    links: intake::Tellings,
+    links: links::RecordsLinks,
     /// How often the set changed.
     changes: u64,
     /// Who dropped out, until links with outsiders are ended.
@@ -71,12 +75,13 @@ pub(super) struct Registry {
     /// The founder was told that it is the only one who can remove anybody.
     steward_proposed: bool,
     /// A change of the lock that is not made yet.
-    locking: Option<locking::Locking>,
+    locking: Option<locking::LockChange>,
     /// Removals after which something is still to be asked.
-    removing: Vec<removals::Removing>,
+    removing: BTreeMap<(FaceId, u64), VecDeque<removing::RemovalQuestion>>,
 }
 
 impl Registry {
+    /// That of a room in which nobody is but its founder.
     pub(super) fn new(me: MemberId, founder: MemberId, nonce: RoomNonce) -> Self {
         Self {
             me,
@@ -88,13 +93,13 @@ impl Registry {
             came_by: None,
             passwords: BTreeMap::new(),
             invitations: BTreeMap::new(),
-            links: intake::Tellings::default(),
+            links: links::RecordsLinks::default(),
             changes: 0,
             losses: Vec::new(),
             out_by: None,
             steward_proposed: false,
             locking: None,
-            removing: Vec::new(),
+            removing: BTreeMap::new(),
         }
     }
 
@@ -113,48 +118,59 @@ impl Registry {
         registry
     }
 
+    /// The room that it is about.
     pub(super) fn room(&self) -> RoomId {
         RoomId::of(&self.founder, &self.nonce)
     }
 
+    /// Whoever made the room.
     pub(super) fn founder(&self) -> MemberId {
         self.founder
     }
 
+    /// What makes the room another than others of its founder.
     pub(super) fn nonce(&self) -> RoomNonce {
         self.nonce
     }
 
+    /// Who is a member by all records.
     pub(super) fn membership(&self) -> &Membership {
         self.register.membership()
     }
 
+    /// Whether the room is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.membership().is_closed()
     }
 
+    /// Whether somebody is a member.
     pub(super) fn is_member(&self, member: &MemberId) -> bool {
         self.membership().is_member(member)
     }
 
     // The set.
 
+    /// Whether a record is in the set.
     pub(super) fn holds(&self, id: &RecordId) -> bool {
         self.register.get(id).is_some()
     }
 
+    /// A record of the set.
     pub(super) fn record(&self, id: &RecordId) -> Option<&Arc<SignedRecord>> {
         self.register.get(id)
     }
 
+    /// All records.
     pub(super) fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
         self.register.ids().filter_map(|id| self.register.get(&id))
     }
 
+    /// Their ids.
     pub(super) fn ids(&self) -> impl Iterator<Item = RecordId> {
         self.register.ids()
     }
 
+    /// Names the set: two nodes whose digests are equal have the same records.
     pub(super) fn digest(&self) -> Digest32 {
         self.register.digest()
     }

@@ -27,6 +27,7 @@ impl Registry {
         self.who_put_me_out().map_or(Ok(()), |by| Err(outside(members, by)))
     }
 
+    /// What `doctor` says of it.
     pub(in crate::router) fn examine_standing(&self, members: &Members, list: &mut Vec<Finding>) {
         if let Some(by) = self.who_put_me_out() {
             let name = members.who(&by).marked();

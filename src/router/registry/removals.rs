@@ -1,8 +1,6 @@
 //! `/remove`: a removal and what is asked after it.
 
-use std::collections::VecDeque;
-
-use super::removing::Question;
+use super::removing::RemovalQuestion;
 use super::{People, Registry};
 use crate::router::command::NewPassword;
 use crate::router::context::Context;
@@ -15,15 +13,8 @@ use crate::router::notice::{Code, Failure};
 const WITHOUT_PASSWORD: &str = "the password from before opens this room no more, and it has no \
                                 other: people come in by /invite, or after a new /lock";
 
-/// What is still to be asked after a removal.
-#[derive(Debug)]
-pub(super) struct Removing {
-    face: FaceId,
-    line: u64,
-    questions: VecDeque<Question>,
-}
-
 impl Registry {
+    /// Throws somebody out, or takes it in again.
     pub(in crate::router) fn remove(
         &mut self,
         cx: &mut Context,
@@ -40,11 +31,11 @@ impl Registry {
         };
         match result {
             Ok(Some(questions)) if asks && !questions.is_empty() => {
-                self.removing.push(Removing { face, line, questions });
+                self.removing.insert((face, line), questions);
                 self.ask_next(cx, people.members, (face, line));
             }
             Ok(questions) => {
-                let password = |of: &Question| matches!(of, Question::Password);
+                let password = |of: &RemovalQuestion| matches!(of, RemovalQuestion::Password);
                 if questions.is_some_and(|questions| questions.iter().any(password)) {
                     cx.remark(WITHOUT_PASSWORD);
                 }
@@ -55,26 +46,24 @@ impl Registry {
     }
 
     fn ask_next(&mut self, cx: &mut Context, members: &Members, (face, line): (FaceId, u64)) {
-        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
-        let Some(at) = self.removing.iter().position(of) else { return };
-        let next = self.removing.get(at).and_then(|removing| removing.questions.front());
-        let question = match next {
+        let Some(questions) = self.removing.get(&(face, line)) else { return };
+        let question = match questions.front() {
             None => {
-                self.removing.remove(at);
+                self.removing.remove(&(face, line));
                 return cx.reply(face, line, "remove", Ok(()));
             }
-            Some(Question::Password) => return Self::ask_new_password(cx, face, line),
-            Some(Question::Guests(guests)) => {
+            Some(RemovalQuestion::Password) => return Self::ask_new_password(cx, face, line),
+            Some(RemovalQuestion::Guests(guests)) => {
                 format!(
                     "{} came in through the one you removed and went along; take them in again?",
                     members.names(guests)
                 )
             }
-            Some(Question::Invitation(_, maker)) if *maker == self.me => {
+            Some(RemovalQuestion::Invitation(_, maker)) if *maker == self.me => {
                 "an invitation of yours still lets people in, and others may hold it; end it?"
                     .to_owned()
             }
-            Some(Question::Invitation(_, maker)) => format!(
+            Some(RemovalQuestion::Invitation(_, maker)) => format!(
                 "an invitation by {} still lets people in, and others may hold it; end it?",
                 members.who(maker).marked()
             ),
@@ -84,7 +73,7 @@ impl Registry {
 
     /// The room was left: nothing is asked any more.
     pub(in crate::router) fn drop_questions(&mut self, cx: &mut Context) {
-        for Removing { face, line, .. } in std::mem::take(&mut self.removing) {
+        for (face, line) in std::mem::take(&mut self.removing).into_keys() {
             cx.reply(face, line, "remove", Ok(()));
         }
     }
@@ -101,33 +90,31 @@ impl Registry {
     }
 
     /// An answer to a question after a removal; false if nobody asked.
-    pub(in crate::router) fn removal_confirmed(
+    fn removal_confirmed(
         &mut self,
         cx: &mut Context,
         people: &People<'_>,
         (face, line): (FaceId, u64),
         yes: Option<bool>,
     ) -> bool {
-        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
-        let Some(at) = self.removing.iter().position(of) else { return false };
+        let Some(questions) = self.removing.get_mut(&(face, line)) else { return false };
         let Some(yes) = yes else {
-            self.removing.remove(at);
+            self.removing.remove(&(face, line));
             let text = "given up: the removal holds (/remove <nick> off takes back), and nothing \
                         else was changed";
             let failure = Failure::new(Code::Cancelled, text);
             cx.reply(face, line, "remove", Err(failure));
             return true;
         };
-        let Some(removing) = self.removing.get_mut(at) else { return true };
-        match removing.questions.pop_front() {
-            Some(Question::Guests(guests)) if yes => {
+        match questions.pop_front() {
+            Some(RemovalQuestion::Guests(guests)) if yes => {
                 for guest in guests {
                     if let Err(failure) = self.take_in_again(cx, people, guest) {
                         cx.complain(failure);
                     }
                 }
             }
-            Some(Question::Invitation(id, _)) if yes => {
+            Some(RemovalQuestion::Invitation(id, _)) if yes => {
                 self.end_invitations(cx, people.members, [id].into())
             }
             _ => {}
@@ -144,9 +131,9 @@ impl Registry {
         (face, line): (FaceId, u64),
         password: Option<NewPassword>,
     ) -> bool {
-        let of = |removing: &Removing| (removing.face, removing.line) == (face, line);
-        let Some(at) = self.removing.iter().position(of) else { return false };
-        self.removing.remove(at);
+        if self.removing.remove(&(face, line)).is_none() {
+            return false;
+        }
         match password {
             Some(NewPassword::Set(_)) if self.locking.is_some() => {
                 let text = "somebody at another screen is closing the room just now: set a new \

@@ -13,7 +13,7 @@ use crate::router::notice::{Code, Failure};
 
 /// What is still to be asked after a removal.
 #[derive(Debug)]
-pub(super) enum Question {
+pub(super) enum RemovalQuestion {
     /// Take these in again, who went along.
     Guests(Vec<MemberId>),
     /// End this invitation of somebody else's.
@@ -29,7 +29,7 @@ impl Registry {
         cx: &mut Context,
         people: &People<'_>,
         member: MemberId,
-    ) -> Result<VecDeque<Question>, Failure> {
+    ) -> Result<VecDeque<RemovalQuestion>, Failure> {
         if member == self.me {
             return Err(Failure::new(Code::Usage, "to go yourself, type: leave"));
         }
@@ -81,12 +81,12 @@ impl Registry {
         before: &Membership,
         member: MemberId,
         had_password: bool,
-    ) -> VecDeque<Question> {
+    ) -> VecDeque<RemovalQuestion> {
         let mut questions = VecDeque::new();
         let lost = before.members().filter(|id| *id != member && !self.is_member(id));
         let lost: Vec<MemberId> = lost.collect();
         if !lost.is_empty() {
-            questions.push_back(Question::Guests(lost));
+            questions.push_back(RemovalQuestion::Guests(lost));
         }
         for live in self.invitations() {
             let (id, maker) = (live.invitation.id, live.invitation.body.maker);
@@ -95,11 +95,11 @@ impl Registry {
                 || self.founder() == self.me
                 || ticket.is_some_and(|ticket| self.membership().is_above(&self.me, &ticket));
             if above {
-                questions.push_back(Question::Invitation(id, maker));
+                questions.push_back(RemovalQuestion::Invitation(id, maker));
             }
         }
         if had_password {
-            questions.push_back(Question::Password);
+            questions.push_back(RemovalQuestion::Password);
         }
         questions
     }
@@ -166,7 +166,7 @@ impl Registry {
             let text = format!("{name} is a member and need not be taken in");
             return Err(Failure::new(Code::Usage, text));
         }
-        if !self.has_room_for_ticket(&self.me) {
+        if !self.has_room_for_ticket() {
             let text = "your share of this room's register is full";
             return Err(Failure::new(Code::RoomFull, text));
         }

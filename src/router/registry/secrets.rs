@@ -57,6 +57,7 @@ impl Registry {
         self.passwords.get(&in_force)
     }
 
+    /// The lock whose password is in force and known here.
     pub(in crate::router) fn password_lock(&self) -> Option<RecordId> {
         self.password_data()?;
         self.membership().password().map(|(lock, _)| lock)
@@ -93,6 +94,7 @@ impl Registry {
         }
     }
 
+    /// Invitations that are remembered, whether they let anybody in or not.
     pub(in crate::router) fn invitations(&self) -> impl Iterator<Item = &Live> {
         self.invitations.values()
     }
@@ -103,6 +105,7 @@ impl Registry {
             .filter(move |live| self.why_over(&live.invitation, None, now_ms).is_none())
     }
 
+    /// An invitation that is remembered.
     pub(in crate::router) fn invitation(&self, id: &InvitationId) -> Option<&Live> {
         self.invitations.get(id)
     }
@@ -135,6 +138,7 @@ impl Registry {
         true
     }
 
+    /// An invitation lets nobody in any more.
     pub(in crate::router) fn forget_invitation(&mut self, id: &InvitationId) {
         self.invitations.remove(id);
     }

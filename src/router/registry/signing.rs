@@ -85,7 +85,7 @@ impl Registry {
     ) -> Option<Arc<SignedRecord>> {
         self.publish_ticket(cx, members);
         let standing = self.my_standing()?;
-        if !self.has_room_for_ticket(&self.me) {
+        if !self.has_room_for_ticket() {
             return None;
         }
         let mut ticket = Ticket {

@@ -14,6 +14,7 @@ use crate::router::notice::Notice;
 use crate::router::signed::{SignedInvitation, SignedRecord};
 
 impl Registry {
+    /// Tells what new records change.
     pub(super) fn tell_changes(
         &mut self,
         cx: &mut Context,

@@ -17,14 +17,15 @@ const ISSUED_MAX: usize = 1_024;
 
 impl Registry {
     /// Whether this node may sign one more record of its own without taking more than its share.
-    pub(in crate::router) fn has_room_for_ticket(&self, me: &MemberId) -> bool {
+    pub(in crate::router) fn has_room_for_ticket(&self) -> bool {
         let standing = self.my_standing().flatten();
         let depth = standing.map_or(0, |ticket| self.membership().depth(&ticket));
-        self.register.room_for(me).tickets > 0 && depth < DEPTH_MAX
+        self.register.room_for(&self.me).tickets > 0 && depth < DEPTH_MAX
     }
 
-    pub(in crate::router) fn has_room_for_act(&self, me: &MemberId) -> bool {
-        self.register.room_for(me).acts > 0
+    /// Whether this node may sign one more lock or removal.
+    pub(in crate::router) fn has_room_for_act(&self) -> bool {
+        self.register.room_for(&self.me).acts > 0
     }
 
     /// As what this node signs: `None` if it may not, `Some(None)` as the founder.
@@ -57,6 +58,7 @@ impl Registry {
         ids.iter().filter_map(|id| self.record(id).cloned()).collect()
     }
 
+    /// What makes this node a member, parents first.
     pub(in crate::router) fn my_chain(&self) -> Vec<Arc<SignedRecord>> {
         let chain = self.chain_of(&self.me);
         if chain.is_empty() { self.held.clone() } else { chain }
@@ -109,6 +111,7 @@ impl Registry {
         if self.is_member(&self.me) { Vec::new() } else { std::mem::take(&mut self.held) }
     }
 
+    /// Keeps a ticket for an open door that its holder has not shown yet.
     pub(in crate::router) fn remember_issued(
         &mut self,
         member: MemberId,

@@ -10,6 +10,9 @@
 
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::words::{commit_to, words};

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use super::record::{Below, How, Invited, Kept, Lock, Record, Removal, Ticket};
 use super::*;
+use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId};
 
 /// The founder of every room here.
 const FOUNDER: char = 'F';

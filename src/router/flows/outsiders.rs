@@ -1,0 +1,18 @@
+//! The end of links with those who are no members any more.
+
+use crate::router::Router;
+use crate::router::message::Why;
+
+impl Router {
+    /// Ends links and lanes with those who are no members.
+    pub(in crate::router) fn close_outsiders(&mut self) {
+        for (conn, member, record) in self.registry.take_outsiders() {
+            self.refuse_outsider(conn, record);
+            self.members.put_out(&member);
+        }
+        let registry = &self.registry;
+        for lane in self.links.lanes_with(|member| registry.may_link(member).is_err()) {
+            self.cx.refuse(lane, Why::NoSession);
+        }
+    }
+}
