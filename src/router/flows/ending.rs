@@ -97,6 +97,9 @@ impl Router {
         let in_doubt = self.registry.is_closed() && self.registry.is_member(&self.cx.my_id);
         let standing = (in_doubt, self.registry.am_out());
         self.members.link_down(&mut self.cx, conn, closed, refused, standing);
+        if self.registry.may_link(&member).is_err() {
+            self.members.put_out(&member);
+        }
         if matches!(refused, Some(Why::NotMember | Why::Removed)) {
             self.close_lanes_of(member);
         }

@@ -6,9 +6,8 @@ use crate::router::message::Why;
 impl Router {
     /// Ends links and lanes with those who are no members.
     pub(in crate::router) fn close_outsiders(&mut self) {
-        for (conn, member, record) in self.registry.take_outsiders() {
+        for (conn, _, record) in self.registry.take_outsiders() {
             self.refuse_outsider(conn, record);
-            self.members.put_out(&member);
         }
         let registry = &self.registry;
         for lane in self.links.lanes_with(|member| registry.may_link(member).is_err()) {
