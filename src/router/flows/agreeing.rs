@@ -301,8 +301,7 @@ impl Router {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Linked(Box::new(link));
         }
-        let offered = self.catalogue.offers_by(member).map(|offered| offered.file);
-        self.swarm.link_up(&self.cx, id, member, offered);
+        self.swarm.link_up(&self.cx, id, member, self.files.offered_by(member));
         self.cx.mark(id);
         self.cx.effect(Effect::Linked { conn: id, member });
         let Some(via) = self.via(id) else { return };
