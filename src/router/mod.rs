@@ -21,25 +21,19 @@ pub mod text;
 pub mod time;
 
 mod admission;
-mod catalogue;
 mod context;
 mod desk;
-mod fetched;
+mod files;
 mod flows;
-mod hashing;
-mod leftovers;
 mod log;
 mod members;
 mod order;
-mod parked;
 mod rate;
 mod registry;
 mod replies;
-mod sharing;
 pub mod swarm;
 mod timers;
 mod tokens;
-mod undo;
 mod verify;
 mod word;
 
@@ -54,7 +48,7 @@ use members::Members;
 use notice::Notice;
 use order::Order;
 use registry::Registry;
-use time::{Earliest, Millis};
+use time::Millis;
 use timers::Timer;
 
 use crate::crypto::identity::Identity;
@@ -71,14 +65,10 @@ pub struct Router {
     links: links::Links,
     attempts: admission::Attempts,
     guesses: admission::Guesses,
-    catalogue: catalogue::Catalogue,
-    hashing: hashing::Hashing,
-    sharing: sharing::Sharing,
+    files: files::Files,
     swarm: swarm::Swarm,
     desk: desk::Desk,
     comparisons: verify::Comparisons,
-    parked: parked::Parked,
-    undo: undo::Undo,
     stopping: bool,
 }
 
@@ -91,6 +81,7 @@ impl Router {
         let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let members = Members::new(&cx, room.id, cx.config.verified.clone());
+        let files = files::Files::new(cx.my_id);
         let mut router = Self {
             cx,
             registry,
@@ -100,14 +91,10 @@ impl Router {
             links: links::Links::default(),
             attempts: admission::Attempts::default(),
             guesses: admission::Guesses::default(),
-            catalogue: catalogue::Catalogue::default(),
-            hashing: hashing::Hashing::default(),
-            sharing: sharing::Sharing::default(),
+            files,
             swarm: swarm::Swarm::default(),
             desk: desk::Desk::default(),
             comparisons: verify::Comparisons::default(),
-            parked: parked::Parked::default(),
-            undo: undo::Undo::default(),
             stopping: false,
         };
         let who = router.members.who(&router.cx.my_id);
@@ -140,12 +127,7 @@ impl Router {
     /// When [`Event::Tick`] is due if nothing else happens.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
-        if self.stopping {
-            return None;
-        }
-        let mut earliest = Earliest(self.cx.timers.next());
-        self.undo_deadlines(&mut earliest);
-        earliest.0
+        if self.stopping { None } else { self.cx.timers.next() }
     }
 
     /// This node's identity.
@@ -200,8 +182,12 @@ impl Router {
             Event::Drained { conn } => self.links.congested(&mut self.cx, conn, false),
             Event::ConnClosed { conn, how } => self.conn_ended(conn, how, None),
             Event::LaneOpened { conn } => self.lane_opened(conn),
-            Event::HashBegan { job, path, size } => self.hash_began(job, path, size),
-            Event::HashProgressed { job, bytes_done } => self.hash_progressed(job, bytes_done),
+            Event::HashBegan { job, path, size } => {
+                self.files.hashing().began(&self.cx, job, path, size);
+            }
+            Event::HashProgressed { job, bytes_done } => {
+                self.files.hashing().progressed(&mut self.cx, job, bytes_done);
+            }
             Event::Hashed { job, result } => self.hashed(job, result),
             Event::LookedAt { face, line, path } => self.looked_at(face, line, path),
             Event::PartOpened { file, turn, result } => {
@@ -215,7 +201,7 @@ impl Router {
             }
             Event::FolderExamined { face, line, list } => self.tell_health(face, line, list),
             Event::PartRemoved { face, line, wanted, result } => {
-                self.part_removed(face, line, &wanted, result);
+                self.part_removed((face, line), &wanted, result);
             }
             Event::ListFetched { file, turn, conn, result } => {
                 let of = (file, turn, conn);
@@ -266,6 +252,7 @@ impl Router {
         for timer in self.cx.timers.take_due(self.cx.now) {
             match timer {
                 Timer::Swarm => self.swarm.timer(&mut self.cx),
+                Timer::Undo => self.files.undo_due(&mut self.cx),
                 Timer::SayFiles(conn) => self.cx.mark(conn),
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Link(conn) => self.link_due(conn),
@@ -281,7 +268,6 @@ impl Router {
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }
-        self.undo_timers();
     }
 
     // Small helpers of every part.

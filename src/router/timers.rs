@@ -32,6 +32,8 @@ pub(super) enum Timer {
     Receipts,
     /// Something of a download, a host or a lane.
     Swarm,
+    /// An offer that was taken back is so for good.
+    Undo,
     /// More is to be said of files over a link.
     SayFiles(ConnId),
 }

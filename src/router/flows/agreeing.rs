@@ -138,8 +138,7 @@ impl Router {
     fn link_up(&mut self, id: ConnId, commitment: &Commitment) {
         let Commitment { member, run, ref record, seen, .. } = *commitment;
         self.links.link_up(&mut self.cx, id, (member, run));
-        let offered = self.catalogue.offers_by(member).map(|offered| offered.file);
-        self.swarm.link_up(&self.cx, id, member, offered);
+        self.swarm.link_up(&self.cx, id, member, self.files.offered_by(member));
         let Some(via) = self.via(id) else { return };
         let newly = self.members.link_up(&mut self.cx, via, record, seen, &self.log);
         self.registry.link_up(&mut self.cx, id, member);

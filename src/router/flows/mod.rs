@@ -4,6 +4,7 @@
 
 mod admitting;
 mod agreeing;
+mod cancelling;
 mod commanding;
 mod connecting;
 mod departing;
@@ -14,6 +15,7 @@ mod hearing;
 mod lanes;
 mod membership;
 mod moving;
+mod offering;
 mod outsiders;
 mod presence;
 mod saying;

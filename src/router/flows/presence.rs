@@ -56,7 +56,7 @@ impl Router {
         for id in &comings.left {
             self.log.member_left(id);
         }
-        self.catalogue.touch();
+        self.files.touch();
         self.log.tell_held(&mut self.cx, &self.members);
     }
 }

@@ -101,8 +101,7 @@ impl Router {
     }
 
     fn forked(&mut self, chain: Chain) {
-        let entries: Vec<_> = self.log.entries().cloned().collect();
-        self.rebuild_catalogue(&entries);
+        self.rebuild_offers();
         let name = self.members.who(&chain.author).marked();
         let text = if self.log.is_own_chain(&chain) {
             "another program speaks with your identity in this room; leave and connect again"

@@ -28,7 +28,7 @@ impl Router {
             addresses: self.members.own().spoken_addresses(),
             members: self.member_lines(),
             reached: self.reached(),
-            files: self.file_rows(),
+            files: self.lookup().rows(),
             transfers: self.transfer_rows(),
             unheld: self.log.unheld_receipts(&self.members),
         };
