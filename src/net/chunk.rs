@@ -6,14 +6,15 @@
 //! lane, for nobody else could make sense of what follows.
 //! Absent is what becomes of the bytes: that is the business of who asks.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::channel::{Channel, RecvHalf, SendHalf};
 use super::lane::{
     BATCH_BYTES, HEADER_BYTES, Header, Request, Status, closed_by_recv, closed_by_send, violation,
 };
-use super::stream::{Channel, RecvHalf, SendHalf};
+use super::stream::Stream;
 use super::throttle::Throttle;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::router::event::{Closed, FetchError};
@@ -38,7 +39,7 @@ pub struct FetchLane {
     /// For the thread that watches over the lane.
     ended: Condvar,
     throttle: Arc<Throttle>,
-    socket: Arc<TcpStream>,
+    stream: Arc<dyn Stream>,
 }
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl FetchLane {
     /// record that is due takes longer than `patience`.
     #[must_use]
     pub fn new(channel: Channel, most: usize, patience: Duration, throttle: Arc<Throttle>) -> Self {
-        let socket = Arc::clone(channel.socket());
+        let stream = Arc::clone(channel.stream());
         let (sender, mut receiver) = channel.split();
         receiver.set_read_ahead(BATCH_BYTES);
         let turns = Turns { next: 0, now: 0, idle_since: Instant::now(), closed: None };
@@ -72,7 +73,7 @@ impl FetchLane {
             turned: (0..most).map(|_| Condvar::new()).collect(),
             ended: Condvar::new(),
             throttle,
-            socket,
+            stream,
         }
     }
 
@@ -130,8 +131,8 @@ impl FetchLane {
     /// Ends the lane; all who wait on it learn it. Only the first cause is kept.
     pub fn close(&self, how: Closed) {
         self.lock().closed.get_or_insert(how);
-        // A socket that is gone already needs no shutting down.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        // A stream that is gone already needs no shutting down.
+        let _ = self.stream.shut(Shutdown::Both);
         self.turned.iter().for_each(Condvar::notify_all);
         self.ended.notify_all();
     }

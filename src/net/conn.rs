@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::gate::{Gate, Permit};
 use super::outbox::Outbox;
+use super::stream::Stream;
 use crate::limits::Limits;
 use crate::router::event::Closed;
 use crate::router::ids::ConnId;
@@ -38,7 +39,7 @@ pub struct Conn {
 enum Socket {
     /// A dial goes on.
     None,
-    Open(Arc<TcpStream>, IpAddr),
+    Open(Arc<dyn Stream>, IpAddr),
     Shut,
 }
 
@@ -54,10 +55,10 @@ impl Conn {
     }
 
     /// Registers the socket, so that [`Conn::shut`] reaches it; at once, if that came first.
-    pub fn attach(&self, stream: &Arc<TcpStream>, remote: IpAddr) {
+    pub fn attach(&self, stream: &Arc<dyn Stream>, remote: IpAddr) {
         let mut socket = lock(&self.socket);
         match *socket {
-            Socket::Shut => shut(stream),
+            Socket::Shut => shut(&**stream),
             Socket::None | Socket::Open(..) => *socket = Socket::Open(Arc::clone(stream), remote),
         }
     }
@@ -78,7 +79,7 @@ impl Conn {
     pub fn shut(&self) {
         let socket = std::mem::replace(&mut *lock(&self.socket), Socket::Shut);
         if let Socket::Open(stream, _) = socket {
-            shut(&stream);
+            shut(&*stream);
         }
     }
 
@@ -98,9 +99,9 @@ impl Conn {
     }
 }
 
-fn shut(stream: &TcpStream) {
+fn shut(stream: &dyn Stream) {
     // A socket that is already closed is what was wanted.
-    let _ = stream.shutdown(Shutdown::Both);
+    let _ = stream.shut(Shutdown::Both);
 }
 
 /// The table of connections.

@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::conn::Conn;
 use super::life::{self, Opened};
 use super::preamble::{self, PreambleError};
+use super::stream::Stream;
 use super::{Net, interfaces, spoken};
 use crate::crypto::binding::{Role, Side};
 use crate::router::event::{Event, Target};
@@ -41,15 +42,38 @@ const SLICE: Duration = Duration::from_millis(50);
 pub fn start(net: &Arc<Net>, id: ConnId, target: Target, role: Role) -> io::Result<()> {
     let shared = Arc::clone(net);
     net.conns.start(id, &net.limits, None, move |conn| {
-        life::run(&shared, conn, || dial_or_report(&shared, conn, target, role));
+        let dialled = || dial(&shared, conn, target, role);
+        life::run(&shared, conn, || or_report(&shared, conn, dialled));
     })
 }
 
-fn dial_or_report(net: &Net, conn: &Conn, target: Target, role: Role) -> Option<Opened> {
+/// Starts a connection, as its dialer, over a stream that is there already: one that was not
+/// dialled by an address of its own. It ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
+///
+/// # Errors
+/// As [`start`].
+pub fn start_over(
+    net: &Arc<Net>,
+    id: ConnId,
+    (stream, remote): (Arc<dyn Stream>, SocketAddr),
+    role: Role,
+) -> io::Result<()> {
+    let shared = Arc::clone(net);
+    net.conns.start(id, &net.limits, None, move |conn| {
+        let dialled = || open(&shared, conn, (stream, remote), role, &spoken(remote));
+        life::run(&shared, conn, || or_report(&shared, conn, dialled));
+    })
+}
+
+fn or_report(
+    net: &Net,
+    conn: &Conn,
+    dialled: impl FnOnce() -> Result<Opened, Failure>,
+) -> Option<Opened> {
     let panicked = "the connection failed inside klatch; please report this";
     let failure = Some(Failure::new(Code::IoError, panicked));
     let mut report = Report { net, conn, failure };
-    match dial(net, conn, target, role) {
+    match dialled() {
         Ok(opened) => {
             report.failure = None;
             Some(opened)
@@ -92,12 +116,22 @@ fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Fa
     };
     let (stream, remote) =
         connect(conn, &addrs, deadline).map_err(|missed| missed.failure(&name, time))?;
+    open(net, conn, (Arc::new(stream), remote), role, &name)
+}
+
+/// The dialer's part of a new channel.
+fn open(
+    net: &Net,
+    conn: &Conn,
+    (stream, remote): (Arc<dyn Stream>, SocketAddr),
+    role: Role,
+    name: &str,
+) -> Result<Opened, Failure> {
     let since = Instant::now();
-    let stream = Arc::new(stream);
     conn.attach(&stream, remote.ip());
     let patience = Duration::from_millis(net.limits.handshake_deadline_ms);
     let channel = preamble::dial(&stream, remote, role, since + patience);
-    let (channel, h) = channel.map_err(|error| no_channel(error, conn, &name, patience))?;
+    let (channel, h) = channel.map_err(|error| no_channel(error, conn, name, patience))?;
     Ok(Opened { side: Side::Dialer, role, channel, h, since })
 }
 

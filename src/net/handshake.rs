@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Net;
+use super::channel::{Channel, RecvError};
 use super::conn::Conn;
 use super::outbox::{NoOrder, Order};
-use super::stream::{Channel, RecvError};
 use crate::crypto::binding::{Binding, Role, Side, room_tag};
 use crate::crypto::noise::HandshakeHash;
 use crate::router::event::{Closed, Entrance, Entry, Event, Home, Plan};
@@ -114,7 +114,7 @@ impl<'a> Handshake<'a> {
     /// Carries the handshake out.
     pub(super) fn run(&mut self) -> Result<Admitted, End> {
         // A socket that cannot be set is gone; the next call says so.
-        let _ = self.channel.socket().set_write_timeout(Some(WRITE_TIMEOUT));
+        let _ = self.channel.stream().set_write_timeout(WRITE_TIMEOUT);
         let (theirs, same_room) = self.exchange_hellos()?;
         self.tell(Event::HelloArrived { conn: self.conn.id, theirs, same_room })?;
         let plan = match self.order()? {

@@ -38,7 +38,7 @@
 
 use std::time::Duration;
 
-use super::stream::{RecvError, SendError};
+use super::channel::{RecvError, SendError};
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Closed;
 use crate::router::ids::FileId;

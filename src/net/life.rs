@@ -1,13 +1,14 @@
 //! The life of a connection on its own thread, from the first byte to the last.
 
-use std::io::{ErrorKind, Read};
-use std::net::{Shutdown, TcpStream};
+use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::channel::Channel;
 use super::conn::Conn;
 use super::handshake::{self, Handshake};
-use super::stream::Channel;
+use super::stream::Stream;
 use super::{Net, session};
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::noise::HandshakeHash;
@@ -72,7 +73,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introduced<'a>> {
     let Opened { side, role, channel, h, since } = opened;
     let remote = channel.remote();
-    let socket = Arc::clone(channel.socket());
+    let stream = Arc::clone(channel.stream());
     net.inbox.send(Event::ConnOpened { conn: conn.id, side, role, remote }).ok()?;
     let report = Report { net, conn };
     let mut handshake = Handshake::new(net, conn, (side, role), (channel, h), since);
@@ -86,7 +87,7 @@ fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introdu
             // First, so that nobody waits for the farewell.
             drop(report);
             if told {
-                linger(&socket);
+                linger(&*stream);
             }
             None
         }
@@ -120,27 +121,27 @@ fn lane(net: &Net, conn: &Conn, mut channel: Channel) {
         }
         Err(end) => {
             if handshake::farewell(net, conn, &mut channel, end) {
-                linger(channel.socket());
+                linger(&**channel.stream());
             }
         }
     }
 }
 
-/// Lets the peer read the last words: a socket that is closed while bytes of the peer's are
+/// Lets the peer read the last words: a stream that is closed while bytes of the peer's are
 /// unread is reset, and what was sent last may be lost with it.
-fn linger(mut socket: &TcpStream) {
+fn linger(stream: &dyn Stream) {
     let deadline = Instant::now() + LINGER;
     let mut left = LINGER_BYTES;
     let mut room = [0; 1024];
-    if socket.shutdown(Shutdown::Write).is_err() {
+    if stream.shut(Shutdown::Write).is_err() {
         return;
     }
     while left > 0 {
         let time = deadline.saturating_duration_since(Instant::now());
-        if time.is_zero() || socket.set_read_timeout(Some(time)).is_err() {
+        if time.is_zero() || stream.set_read_timeout(time).is_err() {
             return;
         }
-        match socket.read(&mut room) {
+        match stream.read(&mut room) {
             Ok(count) if count > 0 => left = left.saturating_sub(count),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             _ => return,

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::conn::Conn;
 use super::life::{self, Opened};
+use super::stream::Stream;
 use super::{Net, preamble, spoken};
 use crate::crypto::binding::Side;
 use crate::router::notice::{Code, Failure};
@@ -69,8 +70,9 @@ impl Listener {
         while !stop.load(Ordering::SeqCst) {
             match self.socket.accept() {
                 Ok((stream, remote)) => {
-                    if !stop.load(Ordering::SeqCst) {
-                        admit(net, stream, remote);
+                    // What cannot be set is gone already.
+                    if !stop.load(Ordering::SeqCst) && stream.set_nodelay(true).is_ok() {
+                        admit(net, Arc::new(stream), remote);
                     }
                 }
                 Err(error) if is_transient(&error) => {}
@@ -99,17 +101,17 @@ pub fn wake(addr: SocketAddr) {
     }
 }
 
-/// Gives a connection a place and a thread, or turns it away.
-fn admit(net: &Arc<Net>, stream: TcpStream, remote: SocketAddr) {
+/// Gives a connection a place and a thread, or turns it away, whatever carries it.
+pub fn admit(net: &Arc<Net>, stream: Arc<dyn Stream>, remote: SocketAddr) {
     let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     let now = Instant::now();
     let Ok(permit) = net.gate.enter(remote.ip(), now) else {
-        return preamble::turn_away(&stream);
+        return preamble::turn_away(&*stream);
     };
     let shared = Arc::clone(net);
     let id = net.conns.next_accepted();
     let started = net.conns.start(id, &net.limits, Some(permit), move |conn| {
-        life::run(&shared, conn, || accepted(&shared, conn, stream, remote, now));
+        life::run(&shared, conn, || accepted(&shared, conn, &stream, remote, now));
     });
     if let Err(error) = started {
         tracing::warn!(%error, "no thread could be started for a connection");
@@ -119,15 +121,13 @@ fn admit(net: &Arc<Net>, stream: TcpStream, remote: SocketAddr) {
 fn accepted(
     net: &Net,
     conn: &Conn,
-    stream: TcpStream,
+    stream: &Arc<dyn Stream>,
     remote: SocketAddr,
     since: Instant,
 ) -> Option<Opened> {
-    let stream = Arc::new(stream);
-    conn.attach(&stream, remote.ip());
-    stream.set_nodelay(true).ok()?;
+    conn.attach(stream, remote.ip());
     let deadline = since + Duration::from_millis(net.limits.handshake_deadline_ms);
-    match preamble::answer(&stream, remote, deadline) {
+    match preamble::answer(stream, remote, deadline) {
         Ok((role, channel, h)) => Some(Opened { side: Side::Listener, role, channel, h, since }),
         Err(error) => {
             tracing::debug!(%error, %remote, "a connection came to nothing");

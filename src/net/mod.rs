@@ -6,6 +6,7 @@
 //!
 //! Absent: any state of the room, any knowledge of other connections.
 
+pub mod channel;
 pub mod chunk;
 pub mod conn;
 pub mod dial;
@@ -23,6 +24,8 @@ pub mod stream;
 pub mod throttle;
 
 mod life;
+#[cfg(test)]
+pub(crate) mod memory;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -38,9 +41,9 @@ use crate::crypto::random::random;
 use crate::limits::Limits;
 use crate::router::event::{Closed, Draw, Event};
 use crate::router::ids::{ConnId, LogNonce, MemberId};
+use channel::Channel;
 use conn::Conns;
 use gate::Gate;
-use stream::Channel;
 
 /// Where admitted lanes go.
 pub trait Lanes: Send + Sync {

@@ -5,14 +5,15 @@
 //! that nobody in the middle can change them unnoticed. Whoever is no klatch of this version gets
 //! at most the listener's eight bytes, and is not read further.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use thiserror::Error;
 
-use super::stream::Channel;
+use super::channel::Channel;
+use super::stream::Stream;
 use crate::crypto::binding::Role;
 use crate::crypto::noise::{
     DIALER_MESSAGE_BYTES, Handshake, HandshakeHash, LISTENER_MESSAGE_BYTES, NoiseError,
@@ -58,7 +59,7 @@ pub enum PreambleError {
 /// # Errors
 /// [`PreambleError`].
 pub fn dial(
-    socket: &Arc<TcpStream>,
+    stream: &Arc<dyn Stream>,
     remote: SocketAddr,
     role: Role,
     deadline: Instant,
@@ -69,9 +70,9 @@ pub fn dial(
     let (head, body) = first.split_at_mut(CLEAR_BYTES);
     head.copy_from_slice(&clear);
     noise.write(body)?;
-    write(socket, &first)?;
+    write(&**stream, &first)?;
 
-    let (theirs, answer_role) = read_clear(socket, deadline)?;
+    let (theirs, answer_role) = read_clear(&**stream, deadline)?;
     match answer_role {
         _ if theirs != MAJOR => return Err(PreambleError::Version(theirs)),
         BUSY => return Err(PreambleError::Busy),
@@ -79,10 +80,10 @@ pub fn dial(
         _ => return Err(PreambleError::NotKlatch),
     }
     let mut message = [0; LISTENER_MESSAGE_BYTES];
-    read(socket, &mut message, deadline)?;
+    read(&**stream, &mut message, deadline)?;
     noise.read(&message)?;
     let (sealer, opener, h) = noise.finish()?;
-    Ok((Channel::new(Arc::clone(socket), sealer, opener, remote), h))
+    Ok((Channel::new(Arc::clone(stream), sealer, opener, remote), h))
 }
 
 /// The listener's side.
@@ -90,13 +91,13 @@ pub fn dial(
 /// # Errors
 /// [`PreambleError`]; a klatch of another version was told this one's.
 pub fn answer(
-    socket: &Arc<TcpStream>,
+    stream: &Arc<dyn Stream>,
     remote: SocketAddr,
     deadline: Instant,
 ) -> Result<(Role, Channel, HandshakeHash), PreambleError> {
-    let (theirs, role) = read_clear(socket, deadline)?;
+    let (theirs, role) = read_clear(&**stream, deadline)?;
     let Some(role) = Role::from_byte(role).filter(|_| theirs == MAJOR) else {
-        write(socket, &clear_bytes(NO_ROLE))?;
+        write(&**stream, &clear_bytes(NO_ROLE))?;
         return Err(if theirs == MAJOR {
             PreambleError::NotKlatch
         } else {
@@ -106,23 +107,22 @@ pub fn answer(
     let clear = clear_bytes(role.byte());
     let mut noise = Handshake::listener(&clear)?;
     let mut message = [0; DIALER_MESSAGE_BYTES];
-    read(socket, &mut message, deadline)?;
+    read(&**stream, &mut message, deadline)?;
     noise.read(&message)?;
     let mut answer = [0; CLEAR_BYTES + LISTENER_MESSAGE_BYTES];
     let (head, body) = answer.split_at_mut(CLEAR_BYTES);
     head.copy_from_slice(&clear);
     noise.write(body)?;
-    write(socket, &answer)?;
+    write(&**stream, &answer)?;
     let (sealer, opener, h) = noise.finish()?;
-    Ok((role, Channel::new(Arc::clone(socket), sealer, opener, remote), h))
+    Ok((role, Channel::new(Arc::clone(stream), sealer, opener, remote), h))
 }
 
 /// Tells a dialer that there is no place for it just now; never blocks, as eight bytes always
-/// fit into the buffer of a new socket.
-pub fn turn_away(mut socket: &TcpStream) {
+/// fit into the buffer of a new stream.
+pub fn turn_away(stream: &dyn Stream) {
     // A dialer that is already gone need not be told.
-    let _ = socket.set_nonblocking(true);
-    let _ = socket.write(&clear_bytes(BUSY));
+    let _ = stream.write(&clear_bytes(BUSY));
 }
 
 fn clear_bytes(role: u8) -> [u8; CLEAR_BYTES] {
@@ -131,9 +131,9 @@ fn clear_bytes(role: u8) -> [u8; CLEAR_BYTES] {
 }
 
 /// The peer's major version and role byte.
-fn read_clear(socket: &TcpStream, deadline: Instant) -> Result<(u8, u8), PreambleError> {
+fn read_clear(stream: &dyn Stream, deadline: Instant) -> Result<(u8, u8), PreambleError> {
     let mut clear = [0; CLEAR_BYTES];
-    read(socket, &mut clear, deadline)?;
+    read(stream, &mut clear, deadline)?;
     parse_clear(clear)
 }
 
@@ -149,18 +149,14 @@ pub fn parse_clear(clear: [u8; CLEAR_BYTES]) -> Result<(u8, u8), PreambleError> 
 }
 
 /// Fills `room` by `deadline`, however slowly the bytes drip.
-fn read(
-    mut socket: &TcpStream,
-    mut room: &mut [u8],
-    deadline: Instant,
-) -> Result<(), PreambleError> {
+fn read(stream: &dyn Stream, mut room: &mut [u8], deadline: Instant) -> Result<(), PreambleError> {
     while !room.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(PreambleError::TimedOut);
         }
-        socket.set_read_timeout(Some(left)).map_err(|_| PreambleError::Closed)?;
-        match socket.read(room) {
+        stream.set_read_timeout(left).map_err(|_| PreambleError::Closed)?;
+        match stream.read(room) {
             Ok(0) => return Err(PreambleError::Closed),
             Ok(count) => room = room.get_mut(count..).unwrap_or_default(),
             Err(error) => match error.kind() {
@@ -172,6 +168,14 @@ fn read(
     Ok(())
 }
 
-fn write(mut socket: &TcpStream, bytes: &[u8]) -> Result<(), PreambleError> {
-    socket.write_all(bytes).map_err(|_| PreambleError::Closed)
+fn write(stream: &dyn Stream, mut bytes: &[u8]) -> Result<(), PreambleError> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(PreambleError::Closed),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Err(PreambleError::Closed),
+        }
+    }
+    Ok(())
 }

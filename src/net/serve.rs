@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::channel::{Channel, RecvHalf, SendHalf};
 use super::lane::{
     BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, TELL, Wanted, closed_by_recv,
     closed_by_send, request_max_bytes, violation,
 };
 use super::places::Places;
-use super::stream::{Channel, RecvHalf, SendHalf};
 use super::throttle::Throttle;
 use crate::files::merkle::chunk_range;
 use crate::files::served::{ServeError, Served};

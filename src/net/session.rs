@@ -13,9 +13,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::Net;
+use super::channel::{Channel, RecvError, RecvHalf, SendError, SendHalf};
 use super::conn::Conn;
 use super::outbox::{Order, Queued};
-use super::stream::{Channel, RecvError, RecvHalf, SendError, SendHalf};
 use crate::router::event::{Closed, Event};
 use crate::router::ids::RoomId;
 use crate::router::message::{Message, Refusal, Why};

@@ -19,7 +19,7 @@ mod pool;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,10 +34,11 @@ use crate::files::disk::Disk;
 use crate::files::served::{OpenFiles, Served};
 use crate::limits::Limits;
 use crate::net::Lanes;
+use crate::net::channel::Channel;
 use crate::net::chunk::FetchLane;
 use crate::net::places::Places;
 use crate::net::serve::{Host, Sources, Spared, serve};
-use crate::net::stream::Channel;
+use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
@@ -125,15 +126,15 @@ struct Download {
 #[derive(Clone)]
 enum Lane {
     Fetch(Arc<FetchLane>),
-    Serve(Arc<TcpStream>),
+    Serve(Arc<dyn Stream>),
 }
 
 impl Lane {
     fn close(&self) {
         match self {
             Self::Fetch(lane) => lane.close(Closed::ByUs),
-            // A socket that is gone already needs no shutting down.
-            Self::Serve(socket) => drop(socket.shutdown(Shutdown::Both)),
+            // A stream that is gone already needs no shutting down.
+            Self::Serve(stream) => drop(stream.shut(Shutdown::Both)),
         }
     }
 }
@@ -290,7 +291,7 @@ impl Transfers {
         }
         lower_priority();
         channel.bound_unsent();
-        match self.open_lane(conn, Lane::Serve(Arc::clone(channel.socket()))) {
+        match self.open_lane(conn, Lane::Serve(Arc::clone(channel.stream()))) {
             Some(_open) => serve(channel, member, host),
             None => Closed::ByUs,
         }

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::event::{Config, Effect, Target};
+use super::event::{Closed, Config, Effect, Target};
 use super::ids::{ConnId, FaceId, MemberId};
 use super::links::Purpose;
+use super::message::{Refusal, Why};
 use super::notice::{Failure, Notice};
 use super::order::Order;
 use super::replies::Replies;
@@ -107,6 +108,23 @@ impl Context {
     /// the machine that asks is done itself.
     pub(super) fn order(&mut self, order: Order) {
         self.orders.push_back(order);
+    }
+
+    /// Refuses a connection: the peer is told why, and it ends.
+    pub(super) fn refuse(&mut self, conn: ConnId, why: Why) {
+        self.refuse_with(conn, Refusal::of(why));
+    }
+
+    /// The same with more than a reason.
+    pub(super) fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
+        self.effect(Effect::Refuse { conn, refusal: refusal.clone() });
+        self.order(Order::EndConn { conn, how: Closed::ByUs, refusal: Some(refusal) });
+    }
+
+    /// Closes a connection: it ended so.
+    pub(super) fn close(&mut self, conn: ConnId, how: Closed) {
+        self.effect(Effect::Close { conn });
+        self.order(Order::EndConn { conn, how, refusal: None });
     }
 
     /// Has somebody dialled, over a connection of this id.

@@ -55,7 +55,7 @@ impl Router {
             closed: self.registry.is_closed(),
             password: self.registry.password_lock(),
             members: self.registry.membership().members().collect(),
-            links: self.links().map(|(conn, link)| (link.member, conn)).collect(),
+            links: self.links.links().map(|(conn, link)| (link.member(), conn)).collect(),
             present: self.members.present().collect(),
             entries: ordered.into_iter().map(|(_, id)| id).collect(),
         }
@@ -83,7 +83,7 @@ impl Router {
     pub fn loads(&self) -> Vec<Load> {
         let limits = self.cx.limits();
         let load = |what, size, bound| Load { what, size, bound };
-        let mut loads = vec![load("links", self.links().count(), limits.peers)];
+        let mut loads = vec![load("links", self.links.count(), limits.peers)];
         loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
         // Of what is held or fetched here every host counts.

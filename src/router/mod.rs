@@ -21,43 +21,34 @@ pub mod text;
 pub mod time;
 
 mod admission;
-mod catalogue;
 mod context;
 mod desk;
-mod fetched;
+mod files;
 mod flows;
-mod flush;
-mod hashing;
-mod leftovers;
 mod log;
 mod members;
 mod order;
-mod parked;
 mod rate;
 mod registry;
 mod replies;
-mod sharing;
 pub mod swarm;
 mod timers;
 mod tokens;
-mod undo;
 mod verify;
 mod word;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
 
 use context::Context;
 use desk::GivenCommand;
-use event::{Closed, Config, Effect, Event};
+use event::{Config, Effect, Event};
 use ids::{ConnId, MemberId};
-use links::{Conn, Link, Purpose, Stage};
+use links::Link;
 use members::Members;
-use message::{Refusal, Why};
 use notice::Notice;
 use order::Order;
 use registry::Registry;
-use time::{Earliest, Millis};
+use time::Millis;
 use timers::Timer;
 
 use crate::crypto::identity::Identity;
@@ -71,17 +62,13 @@ pub struct Router {
     room: flows::Room,
     log: log::Log,
     members: Members,
-    conns: BTreeMap<ConnId, Conn>,
+    links: links::Links,
     attempts: admission::Attempts,
     guesses: admission::Guesses,
-    catalogue: catalogue::Catalogue,
-    hashing: hashing::Hashing,
-    sharing: sharing::Sharing,
+    files: files::Files,
     swarm: swarm::Swarm,
     desk: desk::Desk,
     comparisons: verify::Comparisons,
-    parked: parked::Parked,
-    undo: undo::Undo,
     stopping: bool,
 }
 
@@ -94,23 +81,20 @@ impl Router {
         let room = flows::Room::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
         let members = Members::new(&cx, room.id, cx.config.verified.clone());
+        let files = files::Files::new(cx.my_id);
         let mut router = Self {
             cx,
             registry,
             room,
             log,
             members,
-            conns: BTreeMap::new(),
+            links: links::Links::default(),
             attempts: admission::Attempts::default(),
             guesses: admission::Guesses::default(),
-            catalogue: catalogue::Catalogue::default(),
-            hashing: hashing::Hashing::default(),
-            sharing: sharing::Sharing::default(),
+            files,
             swarm: swarm::Swarm::default(),
             desk: desk::Desk::default(),
             comparisons: verify::Comparisons::default(),
-            parked: parked::Parked::default(),
-            undo: undo::Undo::default(),
             stopping: false,
         };
         let who = router.members.who(&router.cx.my_id);
@@ -143,13 +127,7 @@ impl Router {
     /// When [`Event::Tick`] is due if nothing else happens.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
-        if self.stopping {
-            return None;
-        }
-        let mut earliest = Earliest(self.cx.timers.next());
-        self.link_deadlines(&mut earliest);
-        self.undo_deadlines(&mut earliest);
-        earliest.0
+        if self.stopping { None } else { self.cx.timers.next() }
     }
 
     /// This node's identity.
@@ -164,7 +142,7 @@ impl Router {
             Event::Listening { port, addresses, tunnels } => {
                 self.listening(port, addresses, &tunnels);
             }
-            Event::Woke => self.woke(),
+            Event::Woke => self.links.woke(&mut self.cx),
             Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
             Event::Commanded { face, line, command, draw } => {
                 self.commanded(GivenCommand { face, line, command, draw });
@@ -200,12 +178,16 @@ impl Router {
                 self.comparisons.value_drawn(&mut self.cx, conn, value);
             }
             Event::Said { conn, message } => self.said(conn, message),
-            Event::Congested { conn } => self.congested(conn, true),
-            Event::Drained { conn } => self.congested(conn, false),
-            Event::ConnClosed { conn, how } => self.conn_closed(conn, how),
+            Event::Congested { conn } => self.links.congested(&mut self.cx, conn, true),
+            Event::Drained { conn } => self.links.congested(&mut self.cx, conn, false),
+            Event::ConnClosed { conn, how } => self.conn_ended(conn, how, None),
             Event::LaneOpened { conn } => self.lane_opened(conn),
-            Event::HashBegan { job, path, size } => self.hash_began(job, path, size),
-            Event::HashProgressed { job, bytes_done } => self.hash_progressed(job, bytes_done),
+            Event::HashBegan { job, path, size } => {
+                self.files.hashing().began(&self.cx, job, path, size);
+            }
+            Event::HashProgressed { job, bytes_done } => {
+                self.files.hashing().progressed(&mut self.cx, job, bytes_done);
+            }
             Event::Hashed { job, result } => self.hashed(job, result),
             Event::LookedAt { face, line, path } => self.looked_at(face, line, path),
             Event::PartOpened { file, turn, result } => {
@@ -219,7 +201,7 @@ impl Router {
             }
             Event::FolderExamined { face, line, list } => self.tell_health(face, line, list),
             Event::PartRemoved { face, line, wanted, result } => {
-                self.part_removed(face, line, &wanted, result);
+                self.part_removed((face, line), &wanted, result);
             }
             Event::ListFetched { file, turn, conn, result } => {
                 let of = (file, turn, conn);
@@ -256,7 +238,11 @@ impl Router {
                 Order::FailDownloads(failure) => self.swarm.fail_all(&mut self.cx, &failure),
                 Order::Command(given) => self.commanded(given),
                 Order::LockSettled => self.run_deferred(),
-                Order::Dial { conn, target, purpose } => self.dial_over(conn, target, purpose),
+                Order::Dial { conn, target, purpose } => {
+                    self.links.dial(&mut self.cx, conn, target, purpose);
+                }
+                Order::EndConn { conn, how, refusal } => self.conn_ended(conn, how, refusal),
+                Order::Agree(conn) => self.agree(conn),
                 Order::DropLane(conn) => self.drop_lane(conn),
             }
         }
@@ -266,8 +252,10 @@ impl Router {
         for timer in self.cx.timers.take_due(self.cx.now) {
             match timer {
                 Timer::Swarm => self.swarm.timer(&mut self.cx),
+                Timer::Undo => self.files.undo_due(&mut self.cx),
                 Timer::SayFiles(conn) => self.cx.mark(conn),
                 Timer::Attempt(id) => self.attempt_due(id),
+                Timer::Link(conn) => self.link_due(conn),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
                 Timer::RecordsLeft(conn) => self.cx.mark(conn),
@@ -280,63 +268,13 @@ impl Router {
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }
-        self.link_timers();
-        self.undo_timers();
     }
 
     // Small helpers of every part.
 
     fn link_of(&self, member: &MemberId) -> Option<(ConnId, &Link)> {
         let conn = self.members.conn_of(member)?;
-        Some((conn, self.conns.get(&conn)?.link()?))
-    }
-
-    fn links(&self) -> impl Iterator<Item = (ConnId, &Link)> {
-        self.conns.iter().filter_map(|(id, conn)| conn.link().map(|link| (*id, link)))
-    }
-
-    fn mark_link(&mut self, conn: ConnId, mark: impl FnOnce(&mut Link)) {
-        if let Some(link) = self.conns.get_mut(&conn).and_then(Conn::link_mut) {
-            mark(link);
-            self.cx.mark(conn);
-        }
-    }
-
-    fn dial_over(&mut self, conn: ConnId, target: event::Target, purpose: Purpose) {
-        use crate::crypto::binding::{Role, Side};
-        let role = match &purpose {
-            Purpose::Attempt(_) | Purpose::Redial(_) => Role::Session,
-            Purpose::Lane(_) => Role::LaneFetch,
-            Purpose::Serve(_) => Role::LaneServe,
-        };
-        let remote = match &target {
-            event::Target::Addr(addr) => Some(*addr),
-            event::Target::Host { .. } => None,
-        };
-        let mut dialled = Conn::new(Side::Dialer, role, self.cx.now);
-        dialled.remote = remote;
-        dialled.purpose = Some(purpose);
-        self.conns.insert(conn, dialled);
-        self.cx.effect(Effect::Dial { conn, target, role });
-    }
-
-    /// Refuses a connection, tells the peer why, and forgets it.
-    fn refuse(&mut self, conn: ConnId, why: Why) {
-        self.refuse_with(conn, Refusal::of(why));
-    }
-
-    fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
-        self.cx.effect(Effect::Refuse { conn, refusal: refusal.clone() });
-        self.forget_conn(conn, Closed::ByUs, Some(&refusal));
-    }
-
-    fn member_of(&self, conn: ConnId) -> Option<MemberId> {
-        match &self.conns.get(&conn)?.stage {
-            Stage::Agreeing(agreement) => Some(agreement.member),
-            Stage::Linked(link) => Some(link.member),
-            Stage::Lane { member, .. } => Some(*member),
-            Stage::Opening | Stage::Planned => None,
-        }
+        Some((conn, self.links.link(conn)?))
     }
 
     fn listening(&mut self, port: u16, addresses: Vec<SocketAddr>, tunnels: &[(IpAddr, String)]) {
@@ -347,21 +285,4 @@ impl Router {
         let tunnels = tunnels.iter().map(named).collect();
         self.cx.notify(Notice::Listening { addresses, tunnels });
     }
-
-    /// After a suspend nothing that was heard before counts: links must answer now.
-    fn woke(&mut self) {
-        let (after, dead) = (self.cx.limits().ping_after_idle_ms, self.cx.limits().dead_after_ms);
-        let heard = Millis(self.cx.now.0.saturating_sub(dead - after));
-        for conn in self.conns.values_mut() {
-            if let Some(link) = conn.link_mut() {
-                link.heard = heard;
-                link.pinged = None;
-            }
-        }
-    }
-}
-
-/// Whether an address belongs to this computer.
-fn is_loopback(ip: IpAddr) -> bool {
-    links::plain_ip(ip).is_loopback()
 }

@@ -4,14 +4,19 @@
 //! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
 
 use super::desk::GivenCommand;
-use super::event::Target;
+use super::event::{Closed, Target};
 use super::ids::ConnId;
 use super::links::Purpose;
+use super::message::Refusal;
 use super::notice::Failure;
 
 /// Something that concerns more than one machine.
 #[derive(Debug)]
 pub(super) enum Order {
+    /// A connection ended; `refusal`: what this side had against it.
+    EndConn { conn: ConnId, how: Closed, refusal: Option<Refusal> },
+    /// What two are agreeing on goes on.
+    Agree(ConnId),
     /// The register changed: links and lanes with those who are no members end.
     CloseOutsiders,
     /// Nobody sends this node anything any more.

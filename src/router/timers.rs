@@ -12,6 +12,8 @@ pub(super) enum Timer {
     Attempt(u64),
     /// People are told of wrong passwords.
     Guesses,
+    /// A connection is looked at: both have to agree, or it may be silent.
+    Link(ConnId),
     /// Somebody may have come or gone, or is dialled again.
     Members,
     /// More presence records are to be told over a link.
@@ -30,6 +32,8 @@ pub(super) enum Timer {
     Receipts,
     /// Something of a download, a host or a lane.
     Swarm,
+    /// An offer that was taken back is so for good.
+    Undo,
     /// More is to be said of files over a link.
     SayFiles(ConnId),
 }

@@ -188,7 +188,7 @@ fn h5_an_invitation_leads_into_its_own_room_and_through_its_own_maker_only() {
 fn a_newcomer_that_is_not_wanted_learns_nothing_of_the_room() {
     let (alice, bob) = peers();
     let home = home_of(&bob);
-    alice.dial(bob.addr, Role::Session);
+    alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     let admit = by_password(&home, "correct horse");
     let refuses = |_: &Event| Order::Refuse(Refusal::of(Why::Removed));

@@ -17,7 +17,7 @@ pub(super) fn shake(
     [plan, their_plan]: [Plan; 2],
     rooms: [RoomId; 2],
 ) -> [Played; 2] {
-    alice.dial(bob.addr, Role::Session);
+    alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     std::thread::scope(|scope| {
         let played = scope.spawn(move || bob.play(theirs, rooms[1], their_plan));
@@ -55,7 +55,7 @@ fn ticket(number: u8, knows: u8) -> Arc<SignedRecord> {
 #[test]
 fn two_who_know_each_other_say_nothing_but_who_they_are() {
     let (alice, bob) = peers();
-    alice.dial(bob.addr, Role::Session);
+    alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     let (mut seen, mut their_seen) = (Vec::new(), Vec::new());
     let known = Order::Judged { known: true };
@@ -83,7 +83,7 @@ fn two_who_know_each_other_say_nothing_but_who_they_are() {
 /// Both show this chain to each other; gives what each was shown.
 fn chains_shown(chain: &[Arc<SignedRecord>]) -> [Result<Vec<Arc<SignedRecord>>, Closed>; 2] {
     let (alice, bob) = peers();
-    alice.dial(bob.addr, Role::Session);
+    alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     let plan = Plan::Recognise { room: ROOM, chain: chain.to_vec() };
     let play = |peer: &Peer, conn, plan| {
@@ -131,7 +131,7 @@ fn a_chain_that_is_too_long_ends_the_connection() {
 #[test]
 fn who_is_still_unknown_with_its_chain_is_told_so() {
     let (alice, bob) = peers();
-    alice.dial(bob.addr, Role::Session);
+    alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     let never = |_: &Event| Order::Judged { known: false };
     std::thread::scope(|scope| {
@@ -148,7 +148,7 @@ fn a_refusal_carries_the_record_of_whoever_removed_the_refused() {
     let record = ticket(9, 3);
     for dialled in [false, true] {
         let (alice, bob) = peers();
-        alice.dial(bob.addr, Role::Session);
+        alice.dial(&bob, Role::Session);
         let (ours, theirs) = (alice.opened(), bob.opened());
         let refusal = Refusal { record: Some(Arc::clone(&record)), ..Refusal::of(Why::Removed) };
         let refuses = |_: &Event| Order::Refuse(refusal.clone());
@@ -184,7 +184,7 @@ fn plans_that_do_not_fit_end_as_a_protocol_error() {
 fn a_refusal_is_told_with_its_particulars() {
     let (alice, bob) = peers();
     let refusal = Refusal { wait_ms: Some(1_500), ..Refusal::of(Why::TooManyAttempts) };
-    let ours = alice.dial(bob.addr, Role::Session);
+    let ours = alice.dial(&bob, Role::Session);
     let theirs = bob.opened();
     assert_eq!(alice.opened(), ours);
     alice.order(ours, Order::SendHello { hello: hello(), room: ROOM });
@@ -200,7 +200,7 @@ fn a_refusal_is_told_with_its_particulars() {
 #[test]
 fn the_router_can_end_a_handshake_that_waits_for_the_peer() {
     let (alice, bob) = peers();
-    let ours = alice.dial(bob.addr, Role::Session);
+    let ours = alice.dial(&bob, Role::Session);
     let theirs = bob.opened();
     assert_eq!(alice.opened(), ours);
     alice.order(ours, Order::SendHello { hello: hello(), room: ROOM });
@@ -215,7 +215,7 @@ fn the_router_can_end_a_handshake_that_waits_for_the_peer() {
 #[test]
 fn a_session_carries_messages_and_last_words() {
     let (alice, bob) = peers();
-    let (ours, theirs) = linked(&alice, &bob, bob.addr, Role::Session);
+    let (ours, theirs) = linked(&alice, &bob, Role::Session);
     for number in 0..1_000 {
         alice.say(ours, Message::Ping(number));
         bob.say(theirs, Message::Pong(number));
@@ -233,7 +233,7 @@ fn a_session_carries_messages_and_last_words() {
 #[test]
 fn a_lane_is_handed_over_when_both_sides_admitted_it() {
     let (alice, bob) = peers();
-    let (ours, theirs) = linked(&alice, &bob, bob.addr, Role::LaneServe);
+    let (ours, theirs) = linked(&alice, &bob, Role::LaneServe);
     alice.order(ours, Order::StartLane { member: bob.member(), fetch: false });
     bob.order(theirs, Order::StartLane { member: alice.member(), fetch: true });
     assert_eq!(alice.closed(ours), Closed::Gone);
@@ -248,7 +248,7 @@ fn a_lane_is_handed_over_when_both_sides_admitted_it() {
 #[test]
 fn a_lane_that_is_refused_is_told_why() {
     let (alice, bob) = peers();
-    let (ours, theirs) = linked(&alice, &bob, bob.addr, Role::LaneFetch);
+    let (ours, theirs) = linked(&alice, &bob, Role::LaneFetch);
     alice.order(ours, Order::StartLane { member: bob.member(), fetch: true });
     bob.order(theirs, Order::Refuse(Refusal::of(Why::NoSession)));
     assert_eq!(alice.closed(ours), Closed::Refused(Refusal::of(Why::NoSession)));

@@ -1,7 +1,6 @@
 //! Somebody in the middle, somebody who lies, somebody who withholds.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::Shutdown;
 
 use super::*;
 use crate::crypto::binding::{Binding, Side, identity_message};
@@ -18,64 +17,84 @@ enum Do {
     Cut,
 }
 
-/// Passes one connection on to `to`, record by record; `tamper` sees those in the direction
-/// `from_dialer`, numbered from 0.
-fn relay(
-    to: SocketAddr,
+/// Dials bob for alice, through somebody who passes the connection on record by record; `tamper`
+/// sees those in the direction `from_dialer`, numbered from 0.
+fn dial_through(
+    (alice, bob): (&Peer, &Peer),
     from_dialer: bool,
     mut tamper: impl FnMut(usize, Vec<u8>) -> Do + Send + 'static,
-) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
+) -> ConnId {
+    let ((ours, dialer), (theirs, listener)) = (memory::pair(), memory::pair());
     let relaying = spawn("relay", STACK_SMALL_BYTES, move || {
-        let dialer = listener.accept().unwrap().0;
-        let listener = TcpStream::connect(to).unwrap();
         let (from, into, clear) =
-            if from_dialer { (&dialer, &listener, 40) } else { (&listener, &dialer, 56) };
+            if from_dialer { (&*dialer, &*listener, 40) } else { (&*listener, &*dialer, 56) };
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let _ = std::io::copy(&mut &*into, &mut &*from);
-                let _ = from.shutdown(std::net::Shutdown::Write);
+                let mut room = [0; 4096];
+                while let Ok(count @ 1..) = into.read(&mut room) {
+                    write_all(from, &room[..count]);
+                }
+                let _ = from.shut(Shutdown::Write);
             });
             pass(from, into, clear, &mut tamper);
             // What is cut is cut for both; an end that came by itself is passed on.
-            let _ = into.shutdown(std::net::Shutdown::Both);
-            let _ = from.shutdown(std::net::Shutdown::Both);
+            let _ = into.shut(Shutdown::Both);
+            let _ = from.shut(Shutdown::Both);
         });
     });
     relaying.unwrap();
-    addr
+    let conn = alice.dial_over(ours, Role::Session);
+    bob.accept(theirs);
+    conn
 }
 
 fn pass(
-    mut from: &TcpStream,
-    mut into: &TcpStream,
+    from: &dyn Stream,
+    into: &dyn Stream,
     clear: usize,
     tamper: &mut impl FnMut(usize, Vec<u8>) -> Do,
 ) {
     let mut head = vec![0; clear];
-    if from.read_exact(&mut head).is_err() || into.write_all(&head).is_err() {
+    if !read_exact(from, &mut head) || !write_all(into, &head) {
         return;
     }
     for number in 0.. {
         let mut record = vec![0; 2];
-        if from.read_exact(&mut record).is_err() {
+        if !read_exact(from, &mut record) {
             return;
         }
         let length = usize::from(u16::from_be_bytes([record[0], record[1]]));
         record.resize(2 + length, 0);
-        if from.read_exact(&mut record[2..]).is_err() {
+        if !read_exact(from, &mut record[2..]) {
             return;
         }
         match tamper(number, record) {
-            Do::Pass(records) => {
-                if into.write_all(&records.concat()).is_err() {
-                    return;
-                }
-            }
-            Do::Cut => return,
+            Do::Pass(records) if write_all(into, &records.concat()) => {}
+            Do::Pass(_) | Do::Cut => return,
         }
     }
+}
+
+/// Whether all of `room` was filled.
+fn read_exact(from: &dyn Stream, mut room: &mut [u8]) -> bool {
+    while !room.is_empty() {
+        match from.read(room) {
+            Ok(count @ 1..) => room = &mut room[count..],
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Whether all `bytes` were taken.
+fn write_all(into: &dyn Stream, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match into.write(bytes) {
+            Ok(count @ 1..) => bytes = &bytes[count..],
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Records of the dialer's handshake in one room (Hello, identity, known), and of the listener's.
@@ -86,10 +105,9 @@ fn w4_a_connection_cut_between_any_two_records_ends_for_both() {
     for (from_dialer, records) in [true, false].into_iter().zip(HANDSHAKE_RECORDS) {
         for cut in 0..=records {
             let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
-            let via = relay(bob.addr, from_dialer, move |number, record| {
+            let ours = dial_through((&alice, &bob), from_dialer, move |number, record| {
                 if number < cut { Do::Pass(vec![record]) } else { Do::Cut }
             });
-            let ours = alice.dial(via, Role::Session);
             assert_eq!(alice.opened(), ours);
             let theirs = bob.opened();
             let (a, b) = std::thread::scope(|scope| {
@@ -130,8 +148,8 @@ impl Peer {
 /// Alice says 0, 1, 2, 3 through a relay that begins to tamper with the record of 1.
 fn bob_hears_through(tamper: impl FnMut(usize, Vec<u8>) -> Do + Send + 'static) -> Vec<Message> {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
-    let via = relay(bob.addr, true, tamper);
-    let (ours, theirs) = linked(&alice, &bob, via, Role::Session);
+    dial_through((&alice, &bob), true, tamper);
+    let (ours, theirs) = agreed(&alice, &bob);
     (0..4).for_each(|number| alice.say(ours, Message::Ping(number)));
     let mut heard = Vec::new();
     let how = loop {
@@ -204,18 +222,18 @@ pub(super) struct Eve {
 }
 
 impl Eve {
-    pub(super) fn dials(addr: SocketAddr) -> Self {
-        let socket = Arc::new(TcpStream::connect(addr).unwrap());
-        let made = preamble::dial(&socket, addr, Role::Session, Instant::now() + SOON);
+    pub(super) fn dials(peer: &Peer) -> Self {
+        let (ours, theirs) = memory::pair();
+        peer.accept(theirs);
+        let made = preamble::dial(&ours, NOWHERE, Role::Session, Instant::now() + SOON);
         Self::of(made.unwrap(), Side::Dialer)
     }
 
     /// Is dialled by alice, as the connection with this number.
     pub(super) fn dialled_by(alice: &Peer) -> (Self, ConnId) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let conn = alice.dial(listener.local_addr().unwrap(), Role::Session);
-        let (socket, remote) = listener.accept().unwrap();
-        let made = preamble::answer(&Arc::new(socket), remote, Instant::now() + SOON);
+        let (ours, theirs) = memory::pair();
+        let conn = alice.dial_over(theirs, Role::Session);
+        let made = preamble::answer(&ours, NOWHERE, Instant::now() + SOON);
         let (_, channel, h) = made.unwrap();
         assert_eq!(alice.opened(), conn);
         (Self::of((channel, h), Side::Listener), conn)
@@ -272,10 +290,10 @@ pub(super) fn against(
 #[test]
 fn w1_a_length_above_the_stages_limit_is_refused_at_once() {
     let bob = Peer::new(patient());
-    let eve = Eve::dials(bob.addr);
+    let eve = Eve::dials(&bob);
     let conn = bob.opened();
     bob.order(conn, Order::SendHello { hello: hello(), room: ROOM });
-    (&mut &**eve.channel.socket()).write_all(&(4_096u16 + 17).to_be_bytes()).unwrap();
+    assert!(write_all(&**eve.channel.stream(), &(4_096u16 + 17).to_be_bytes()));
     let how = bob.closed(conn);
     assert!(matches!(&how, Closed::Protocol(text) if text.contains("4097")), "{how:?}");
 }
@@ -289,10 +307,11 @@ fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
     let mut open = Vec::new();
     let (mut let_in, mut turned_away) = (0, 0);
     for _ in 0..1_000 {
-        let socket = Arc::new(TcpStream::connect(bob.addr).unwrap());
-        match preamble::dial(&socket, bob.addr, Role::Session, Instant::now() + SOON) {
+        let (ours, theirs) = memory::pair();
+        bob.accept(theirs);
+        match preamble::dial(&ours, NOWHERE, Role::Session, Instant::now() + SOON) {
             Ok((channel, _)) => {
-                let _ = (&mut &**channel.socket()).write_all(&4_000u16.to_be_bytes());
+                write_all(&**channel.stream(), &4_000u16.to_be_bytes());
                 open.push(channel);
                 let_in += 1;
             }
@@ -317,7 +336,7 @@ fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
 #[test]
 fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
     let bob = Peer::new(Limits { stuck_link_ms: 300, ..patient() });
-    let mut eve = Eve::dials(bob.addr);
+    let mut eve = Eve::dials(&bob);
     let conn = bob.opened();
     let played = against(&bob, conn, || {
         eve.says_hello();
@@ -339,7 +358,7 @@ fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
 #[test]
 fn r5_a_thread_that_panics_costs_its_own_connection_only() {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
-    let (session, bobs_session) = linked(&alice, &bob, bob.addr, Role::Session);
+    let (session, bobs_session) = linked(&alice, &bob, Role::Session);
     // Whoever takes the shelf's lock from now on panics: bob's thread of the next lane.
     let shelf = Arc::clone(&bob.lanes);
     let poisoned = std::panic::catch_unwind(move || {
@@ -347,7 +366,7 @@ fn r5_a_thread_that_panics_costs_its_own_connection_only() {
         panic!("a test of panics");
     });
     assert!(poisoned.is_err());
-    let (lane, bobs_lane) = linked(&alice, &bob, bob.addr, Role::LaneServe);
+    let (lane, bobs_lane) = linked(&alice, &bob, Role::LaneServe);
     alice.order(lane, Order::StartLane { member: bob.member(), fetch: false });
     bob.order(bobs_lane, Order::StartLane { member: alice.member(), fetch: true });
     assert_eq!(bob.closed(bobs_lane), Closed::Gone);
@@ -356,5 +375,5 @@ fn r5_a_thread_that_panics_costs_its_own_connection_only() {
     assert_eq!(bob.said(bobs_session), Message::Ping(1));
     bob.say(bobs_session, Message::Pong(1));
     assert_eq!(alice.said(session), Message::Pong(1));
-    linked(&alice, &bob, bob.addr, Role::Session);
+    linked(&alice, &bob, Role::Session);
 }

@@ -92,7 +92,7 @@ fn failure(answer: &'static [u8], closes: bool) -> (Code, String) {
     let waits = answer.is_empty() && !closes;
     let alice = Peer::new(if waits { nothing } else { patient() });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let conn = alice.dial(listener.local_addr().unwrap(), Role::Session);
+    let conn = alice.dial_addr(listener.local_addr().unwrap());
     let (mut socket, _) = listener.accept().unwrap();
     socket.read_exact(&mut [0; 40]).unwrap();
     socket.write_all(answer).unwrap();
@@ -128,7 +128,7 @@ fn what_is_no_klatch_is_named_as_what_it_is() {
 fn a_dial_that_nobody_wants_any_more_ends_at_once() {
     let alice = Peer::new(patient());
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
-    let conn = alice.dial(deaf.local_addr().unwrap(), Role::Session);
+    let conn = alice.dial_addr(deaf.local_addr().unwrap());
     let _socket = deaf.accept().unwrap();
     alice.net.conns.get(conn).unwrap().shut();
     // After the deadline it would be a timeout.

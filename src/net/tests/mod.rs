@@ -1,4 +1,4 @@
-//! Two nodes over real sockets, their routers played by the test.
+//! Two nodes, their routers played by the test; over real sockets where the kernel matters.
 
 mod entering;
 mod handshake;
@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::channel::Channel;
 use super::conn::Conns;
 use super::gate::Gate;
 use super::listener::{Listen, Listener, wake};
 use super::outbox::Order;
-use super::stream::Channel;
-use super::{Lanes, Net, dial};
+use super::stream::Stream;
+use super::{Lanes, Net, dial, listener, memory};
 use crate::crypto::binding::Role;
 use crate::crypto::identity::Identity;
 use crate::limits::Limits;
@@ -81,10 +82,30 @@ impl Peer {
         MemberId(self.net.identity.public())
     }
 
-    fn dial(&self, addr: SocketAddr, role: Role) -> ConnId {
-        static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
-        let conn = ConnId(NEXT.fetch_add(1, Ordering::Relaxed));
-        dial::start(&self.net, conn, Target::Addr(addr), role).unwrap();
+    /// A connection to `bob`, inside this process.
+    fn dial(&self, bob: &Self, role: Role) -> ConnId {
+        let (ours, theirs) = memory::pair();
+        let conn = self.dial_over(ours, role);
+        bob.accept(theirs);
+        conn
+    }
+
+    /// Begins a connection over a stream, as the one who dialled.
+    fn dial_over(&self, stream: Arc<dyn Stream>, role: Role) -> ConnId {
+        let conn = next_dialled();
+        dial::start_over(&self.net, conn, (stream, NOWHERE), role).unwrap();
+        conn
+    }
+
+    /// Begins a connection over a stream, as the one who was dialled.
+    fn accept(&self, stream: Arc<dyn Stream>) {
+        listener::admit(&self.net, stream, NOWHERE);
+    }
+
+    /// A connection through the kernel.
+    fn dial_addr(&self, addr: SocketAddr) -> ConnId {
+        let conn = next_dialled();
+        dial::start(&self.net, conn, Target::Addr(addr), Role::Session).unwrap();
         conn
     }
 
@@ -173,6 +194,14 @@ impl Drop for Peer {
     }
 }
 
+fn next_dialled() -> ConnId {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+    ConnId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Where streams inside this process seem to come from.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+
 fn hello() -> Hello {
     Hello {
         run: RunId([1; 16]),
@@ -192,8 +221,13 @@ fn recognise() -> Plan {
 }
 
 /// Links alice (dialling) and bob, who know each other; gives each one's end.
-fn linked(alice: &Peer, bob: &Peer, via: SocketAddr, role: Role) -> (ConnId, ConnId) {
-    alice.dial(via, role);
+fn linked(alice: &Peer, bob: &Peer, role: Role) -> (ConnId, ConnId) {
+    alice.dial(bob, role);
+    agreed(alice, bob)
+}
+
+/// Both ends of the connection that was just dialled, once they know each other.
+fn agreed(alice: &Peer, bob: &Peer) -> (ConnId, ConnId) {
     let (ours, theirs) = (alice.opened(), bob.opened());
     std::thread::scope(|scope| {
         let played = scope.spawn(|| bob.play(theirs, ROOM, recognise()));

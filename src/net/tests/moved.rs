@@ -48,7 +48,7 @@ fn h6_an_identity_shown_in_another_connection_is_refused() {
         with_bob.shows_herself();
     });
     // Eve dials alice, so that both signatures are a dialer's.
-    let mut eve = Eve::dials(alice.addr);
+    let mut eve = Eve::dials(&alice);
     let conn = alice.opened();
     let played = against(&alice, conn, || {
         eve.says_hello();
@@ -65,7 +65,7 @@ fn h6_an_identity_of_small_order_is_refused() {
     neutral[0] = 1;
     for key in [neutral, [0; 32]] {
         let alice = Peer::new(patient());
-        let mut eve = Eve::dials(alice.addr);
+        let mut eve = Eve::dials(&alice);
         let conn = alice.opened();
         let played = against(&alice, conn, || {
             eve.says_hello();
@@ -96,7 +96,7 @@ fn h6_a_newcomers_signature_is_good_for_one_connection() {
     assert_eq!(member, bob.member());
     let home = home_of(&alice);
     for said in [Opening::Newcomer { member, signature }, Opening::Identity { member, signature }] {
-        let mut eve = Eve::dials(alice.addr);
+        let mut eve = Eve::dials(&alice);
         let conn = alice.opened();
         let admit = Plan::Admit { home: home.clone(), entrance: Entrance::Open };
         let played = std::thread::scope(|scope| {
@@ -115,7 +115,7 @@ fn h6_a_newcomers_signature_is_good_for_one_connection() {
 fn h6_a_newcomer_stays_who_it_was() {
     let alice = Peer::new(patient());
     let home = home_of(&alice);
-    let mut eve = Eve::dials(alice.addr);
+    let mut eve = Eve::dials(&alice);
     let conn = alice.opened();
     let admit = Plan::Admit { home: home.clone(), entrance: Entrance::Open };
     let played = std::thread::scope(|scope| {
@@ -139,7 +139,7 @@ fn h6_a_find_proof_moved_to_another_connection_finds_nothing() {
     let home = home_of(&alice);
     let (findable, link) = invitation(&alice, &home, 1);
     let (mut with_bob, conn_of_bob) = Eve::dialled_by(&bob);
-    let mut eve = Eve::dials(alice.addr);
+    let mut eve = Eve::dials(&alice);
     let conn = alice.opened();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -206,7 +206,7 @@ fn h6_what_a_guest_signs_is_good_for_one_connection() {
     let Opening::Guest { invitation: by_key, .. } = bobs else { panic!("{bobs:?}") };
     let key = findable.invitation.body.key;
     for as_bob in [true, false] {
-        let mut eve = Eve::dials(alice.addr);
+        let mut eve = Eve::dials(&alice);
         let conn = alice.opened();
         let list = vec![findable.clone()];
         let played = std::thread::scope(|scope| {
@@ -234,7 +234,7 @@ fn h6_a_claim_is_its_guests_and_its_rooms() {
     let key = link.secret.identity();
     let bob = MemberId([2; 32]);
     for which in 0..4 {
-        let mut eve = Eve::dials(alice.addr);
+        let mut eve = Eve::dials(&alice);
         let conn = alice.opened();
         let me = eve.member();
         let message = match which {

@@ -1,11 +1,11 @@
-//! Alice shares, bob fetches, over real sockets and a real channel.
+//! Alice shares, bob fetches, over a real channel inside this process.
 
 mod disks;
 mod faults;
 mod speed;
 mod whole;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,9 @@ use super::Transfers;
 use crate::crypto::noise::Handshake;
 use crate::files::disk::{Disk, SystemDisk};
 use crate::limits::Limits;
-use crate::net::stream::Channel;
+use crate::net::channel::Channel;
+use crate::net::memory;
+use crate::net::stream::Stream;
 use crate::router::event::{Closed, Effect, Event, FetchError, Fetched, Hashed, PartState};
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::swarm::picker::Want;
@@ -166,9 +168,7 @@ impl Node {
 
 /// The two ends of a channel.
 fn channels() -> (Channel, Channel) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let dialled = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let accepted = listener.accept().unwrap().0;
+    let (dialled, accepted) = memory::pair();
     let mut wire = [0; 64];
     let mut dialer = Handshake::dialer(b"test").unwrap();
     let mut answerer = Handshake::listener(b"test").unwrap();
@@ -176,11 +176,9 @@ fn channels() -> (Channel, Channel) {
     answerer.read(&wire[..length]).unwrap();
     let length = answerer.write(&mut wire).unwrap();
     dialer.read(&wire[..length]).unwrap();
-    let end = |socket: TcpStream, handshake: Handshake| {
-        socket.set_nodelay(true).unwrap();
-        let remote = socket.peer_addr().unwrap();
+    let end = |stream: Arc<dyn Stream>, handshake: Handshake| {
         let (sealer, opener, _) = handshake.finish().unwrap();
-        Channel::new(Arc::new(socket), sealer, opener, remote)
+        Channel::new(stream, sealer, opener, (Ipv4Addr::LOCALHOST, 9).into())
     };
     (end(dialled, dialer), end(accepted, answerer))
 }

@@ -6,7 +6,7 @@ use super::Desk;
 use crate::router::command::Wait;
 use crate::router::context::Context;
 use crate::router::event::Effect;
-use crate::router::fetched::Told;
+use crate::router::files::fetched::Told;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Failure, Notice};
 use crate::router::text::Untrusted;

@@ -10,7 +10,7 @@ use crate::router::ids::FaceId;
 use crate::router::notice::{Failure, Notice};
 use crate::router::registry::Registry;
 use crate::router::signed::Kind;
-use crate::router::undo::each;
+use crate::router::swarm::limit::limit;
 
 impl Router {
     /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
@@ -78,18 +78,22 @@ impl Router {
                 self.with_registry(|registry, cx, people| registry.invite_off(cx, people.members))
             }
             Command::Ignore { nick, off } => self.ignore(&nick, off),
-            Command::Send { paths } => return self.send(face, line, paths),
-            Command::SendAs { path, name } => return self.send_as(face, line, path, name),
-            Command::Share { path, name } => return self.share(face, line, path, name),
+            Command::Send { paths } => return self.files.hashing().send(&mut self.cx, of, paths),
+            Command::SendAs { path, name } => {
+                return self.files.hashing().send_as(&mut self.cx, of, (path, name));
+            }
+            Command::Share { path, name } => {
+                return self.files.hashing().share(&mut self.cx, of, (path, name));
+            }
             Command::Download { wanted, patient, asks } => {
                 return self.download(of, &wanted, (patient, asks), (SaveAs::Dated, None));
             }
             Command::Fetch { wanted, patient, save, folder } => {
                 return self.download(of, &wanted, (patient, false), (save, folder));
             }
-            Command::Cancel { wanted } => return self.cancel(face, line, &wanted),
-            Command::Withdraw { offers } => each(&offers, |offer| self.take_back(offer)),
-            Command::Restore { offers } => each(&offers, |offer| self.restore(offer)),
+            Command::Cancel { wanted } => return self.cancel(of, &wanted),
+            Command::Withdraw { offers } => self.take_back(&offers),
+            Command::Restore { offers } => self.restore(&offers),
             Command::GiveUp { of } => {
                 self.give_up((face, of));
                 Ok(())
@@ -116,7 +120,7 @@ impl Router {
                 Ok(())
             }
             Command::Limit { change } => {
-                self.limit(face, line, change);
+                limit(&mut self.cx, of, change);
                 Ok(())
             }
             Command::LeaveWhenServed { asks } => {

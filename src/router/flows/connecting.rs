@@ -4,8 +4,8 @@ use crate::crypto::password::Password;
 use crate::router::Router;
 use crate::router::admission::{Ended, Here};
 use crate::router::command::Command;
-use crate::router::event::{Closed, Effect};
-use crate::router::ids::{ConnId, FaceId, MemberId};
+use crate::router::event::Closed;
+use crate::router::ids::{ConnId, FaceId};
 use crate::router::links::{Conn, Purpose};
 use crate::router::message::Refusal;
 use crate::router::notice::Failure;
@@ -27,8 +27,7 @@ impl Router {
     /// Ends what a person began and does not want any more.
     pub(in crate::router) fn give_up(&mut self, of: (FaceId, u64)) {
         if let Some(conn) = self.attempts.give_up(&mut self.cx, of) {
-            self.cx.effect(Effect::Close { conn });
-            self.forget_conn(conn, Closed::ByUs, None);
+            self.cx.close(conn, Closed::ByUs);
         }
     }
 
@@ -45,8 +44,8 @@ impl Router {
 
     /// Nobody answered a dial.
     pub(in crate::router) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
-        let Some(dialled) = self.conns.remove(&conn) else { return };
-        match dialled.purpose {
+        let Some(dialled) = self.links.remove(&mut self.cx, conn) else { return };
+        match dialled.purpose() {
             Some(Purpose::Attempt(id)) => self.attempts.not_here(&mut self.cx, id, failure),
             Some(Purpose::Redial(member)) => self.redial_failed(member, None),
             Some(Purpose::Lane(member) | Purpose::Serve(member)) => {
@@ -63,11 +62,11 @@ impl Router {
         conn: &Conn,
         how: &Closed,
         refusal: Option<&Refusal>,
-        agreed: Option<MemberId>,
     ) {
-        let same_run = |run| self.links().find(|(_, link)| link.run == run);
-        let linked = conn.their_run.and_then(same_run).map(|(_, link)| link.member);
-        let their_password = conn.their_password;
+        let same_run = |run| self.links.links().find(|(_, link)| link.run() == run);
+        let linked = conn.their_run().and_then(same_run).map(|(_, link)| link.member());
+        let their_password = conn.their_password();
+        let agreed = conn.agreement().map(|of| of.member());
         let ended = Ended { how, refusal, their_password, agreed, linked };
         let here =
             Here { registry: &self.registry, members: &self.members, settled: self.room.settled };

@@ -6,6 +6,7 @@ use crate::router::Router;
 use crate::router::command::Command;
 use crate::router::desk::{GivenCommand, Needs};
 use crate::router::event::Effect;
+use crate::router::files::Offered;
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::order::Order;
@@ -51,7 +52,7 @@ impl Router {
                 || self.desk.is_waiting(face)
                 || self.registry.is_locking()
                 || self.swarm.is_asking()
-                || !self.hashing.is_idle()
+                || self.files.is_hashing()
         });
         let needs = Needs {
             busy,
@@ -75,7 +76,7 @@ impl Router {
 
     fn name_needed(&self, needed: &[(FileId, Vec<MemberId>)]) -> (String, String) {
         let file = |(file, _): &(FileId, Vec<MemberId>)| {
-            let offered = self.catalogue.any(file).map(|offered| Untrusted::new(&offered.name));
+            let offered = self.files.any(file).map(Offered::name);
             offered.unwrap_or_else(|| Untrusted::new(file.short())).to_string()
         };
         let members: BTreeSet<_> = needed.iter().flat_map(|(_, members)| members).collect();
@@ -86,17 +87,14 @@ impl Router {
 
     /// Leaves: everyone linked is told, then the shell ends the program.
     pub(in crate::router) fn stop(&mut self) {
-        self.forget_all_taken_back();
+        self.files.forget_taken_back(&mut self.cx);
         let exit_code = u8::from(self.cx.replies.has_failed());
         self.acknowledge();
         self.members.say_goodbye(&mut self.cx);
         if self.room.announced {
             self.cx.notify(Notice::Left { room: self.room.id });
         }
-        let conns: Vec<_> = self.conns.keys().copied().collect();
-        for conn in conns {
-            self.cx.effect(Effect::Close { conn });
-        }
+        self.links.close_all(&mut self.cx);
         self.cx.notify(Notice::Stopped { exit_code });
         self.cx.effect(Effect::Stop { exit_code });
         self.stopping = true;

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use crate::files::merkle;
 use crate::router::Router;
-use crate::router::catalogue::Offered;
 use crate::router::command::SaveAs;
 use crate::router::event::Effect;
+use crate::router::files::Offered;
 use crate::router::ids::{ConnId, FaceId, FileId, MemberId};
 use crate::router::message::Held;
 use crate::router::notice::{Failure, Notice, TransferLine};
-use crate::router::swarm::{Place, Request};
+use crate::router::swarm::{NamedFile, Place, Request};
 use crate::router::text::{Untrusted, few, is_glob};
 
 /// Members named who could pass a file on.
@@ -25,31 +25,24 @@ impl Router {
         (patient, asks): (bool, bool),
         place: Place,
     ) {
-        let request = |offered: &Offered, place: Place| Request {
-            face,
-            line,
-            file: offered.named_file(),
-            patient,
-            asks,
-            place,
-        };
-        let failure = match self.find_offers(wanted, false) {
-            Ok(offers) => {
-                if let Some(offered) = offers.first() {
-                    self.swarm.fetch(&mut self.cx, request(offered, place));
-                }
-                return;
+        let request = |file, place| Request { face, line, file, patient, asks, place };
+        let found = self.lookup().find(wanted, false);
+        let first = |offers: Vec<&Offered>| Some(offers.first()?.named_file().clone());
+        match found.map(first) {
+            Ok(file) => {
+                let request = file.map(|file| request(file, place));
+                request.into_iter().for_each(|request| self.swarm.fetch(&mut self.cx, request));
             }
-            Err(failure) => failure,
-        };
-        match self.several_meant((face, line), wanted, failure) {
-            Ok(several) => {
-                self.cx.replies.await_several((face, line), several.len());
-                for offered in several {
-                    self.swarm.fetch(&mut self.cx, request(&offered, (SaveAs::Dated, None)));
+            Err(failure) => match self.several_meant((face, line), wanted, failure) {
+                Ok(several) => {
+                    self.cx.replies.await_several((face, line), several.len());
+                    for file in several {
+                        let request = request(file, (SaveAs::Dated, None));
+                        self.swarm.fetch(&mut self.cx, request);
+                    }
                 }
-            }
-            Err(answer) => self.cx.reply(face, line, "download", answer),
+                Err(answer) => self.cx.reply(face, line, "download", answer),
+            },
         }
     }
 
@@ -60,21 +53,22 @@ impl Router {
         (face, line): (FaceId, u64),
         wanted: &str,
         failure: Failure,
-    ) -> Result<Vec<Offered>, Result<(), Failure>> {
+    ) -> Result<Vec<NamedFile>, Result<(), Failure>> {
+        let lookup = self.lookup();
         let meant = match wanted {
-            "all" => self.meant_offers(None),
-            glob if is_glob(glob) => self.meant_offers(Some(glob)),
+            "all" => lookup.meant(None),
+            glob if is_glob(glob) => lookup.meant(Some(glob)),
             _ => Vec::new(),
         };
-        let others = meant.into_iter().filter(|offered| offered.author != self.cx.my_id);
-        let others: Vec<Offered> = others.cloned().collect();
+        let others = meant.into_iter().filter(|offered| offered.author() != self.cx.my_id);
+        let others: Vec<NamedFile> = others.map(|of| of.named_file().clone()).collect();
         if others.is_empty() {
             return Err(Err(failure));
         }
-        let is_here = |offered: &Offered| self.swarm.holds_all(&offered.file);
+        let is_here = |file: &NamedFile| self.swarm.holds_all(&file.id);
         let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(is_here);
         if !held.is_empty() {
-            let names = few(held.iter().map(|offered| Untrusted::new(&offered.name).short()));
+            let names = few(held.iter().map(|file| Untrusted::new(&file.name).short()));
             let text = format!("you have {names} already");
             self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
@@ -87,7 +81,7 @@ impl Router {
             && let Some(file) = self.swarm.asked_again(face, line)
         {
             // It was deleted or changed meanwhile.
-            if self.catalogue.offers(self.cx.my_id, file) {
+            if self.files.is_offered_by(self.cx.my_id, file) {
                 self.source_checked(file, false);
             } else {
                 self.swarm.unshare(&mut self.cx, file);
@@ -104,7 +98,7 @@ impl Router {
         held: Held,
         fetching: bool,
     ) {
-        let chunks = self.catalogue.any(&file).map(|offered| merkle::chunk_count(offered.size));
+        let chunks = self.files.any(&file).map(|of| merkle::chunk_count(of.named_file().size));
         self.swarm.hosting(&mut self.cx, conn, file, (held, fetching), chunks);
     }
 
@@ -127,9 +121,10 @@ impl Router {
     /// could pass it on.
     fn way_between(&self, file: FileId) -> Option<String> {
         let mut away = self.members.present().filter(|id| self.members.conn_of(id).is_none());
-        let author = away.find(|id| self.catalogue.offers(*id, file))?;
+        let author = away.find(|id| self.files.is_offered_by(*id, file))?;
         let reaches = |id: &MemberId| self.members.reaches(id, &author);
-        let between = self.links().map(|(_, link)| link.member).filter(reaches).take(NAMED_MAX);
+        let between =
+            self.links.links().map(|(_, link)| link.member()).filter(reaches).take(NAMED_MAX);
         let between: Vec<_> = between.map(|id| self.members.name_of(&id).short()).collect();
         let way = match between.split_last() {
             None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
@@ -148,15 +143,19 @@ impl Router {
         Some(format!("{author} offers it, and neither of you reaches the other; {way}"))
     }
 
+    pub(in crate::router) fn files_notice(&self) -> Notice {
+        Notice::Files { list: self.lookup().rows() }
+    }
+
     pub(in crate::router) fn transfers_notice(&self) -> Notice {
         Notice::Transfers { list: self.transfer_rows() }
     }
 
     /// What is moving, and what is being hashed.
     pub(in crate::router) fn transfer_rows(&self) -> Vec<TransferLine> {
-        let offered = |file: &FileId| self.catalogue.any(file).map(Offered::named_file);
+        let offered = |file: &FileId| self.files.any(file).map(Offered::named_file).cloned();
         let mut list = self.swarm.transfer_rows(self.cx.now, &self.members, offered);
-        list.extend(self.hash_rows());
+        list.extend(self.files.hash_rows(self.cx.now));
         list
     }
 }

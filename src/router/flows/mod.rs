@@ -4,14 +4,18 @@
 
 mod admitting;
 mod agreeing;
+mod cancelling;
 mod commanding;
 mod connecting;
 mod departing;
 mod downloading;
+mod ending;
+mod flushing;
 mod hearing;
 mod lanes;
 mod membership;
 mod moving;
+mod offering;
 mod outsiders;
 mod presence;
 mod saying;

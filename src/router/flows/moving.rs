@@ -35,7 +35,7 @@ impl Router {
         self.room = Room::new(id);
         self.members.move_to(id);
         let old = self.log.replace(via);
-        self.catalogue.clear();
+        self.files.clear();
         self.say_again(&old);
     }
 
@@ -45,15 +45,12 @@ impl Router {
         self.acknowledge();
         self.members.say_goodbye(&mut self.cx);
         self.drop_all_conns();
-        self.swarm.drop_links(&mut self.cx);
-        self.swarm.drop_downloads(&mut self.cx);
-        self.park_offers();
-        self.drop_shares();
+        self.leave_files();
         self.registry.enter(Registry::new(self.cx.my_id, self.cx.my_id, draw.room));
         self.room = Room::new(self.registry.room());
         self.log = Log::new(self.cx.my_id, draw.nonce);
         self.members.leave(&self.cx, self.room.id);
-        self.catalogue.clear();
+        self.files.clear();
         self.cx.effect(Effect::Forget);
         self.guesses.forget_untold();
         self.desk.room_left(&mut self.cx);
@@ -65,13 +62,9 @@ impl Router {
 
     /// Ends every connection and forgets who was on them.
     fn drop_all_conns(&mut self) {
-        let ids: Vec<_> = self.conns.keys().copied().collect();
-        for id in ids {
+        for id in self.links.close_all(&mut self.cx) {
             self.comparisons.link_down(&mut self.cx, id);
             self.registry.link_down(&mut self.cx, id);
-            self.cx.effect(Effect::Close { conn: id });
-            self.conns.remove(&id);
-            self.cx.unmark(id);
             self.guesses.end(id);
         }
         self.members.drop_links();

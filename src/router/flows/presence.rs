@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::router::Router;
-use crate::router::event::{Closed, Effect};
+use crate::router::event::Closed;
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::members::Via;
+use crate::router::links::Via;
 use crate::router::message::{Refusal, Why};
 use crate::router::signed::SignedPresence;
 
@@ -26,16 +26,14 @@ impl Router {
             self.log.receipts_between(&mut self.cx, id, other, &self.members);
         }
         if let Some(conn) = heard.ends {
-            self.cx.effect(Effect::Close { conn });
-            self.forget_conn(conn, Closed::Refused(Refusal::of(Why::Leaving)), None);
+            self.cx.close(conn, Closed::Refused(Refusal::of(Why::Leaving)));
         }
     }
 
     /// Whose connection it is, and where it leads.
     pub(in crate::router) fn via(&self, conn: ConnId) -> Option<Via> {
-        let member = self.member_of(conn)?;
-        let remote = self.conns.get(&conn)?.remote;
-        Some(Via { conn, member, remote })
+        let of = self.links.get(conn)?;
+        Some(Via { conn, member: of.member()?, remote: of.remote() })
     }
 
     /// A dial led to no link with the member that was dialled.
@@ -58,7 +56,7 @@ impl Router {
         for id in &comings.left {
             self.log.member_left(id);
         }
-        self.catalogue.touch();
+        self.files.touch();
         self.log.tell_held(&mut self.cx, &self.members);
     }
 }

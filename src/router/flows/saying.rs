@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::router::Router;
 use crate::router::ids::{ConnId, EntryId, MemberId};
-use crate::router::links::Conn;
 use crate::router::log::{Log, Order, Placed, order_text};
 use crate::router::message::Why;
 use crate::router::notice::{Code, Failure, Notice};
@@ -37,10 +36,9 @@ impl Router {
 
     /// Sends a new entry to every link that is not congested, or to these members only.
     fn push(&mut self, entry: &Arc<SignedEntry>, only: Option<&[MemberId]>) {
-        let conns = &self.conns;
+        let links = &self.links;
         self.log.push(&mut self.cx, entry, |conn, member| {
-            let link = conns.get(&conn).and_then(Conn::link);
-            link.is_some_and(|link| link.congested.is_none())
+            links.link(conn).is_some_and(|link| !link.is_congested())
                 && only.is_none_or(|only| only.contains(member))
         });
     }
@@ -74,7 +72,7 @@ impl Router {
         last: bool,
     ) {
         let Ok(wanted) = self.log.answered(&self.cx, conn, number, entries) else {
-            return self.refuse(conn, Why::Protocol);
+            return self.cx.refuse(conn, Why::Protocol);
         };
         for entry in wanted {
             self.place(conn, entry);
@@ -103,8 +101,7 @@ impl Router {
     }
 
     fn forked(&mut self, chain: Chain) {
-        let entries: Vec<_> = self.log.entries().cloned().collect();
-        self.rebuild_catalogue(&entries);
+        self.rebuild_offers();
         let name = self.members.who(&chain.author).marked();
         let text = if self.log.is_own_chain(&chain) {
             "another program speaks with your identity in this room; leave and connect again"

@@ -2,12 +2,11 @@
 
 use core::net::SocketAddr;
 
-use crate::crypto::binding::Side;
+use crate::router::Router;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, MemberId};
 use crate::router::links::Conn;
 use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
-use crate::router::Router;
 
 /// A link that was silent for so long is worth a word.
 const SILENT_MS: u64 = 8_000;
@@ -28,7 +27,7 @@ impl Router {
             addresses: self.members.own().spoken_addresses(),
             members: self.member_lines(),
             reached: self.reached(),
-            files: self.file_rows(),
+            files: self.lookup().rows(),
             transfers: self.transfer_rows(),
             unheld: self.log.unheld_receipts(&self.members),
         };
@@ -37,9 +36,9 @@ impl Router {
 
     /// Addresses that this node dialled and where a member proved to be.
     fn reached(&self) -> Vec<SocketAddr> {
-        let linked = self.links().filter_map(|(conn, _)| self.conns.get(&conn));
-        let dialled = linked.filter(|conn| conn.side == Side::Dialer);
-        dialled.filter_map(|conn| conn.remote).collect()
+        let dialled = |conn: &&Conn| conn.link().is_some() && conn.is_dialled();
+        let dialled = self.links.all().map(|(_, conn)| conn).filter(dialled);
+        dialled.filter_map(Conn::remote).collect()
     }
 
     /// Answers `members`.
@@ -66,14 +65,14 @@ impl Router {
 
     fn member_line(&self, id: &MemberId) -> MemberLine {
         let link = self.link_of(id);
-        let since = link.and_then(|(conn, _)| self.conns.get(&conn)).map(|conn| conn.began);
+        let since = link.and_then(|(conn, _)| self.links.get(conn)).map(Conn::began);
         let since_ms = since.map(|at| self.cx.clock.at(at));
         MemberLine {
             member: self.members.info(id),
             linked: link.is_some(),
             own: false,
             since_ms,
-            round_trip_ms: link.and_then(|(_, link)| link.rtt_known.then_some(link.rtt_ms)),
+            round_trip_ms: link.and_then(|(_, link)| link.rtt_ms()),
             fingerprint: fingerprint(id),
             standing: self.registry.standing_of(id),
             through: self.let_in_by(id),
@@ -88,9 +87,9 @@ impl Router {
 
     /// Measures every link anew, for the next who asks.
     pub(in crate::router) fn ping_all(&mut self) {
-        let links: Vec<_> = self.links().map(|(conn, _)| conn).collect();
+        let links: Vec<_> = self.links.links().map(|(conn, _)| conn).collect();
         for conn in links {
-            self.ping(conn);
+            self.links.ping(&mut self.cx, conn);
         }
     }
 
@@ -110,8 +109,8 @@ impl Router {
 
     fn examine_dials(&self, list: &mut Vec<Finding>) {
         let Some(port) = self.members.own().port() else { return };
-        let came = |conn: &Conn| conn.link().is_some() && conn.side == Side::Listener;
-        if self.links().next().is_some() && !self.conns.values().any(came) {
+        let came = |conn: &Conn| conn.link().is_some() && !conn.is_dialled();
+        if self.links.count() > 0 && !self.links.all().any(|(_, conn)| came(conn)) {
             list.push(Finding::good(format!(
                 "nobody who is here dialled this computer: if others cannot connect, its firewall \
                  may block port {port}"
@@ -126,10 +125,10 @@ impl Router {
         for id in &self.members.present().collect::<Vec<_>>() {
             let name = self.members.who(id).marked();
             if let Some((conn, link)) = self.link_of(id) {
-                let remote = self.conns.get(&conn).and_then(|conn| conn.remote);
+                let remote = self.links.get(conn).and_then(Conn::remote);
                 let place = remote.map_or_else(String::new, |addr| format!(" with {addr}"));
-                let silent_ms = self.cx.now.since(link.heard);
-                if link.congested.is_some() {
+                let silent_ms = self.cx.now.since(link.heard());
+                if link.is_congested() {
                     list.push(Finding::bad(
                         format!("{name}: the link{place} takes less than is to be said"),
                         "the line or that computer is busy; what is missing is said again",

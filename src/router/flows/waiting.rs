@@ -3,6 +3,7 @@
 use crate::router::Router;
 use crate::router::command::Wait;
 use crate::router::desk::ScriptWait;
+use crate::router::files::fetched::Told;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
@@ -14,11 +15,12 @@ impl Router {
         if by_others && of.0 == FaceId::TERMINAL {
             self.decline_files();
         }
-        let waiting = ScriptWait::new(self.cx.now, of, (what, within_ms), self.told_from_now_on());
+        let waiting = ScriptWait::new(self.cx.now, of, (what, within_ms), Told::new(&self.members));
         if let Wait::Offer(name) = waiting.what()
-            && self.meant_by(name.as_deref()).is_empty()
+            && self.lookup().meant(name.as_deref()).is_empty()
         {
-            let (missing, seconds) = (self.nobody_offers(name.as_deref()), within_ms / 1_000);
+            let (missing, seconds) =
+                (self.lookup().nobody_offers(name.as_deref()), within_ms / 1_000);
             waiting.remark(&mut self.cx, format!("{missing}; waiting up to {seconds} s for it"));
         }
         if by_others && self.members.present_count() == 0 {
@@ -45,14 +47,14 @@ impl Router {
         if let Some(failure) = self.desk.is_elsewhere(waiting.face(), &self.room.id) {
             return Some(Err(failure));
         }
-        let news = waiting.looks_at(self.catalogue.changes() + self.swarm.changes());
+        let news = waiting.looks_at(self.files.changes() + self.swarm.changes());
         if news {
             self.tell_fetching(waiting);
         }
         let timed_out = waiting.is_over(self.cx.now);
         if self.came_about(waiting, news) || timed_out && matches!(waiting.what(), Wait::Time(_)) {
             if let Wait::Offer(name) = waiting.what() {
-                let list = self.meant_by(name.as_deref());
+                let list = self.lookup().rows_meant(name.as_deref());
                 waiting.tell(&mut self.cx, Notice::Files { list });
             }
             return Some(Ok(()));
@@ -64,7 +66,7 @@ impl Router {
         timed_out.then(|| match waiting.what() {
             // As a download that nobody can serve.
             Wait::Offer(name) => {
-                Err(Failure::new(Code::NoHost, self.nobody_offers(name.as_deref())))
+                Err(Failure::new(Code::NoHost, self.lookup().nobody_offers(name.as_deref())))
             }
             _ => {
                 if waiting.what().is_for_others() {
@@ -83,7 +85,8 @@ impl Router {
             Wait::FetchedBy(members) => Some(*members),
             _ => return,
         };
-        if let Some(text) = self.fetching_news(waiting.face(), waiting.told_mut(), until) {
+        let (here, face) = ((&self.files, &self.swarm, &self.members), waiting.face());
+        if let Some(text) = waiting.told_mut().news(here, face, until) {
             waiting.remark(&mut self.cx, text);
         }
     }
@@ -91,18 +94,18 @@ impl Router {
     /// Nothing is left of what others were to fetch.
     fn is_offered_no_more(&self, waiting: &ScriptWait) -> bool {
         let fetched = matches!(waiting.what(), Wait::Fetched | Wait::FetchedBy(_));
-        fetched && self.sharing.files_of(waiting.face()).is_empty()
+        fetched && self.files.files_of(waiting.face()).is_empty()
     }
 
     fn came_about(&mut self, waiting: &ScriptWait, news: bool) -> bool {
         match waiting.what() {
             Wait::Time(_) => false,
             Wait::Members(count) => self.members.present_count() >= *count,
-            Wait::File(name) => self.is_offered_by_somebody(name),
-            Wait::Offer(name) => news && !self.meant_by(name.as_deref()).is_empty(),
+            Wait::File(name) => self.lookup().is_offered_by_others(name),
+            Wait::Offer(name) => news && !self.lookup().meant(name.as_deref()).is_empty(),
             Wait::Message(text) => self.desk.find_message(text),
             Wait::Downloads => self.swarm.is_idle(),
-            Wait::Fetched => Self::is_fetched(waiting.told()),
+            Wait::Fetched => waiting.told().is_fetched(),
             Wait::FetchedBy(members) => waiting.told().count() >= *members,
             Wait::Held => self.members.present_count() > 0 && !self.log.has_unheld(&self.members),
         }
@@ -121,7 +124,7 @@ impl Router {
             Wait::Offer(None) => "nobody present offered anything".to_owned(),
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
-            Wait::Fetched => self.not_fetched(waiting.told()),
+            Wait::Fetched => waiting.told().why_in_vain(&self.members),
             Wait::FetchedBy(members) => {
                 format!("{} of {members} members fetched what is offered", waiting.told().count())
             }

@@ -3,8 +3,7 @@
 use core::net::SocketAddr;
 
 use super::Members;
-use crate::router::is_loopback;
-use crate::router::links::plain_ip;
+use crate::router::links::{is_loopback, plain_ip};
 use crate::router::notice::Finding;
 
 impl Members {

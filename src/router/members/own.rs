@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::router::context::Context;
 use crate::router::ids::{MemberId, RoomId};
-use crate::router::is_loopback;
+use crate::router::links::is_loopback;
 use crate::router::signed::{Presence, SignedPresence};
 use crate::router::time::Millis;
 

@@ -10,7 +10,7 @@ use super::own::UNLINKED_MAX;
 use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, MemberId, RoomId};
-use crate::router::is_loopback;
+use crate::router::links::{Via, is_loopback};
 use crate::router::log::Log;
 use crate::router::message::{Message, Why};
 use crate::router::notice::Notice;
@@ -37,22 +37,6 @@ pub(super) struct Telling {
 impl Telling {
     pub(super) fn len(&self) -> usize {
         self.say.len()
-    }
-}
-
-/// Over which connection somebody said something.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::router) struct Via {
-    pub(in crate::router) conn: ConnId,
-    /// Who is at its other end, and where.
-    pub(in crate::router) member: MemberId,
-    pub(in crate::router) remote: Option<SocketAddr>,
-}
-
-impl Via {
-    /// Loopback may be taught by whoever is on loopback itself.
-    fn is_here(&self) -> bool {
-        self.remote.is_some_and(|remote| is_loopback(remote.ip()))
     }
 }
 

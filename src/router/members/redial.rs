@@ -6,7 +6,7 @@ use super::Members;
 use crate::router::context::Context;
 use crate::router::event::Target;
 use crate::router::ids::MemberId;
-use crate::router::is_loopback;
+use crate::router::links::is_loopback;
 use crate::router::links::{Purpose, plain_ip};
 use crate::router::message::Why;
 use crate::router::time::{Earliest, Millis};

@@ -14,6 +14,7 @@ mod host;
 mod hosts;
 mod lanes;
 mod leftovers;
+pub(super) mod limit;
 pub(super) mod pace;
 pub mod picker;
 mod progress;

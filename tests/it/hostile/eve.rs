@@ -19,8 +19,9 @@ use klatch::crypto::opaque::Joiner;
 use klatch::crypto::password::Password;
 use klatch::crypto::random::random;
 use klatch::limits::Limits;
+use klatch::net::channel::{Channel, RecvError};
 use klatch::net::preamble::{self, PreambleError};
-use klatch::net::stream::{Channel, RecvError};
+use klatch::net::stream::Stream;
 use klatch::router::event::Entry;
 use klatch::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
 use klatch::router::invite_link::InviteLink;
@@ -87,7 +88,7 @@ impl Eve {
     pub(super) fn dial(&self, to: SocketAddr, role: Role) -> Wire {
         let mut wire = None;
         wait_until("she has time", || {
-            let socket = Arc::new(self.socket(to));
+            let socket: Arc<dyn Stream> = Arc::new(self.socket(to));
             match preamble::dial(&socket, to, role, Instant::now() + SOON) {
                 Ok((channel, h)) => {
                     wire = Some(Wire::new(channel, Binding { side: Side::Dialer, role, h }));
@@ -104,7 +105,8 @@ impl Eve {
     pub(super) fn answer(ear: &TcpListener) -> Wire {
         let (socket, remote) = ear.accept().unwrap();
         socket.set_nodelay(true).unwrap();
-        let answered = preamble::answer(&Arc::new(socket), remote, Instant::now() + SOON);
+        let answered =
+            preamble::answer(&(Arc::new(socket) as Arc<dyn Stream>), remote, Instant::now() + SOON);
         let (role, channel, h) = answered.unwrap();
         Wire::new(channel, Binding { side: Side::Listener, role, h })
     }
@@ -532,7 +534,7 @@ impl Session {
 
     /// Ends the link without a word; gives the room and everything that she recorded of it.
     pub(super) fn goes(self) -> (Granted, Records) {
-        let _ = self.wire.channel.socket().shutdown(std::net::Shutdown::Both);
+        let _ = self.wire.channel.stream().shut(std::net::Shutdown::Both);
         (self.home, self.known)
     }
 

@@ -76,7 +76,6 @@ fn r5_without_threads_for_strangers_members_go_on() {
 /// while it lasts, and all of it given back.
 #[test]
 fn w1_1_000_lying_strangers_cost_little_and_are_gone_in_time() {
-    use std::io::Write;
     let alice = Program::start("alice", true);
     let mut bob = Host::new("bob");
     bob.connect(alice.addr).unwrap();
@@ -85,11 +84,12 @@ fn w1_1_000_lying_strangers_cost_little_and_are_gone_in_time() {
     let mut open = Vec::new();
     for number in 0..1_000 {
         let eve = Eve::at([127, 0, 1, 1 + (number % 250) as u8].into());
-        let socket = std::sync::Arc::new(eve.socket(alice.addr));
+        let socket: std::sync::Arc<dyn klatch::net::stream::Stream> =
+            std::sync::Arc::new(eve.socket(alice.addr));
         let soon = std::time::Instant::now() + super::host::SOON;
         let dialled = klatch::net::preamble::dial(&socket, alice.addr, Role::Session, soon);
         if let Ok((channel, _)) = dialled {
-            (&**channel.socket()).write_all(&(4_096_u16 + 16).to_be_bytes()).unwrap();
+            channel.stream().write(&(4_096_u16 + 16).to_be_bytes()).unwrap();
             open.push(channel);
         }
         if number % 100 == 99 {

@@ -8,7 +8,7 @@ use klatch::crypto::identity::Identity;
 use klatch::crypto::noise::HandshakeHash;
 use klatch::crypto::opaque::{Admitter, FIRST_BYTES, Joiner, PasswordData};
 use klatch::limits::Limits;
-use klatch::net::stream::RecvError;
+use klatch::net::channel::RecvError;
 use klatch::router::command::LockWish;
 use klatch::router::event::Entry;
 use klatch::router::ids::{Digest32, MemberId, RoomId};
@@ -382,7 +382,6 @@ fn r2_drips_at_each_step_of_a_handshake_buy_no_time() {
 /// Sends the beginning of a record, a byte now and then, until the other side has had enough: long
 /// before the record's end, which takes a minute.
 fn drip(wire: &mut Wire) {
-    use std::io::Write;
     let mut record = [7, 208].into_iter().chain([7; 2_000]);
     loop {
         match wire
@@ -392,7 +391,7 @@ fn drip(wire: &mut Wire) {
             Ok(_) => {}
             Err(RecvError::TimedOut) => {
                 let byte = record.next().expect("a record came to its end");
-                let _ = (&**wire.channel.socket()).write_all(&[byte]);
+                let _ = wire.channel.stream().write(&[byte]);
             }
             Err(_) => return,
         }

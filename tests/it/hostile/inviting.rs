@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use klatch::crypto::binding::{Role, find_proof, guest_message, newcomer_message};
 use klatch::crypto::invite::{FindKey, InviteSecret};
-use klatch::net::stream::RecvError;
+use klatch::net::channel::RecvError;
 use klatch::router::command::Command;
 use klatch::router::event::Entry;
 use klatch::router::ids::RoomId;

@@ -1,6 +1,5 @@
 //! Messages that lie about their size, their counts and the addresses of others.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,13 +31,13 @@ fn w1_a_member_that_announces_a_record_and_withholds_it_is_gone_in_time() {
         let eve = Eve::new();
         let session = eve.join(alice.addr());
         let longest = 32 * 1024 + 16_u16;
-        (&**session.wire.channel.socket()).write_all(&longest.to_be_bytes()).unwrap();
+        session.wire.channel.stream().write(&longest.to_be_bytes()).unwrap();
         withheld.push(session);
     }
     // One byte more than a message may have is too much at once.
     let mut greedy = Eve::new().join(alice.addr());
     let too_long = 32 * 1024 + 17_u16;
-    (&**greedy.wire.channel.socket()).write_all(&too_long.to_be_bytes()).unwrap();
+    greedy.wire.channel.stream().write(&too_long.to_be_bytes()).unwrap();
     assert_eq!(greedy.wire.ended(), Some(Why::Protocol));
     let began = Instant::now();
     for session in &mut withheld {

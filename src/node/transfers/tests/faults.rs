@@ -1,13 +1,12 @@
 //! What must not happen, whatever a host, a disk or a network does.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 
 use super::*;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::files::testing::write;
+use crate::net::channel::RecvError;
 use crate::net::lane::{DATA_BYTES, HEADER_BYTES, Header, REQUEST_BYTES, Request, Status, Wanted};
-use crate::net::stream::RecvError;
 use crate::sys::files::Positional;
 use crate::sys::testing::{POSIX, link};
 
@@ -209,7 +208,7 @@ fn answers_that_do_not_fit_end_the_lane() {
         (0..5).for_each(|_| liar.channel.send(&[0; 60_000]).unwrap());
     };
     let not_sealed: Lie = |liar, _| {
-        liar.channel.socket().as_ref().write_all(&[0, 30].repeat(40)).unwrap();
+        liar.channel.stream().write(&[0, 30].repeat(40)).unwrap();
     };
     for lie in [other_chunk, wrong_length, refused_with_bytes, no_header, too_many, not_sealed] {
         let mut liar = Liar::towards(&bob);
@@ -374,9 +373,9 @@ fn idle_and_silent_lanes_end() {
     bob.fetch(offer.file, liar.lane.conn, 0);
     let request = liar.request();
     liar.send_header(&request, Status::Ok, CHUNK as u64);
-    let mut socket = liar.channel.socket().as_ref();
+    let stream = liar.channel.stream();
     // One byte at a time: always something, never a record.
-    while bob.events.is_empty() && socket.write_all(&[0x40]).is_ok() {
+    while bob.events.is_empty() && stream.write(&[0x40]).is_ok_and(|count| count > 0) {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));

@@ -1,0 +1,148 @@
+//! A stream inside this process, for tests: two ends, a bounded buffer in each direction.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::stream::Stream;
+
+/// What one direction holds before whoever writes has to wait: about what a socket does.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The two ends of a new stream.
+pub(crate) fn pair() -> (Arc<dyn Stream>, Arc<dyn Stream>) {
+    let (there, back) = (Arc::new(Direction::default()), Arc::new(Direction::default()));
+    let end = |reads: &Arc<Direction>, writes: &Arc<Direction>| {
+        let timeouts = Mutex::new([None; 2]);
+        Arc::new(End { reads: Arc::clone(reads), writes: Arc::clone(writes), timeouts })
+    };
+    (end(&back, &there), end(&there, &back))
+}
+
+#[derive(Debug, Default)]
+struct Direction {
+    state: Mutex<Buffer>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: VecDeque<u8>,
+    shut: bool,
+}
+
+impl Direction {
+    /// Waits until `ready`, or the direction was shut, and does `work` then.
+    fn when<T>(
+        &self,
+        timeout: Option<Duration>,
+        ready: impl Fn(&Buffer) -> bool,
+        work: impl FnOnce(&mut Buffer) -> T,
+    ) -> io::Result<T> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let mut state = lock(&self.state);
+        while !state.shut && !ready(&state) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => return Err(ErrorKind::TimedOut.into()),
+                Some(left) => wait_for(&self.changed, state, left),
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        let done = work(&mut state);
+        self.changed.notify_all();
+        Ok(done)
+    }
+
+    fn shut(&self) {
+        lock(&self.state).shut = true;
+        self.changed.notify_all();
+    }
+}
+
+#[derive(Debug)]
+struct End {
+    reads: Arc<Direction>,
+    writes: Arc<Direction>,
+    /// Of reading and of writing.
+    timeouts: Mutex<[Option<Duration>; 2]>,
+}
+
+impl Stream for End {
+    fn read(&self, room: &mut [u8]) -> io::Result<usize> {
+        let [timeout, _] = *lock(&self.timeouts);
+        self.reads.when(
+            timeout,
+            |buffer| !buffer.bytes.is_empty(),
+            |buffer| {
+                let count = room.len().min(buffer.bytes.len());
+                room.iter_mut().zip(buffer.bytes.drain(..count)).for_each(|(to, from)| *to = from);
+                count
+            },
+        )
+    }
+
+    fn wait(&self) -> io::Result<usize> {
+        let [timeout, _] = *lock(&self.timeouts);
+        self.reads.when(timeout, |buffer| !buffer.bytes.is_empty(), |buffer| buffer.bytes.len())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let [_, timeout] = *lock(&self.timeouts);
+        self.writes.when(
+            timeout,
+            |buffer| buffer.bytes.len() < BUFFER_BYTES,
+            |buffer| {
+                if buffer.shut {
+                    return 0;
+                }
+                let count = bytes.len().min(BUFFER_BYTES - buffer.bytes.len());
+                buffer.bytes.extend(bytes.iter().take(count));
+                count
+            },
+        )
+    }
+
+    fn shut(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.writes.shut();
+        }
+        if how != Shutdown::Write {
+            self.reads.shut();
+        }
+        Ok(())
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        lock(&self.timeouts)[0] = Some(timeout);
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        lock(&self.timeouts)[1] = Some(timeout);
+        Ok(())
+    }
+
+    fn bound_unsent(&self, _: u32) {}
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.reads.shut();
+        self.writes.shut();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_for<'a>(
+    changed: &Condvar,
+    state: MutexGuard<'a, Buffer>,
+    left: Duration,
+) -> MutexGuard<'a, Buffer> {
+    changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+}

@@ -1,0 +1,316 @@
+//! What is offered in the room, from the log: every offer that stands, whose it is, and which a
+//! command means.
+//!
+//! An offer is known by its entry. It stands until its author takes it back, or offers another in
+//! its place; what else its author or anybody else offers, under whatever name and with whatever
+//! content, stands beside it. Nobody has a say in the offers of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::files::merkle;
+use crate::router::ids::{EntryId, FileId, MemberId};
+use crate::router::log::Order;
+use crate::router::notice::FileInfo;
+use crate::router::signed::{Offer, SignedEntry};
+use crate::router::swarm::NamedFile;
+use crate::router::text::Untrusted;
+use crate::router::word::{Word, nfc};
+
+/// So many offers are looked at for another content of the same name.
+const COMPARED_MAX: usize = 1_000;
+
+/// An offer that stands.
+#[derive(Debug, Clone)]
+pub(in crate::router) struct Offered {
+    id: EntryId,
+    /// The id under which faces know it.
+    shown: EntryId,
+    author: MemberId,
+    file: NamedFile,
+    order: Order,
+}
+
+/// Offers by their entries, and what was taken back.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    offers: BTreeMap<EntryId, Offered>,
+    /// Entries that their author took back or replaced, last by this one, whether or not they are
+    /// here yet: what comes before that does not stand.
+    ended: BTreeMap<(MemberId, EntryId), Order>,
+    by_file: BTreeMap<FileId, BTreeSet<(MemberId, EntryId)>>,
+    /// By their names in NFC.
+    by_name: BTreeMap<String, BTreeSet<EntryId>>,
+    /// Counts what may change who can be fetched from: offers, members and hosts that came or
+    /// went.
+    changes: u64,
+}
+
+impl Catalogue {
+    pub(super) fn clear(&mut self) {
+        *self = Self { changes: self.changes + 1, ..Self::default() };
+    }
+
+    /// What a word means may have changed.
+    pub(super) fn touch(&mut self) {
+        self.changes += 1;
+    }
+
+    /// It is worthwhile to look again what a word means, if this is not what it was then.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The offers of a file that stand, whoever made them: its length and root are the same in all.
+    pub(super) fn of_file(&self, file: FileId) -> impl Iterator<Item = &Offered> {
+        let ids = self.by_file.get(&file).into_iter().flatten();
+        ids.filter_map(|(_, id)| self.offers.get(id))
+    }
+
+    /// An author's offers of a file.
+    pub(super) fn offers_of(
+        &self,
+        author: MemberId,
+        file: FileId,
+    ) -> impl Iterator<Item = &Offered> {
+        let all = (author, EntryId([0; 32]))..=(author, EntryId([u8::MAX; 32]));
+        let ids = self.by_file.get(&file).into_iter().flat_map(move |ids| ids.range(all.clone()));
+        ids.filter_map(|(_, id)| self.offers.get(id))
+    }
+
+    /// Whether an author offers a file.
+    pub(super) fn offers(&self, author: MemberId, file: FileId) -> bool {
+        self.offers_of(author, file).next().is_some()
+    }
+
+    /// What an author offers.
+    pub(super) fn offers_by(&self, author: MemberId) -> impl Iterator<Item = &Offered> {
+        self.offers.values().filter(move |offered| offered.author == author)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Offered> {
+        self.offers.values()
+    }
+
+    /// An offer by its entry.
+    pub(super) fn get(&self, id: &EntryId) -> Option<&Offered> {
+        self.offers.get(id)
+    }
+
+    /// Offers under a name, whether or not anybody who has their files is here.
+    pub(super) fn named(&self, word: &Word) -> impl Iterator<Item = &Offered> {
+        let ids = self.by_name.get(word.name()).into_iter().flatten();
+        ids.filter_map(|id| self.offers.get(id))
+    }
+
+    /// Another offer that stands has this name too, and another content.
+    pub(super) fn is_alike(&self, offered: &Offered) -> bool {
+        let word = Word::new(&offered.file.name);
+        self.named(&word).take(COMPARED_MAX).any(|other| other.file.id != offered.file.id)
+    }
+
+    /// Takes an offer in, and out what it replaces; false if it does not stand.
+    pub(super) fn insert(
+        &mut self,
+        offered: Offered,
+        replaces: Option<EntryId>,
+    ) -> (bool, Option<Offered>) {
+        self.touch();
+        let before = replaces.and_then(|id| self.end(offered.author, id, offered.order));
+        let ended = self.ended.get(&(offered.author, offered.id));
+        if ended.is_some_and(|order| *order > offered.order) {
+            return (false, before);
+        }
+        self.by_file.entry(offered.file.id).or_default().insert((offered.author, offered.id));
+        self.by_name.entry(nfc(&offered.file.name)).or_default().insert(offered.id);
+        (self.offers.insert(offered.id, offered).is_none(), before)
+    }
+
+    /// An entry by `author`, at that place in the order, ends an offer of that author; returned if
+    /// it stood.
+    pub(super) fn end(&mut self, author: MemberId, id: EntryId, order: Order) -> Option<Offered> {
+        let at = self.ended.entry((author, id)).or_insert(order);
+        *at = (*at).max(order);
+        let ends = |offered: &Offered| offered.author == author && offered.order < order;
+        if !self.offers.get(&id).is_some_and(ends) {
+            return None;
+        }
+        let offered = self.offers.remove(&id)?;
+        self.touch();
+        unlist(&mut self.by_file, &offered.file.id, &(author, id));
+        unlist(&mut self.by_name, &nfc(&offered.file.name), &id);
+        Some(offered)
+    }
+}
+
+fn unlist<K: Ord, V: Ord>(lists: &mut BTreeMap<K, BTreeSet<V>>, key: &K, id: &V) {
+    if let Some(ids) = lists.get_mut(key) {
+        ids.remove(id);
+        if ids.is_empty() {
+            lists.remove(key);
+        }
+    }
+}
+
+impl Offered {
+    /// What an entry offers.
+    pub(super) fn of(entry: &SignedEntry, offer: &Offer, order: Order, shown: EntryId) -> Self {
+        let Offer { name, size, root, .. } = offer.clone();
+        let file = NamedFile { id: merkle::file_id(size, &root), name, size, root };
+        Self { id: entry.id, shown, author: entry.body.chain.author, file, order }
+    }
+
+    /// Its entry.
+    pub(in crate::router) fn id(&self) -> EntryId {
+        self.id
+    }
+
+    /// The id under which faces know it.
+    pub(in crate::router) fn shown(&self) -> EntryId {
+        self.shown
+    }
+
+    pub(in crate::router) fn author(&self) -> MemberId {
+        self.author
+    }
+
+    pub(in crate::router) fn file(&self) -> FileId {
+        self.file.id
+    }
+
+    /// The file under the name that its author gave it.
+    pub(in crate::router) fn named_file(&self) -> &NamedFile {
+        &self.file
+    }
+
+    pub(in crate::router) fn name(&self) -> Untrusted {
+        Untrusted::new(&self.file.name)
+    }
+
+    /// Its place among all that was said.
+    pub(super) fn order(&self) -> Order {
+        self.order
+    }
+
+    pub(in crate::router) fn info(&self) -> FileInfo {
+        FileInfo { id: self.file.id, name: self.name(), size: self.file.size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::ids::{Digest32, LogNonce};
+    use crate::router::signed::Chain;
+
+    const ALICE: MemberId = MemberId([1; 32]);
+    const EVE: MemberId = MemberId([2; 32]);
+
+    /// What an entry does: the depth of it stands for its place in the order.
+    #[derive(Debug, Clone, Copy)]
+    enum Does {
+        /// Offers under this id, in place of that one.
+        Offer(u8, Option<u8>),
+        /// Takes that one back.
+        Withdraw(u8),
+    }
+
+    fn order(author: MemberId, depth: u64) -> Order {
+        (depth, Chain { author, nonce: LogNonce([0; 8]) }, depth)
+    }
+
+    fn played(entries: &[(MemberId, u64, Does)]) -> Vec<u8> {
+        let mut catalogue = Catalogue::default();
+        for (author, depth, does) in entries {
+            let (author, order) = (*author, order(*author, *depth));
+            match does {
+                Does::Offer(id, replaces) => {
+                    let offered = Offered {
+                        id: EntryId([*id; 32]),
+                        shown: EntryId([*id; 32]),
+                        author,
+                        file: NamedFile {
+                            id: FileId([*id; 32]),
+                            name: "shot.png".into(),
+                            size: 1,
+                            root: Digest32::default(),
+                        },
+                        order,
+                    };
+                    catalogue.insert(offered, replaces.map(|id| EntryId([id; 32])));
+                }
+                Does::Withdraw(id) => drop(catalogue.end(author, EntryId([*id; 32]), order)),
+            }
+        }
+        let word = Word::new("shot.png");
+        let named = catalogue.named(&word).map(|offered| offered.id);
+        assert!(named.eq(catalogue.offers.keys().copied()));
+        assert_eq!(catalogue.by_file.len(), catalogue.offers.len());
+        catalogue.offers.keys().map(|id| id.0[0]).collect()
+    }
+
+    /// Every order in which the entries can come.
+    fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
+        let [first, rest @ ..] = items else { return vec![Vec::new()] };
+        let shorter = permutations(rest);
+        let with = |at: usize| {
+            shorter.iter().map(move |list| [&list[..at], &[*first], &list[at..]].concat())
+        };
+        (0..items.len()).flat_map(with).collect()
+    }
+
+    #[test]
+    fn what_stands_follows_from_the_entries_in_whatever_order_they_come() {
+        use Does::{Offer, Withdraw};
+        for (story, entries, stand) in [
+            (
+                "one name twice, from one member and from another",
+                &[(ALICE, 1, Offer(1, None)), (ALICE, 2, Offer(2, None)), (EVE, 3, Offer(3, None))]
+                    [..],
+                &[1, 2, 3][..],
+            ),
+            (
+                "a new version of a new version",
+                &[
+                    (ALICE, 1, Offer(1, None)),
+                    (ALICE, 2, Offer(2, Some(1))),
+                    (ALICE, 3, Offer(3, Some(2))),
+                ],
+                &[3],
+            ),
+            (
+                "what was replaced stays so when its successor is taken back",
+                &[
+                    (ALICE, 1, Offer(1, None)),
+                    (ALICE, 2, Offer(2, Some(1))),
+                    (ALICE, 3, Withdraw(2)),
+                ],
+                &[],
+            ),
+            (
+                "somebody else's offer",
+                &[
+                    (ALICE, 1, Offer(1, None)),
+                    (EVE, 2, Offer(2, Some(1))),
+                    (EVE, 3, Withdraw(1)),
+                    (EVE, 4, Withdraw(2)),
+                ],
+                &[1],
+            ),
+            (
+                "an offer that comes later in the order, of another chain",
+                &[
+                    (EVE, 5, Offer(5, None)),
+                    (EVE, 2, Offer(2, Some(5))),
+                    (EVE, 3, Withdraw(5)),
+                    (EVE, 4, Offer(4, Some(4))),
+                ],
+                &[2, 4, 5],
+            ),
+        ] {
+            for entries in permutations(entries) {
+                assert_eq!(played(&entries), stand, "{story}: {entries:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Own files on their way to an offer: one after the other of each command is hashed, and then
+//! offered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use crate::router::context::Context;
+use crate::router::event::{Effect, Hashed};
+use crate::router::ids::FaceId;
+use crate::router::notice::{Code, Failure, MovingFile, Notice, TransferLine, TransferState};
+use crate::router::rate::Rate;
+use crate::router::replies::all_of;
+use crate::router::text::Untrusted;
+use crate::router::time::Millis;
+use crate::router::word::Word;
+
+/// A file that is being hashed.
+#[derive(Debug)]
+pub(in crate::router) struct OfferJob {
+    face: FaceId,
+    line: u64,
+    path: PathBuf,
+    /// What the same command offers next.
+    rest: VecDeque<PathBuf>,
+    /// Why what it named before could not be offered.
+    failures: Vec<Failure>,
+    /// The name that it has for people.
+    name: String,
+    /// Its bytes, once it has its turn.
+    size: Option<u64>,
+    bytes_done: u64,
+    rate: Rate,
+    /// Faces were told how far it is.
+    told: bool,
+    /// Made for a page, which is told what became of it.
+    copy: bool,
+}
+
+impl OfferJob {
+    fn new(face: FaceId, line: u64, path: PathBuf) -> Self {
+        Self {
+            face,
+            line,
+            name: name_of(&path),
+            path,
+            rest: VecDeque::new(),
+            failures: Vec::new(),
+            size: None,
+            bytes_done: 0,
+            rate: Rate::new(Millis(0)),
+            told: false,
+            copy: false,
+        }
+    }
+
+    /// Whoever asked for it.
+    pub(in crate::router) fn of(&self) -> (FaceId, u64) {
+        (self.face, self.line)
+    }
+
+    /// It is a copy that was made for a page.
+    pub(in crate::router) fn is_copy(&self) -> bool {
+        self.copy
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Files that are being hashed, in the order asked.
+#[derive(Debug, Default)]
+pub(in crate::router) struct Hashing {
+    next_job: u64,
+    jobs: BTreeMap<u64, OfferJob>,
+}
+
+impl Hashing {
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// These files are to be offered.
+    pub(in crate::router) fn send(
+        &mut self,
+        cx: &mut Context,
+        of: (FaceId, u64),
+        paths: Vec<PathBuf>,
+    ) {
+        self.send_rest(cx, of, paths.into(), Vec::new());
+    }
+
+    /// Offers the first of these paths, and the others after it.
+    fn send_rest(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        mut rest: VecDeque<PathBuf>,
+        failures: Vec<Failure>,
+    ) {
+        let Some(path) = rest.pop_front() else {
+            return cx.reply(face, line, "send", all_of(failures));
+        };
+        let job = OfferJob { rest, failures, ..OfferJob::new(face, line, path.clone()) };
+        let job = self.begin_job(job);
+        cx.effect(Effect::Hash { job, path });
+    }
+
+    /// A file is to be offered under a name.
+    pub(in crate::router) fn send_as(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        (path, name): (PathBuf, String),
+    ) {
+        let job = self.begin_job(OfferJob::new(face, line, path.clone()));
+        cx.effect(Effect::HashAs { job, path, name });
+    }
+
+    /// The same with a copy that was made for a page.
+    pub(in crate::router) fn share(
+        &mut self,
+        cx: &mut Context,
+        (face, line): (FaceId, u64),
+        (path, name): (PathBuf, String),
+    ) {
+        let job = OfferJob::new(face, line, path.clone());
+        let job = self.begin_job(OfferJob { name: name.clone(), copy: true, ..job });
+        cx.effect(Effect::HashAs { job, path, name });
+    }
+
+    fn begin_job(&mut self, job: OfferJob) -> u64 {
+        let number = self.next_job;
+        self.next_job += 1;
+        self.jobs.insert(number, job);
+        number
+    }
+
+    /// A job has its turn.
+    pub(in crate::router) fn began(&mut self, cx: &Context, job: u64, path: PathBuf, size: u64) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            if !job.copy {
+                job.name = name_of(&path);
+            }
+            (job.path, job.size) = (path, Some(size));
+            job.rate = Rate::new(cx.now);
+        }
+    }
+
+    /// So much of a file is hashed.
+    pub(in crate::router) fn progressed(&mut self, cx: &mut Context, job: u64, bytes_done: u64) {
+        let Some(job) = self.jobs.get_mut(&job) else { return };
+        job.rate.came(cx.now, bytes_done.saturating_sub(job.bytes_done));
+        (job.bytes_done, job.told) = (bytes_done, true);
+        if let Some(size) = job.size {
+            let path = job.path.clone();
+            cx.notify(Notice::HashProgress { path, bytes_done, size });
+        }
+    }
+
+    /// A file is hashed, or could not be: what was asked.
+    pub(in crate::router) fn take(
+        &mut self,
+        cx: &mut Context,
+        number: u64,
+        result: &Result<Hashed, Failure>,
+    ) -> Option<OfferJob> {
+        let job = self.jobs.remove(&number)?;
+        // Whoever was shown how far it is, is shown its end.
+        if let Ok(Hashed { path, size, .. }) = result
+            && job.told
+        {
+            let (path, bytes_done, size) = (path.clone(), *size, *size);
+            cx.notify(Notice::HashProgress { path, bytes_done, size });
+        }
+        Some(job)
+    }
+
+    /// What was asked is done: the next file of the same command has its turn.
+    pub(in crate::router) fn end(
+        &mut self,
+        cx: &mut Context,
+        job: OfferJob,
+        result: Result<(), Failure>,
+    ) {
+        if let (Err(failure), true) = (&result, job.told) {
+            let (path, failure) = (job.path.clone(), failure.clone());
+            cx.notify(Notice::HashFailed { path, failure });
+        }
+        if job.copy {
+            return cx.reply(job.face, job.line, "share", result);
+        }
+        let mut failures = job.failures;
+        failures.extend(result.err());
+        self.send_rest(cx, (job.face, job.line), job.rest, failures);
+    }
+
+    /// Stops hashing what a word names, by name or path; false if there is nothing of it.
+    pub(in crate::router) fn cancel(&mut self, cx: &mut Context, word: &Word) -> bool {
+        let is_path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
+        let cancelled = || Failure::new(Code::Cancelled, "it was cancelled before it was offered");
+        let (mut numbers, mut spared) = (Vec::new(), false);
+        for (number, job) in &mut self.jobs {
+            let before = job.rest.len();
+            job.rest.retain(|path| !word.is_name(&name_of(path)) && !is_path(path));
+            let fewer = before - job.rest.len();
+            spared |= fewer > 0;
+            job.failures.extend((0..fewer).map(|_| cancelled()));
+            if word.is_name(&job.name) || is_path(&job.path) {
+                numbers.push(*number);
+            }
+        }
+        for number in &numbers {
+            self.drop_job(cx, *number, cancelled());
+        }
+        spared || !numbers.is_empty()
+    }
+
+    fn drop_job(&mut self, cx: &mut Context, number: u64, failure: Failure) {
+        if let Some(job) = self.jobs.remove(&number) {
+            cx.effect(Effect::CancelHash { job: number });
+            self.end(cx, job, Err(failure));
+        }
+    }
+
+    /// What is being hashed, in the order asked; what waits for its turn comes last.
+    pub(super) fn rows(&self, now: Millis) -> Vec<TransferLine> {
+        let row = |job: &OfferJob| {
+            let rate = job.rate.at(now);
+            let left = job.size.unwrap_or(0).saturating_sub(job.bytes_done);
+            let begun = job.size.is_some();
+            TransferLine {
+                file: MovingFile {
+                    id: None,
+                    name: Untrusted::new(&job.name),
+                    size: job.size.unwrap_or(0),
+                },
+                state: if begun { TransferState::Hashing } else { TransferState::HashQueued },
+                bytes_done: job.bytes_done,
+                bytes_per_second: rate,
+                seconds_left: left.checked_div(rate).filter(|_| begun),
+                hosts: 0,
+                to: None,
+            }
+        };
+        let (begun, queued): (Vec<_>, Vec<_>) =
+            self.jobs.values().partition(|job| job.size.is_some());
+        begun.into_iter().chain(queued).map(row).collect()
+    }
+
+    /// A face ended: nothing is hashed for it any more.
+    pub(super) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
+        self.stop(cx, "whoever asked for it ended", |job| job.face == face);
+    }
+
+    /// The room was left: what waits was meant for it as well.
+    pub(super) fn drop_all(&mut self, cx: &mut Context) {
+        self.stop(cx, "the room was left meanwhile", |_| true);
+    }
+
+    fn stop(&mut self, cx: &mut Context, why: &str, is_over: impl Fn(&OfferJob) -> bool) {
+        let mut numbers = Vec::new();
+        for (number, job) in self.jobs.iter_mut().filter(|(_, job)| is_over(job)) {
+            job.rest.clear();
+            numbers.push(*number);
+        }
+        for number in numbers {
+            self.drop_job(cx, number, Failure::new(Code::Cancelled, why));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `cancel`: a download, what is being hashed, an own offer, or what is left of a download that is
+//! not under way.
+//!
+//! A download that is cancelled keeps what is verified for the next time; cancelled once more, or
+//! after a restart, its partial file is removed.
+
+use crate::router::Router;
+use crate::router::event::Effect;
+use crate::router::files::Offered;
+use crate::router::ids::{FaceId, FileId};
+use crate::router::notice::{Code, Failure};
+use crate::router::text::Untrusted;
+use crate::router::word::Word;
+
+impl Router {
+    pub(in crate::router) fn cancel(&mut self, (face, line): (FaceId, u64), wanted: &str) {
+        let word = Word::new(wanted);
+        let downloads = match self.swarm.named(&word) {
+            // By the id of an offer.
+            downloads if downloads.is_empty() => self.fetched_by_offer(wanted),
+            downloads => downloads,
+        };
+        let result = match downloads.as_slice() {
+            [file] => {
+                self.swarm.cancel(&mut self.cx, *file);
+                Ok(())
+            }
+            [] if self.files.hashing().cancel(&mut self.cx, &word) => Ok(()),
+            [] => match self.own_offers_meant(wanted) {
+                Ok(offers) => self.withdraw(&offers),
+                Err(failure) if failure.code == Code::NoSuchOffer => {
+                    match self.leftover_meant(wanted, &word) {
+                        Ok(prefix) => {
+                            let wanted = wanted.to_owned();
+                            let remove = Effect::RemovePart { face, line, wanted, prefix };
+                            return self.cx.effect(remove);
+                        }
+                        Err(failure) => Err(failure),
+                    }
+                }
+                Err(failure) => Err(failure),
+            },
+            several => Err(self.lookup().ambiguous(wanted, several)),
+        };
+        self.cx.reply(face, line, "cancel", result);
+    }
+
+    fn own_offers_meant(&self, wanted: &str) -> Result<Vec<Offered>, Failure> {
+        let found = self.lookup().find(wanted, true)?;
+        Ok(found.into_iter().cloned().collect())
+    }
+
+    /// The download of what an offer of that id is of.
+    fn fetched_by_offer(&self, wanted: &str) -> Vec<FileId> {
+        let found = self.lookup().find(wanted, false);
+        let by_id = |of: &&Offered| Word::new(wanted).fit("", [&of.shown()]).is_some();
+        let files = found.unwrap_or_default().into_iter().filter(by_id).map(Offered::file);
+        files.filter(|file| self.swarm.is_fetching(file)).take(1).collect()
+    }
+
+    /// Neither a download nor an own offer: perhaps there is a partial file of it. The first
+    /// digits of its id, if they are known.
+    fn leftover_meant(&self, wanted: &str, word: &Word) -> Result<Option<String>, Failure> {
+        let files = self.files.files_named(word);
+        match (files.len(), files.first()) {
+            (1, Some(file)) => Ok(Some(file.to_string())),
+            (0, _) => Ok(word.digits().map(str::to_owned)),
+            _ => Err(self.lookup().ambiguous(wanted, &files)),
+        }
+    }
+
+    /// [`Effect::RemovePart`] is done.
+    pub(in crate::router) fn part_removed(
+        &mut self,
+        (face, line): (FaceId, u64),
+        wanted: &str,
+        result: Result<Option<u64>, Failure>,
+    ) {
+        let result = match result {
+            Ok(Some(bytes)) => {
+                // A page names files by their ids, which tell people nothing.
+                let file = FileId::from_hex(wanted).ok();
+                let known = file.and_then(|file| self.files.any(&file));
+                let name = known.map_or(wanted, |offered| &offered.named_file().name);
+                self.swarm.leftover_removed(&mut self.cx, wanted, (name, bytes));
+                Ok(())
+            }
+            Ok(None) => {
+                let text = format!(
+                    "neither a download nor an offer of yours is called {}, and no part of it is \
+                     here",
+                    Untrusted::new(wanted)
+                );
+                Err(Failure::new(Code::NoSuchOffer, text))
+            }
+            Err(failure) => Err(failure),
+        };
+        self.cx.reply(face, line, "cancel", result);
+    }
+}
