@@ -14,9 +14,9 @@ use crate::files::names::{download_name, safe_name, stamp};
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
 use crate::router::command::SaveAs;
+use crate::router::event::Want;
 use crate::router::event::{DiskError, Event, FetchError, Fetched, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};
-use crate::router::swarm::picker::Want;
 
 /// [`crate::router::event::Effect::OpenPart`].
 #[derive(Debug)]

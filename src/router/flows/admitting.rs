@@ -7,10 +7,11 @@ use crate::crypto::binding::{Role, Side};
 use crate::router::Router;
 use crate::router::event::{Effect, Entrance, Findable, Home, Outcome, Plan};
 use crate::router::ids::{ConnId, InvitationId, MemberId, RunId};
-use crate::router::links::{Conn, Greeting, Purpose, Reason, Standpoint};
+use crate::router::links::{Conn, Greeting, Reason, Standpoint};
 use crate::router::membership::Membership;
 use crate::router::membership::record::How;
 use crate::router::message::{Brings, Hello, Refusal, Why};
+use crate::router::order::Purpose;
 use crate::router::registry::{Judged, Registry};
 use crate::router::signed::{Claim, SignedInvitation, SignedRecord};
 

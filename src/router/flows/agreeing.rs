@@ -140,7 +140,8 @@ impl Router {
         self.links.link_up(&mut self.cx, id, (member, run));
         self.swarm.link_up(&self.cx, id, member, self.files.offered_by(member));
         let Some(via) = self.via(id) else { return };
-        let newly = self.members.link_up(&mut self.cx, via, record, seen, &self.log);
+        let log = &self.log;
+        let newly = self.members.link_up(&mut self.cx, via, record, seen, |id| log.is_author(id));
         self.registry.link_up(&mut self.cx, id, member);
         self.comparisons.link_up(id, member);
         self.with_registry(|registry, cx, people| registry.show_who_came(cx, people.members));

@@ -3,10 +3,11 @@
 use core::net::SocketAddr;
 
 use crate::router::Router;
+use crate::router::address::is_loopback;
+use crate::router::address::plain_ip;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, MemberId};
-use crate::router::links::is_loopback;
-use crate::router::links::{Conn, plain_ip};
+use crate::router::links::Conn;
 use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
 
 /// A link that was silent for so long is worth a word.

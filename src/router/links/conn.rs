@@ -6,20 +6,8 @@ use super::agreement::Agreement;
 use crate::crypto::binding::{Role, Side};
 use crate::router::ids::{MemberId, RecordId, RoomId, RunId};
 use crate::router::message::{Brings, Hello};
+use crate::router::order::Purpose;
 use crate::router::time::Millis;
-
-/// Why this node dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::router) enum Purpose {
-    /// A person's `connect`, by the number of its attempt.
-    Attempt(u64),
-    /// A known member, without moving anyone.
-    Redial(MemberId),
-    /// Bulk data, to fetch it.
-    Lane(MemberId),
-    /// Bulk data, to serve it.
-    Serve(MemberId),
-}
 
 /// How far a connection is.
 #[derive(Debug)]

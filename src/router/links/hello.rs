@@ -4,13 +4,14 @@ use core::net::SocketAddr;
 
 use super::Links;
 use super::agreement::Reason;
-use super::conn::{Conn, Purpose, Stage};
+use super::conn::{Conn, Stage};
 use super::verdict::{Verdict, decide};
 use crate::crypto::binding::{Role, Side};
 use crate::router::context::Context;
 use crate::router::event::{Effect, Plan};
 use crate::router::ids::{ConnId, RecordId, RoomId};
 use crate::router::message::{Brings, Hello, Why};
+use crate::router::order::Purpose;
 
 /// How things stand in this node's room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,10 +18,11 @@ mod slow;
 
 use super::host::{Host, Lane, Task};
 use super::pace::Pace;
-use super::picker::{Picker, Want};
+use super::picker::Picker;
 use crate::files::merkle::CHUNK_MIN_BYTES;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
+use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::rng::Rng;
 use crate::router::time::{Earliest, Millis};

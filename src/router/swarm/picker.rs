@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
+use crate::router::event::Want;
 use crate::router::ids::MemberId;
 use crate::router::rng::Rng;
 use crate::router::time::Millis;
@@ -24,15 +25,6 @@ const VAIN_FACTOR: u64 = 8;
 
 /// Who has less than the others by this part of the file is behind them.
 const BEHIND_PART: u64 = 64;
-
-/// What to ask a host for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Want {
-    /// This chunk.
-    Chunk(u32),
-    /// Whichever of these the host has sent to nobody who is linked with it.
-    Pick(Bitmap),
-}
 
 #[derive(Debug)]
 struct Source {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::choice::{Choice, Order};
-use super::picker::{Picker, Want};
+use super::picker::Picker;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
+use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::rng::Rng;
 use crate::router::time::Millis;

@@ -2,10 +2,10 @@
 
 use super::{Choice, LOOK_MS, Order};
 use crate::limits::Limits;
+use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::swarm::host::{Host, Task};
 use crate::router::swarm::pace::GRACE_MS;
-use crate::router::swarm::picker::Want;
 use crate::router::time::Millis;
 
 /// What is taken over must come at least so much sooner.
