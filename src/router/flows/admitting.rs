@@ -172,19 +172,6 @@ impl Router {
         }
     }
 
-    /// Somebody who is no member: it is shown who put it out.
-    pub(in crate::router) fn refuse_outsider(
-        &mut self,
-        id: ConnId,
-        record: Option<Arc<SignedRecord>>,
-    ) {
-        let removed = record.as_ref().is_some_and(|of| of.is_removal());
-        let why = if removed { Why::Removed } else { Why::NotMember };
-        let by = record.as_ref().map(|record| record.record.by());
-        let steward = by.and_then(|by| self.registry.steward_ticket_of(&by));
-        self.cx.refuse_with(id, Refusal { why, wait_ms: None, record, steward });
-    }
-
     /// A room lets us in: whether it is the one that was asked for, and who lets us in is a member.
     pub(in crate::router) fn welcomed(
         &mut self,
