@@ -121,8 +121,8 @@ fn structs(text: &str) -> Vec<(&str, Vec<&str>)> {
 /// Whether a type changes itself: some method takes `&mut self`.
 fn changes_itself(name: &str, texts: &[&str]) -> bool {
     texts.iter().any(|text| {
-        let begins = text.match_indices(&format!("\nimpl {name} {{")).map(|(at, _)| at);
-        let mut blocks = begins.map(|at| text[at..].split("\n}\n").next().unwrap());
+        let head = format!("\nimpl {name} {{");
+        let mut blocks = text.split(&head).skip(1).map(|rest| rest.split("\n}\n").next().unwrap());
         blocks.any(|block| block.contains("&mut self"))
     })
 }

@@ -7,7 +7,7 @@ use crate::router::event::{Closed, Effect};
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::links::{Commitment, Conn, Heard, NextWord, Reason};
 use crate::router::membership::record::How;
-use crate::router::message::{Message, Why};
+use crate::router::message::{Capability, Message, Why};
 use crate::router::notice::Notice;
 use crate::router::signed::{RECORD_EXTRA_BYTES, SignedRecord, pages};
 
@@ -143,7 +143,8 @@ impl Router {
         let log = &self.log;
         let newly = self.members.link_up(&mut self.cx, via, record, seen, |id| log.is_author(id));
         self.registry.link_up(&mut self.cx, id, member);
-        self.comparisons.link_up(id, member);
+        let able = self.links.get(id).is_some_and(|conn| conn.can(Capability::Verify));
+        self.comparisons.link_up(id, member, able);
         self.with_registry(|registry, cx, people| registry.show_who_came(cx, people.members));
         self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.members.info(&member);
