@@ -21,11 +21,11 @@ const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 /// A `wait` that is not satisfied yet.
 #[derive(Debug)]
 pub(in crate::router) struct ScriptWait {
-    pub(in crate::router) face: FaceId,
-    pub(in crate::router) line: u64,
-    pub(in crate::router) what: Wait,
+    face: FaceId,
+    line: u64,
+    what: Wait,
     /// Of those who are to fetch what is offered.
-    pub(in crate::router) told: Told,
+    told: Told,
     until: Millis,
     /// Changes of the catalogue when it last looked at offers and who has them.
     looked: Option<u64>,
@@ -44,6 +44,26 @@ impl ScriptWait {
             _ => within_ms.min(LONGEST_MS),
         });
         Self { face, line, what, until, looked: None, told }
+    }
+
+    /// Who waits.
+    pub(in crate::router) fn face(&self) -> FaceId {
+        self.face
+    }
+
+    /// What for.
+    pub(in crate::router) fn what(&self) -> &Wait {
+        &self.what
+    }
+
+    /// What was told of those who are to fetch what is offered.
+    pub(in crate::router) fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// To tell more of them.
+    pub(in crate::router) fn told_mut(&mut self) -> &mut Told {
+        &mut self.told
     }
 
     /// Whether offers, or who has them, may have changed since it last looked.

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use crate::crypto::binding::{Role, Side};
 use crate::router::Router;
-use crate::router::event::{Effect, Entrance, Findable, Home, Outcome, Plan};
+use crate::router::event::{Effect, Home, Outcome, Plan};
 use crate::router::ids::{ConnId, InvitationId, MemberId, RunId};
 use crate::router::links::{Conn, Greeting, Reason, Standpoint};
-use crate::router::membership::Membership;
-use crate::router::membership::record::How;
 use crate::router::message::{Brings, Hello, Refusal, Why};
 use crate::router::order::Purpose;
 use crate::router::registry::{Judged, Registry};
-use crate::router::signed::{Claim, SignedInvitation, SignedRecord};
+use crate::router::signed::{SignedInvitation, SignedRecord};
 
 impl Router {
     fn standpoint(&self) -> Standpoint {
@@ -53,7 +51,7 @@ impl Router {
                 (self.attempts.entry(attempt).map(Plan::Enter), Some(brings))
             }
             Some(Greeting::Admit(brings)) => match self.admission_plan(id, brings) {
-                Ok(plan) => (plan, Some(brings)),
+                Ok(plan) => (Some(plan), Some(brings)),
                 Err(refusal) => return self.cx.refuse_with(id, refusal),
             },
         };
@@ -63,54 +61,19 @@ impl Router {
     }
 
     /// How a newcomer that brings this is let in, or why it is not.
-    fn admission_plan(&mut self, id: ConnId, brings: Brings) -> Result<Option<Plan>, Refusal> {
-        // Whoever is no member of a closed room has nobody to let in.
-        if self.registry.is_closed() && !self.registry.is_member(&self.cx.my_id) {
-            return Err(Refusal::of(Why::Locked));
-        }
-        if self.registry.my_standing().is_none() {
-            return Err(Refusal::of(Why::Busy));
-        }
-        if !self.registry.has_room_for_ticket() {
-            return Err(Refusal::of(Why::Full));
-        }
-        let entrance = match brings {
-            Brings::Nothing => Entrance::Open,
-            Brings::Password => {
-                let remote = self.links.get(id).and_then(Conn::remote);
-                let data = self.registry.password_data().cloned();
-                let (Some(data), Some(remote)) = (data, remote) else { return Ok(None) };
-                self.links.admits_by(id, self.registry.password_lock());
-                let begun = self.guesses.begin(id, remote.ip(), self.cx.now, self.cx.limits());
-                if let Err(wait) = begun {
-                    let refusal = Refusal::of(Why::TooManyAttempts);
-                    return Err(Refusal { wait_ms: Some(wait), ..refusal });
-                }
-                Entrance::Password(data)
+    fn admission_plan(&mut self, id: ConnId, brings: Brings) -> Result<Plan, Refusal> {
+        let entrance = self.registry.entrance(brings, self.cx.wall_ms()).map_err(Refusal::of)?;
+        if brings == Brings::Password
+            && let Some(remote) = self.links.get(id).and_then(Conn::remote)
+        {
+            self.links.admits_by(id, self.registry.password_lock());
+            let begun = self.guesses.begin(id, remote.ip(), self.cx.now, self.cx.limits());
+            if let Err(wait) = begun {
+                let refusal = Refusal::of(Why::TooManyAttempts);
+                return Err(Refusal { wait_ms: Some(wait), ..refusal });
             }
-            Brings::Invitation => Entrance::Invitations(self.findable()),
-        };
-        let home = Home {
-            room: self.room.id,
-            founder: self.registry.founder(),
-            nonce: self.registry.nonce(),
-            chain: self.registry.my_chain(),
-        };
-        Ok(Some(Plan::Admit { home, entrance }))
-    }
-
-    fn findable(&self) -> Vec<Findable> {
-        let (registry, now) = (&self.registry, self.cx.wall_ms());
-        let live = registry.invitations().map(|live| Findable {
-            invitation: live.invitation.clone(),
-            find: live.find.clone(),
-            // Whether it is used up is looked at when its guest is known.
-            over: registry
-                .why_over(&live.invitation, None, now)
-                .filter(|why| *why != Why::InvitationUsed),
-            chain: registry.chain_of(&live.invitation.body.maker),
-        });
-        live.collect()
+        }
+        Ok(Plan::Admit { home: self.registry.home(), entrance })
     }
 
     /// The peer proved that it is `member`: whether it may link, or may be let in.
@@ -132,7 +95,11 @@ impl Router {
             return self.cx.refuse(id, Why::IdentityInUse);
         }
         if conn.enters().is_some() {
-            return self.newcomer_shown(id, member, invitation);
+            let knows = (conn.is_same_room(), self.cx.wall_ms());
+            return match self.registry.refuses_newcomer(&member, invitation.as_ref(), knows) {
+                Some(refusal) => self.cx.refuse_with(id, refusal),
+                None => self.cx.effect(Effect::Judge { conn: id, known: true }),
+            };
         }
         match self.registry.judge(&member, chain.as_deref()) {
             Judged::Known => self.cx.effect(Effect::Judge { conn: id, known: true }),
@@ -141,34 +108,9 @@ impl Router {
                 self.records_arrived(&chain, Some(id));
                 self.cx.effect(Effect::Judge { conn: id, known: true });
             }
-            Judged::Outside(record) => self.refuse_outsider(id, record),
-        }
-    }
-
-    fn newcomer_shown(&mut self, id: ConnId, member: MemberId, invitation: Option<InvitationId>) {
-        if let Some(invitation) = invitation
-            && let Some(live) = self.registry.invitation(&invitation)
-            && let Some(why) =
-                self.registry.why_over(&live.invitation, Some(&member), self.cx.wall_ms())
-        {
-            return self.cx.refuse(id, why);
-        }
-        let issuer = match invitation {
-            Some(invitation) => self
-                .registry
-                .invitation(&invitation)
-                .map(|live| (live.invitation.body.maker, live.invitation.body.ticket)),
-            None => self.registry.my_standing().map(|ticket| (self.cx.my_id, ticket)),
-        };
-        let issuer = issuer.unwrap_or((self.cx.my_id, None));
-        match self.registry.removal_against(&member, issuer) {
-            // Who does not know the room cannot check a record of it.
-            Some(record) => {
-                let knows = self.links.get(id).is_some_and(Conn::is_same_room);
-                let (why, record) = (Why::Removed, Some(record).filter(|_| knows));
-                self.cx.refuse_with(id, Refusal { record, ..Refusal::of(why) });
+            Judged::Outside(record) => {
+                self.cx.refuse_with(id, self.registry.refusal_of(record));
             }
-            None => self.cx.effect(Effect::Judge { conn: id, known: true }),
         }
     }
 
@@ -189,12 +131,9 @@ impl Router {
         if other && (conn.is_same_room() || self.room.settled) {
             return self.cx.refuse(id, Why::OtherRoom);
         }
-        let shown = home.chain.iter().map(|record| (record.id, &record.record));
-        let known = self.registry.records().filter(|_| !other);
-        let known = known.map(|record| (record.id, &record.record));
-        let membership = Membership::of(home.founder, shown.chain(known));
         let maker = invitation.map(|invitation| invitation.body.maker);
-        if membership.is_member(&member) && maker.is_none_or(|maker| membership.is_member(&maker)) {
+        let who: Vec<MemberId> = maker.into_iter().chain([member]).collect();
+        if self.registry.are_members_of(home, &who) {
             self.cx.effect(Effect::Judge { conn: id, known: true });
         } else {
             self.cx.refuse(id, Why::Protocol);
@@ -213,7 +152,9 @@ impl Router {
                 if let Some(remote) = remote {
                     self.guesses.succeeded(id, remote.ip());
                 }
-                if let Some(why) = self.is_shut_again(id, &member, how, claim.as_ref()) {
+                let (way, lock) = ((how, claim.as_ref()), conn.lock());
+                let now = self.cx.wall_ms();
+                if let Some(why) = self.registry.is_shut_again(&member, way, lock, now) {
                     return self.cx.refuse(id, why);
                 }
                 let Some(ticket) = self.issue(member, how, claim) else {
@@ -234,30 +175,6 @@ impl Router {
         match self.members.conn_of(&member) {
             Some(older) => self.links.doubt(&mut self.cx, id, older),
             None => self.agree(id),
-        }
-    }
-
-    /// Whether the way by which somebody came was shut while it came.
-    fn is_shut_again(
-        &self,
-        id: ConnId,
-        member: &MemberId,
-        how: How,
-        claim: Option<&Claim>,
-    ) -> Option<Why> {
-        let registry = &self.registry;
-        match (how, claim) {
-            // A ticket that is made now would know the closing, and so outlive it.
-            (How::Open, _) => registry.is_closed().then_some(Why::Busy),
-            // It tries again, and the password is wrong now.
-            (How::Password, _) => {
-                let lock = self.links.get(id).and_then(Conn::lock);
-                (lock.is_none() || lock != registry.password_lock()).then_some(Why::Busy)
-            }
-            (_, Some(claim)) => {
-                registry.why_over(&claim.invitation, Some(member), self.cx.wall_ms())
-            }
-            _ => None,
         }
     }
 

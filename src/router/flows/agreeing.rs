@@ -111,7 +111,7 @@ impl Router {
                 return if admitted && !removed {
                     self.cx.refuse(id, Why::Busy)
                 } else {
-                    self.refuse_outsider(id, record)
+                    self.cx.refuse_with(id, self.registry.refusal_of(record))
                 };
             }
         } else {

@@ -8,8 +8,6 @@ use crate::router::links::{Conn, Overdue};
 use crate::router::message::{Refusal, Why};
 use crate::router::order::Order;
 use crate::router::order::Purpose;
-use crate::router::registry::lets_in;
-use crate::router::signed::SignedRecord;
 
 impl Router {
     /// A connection is over: whoever waited for it is told. `refusal`: what this side had against
@@ -117,7 +115,7 @@ impl Router {
         }
         let outside = matches!(refusal.why, Why::NotMember | Why::Removed);
         match refusal.record.clone() {
-            Some(record) if self.is_heeded(&record, refusal) => {
+            Some(record) if self.registry.heeds(&record, refusal.steward.as_deref()) => {
                 let records: Vec<_> = refusal.steward.clone().into_iter().chain([record]).collect();
                 self.records_arrived(&records, None);
             }
@@ -132,14 +130,5 @@ impl Router {
             }
             _ => {}
         }
-    }
-
-    /// Whether a record that puts us out is by a member, or by whom the founder made a steward.
-    fn is_heeded(&self, record: &SignedRecord, refusal: &Refusal) -> bool {
-        let (by, registry) = (record.record.by(), &self.registry);
-        let named = refusal.steward.as_ref().is_some_and(|steward| {
-            steward.record.by() == registry.founder() && lets_in(&steward.record, &by)
-        });
-        named || registry.is_member(&by)
     }
 }

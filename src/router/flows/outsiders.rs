@@ -10,8 +10,8 @@ use crate::router::signed::SignedRecord;
 impl Router {
     /// Ends links and lanes with those who are no members.
     pub(in crate::router) fn close_outsiders(&mut self) {
-        for (conn, _, record) in self.registry.take_outsiders() {
-            self.refuse_outsider(conn, record);
+        for (conn, refusal) in self.registry.take_outsiders() {
+            self.cx.refuse_with(conn, refusal);
         }
         let registry = &self.registry;
         for lane in self.links.lanes_with(|member| registry.may_link(member).is_err()) {

@@ -99,7 +99,8 @@ impl Router {
     pub(in crate::router) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
         let mut list = Vec::new();
         self.registry.examine_standing(&self.members, &mut list);
-        self.examine_port(&mut list);
+        self.members.examine_port(&mut list);
+        self.examine_dials(&mut list);
         self.examine_members(&mut list);
         self.examine_log(&mut list);
         list.extend(folder);
@@ -108,36 +109,8 @@ impl Router {
         self.cx.reply(face, line, "doctor", Ok(()));
     }
 
-    fn examine_port(&self, list: &mut Vec<Finding>) {
-        let Some(port) = self.members.own().port() else {
-            list.push(Finding::bad(
-                "klatch listens nowhere yet",
-                "wait a moment; if it stays so, start it anew with --listen 0",
-            ));
-            return;
-        };
-        let (here, network): (Vec<SocketAddr>, Vec<SocketAddr>) =
-            self.members.own().interfaces().iter().partition(|addr| is_loopback(addr.ip()));
-        if network.is_empty() {
-            let only = if here.is_empty() { "nowhere" } else { "from this computer only" };
-            list.push(Finding::bad(
-                format!("port {port} can be reached {only}"),
-                "to let others in, join a network, or start klatch with --listen and a port alone",
-            ));
-        } else {
-            let places: Vec<String> = network.iter().map(|addr| addr.ip().to_string()).collect();
-            list.push(Finding::good(format!("port {port} is open at {}", places.join(", "))));
-        }
-        for seen in self.members.own().seen() {
-            let ip = plain_ip(seen.ip());
-            let mine = self.members.own().interfaces().iter().any(|addr| plain_ip(addr.ip()) == ip);
-            if !mine && !is_loopback(ip) {
-                list.push(Finding::bad(
-                    format!("others see this computer as {ip}, which is not an address of its own"),
-                    format!("for people outside, let the router pass on port {port} to it"),
-                ));
-            }
-        }
+    fn examine_dials(&self, list: &mut Vec<Finding>) {
+        let Some(port) = self.members.own().port() else { return };
         let came = |conn: &Conn| conn.link().is_some() && !conn.is_dialled();
         if self.links.count() > 0 && !self.links.all().any(|(_, conn)| came(conn)) {
             list.push(Finding::good(format!(

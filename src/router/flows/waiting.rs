@@ -16,7 +16,7 @@ impl Router {
             self.decline_files();
         }
         let waiting = ScriptWait::new(self.cx.now, of, (what, within_ms), Told::new(&self.members));
-        if let Wait::Offer(name) = &waiting.what
+        if let Wait::Offer(name) = waiting.what()
             && self.lookup().meant(name.as_deref()).is_empty()
         {
             let (missing, seconds) =
@@ -44,7 +44,7 @@ impl Router {
     }
 
     fn how_it_ends(&mut self, waiting: &mut ScriptWait) -> Option<Result<(), Failure>> {
-        if let Some(failure) = self.desk.is_elsewhere(waiting.face, &self.room.id) {
+        if let Some(failure) = self.desk.is_elsewhere(waiting.face(), &self.room.id) {
             return Some(Err(failure));
         }
         let news = waiting.looks_at(self.files.changes() + self.swarm.changes());
@@ -52,8 +52,8 @@ impl Router {
             self.tell_fetching(waiting);
         }
         let timed_out = waiting.is_over(self.cx.now);
-        if self.came_about(waiting, news) || timed_out && matches!(waiting.what, Wait::Time(_)) {
-            if let Wait::Offer(name) = &waiting.what {
+        if self.came_about(waiting, news) || timed_out && matches!(waiting.what(), Wait::Time(_)) {
+            if let Wait::Offer(name) = waiting.what() {
                 let list = self.lookup().rows_meant(name.as_deref());
                 waiting.tell(&mut self.cx, Notice::Files { list });
             }
@@ -63,13 +63,13 @@ impl Router {
             let text = "it is not offered any more, so nobody can fetch it";
             return Some(Err(Failure::new(Code::Cancelled, text)));
         }
-        timed_out.then(|| match &waiting.what {
+        timed_out.then(|| match waiting.what() {
             // As a download that nobody can serve.
             Wait::Offer(name) => {
                 Err(Failure::new(Code::NoHost, self.lookup().nobody_offers(name.as_deref())))
             }
             _ => {
-                if waiting.what.is_for_others() {
+                if waiting.what().is_for_others() {
                     self.desk.note_waited_in_vain();
                 }
                 let text = format!("{} in time", self.what_did_not(waiting));
@@ -80,46 +80,40 @@ impl Router {
 
     /// Tells whoever waits until others have fetched what is offered for whom that is.
     fn tell_fetching(&mut self, waiting: &mut ScriptWait) {
-        let until = match waiting.what {
+        let until = match waiting.what() {
             Wait::Fetched => None,
-            Wait::FetchedBy(members) => Some(members),
+            Wait::FetchedBy(members) => Some(*members),
             _ => return,
         };
-        let here = (&self.files, &self.swarm, &self.members);
-        if let Some(text) = waiting.told.news(here, waiting.face, until) {
+        let (here, face) = ((&self.files, &self.swarm, &self.members), waiting.face());
+        if let Some(text) = waiting.told_mut().news(here, face, until) {
             waiting.remark(&mut self.cx, text);
         }
     }
 
     /// Nothing is left of what others were to fetch.
     fn is_offered_no_more(&self, waiting: &ScriptWait) -> bool {
-        let fetched = matches!(waiting.what, Wait::Fetched | Wait::FetchedBy(_));
-        fetched && self.files.files_of(waiting.face).is_empty()
+        let fetched = matches!(waiting.what(), Wait::Fetched | Wait::FetchedBy(_));
+        fetched && self.files.files_of(waiting.face()).is_empty()
     }
 
     fn came_about(&mut self, waiting: &ScriptWait, news: bool) -> bool {
-        match &waiting.what {
+        match waiting.what() {
             Wait::Time(_) => false,
             Wait::Members(count) => self.members.present_count() >= *count,
             Wait::File(name) => self.lookup().is_offered_by_others(name),
-            Wait::Offer(name) => {
-                news && !self
-                    .files
-                    .lookup(&self.swarm, &self.members)
-                    .meant(name.as_deref())
-                    .is_empty()
-            }
+            Wait::Offer(name) => news && !self.lookup().meant(name.as_deref()).is_empty(),
             Wait::Message(text) => self.desk.find_message(text),
             Wait::Downloads => self.swarm.is_idle(),
-            Wait::Fetched => waiting.told.is_fetched(),
-            Wait::FetchedBy(members) => waiting.told.count() >= *members,
+            Wait::Fetched => waiting.told().is_fetched(),
+            Wait::FetchedBy(members) => waiting.told().count() >= *members,
             Wait::Held => self.members.present_count() > 0 && !self.log.has_unheld(&self.members),
         }
     }
 
-    fn what_did_not(&self, ScriptWait { what, told, .. }: &ScriptWait) -> String {
+    fn what_did_not(&self, waiting: &ScriptWait) -> String {
         let escaped = |text: &str| Untrusted::new(text).line();
-        match what {
+        match waiting.what() {
             Wait::Time(_) => "time did not pass".to_owned(),
             Wait::Members(count) => {
                 format!("{} of {count} others came", self.members.present_count())
@@ -130,9 +124,9 @@ impl Router {
             Wait::Offer(None) => "nobody present offered anything".to_owned(),
             Wait::Message(text) => format!("nobody said \"{}\"", escaped(text)),
             Wait::Downloads => "the downloads did not end".to_owned(),
-            Wait::Fetched => told.why_in_vain(&self.members),
+            Wait::Fetched => waiting.told().why_in_vain(&self.members),
             Wait::FetchedBy(members) => {
-                format!("{} of {members} members fetched what is offered", told.count())
+                format!("{} of {members} members fetched what is offered", waiting.told().count())
             }
             Wait::Held => match self.members.present_count() {
                 0 => "nobody is here any more who got what was said".to_owned(),

@@ -4,6 +4,7 @@
 //! again. Who may be in the room it asks of others, and what anybody says is not its business.
 
 mod finding;
+mod health;
 mod ignoring;
 mod member;
 mod names;

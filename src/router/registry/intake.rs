@@ -10,6 +10,7 @@ use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RecordId};
 use crate::router::members::Members;
 use crate::router::membership::lost_between;
+use crate::router::message::Refusal;
 use crate::router::order::Order;
 use crate::router::signed::{SignedInvitation, SignedRecord};
 
@@ -61,19 +62,18 @@ impl Registry {
         self.take_in(cx, members, &tickets, None);
     }
 
-    /// Links with those who are no members, and which record put them out. Whoever went along with
+    /// Links with those who are no members, and what is said to them. Whoever went along with
     /// somebody else has to hear of that one.
-    pub(in crate::router) fn take_outsiders(
-        &mut self,
-    ) -> Vec<(ConnId, MemberId, Option<Arc<SignedRecord>>)> {
+    pub(in crate::router) fn take_outsiders(&mut self) -> Vec<(ConnId, Refusal)> {
         let losses = std::mem::take(&mut self.losses);
         let why = |member: &MemberId| {
             let record = self.may_link(member).err()?;
             let loss = losses.iter().find(|loss| loss.member == *member);
             let cause = loss.and_then(|loss| loss.cause.record());
-            Some(cause.and_then(|id| self.record(&id).cloned()).or(record))
+            let cause = cause.and_then(|id| self.record(&id).cloned());
+            Some(self.refusal_of(cause.or(record)))
         };
-        self.links.up().filter_map(|(conn, member)| Some((conn, member, why(&member)?))).collect()
+        self.links.up().filter_map(|(conn, member)| Some((conn, why(&member)?))).collect()
     }
 
     // Secrets.

@@ -86,7 +86,7 @@ impl Registry {
     }
 
     /// A removal because of which a ticket for `member` by `issuer` would not live.
-    pub(in crate::router) fn removal_against(
+    pub(super) fn removal_against(
         &self,
         member: &MemberId,
         (issuer, ticket): (MemberId, Option<RecordId>),
@@ -107,7 +107,7 @@ impl Registry {
     }
 
     /// How often `by` removed `member`.
-    pub(in crate::router) fn removals_by(&self, by: &MemberId, member: &MemberId) -> u32 {
+    pub(super) fn removals_by(&self, by: &MemberId, member: &MemberId) -> u32 {
         let removals = self.records().filter(|record| match &record.record {
             Record::Removal(removal) => removal.by == *by && removal.member == Some(*member),
             _ => false,

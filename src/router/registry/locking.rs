@@ -66,7 +66,7 @@ impl Registry {
     }
 
     /// Whether those who are absent stay was answered; false if nobody asked.
-    pub(in crate::router) fn lock_confirmed(
+    pub(super) fn lock_confirmed(
         &mut self,
         cx: &mut Context,
         people: &People<'_>,

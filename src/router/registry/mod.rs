@@ -8,6 +8,7 @@
 //!
 //! One [`Registry`] is about one room. A room that is entered brings another one.
 
+mod admitting;
 mod closing;
 mod intake;
 mod inviting;
@@ -128,11 +129,6 @@ impl Registry {
         self.founder
     }
 
-    /// What makes the room another than others of its founder.
-    pub(super) fn nonce(&self) -> RoomNonce {
-        self.nonce
-    }
-
     /// Who is a member by all records.
     pub(super) fn membership(&self) -> &Membership {
         self.register.membership()
@@ -203,7 +199,7 @@ impl Registry {
     }
 
     /// Whom `act`, which keeps nobody yet, is to keep ([`super::membership::plan_keep`]).
-    pub(super) fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
+    fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
         self.register.plan_keep(act, stay)
     }
 
@@ -220,7 +216,7 @@ impl Registry {
 }
 
 /// Whether a record has a ticket of `member`.
-pub(super) fn lets_in(record: &Record, member: &MemberId) -> bool {
+fn lets_in(record: &Record, member: &MemberId) -> bool {
     match record {
         Record::Ticket(ticket) => ticket.member == *member,
         _ => record.kept().iter().any(|kept| kept.member == *member),

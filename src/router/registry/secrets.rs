@@ -22,15 +22,15 @@ const PASSWORDS_MAX: usize = 8;
 
 /// An invitation that members answer.
 #[derive(Debug, Clone)]
-pub(in crate::router) struct Live {
-    pub(in crate::router) invitation: Arc<SignedInvitation>,
-    pub(in crate::router) find: FindKey,
+pub(super) struct Live {
+    pub(super) invitation: Arc<SignedInvitation>,
+    pub(super) find: FindKey,
 }
 
 impl Registry {
     /// Password data and invitations that are over are forgotten.
     /// Gives the invitations that ended.
-    pub(in crate::router) fn forget_old_secrets(&mut self) -> Vec<Live> {
+    pub(super) fn forget_old_secrets(&mut self) -> Vec<Live> {
         let mut passwords = std::mem::take(&mut self.passwords);
         passwords.retain(|lock, data| self.is_password_of(lock, data));
         self.passwords = passwords;
@@ -65,7 +65,7 @@ impl Registry {
 
     /// Takes in password data, if they are or may yet be those in force; true if they are new and
     /// in force.
-    pub(in crate::router) fn learn_password(&mut self, lock: RecordId, data: PasswordData) -> bool {
+    pub(super) fn learn_password(&mut self, lock: RecordId, data: PasswordData) -> bool {
         if self.passwords.contains_key(&lock) || !self.is_password_of(&lock, &data) {
             return false;
         }
@@ -95,7 +95,7 @@ impl Registry {
     }
 
     /// Invitations that are remembered, whether they let anybody in or not.
-    pub(in crate::router) fn invitations(&self) -> impl Iterator<Item = &Live> {
+    pub(super) fn invitations(&self) -> impl Iterator<Item = &Live> {
         self.invitations.values()
     }
 
@@ -106,12 +106,12 @@ impl Registry {
     }
 
     /// An invitation that is remembered.
-    pub(in crate::router) fn invitation(&self, id: &InvitationId) -> Option<&Live> {
+    pub(super) fn invitation(&self, id: &InvitationId) -> Option<&Live> {
         self.invitations.get(id)
     }
 
     /// Takes in an invitation that lives; true if it is new.
-    pub(in crate::router) fn learn_invitation(&mut self, live: Live, now_ms: i64) -> bool {
+    pub(super) fn learn_invitation(&mut self, live: Live, now_ms: i64) -> bool {
         let (id, maker) = (live.invitation.id, live.invitation.body.maker);
         let of_maker = self.invitations.values().filter(|of| of.invitation.body.maker == maker);
         let ids: Vec<InvitationId> = of_maker.map(|of| of.invitation.id).collect();
@@ -139,12 +139,12 @@ impl Registry {
     }
 
     /// An invitation lets nobody in any more.
-    pub(in crate::router) fn forget_invitation(&mut self, id: &InvitationId) {
+    pub(super) fn forget_invitation(&mut self, id: &InvitationId) {
         self.invitations.remove(id);
     }
 
     /// Guests that came by an invitation, as far as is known.
-    pub(in crate::router) fn uses_of(&self, id: &InvitationId) -> usize {
+    pub(super) fn uses_of(&self, id: &InvitationId) -> usize {
         self.uses_by_others(id, None)
     }
 
@@ -162,7 +162,7 @@ impl Registry {
 
     /// Why an invitation lets nobody in any more, or not this guest: what broke off behind its
     /// ticket is no use by somebody else.
-    pub(in crate::router) fn why_over(
+    pub(super) fn why_over(
         &self,
         invitation: &SignedInvitation,
         guest: Option<&MemberId>,

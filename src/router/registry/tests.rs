@@ -3,7 +3,7 @@ use crate::router::context::Context;
 use crate::router::event::{Draw, Effect};
 use crate::router::ids::{ConnId, FaceId};
 use crate::router::membership::record::How;
-use crate::router::message::Message;
+use crate::router::message::{Message, Why};
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::order::Order;
 
@@ -75,8 +75,8 @@ fn a_closing_ends_links_with_outsiders_and_keeps_who_is_a_member() {
     ada.act(|registry, cx, people| registry.close_room(cx, people, None, &[])).unwrap();
     assert!(matches!(ada.cx.next_order(), Some(Order::CloseOutsiders)));
     let outsiders = ada.registry.take_outsiders();
-    let outsiders: Vec<_> = outsiders.into_iter().map(|(conn, member, _)| (conn, member)).collect();
-    assert_eq!(outsiders, [(ConnId(3), who(3))]);
+    let outsiders: Vec<_> = outsiders.into_iter().map(|(conn, _)| conn).collect();
+    assert_eq!(outsiders, [ConnId(3)]);
     let told = |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
     assert!(ada.cx.take_effects().iter().any(told));
 }
@@ -87,12 +87,7 @@ fn whoever_came_through_somebody_removed_goes_along_and_hears_why() {
     let ticket = ada.lets_in(who(2), How::Password);
     // Bo lets in Cy.
     let mut bo = LoneNode::alone(2);
-    let home = Home {
-        room: ada.registry.room(),
-        founder: ada.cx.my_id,
-        nonce: ada.registry.nonce(),
-        chain: vec![ticket],
-    };
+    let home = Home { chain: vec![ticket], ..ada.registry.home() };
     bo.registry.enter(Registry::of(who(2), &home));
     let ticket = bo.lets_in(who(3), How::Password);
     ada.act(|registry, cx, people| registry.take_in(cx, people.members, &[ticket], None));
@@ -104,10 +99,9 @@ fn whoever_came_through_somebody_removed_goes_along_and_hears_why() {
         registry.remove(cx, people, (FaceId::TERMINAL, 1), who(2), (false, false));
     });
     let outsiders = ada.registry.take_outsiders();
-    let causes = outsiders.iter().map(|(_, member, record)| {
-        (*member, record.as_ref().is_some_and(|record| record.is_removal()))
-    });
-    assert_eq!(causes.collect::<Vec<_>>(), [(who(2), true), (who(3), true)]);
+    let removed = outsiders.into_iter().map(|(conn, refusal)| (conn, refusal.why));
+    let both = [2, 3].map(|conn| (ConnId(conn), Why::Removed));
+    assert_eq!(removed.collect::<Vec<_>>(), both);
 }
 
 #[test]

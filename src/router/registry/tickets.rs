@@ -17,19 +17,19 @@ const ISSUED_MAX: usize = 1_024;
 
 impl Registry {
     /// Whether this node may sign one more record of its own without taking more than its share.
-    pub(in crate::router) fn has_room_for_ticket(&self) -> bool {
+    pub(super) fn has_room_for_ticket(&self) -> bool {
         let standing = self.my_standing().flatten();
         let depth = standing.map_or(0, |ticket| self.membership().depth(&ticket));
         self.register.room_for(&self.me).tickets > 0 && depth < DEPTH_MAX
     }
 
     /// Whether this node may sign one more lock or removal.
-    pub(in crate::router) fn has_room_for_act(&self) -> bool {
+    pub(super) fn has_room_for_act(&self) -> bool {
         self.register.room_for(&self.me).acts > 0
     }
 
     /// As what this node signs: `None` if it may not, `Some(None)` as the founder.
-    pub(in crate::router) fn my_standing(&self) -> Option<Option<RecordId>> {
+    pub(super) fn my_standing(&self) -> Option<Option<RecordId>> {
         match self.membership().standing(&self.me) {
             SignsAs::Founder => Some(None),
             SignsAs::Ticket(id) => {
@@ -43,10 +43,7 @@ impl Registry {
     }
 
     /// What makes `member` a steward.
-    pub(in crate::router) fn steward_ticket_of(
-        &self,
-        member: &MemberId,
-    ) -> Option<Arc<SignedRecord>> {
+    pub(super) fn steward_ticket_of(&self, member: &MemberId) -> Option<Arc<SignedRecord>> {
         let mut seats = self.membership().tickets_of(member);
         let seat = seats.find(|seat| seat.how == How::Steward)?;
         self.record(&seat.record).cloned()
@@ -72,10 +69,7 @@ impl Registry {
 
     /// Closings that a ticket for an open door below `parent` has to name, or they would end it. Of
     /// very many only those that can: others count if their authors become stewards.
-    pub(in crate::router) fn closings_to_know(
-        &self,
-        parent: Option<RecordId>,
-    ) -> BTreeSet<RecordId> {
+    pub(super) fn closings_to_know(&self, parent: Option<RecordId>) -> BTreeSet<RecordId> {
         let membership = self.membership();
         let mut closings = membership.all_closings();
         if closings.len() > KNOWN_MAX {
@@ -107,16 +101,12 @@ impl Registry {
     }
 
     /// This node's ticket for an open door, to be published now that it does something.
-    pub(in crate::router) fn take_held(&mut self) -> Vec<Arc<SignedRecord>> {
+    pub(super) fn take_held(&mut self) -> Vec<Arc<SignedRecord>> {
         if self.is_member(&self.me) { Vec::new() } else { std::mem::take(&mut self.held) }
     }
 
     /// Keeps a ticket for an open door that its holder has not shown yet.
-    pub(in crate::router) fn remember_issued(
-        &mut self,
-        member: MemberId,
-        ticket: Arc<SignedRecord>,
-    ) {
+    pub(super) fn remember_issued(&mut self, member: MemberId, ticket: Arc<SignedRecord>) {
         if self.issued.len() >= ISSUED_MAX && !self.issued.contains_key(&member) {
             return; // Those who are here keep theirs.
         }
@@ -125,10 +115,7 @@ impl Registry {
 
     /// Tickets for an open door of those who are `here`, and of this node, that make them members
     /// although a closing or a removal by somebody beside them puts out whoever has none.
-    pub(in crate::router) fn tickets_to_show(
-        &self,
-        here: &BTreeSet<MemberId>,
-    ) -> Vec<Arc<SignedRecord>> {
+    pub(super) fn tickets_to_show(&self, here: &BTreeSet<MemberId>) -> Vec<Arc<SignedRecord>> {
         let membership = self.membership();
         let stays = |member: &MemberId, tickets: &[Arc<SignedRecord>]| {
             let shown = tickets.iter().map(|record| (record.id, &record.record));
@@ -147,7 +134,7 @@ impl Registry {
     }
 
     /// The ticket that this node issued to a visitor who has not shown it.
-    pub(in crate::router) fn issued_to(&self, member: &MemberId) -> Option<&Arc<SignedRecord>> {
+    pub(super) fn issued_to(&self, member: &MemberId) -> Option<&Arc<SignedRecord>> {
         self.issued.get(member)
     }
 }

@@ -1,0 +1,42 @@
+//! What is wrong with the ways to this computer.
+
+use core::net::SocketAddr;
+
+use super::Members;
+use crate::router::links::{is_loopback, plain_ip};
+use crate::router::notice::Finding;
+
+impl Members {
+    /// Where this computer can be reached, for `doctor`.
+    pub(in crate::router) fn examine_port(&self, list: &mut Vec<Finding>) {
+        let Some(port) = self.own.port() else {
+            list.push(Finding::bad(
+                "klatch listens nowhere yet",
+                "wait a moment; if it stays so, start it anew with --listen 0",
+            ));
+            return;
+        };
+        let (here, network): (Vec<SocketAddr>, Vec<SocketAddr>) =
+            self.own.interfaces().iter().partition(|addr| is_loopback(addr.ip()));
+        if network.is_empty() {
+            let only = if here.is_empty() { "nowhere" } else { "from this computer only" };
+            list.push(Finding::bad(
+                format!("port {port} can be reached {only}"),
+                "to let others in, join a network, or start klatch with --listen and a port alone",
+            ));
+        } else {
+            let places: Vec<String> = network.iter().map(|addr| addr.ip().to_string()).collect();
+            list.push(Finding::good(format!("port {port} is open at {}", places.join(", "))));
+        }
+        for seen in self.own.seen() {
+            let ip = plain_ip(seen.ip());
+            let mine = self.own.interfaces().iter().any(|addr| plain_ip(addr.ip()) == ip);
+            if !mine && !is_loopback(ip) {
+                list.push(Finding::bad(
+                    format!("others see this computer as {ip}, which is not an address of its own"),
+                    format!("for people outside, let the router pass on port {port} to it"),
+                ));
+            }
+        }
+    }
+}
