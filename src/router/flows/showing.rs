@@ -3,8 +3,6 @@
 use core::net::SocketAddr;
 
 use crate::router::Router;
-use crate::router::address::is_loopback;
-use crate::router::address::plain_ip;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, MemberId};
 use crate::router::links::Conn;
