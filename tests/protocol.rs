@@ -27,13 +27,13 @@ use klatch::router::membership::record::{
 };
 use klatch::router::membership::register::{Inserted, Register};
 use klatch::router::membership::{Membership, kept_id};
-use klatch::router::message::{Brings, Have, Hello, Message};
+use klatch::router::message::{Brings, Capability, Have, Hello, Message};
 use klatch::router::signed::{
     Chain, Claim, EntryBody, Invitation, Kind, Offer, Presence, SignedEntry, SignedInvitation,
     SignedPresence, SignedRecord, room_hint,
 };
 use klatch::wire::message::encode;
-use klatch::wire::opening::{MINOR, Opening};
+use klatch::wire::opening::Opening;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use x25519_dalek::{PublicKey, StaticSecret};
 
@@ -188,23 +188,20 @@ impl Example {
             password: false,
             moves,
             brings: Brings::Nothing,
+            can: Capability::ALL.into(),
         };
         // As section 3 says it.
         let tagged = [b"klatch/1 room tag       ", &[1, 1][..], &noise.h.0, &own.0].concat();
         self.values.hex("what alice's tag is made of", &tagged);
         assert_eq!(digest(&[&tagged]), room_tag(&self.dialer, &own.0));
-        let opening = Opening::Hello {
-            minor: MINOR,
-            hello: hello(&self.alice, true),
-            tag: digest(&[&tagged]),
-        };
+        let opening = Opening::Hello { hello: hello(&self.alice, true), tag: digest(&[&tagged]) };
         let plain = self.values.opening("alice's Hello", &opening);
         let sealed = seal(&noise.alice_to_bob, 0, &plain, &[]);
         let length = u16::try_from(sealed.len()).unwrap().to_be_bytes();
         self.values.hex("alice's Hello, sealed", &[&length[..], &sealed].concat());
         self.values.text("length of alice's Hello", format!("2 + {} + 16 bytes", plain.len()));
         let tag = room_tag(&self.listener(), &self.room.0);
-        let opening = Opening::Hello { minor: MINOR, hello: hello(&self.bob, false), tag };
+        let opening = Opening::Hello { hello: hello(&self.bob, false), tag };
         self.values.opening("bob's Hello", &opening);
     }
 

@@ -93,6 +93,92 @@ fn dependencies_point_one_way() {
     }
 }
 
+/// The machines of the router: folders whose state is their own.
+const MACHINES: [&str; 9] =
+    ["admission", "desk", "files", "links", "log", "members", "registry", "swarm", "verify"];
+
+/// The structs of a file, each with its fields.
+fn structs(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut inside = false;
+    for line in program(text).lines() {
+        let item = line.trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
+        if let Some(rest) = item.trim_start_matches("pub ").strip_prefix("struct ") {
+            let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            found.push((name, Vec::new()));
+            inside = line.ends_with('{');
+        } else if line == "}" {
+            inside = false;
+        } else if let Some((_, fields)) = found.last_mut().filter(|_| inside)
+            && !line.trim_start().starts_with("//")
+        {
+            fields.push(line.trim());
+        }
+    }
+    found
+}
+
+/// Whether a type changes itself: some method takes `&mut self`.
+fn changes_itself(name: &str, texts: &[&str]) -> bool {
+    texts.iter().any(|text| {
+        let head = format!("\nimpl {name} {{");
+        let mut blocks = text.split(&head).skip(1).map(|rest| rest.split("\n}\n").next().unwrap());
+        blocks.any(|block| block.contains("&mut self"))
+    })
+}
+
+#[test]
+fn no_file_outside_a_machine_names_its_fields() {
+    for machine in MACHINES {
+        let files = rust_files(&format!("src/router/{machine}"));
+        let texts: Vec<&str> = files.iter().map(|(_, text)| program(text)).collect();
+        for (path, text) in &files {
+            let shown = if path.ends_with("mod.rs") {
+                &["pub ", "pub(super) ", "pub(crate) ", "pub(in "][..]
+            } else {
+                &["pub ", "pub(crate) ", "pub(in "][..]
+            };
+            for (name, fields) in structs(text) {
+                let is_shown = |field: &&&str| shown.iter().any(|word| field.starts_with(word));
+                let fields: Vec<_> = fields.iter().filter(is_shown).collect();
+                assert!(
+                    fields.is_empty() || !changes_itself(name, &texts),
+                    "{}: {name} changes itself and shows {fields:?}: give it methods",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn machines_do_not_know_the_router_and_form_no_circle() {
+    let mut uses = Vec::new();
+    for machine in MACHINES {
+        for (path, text) in rust_files(&format!("src/router/{machine}")) {
+            let found: Vec<_> =
+                lines_with(program(&text), &["impl Router", "router::Router", "router::flows"])
+                    .collect();
+            assert!(found.is_empty(), "{}: {found:?}", path.display());
+            for other in MACHINES.iter().filter(|other| **other != machine) {
+                let import = [format!("router::{other}::"), format!("router::{other};")];
+                let words: Vec<&str> = import.iter().map(String::as_str).collect();
+                if lines_with(program(&text), &words).next().is_some() {
+                    uses.push((machine, *other));
+                }
+            }
+        }
+    }
+    // Whoever uses nobody is taken out, again and again: what is left goes round in a circle.
+    let mut left = MACHINES.to_vec();
+    while let Some(at) =
+        left.iter().position(|of| !uses.iter().any(|(from, to)| from == of && left.contains(to)))
+    {
+        left.remove(at);
+    }
+    assert!(left.is_empty(), "these machines use each other: {left:?}, by {uses:?}");
+}
+
 /// Whether a line names what only some operating systems have, or asks which one this is.
 fn names_a_system(line: &str) -> bool {
     let only_theirs = [

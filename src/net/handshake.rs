@@ -18,7 +18,7 @@ use crate::router::ids::{InvitationId, MemberId, RoomId};
 use crate::router::message::{Hello, Refusal, Why};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 use crate::wire::WireError;
-use crate::wire::opening::{MINOR, Opening};
+use crate::wire::opening::Opening;
 
 /// So often a thread that waits for the peer looks whether the router wants it to end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -142,7 +142,7 @@ impl<'a> Handshake<'a> {
         };
         self.room = room;
         let tag = room_tag(&self.binding, &room.0);
-        self.send(&Opening::Hello { minor: MINOR, hello, tag })?;
+        self.send(&Opening::Hello { hello, tag })?;
         match self.recv(self.small())? {
             Opening::Hello { hello, tag, .. } => {
                 let same_room = tag == room_tag(&self.binding.other_side(), &room.0);

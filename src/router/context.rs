@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::event::{Closed, Config, Effect, Target};
 use super::ids::{ConnId, FaceId, MemberId};
-use super::links::Purpose;
 use super::message::{Refusal, Why};
 use super::notice::{Failure, Notice};
-use super::order::Order;
+use super::order::{GivenCommand, Order, Purpose};
 use super::replies::Replies;
 use super::rng::Rng;
 use super::time::{Millis, WallClock};
@@ -87,6 +86,11 @@ impl Context {
         if let Some(result) = self.replies.settle((face, line), command, result) {
             self.effect(Effect::Reply { face, line, command, result });
         }
+    }
+
+    /// Answers a command that waited.
+    pub(super) fn answer(&mut self, given: &GivenCommand, result: Result<(), Failure>) {
+        self.reply(given.face, given.line, given.command.word(), result);
     }
 
     /// A link has something to say, or may have.

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::conn::{Closed, Entrance, Entry, Findable, Home, Outcome, Plan, Target};
-pub use self::disk::{DiskError, FetchError, Hashed, Leftover, Leftovers, Parking, PartState};
+pub use self::disk::{
+    DiskError, FetchError, Hashed, Leftover, Leftovers, Parking, PartState, Want,
+};
 pub use self::effect::Effect;
 use super::bitmap::Bitmap;
 use super::command::{Command, NewPassword};

@@ -1,6 +1,7 @@
 //! What linked nodes say to each other: valid values; `wire` turns them into bytes and back.
 
 use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,34 @@ pub struct Hello {
     pub moves: bool,
     /// What the dialer brings to be let in.
     pub brings: Brings,
+    /// What the sender can do beyond what every klatch can.
+    pub can: BTreeSet<Capability>,
+}
+
+/// Something that not every klatch of this protocol can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    /// Compare words.
+    Verify,
+}
+
+impl Capability {
+    /// All that this program has.
+    pub const ALL: [Self; 1] = [Self::Verify];
+
+    /// How it is named in Hello.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+        }
+    }
+
+    /// The capability that a word names, if it is one of ours.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|capability| capability.word() == word)
+    }
 }
 
 /// What a dialer brings, and so how alone it enters.

@@ -20,6 +20,7 @@ pub mod signed;
 pub mod text;
 pub mod time;
 
+mod address;
 mod admission;
 mod context;
 mod desk;
@@ -40,13 +41,12 @@ mod word;
 use core::net::{IpAddr, SocketAddr};
 
 use context::Context;
-use desk::GivenCommand;
 use event::{Config, Effect, Event};
 use ids::{ConnId, MemberId};
 use links::Link;
 use members::Members;
 use notice::Notice;
-use order::Order;
+use order::{GivenCommand, Order};
 use registry::Registry;
 use time::Millis;
 use timers::Timer;

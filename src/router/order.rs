@@ -3,10 +3,9 @@
 //! A machine never calls another one. What it needs to know of others it is handed to look at;
 //! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
 
-use super::desk::GivenCommand;
-use super::event::{Closed, Target};
-use super::ids::ConnId;
-use super::links::Purpose;
+use super::command::Command;
+use super::event::{Closed, Draw, Target};
+use super::ids::{ConnId, FaceId, MemberId};
 use super::message::Refusal;
 use super::notice::Failure;
 
@@ -29,4 +28,26 @@ pub(super) enum Order {
     Dial { conn: ConnId, target: Target, purpose: Purpose },
     /// Nothing is to come over a lane any more.
     DropLane(ConnId),
+}
+
+/// Why this node dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A person's `connect`, by the number of its attempt.
+    Attempt(u64),
+    /// A known member, without moving anyone.
+    Redial(MemberId),
+    /// Bulk data, to fetch it.
+    Lane(MemberId),
+    /// Bulk data, to serve it.
+    Serve(MemberId),
+}
+
+/// A command as it was given.
+#[derive(Debug)]
+pub(super) struct GivenCommand {
+    pub(super) face: FaceId,
+    pub(super) line: u64,
+    pub(super) command: Command,
+    pub(super) draw: Draw,
 }

@@ -170,7 +170,8 @@ pub fn size_hint(message: &Message) -> usize {
             list.iter().map(|record| signed(&record.bytes)).sum::<usize>() + OVERHEAD
         }
         Message::Refuse(refusal) => {
-            refusal.record.as_ref().map_or(0, |record| signed(&record.bytes)) + OVERHEAD
+            let records = refusal.record.iter().chain(&refusal.steward);
+            records.map(|record| signed(&record.bytes)).sum::<usize>() + OVERHEAD
         }
         Message::Password { .. } | Message::Invitation { .. } => 8 * OVERHEAD,
         Message::Presence(presence) => signed(&presence.bytes),

@@ -1,5 +1,6 @@
 //! What two sides say before they are linked, in the order of the handshake.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,19 +10,14 @@ use super::message::{WireSigned, records};
 use super::{WireError, WireRefusal, encode};
 use crate::limits::Limits;
 use crate::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
-use crate::router::message::{Brings, Hello, Refusal};
+use crate::router::message::{Brings, Capability, Hello, Refusal};
 use crate::router::signed::{SignedInvitation, SignedRecord};
-
-/// The minor version of the protocol that this program speaks.
-pub const MINOR: u16 = 0;
 
 /// A record of the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {
     /// The first record of both sides.
     Hello {
-        /// Highest minor version of the protocol that the sender speaks.
-        minor: u16,
         /// What the sender says about itself.
         hello: Hello,
         /// Its room, hashed for this connection (`binding::room_tag`).
@@ -92,28 +88,56 @@ pub enum Opening {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Wire<'a> {
-    Hello(WireHello),
+    #[serde(borrow)]
+    Hello(WireHello<'a>),
     Refuse(WireRefusal<'a>),
-    Identity { key: MemberId, signature: Signature },
-    Newcomer { key: MemberId, signature: Signature },
+    Identity {
+        key: MemberId,
+        signature: Signature,
+    },
+    Newcomer {
+        key: MemberId,
+        signature: Signature,
+    },
     Known,
     Unknown,
-    Chain { list: Vec<WireSigned<'a>>, last: bool },
-    Grant { founder: MemberId, nonce: Digest32 },
-    Opaque1 { bytes: Blob<'a> },
-    Opaque2 { bytes: Blob<'a> },
-    Opaque3 { bytes: Blob<'a> },
-    Find { proof: Digest32 },
-    Found { proof: Digest32 },
-    Guest { key: MemberId, signature: Signature, invitation: Signature },
+    Chain {
+        list: Vec<WireSigned<'a>>,
+        last: bool,
+    },
+    Grant {
+        founder: MemberId,
+        nonce: Digest32,
+    },
+    Opaque1 {
+        bytes: Blob<'a>,
+    },
+    Opaque2 {
+        bytes: Blob<'a>,
+    },
+    Opaque3 {
+        bytes: Blob<'a>,
+    },
+    Find {
+        proof: Digest32,
+    },
+    Found {
+        proof: Digest32,
+    },
+    Guest {
+        key: MemberId,
+        signature: Signature,
+        invitation: Signature,
+    },
     Invitation(WireSigned<'a>),
-    Claim { signature: Signature },
+    Claim {
+        signature: Signature,
+    },
     Ready,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireHello {
-    minor: u16,
+struct WireHello<'a> {
     run: RunId,
     settled: bool,
     locked: bool,
@@ -123,6 +147,9 @@ struct WireHello {
     moves: bool,
     #[serde(default)]
     brings: WireBrings,
+    /// Words that are not known are of a later klatch.
+    #[serde(default, borrow)]
+    can: Vec<Cow<'a, str>>,
     tag: Digest32,
 }
 
@@ -159,14 +186,14 @@ impl Opening {
 
     fn to_wire(&self) -> Wire<'_> {
         match self {
-            Self::Hello { minor, hello, tag } => Wire::Hello(WireHello {
-                minor: *minor,
+            Self::Hello { hello, tag } => Wire::Hello(WireHello {
                 run: hello.run,
                 settled: hello.settled,
                 locked: hello.locked,
                 password: hello.password,
                 moves: hello.moves,
                 brings: hello.brings.into(),
+                can: hello.can.iter().map(|of| of.word().into()).collect(),
                 tag: Digest32(*tag),
             }),
             Self::Refuse(refusal) => Wire::Refuse(refusal.into()),
@@ -205,7 +232,6 @@ impl Opening {
         let password = |step, bytes: Blob<'_>| Self::Password { step, bytes: bytes.0.into() };
         Ok(match wire {
             Wire::Hello(wire) => Self::Hello {
-                minor: wire.minor,
                 hello: Hello {
                     run: wire.run,
                     settled: wire.settled,
@@ -213,6 +239,7 @@ impl Opening {
                     password: wire.password,
                     moves: wire.moves,
                     brings: wire.brings.into(),
+                    can: wire.can.iter().filter_map(|word| Capability::of(word)).collect(),
                 },
                 tag: wire.tag.0,
             },

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use self::records::{by_invitation, ids, invitation, records, removed, secret};
 use super::message::{GAINED_MAX, RECORDS_MAX, decode, encode, size_hint};
-use super::opening::{MINOR, Opening};
+use super::opening::Opening;
 use super::*;
 use crate::crypto::identity::Identity;
 use crate::crypto::opaque::PasswordData;
@@ -17,7 +17,7 @@ use crate::crypto::password::Password;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordId, RoomId, RunId};
-use crate::router::message::{Brings, Done, Have, Held, Hello, Message, Wanted};
+use crate::router::message::{Brings, Capability, Done, Have, Held, Hello, Message, Wanted};
 use crate::router::signed::{
     Chain, EntryBody, EntryRef, Kind, Offer, Presence, SignedEntry, SignedPresence,
 };
@@ -115,8 +115,9 @@ fn openings() -> Vec<Opening> {
         password: true,
         moves: false,
         brings,
+        can: Capability::ALL.into(),
     };
-    let hello = |brings| Opening::Hello { minor: MINOR, hello: hello(brings), tag: [4; 32] };
+    let hello = |brings| Opening::Hello { hello: hello(brings), tag: [4; 32] };
     let (member, signature) = (MemberId([1; 32]), [7; 64]);
     vec![
         hello(Brings::Nothing),

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use klatch::router::bitmap::Bitmap;
-use klatch::router::swarm::picker::Want;
+use klatch::router::event::Want;
 
 #[derive(Debug)]
 pub enum Answer {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use klatch::router::bitmap::Bitmap;
-use klatch::router::swarm::picker::Want;
+use klatch::router::event::Want;
 use klatch::router::swarm::sent::{Picked, Sent};
 
 use crate::events::{Answer, Event};

@@ -1,10 +1,10 @@
 //! The shell's part in files: hashing, lanes, fetching, putting in place.
 
 use klatch::files::merkle;
+use klatch::router::event::Want;
 use klatch::router::event::{Closed, Effect, Event, FetchError, Hashed, Parking};
 use klatch::router::ids::{ConnId, FileId};
 use klatch::router::notice::{Code, Failure};
-use klatch::router::swarm::picker::Want;
 use klatch::router::swarm::sent::Picked;
 
 use crate::disk::content;

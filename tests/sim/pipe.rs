@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use klatch::crypto::binding::Role;
+use klatch::router::event::Want;
 use klatch::router::event::{Event, FetchError, Fetched, Plan};
 use klatch::router::ids::{ConnId, FileId, RoomId};
 use klatch::router::message::{Hello, Message, Refusal};
-use klatch::router::swarm::picker::Want;
 
 use crate::handshake::{Step, Turn};
 

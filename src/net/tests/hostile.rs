@@ -7,7 +7,7 @@ use crate::crypto::binding::{Binding, Side, identity_message};
 use crate::crypto::noise::HandshakeHash;
 use crate::net::preamble;
 use crate::router::ids::FileId;
-use crate::wire::opening::{MINOR, Opening};
+use crate::wire::opening::Opening;
 
 /// What a relay does with a record.
 enum Do {
@@ -259,7 +259,7 @@ impl Eve {
     }
 
     pub(super) fn says_hello(&mut self) {
-        self.says(&Opening::Hello { minor: MINOR, hello: hello(), tag: [0; 32] });
+        self.says(&Opening::Hello { hello: hello(), tag: [0; 32] });
         assert!(matches!(self.hears(), Opening::Hello { .. }));
     }
 

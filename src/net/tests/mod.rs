@@ -6,6 +6,7 @@ mod hostile;
 mod knocking;
 mod moved;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -210,6 +211,7 @@ fn hello() -> Hello {
         password: false,
         moves: true,
         brings: Brings::Nothing,
+        can: BTreeSet::new(),
     }
 }
 

@@ -11,10 +11,10 @@ use crate::files::part::{ChunkWriter, PartError};
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
 use crate::net::lane::{HASH_BYTES, Request, TELL, Wanted};
+use crate::router::event::Want;
 use crate::router::event::{Event, FetchError, Fetched};
 use crate::router::ids::{ConnId, Digest32};
 use crate::router::notice::{Code, Failure};
-use crate::router::swarm::picker::Want;
 
 /// Fetches the list of chunk hashes, which counts only if it is the one of the file.
 pub(super) fn list(content: &Content, lane: &FetchLane) -> Result<FileTree, FetchError> {

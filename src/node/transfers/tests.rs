@@ -21,9 +21,9 @@ use crate::limits::Limits;
 use crate::net::channel::Channel;
 use crate::net::memory;
 use crate::net::stream::Stream;
+use crate::router::event::Want;
 use crate::router::event::{Closed, Effect, Event, FetchError, Fetched, Hashed, PartState};
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::router::swarm::picker::Want;
 use crate::thread::{STACK_SMALL_BYTES, spawn};
 
 const TURN: u64 = 1;

@@ -11,9 +11,9 @@ use crate::router::context::Context;
 use crate::router::event::{Closed, Effect, Entry, Target};
 use crate::router::ids::{ConnId, FaceId, MemberId};
 use crate::router::invite_link::InviteLink;
-use crate::router::links::Purpose;
 use crate::router::message::{Brings, Refusal, Why};
 use crate::router::notice::{Code, Failure, Notice};
+use crate::router::order::Purpose;
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 

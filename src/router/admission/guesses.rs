@@ -4,9 +4,9 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits::Limits;
+use crate::router::address::plain_ip;
 use crate::router::context::Context;
 use crate::router::ids::ConnId;
-use crate::router::links::plain_ip;
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 

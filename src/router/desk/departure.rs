@@ -97,7 +97,7 @@ impl Desk {
         let ends_input = departure.ends_input();
         let waiting = &mut self.departures.waiting;
         for before in waiting.extract_if(.., |of| of.ends_input() == ends_input) {
-            before.given.reply(cx, Ok(()));
+            cx.answer(&before.given, Ok(()));
         }
         departure.idle_since = (!ends_input).then_some(cx.now);
         waiting.push(departure);
@@ -128,7 +128,7 @@ impl Desk {
     pub(in crate::router) fn room_left(&mut self, cx: &mut Context) {
         let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave);
         for Departure { given, .. } in self.departures.waiting.extract_if(.., leaves) {
-            given.reply(cx, Ok(()));
+            cx.answer(&given, Ok(()));
         }
         self.waits.forget_texts();
     }

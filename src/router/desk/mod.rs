@@ -15,29 +15,13 @@ pub(super) use self::departure::Needs;
 pub(super) use self::waits::ScriptWait;
 use super::command::{Command, NewPassword};
 use super::context::Context;
-use super::event::Draw;
 use super::ids::{FaceId, RoomId};
 use super::members::Members;
 use super::notice::{Code, Failure};
+use super::order::GivenCommand;
 
 /// Commands that may wait for a change of the lock.
 const DEFERRED_MAX: usize = 64;
-
-/// A command as it was given.
-#[derive(Debug)]
-pub(super) struct GivenCommand {
-    pub(super) face: FaceId,
-    pub(super) line: u64,
-    pub(super) command: Command,
-    pub(super) draw: Draw,
-}
-
-impl GivenCommand {
-    /// Answers it.
-    pub(super) fn reply(&self, cx: &mut Context, result: Result<(), Failure>) {
-        cx.reply(self.face, self.line, self.command.word(), result);
-    }
-}
 
 /// Commands that are not answered yet, but for those of attempts, sharing and downloads.
 #[derive(Debug, Default)]
@@ -79,7 +63,7 @@ impl Desk {
             self.deferred.push_back(given);
         } else {
             let text = "too many commands wait: try again";
-            given.reply(cx, Err(Failure::new(Code::Timeout, text)));
+            cx.answer(&given, Err(Failure::new(Code::Timeout, text)));
         }
     }
 
@@ -92,7 +76,7 @@ impl Desk {
     pub(super) fn await_password(&mut self, cx: &mut Context, given: GivenCommand) {
         if let Some(before) = self.asking_password.replace(given) {
             let failure = Failure::new(Code::Cancelled, "another password command came");
-            before.reply(cx, Err(failure));
+            cx.answer(&before, Err(failure));
         }
     }
 
@@ -107,7 +91,7 @@ impl Desk {
         let mut given = self.asking_password.take_if(|of| (of.face, of.line) == (face, line))?;
         let Some(choice) = password else {
             let text = "no password was given: the room stays as it is";
-            given.reply(cx, Err(Failure::new(Code::PasswordRequired, text)));
+            cx.answer(&given, Err(Failure::new(Code::PasswordRequired, text)));
             return Some(None);
         };
         if let Command::Password { password, .. } = &mut given.command {

@@ -6,6 +6,15 @@ use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 use crate::router::notice::Failure;
 
+/// What to ask a host for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// This chunk.
+    Chunk(u32),
+    /// Whichever of these the host has sent to nobody who is linked with it.
+    Pick(Bitmap),
+}
+
 /// A hashed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hashed {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::disk::Want;
 use super::{Parking, Plan, Target};
 use crate::crypto::binding::Role;
 use crate::crypto::password::Password;
@@ -9,7 +10,6 @@ use crate::router::command::SaveAs;
 use crate::router::ids::{ConnId, Digest32, FaceId, FileId, MemberId, RoomId};
 use crate::router::message::{Hello, Message, Refusal};
 use crate::router::notice::{Failure, Notice, Overview};
-use crate::router::swarm::picker::Want;
 
 /// Something to do. The shell performs effects in order.
 #[derive(Debug, Clone, PartialEq)]

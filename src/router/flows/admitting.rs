@@ -7,8 +7,9 @@ use crate::crypto::binding::{Role, Side};
 use crate::router::Router;
 use crate::router::event::{Effect, Home, Outcome, Plan};
 use crate::router::ids::{ConnId, InvitationId, MemberId, RunId};
-use crate::router::links::{Conn, Greeting, Purpose, Reason, Standpoint};
+use crate::router::links::{Conn, Greeting, Reason, Standpoint};
 use crate::router::message::{Brings, Hello, Refusal, Why};
+use crate::router::order::Purpose;
 use crate::router::registry::{Judged, Registry};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 

@@ -4,10 +4,10 @@ use core::net::SocketAddr;
 
 use crate::router::Router;
 use crate::router::command::{Command, NewPassword, SaveAs};
-use crate::router::desk::GivenCommand;
 use crate::router::event::Effect;
 use crate::router::ids::FaceId;
 use crate::router::notice::{Failure, Notice};
+use crate::router::order::GivenCommand;
 use crate::router::registry::Registry;
 use crate::router::signed::Kind;
 use crate::router::swarm::limit::limit;
@@ -17,7 +17,7 @@ impl Router {
     pub(in crate::router) fn commanded(&mut self, given: GivenCommand) {
         let ends = matches!(given.command, Command::EndFace { .. });
         if let Some(failure) = self.desk.is_elsewhere(given.face, &self.room.id).filter(|_| !ends) {
-            return given.reply(&mut self.cx, Err(failure));
+            return self.cx.answer(&given, Err(failure));
         }
         if given.command.waits_for_lock() {
             self.registry.cancel_asked_lock(&mut self.cx);
@@ -28,7 +28,7 @@ impl Router {
         if given.command.needs_others()
             && let Err(failure) = self.must_be_in()
         {
-            return given.reply(&mut self.cx, Err(failure));
+            return self.cx.answer(&given, Err(failure));
         }
         self.carry_out(given);
     }

@@ -6,9 +6,10 @@ use crate::router::admission::{Ended, Here};
 use crate::router::command::Command;
 use crate::router::event::Closed;
 use crate::router::ids::{ConnId, FaceId};
-use crate::router::links::{Conn, Purpose};
+use crate::router::links::Conn;
 use crate::router::message::Refusal;
 use crate::router::notice::Failure;
+use crate::router::order::Purpose;
 
 impl Router {
     /// `connect` or `/join` that tries again for as long as it may still work.

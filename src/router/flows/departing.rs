@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::router::Router;
 use crate::router::command::Command;
-use crate::router::desk::{GivenCommand, Needs};
+use crate::router::desk::Needs;
 use crate::router::event::Effect;
 use crate::router::files::Offered;
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{Code, Failure, Notice};
-use crate::router::order::Order;
+use crate::router::order::{GivenCommand, Order};
 use crate::router::text::{Untrusted, few};
 
 impl Router {
@@ -30,9 +30,9 @@ impl Router {
             self.cx.remark(format!(
                 "{fetching}: better stay until that is done; to {word} all the same, {word} again"
             ));
-            given.reply(&mut self.cx, Ok(()));
+            self.cx.answer(&given, Ok(()));
         } else if word == "leave" && self.desk.is_quitting() {
-            given.reply(&mut self.cx, Ok(())); // Klatch ends in any case, and that is to leave.
+            self.cx.answer(&given, Ok(())); // Klatch ends in any case, and that is to leave.
         } else {
             self.desk.depart_later(&mut self.cx, given);
             let seconds = self.cx.limits().last_host_ms / 1000;
@@ -70,7 +70,7 @@ impl Router {
         let in_vain = self.log.has_spoken() && !self.room.ever_met && !self.desk.waited_in_vain();
         let text = "nobody was ever here to hear what was said: connect first, or wait members 1";
         let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };
-        given.reply(&mut self.cx, result);
+        self.cx.answer(&given, result);
         self.stop();
     }
 

@@ -4,9 +4,10 @@ use crate::crypto::binding::Role;
 use crate::router::Router;
 use crate::router::event::Closed;
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::{Conn, Overdue, Purpose};
+use crate::router::links::{Conn, Overdue};
 use crate::router::message::{Refusal, Why};
 use crate::router::order::Order;
+use crate::router::order::Purpose;
 
 impl Router {
     /// A connection is over: whoever waited for it is told. `refusal`: what this side had against

@@ -4,10 +4,12 @@ use core::net::SocketAddr;
 
 use crate::crypto::binding::Role;
 use crate::router::Router;
+use crate::router::address::plain_ip;
 use crate::router::event::{Effect, Plan, Target};
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::{Conn, Lane, Purpose, plain_ip};
+use crate::router::links::{Conn, Lane};
 use crate::router::message::{Hello, Why};
+use crate::router::order::Purpose;
 
 impl Router {
     /// Sees to it that lanes to `host` exist or are on their way.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::router::Router;
 use crate::router::event::Closed;
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::Via;
+use crate::router::members::Via;
 use crate::router::message::{Refusal, Why};
 use crate::router::signed::SignedPresence;
 
@@ -21,7 +21,8 @@ impl Router {
         if self.registry.may_link(&id).is_err() && id != self.cx.my_id {
             return;
         }
-        let heard = self.members.heard_of(&mut self.cx, via, record, &self.log);
+        let log = &self.log;
+        let heard = self.members.heard_of(&mut self.cx, via, record, |id| log.is_author(id));
         for other in heard.apart {
             self.log.receipts_between(&mut self.cx, id, other, &self.members);
         }

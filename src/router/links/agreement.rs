@@ -9,9 +9,10 @@ use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Links;
 use super::conn::{Conn, Link, Stage};
-use super::{Links, plain_ip};
 use crate::crypto::binding::Side;
+use crate::router::address::plain_ip;
 use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, Digest32, MemberId, RecordId, RoomId, RunId};

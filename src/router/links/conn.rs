@@ -1,25 +1,14 @@
 //! One connection: what it is for, who is at its other end, and how far it is.
 
 use core::net::SocketAddr;
+use std::collections::BTreeSet;
 
 use super::agreement::Agreement;
 use crate::crypto::binding::{Role, Side};
 use crate::router::ids::{MemberId, RecordId, RoomId, RunId};
-use crate::router::message::{Brings, Hello};
+use crate::router::message::{Brings, Capability, Hello};
+use crate::router::order::Purpose;
 use crate::router::time::Millis;
-
-/// Why this node dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::router) enum Purpose {
-    /// A person's `connect`, by the number of its attempt.
-    Attempt(u64),
-    /// A known member, without moving anyone.
-    Redial(MemberId),
-    /// Bulk data, to fetch it.
-    Lane(MemberId),
-    /// Bulk data, to serve it.
-    Serve(MemberId),
-}
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -103,6 +92,7 @@ pub(in crate::router) struct Conn {
     pub(super) their_run: Option<RunId>,
     /// A password admits to the peer's room.
     pub(super) their_password: bool,
+    pub(super) their_can: BTreeSet<Capability>,
     pub(super) same_room: bool,
     /// The dialer is let in with this; `None`: both are in the room already.
     pub(super) enters: Option<Brings>,
@@ -122,6 +112,7 @@ impl Conn {
             my_hello: None,
             their_run: None,
             their_password: false,
+            their_can: BTreeSet::new(),
             same_room: false,
             enters: None,
             lock: None,
@@ -167,6 +158,11 @@ impl Conn {
     /// A password admits to the peer's room.
     pub(in crate::router) fn their_password(&self) -> bool {
         self.their_password
+    }
+
+    /// Whether the peer's klatch can do something.
+    pub(in crate::router) fn can(&self, capability: Capability) -> bool {
+        self.their_can.contains(&capability)
     }
 
     /// Both said that they are in one room.

@@ -4,13 +4,14 @@ use core::net::SocketAddr;
 
 use super::Links;
 use super::agreement::Reason;
-use super::conn::{Conn, Purpose, Stage};
+use super::conn::{Conn, Stage};
 use super::verdict::{Verdict, decide};
 use crate::crypto::binding::{Role, Side};
 use crate::router::context::Context;
 use crate::router::event::{Effect, Plan};
 use crate::router::ids::{ConnId, RecordId, RoomId};
-use crate::router::message::{Brings, Hello, Why};
+use crate::router::message::{Brings, Capability, Hello, Why};
+use crate::router::order::Purpose;
 
 /// How things stand in this node's room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,7 @@ impl Links {
             password: stand.password,
             moves: brings.is_some(),
             brings: brings.unwrap_or(Brings::Nothing),
+            can: Capability::ALL.into(),
         };
         conn.my_hello = Some((hello.clone(), stand.room));
         cx.effect(Effect::SendHello { conn: id, hello, room: stand.room });
@@ -88,6 +90,7 @@ impl Links {
         let (mine, room) = conn.my_hello.clone()?;
         conn.their_run = Some(theirs.run);
         conn.their_password = theirs.password;
+        conn.their_can.clone_from(&theirs.can);
         conn.same_room = same_room;
         let (side, purpose) = (conn.side, conn.purpose);
         if conn.role != Role::Session {

@@ -10,18 +10,18 @@ mod hello;
 mod pulse;
 mod verdict;
 
-use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 pub(in crate::router) use self::agreement::{Commitment, Heard, NextWord, Reason};
 use self::conn::Stage;
-pub(in crate::router) use self::conn::{Conn, Lane, Link, Purpose};
+pub(in crate::router) use self::conn::{Conn, Lane, Link};
 pub(in crate::router) use self::hello::{Greeting, Standpoint};
 pub(in crate::router) use self::pulse::Overdue;
 use crate::crypto::binding::{Role, Side};
 use crate::router::context::Context;
 use crate::router::event::{Effect, Target};
 use crate::router::ids::{ConnId, MemberId, RunId};
+use crate::router::order::Purpose;
 use crate::router::timers::Timer;
 
 /// Every connection that has not ended, by its id.
@@ -130,31 +130,5 @@ impl Links {
             self.remove(cx, *id);
         }
         ids
-    }
-}
-
-/// An address in the form in which it is compared and counted.
-pub(in crate::router) fn plain_ip(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
-}
-
-/// Whether an address belongs to this computer.
-pub(in crate::router) fn is_loopback(ip: IpAddr) -> bool {
-    plain_ip(ip).is_loopback()
-}
-
-/// Over which connection somebody said something.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::router) struct Via {
-    pub(in crate::router) conn: ConnId,
-    /// Who is at its other end, and where.
-    pub(in crate::router) member: MemberId,
-    pub(in crate::router) remote: Option<SocketAddr>,
-}
-
-impl Via {
-    /// Loopback may be taught by whoever is on loopback itself.
-    pub(in crate::router) fn is_here(&self) -> bool {
-        self.remote.is_some_and(|remote| is_loopback(remote.ip()))
     }
 }

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::Members;
-use crate::router::links::{is_loopback, plain_ip};
+use crate::router::address::{is_loopback, plain_ip};
 use crate::router::notice::Finding;
 
 impl Members {

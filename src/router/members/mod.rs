@@ -20,6 +20,7 @@ use self::names::Names;
 pub(in crate::router) use self::names::with_digits;
 use self::own::Own;
 use self::presence::Telling;
+pub(in crate::router) use self::presence::Via;
 use crate::limits::Limits;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RoomId};

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::router::address::is_loopback;
 use crate::router::context::Context;
 use crate::router::ids::{MemberId, RoomId};
-use crate::router::links::is_loopback;
 use crate::router::signed::{Presence, SignedPresence};
 use crate::router::time::Millis;
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use super::Members;
 use super::member::Member;
 use super::own::UNLINKED_MAX;
+use crate::router::address::is_loopback;
 use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, MemberId, RoomId};
-use crate::router::links::{Via, is_loopback};
-use crate::router::log::Log;
 use crate::router::message::{Message, Why};
 use crate::router::notice::Notice;
 use crate::router::signed::SignedPresence;
@@ -37,6 +36,22 @@ pub(super) struct Telling {
 impl Telling {
     pub(super) fn len(&self) -> usize {
         self.say.len()
+    }
+}
+
+/// Over which connection somebody said something.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::router) struct Via {
+    pub(in crate::router) conn: ConnId,
+    /// Who is at its other end, and where.
+    pub(in crate::router) member: MemberId,
+    pub(in crate::router) remote: Option<SocketAddr>,
+}
+
+impl Via {
+    /// Loopback may be taught by whoever is on loopback itself.
+    pub(in crate::router) fn is_here(&self) -> bool {
+        self.remote.is_some_and(|remote| is_loopback(remote.ip()))
     }
 }
 
@@ -105,19 +120,19 @@ impl Members {
     }
 
     /// The member, newly known if need be; `None` when too many are known and all are present.
-    /// Whoever is forgotten for it keeps its name only if it is an author of the log.
+    /// Whoever is forgotten for it keeps its name only if it `is_author` of anything in the log.
     fn entry(
         &mut self,
         cx: &Context,
         id: MemberId,
         taught_by: MemberId,
-        log: &Log,
+        is_author: impl Fn(&MemberId) -> bool,
     ) -> Option<&mut Member> {
         if !self.known.contains_key(&id) && self.known.len() >= cx.limits().members {
             let absent = self.known.iter().filter(|(_, of)| !of.present && of.conn.is_none());
             let absent = absent.min_by_key(|(_, member)| member.heard).map(|(id, _)| *id)?;
             self.known.remove(&absent);
-            if !log.is_author(&absent) {
+            if !is_author(&absent) {
                 self.names.forget(&absent);
             }
         }
@@ -131,7 +146,7 @@ impl Members {
         cx: &mut Context,
         via: Via,
         record: &Arc<SignedPresence>,
-        log: &Log,
+        is_author: impl Fn(&MemberId) -> bool,
     ) -> HeardOf {
         let (body, teller) = (&record.body, via.member);
         let id = body.member;
@@ -143,7 +158,7 @@ impl Members {
             }
             return HeardOf::default();
         }
-        let Some(member) = self.entry(cx, id, teller, log) else { return HeardOf::default() };
+        let Some(member) = self.entry(cx, id, teller, is_author) else { return HeardOf::default() };
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
             // Not even a sign of life: anybody can repeat it for ever.
             return HeardOf::default();
@@ -206,7 +221,7 @@ impl Members {
         via: Via,
         record: &Arc<SignedPresence>,
         seen: IpAddr,
-        log: &Log,
+        is_author: impl Fn(&MemberId) -> bool,
     ) -> bool {
         let id = via.member;
         // A goodbye of somebody who is here is one of an earlier run.
@@ -215,7 +230,7 @@ impl Members {
         let say = speaking.map(|(id, _)| *id).collect();
         let mut telling = Telling { member: id, up: cx.now, say };
         let mut newly = false;
-        if let Some(known) = self.entry(cx, id, id, log) {
+        if let Some(known) = self.entry(cx, id, id, is_author) {
             known.conn = Some(via.conn);
             known.remote = via.remote;
             known.taught_here = via.is_here();

@@ -3,12 +3,13 @@
 use core::net::SocketAddr;
 
 use super::Members;
+use crate::router::address::is_loopback;
+use crate::router::address::plain_ip;
 use crate::router::context::Context;
 use crate::router::event::Target;
 use crate::router::ids::MemberId;
-use crate::router::links::is_loopback;
-use crate::router::links::{Purpose, plain_ip};
 use crate::router::message::Why;
+use crate::router::order::Purpose;
 use crate::router::time::{Earliest, Millis};
 
 /// Ports that taught addresses may not name: those of other services.

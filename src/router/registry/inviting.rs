@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::secrets::{INVITATIONS_PER_MAKER, Live};
 use super::{Registry, Scene};
+use crate::router::address::is_loopback;
 use crate::router::event::{Draw, Effect};
 use crate::router::ids::{Digest32, FaceId, InvitationId};
 use crate::router::invite_link::InviteLink;
-use crate::router::links::is_loopback;
 use crate::router::members::Members;
 use crate::router::membership::record::{Record, Removal};
 use crate::router::notice::{Code, Failure, InvitationLine, Notice};

@@ -7,8 +7,8 @@ use super::{DownloadStage, Swarm};
 use crate::router::context::Context;
 use crate::router::event::{Effect, Target};
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::Purpose;
 use crate::router::message::Message;
+use crate::router::order::Purpose;
 
 /// Wait after every address of a host failed.
 const RETRY_MS: u64 = 2_000;

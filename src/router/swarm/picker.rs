@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
+use crate::router::event::Want;
 use crate::router::ids::MemberId;
 use crate::router::rng::Rng;
 use crate::router::time::Millis;
@@ -25,24 +26,15 @@ const VAIN_FACTOR: u64 = 8;
 /// Who has less than the others by this part of the file is behind them.
 const BEHIND_PART: u64 = 64;
 
-/// What to ask a host for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Want {
-    /// This chunk.
-    Chunk(u32),
-    /// Whichever of these the host has sent to nobody who is linked with it.
-    Pick(Bitmap),
-}
-
 #[derive(Debug)]
-struct Source {
+struct ChunkSource {
     /// `None`: every chunk.
     held: Option<Bitmap>,
     /// What only it has is on its way to others, who will pass it on.
     elsewhere_until: Millis,
 }
 
-impl Source {
+impl ChunkSource {
     fn words(&self, index: usize) -> u64 {
         self.held.as_ref().map_or(u64::MAX, |held| held.words().get(index).copied().unwrap_or(0))
     }
@@ -55,7 +47,7 @@ pub struct Picker {
     held: Bitmap,
     /// Neither held nor asked of anybody.
     free: Bitmap,
-    sources: BTreeMap<MemberId, Source>,
+    sources: BTreeMap<MemberId, ChunkSource>,
     /// Sources that have everything.
     full: usize,
     /// How many of the others have each chunk, and all of these together.
@@ -131,7 +123,7 @@ impl Picker {
             None => self.full += 1,
         }
         let held = held.filter(|held| !held.is_all()).cloned();
-        self.sources.insert(host, Source { held, elsewhere_until: Millis(0) });
+        self.sources.insert(host, ChunkSource { held, elsewhere_until: Millis(0) });
     }
 
     /// `host` has these chunks as well.
@@ -171,10 +163,10 @@ impl Picker {
     /// `host` has nothing of it any more, or is gone.
     pub fn lost(&mut self, host: &MemberId) {
         match self.sources.remove(host) {
-            Some(Source { held: Some(held), .. }) => {
+            Some(ChunkSource { held: Some(held), .. }) => {
                 held.iter().for_each(|chunk| self.rarer(chunk, true));
             }
-            Some(Source { held: None, .. }) => self.full -= 1,
+            Some(ChunkSource { held: None, .. }) => self.full -= 1,
             None => {}
         }
     }
@@ -258,7 +250,7 @@ impl Picker {
         source.is_some_and(|source| self.has_free(source))
     }
 
-    fn has_free(&self, source: &Source) -> bool {
+    fn has_free(&self, source: &ChunkSource) -> bool {
         if self.free.count() == 0 {
             return false;
         }

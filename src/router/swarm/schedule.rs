@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choice::Order as Chosen;
+use super::choice::Chosen;
 use super::{DownloadStage, Swarm};
 use crate::router::context::Context;
 use crate::router::event::Effect;

@@ -47,6 +47,8 @@ enum Comparing {
 #[derive(Debug)]
 struct WordsLink {
     member: MemberId,
+    /// Its klatch can compare words.
+    able: bool,
     comparing: Option<Comparing>,
     /// When the peer last began to compare words.
     asked: Option<Millis>,
@@ -72,8 +74,8 @@ pub(super) struct Comparisons {
 
 impl Comparisons {
     /// A link is up.
-    pub(super) fn link_up(&mut self, conn: ConnId, member: MemberId) {
-        self.links.insert(conn, WordsLink { member, comparing: None, asked: None });
+    pub(super) fn link_up(&mut self, conn: ConnId, member: MemberId, able: bool) {
+        self.links.insert(conn, WordsLink { member, able, comparing: None, asked: None });
     }
 
     /// A link is over: no words come over it.
@@ -96,6 +98,11 @@ impl Comparisons {
             let text = format!("there is no direct link with {name}: words need one");
             return cx.reply(face, line, "verify", Err(Failure::new(Code::Unreachable, text)));
         };
+        if !link.able {
+            let name = members.who(id).marked();
+            let text = format!("{name}'s klatch cannot compare words: a newer one can");
+            return cx.reply(face, line, "verify", Err(Failure::new(Code::Unreachable, text)));
+        }
         let conn = *conn;
         // Of a comparison that is under way the words are told as well.
         if link.comparing.is_none() {

@@ -16,7 +16,7 @@ impl Side {
         let cx = Context::of_test(name, byte);
         let members = Members::new(&cx, crate::router::ids::RoomId([0; 32]), BTreeMap::new());
         let mut words = Comparisons::default();
-        words.link_up(CONN, Context::of_test("", other).my_id);
+        words.link_up(CONN, Context::of_test("", other).my_id, true);
         Self { cx, members, words, value: byte }
     }
 
@@ -137,4 +137,18 @@ fn words_are_waited_for_ten_seconds_only() {
     let failed = |effect: &Effect| matches!(effect, Effect::Reply { result: Err(_), .. });
     assert!(ada.cx.take_effects().iter().any(failed));
     assert_eq!(ada.cx.timers.next(), None);
+}
+
+#[test]
+fn a_klatch_that_cannot_compare_is_not_asked() {
+    let mut ada = Side::new("ada", 1, 2);
+    let bo = Context::of_test("bo", 2).my_id;
+    ada.words.link_up(CONN, bo, false);
+    ada.words.compare(&mut ada.cx, &ada.members, (FaceId::TERMINAL, 1), &bo);
+    match ada.cx.take_effects().as_slice() {
+        [Effect::Reply { result: Err(failure), .. }] => {
+            assert!(failure.text.contains("cannot compare"), "{}", failure.text);
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -25,10 +25,10 @@ use klatch::net::stream::Stream;
 use klatch::router::event::Entry;
 use klatch::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
 use klatch::router::invite_link::InviteLink;
-use klatch::router::message::{Brings, Hello, Message, Refusal, Why};
+use klatch::router::message::{Brings, Capability, Hello, Message, Refusal, Why};
 use klatch::router::signed::{Claim, Presence, SignedInvitation, SignedPresence, SignedRecord};
 use klatch::wire::message::{decode, encode};
-use klatch::wire::opening::{MINOR, Opening};
+use klatch::wire::opening::Opening;
 use socket2::{Domain, Socket, Type};
 
 use super::host::SOON;
@@ -120,6 +120,7 @@ impl Eve {
             password: false,
             moves: true,
             brings: Brings::Nothing,
+            can: Capability::ALL.into(),
         }
     }
 
@@ -322,7 +323,7 @@ impl Wire {
     pub(super) fn greet(&mut self, hello: Hello, room: &RoomId) -> Hello {
         self.room = *room;
         let tag = room_tag(&self.binding, &room.0);
-        self.say(&Opening::Hello { minor: MINOR, hello, tag });
+        self.say(&Opening::Hello { hello, tag });
         match self.hear().unwrap() {
             Opening::Hello { hello, .. } => hello,
             other => panic!("no hello: {other:?}"),
