@@ -119,6 +119,7 @@ impl Router {
             self.schedule();
             self.check_waits();
             self.carry_out_orders();
+            self.swarm.rearm(&mut self.cx);
             self.flush_links();
         }
         self.cx.take_effects()

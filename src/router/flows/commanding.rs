@@ -10,7 +10,7 @@ use crate::router::notice::{Failure, Notice};
 use crate::router::order::GivenCommand;
 use crate::router::registry::Registry;
 use crate::router::signed::Kind;
-use crate::router::swarm::limit::limit;
+use crate::router::swarm::telling::limit;
 
 impl Router {
     /// Somebody gave a command: it is done, refused, or waits for a change of the lock.

@@ -13,7 +13,6 @@ mod holders;
 mod hosts;
 mod lanes;
 mod leftovers;
-pub(super) mod limit;
 pub(super) mod pace;
 pub mod picker;
 mod progress;
@@ -22,7 +21,7 @@ mod schedule;
 pub mod sent;
 mod serving;
 mod shares;
-mod telling;
+pub(super) mod telling;
 #[cfg(test)]
 mod tests;
 mod uploads;
