@@ -7,7 +7,7 @@ use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
 #[folder = "frontend/"]
-struct Files;
+struct PageFiles;
 
 /// A file of the page.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) fn find(path: &str) -> Option<Asset> {
         _ => return None,
     };
     let is_document = matches!(extension, "html" | "svg");
-    Some(Asset { kind, is_document, bytes: Files::get(name)?.data })
+    Some(Asset { kind, is_document, bytes: PageFiles::get(name)?.data })
 }
 
 #[cfg(test)]

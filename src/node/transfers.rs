@@ -110,14 +110,14 @@ impl Library {
 #[derive(Default)]
 struct State {
     lanes: BTreeMap<ConnId, Lane>,
-    downloads: BTreeMap<FileId, Download>,
+    downloads: BTreeMap<FileId, OpenPart>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
     /// Offered in a room that was left, and served no more.
     parked: BTreeMap<FileId, Arc<Served>>,
 }
 
 /// What the router calls a download.
-struct Download {
+struct OpenPart {
     turn: u64,
     /// None until its partial file is open.
     content: Option<Arc<Content>>,

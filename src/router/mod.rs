@@ -119,6 +119,7 @@ impl Router {
             self.schedule();
             self.check_waits();
             self.carry_out_orders();
+            self.swarm.rearm(&mut self.cx);
             self.flush_links();
         }
         self.cx.take_effects()
@@ -153,8 +154,8 @@ impl Router {
             Event::OverviewWanted { face } => self.overview(face),
             Event::Confirmed { face, line, yes } => self.confirmed((face, line), yes),
             Event::LockPrepared { face, line, room, data } => {
-                self.with_registry(|registry, cx, people| {
-                    registry.lock_prepared(cx, people, (face, line), room, data);
+                self.with_registry(|registry, at| {
+                    registry.lock_prepared(at, (face, line), room, data);
                 });
             }
             Event::LockFailed { face, line, failure } => {

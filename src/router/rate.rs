@@ -15,7 +15,7 @@ const PAUSE_MS: u64 = 30_000;
 
 /// Counts what comes.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(super) struct MeasuredRate {
     bytes_per_second: u64,
     /// Since when bytes are counted, and how many came since.
     since: Millis,
@@ -26,7 +26,7 @@ pub(super) struct Rate {
     piece_bytes: u64,
 }
 
-impl Rate {
+impl MeasuredRate {
     /// Nothing came yet, but may from now on.
     pub(super) fn new(now: Millis) -> Self {
         Self { bytes_per_second: 0, since: now, bytes: 0, last: now, piece_bytes: 0 }
@@ -73,7 +73,7 @@ mod tests {
 
     /// The rates that are seen every 100 ms while pieces come `apart_ms` apart.
     fn seen(piece_bytes: u64, apart_ms: u64) -> Vec<u64> {
-        let mut rate = Rate::new(Millis(0));
+        let mut rate = MeasuredRate::new(Millis(0));
         let step = |now| {
             if now % apart_ms == 0 {
                 rate.came(Millis(now), piece_bytes);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_0_after_two_seconds_of_nothing() {
-        let mut rate = Rate::new(Millis(0));
+        let mut rate = MeasuredRate::new(Millis(0));
         assert_eq!(rate.at(Millis(0)), 0);
         for now in (100..=10_000).step_by(100) {
             rate.came(Millis(now), 100_000);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn one_large_piece_behind_a_trickle_does_not_move_for_ever() {
-        let mut rate = Rate::new(Millis(0));
+        let mut rate = MeasuredRate::new(Millis(0));
         for now in (300..=3_000).step_by(300) {
             rate.came(Millis(now), 30);
         }

@@ -13,7 +13,7 @@ pub(super) const PREFIX_MIN: usize = 8;
 /// that id as its name. The first digits of one and a name are equally good: whoever was told to
 /// type these digits must not get a file that somebody else named so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fit {
+pub(super) enum WordFit {
     Id,
     Name,
     Prefix,
@@ -21,13 +21,13 @@ pub(super) enum Fit {
 
 /// What was typed, ready to be compared.
 #[derive(Debug)]
-pub(super) struct Word {
+pub(super) struct FileWord {
     name: String,
     /// In lower case, where it can begin an id.
     digits: Option<String>,
 }
 
-impl Word {
+impl FileWord {
     pub(super) fn new(typed: &str) -> Self {
         let digits = typed.to_ascii_lowercase();
         let is_prefix = digits.len() >= PREFIX_MIN && digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -55,14 +55,18 @@ impl Word {
     }
 
     /// How it fits what has this name and these ids.
-    pub(super) fn fit<const N: usize>(&self, name: &str, ids: [&dyn ToString; N]) -> Option<Fit> {
+    pub(super) fn fit<const N: usize>(
+        &self,
+        name: &str,
+        ids: [&dyn ToString; N],
+    ) -> Option<WordFit> {
         let by_id = self.digits().and_then(|digits| {
             let ids = ids.iter().map(|id| id.to_string());
             ids.filter(|id| id.starts_with(digits))
-                .map(|id| if id == digits { Fit::Id } else { Fit::Prefix })
+                .map(|id| if id == digits { WordFit::Id } else { WordFit::Prefix })
                 .min()
         });
-        let by_name = self.is_name(name).then_some(Fit::Name);
+        let by_name = self.is_name(name).then_some(WordFit::Name);
         [by_id, by_name].into_iter().flatten().min()
     }
 }
@@ -73,12 +77,12 @@ pub(super) fn nfc(name: &str) -> String {
 }
 
 /// Of all that fits, what has this id, or else all of it.
-pub(super) fn best<T>(fitting: impl Iterator<Item = (Fit, T)>) -> Vec<T> {
+pub(super) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
     let (mut by_id, mut others) = (Vec::new(), Vec::new());
     for (fit, item) in fitting {
         match fit {
-            Fit::Id => by_id.push(item),
-            Fit::Name | Fit::Prefix => others.push(item),
+            WordFit::Id => by_id.push(item),
+            WordFit::Name | WordFit::Prefix => others.push(item),
         }
     }
     if by_id.is_empty() { others } else { by_id }
@@ -101,17 +105,18 @@ mod tests {
     #[test]
     fn a_name_is_itself_in_every_normalisation_and_an_id_counts_from_eight_digits() {
         let id = FileId([0xab; 32]);
-        let fit = |typed: &str, name: &str| Word::new(typed).fit(name, [&id]);
-        assert_eq!(fit("cafe\u{301}.txt", "caf\u{e9}.txt"), Some(Fit::Name));
-        assert_eq!(fit("caf\u{e9}.txt", "cafe\u{301}.txt"), Some(Fit::Name));
+        let fit = |typed: &str, name: &str| FileWord::new(typed).fit(name, [&id]);
+        assert_eq!(fit("cafe\u{301}.txt", "caf\u{e9}.txt"), Some(WordFit::Name));
+        assert_eq!(fit("caf\u{e9}.txt", "cafe\u{301}.txt"), Some(WordFit::Name));
         assert_eq!(fit("cafe.txt", "caf\u{e9}.txt"), None);
-        assert_eq!(fit("ABABABAB", "a"), Some(Fit::Prefix));
+        assert_eq!(fit("ABABABAB", "a"), Some(WordFit::Prefix));
         assert_eq!(fit("abababa", "a"), None);
-        assert_eq!(fit("ababababab", "ababababab"), Some(Fit::Name));
-        assert_eq!(fit(&"ab".repeat(32), &"ab".repeat(32)), Some(Fit::Id));
-        let fits = [(Fit::Prefix, 1), (Fit::Name, 2), (Fit::Name, 3), (Fit::Prefix, 4)];
+        assert_eq!(fit("ababababab", "ababababab"), Some(WordFit::Name));
+        assert_eq!(fit(&"ab".repeat(32), &"ab".repeat(32)), Some(WordFit::Id));
+        let fits =
+            [(WordFit::Prefix, 1), (WordFit::Name, 2), (WordFit::Name, 3), (WordFit::Prefix, 4)];
         assert_eq!(best(fits.into_iter()), [1, 2, 3, 4]);
-        assert_eq!(best([(Fit::Name, 1), (Fit::Id, 2)].into_iter()), [2]);
+        assert_eq!(best([(WordFit::Name, 1), (WordFit::Id, 2)].into_iter()), [2]);
     }
 
     #[test]

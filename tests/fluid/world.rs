@@ -16,7 +16,7 @@ use klatch::limits::Limits;
 use klatch::router::bitmap::Bitmap;
 use klatch::router::ids::{ConnId, FileId, MemberId};
 use klatch::router::rng::Rng;
-use klatch::router::swarm::choice::{Choice, Order};
+use klatch::router::swarm::choice::{Choice, Chosen};
 use klatch::router::time::Millis;
 
 use crate::events::{Answer, Event, Timed};
@@ -317,18 +317,18 @@ impl World {
         });
         for order in orders {
             match order {
-                Order::Ask { conn, want, .. } => {
+                Chosen::Ask { conn, want, .. } => {
                     let lane = conn.0 as usize;
                     self.lanes[lane].asked += 1;
                     let after = self.latency(id, self.lanes[lane].host);
                     self.after(after, Event::Asked { lane, want });
                 }
-                Order::Revoke { host, chunk, .. } => {
+                Chosen::Revoke { host, chunk, .. } => {
                     let host = node_of(&host);
                     let after = self.latency(id, host);
                     self.after(after, Event::Spare { host, fetcher: id, chunk });
                 }
-                Order::Drop { conn } => self.hang_up(conn.0 as usize),
+                Chosen::Drop { conn } => self.hang_up(conn.0 as usize),
             }
         }
         if let Some(at) = self.nodes[id].choice.next_deadline() {

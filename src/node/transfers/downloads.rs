@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::content::Content;
 use super::fetching::Fetching;
 use super::owed::ReplyGuard;
-use super::{Download, Lane, Shared, Transfers, failures, fetching};
+use super::{Lane, OpenPart, Shared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::{download_name, safe_name, stamp};
 use crate::files::served::Served;
@@ -33,7 +33,7 @@ pub(super) struct Opening {
 impl Transfers {
     pub(super) fn open_part(&self, opening: Opening) -> Option<Event> {
         let Opening { file, turn, .. } = opening;
-        let download = Download { turn, content: None };
+        let download = OpenPart { turn, content: None };
         let earlier = self.shared.lock().downloads.insert(file, download);
         earlier.into_iter().for_each(|earlier| self.put_away(earlier));
         let shared = Arc::clone(&self.shared);
@@ -136,7 +136,7 @@ impl Transfers {
     }
 
     /// Ends the interest in a download. Its file is closed elsewhere, for that takes its time.
-    fn put_away(&self, download: Download) {
+    fn put_away(&self, download: OpenPart) {
         let Some(content) = download.content else { return };
         content.abandon();
         if let Some(served) = content.served() {
@@ -148,7 +148,7 @@ impl Transfers {
 }
 
 impl super::State {
-    fn take_download(&mut self, file: FileId, turn: u64) -> Option<Download> {
+    fn take_download(&mut self, file: FileId, turn: u64) -> Option<OpenPart> {
         let current = self.downloads.get(&file).is_some_and(|download| download.turn == turn);
         if current { self.downloads.remove(&file) } else { None }
     }

@@ -14,7 +14,7 @@ use crate::router::notice::FileInfo;
 use crate::router::signed::{Offer, SignedEntry};
 use crate::router::swarm::NamedFile;
 use crate::router::text::Untrusted;
-use crate::router::word::{Word, nfc};
+use crate::router::word::{FileWord, nfc};
 
 /// So many offers are looked at for another content of the same name.
 const COMPARED_MAX: usize = 1_000;
@@ -98,14 +98,14 @@ impl Catalogue {
     }
 
     /// Offers under a name, whether or not anybody who has their files is here.
-    pub(super) fn named(&self, word: &Word) -> impl Iterator<Item = &Offered> {
+    pub(super) fn named(&self, word: &FileWord) -> impl Iterator<Item = &Offered> {
         let ids = self.by_name.get(word.name()).into_iter().flatten();
         ids.filter_map(|id| self.offers.get(id))
     }
 
     /// Another offer that stands has this name too, and another content.
     pub(super) fn is_alike(&self, offered: &Offered) -> bool {
-        let word = Word::new(&offered.file.name);
+        let word = FileWord::new(&offered.file.name);
         self.named(&word).take(COMPARED_MAX).any(|other| other.file.id != offered.file.id)
     }
 
@@ -242,7 +242,7 @@ mod tests {
                 Does::Withdraw(id) => drop(catalogue.end(author, EntryId([*id; 32]), order)),
             }
         }
-        let word = Word::new("shot.png");
+        let word = FileWord::new("shot.png");
         let named = catalogue.named(&word).map(|offered| offered.id);
         assert!(named.eq(catalogue.offers.keys().copied()));
         assert_eq!(catalogue.by_file.len(), catalogue.offers.len());

@@ -8,11 +8,11 @@ use crate::router::context::Context;
 use crate::router::event::{Effect, Hashed};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, MovingFile, Notice, TransferLine, TransferState};
-use crate::router::rate::Rate;
+use crate::router::rate::MeasuredRate;
 use crate::router::replies::all_of;
 use crate::router::text::Untrusted;
 use crate::router::time::Millis;
-use crate::router::word::Word;
+use crate::router::word::FileWord;
 
 /// A file that is being hashed.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(in crate::router) struct OfferJob {
     /// Its bytes, once it has its turn.
     size: Option<u64>,
     bytes_done: u64,
-    rate: Rate,
+    rate: MeasuredRate,
     /// Faces were told how far it is.
     told: bool,
     /// Made for a page, which is told what became of it.
@@ -47,7 +47,7 @@ impl OfferJob {
             failures: Vec::new(),
             size: None,
             bytes_done: 0,
-            rate: Rate::new(Millis(0)),
+            rate: MeasuredRate::new(Millis(0)),
             told: false,
             copy: false,
         }
@@ -143,7 +143,7 @@ impl Hashing {
                 job.name = name_of(&path);
             }
             (job.path, job.size) = (path, Some(size));
-            job.rate = Rate::new(cx.now);
+            job.rate = MeasuredRate::new(cx.now);
         }
     }
 
@@ -196,7 +196,7 @@ impl Hashing {
     }
 
     /// Stops hashing what a word names, by name or path; false if there is nothing of it.
-    pub(in crate::router) fn cancel(&mut self, cx: &mut Context, word: &Word) -> bool {
+    pub(in crate::router) fn cancel(&mut self, cx: &mut Context, word: &FileWord) -> bool {
         let is_path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
         let cancelled = || Failure::new(Code::Cancelled, "it was cancelled before it was offered");
         let (mut numbers, mut spared) = (Vec::new(), false);

@@ -9,7 +9,7 @@ use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure, FileLine};
 use crate::router::swarm::Swarm;
 use crate::router::text::{Untrusted, few};
-use crate::router::word::{Fit, Word, best, digits_apart, nfc};
+use crate::router::word::{FileWord, WordFit, best, digits_apart, nfc};
 
 /// Offers that are named one by one.
 const NAMED_MAX: usize = 8;
@@ -45,7 +45,7 @@ impl<'a> Lookup<'a> {
 
     /// Somebody else offers a file of this name.
     pub(in crate::router) fn is_offered_by_others(&self, name: &str) -> bool {
-        let word = Word::new(name);
+        let word = FileWord::new(name);
         let mut named = self.catalogue.named(&word);
         named.any(|offered| !self.is_own(offered) && self.is_candidate(offered))
     }
@@ -59,7 +59,7 @@ impl<'a> Lookup<'a> {
     /// they were offered: of others what the word names, and what it fits as a glob, or else what
     /// this node offers under that name. Without a word, all that others offer.
     pub(in crate::router) fn meant(&self, wanted: Option<&str>) -> Vec<&'a Offered> {
-        let mut meant = match wanted.map(Word::new) {
+        let mut meant = match wanted.map(FileWord::new) {
             None => self.catalogue.all().collect(),
             Some(word) => self.fitting(&word),
         };
@@ -77,7 +77,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// What a word names, and what it fits as a glob.
-    fn fitting(&self, word: &Word) -> Vec<&'a Offered> {
+    fn fitting(&self, word: &FileWord) -> Vec<&'a Offered> {
         let glob = word.glob();
         if glob.is_none() && word.digits().is_none() {
             return self.catalogue.named(word).collect();
@@ -85,14 +85,14 @@ impl<'a> Lookup<'a> {
         let matches = |offered: &Offered| {
             glob.as_ref().is_some_and(|glob| glob.matches(&nfc(&offered.named_file().name)))
         };
-        let fits = |offered| fit(word, offered).or(matches(offered).then_some(Fit::Name));
+        let fits = |offered| fit(word, offered).or(matches(offered).then_some(WordFit::Name));
         best(self.catalogue.all().filter_map(|offered| Some((fits(offered)?, offered))))
     }
 
     /// That nobody here offers a file of this name, and what comes closest to it.
     pub(in crate::router) fn nobody_offers(&self, name: Option<&str>) -> String {
         let Some(name) = name else { return "nobody here offers anything".to_owned() };
-        let (shown, word) = (Untrusted::new(name), Word::new(name));
+        let (shown, word) = (Untrusted::new(name), FileWord::new(name));
         if self.catalogue.named(&word).next().is_some() {
             return format!("{shown} was offered, but nobody who has it is here now");
         }
@@ -120,7 +120,7 @@ impl<'a> Lookup<'a> {
         wanted: &str,
         own: bool,
     ) -> Result<Vec<&'a Offered>, Failure> {
-        let (shown, word) = (Untrusted::new(wanted), Word::new(wanted));
+        let (shown, word) = (Untrusted::new(wanted), FileWord::new(wanted));
         let all = || self.catalogue.all().filter(|offered| !own || self.is_own(offered));
         let found = best(all().filter_map(|offered| Some((fit(&word, offered)?, offered))));
         let none_fits = found.is_empty();
@@ -195,7 +195,7 @@ impl<'a> Lookup<'a> {
 }
 
 /// How a word fits an offer, by its name or by an id.
-fn fit(word: &Word, offered: &Offered) -> Option<Fit> {
+fn fit(word: &FileWord, offered: &Offered) -> Option<WordFit> {
     word.fit(&offered.named_file().name, [&offered.file(), &offered.shown()])
 }
 
@@ -206,7 +206,7 @@ fn ambiguous(wanted: &str, whose: impl Iterator<Item = (FileId, String)>) -> Fai
         files.entry(file.to_string()).or_default().insert(from);
     }
     // Where digits were typed, somebody may have given more of them as a name as well.
-    let digits = match Word::new(wanted).digits() {
+    let digits = match FileWord::new(wanted).digits() {
         Some(_) => usize::MAX,
         None => digits_apart(&files.keys().cloned().collect()),
     };

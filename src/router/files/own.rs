@@ -1,8 +1,12 @@
-//! Own offers: where their files lie, and which faces made them. All by the ids that faces know.
+//! Own offers: where their files lie, which faces made them, and what ends with them. All by the
+//! ids that faces know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::{Files, Offered};
+use crate::router::context::Context;
+use crate::router::event::{Effect, Hashed};
 use crate::router::ids::{EntryId, FaceId, FileId};
 
 /// Paths of own offers that are kept in mind.
@@ -94,5 +98,101 @@ impl OwnOffers {
     /// The room was left, and all faces' offers with it; their files lie where they lay.
     pub(super) fn forget_all_made(&mut self) {
         self.made.clear();
+    }
+}
+
+/// How a file that was hashed is going to be offered.
+#[derive(Debug)]
+pub(in crate::router) struct OfferPlan {
+    /// The very offer stands already.
+    pub(in crate::router) again: Option<Offered>,
+    /// What lay at its path before, under its name.
+    pub(in crate::router) before: Option<Offered>,
+    /// The offer goes with the face that asks for it.
+    pub(in crate::router) goes: bool,
+}
+
+impl Files {
+    /// Own offers of a file.
+    pub(in crate::router) fn own_of(&self, file: FileId) -> Vec<Offered> {
+        self.catalogue.offers_of(self.me, file).cloned().collect()
+    }
+
+    /// An own offer that stands.
+    pub(in crate::router) fn own_offer(&self, shown: &EntryId) -> Option<&Offered> {
+        let own = |offered: &&Offered| offered.author() == self.me;
+        let aliased = || {
+            // Signed anew for another room: few were offered while alone.
+            let mut own = self.catalogue.offers_by(self.me);
+            own.find(|offered| offered.shown() == *shown)
+        };
+        self.catalogue.get(shown).filter(own).or_else(aliased)
+    }
+
+    /// The files that a face offered and that still are offered.
+    pub(in crate::router) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
+        self.own.made_by(face).map(|(_, file)| file).collect()
+    }
+
+    /// How a file that a face wants to offer is going to be offered.
+    pub(in crate::router) fn plan(&self, face: FaceId, hashed: &Hashed) -> OfferPlan {
+        let Hashed { path, name, file, .. } = hashed;
+        let is_called = |offered: &&Offered| offered.named_file().name == *name;
+        // Under another name it is another thing.
+        let mut here = self.own.lying_at(path).filter_map(|offer| self.own_offer(offer));
+        let before = here.find(is_called);
+        // An offer outlives the program that made it, and comes back with the room.
+        let astray = || {
+            let mut own = self.catalogue.offers_of(self.me, *file).filter(is_called);
+            own.find(|offered| self.own.is_astray(&offered.shown()))
+        };
+        let again = before.filter(|offered| offered.file() == *file).or_else(astray);
+        // Whoever ends badly leaves what others had offered before.
+        let goes = again.or(before).is_none_or(|of| self.own.goes_with(face, &of.shown()));
+        OfferPlan { again: again.cloned(), before: before.cloned(), goes }
+    }
+
+    /// A face made an offer.
+    pub(in crate::router) fn offer_made(
+        &mut self,
+        face: FaceId,
+        (shown, goes): (EntryId, bool),
+        (file, path, copy): (FileId, PathBuf, bool),
+    ) {
+        self.own.put_place(shown, path, copy);
+        self.own.made(face, shown, (file, goes));
+    }
+
+    /// An own offer does not stand any more: its copy goes. True if nothing else of its content is
+    /// offered here, which then is served no more.
+    pub(in crate::router) fn own_offer_ended(
+        &mut self,
+        cx: &mut Context,
+        offered: &Offered,
+    ) -> bool {
+        let file = offered.file();
+        if let Some((path, true)) = self.own.take_place(&offered.shown()) {
+            cx.effect(Effect::DiscardCopy { file, path });
+        }
+        self.own.forget_made(&offered.shown());
+        let last = !self.catalogue.offers(self.me, file);
+        if last {
+            self.last_offer_ended(cx, file);
+            self.forget_parked(cx, file);
+        }
+        last
+    }
+
+    /// The offers that go with a face that ended; nothing is hashed for it any more.
+    pub(in crate::router) fn end_face(&mut self, cx: &mut Context, face: FaceId) -> Vec<EntryId> {
+        self.hashing.end_face(cx, face);
+        self.own.take_made_by(face)
+    }
+
+    /// The room was left, and with it what was offered there and what was going to be.
+    pub(in crate::router) fn left(&mut self, cx: &mut Context) {
+        self.forget_taken_back(cx);
+        self.own.forget_all_made();
+        self.hashing.drop_all(cx);
     }
 }

@@ -5,73 +5,101 @@
 //! the very lock that held when it was left, and only if the file did not change meanwhile. So a
 //! file is never served to anybody whom it was not offered to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::{Files, Offered, ParkingPlace};
 use crate::router::context::Context;
 use crate::router::event::{Effect, Parking};
-use crate::router::ids::{FileId, RecordId, RoomId};
+use crate::router::ids::FileId;
+use crate::router::members::Members;
+use crate::router::swarm::Swarm;
 
-/// A room, and the closings that are in force in it.
-pub(in crate::router) type ParkingPlace = (RoomId, Vec<RecordId>);
-
-/// What was offered in the room that was left last.
-#[derive(Debug, Default)]
-pub(super) struct Parked {
-    place: Option<ParkingPlace>,
-    /// True while the file is being looked at, in order to be served again.
-    files: BTreeMap<FileId, bool>,
-}
-
-impl Parked {
-    /// Whether this is where the offers stood.
-    pub(super) fn is_at(&self, place: &ParkingPlace) -> bool {
-        self.place.as_ref() == Some(place)
+impl Files {
+    fn is_parked_in(&self, place: &ParkingPlace) -> bool {
+        self.parked_in.as_ref() == Some(place)
     }
 
-    /// Lays files aside, in place of those of another room.
-    pub(super) fn park(&mut self, cx: &mut Context, place: ParkingPlace, files: BTreeSet<FileId>) {
-        if !self.is_at(&place) {
-            for file in std::mem::take(&mut self.files).into_keys() {
+    /// The room is about to be left: lays aside what is offered in it, if it is served.
+    pub(in crate::router) fn park(&mut self, cx: &mut Context, place: ParkingPlace, swarm: &Swarm) {
+        let own = self.offered_by(self.me).filter(|file| swarm.holds_all(file));
+        let files: BTreeSet<_> = own.collect();
+        // A room in which nothing was offered does not take the place of one that has offers.
+        if files.is_empty() {
+            return;
+        }
+        // Whoever comes back to the room finds own offers under the ids of their entries.
+        let own = self.catalogue.offers_by(self.me);
+        self.own.rename(&own.map(|offered| (offered.shown(), offered.id())).collect());
+        if !self.is_parked_in(&place) {
+            for file in std::mem::take(&mut self.parked).into_keys() {
                 cx.effect(Effect::Park { file, step: Parking::Forget });
             }
-            self.place = Some(place);
+            self.parked_in = Some(place);
         }
         for file in files {
-            self.files.insert(file, false);
+            self.parked.insert(file, false);
             cx.effect(Effect::Park { file, step: Parking::Begin });
         }
     }
 
-    /// Has a file looked at that was laid aside there.
-    pub(super) fn check(&mut self, cx: &mut Context, place: &ParkingPlace, file: FileId) {
-        let here = self.is_at(place);
-        if let Some(checking) = self.files.get_mut(&file).filter(|_| here) {
+    /// An offer of an earlier stay in this room came with its history.
+    pub(in crate::router) fn came_back(
+        &mut self,
+        cx: &mut Context,
+        place: &ParkingPlace,
+        file: FileId,
+        swarm: &Swarm,
+    ) {
+        let here = self.is_parked_in(place) && !swarm.holds_all(&file);
+        if let Some(checking) = self.parked.get_mut(&file).filter(|_| here) {
             *checking = true;
             cx.effect(Effect::Park { file, step: Parking::Check });
         }
     }
 
-    /// A file that was looked at stays aside.
-    pub(super) fn not_now(&mut self, file: &FileId) {
-        self.files.entry(*file).and_modify(|checking| *checking = false);
-    }
-
-    pub(super) fn is_checking(&self, place: &ParkingPlace, file: &FileId) -> bool {
-        self.is_at(place) && self.files.get(file).is_some_and(|checking| *checking)
-    }
-
-    /// Takes a file up again, or forgets it because it changed; false if it is not aside.
-    pub(super) fn take(&mut self, cx: &mut Context, file: FileId, intact: bool) -> bool {
-        let aside = self.files.remove(&file).is_some();
-        if aside {
-            let step = if intact { Parking::Resume } else { Parking::Forget };
-            cx.effect(Effect::Park { file, step });
+    /// A file that was laid aside was looked at: the offer that is served again, or has to be taken
+    /// back because the file changed.
+    pub(in crate::router) fn parked_checked(
+        &mut self,
+        cx: &mut Context,
+        place: &ParkingPlace,
+        (file, intact): (FileId, bool),
+        swarm: &Swarm,
+    ) -> Option<&Offered> {
+        // Left again, locked anew, or withdrawn meanwhile: then it stays where it is.
+        if swarm.holds_all(&file) || !self.is_parked_in(place) {
+            self.parked.entry(file).and_modify(|checking| *checking = false);
+            return None;
         }
-        aside
+        let offered = self.catalogue.offers_of(self.me, file).next()?;
+        self.parked.remove(&file)?;
+        let step = if intact { Parking::Resume } else { Parking::Forget };
+        cx.effect(Effect::Park { file, step });
+        Some(offered)
+    }
+
+    /// Names of own offers that stand in this room and that nobody here can fetch.
+    pub(in crate::router) fn unserved(
+        &self,
+        place: &ParkingPlace,
+        swarm: &Swarm,
+        members: &Members,
+    ) -> BTreeSet<String> {
+        let lookup = self.lookup(swarm, members);
+        let here = self.is_parked_in(place);
+        let served = |file: &FileId| {
+            swarm.holds_all(file)
+                || here && self.parked.get(file).is_some_and(|checking| *checking)
+                || lookup.hosts_of(file) > 0
+        };
+        let own = self.catalogue.offers_by(self.me);
+        own.filter(|of| !served(&of.file())).map(|offered| offered.name().short()).collect()
     }
 
     /// A file is served no more, here or on coming back.
-    pub(super) fn forget(&mut self, cx: &mut Context, file: FileId) {
-        self.take(cx, file, false);
+    pub(in crate::router) fn forget_parked(&mut self, cx: &mut Context, file: FileId) {
+        if self.parked.remove(&file).is_some() {
+            cx.effect(Effect::Park { file, step: Parking::Forget });
+        }
     }
 }

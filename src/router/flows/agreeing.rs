@@ -9,6 +9,7 @@ use crate::router::links::{Commitment, Conn, Heard, NextWord, Reason};
 use crate::router::membership::record::How;
 use crate::router::message::{Capability, Message, Why};
 use crate::router::notice::Notice;
+use crate::router::registry::Registry;
 use crate::router::signed::{RECORD_EXTRA_BYTES, SignedRecord, pages};
 
 /// Signed bytes of records said before the link; an outbox takes them at once. The rest follows
@@ -145,7 +146,7 @@ impl Router {
         self.registry.link_up(&mut self.cx, id, member);
         let able = self.links.get(id).is_some_and(|conn| conn.can(Capability::Verify));
         self.comparisons.link_up(id, member, able);
-        self.with_registry(|registry, cx, people| registry.show_who_came(cx, people.members));
+        self.with_registry(Registry::show_who_came);
         self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.members.info(&member);
         self.room.ever_met = true;

@@ -10,11 +10,11 @@ use crate::router::files::Offered;
 use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure};
 use crate::router::text::Untrusted;
-use crate::router::word::Word;
+use crate::router::word::FileWord;
 
 impl Router {
     pub(in crate::router) fn cancel(&mut self, (face, line): (FaceId, u64), wanted: &str) {
-        let word = Word::new(wanted);
+        let word = FileWord::new(wanted);
         let downloads = match self.swarm.named(&word) {
             // By the id of an offer.
             downloads if downloads.is_empty() => self.fetched_by_offer(wanted),
@@ -53,14 +53,14 @@ impl Router {
     /// The download of what an offer of that id is of.
     fn fetched_by_offer(&self, wanted: &str) -> Vec<FileId> {
         let found = self.lookup().find(wanted, false);
-        let by_id = |of: &&Offered| Word::new(wanted).fit("", [&of.shown()]).is_some();
+        let by_id = |of: &&Offered| FileWord::new(wanted).fit("", [&of.shown()]).is_some();
         let files = found.unwrap_or_default().into_iter().filter(by_id).map(Offered::file);
         files.filter(|file| self.swarm.is_fetching(file)).take(1).collect()
     }
 
     /// Neither a download nor an own offer: perhaps there is a partial file of it. The first
     /// digits of its id, if they are known.
-    fn leftover_meant(&self, wanted: &str, word: &Word) -> Result<Option<String>, Failure> {
+    fn leftover_meant(&self, wanted: &str, word: &FileWord) -> Result<Option<String>, Failure> {
         let files = self.files.files_named(word);
         match (files.len(), files.first()) {
             (1, Some(file)) => Ok(Some(file.to_string())),

@@ -10,7 +10,7 @@ use crate::router::notice::{Failure, Notice};
 use crate::router::order::GivenCommand;
 use crate::router::registry::Registry;
 use crate::router::signed::Kind;
-use crate::router::swarm::limit::limit;
+use crate::router::swarm::telling::limit;
 
 impl Router {
     /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
@@ -46,8 +46,8 @@ impl Router {
             Command::Join { link } => return self.attempts.join(&mut self.cx, of, link, None),
             Command::Reach { by, within_ms } => return self.reach(of, *by, within_ms),
             Command::Password { password: Some(choice), asks } => {
-                return self.with_registry(|registry, cx, people| {
-                    registry.lock(cx, people, (face, line, word), choice, asks);
+                return self.with_registry(|registry, at| {
+                    registry.lock(at, (face, line, word), choice, asks);
                 });
             }
             Command::Password { password: None, .. } => {
@@ -57,26 +57,20 @@ impl Router {
             Command::Unlock => self.with_registry(Registry::open_room),
             Command::Remove { nick, undo, asks } => match self.members.find_known(&nick) {
                 Ok(member) => {
-                    return self.with_registry(|registry, cx, people| {
-                        registry.remove(cx, people, of, member, (undo, asks));
+                    return self.with_registry(|registry, at| {
+                        registry.remove(at, of, member, (undo, asks));
                     });
                 }
                 Err(failure) => Err(failure),
             },
             Command::Steward { nick, off } => self.members.find_known(&nick).and_then(|member| {
-                self.with_registry(|registry, cx, people| {
-                    registry.change_steward(cx, people, member, off)
-                })
+                self.with_registry(|registry, at| registry.change_steward(at, member, off))
             }),
             Command::Invite { once, for_ms } => {
                 let made_of = (&draw, self.addresses_to_invite());
-                self.with_registry(|registry, cx, people| {
-                    registry.invite(cx, people, of, (once, for_ms), made_of)
-                })
+                self.with_registry(|registry, at| registry.invite(at, of, (once, for_ms), made_of))
             }
-            Command::InviteOff => {
-                self.with_registry(|registry, cx, people| registry.invite_off(cx, people.members))
-            }
+            Command::InviteOff => self.with_registry(Registry::invite_off),
             Command::Ignore { nick, off } => self.ignore(&nick, off),
             Command::Send { paths } => return self.files.hashing().send(&mut self.cx, of, paths),
             Command::SendAs { path, name } => {
@@ -154,7 +148,7 @@ impl Router {
 
     /// A question of yes or no was answered; nobody asked any more if the room was left.
     pub(in crate::router) fn confirmed(&mut self, of: (FaceId, u64), yes: Option<bool>) {
-        if !self.with_registry(|registry, cx, people| registry.confirmed(cx, people, of, yes)) {
+        if !self.with_registry(|registry, at| registry.confirmed(at, of, yes)) {
             self.swarm.again_confirmed(&mut self.cx, of, yes);
         }
     }
@@ -168,9 +162,9 @@ impl Router {
         if let Some(waited) = self.desk.password_given(&mut self.cx, of, password.as_ref()) {
             // It waits for another change to end, as if it had come with its password.
             waited.into_iter().for_each(|given| self.commanded(given));
-        } else if !self.with_registry(|registry, cx, people| {
-            registry.removal_password(cx, people, of, password.clone())
-        }) {
+        } else if !self
+            .with_registry(|registry, at| registry.removal_password(at, of, password.clone()))
+        {
             let password = match password {
                 Some(NewPassword::Set(password)) => Some(password),
                 _ => None,

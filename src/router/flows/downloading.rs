@@ -11,7 +11,7 @@ use crate::router::files::Offered;
 use crate::router::ids::{ConnId, FaceId, FileId, MemberId};
 use crate::router::message::Held;
 use crate::router::notice::{Failure, Notice, TransferLine};
-use crate::router::swarm::{NamedFile, Place, Request};
+use crate::router::swarm::{FileRequest, NamedFile, SavePlace};
 use crate::router::text::{Untrusted, few, is_glob};
 
 /// Members named who could pass a file on.
@@ -23,9 +23,9 @@ impl Router {
         (face, line): (FaceId, u64),
         wanted: &str,
         (patient, asks): (bool, bool),
-        place: Place,
+        place: SavePlace,
     ) {
-        let request = |file, place| Request { face, line, file, patient, asks, place };
+        let request = |file, place| FileRequest { face, line, file, patient, asks, place };
         let found = self.lookup().find(wanted, false);
         let first = |offers: Vec<&Offered>| Some(offers.first()?.named_file().clone());
         match found.map(first) {

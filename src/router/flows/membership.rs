@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use crate::router::Router;
-use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::membership::record::How;
 use crate::router::notice::Failure;
-use crate::router::registry::{People, Registry};
+use crate::router::registry::{Registry, Scene};
 use crate::router::signed::{Claim, SignedRecord};
 
 impl Router {
     /// Does something with the register. Who is in by it may be here from then on.
     pub(in crate::router) fn with_registry<T>(
         &mut self,
-        act: impl FnOnce(&mut Registry, &mut Context, &People<'_>) -> T,
+        act: impl FnOnce(&mut Registry, &mut Scene<'_>) -> T,
     ) -> T {
-        let people = People { members: &self.members, log: &self.log };
+        let mut at = Scene { cx: &mut self.cx, members: &self.members, log: &self.log };
         let before = self.registry.changes();
-        let result = act(&mut self.registry, &mut self.cx, &people);
+        let result = act(&mut self.registry, &mut at);
         if self.registry.changes() != before {
             let registry = &self.registry;
             self.members.register_changed(self.cx.now, |id| registry.may_link(id).is_ok());
@@ -32,14 +31,14 @@ impl Router {
         records: &[Arc<SignedRecord>],
         from: Option<ConnId>,
     ) {
-        self.with_registry(|registry, cx, people| {
-            registry.take_in(cx, people.members, records, from);
+        self.with_registry(|registry, at| {
+            registry.take_in(at, records, from);
         });
     }
 
     /// This node does something in an open room: from now on others know through whom it came.
     pub(in crate::router) fn publish_ticket(&mut self) {
-        self.with_registry(|registry, cx, people| registry.publish_ticket(cx, people.members));
+        self.with_registry(Registry::publish_ticket);
     }
 
     /// Lets somebody in, if this node can.
@@ -49,9 +48,7 @@ impl Router {
         how: How,
         claim: Option<Claim>,
     ) -> Option<Arc<SignedRecord>> {
-        self.with_registry(|registry, cx, people| {
-            registry.issue(cx, people.members, member, how, claim)
-        })
+        self.with_registry(|registry, at| registry.issue(at, member, how, claim))
     }
 
     /// What is refused to whoever is out of the room.

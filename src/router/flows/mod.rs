@@ -16,6 +16,7 @@ mod lanes;
 mod membership;
 mod moving;
 mod offering;
+mod offers;
 mod outsiders;
 mod presence;
 mod saying;

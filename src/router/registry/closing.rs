@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::signing::kept_below;
-use super::{People, Registry};
+use super::{Registry, Scene};
 use crate::crypto::opaque::PasswordData;
-use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{Digest32, MemberId, RecordId};
 use crate::router::membership::record::{Kept, Lock, Record};
@@ -38,34 +37,33 @@ impl Registry {
     /// Closes the room, with those who are present and these kept.
     pub(super) fn close_room(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         data: Option<PasswordData>,
         keep: &[MemberId],
     ) -> Result<(), Failure> {
-        self.publish_ticket(cx, people.members);
+        self.publish_ticket(at);
         self.may_act("close the room")?;
         let password = data.as_ref().map(|data| Digest32(data.hash()));
-        let lock = self.sign_lock(cx, people, true, password, keep);
+        let lock = self.sign_lock(at, true, password, keep);
         self.must_hold(&lock, "close the room")?;
         if let Some(data) = data {
-            self.password_told(cx, lock, data);
+            self.password_told(at.cx, lock, data);
         }
-        self.tell_who_can_come(cx, people);
+        self.tell_who_can_come(at);
         Ok(())
     }
 
     /// The first room is closed before anybody can come, by its founder alone; its password, if it
     /// gets one, comes later.
-    pub(in crate::router) fn close_at_start(&mut self, cx: &mut Context, people: &People<'_>) {
-        if let Err(failure) = self.close_room(cx, people, None, &[]) {
-            cx.complain(failure);
+    pub(in crate::router) fn close_at_start(&mut self, at: &mut Scene<'_>) {
+        if let Err(failure) = self.close_room(at, None, &[]) {
+            at.cx.complain(failure);
         }
         // That it is closed is what is told first; whoever waits for the event waits for the
         // password.
         let is_closing =
             |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
-        cx.retract(is_closing);
+        at.cx.retract(is_closing);
     }
 
     /// A record of this node's own may find no place when the register is full.
@@ -78,7 +76,7 @@ impl Registry {
     }
 
     /// Whoever closes and is not above everybody hears whom that does not keep out.
-    fn tell_who_can_come(&mut self, cx: &mut Context, people: &People<'_>) {
+    fn tell_who_can_come(&mut self, at: &mut Scene<'_>) {
         let membership = self.membership();
         let mut through: BTreeSet<MemberId> = BTreeSet::new();
         let mut passers_by = Vec::new();
@@ -95,10 +93,10 @@ impl Registry {
             let text = format!(
                 "you are not above everybody here: {} came in through {} by the open door and can \
                  still come in",
-                people.members.names(&passers_by),
-                people.members.names(&through)
+                at.members.names(&passers_by),
+                at.members.names(&through)
             );
-            cx.remark(text);
+            at.cx.remark(text);
         }
     }
 
@@ -106,8 +104,7 @@ impl Registry {
     /// locks before it.
     fn sign_lock(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         closed: bool,
         password: Option<Digest32>,
         keep: &[MemberId],
@@ -116,15 +113,14 @@ impl Registry {
         while new.len() > OVER_MAX {
             let over: BTreeSet<RecordId> = new.iter().take(OVER_MAX).copied().collect();
             new.retain(|id| !over.contains(id));
-            new.insert(self.sign_one_lock(cx, people, closed, None, over, keep));
+            new.insert(self.sign_one_lock(at, closed, None, over, keep));
         }
-        self.sign_one_lock(cx, people, closed, password, new, keep)
+        self.sign_one_lock(at, closed, password, new, keep)
     }
 
     fn sign_one_lock(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         closed: bool,
         password: Option<Digest32>,
         over: BTreeSet<RecordId>,
@@ -134,19 +130,19 @@ impl Registry {
         let standing = membership.standing_of_lock(&by);
         let mut lock = Lock { by, standing, closed, password, over, kept: Vec::new() };
         if closed {
-            lock.kept = self.kept_by(people, &Record::Lock(lock.clone()), keep);
+            lock.kept = self.kept_by(at, &Record::Lock(lock.clone()), keep);
         }
-        self.register_own_keeping(cx, people.members, Record::Lock(lock))
+        self.register_own_keeping(at, Record::Lock(lock))
     }
 
     /// Whom a closing keeps: those present, those named, and all who came by more than an open
     /// door.
-    fn kept_by(&self, people: &People<'_>, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
+    fn kept_by(&self, at: &Scene<'_>, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
         let membership = self.membership();
-        // Of people without a link anybody can tell: they stay if they are members, or spoke here.
-        let spoke = |id: &MemberId| people.log.is_author(id);
+        // Of at without a link anybody can tell: they stay if they are members, or spoke here.
+        let spoke = |id: &MemberId| at.log.is_author(id);
         let stands = |id: &MemberId| self.links.has(id) || membership.is_member(id) || spoke(id);
-        let mut present: BTreeSet<MemberId> = people.members.present().filter(stands).collect();
+        let mut present: BTreeSet<MemberId> = at.members.present().filter(stands).collect();
         present.extend(keep);
         let stays = |id: &MemberId| present.contains(id) || !membership.is_passer_by(id);
         let mut kept = self.plan_keep(act, &stays);
@@ -160,11 +156,7 @@ impl Registry {
     }
 
     /// Opens the room again.
-    pub(in crate::router) fn open_room(
-        &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
-    ) -> Result<(), Failure> {
+    pub(in crate::router) fn open_room(&mut self, at: &mut Scene<'_>) -> Result<(), Failure> {
         if !self.is_closed() {
             return Err(Failure::new(Code::RoomNotLocked, "the room is open already"));
         }
@@ -178,20 +170,17 @@ impl Registry {
         if !refused.is_empty() {
             let founder = self.founder();
             let by_founder = refused.contains(&founder);
-            let closers = people.members.names(&refused.into_iter().collect::<Vec<_>>());
+            let closers = at.members.names(&refused.into_iter().collect::<Vec<_>>());
             let above = match by_founder {
                 true => String::new(),
                 false => {
-                    format!(
-                        " or somebody above, such as {},",
-                        people.members.who(&founder).marked()
-                    )
+                    format!(" or somebody above, such as {},", at.members.who(&founder).marked())
                 }
             };
             let text = format!("{closers} closed the room: only {closers}{above} opens it again");
             return Err(Failure::new(Code::NotAbove, text));
         }
-        let lock = self.sign_lock(cx, people, false, None, &[]);
+        let lock = self.sign_lock(at, false, None, &[]);
         self.must_hold(&lock, "open the room")
     }
 }

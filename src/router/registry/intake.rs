@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::secrets::Live;
+use super::{Registry, Scene};
 use crate::crypto::invite::FindKey;
 use crate::crypto::opaque::PasswordData;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RecordId};
-use crate::router::members::Members;
 use crate::router::membership::lost_between;
 use crate::router::message::Refusal;
 use crate::router::order::Order;
@@ -18,8 +17,7 @@ impl Registry {
     /// Takes in records, from a link or of this node's own.
     pub(in crate::router) fn take_in(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         records: &[Arc<SignedRecord>],
         from: Option<ConnId>,
     ) {
@@ -45,24 +43,24 @@ impl Registry {
         }
         let ended = self.forget_old_secrets();
         self.links.mark_records(&new, from);
-        self.links.mark_secrets(cx);
+        self.links.mark_secrets(at.cx);
         let after = self.membership().clone();
         let losses = lost_between(&before, &after);
-        self.tell_changes(cx, members, (&before, &after), &new, &losses);
+        self.tell_changes(at, (&before, &after), &new, &losses);
         self.losses.extend(losses);
         self.changes += 1;
-        cx.order(Order::CloseOutsiders);
-        self.tell_of_invitations(cx, &ended, &new);
+        at.cx.order(Order::CloseOutsiders);
+        self.tell_of_invitations(at.cx, &ended, &new);
     }
 
     /// A link is up: whoever came may be a visitor whom a closing does not reach, and nobody
     /// needed to know before.
-    pub(in crate::router) fn show_who_came(&mut self, cx: &mut Context, members: &Members) {
+    pub(in crate::router) fn show_who_came(&mut self, at: &mut Scene<'_>) {
         let tickets = self.tickets_to_show(&self.links.members());
-        self.take_in(cx, members, &tickets, None);
+        self.take_in(at, &tickets, None);
     }
 
-    /// Links with those who are no members, and what is said to them. Whoever went along with
+    /// Links with those who are no at.members, and what is said to them. Whoever went along with
     /// somebody else has to hear of that one.
     pub(in crate::router) fn take_outsiders(&mut self) -> Vec<(ConnId, Refusal)> {
         let losses = std::mem::take(&mut self.losses);

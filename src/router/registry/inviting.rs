@@ -1,12 +1,11 @@
-//! `/invite`: what is passed on to people who are to come, and ending it.
+//! `/invite`: what is passed on to at who are to come, and ending it.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use super::secrets::{INVITATIONS_PER_MAKER, Live};
-use super::{People, Registry};
+use super::{Registry, Scene};
 use crate::router::address::is_loopback;
-use crate::router::context::Context;
 use crate::router::event::{Draw, Effect};
 use crate::router::ids::{Digest32, FaceId, InvitationId};
 use crate::router::invite_link::InviteLink;
@@ -16,7 +15,7 @@ use crate::router::notice::{Code, Failure, InvitationLine, Notice};
 use crate::router::signed::{Invitation, SignedInvitation, room_hint};
 
 const HOUR_MS: i64 = 3_600_000;
-/// An invitation lets people in for so long unless told otherwise.
+/// An invitation lets at in for so long unless told otherwise.
 const DEFAULT_MS: i64 = 24 * HOUR_MS;
 /// The longest that can be asked for.
 const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
@@ -29,25 +28,24 @@ impl Registry {
     /// those of this node.
     pub(in crate::router) fn invite(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
         (once, for_ms): (bool, Option<u64>),
         (draw, addresses): (&Draw, Vec<SocketAddr>),
     ) -> Result<(), Failure> {
-        self.publish_ticket(cx, people.members);
+        self.publish_ticket(at);
         self.may_act("invite anybody")?;
-        let now = cx.wall_ms();
+        let now = at.cx.wall_ms();
         let me = self.me;
         let own = self.living_invitations(now).filter(|of| of.invitation.body.maker == me);
         if own.count() >= INVITATIONS_PER_MAKER {
             let text = format!(
-                "{INVITATIONS_PER_MAKER} invitations of yours let people in: /invite off ends them"
+                "{INVITATIONS_PER_MAKER} invitations of yours let at in: /invite off ends them"
             );
             return Err(Failure::new(Code::Usage, text));
         }
         if !self.is_closed() {
-            self.close_room(cx, people, None, &[])?;
+            self.close_room(at, None, &[])?;
         }
         let Some(ticket) = self.my_standing() else {
             return Err(Failure::new(Code::MembersOnly, "you are not a member of this room"));
@@ -71,19 +69,19 @@ impl Registry {
             addrs: worth_inviting_to(addresses),
         };
         let until_ms = body.until;
-        let invitation = SignedInvitation::sign(&self.room(), &cx.me, body);
-        if !self.invitation_told(cx, invitation, find) {
+        let invitation = SignedInvitation::sign(&self.room(), &at.cx.me, body);
+        if !self.invitation_told(at.cx, invitation, find) {
             let text = "there are too many invitations in this room: /invite off ends yours";
             return Err(Failure::new(Code::RoomFull, text));
         }
         let notice = Notice::Invitation { text: link.to_text(), until_ms, once };
-        cx.effect(Effect::Tell { face, line, notice });
-        let list = self.invitation_lines(people.members, now);
-        cx.effect(Effect::Tell { face, line, notice: Notice::Invitations { list } });
+        at.cx.effect(Effect::Tell { face, line, notice });
+        let list = self.invitation_lines(at.members, now);
+        at.cx.effect(Effect::Tell { face, line, notice: Notice::Invitations { list } });
         Ok(())
     }
 
-    /// The invitations that let people in now, own ones first.
+    /// The invitations that let at in now, own ones first.
     fn invitation_lines(&self, members: &Members, now_ms: i64) -> Vec<InvitationLine> {
         let live = self.living_invitations(now_ms);
         let mut lines: Vec<InvitationLine> = live
@@ -104,11 +102,7 @@ impl Registry {
     }
 
     /// Ends what this node lets people in by.
-    pub(in crate::router) fn invite_off(
-        &mut self,
-        cx: &mut Context,
-        members: &Members,
-    ) -> Result<(), Failure> {
+    pub(in crate::router) fn invite_off(&mut self, at: &mut Scene<'_>) -> Result<(), Failure> {
         let own: BTreeSet<InvitationId> = self
             .invitations()
             .filter(|live| live.invitation.body.maker == self.me)
@@ -118,19 +112,18 @@ impl Registry {
             return Err(Failure::new(Code::NoInvitation, "no invitation of yours lets anybody in"));
         }
         self.may_act("end an invitation")?;
-        cx.remark(match own.len() {
+        at.cx.remark(match own.len() {
             1 => "your invitation lets nobody in any more".to_owned(),
             count => format!("your {count} invitations let nobody in any more"),
         });
-        self.end_invitations(cx, members, own);
+        self.end_invitations(at, own);
         Ok(())
     }
 
     /// Nobody comes by these any more; who came by them stays.
     pub(super) fn end_invitations(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         invitations: BTreeSet<InvitationId>,
     ) {
         for id in &invitations {
@@ -138,7 +131,7 @@ impl Registry {
         }
         let (by, kept) = (self.me, Vec::new());
         let removal = Removal { by, member: None, invitations, earlier: 0, kept };
-        self.register_own(cx, members, Record::Removal(removal));
+        self.register_own(at, Record::Removal(removal));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{People, Registry};
+use super::{Registry, Scene};
 use crate::crypto::opaque::PasswordData;
 use crate::router::command::NewPassword;
 use crate::router::context::Context;
@@ -31,21 +31,20 @@ impl Registry {
     /// Begins to close the room, or to change its password.
     pub(in crate::router) fn lock(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line, word): (FaceId, u64, &'static str),
         choice: NewPassword,
         asks: bool,
     ) {
-        self.publish_ticket(cx, people.members);
+        self.publish_ticket(at);
         if let Err(failure) = self.may_act("close the room") {
-            return cx.reply(face, line, word, Err(failure));
+            return at.cx.reply(face, line, word, Err(failure));
         }
-        let absent = self.absent_speakers(people);
+        let absent = self.absent_speakers(at);
         let question = (asks && !absent.is_empty()).then(|| {
             format!(
                 "{} spoke here and {} not here now; keep {} in?",
-                people.members.names(&absent),
+                at.members.names(&absent),
                 if absent.len() == 1 { "is" } else { "are" },
                 if absent.len() == 1 { "this person" } else { "them" }
             )
@@ -60,16 +59,15 @@ impl Registry {
             asking: question.is_some(),
         });
         match question {
-            Some(question) => cx.effect(Effect::Confirm { face, line, question }),
-            None => self.prepare_lock(cx, people),
+            Some(question) => at.cx.effect(Effect::Confirm { face, line, question }),
+            None => self.prepare_lock(at),
         }
     }
 
     /// Whether those who are absent stay was answered; false if nobody asked.
     pub(super) fn lock_confirmed(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
         yes: Option<bool>,
     ) -> bool {
@@ -79,13 +77,13 @@ impl Registry {
             // Whoever answered before may not take back what is being made.
             if locking.asking {
                 let text = "given up: nothing was changed, the room stays as it is";
-                self.lock_failed(cx, (face, line), Failure::new(Code::Cancelled, text));
+                self.lock_failed(at.cx, (face, line), Failure::new(Code::Cancelled, text));
             }
             return true;
         };
         locking.keeps = yes;
         locking.asking = false;
-        self.prepare_lock(cx, people);
+        self.prepare_lock(at);
         true
     }
 
@@ -102,48 +100,41 @@ impl Registry {
         }
     }
 
-    fn prepare_lock(&mut self, cx: &mut Context, people: &People<'_>) {
+    fn prepare_lock(&mut self, at: &mut Scene<'_>) {
         let Some(locking) = &self.locking else { return };
         let (face, line, room) = (locking.face, locking.line, self.room());
         match locking.choice.clone() {
             NewPassword::Set(password) => {
-                cx.effect(Effect::PrepareLock { face, line, room, password });
+                at.cx.effect(Effect::PrepareLock { face, line, room, password });
             }
-            NewPassword::Nothing => self.finish_lock(cx, people, room, None),
+            NewPassword::Nothing => self.finish_lock(at, room, None),
         }
     }
 
-    /// What members keep of the new password is made.
+    /// What at.members keep of the new password is made.
     pub(in crate::router) fn lock_prepared(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
         room: RoomId,
         data: PasswordData,
     ) {
         if self.locking.as_ref().is_some_and(|of| (of.face, of.line) == (face, line)) {
-            self.finish_lock(cx, people, room, Some(data));
+            self.finish_lock(at, room, Some(data));
         }
     }
 
-    fn finish_lock(
-        &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
-        room: RoomId,
-        data: Option<PasswordData>,
-    ) {
+    fn finish_lock(&mut self, at: &mut Scene<'_>, room: RoomId, data: Option<PasswordData>) {
         let Some(locking) = self.locking.take() else { return };
         let LockChange { face, line, word, absent, keeps, .. } = locking;
         let result = if room == self.room() {
             let absent = if keeps { absent } else { Vec::new() };
-            self.close_room(cx, people, data, &absent)
+            self.close_room(at, data, &absent)
         } else {
             Err(Failure::new(Code::Cancelled, "the room was left before it was closed"))
         };
-        cx.reply(face, line, word, result);
-        cx.order(Order::LockSettled);
+        at.cx.reply(face, line, word, result);
+        at.cx.order(Order::LockSettled);
     }
 
     /// A change of the lock is given up.
@@ -160,10 +151,10 @@ impl Registry {
     }
 
     /// People who said something here, are not present, and would not stay in a closed room.
-    fn absent_speakers(&self, people: &People<'_>) -> Vec<MemberId> {
+    fn absent_speakers(&self, at: &Scene<'_>) -> Vec<MemberId> {
         let membership = self.membership();
-        let authors: BTreeSet<MemberId> = people.log.authors().collect();
-        let present = |id: &MemberId| people.members.is_present(id);
+        let authors: BTreeSet<MemberId> = at.log.authors().collect();
+        let present = |id: &MemberId| at.members.is_present(id);
         let out = |id: &MemberId| {
             let member = membership.is_member(id);
             (!self.is_closed() && !member || membership.is_passer_by(id))

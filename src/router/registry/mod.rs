@@ -3,8 +3,8 @@
 //! said of them over each link.
 //!
 //! It decides who may link and who lets whom in. It never ends a connection: that outsiders are
-//! linked it orders to be seen to ([`Order::CloseOutsiders`](super::order::Order)). What people
-//! said is looked at ([`People`]) and never changed.
+//! linked it orders to be seen to ([`Order::CloseOutsiders`](super::order::Order)). What at
+//! said is looked at ([`Scene`]) and never changed.
 //!
 //! One [`Registry`] is about one room. A room that is entered brings another one.
 
@@ -30,6 +30,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::context::Context;
 use super::event::Home;
 use super::ids::{Digest32, FaceId, InvitationId, MemberId, RecordId, RoomId, RoomNonce};
 use super::log::Log;
@@ -42,8 +43,9 @@ use crate::crypto::opaque::PasswordData;
 
 pub(super) use judging::Judged;
 
-/// Who is here and who spoke here: what depends on that is looked up when a person acts.
-pub(super) struct People<'a> {
+/// What an act needs beside the register: when it is done, who is here, and who spoke here.
+pub(super) struct Scene<'a> {
+    pub(super) cx: &'a mut Context,
     pub(super) members: &'a Members,
     pub(super) log: &'a Log,
 }

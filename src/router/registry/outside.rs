@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Registry;
-use crate::router::context::Context;
+use super::{Registry, Scene};
 use crate::router::ids::MemberId;
 use crate::router::members::Members;
 use crate::router::membership::record::Record;
@@ -44,19 +43,14 @@ impl Registry {
     }
 
     /// This node was put out just now.
-    pub(super) fn put_me_out(&mut self, cx: &mut Context, members: &Members, by: MemberId) {
+    pub(super) fn put_me_out(&mut self, at: &mut Scene<'_>, by: MemberId) {
         self.out_by = Some(by);
-        cx.remark("nobody in this room hears you any more: /leave begins a fresh one");
-        cx.order(Order::FailDownloads(outside(members, by)));
+        at.cx.remark("nobody in this room hears you any more: /leave begins a fresh one");
+        at.cx.order(Order::FailDownloads(outside(at.members, by)));
     }
 
     /// Whoever was out and is taken in again is told so.
-    pub(super) fn tell_return(
-        &mut self,
-        cx: &mut Context,
-        members: &Members,
-        new: &[Arc<SignedRecord>],
-    ) {
+    pub(super) fn tell_return(&mut self, at: &mut Scene<'_>, new: &[Arc<SignedRecord>]) {
         let me = self.me;
         if self.out_by.is_none() || self.am_out() {
             return;
@@ -69,9 +63,9 @@ impl Registry {
         };
         let by = new.iter().rev().find(|record| takes_in(&record.record));
         let by = by.map_or_else(String::new, |record| {
-            format!(": {} took you in", members.who(&record.record.by()).marked())
+            format!(": {} took you in", at.members.who(&record.record.by()).marked())
         });
-        cx.remark(format!("you are in again{by}"));
+        at.cx.remark(format!("you are in again{by}"));
     }
 }
 

@@ -1,12 +1,11 @@
 //! `/remove`: a removal and what is asked after it.
 
 use super::removing::RemovalQuestion;
-use super::{People, Registry};
+use super::{Registry, Scene};
 use crate::router::command::NewPassword;
 use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, MemberId};
-use crate::router::members::Members;
 use crate::router::notice::{Code, Failure};
 
 /// A password that the removed may know opens nothing.
@@ -17,58 +16,57 @@ impl Registry {
     /// Throws somebody out, or takes it in again.
     pub(in crate::router) fn remove(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
         member: MemberId,
         (undo, asks): (bool, bool),
     ) {
-        self.publish_ticket(cx, people.members);
+        self.publish_ticket(at);
         let result = if undo {
-            self.take_in_again(cx, people, member).map(|()| None)
+            self.take_in_again(at, member).map(|()| None)
         } else {
-            self.throw_out(cx, people, member).map(Some)
+            self.throw_out(at, member).map(Some)
         };
         match result {
             Ok(Some(questions)) if asks && !questions.is_empty() => {
                 self.removing.insert((face, line), questions);
-                self.ask_next(cx, people.members, (face, line));
+                self.ask_next(at, (face, line));
             }
             Ok(questions) => {
                 let password = |of: &RemovalQuestion| matches!(of, RemovalQuestion::Password);
                 if questions.is_some_and(|questions| questions.iter().any(password)) {
-                    cx.remark(WITHOUT_PASSWORD);
+                    at.cx.remark(WITHOUT_PASSWORD);
                 }
-                cx.reply(face, line, "remove", Ok(()));
+                at.cx.reply(face, line, "remove", Ok(()));
             }
-            Err(failure) => cx.reply(face, line, "remove", Err(failure)),
+            Err(failure) => at.cx.reply(face, line, "remove", Err(failure)),
         }
     }
 
-    fn ask_next(&mut self, cx: &mut Context, members: &Members, (face, line): (FaceId, u64)) {
+    fn ask_next(&mut self, at: &mut Scene<'_>, (face, line): (FaceId, u64)) {
         let Some(questions) = self.removing.get(&(face, line)) else { return };
         let question = match questions.front() {
             None => {
                 self.removing.remove(&(face, line));
-                return cx.reply(face, line, "remove", Ok(()));
+                return at.cx.reply(face, line, "remove", Ok(()));
             }
-            Some(RemovalQuestion::Password) => return Self::ask_new_password(cx, face, line),
+            Some(RemovalQuestion::Password) => return Self::ask_new_password(at.cx, face, line),
             Some(RemovalQuestion::Guests(guests)) => {
                 format!(
                     "{} came in through the one you removed and went along; take them in again?",
-                    members.names(guests)
+                    at.members.names(guests)
                 )
             }
             Some(RemovalQuestion::Invitation(_, maker)) if *maker == self.me => {
-                "an invitation of yours still lets people in, and others may hold it; end it?"
+                "an invitation of yours still lets at in, and others may hold it; end it?"
                     .to_owned()
             }
             Some(RemovalQuestion::Invitation(_, maker)) => format!(
-                "an invitation by {} still lets people in, and others may hold it; end it?",
-                members.who(maker).marked()
+                "an invitation by {} still lets at in, and others may hold it; end it?",
+                at.members.who(maker).marked()
             ),
         };
-        cx.effect(Effect::Confirm { face, line, question });
+        at.cx.effect(Effect::Confirm { face, line, question });
     }
 
     /// The room was left: nothing is asked any more.
@@ -81,19 +79,17 @@ impl Registry {
     /// A question of yes or no was answered; false if nobody asked it here.
     pub(in crate::router) fn confirmed(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         of: (FaceId, u64),
         yes: Option<bool>,
     ) -> bool {
-        self.lock_confirmed(cx, people, of, yes) || self.removal_confirmed(cx, people, of, yes)
+        self.lock_confirmed(at, of, yes) || self.removal_confirmed(at, of, yes)
     }
 
     /// An answer to a question after a removal; false if nobody asked.
     fn removal_confirmed(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
         yes: Option<bool>,
     ) -> bool {
@@ -103,31 +99,30 @@ impl Registry {
             let text = "given up: the removal holds (/remove <nick> off takes back), and nothing \
                         else was changed";
             let failure = Failure::new(Code::Cancelled, text);
-            cx.reply(face, line, "remove", Err(failure));
+            at.cx.reply(face, line, "remove", Err(failure));
             return true;
         };
         match questions.pop_front() {
             Some(RemovalQuestion::Guests(guests)) if yes => {
                 for guest in guests {
-                    if let Err(failure) = self.take_in_again(cx, people, guest) {
-                        cx.complain(failure);
+                    if let Err(failure) = self.take_in_again(at, guest) {
+                        at.cx.complain(failure);
                     }
                 }
             }
             Some(RemovalQuestion::Invitation(id, _)) if yes => {
-                self.end_invitations(cx, people.members, [id].into())
+                self.end_invitations(at, [id].into())
             }
             _ => {}
         }
-        self.ask_next(cx, people.members, (face, line));
+        self.ask_next(at, (face, line));
         true
     }
 
     /// The new password after a removal was given, or not; false if nobody asked.
     pub(in crate::router) fn removal_password(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
         password: Option<NewPassword>,
     ) -> bool {
@@ -138,14 +133,14 @@ impl Registry {
             Some(NewPassword::Set(_)) if self.locking.is_some() => {
                 let text = "somebody at another screen is closing the room just now: set a new \
                             password after that";
-                cx.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
+                at.cx.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
             }
             Some(choice @ NewPassword::Set(_)) => {
-                self.lock(cx, people, (face, line, "remove"), choice, false)
+                self.lock(at, (face, line, "remove"), choice, false)
             }
             _ => {
-                cx.remark(WITHOUT_PASSWORD);
-                cx.reply(face, line, "remove", Ok(()));
+                at.cx.remark(WITHOUT_PASSWORD);
+                at.cx.reply(face, line, "remove", Ok(()));
             }
         }
         true

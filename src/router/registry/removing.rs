@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::signing::kept_ticket;
-use super::{People, Registry};
-use crate::router::context::Context;
+use super::{Registry, Scene};
 use crate::router::ids::{InvitationId, MemberId, RecordId};
 use crate::router::membership::Membership;
 use crate::router::membership::record::{Record, Removal};
@@ -26,20 +25,19 @@ impl Registry {
     /// Throws `member` out at once; gives what is to be asked after that.
     pub(super) fn throw_out(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         member: MemberId,
     ) -> Result<VecDeque<RemovalQuestion>, Failure> {
         if member == self.me {
             return Err(Failure::new(Code::Usage, "to go yourself, type: leave"));
         }
-        self.may_remove(people, member)?;
+        self.may_remove(at, member)?;
         self.may_act("remove anybody")?;
         let before = self.membership().clone();
         let (was_closed, had_password) = (before.is_closed(), before.password().is_some());
         // A visitor's ticket is known to whoever issued it; now others have to know it too.
         if let Some(ticket) = self.issued_to(&member).cloned() {
-            self.take_in(cx, people.members, &[ticket], None);
+            self.take_in(at, &[ticket], None);
         }
         let before = self.membership().clone();
         let invitations: BTreeSet<InvitationId> = before
@@ -58,17 +56,17 @@ impl Registry {
         let through = |id: &MemberId| self.came_through(id, &member);
         let stays = |id: &MemberId| *id != member && !through(id);
         removal.kept = self.plan_keep(&Record::Removal(removal.clone()), &stays);
-        let removal = self.register_own_keeping(cx, people.members, Record::Removal(removal));
+        let removal = self.register_own_keeping(at, Record::Removal(removal));
         self.must_hold(&removal, "remove anybody")?;
         for invitation in &invitations {
             self.forget_invitation(invitation);
         }
         // A removal opens no door, not even where the removed had closed it.
         if was_closed && !self.is_closed() {
-            self.close_room(cx, people, None, &[])?;
+            self.close_room(at, None, &[])?;
         }
         if !was_closed {
-            cx.remark(
+            at.cx.remark(
                 "the room is open: whoever was removed can come back with a new identity; close \
                  it with /lock to prevent that",
             );
@@ -125,7 +123,7 @@ impl Registry {
         false
     }
 
-    fn may_remove(&self, people: &People<'_>, member: MemberId) -> Result<(), Failure> {
+    fn may_remove(&self, at: &Scene<'_>, member: MemberId) -> Result<(), Failure> {
         let membership = self.membership();
         let over_all = self.founder() == self.me
             || membership.stewards().contains(&self.me)
@@ -135,8 +133,8 @@ impl Registry {
         if over_all || issued || membership.may_remove(&self.me, &member) {
             return Ok(());
         }
-        let name = people.members.who(&member).marked();
-        let founder = people.members.who(&self.founder()).marked();
+        let name = at.members.who(&member).marked();
+        let founder = at.members.who(&self.founder()).marked();
         if member == self.founder() {
             let text =
                 format!("{name} founded this room and cannot be removed: start another room");
@@ -147,7 +145,7 @@ impl Registry {
             tickets.flat_map(|seat| membership.above(&seat.id)).collect();
         let mut seen = BTreeSet::new();
         could.retain(|id| *id != self.me && seen.insert(*id));
-        let could = if could.is_empty() { founder } else { people.members.names(&could) };
+        let could = if could.is_empty() { founder } else { at.members.names(&could) };
         let text = format!("{name} did not come in through you; who can remove {name}: {could}");
         Err(Failure::new(Code::NotAbove, text))
     }
@@ -155,13 +153,12 @@ impl Registry {
     /// Takes somebody in again who was removed, or dropped out.
     pub(super) fn take_in_again(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         member: MemberId,
     ) -> Result<(), Failure> {
         self.may_act("take anybody in")?;
         let membership = self.membership();
-        let name = people.members.who(&member).marked();
+        let name = at.members.who(&member).marked();
         if membership.is_member(&member) {
             let text = format!("{name} is a member and need not be taken in");
             return Err(Failure::new(Code::Usage, text));
@@ -183,9 +180,9 @@ impl Registry {
             }
         }
         let ticket = kept_ticket(self.me, standing, member, pardons);
-        self.register_own(cx, people.members, ticket);
+        self.register_own(at, ticket);
         if self.is_member(&member) {
-            cx.remark(format!("{name} may come in again"));
+            at.cx.remark(format!("{name} may come in again"));
             return Ok(());
         }
         let removers = self.membership().removals_of(&member);
@@ -194,7 +191,7 @@ impl Registry {
             let text = format!("there is no place for {name} in the register of this room");
             return Err(Failure::new(Code::RoomFull, text));
         }
-        let removers = people.members.names(&removers);
+        let removers = at.members.names(&removers);
         let text = format!(
             "{removers} removed {name}: only {removers} or somebody above takes {name} in again"
         );

@@ -3,39 +3,31 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Registry;
 use super::tickets::KNOWN_MAX;
-use crate::router::context::Context;
+use super::{Registry, Scene};
 use crate::router::ids::{MemberId, RecordId};
-use crate::router::members::Members;
 use crate::router::membership::record::{Below, How, Invited, Kept, Record, Ticket};
 use crate::router::signed::{Claim, KEPT_MAX, RECORD_MAX_BYTES, SignedRecord};
 
 impl Registry {
     /// Signs a record of this node's and puts it in force, here and for everybody linked.
-    pub(super) fn register_own(
-        &mut self,
-        cx: &mut Context,
-        members: &Members,
-        record: Record,
-    ) -> RecordId {
-        let signed = SignedRecord::sign(&self.room(), &cx.me, record, None);
+    pub(super) fn register_own(&mut self, at: &mut Scene<'_>, record: Record) -> RecordId {
+        let signed = SignedRecord::sign(&self.room(), &at.cx.me, record, None);
         let id = signed.id;
-        self.take_in(cx, members, &[signed], None);
+        self.take_in(at, &[signed], None);
         id
     }
 
-    /// The same for a record that keeps people. Those whom it has no room for are kept by tickets
+    /// The same for a record that keeps at. Those whom it has no room for are kept by tickets
     /// of their own, right after it.
     pub(super) fn register_own_keeping(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         mut record: Record,
     ) -> RecordId {
         let mut rest = Vec::new();
         let signed = loop {
-            let signed = SignedRecord::sign(&self.room(), &cx.me, record.clone(), None);
+            let signed = SignedRecord::sign(&self.room(), &at.cx.me, record.clone(), None);
             let list = match &mut record {
                 Record::Removal(removal) => &mut removal.kept,
                 Record::Lock(lock) => &mut lock.kept,
@@ -49,7 +41,7 @@ impl Registry {
             rest = [list.split_off(half), rest].concat();
         };
         let (id, standing) = (signed.id, self.my_standing().flatten());
-        self.take_in(cx, members, &[signed], None);
+        self.take_in(at, &[signed], None);
         let mut tickets = Vec::new();
         for kept in rest {
             let parent = match kept.below {
@@ -57,18 +49,18 @@ impl Registry {
                 _ => standing,
             };
             let ticket = kept_ticket(self.me, parent, kept.member, kept.pardons);
-            tickets.push(SignedRecord::sign(&self.room(), &cx.me, ticket, None));
+            tickets.push(SignedRecord::sign(&self.room(), &at.cx.me, ticket, None));
         }
         // All at once: what follows from the register is found once for all of them.
-        self.take_in(cx, members, &tickets, None);
+        self.take_in(at, &tickets, None);
         id
     }
 
     /// This node does something in an open room: from now on others know through whom it came.
-    pub(in crate::router) fn publish_ticket(&mut self, cx: &mut Context, members: &Members) {
+    pub(in crate::router) fn publish_ticket(&mut self, at: &mut Scene<'_>) {
         let held = self.take_held();
         if !held.is_empty() {
-            self.take_in(cx, members, &held, None);
+            self.take_in(at, &held, None);
         }
     }
 
@@ -77,13 +69,12 @@ impl Registry {
     /// itself.
     pub(in crate::router) fn issue(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         member: MemberId,
         how: How,
         claim: Option<Claim>,
     ) -> Option<Arc<SignedRecord>> {
-        self.publish_ticket(cx, members);
+        self.publish_ticket(at);
         let standing = self.my_standing()?;
         if !self.has_room_for_ticket() {
             return None;
@@ -112,13 +103,13 @@ impl Registry {
                 return None;
             }
         }
-        let signed = SignedRecord::sign(&self.room(), &cx.me, Record::Ticket(ticket), claim);
+        let signed = SignedRecord::sign(&self.room(), &at.cx.me, Record::Ticket(ticket), claim);
         // Others have to know by what somebody is in whom somebody removed.
         let removed = !self.membership().removals_of(&member).is_empty();
         if how == How::Open && !removed {
             self.remember_issued(member, signed.clone());
         } else {
-            self.take_in(cx, members, std::slice::from_ref(&signed), None);
+            self.take_in(at, std::slice::from_ref(&signed), None);
         }
         Some(signed)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::signing::{kept_below, kept_ticket};
-use super::{People, Registry};
+use super::{Registry, Scene};
 use crate::router::context::Context;
 use crate::router::ids::{MemberId, RecordId};
 use crate::router::membership::Membership;
@@ -14,8 +14,7 @@ impl Registry {
     /// Puts `member` above everybody, or takes that back.
     pub(in crate::router) fn change_steward(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         member: MemberId,
         off: bool,
     ) -> Result<(), Failure> {
@@ -23,11 +22,11 @@ impl Registry {
         if founder != self.me {
             let text = format!(
                 "only {}, whose room it is, names stewards",
-                people.members.who(&founder).marked()
+                at.members.who(&founder).marked()
             );
             return Err(Failure::new(Code::NotAbove, text));
         }
-        let name = people.members.who(&member).marked();
+        let name = at.members.who(&member).marked();
         let before = self.membership().clone();
         let stewards = before.stewards();
         if stewards.contains(&member) != off || member == self.me {
@@ -47,8 +46,8 @@ impl Registry {
             if let Record::Ticket(ticket) = &mut ticket {
                 (ticket.how, ticket.rank) = (How::Steward, rank);
             }
-            self.register_own(cx, people.members, ticket);
-            self.keep_through_naming(cx, people, &before);
+            self.register_own(at, ticket);
+            self.keep_through_naming(at, &before);
             return Ok(());
         }
         let mut removal = Removal {
@@ -64,17 +63,17 @@ impl Registry {
         let plan = self.plan_keep(&Record::Removal(removal.clone()), &|_| true);
         removal.kept = own;
         removal.kept.extend(plan.into_iter().filter(|kept| kept.member != member));
-        let removal = self.register_own_keeping(cx, people.members, Record::Removal(removal));
+        let removal = self.register_own_keeping(at, Record::Removal(removal));
         self.must_hold(&removal, "change the stewards")?;
-        self.keep_out_after_steward(cx, people, &before)
+        self.keep_out_after_steward(at, &before)
     }
 
     /// What a new steward did before reaches everybody now: who was in in spite of it stays in.
-    fn keep_through_naming(&mut self, cx: &mut Context, people: &People<'_>, before: &Membership) {
+    fn keep_through_naming(&mut self, at: &mut Scene<'_>, before: &Membership) {
         let lost = before.members().filter(|id| !self.is_member(id));
         for member in lost.collect::<Vec<_>>() {
-            if let Err(failure) = self.take_in_again(cx, people, member) {
-                cx.complain(failure);
+            if let Err(failure) = self.take_in_again(at, member) {
+                at.cx.complain(failure);
             }
         }
     }
@@ -83,19 +82,18 @@ impl Registry {
     /// closed stays closed.
     fn keep_out_after_steward(
         &mut self,
-        cx: &mut Context,
-        people: &People<'_>,
+        at: &mut Scene<'_>,
         before: &Membership,
     ) -> Result<(), Failure> {
         let after = self.membership();
         let back: Vec<MemberId> = after.members().filter(|id| !before.is_member(id)).collect();
         let mut result = Ok(());
         if before.is_closed() && !self.is_closed() {
-            result = self.close_room(cx, people, None, &[]);
+            result = self.close_room(at, None, &[]);
         }
         for member in back {
             if self.is_member(&member) {
-                result = result.and(self.throw_out(cx, people, member).map(drop));
+                result = result.and(self.throw_out(at, member).map(drop));
             }
         }
         result

@@ -1,13 +1,12 @@
-//! What people are told of changes. All of it is of records whose signatures were verified.
+//! What at are told of changes. All of it is of records whose signatures were verified.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Registry;
 use super::secrets::Live;
+use super::{Registry, Scene};
 use crate::router::context::Context;
 use crate::router::ids::{MemberId, RecordId};
-use crate::router::members::Members;
 use crate::router::membership::record::{How, Record, Ticket};
 use crate::router::membership::{Cause, Loss, Membership};
 use crate::router::notice::Notice;
@@ -17,8 +16,7 @@ impl Registry {
     /// Tells what new records change.
     pub(super) fn tell_changes(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         (before, after): (&Membership, &Membership),
         new: &[Arc<SignedRecord>],
         losses: &[Loss],
@@ -29,44 +27,42 @@ impl Registry {
                 Record::Removal(removal) => {
                     let Some(member) = removal.member else { continue };
                     if removal.kept.iter().any(|kept| kept.member == member) {
-                        self.tell_steward(cx, members, both, (member, removal.by));
+                        self.tell_steward(at, both, (member, removal.by));
                     } else {
                         let who = (member, removal.by);
-                        self.tell_removal(cx, members, record, who, losses, &mut told);
+                        self.tell_removal(at, record, who, losses, &mut told);
                     }
                 }
                 Record::Ticket(Ticket { how: How::Steward, member, by, .. }) => {
-                    self.tell_steward(cx, members, both, (*member, *by));
+                    self.tell_steward(at, both, (*member, *by));
                 }
                 Record::Ticket(_) | Record::Lock(_) => {}
             }
         }
-        self.tell_lock(cx, members, both, new, losses, &mut told);
+        self.tell_lock(at, both, new, losses, &mut told);
         for loss in losses.iter().filter(|loss| !told.contains(&loss.member)) {
-            self.tell_loss(cx, members, loss);
+            self.tell_loss(at, loss);
         }
-        self.tell_copies(cx, members, after, new);
-        self.tell_return(cx, members, new);
+        self.tell_copies(at, after, new);
+        self.tell_return(at, new);
     }
 
     fn tell_steward(
         &self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         (before, after): (&Membership, &Membership),
         (member, by): (MemberId, MemberId),
     ) {
         let (was, is) = (before.stewards().contains(&member), after.stewards().contains(&member));
         if was != is {
-            let (member, own) = (members.who(&member), by == self.me);
-            cx.notify(Notice::StewardChanged { member, own, off: was });
+            let (member, own) = (at.members.who(&member), by == self.me);
+            at.cx.notify(Notice::StewardChanged { member, own, off: was });
         }
     }
 
     fn tell_removal(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         record: &SignedRecord,
         (member, by): (MemberId, MemberId),
         losses: &[Loss],
@@ -97,20 +93,19 @@ impl Registry {
         if !gone && !visitor && also.is_empty() {
             return;
         }
-        let also = also.iter().filter(|id| **id != self.me).map(|id| members.who(id)).collect();
-        let (member, own) = (members.who(&member), by == self.me);
-        let by = members.who(&by);
+        let also = also.iter().filter(|id| **id != self.me).map(|id| at.members.who(id)).collect();
+        let (member, own) = (at.members.who(&member), by == self.me);
+        let by = at.members.who(&by);
         let author = by.id;
-        cx.notify(Notice::MemberRemoved { member, by, own, me_out, also });
+        at.cx.notify(Notice::MemberRemoved { member, by, own, me_out, also });
         if me_out {
-            self.put_me_out(cx, members, author);
+            self.put_me_out(at, author);
         }
     }
 
     fn tell_lock(
         &mut self,
-        cx: &mut Context,
-        members: &Members,
+        at: &mut Scene<'_>,
         (before, after): (&Membership, &Membership),
         new: &[Arc<SignedRecord>],
         losses: &[Loss],
@@ -128,8 +123,8 @@ impl Registry {
                 .find(|record| matches!(&record.record, Record::Lock(lock) if !lock.closed));
             if let (true, Some(opening)) = (before.is_closed(), opening) {
                 let by = opening.record.by();
-                let (by, own) = (members.who(&by), by == self.me);
-                cx.notify(Notice::RoomUnlocked { by, own });
+                let (by, own) = (at.members.who(&by), by == self.me);
+                at.cx.notify(Notice::RoomUnlocked { by, own });
             }
             return;
         }
@@ -151,25 +146,25 @@ impl Registry {
         let me_out = was_in && !after.is_member(&self.me);
         let by = newest.record.by();
         let own = by == self.me;
-        let out = out.iter().filter(|id| **id != self.me).map(|id| members.who(id)).collect();
+        let out = out.iter().filter(|id| **id != self.me).map(|id| at.members.who(id)).collect();
         let password = after.password().is_some();
-        let by = members.who(&by);
+        let by = at.members.who(&by);
         let author = by.id;
-        cx.notify(Notice::RoomLocked { by, own, password, out, me_out });
+        at.cx.notify(Notice::RoomLocked { by, own, password, out, me_out });
         if me_out {
-            self.put_me_out(cx, members, author);
+            self.put_me_out(at, author);
         }
     }
 
     /// Somebody who dropped out when two halves of the room met.
-    fn tell_loss(&mut self, cx: &mut Context, members: &Members, loss: &Loss) {
-        let name = members.who(&loss.member).marked();
+    fn tell_loss(&mut self, at: &mut Scene<'_>, loss: &Loss) {
+        let name = at.members.who(&loss.member).marked();
         let who = if loss.member == self.me { "you are".to_owned() } else { format!("{name} is") };
         let by = |by: &MemberId, what: &str| {
             if *by == self.me {
                 format!("you {what}")
             } else {
-                format!("{} {what}", members.who(by).marked())
+                format!("{} {what}", at.members.who(by).marked())
             }
         };
         let why = match &loss.cause {
@@ -179,16 +174,16 @@ impl Registry {
             }
             Cause::ClosedOut { by: author, .. } => by(author, "had closed the room"),
             Cause::IssuerGone { issuer } => {
-                format!("{} is no steward any more", members.who(issuer).marked())
+                format!("{} is no steward any more", at.members.who(issuer).marked())
             }
             Cause::Missing => "the register of the room is full".to_owned(),
         };
         let with = match loss.with.filter(|with| *with != self.me) {
-            Some(with) => format!(" with {}", members.who(&with).marked()),
+            Some(with) => format!(" with {}", at.members.who(&with).marked()),
             None => String::new(),
         };
         let again = format!("/remove {name} off lets it in again");
-        cx.remark(format!("{who} out{with}: {why}; {again}"));
+        at.cx.remark(format!("{who} out{with}: {why}; {again}"));
         let (Cause::Removed { by, .. }
         | Cause::InvitationEnded { by, .. }
         | Cause::ClosedOut { by, .. }) = loss.cause
@@ -196,18 +191,12 @@ impl Registry {
             return;
         };
         if loss.member == self.me && self.am_out() {
-            self.put_me_out(cx, members, by);
+            self.put_me_out(at, by);
         }
     }
 
     /// Two locks of one author that do not know of each other.
-    fn tell_copies(
-        &self,
-        cx: &mut Context,
-        members: &Members,
-        after: &Membership,
-        new: &[Arc<SignedRecord>],
-    ) {
+    fn tell_copies(&self, at: &mut Scene<'_>, after: &Membership, new: &[Arc<SignedRecord>]) {
         let authors: BTreeSet<MemberId> = new
             .iter()
             .filter(|record| matches!(record.record, Record::Lock(_)))
@@ -218,8 +207,8 @@ impl Registry {
             if let Some((first, second)) = after.copies_of(&author)
                 && (is_new(&first) || is_new(&second))
             {
-                let name = members.who(&author).marked();
-                cx.remark(format!(
+                let name = at.members.who(&author).marked();
+                at.cx.remark(format!(
                     "warning: two locks of {name} do not know of each other: there are two copies \
                      of {name}, or somebody has its identity file"
                 ));

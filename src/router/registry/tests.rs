@@ -24,16 +24,13 @@ impl LoneNode {
         Self { cx, members, log, registry }
     }
 
-    fn act<T>(&mut self, act: impl FnOnce(&mut Registry, &mut Context, &People<'_>) -> T) -> T {
-        let people = People { members: &self.members, log: &self.log };
-        act(&mut self.registry, &mut self.cx, &people)
+    fn act<T>(&mut self, act: impl FnOnce(&mut Registry, &mut Scene<'_>) -> T) -> T {
+        let mut at = Scene { cx: &mut self.cx, members: &self.members, log: &self.log };
+        act(&mut self.registry, &mut at)
     }
 
     fn lets_in(&mut self, member: MemberId, how: How) -> Arc<SignedRecord> {
-        let issued = |registry: &mut Registry, cx: &mut Context, people: &People<'_>| {
-            registry.issue(cx, people.members, member, how, None)
-        };
-        self.act(issued).unwrap()
+        self.act(|registry, at| registry.issue(at, member, how, None)).unwrap()
     }
 
     fn link(&mut self, conn: u64, member: MemberId) {
@@ -55,9 +52,7 @@ impl LoneNode {
         let secret = crate::crypto::invite::InviteSecret::from_bytes([byte; 16]);
         let draw = Draw { secret, ..self.cx.config.draw.clone() };
         let of = (FaceId::TERMINAL, byte.into());
-        self.act(|registry, cx, people| {
-            registry.invite(cx, people, of, (true, None), (&draw, Vec::new()))
-        })
+        self.act(|registry, at| registry.invite(at, of, (true, None), (&draw, Vec::new())))
     }
 }
 
@@ -72,7 +67,7 @@ fn a_closing_ends_links_with_outsiders_and_keeps_who_is_a_member() {
     ada.link(2, who(2));
     ada.link(3, who(3));
     while ada.cx.next_order().is_some() {}
-    ada.act(|registry, cx, people| registry.close_room(cx, people, None, &[])).unwrap();
+    ada.act(|registry, at| registry.close_room(at, None, &[])).unwrap();
     assert!(matches!(ada.cx.next_order(), Some(Order::CloseOutsiders)));
     let outsiders = ada.registry.take_outsiders();
     let outsiders: Vec<_> = outsiders.into_iter().map(|(conn, _)| conn).collect();
@@ -90,13 +85,13 @@ fn whoever_came_through_somebody_removed_goes_along_and_hears_why() {
     let home = Home { chain: vec![ticket], ..ada.registry.home() };
     bo.registry.enter(Registry::of(who(2), &home));
     let ticket = bo.lets_in(who(3), How::Password);
-    ada.act(|registry, cx, people| registry.take_in(cx, people.members, &[ticket], None));
-    ada.act(|registry, cx, people| registry.close_room(cx, people, None, &[])).unwrap();
+    ada.act(|registry, at| registry.take_in(at, &[ticket], None));
+    ada.act(|registry, at| registry.close_room(at, None, &[])).unwrap();
     ada.link(2, who(2));
     ada.link(3, who(3));
     assert!(ada.registry.take_outsiders().is_empty());
-    ada.act(|registry, cx, people| {
-        registry.remove(cx, people, (FaceId::TERMINAL, 1), who(2), (false, false));
+    ada.act(|registry, at| {
+        registry.remove(at, (FaceId::TERMINAL, 1), who(2), (false, false));
     });
     let outsiders = ada.registry.take_outsiders();
     let removed = outsiders.into_iter().map(|(conn, refusal)| (conn, refusal.why));
@@ -113,8 +108,8 @@ fn records_are_said_once_to_every_link_but_the_one_they_came_over() {
     ada.registry.register_named(&ada.cx, ConnId(4), who(4));
     let mut other = LoneNode::alone(1);
     let ticket = other.lets_in(who(5), How::Password);
-    ada.act(|registry, cx, people| {
-        registry.take_in(cx, people.members, &[ticket], Some(ConnId(2)));
+    ada.act(|registry, at| {
+        registry.take_in(at, &[ticket], Some(ConnId(2)));
     });
     assert_eq!((ada.says(2), ada.says(3), ada.says(3)), (0, 1, 0));
     ada.link(4, who(4));
@@ -131,7 +126,7 @@ fn a_maker_has_four_invitations_until_it_ends_them() {
     }
     assert!(ada.registry.is_closed(), "an invitation makes sense in a closed room only");
     assert_eq!(ada.invite(5).unwrap_err().code, Code::Usage);
-    ada.act(|registry, cx, people| registry.invite_off(cx, people.members)).unwrap();
+    ada.act(|registry, at| registry.invite_off(at)).unwrap();
     ada.invite(6).unwrap();
 }
 
@@ -139,8 +134,8 @@ fn a_maker_has_four_invitations_until_it_ends_them() {
 fn what_is_asked_about_a_room_is_still_answered_in_the_next() {
     let mut ada = LoneNode::alone(1);
     let choice = crate::router::command::NewPassword::Nothing;
-    ada.act(|registry, cx, people| {
-        registry.lock(cx, people, (FaceId::TERMINAL, 1, "password"), choice, true);
+    ada.act(|registry, at| {
+        registry.lock(at, (FaceId::TERMINAL, 1, "password"), choice, true);
     });
     assert!(ada.registry.is_closed());
     assert!(!ada.registry.is_locking(), "nobody had to be asked");

@@ -12,38 +12,30 @@
 //!   another one; the other is told to spare itself the bytes.
 
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+mod asking;
+mod host;
 mod slow;
+#[cfg(test)]
+mod tests;
 
-use super::host::{Host, Lane, Task};
-use super::pace::Pace;
+use super::pace::HostPace;
 use super::picker::Picker;
-use crate::files::merkle::CHUNK_MIN_BYTES;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::router::rng::Rng;
 use crate::router::time::{Earliest, Millis};
 
 /// A lane for which no thread was free, or whose host was busy, is left alone for so long.
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
 const LOOK_MS: u64 = 100;
-/// So many requests are enough unless hosts are far: where many fetch, more of them only wait at
-/// hosts that are busy with others, and what waits is passed on later.
-const ENOUGH: usize = 16;
-/// And so many for somebody who has less of a file than the others.
-const ENOUGH_BEHIND: usize = 24;
-
-/// Who alone has everything is spared what others have if they bring all that is asked of them
-/// within so long.
-const SOON_MS: u64 = 500;
 
 /// What the choice wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub enum Chosen {
     /// Ask for this over the lane.
     Ask {
         /// The lane.
@@ -69,18 +61,58 @@ pub enum Order {
     },
 }
 
+/// A request that is not answered yet.
+#[derive(Debug)]
+struct HostTask {
+    file: FileId,
+    /// `None`: the host picks, and has not yet.
+    chunk: Option<u32>,
+    /// Bytes that came, and those that are still to come.
+    came: u64,
+    left: u64,
+    asked: Millis,
+    /// Somebody else has it now.
+    revoked: bool,
+}
+
+/// What is asked over a lane, in that order.
+#[derive(Debug, Default)]
+struct LaneQueue {
+    tasks: VecDeque<HostTask>,
+    rests_until: Millis,
+}
+
+/// A host as the choice sees it.
+#[derive(Debug, Default)]
+struct HostLoad {
+    lanes: BTreeMap<ConnId, LaneQueue>,
+    /// Requests over all lanes, and the bytes that are still to come of them.
+    asked: usize,
+    left: u64,
+    /// It waits for its turn to be asked.
+    waits: bool,
+    pace: HostPace,
+    rtt_ms: u64,
+    /// It was too slow: until it proves better, one chunk is asked of it at a time.
+    slow: bool,
+    rests_until: Millis,
+    rest_ms: u64,
+    /// What it was told not to send, and did not yet break off.
+    called_off: VecDeque<(FileId, u32)>,
+}
+
 /// What to ask of whom.
 #[derive(Debug, Default)]
 pub struct Choice {
     /// Files that are being fetched, by the order in which that began.
     files: BTreeMap<u64, (FileId, Picker)>,
     numbers: BTreeMap<FileId, u64>,
-    hosts: BTreeMap<MemberId, Host>,
+    hosts: BTreeMap<MemberId, HostLoad>,
     lanes: BTreeMap<ConnId, MemberId>,
     /// Requests that are not answered: each keeps a thread.
     asked: usize,
     /// How fast all hosts deliver together.
-    pace: Pace,
+    pace: HostPace,
     /// Bytes that came, and those of them that were asked of somebody else meanwhile.
     came_bytes: u64,
     twice_bytes: u64,
@@ -95,7 +127,7 @@ pub struct Choice {
     /// When to look again although nothing happened.
     look_at: Option<Millis>,
     /// What is to be done.
-    out: Vec<Order>,
+    out: Vec<Chosen>,
 }
 
 impl Choice {
@@ -125,7 +157,7 @@ impl Choice {
         }
         for (id, host) in &mut self.hosts {
             let chunks = host.call_off_all(file);
-            let revoke = |chunk| Order::Revoke { host: *id, file: *file, chunk };
+            let revoke = |chunk| Chosen::Revoke { host: *id, file: *file, chunk };
             self.out.extend(chunks.into_iter().map(revoke));
         }
     }
@@ -193,7 +225,7 @@ impl Choice {
         let lanes =
             self.hosts.get(&host).map(|host| host.lanes.keys().copied().collect::<Vec<_>>());
         for conn in lanes.unwrap_or_default() {
-            self.out.push(Order::Drop { conn });
+            self.out.push(Chosen::Drop { conn });
             self.closed(conn);
         }
         true
@@ -217,7 +249,7 @@ impl Choice {
 
     /// A lane to `host` is open.
     pub fn opened(&mut self, host: MemberId, conn: ConnId) {
-        self.hosts.entry(host).or_default().lanes.insert(conn, Lane::default());
+        self.hosts.entry(host).or_default().lanes.insert(conn, LaneQueue::default());
         self.lanes.insert(conn, host);
         self.queue(host);
     }
@@ -243,7 +275,7 @@ impl Choice {
     /// Hosts from which something is asked for a file.
     #[must_use]
     pub fn hosts_in_use(&self, file: &FileId) -> usize {
-        let uses = |host: &&Host| host.tasks().any(|task| task.file == *file && !task.revoked);
+        let uses = |host: &&HostLoad| host.tasks().any(|task| task.file == *file && !task.revoked);
         self.hosts.values().filter(uses).count()
     }
 
@@ -255,7 +287,10 @@ impl Choice {
 
     /// Counts a request that the choice did not order (for a list of hashes).
     pub fn ask_list(&mut self, conn: ConnId, file: FileId, now: Millis) {
-        self.note(conn, Task { file, chunk: None, came: 0, left: 0, asked: now, revoked: true });
+        self.note(
+            conn,
+            HostTask { file, chunk: None, came: 0, left: 0, asked: now, revoked: true },
+        );
     }
 
     /// A lane to `host` for a request that the choice does not order.
@@ -267,7 +302,7 @@ impl Choice {
         self.hosts.get(host)?.free_lane(now, limits)
     }
 
-    fn note(&mut self, conn: ConnId, task: Task) {
+    fn note(&mut self, conn: ConnId, task: HostTask) {
         let (now, host) = (task.asked, self.lanes.get(&conn));
         if host.and_then(|host| self.hosts.get_mut(host)).is_some_and(|h| h.note(conn, task)) {
             self.pace.begin(now);
@@ -372,7 +407,7 @@ impl Choice {
         chunk: Option<u32>,
         bytes: u64,
         now: Millis,
-    ) -> Option<Task> {
+    ) -> Option<HostTask> {
         let id = *self.lanes.get(&conn)?;
         let host = self.hosts.get_mut(&id)?;
         host.pace.came(now, bytes);
@@ -388,7 +423,7 @@ impl Choice {
     }
 
     /// What was asked may be asked of others, unless they have been asked already.
-    fn free(&mut self, task: &Task) {
+    fn free(&mut self, task: &HostTask) {
         if let (Some(chunk), false) = (task.chunk, task.revoked) {
             if let Some(picker) = self.picker_mut(&task.file) {
                 picker.freed(chunk);
@@ -411,144 +446,6 @@ impl Choice {
         }
     }
 
-    // The choice.
-
-    /// What to do now.
-    pub fn orders(&mut self, now: Millis, limits: &Limits, rng: &mut Rng) -> Vec<Order> {
-        if self.look_at.is_some_and(|at| at <= now) {
-            self.look_at = None;
-            self.ask_all();
-        }
-        let mut out_of_work = Vec::new();
-        while let Some(id) = self.next_turn(now, limits) {
-            match self.ask(id, now, limits, rng) {
-                Asked::Something => self.queue(id),
-                Asked::Nothing => out_of_work.push(id),
-                Asked::Full => {}
-            }
-        }
-        // Looking at what everyone was asked for is dear: while something is free, now and then.
-        let free = self.files.values().any(|(_, picker)| picker.free().next().is_some());
-        if free && now < self.take_over_at {
-            if !out_of_work.is_empty() {
-                self.look(self.take_over_at);
-            }
-        } else if !out_of_work.is_empty() {
-            self.take_over_at = now.plus(LOOK_MS);
-            for host in out_of_work {
-                self.take_over(host, now, limits);
-            }
-        }
-        std::mem::take(&mut self.out)
-    }
-
-    /// Whose turn it is to be asked for more, if more is to be asked for: who alone has everything,
-    /// else of whom the least is asked, so that all of them work before any has a queue; and of
-    /// several who brings it soonest.
-    fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
-        let full = self.asked >= limits.fetch_threads;
-        if full || self.is_enough() {
-            if now < self.inspect_at {
-                return self.no_turn();
-            }
-            self.inspect(now, limits);
-            if full {
-                self.make_room(now, limits);
-                return self.no_turn();
-            }
-        }
-        // One of which nothing is known is tried nevertheless: who is asked may be slow on purpose.
-        let enough = self.is_enough();
-        let may = |host: &Host| !enough || host.can_be_tried(now, limits);
-        let lone = self.files.values().find_map(|(_, picker)| picker.lone());
-        let waiting = self.hosts.iter_mut().filter(|(_, host)| host.waits && may(host));
-        let first = waiting.min_by_key(|(id, host)| {
-            let shared = host.asked() > 0 || lone != Some(**id);
-            let bytes = host.bytes_left() + u64::from(CHUNK_MIN_BYTES);
-            (shared, host.asked(), host.takes_ms(now, bytes))
-        });
-        if let Some((id, host)) = first {
-            host.waits = false;
-            return Some(*id);
-        }
-        self.no_turn()
-    }
-
-    /// Those who still wait may have a turn when hosts are looked at again.
-    fn no_turn(&mut self) -> Option<MemberId> {
-        if self.hosts.values().any(|host| host.waits) {
-            self.look(self.inspect_at);
-        }
-        None
-    }
-
-    /// Whether so much is asked for that more would only wait at hosts that are busy with others.
-    /// Who is behind those others asks for more, at their expense.
-    fn is_enough(&self) -> bool {
-        let first = self.files.values().next();
-        let behind = || first.is_some_and(|(_, picker)| picker.is_behind());
-        let asked = self.asked.saturating_sub(self.stuck);
-        let far = |window| window > u64::from(CHUNK_MIN_BYTES) * asked as u64;
-        asked >= ENOUGH
-            && (asked >= ENOUGH_BEHIND || !behind())
-            && !self.pace.window(self.far_ms).is_some_and(far)
-    }
-
-    /// Whether what is asked for of a file of all hosts but one comes soon without its help.
-    fn others_suffice(&self, id: MemberId, file: &FileId, now: Millis) -> bool {
-        let others = self.hosts.iter().filter(|(other, host)| **other != id && host.asked() > 0);
-        let (mut requests, mut bytes, mut rate) = (0, 0, 0);
-        for (_, host) in others {
-            for task in host.tasks().filter(|task| task.file == *file && !task.revoked) {
-                requests += 1;
-                bytes += task.left;
-            }
-            rate += host.pace.rate(now).unwrap_or(0);
-        }
-        requests >= ENOUGH / 2 && 1000 * bytes <= SOON_MS * rate
-    }
-
-    /// Asks `host` for one more thing.
-    fn ask(&mut self, id: MemberId, now: Millis, limits: &Limits, rng: &mut Rng) -> Asked {
-        let Some(host) = self.hosts.get(&id) else { return Asked::Full };
-        let Some(conn) = host.free_lane(now, limits) else {
-            let rests = host.lanes.values().map(|lane| lane.rests_until);
-            let rests = rests.chain([host.rests_until]).filter(|until| *until > now).min();
-            rests.into_iter().for_each(|until| self.look(until));
-            return Asked::Full;
-        };
-        let picks = |file: &FileId| {
-            host.tasks().filter(|t| t.file == *file && t.chunk.is_none() && !t.revoked).count()
-        };
-        let mut wait = None;
-        let found = self.files.values().find_map(|(file, picker)| {
-            let spared = picker.lone() == Some(id) && self.others_suffice(id, file, now);
-            let Some(want) = picker.next(&id, spared, now, rng) else {
-                let spared_until = spared.then(|| now.plus(LOOK_MS));
-                wait = wait.or(spared_until).or(picker.elsewhere_until(&id, now));
-                return None;
-            };
-            match want {
-                // More picks than there is to pick from would come to nothing.
-                Want::Pick(of) if of.count() as usize <= picks(file) => None,
-                want => Some((*file, want)),
-            }
-        });
-        wait.into_iter().for_each(|until| self.look(until));
-        let Some((file, want)) = found else { return Asked::Nothing };
-        let Some(picker) = self.picker_mut(&file) else { return Asked::Nothing };
-        let (chunk, left) = match &want {
-            Want::Chunk(chunk) => {
-                picker.asked(*chunk);
-                (Some(*chunk), picker.bytes_of(*chunk))
-            }
-            Want::Pick(_) => (None, picker.chunk_bytes()),
-        };
-        self.note(conn, Task { file, chunk, came: 0, left, asked: now, revoked: false });
-        self.out.push(Order::Ask { conn, file, want });
-        Asked::Something
-    }
-
     fn look(&mut self, at: Millis) {
         self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -563,13 +460,4 @@ impl Choice {
     pub fn next_deadline(&self) -> Option<Millis> {
         self.look_at
     }
-}
-
-/// What became of asking a host.
-enum Asked {
-    Something,
-    /// It has room, and nothing that is free.
-    Nothing,
-    /// It has no room.
-    Full,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Choice, Download, Portion, Request, Swarm};
+use super::{Choice, Download, FileRequest, Portion, Swarm};
 use crate::router::command::SaveAs;
 use crate::router::context::Context;
 use crate::router::event::Effect;
@@ -77,7 +77,7 @@ impl Swarm {
         for file in files {
             self.fail_download(cx, file, failure.clone());
         }
-        for Request { face, line, .. } in again {
+        for FileRequest { face, line, .. } in again {
             cx.reply(face, line, "download", Err(failure.clone()));
         }
     }
@@ -93,7 +93,7 @@ impl Swarm {
     /// A face ended: downloads that only it wants are cancelled.
     pub(in crate::router) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
         let Self { downloads, queued, again, .. } = self;
-        let wants = |request: &Request| request.face == face;
+        let wants = |request: &FileRequest| request.face == face;
         again.retain(|request| !wants(request));
         let mut unwanted = Vec::new();
         for (file, download) in queued.iter_mut().chain(downloads) {

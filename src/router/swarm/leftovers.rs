@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::router::event::{Leftover, Leftovers};
 use crate::router::ids::FileId;
 use crate::router::text::{Untrusted, size};
-use crate::router::word::Word;
+use crate::router::word::FileWord;
 
 /// Partial files that are listed at the start; more are counted.
 const LISTED: usize = 4;
@@ -38,7 +38,7 @@ impl PartialFiles {
 
     /// A partial file is removed, or belongs to a download of this run.
     pub(super) fn forget(&mut self, wanted: &str) {
-        let word = Word::new(wanted);
+        let word = FileWord::new(wanted);
         let is_of = |id: &str| {
             word.digits().is_some_and(|typed| typed.starts_with(id) || id.starts_with(typed))
         };

@@ -10,11 +10,9 @@ mod disk;
 mod ending;
 mod fetching;
 mod holders;
-mod host;
 mod hosts;
 mod lanes;
 mod leftovers;
-pub(super) mod limit;
 pub(super) mod pace;
 pub mod picker;
 mod progress;
@@ -23,7 +21,7 @@ mod schedule;
 pub mod sent;
 mod serving;
 mod shares;
-mod telling;
+pub(super) mod telling;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -42,7 +40,7 @@ use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
 use super::notice::{Failure, FileInfo};
 use super::text::Untrusted;
 use super::time::Millis;
-use super::word::{Word, best};
+use super::word::{FileWord, best};
 use crate::files::merkle;
 
 /// A file under the name that somebody gave it.
@@ -55,11 +53,11 @@ pub(super) struct NamedFile {
 }
 
 /// How a download is called on this computer, and in which folder; `None`: that for downloads.
-pub(super) type Place = (SaveAs, Option<PathBuf>);
+pub(super) type SavePlace = (SaveAs, Option<PathBuf>);
 
 /// Somebody wants a file.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct FileRequest {
     pub(super) face: FaceId,
     pub(super) line: u64,
     pub(super) file: NamedFile,
@@ -67,10 +65,10 @@ pub(super) struct Request {
     pub(super) patient: bool,
     /// A person is there to be asked, and is answered before the download has ended.
     pub(super) asks: bool,
-    pub(super) place: Place,
+    pub(super) place: SavePlace,
 }
 
-impl Request {
+impl FileRequest {
     /// The command that is to be answered in the end; a person was answered already.
     fn command(&self) -> Option<(FaceId, u64)> {
         Some((self.face, self.line)).filter(|_| !self.asks)
@@ -137,11 +135,11 @@ struct Download {
     told_no_way: bool,
     stops: DiskStops,
     patient: bool,
-    place: Place,
+    place: SavePlace,
     /// Who wants it there.
     faces: BTreeSet<FaceId>,
     /// The same file elsewhere as well: copied when it is here.
-    then: Vec<Request>,
+    then: Vec<FileRequest>,
 }
 
 impl Download {
@@ -189,7 +187,7 @@ pub(super) struct Swarm {
     queue: BTreeMap<u64, FileId>,
     /// Of what is here already: nothing is done about it before that was looked at and, where
     /// somebody is there, asked about.
-    again: Vec<Request>,
+    again: Vec<FileRequest>,
     next_turn: u64,
     next_number: u64,
     lanes: BTreeMap<MemberId, HostLanes>,
@@ -215,7 +213,7 @@ impl Swarm {
     }
 
     /// The downloads that a person may mean.
-    pub(super) fn named(&self, word: &Word) -> Vec<FileId> {
+    pub(super) fn named(&self, word: &FileWord) -> Vec<FileId> {
         let fits =
             |(file, of): (&FileId, &Download)| Some((word.fit(&of.file.name, [file])?, *file));
         best(self.downloads.iter().chain(&self.queued).filter_map(fits))

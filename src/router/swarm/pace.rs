@@ -14,7 +14,7 @@ pub(super) const GRACE_MS: u64 = 1_000;
 
 /// The pace of one host.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Pace {
+pub(in crate::router) struct HostPace {
     /// Bytes per second, once something is known.
     rate: Option<u64>,
     /// Since when bytes are counted; `None` while nothing is asked.
@@ -22,7 +22,7 @@ pub(in crate::router) struct Pace {
     bytes: u64,
 }
 
-impl Pace {
+impl HostPace {
     /// Something is asked of a host of which nothing was asked.
     pub(in crate::router) fn begin(&mut self, now: Millis) {
         if self.since.is_none() {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_known_after_a_sample_and_falls_in_silence() {
-        let mut pace = Pace::default();
+        let mut pace = HostPace::default();
         assert_eq!(pace.rate(Millis(5_000)), None);
         pace.begin(Millis(0));
         pace.came(Millis(20), 1_000);

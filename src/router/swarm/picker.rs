@@ -27,14 +27,14 @@ const VAIN_FACTOR: u64 = 8;
 const BEHIND_PART: u64 = 64;
 
 #[derive(Debug)]
-struct Source {
+struct ChunkSource {
     /// `None`: every chunk.
     held: Option<Bitmap>,
     /// What only it has is on its way to others, who will pass it on.
     elsewhere_until: Millis,
 }
 
-impl Source {
+impl ChunkSource {
     fn words(&self, index: usize) -> u64 {
         self.held.as_ref().map_or(u64::MAX, |held| held.words().get(index).copied().unwrap_or(0))
     }
@@ -47,7 +47,7 @@ pub struct Picker {
     held: Bitmap,
     /// Neither held nor asked of anybody.
     free: Bitmap,
-    sources: BTreeMap<MemberId, Source>,
+    sources: BTreeMap<MemberId, ChunkSource>,
     /// Sources that have everything.
     full: usize,
     /// How many of the others have each chunk, and all of these together.
@@ -123,7 +123,7 @@ impl Picker {
             None => self.full += 1,
         }
         let held = held.filter(|held| !held.is_all()).cloned();
-        self.sources.insert(host, Source { held, elsewhere_until: Millis(0) });
+        self.sources.insert(host, ChunkSource { held, elsewhere_until: Millis(0) });
     }
 
     /// `host` has these chunks as well.
@@ -163,10 +163,10 @@ impl Picker {
     /// `host` has nothing of it any more, or is gone.
     pub fn lost(&mut self, host: &MemberId) {
         match self.sources.remove(host) {
-            Some(Source { held: Some(held), .. }) => {
+            Some(ChunkSource { held: Some(held), .. }) => {
                 held.iter().for_each(|chunk| self.rarer(chunk, true));
             }
-            Some(Source { held: None, .. }) => self.full -= 1,
+            Some(ChunkSource { held: None, .. }) => self.full -= 1,
             None => {}
         }
     }
@@ -250,7 +250,7 @@ impl Picker {
         source.is_some_and(|source| self.has_free(source))
     }
 
-    fn has_free(&self, source: &Source) -> bool {
+    fn has_free(&self, source: &ChunkSource) -> bool {
         if self.free.count() == 0 {
             return false;
         }

@@ -1,6 +1,6 @@
 //! How far a download is, and when there is something to tell of it.
 
-use crate::router::rate::Rate;
+use crate::router::rate::MeasuredRate;
 use crate::router::time::Millis;
 
 /// Progress is told so often while bytes arrive.
@@ -10,7 +10,7 @@ const PROGRESS_MS: u64 = 250;
 #[derive(Debug)]
 pub(super) struct DownloadProgress {
     /// Of all that arrives, verified or not: a chunk may take longer than anybody's patience.
-    rate: Rate,
+    rate: MeasuredRate,
     told: Millis,
     told_rate: u64,
     /// Something came since then.
@@ -19,7 +19,7 @@ pub(super) struct DownloadProgress {
 
 impl DownloadProgress {
     pub(super) fn new(now: Millis) -> Self {
-        Self { rate: Rate::new(now), told: now, told_rate: 0, news: false }
+        Self { rate: MeasuredRate::new(now), told: now, told_rate: 0, news: false }
     }
 
     pub(super) fn came(&mut self, now: Millis, bytes: u64) {
@@ -29,7 +29,7 @@ impl DownloadProgress {
 
     /// What comes from now on is another go.
     pub(super) fn stop(&mut self, now: Millis) {
-        self.rate = Rate::new(now);
+        self.rate = MeasuredRate::new(now);
         self.news = true;
     }
 

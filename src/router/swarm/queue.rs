@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::{
-    DiskStops, Download, DownloadProgress, DownloadStage, NamedFile, Portion, Request, Swarm,
+    DiskStops, Download, DownloadProgress, DownloadStage, FileRequest, NamedFile, Portion, Swarm,
 };
 use crate::files::merkle;
 use crate::files::names::is_download_of;
@@ -20,8 +20,8 @@ use crate::router::text::Untrusted;
 
 impl Swarm {
     /// A file is to be fetched, unless it is here already.
-    pub(in crate::router) fn fetch(&mut self, cx: &mut Context, request: Request) {
-        let Request { face, line, file, .. } = &request;
+    pub(in crate::router) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
+        let FileRequest { face, line, file, .. } = &request;
         let (face, line, file) = (*face, *line, file.id);
         if request.file.size > cx.limits().file_bytes {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&request.file.name));
@@ -34,7 +34,7 @@ impl Swarm {
         self.enqueue(cx, request);
     }
 
-    fn is_again(face: FaceId, line: u64) -> impl Fn(&Request) -> bool {
+    fn is_again(face: FaceId, line: u64) -> impl Fn(&FileRequest) -> bool {
         move |request| (request.face, request.line) == (face, line)
     }
 
@@ -44,7 +44,7 @@ impl Swarm {
         self.again.iter().find(|request| is_it(request)).map(|request| request.file.id)
     }
 
-    fn take_again(&mut self, face: FaceId, line: u64) -> Option<Request> {
+    fn take_again(&mut self, face: FaceId, line: u64) -> Option<FileRequest> {
         let at = self.again.iter().position(Self::is_again(face, line))?;
         Some(self.again.remove(at))
     }
@@ -107,7 +107,7 @@ impl Swarm {
     }
 
     /// Begins a download, or has it wait for those that were asked for before.
-    fn enqueue(&mut self, cx: &mut Context, request: Request) {
+    fn enqueue(&mut self, cx: &mut Context, request: FileRequest) {
         if request.asks && self.may_enqueue(&request.file.id, cx.limits()) {
             cx.reply(request.face, request.line, "download", Ok(()));
         }
@@ -120,7 +120,7 @@ impl Swarm {
     }
 
     /// The same for a download whose person, if there is one, knows that it goes its way.
-    pub(super) fn enqueue_answered(&mut self, cx: &mut Context, request: Request) {
+    pub(super) fn enqueue_answered(&mut self, cx: &mut Context, request: FileRequest) {
         let (face, line, patient, id) =
             (request.face, request.line, request.patient, request.file.id);
         if !self.may_enqueue(&id, cx.limits()) {
@@ -140,7 +140,7 @@ impl Swarm {
             }
             return;
         }
-        let Request { file, place, .. } = request;
+        let FileRequest { file, place, .. } = request;
         self.next_number += 1;
         let download = Download {
             file,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choice::Order as Chosen;
+use super::choice::Chosen;
 use super::{DownloadStage, Swarm};
 use crate::router::context::Context;
 use crate::router::event::Effect;
@@ -92,8 +92,6 @@ impl Swarm {
                 }
             }
         }
-        let due = self.deadline(cx);
-        cx.timers.set(Timer::Swarm, due);
     }
 
     /// Asks a host for each list that is missing, and another one when that takes long.
@@ -115,6 +113,12 @@ impl Swarm {
             self.choice.ask_list(conn, *file, cx.now);
             cx.effect(Effect::FetchList { file: *file, turn: download.turn, conn });
         }
+    }
+
+    /// All that an event gave rise to is done: when to look again if nothing else happens.
+    pub(in crate::router) fn rearm(&self, cx: &mut Context) {
+        let due = self.deadline(cx);
+        cx.timers.set(Timer::Swarm, due);
     }
 
     /// When there is something to do although nothing happened.

@@ -1,15 +1,16 @@
-//! What people are told of downloads while they are under way, and what is moving.
+//! What people are told of downloads while they are under way, of what is moving, and of the
+//! bounds of that.
 
+use super::leftovers::{PartialFiles, describe};
 use super::{Download, DownloadProgress, DownloadStage, NamedFile, Swarm};
+use crate::router::command::RateLimit;
 use crate::router::context::Context;
-use crate::router::event::Leftovers;
-use crate::router::ids::FileId;
+use crate::router::event::{Effect, Leftovers};
+use crate::router::ids::{FaceId, FileId};
 use crate::router::members::Members;
 use crate::router::notice::{MovingFile, Notice, TransferLine, TransferState};
 use crate::router::text::{Untrusted, size};
 use crate::router::time::Millis;
-
-use super::leftovers::{PartialFiles, describe};
 
 impl Swarm {
     /// Seconds until the rest is here at the present rate.
@@ -138,4 +139,33 @@ impl Swarm {
 fn moving(file: &NamedFile) -> MovingFile {
     let NamedFile { id, name, size, .. } = file;
     MovingFile { id: Some(*id), name: Untrusted::new(name), size: *size }
+}
+
+/// How files are bounded, for people.
+fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
+    let way = if up { "upload" } else { "download" };
+    match bytes_per_second {
+        Some(rate) => format!("{way} limit: {}/s", size(rate)),
+        None => format!("no {way} limit"),
+    }
+}
+
+/// Bounds what files may take of the network, from now on; or tells who asks how it is bounded.
+pub(in crate::router) fn limit(
+    cx: &mut Context,
+    (face, line): (FaceId, u64),
+    change: Option<RateLimit>,
+) {
+    let Some(RateLimit { up, bytes_per_second }) = change else {
+        let (up, down) = (cx.limits().up_bytes_per_s, cx.limits().down_bytes_per_s);
+        for text in [limit_text(true, up), limit_text(false, down)] {
+            cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
+        }
+        return;
+    };
+    let limits = &mut cx.config.limits;
+    let limit = if up { &mut limits.up_bytes_per_s } else { &mut limits.down_bytes_per_s };
+    *limit = bytes_per_second;
+    cx.effect(Effect::Limit { up, bytes_per_second });
+    cx.remark(limit_text(up, bytes_per_second));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::router::ids::{FileId, MemberId};
-use crate::router::rate::Rate;
+use crate::router::rate::MeasuredRate;
 use crate::router::time::Millis;
 
 /// An upload is shown as running for so long after its last chunk was served.
@@ -13,7 +13,7 @@ const SHOWN_MS: u64 = 5_000;
 #[derive(Debug)]
 struct Upload {
     bytes: u64,
-    rate: Rate,
+    rate: MeasuredRate,
     last: Millis,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Uploads {
 
 impl Uploads {
     pub(super) fn sent(&mut self, member: MemberId, file: FileId, bytes: u64, now: Millis) {
-        let new = || Upload { bytes: 0, rate: Rate::new(now), last: now };
+        let new = || Upload { bytes: 0, rate: MeasuredRate::new(now), last: now };
         let upload = self.sent.entry((member, file)).or_insert_with(new);
         upload.rate.came(now, bytes);
         upload.bytes += bytes;

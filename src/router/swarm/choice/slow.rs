@@ -1,10 +1,9 @@
 //! Hosts that are slow, or slow on purpose: others take over from them.
 
-use super::{Choice, LOOK_MS, Order};
+use super::{Choice, Chosen, HostLoad, HostTask, LOOK_MS};
 use crate::limits::Limits;
 use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::router::swarm::host::{Host, Task};
 use crate::router::swarm::pace::GRACE_MS;
 use crate::router::time::Millis;
 
@@ -68,9 +67,9 @@ impl Choice {
         let left = self.picker(&file).map_or(0, |picker| picker.bytes_of(chunk));
         self.note(
             conn,
-            Task { file, chunk: Some(chunk), came: 0, left, asked: now, revoked: false },
+            HostTask { file, chunk: Some(chunk), came: 0, left, asked: now, revoked: false },
         );
-        self.out.push(Order::Ask { conn, file, want: Want::Chunk(chunk) });
+        self.out.push(Chosen::Ask { conn, file, want: Want::Chunk(chunk) });
         self.queue(id);
     }
 
@@ -87,7 +86,7 @@ impl Choice {
             task.revoked = true;
         }
         slow.call_off(file, chunk);
-        self.out.push(Order::Revoke { host, file, chunk });
+        self.out.push(Chosen::Revoke { host, file, chunk });
         if stuck {
             self.give_up(host, conn, now);
         }
@@ -97,12 +96,12 @@ impl Choice {
     pub(super) fn inspect(&mut self, now: Millis, limits: &Limits) {
         self.inspect_at = now.plus(LOOK_MS);
         let asked = || self.hosts.values().filter(|host| host.asked() > 0);
-        let rate = |host: &Host| host.pace.rate(now);
+        let rate = |host: &HostLoad| host.pace.rate(now);
         let useful = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now, limits));
         let known = asked().chain(useful.map(|(_, host)| host));
         let fastest = known.filter_map(rate).max().unwrap_or(0);
-        let stuck = |host: &&Host| rate(host).is_some_and(|rate| SLOW_FACTOR * rate < fastest);
-        let of = |host: &Host| match stuck(&host) {
+        let stuck = |host: &&HostLoad| rate(host).is_some_and(|rate| SLOW_FACTOR * rate < fastest);
+        let of = |host: &HostLoad| match stuck(&host) {
             true => host.asked(),
             false => host.tasks().filter(|task| task.revoked).count(),
         };
@@ -111,7 +110,7 @@ impl Choice {
     }
 
     /// Whether a host of which nothing is asked waits for its turn, and could be asked.
-    fn is_useful(&self, id: &MemberId, host: &Host, now: Millis, limits: &Limits) -> bool {
+    fn is_useful(&self, id: &MemberId, host: &HostLoad, now: Millis, limits: &Limits) -> bool {
         let free = host.waits && host.asked() == 0 && host.free_lane(now, limits).is_some();
         free && self.files.values().any(|(_, picker)| picker.gives(id))
     }
@@ -119,7 +118,7 @@ impl Choice {
     /// All threads wait for hosts: if one that has something waits for its turn and may be much
     /// faster than the slowest of them, that one has a lane taken away.
     pub(super) fn make_room(&mut self, now: Millis, limits: &Limits) {
-        let rate = |host: &Host| host.pace.rate(now);
+        let rate = |host: &HostLoad| host.pace.rate(now);
         let waiting = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now, limits));
         let Some(fast) = waiting.map(|(_, host)| rate(host).unwrap_or(HOPED_RATE)).max() else {
             return;
@@ -144,7 +143,7 @@ impl Choice {
             slow.rest_ms = (2 * slow.rest_ms).clamp(SLOW_REST_MS, SLOW_REST_MAX_MS);
             slow.rests_until = now.plus(slow.rest_ms);
         }
-        self.out.push(Order::Drop { conn });
+        self.out.push(Chosen::Drop { conn });
         self.closed(conn);
     }
 }

@@ -1,8 +1,8 @@
-//! A host as the choice sees it: its lanes, what is asked of it, and how much more may be.
+//! A host as the choice sees it: what is asked of it, and how much more may be.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use super::pace::Pace;
+use super::{HostLoad, HostTask};
 use crate::limits::Limits;
 use crate::router::ids::{ConnId, FileId};
 use crate::router::time::Millis;
@@ -14,46 +14,8 @@ const ASKED_MIN: usize = 2;
 /// forgot the first of them (it keeps 64 of one member, for 3 s).
 const CALLED_OFF_MAX: usize = 512;
 
-/// A request that is not answered yet.
-#[derive(Debug)]
-pub(super) struct Task {
-    pub(super) file: FileId,
-    /// `None`: the host picks, and has not yet.
-    pub(super) chunk: Option<u32>,
-    /// Bytes that came, and those that are still to come.
-    pub(super) came: u64,
-    pub(super) left: u64,
-    pub(super) asked: Millis,
-    /// Somebody else has it now.
-    pub(super) revoked: bool,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Lane {
-    pub(super) tasks: VecDeque<Task>,
-    pub(super) rests_until: Millis,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Host {
-    pub(super) lanes: BTreeMap<ConnId, Lane>,
-    /// Requests over all lanes, and the bytes that are still to come of them.
-    asked: usize,
-    left: u64,
-    /// It waits for its turn to be asked.
-    pub(super) waits: bool,
-    pub(super) pace: Pace,
-    pub(super) rtt_ms: u64,
-    /// It was too slow: until it proves better, one chunk is asked of it at a time.
-    pub(super) slow: bool,
-    pub(super) rests_until: Millis,
-    pub(super) rest_ms: u64,
-    /// What it was told not to send, and did not yet break off.
-    called_off: VecDeque<(FileId, u32)>,
-}
-
-impl Host {
-    pub(super) fn tasks(&self) -> impl Iterator<Item = &Task> {
+impl HostLoad {
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &HostTask> {
         self.lanes.values().flat_map(|lane| &lane.tasks)
     }
 
@@ -73,7 +35,7 @@ impl Host {
     }
 
     /// Something is asked over a lane; false if there is no such lane.
-    pub(super) fn note(&mut self, conn: ConnId, task: Task) -> bool {
+    pub(super) fn note(&mut self, conn: ConnId, task: HostTask) -> bool {
         let Some(lane) = self.lanes.get_mut(&conn) else { return false };
         self.pace.begin(task.asked);
         self.asked += 1;
@@ -84,9 +46,14 @@ impl Host {
 
     /// The request for `chunk` over a lane is answered. The choice of a host may be told by its
     /// end only.
-    pub(super) fn take(&mut self, conn: ConnId, file: &FileId, chunk: Option<u32>) -> Option<Task> {
+    pub(super) fn take(
+        &mut self,
+        conn: ConnId,
+        file: &FileId,
+        chunk: Option<u32>,
+    ) -> Option<HostTask> {
         let tasks = &mut self.lanes.get_mut(&conn)?.tasks;
-        let of = |chunk| tasks.iter().position(|t: &Task| t.file == *file && t.chunk == chunk);
+        let of = |chunk| tasks.iter().position(|t: &HostTask| t.file == *file && t.chunk == chunk);
         let place = of(chunk).or_else(|| of(None))?;
         let task = tasks.remove(place)?;
         self.asked -= 1;
@@ -98,7 +65,7 @@ impl Host {
     }
 
     /// A lane is gone; what was asked over it.
-    pub(super) fn close(&mut self, conn: ConnId) -> VecDeque<Task> {
+    pub(super) fn close(&mut self, conn: ConnId) -> VecDeque<HostTask> {
         let tasks = self.lanes.remove(&conn).map(|lane| lane.tasks).unwrap_or_default();
         self.asked -= tasks.len();
         self.left -= tasks.iter().map(|task| task.left).sum::<u64>();

@@ -1,0 +1,151 @@
+//! What is offered in the room: entries that offer something or take it back, and all that follows
+//! from them.
+
+use std::sync::Arc;
+
+use crate::router::Router;
+use crate::router::files::{Lookup, Offered, ParkingPlace};
+use crate::router::ids::{EntryId, MemberId};
+use crate::router::log::{Order, order_text};
+use crate::router::notice::Notice;
+use crate::router::signed::{Offer, SignedEntry};
+
+/// Files that are named one by one.
+const NAMED_MAX: usize = 4;
+
+impl Router {
+    /// What is offered, in view of who is here and holds what.
+    pub(in crate::router) fn lookup(&self) -> Lookup<'_> {
+        self.files.lookup(&self.swarm, &self.members)
+    }
+
+    pub(in crate::router) fn offered(
+        &mut self,
+        entry: &Arc<SignedEntry>,
+        offer: &Offer,
+        order: Order,
+        again: bool,
+        history: bool,
+    ) {
+        let author = entry.body.chain.author;
+        let own = author == self.cx.my_id;
+        let shown = self.log.shown(&entry.id);
+        let came = self.files.offer_came(entry, offer, (order, shown));
+        let file = came.offered.info();
+        if own && !self.log.is_own(entry) {
+            if let Some(before) = &came.before {
+                self.own_offer_ended(before);
+            }
+            if came.stands {
+                let place = self.parking_place();
+                self.files.came_back(&mut self.cx, &place, file.id, &self.swarm);
+            }
+        }
+        self.swarm.say_done_with(&mut self.cx, author, file.id);
+        let quiet = (again || self.members.is_ignored(&author)) && !own;
+        if quiet || !came.stands || shown != entry.id {
+            return;
+        }
+        self.cx.notify(Notice::FileOffered {
+            id: shown,
+            file,
+            from: self.members.who(&author),
+            time_ms: entry.body.time_ms,
+            own,
+            history,
+            replaces: came.before.map(|before| before.shown()),
+            order: order_text(order),
+            alike: came.alike,
+        });
+    }
+
+    pub(in crate::router) fn withdrawn(
+        &mut self,
+        entry: &Arc<SignedEntry>,
+        id: EntryId,
+        order: Order,
+        again: bool,
+        history: bool,
+    ) {
+        let author = entry.body.chain.author;
+        let own = author == self.cx.my_id;
+        let Some(offered) = self.files.withdrawn(author, id, order) else { return };
+        if own && !self.log.is_own(entry) {
+            // Said in an earlier stay, after an offer that was just taken up again.
+            self.own_offer_ended(&offered);
+        }
+        if again || self.members.is_ignored(&author) {
+            return;
+        }
+        self.cx.notify(Notice::FileWithdrawn {
+            id: offered.shown(),
+            file: offered.info(),
+            from: self.members.who(&author),
+            time_ms: entry.body.time_ms,
+            own,
+            history,
+            order: order_text(order),
+        });
+    }
+
+    /// After a fork some entries count no more.
+    pub(in crate::router) fn rebuild_offers(&mut self) {
+        let entries: Vec<_> = self.log.entries().cloned().collect();
+        let log = &mut self.log;
+        let known = |of: Arc<SignedEntry>| (log.order_of(&of), log.shown(&of.id), of);
+        self.files.rebuild(entries.into_iter().map(known));
+    }
+
+    /// An own offer does not stand any more: its file is served no more unless another own offer
+    /// is of the same content.
+    pub(super) fn own_offer_ended(&mut self, offered: &Offered) {
+        if self.files.own_offer_ended(&mut self.cx, offered) {
+            self.swarm.unshare(&mut self.cx, offered.file());
+        }
+    }
+
+    /// The room, and the closings that are in force in it.
+    pub(super) fn parking_place(&self) -> ParkingPlace {
+        let closings = self.registry.membership().closings();
+        (self.room.id, closings.map(|closing| closing.id).collect())
+    }
+
+    /// The room is about to be left, and there are no links any more: nothing is fetched or served,
+    /// and what is offered in it is laid aside.
+    pub(in crate::router) fn leave_files(&mut self) {
+        self.swarm.drop_links(&mut self.cx);
+        self.swarm.drop_downloads(&mut self.cx);
+        if self.room.settled {
+            let place = self.parking_place();
+            self.files.park(&mut self.cx, place, &self.swarm);
+        }
+        self.files.left(&mut self.cx);
+        self.swarm.drop_shares(&mut self.cx);
+    }
+
+    /// Tells of own offers that stand in this room and that nobody here can fetch.
+    pub(in crate::router) fn tell_unserved(&mut self) {
+        let unserved = self.files.unserved(&self.parking_place(), &self.swarm, &self.members);
+        let (first, verb) = match unserved.len() {
+            0 => return,
+            1 => ("an offer of yours".to_owned(), "is"),
+            count => (format!("{count} offers of yours"), "are"),
+        };
+        let mut names: Vec<String> = unserved.iter().take(NAMED_MAX).cloned().collect();
+        if unserved.len() > NAMED_MAX {
+            names.push(format!("{} more", unserved.len() - NAMED_MAX));
+        }
+        let them = if unserved.len() == 1 { "it" } else { "them" };
+        self.cx.remark(format!(
+            "{first} from an earlier stay {verb} not served now: {}; send {them} again, or cancel \
+             {them}",
+            names.join(", ")
+        ));
+    }
+
+    /// Whoever only gives waits for others and not for each other.
+    pub(in crate::router) fn decline_files(&mut self) {
+        let offered_by = |member: &MemberId| self.files.offered_by(*member).collect();
+        self.swarm.only_give(&mut self.cx, offered_by);
+    }
+}

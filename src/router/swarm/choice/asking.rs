@@ -1,0 +1,166 @@
+//! What is asked next, and of whom.
+
+use super::{Choice, Chosen, HostLoad, HostTask, LOOK_MS};
+use crate::files::merkle::CHUNK_MIN_BYTES;
+use crate::limits::Limits;
+use crate::router::event::Want;
+use crate::router::ids::{FileId, MemberId};
+use crate::router::rng::Rng;
+use crate::router::time::Millis;
+
+/// So many requests are enough unless hosts are far: where many fetch, more of them only wait at
+/// hosts that are busy with others, and what waits is passed on later.
+const ENOUGH: usize = 16;
+/// And so many for somebody who has less of a file than the others.
+const ENOUGH_BEHIND: usize = 24;
+
+/// Who alone has everything is spared what others have if they bring all that is asked of them
+/// within so long.
+const SOON_MS: u64 = 500;
+
+/// What became of asking a host.
+enum AskEnd {
+    Something,
+    /// It has room, and nothing that is free.
+    Nothing,
+    /// It has no room.
+    Full,
+}
+
+impl Choice {
+    /// What to do now.
+    pub fn orders(&mut self, now: Millis, limits: &Limits, rng: &mut Rng) -> Vec<Chosen> {
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at = None;
+            self.ask_all();
+        }
+        let mut out_of_work = Vec::new();
+        while let Some(id) = self.next_turn(now, limits) {
+            match self.ask(id, now, limits, rng) {
+                AskEnd::Something => self.queue(id),
+                AskEnd::Nothing => out_of_work.push(id),
+                AskEnd::Full => {}
+            }
+        }
+        // Looking at what everyone was asked for is dear: while something is free, now and then.
+        let free = self.files.values().any(|(_, picker)| picker.free().next().is_some());
+        if free && now < self.take_over_at {
+            if !out_of_work.is_empty() {
+                self.look(self.take_over_at);
+            }
+        } else if !out_of_work.is_empty() {
+            self.take_over_at = now.plus(LOOK_MS);
+            for host in out_of_work {
+                self.take_over(host, now, limits);
+            }
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// Whose turn it is to be asked for more, if more is to be asked for: who alone has everything,
+    /// else of whom the least is asked, so that all of them work before any has a queue; and of
+    /// several who brings it soonest.
+    fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
+        let full = self.asked >= limits.fetch_threads;
+        if full || self.is_enough() {
+            if now < self.inspect_at {
+                return self.no_turn();
+            }
+            self.inspect(now, limits);
+            if full {
+                self.make_room(now, limits);
+                return self.no_turn();
+            }
+        }
+        // One of which nothing is known is tried nevertheless: who is asked may be slow on purpose.
+        let enough = self.is_enough();
+        let may = |host: &HostLoad| !enough || host.can_be_tried(now, limits);
+        let lone = self.files.values().find_map(|(_, picker)| picker.lone());
+        let waiting = self.hosts.iter_mut().filter(|(_, host)| host.waits && may(host));
+        let first = waiting.min_by_key(|(id, host)| {
+            let shared = host.asked() > 0 || lone != Some(**id);
+            let bytes = host.bytes_left() + u64::from(CHUNK_MIN_BYTES);
+            (shared, host.asked(), host.takes_ms(now, bytes))
+        });
+        if let Some((id, host)) = first {
+            host.waits = false;
+            return Some(*id);
+        }
+        self.no_turn()
+    }
+
+    /// Those who still wait may have a turn when hosts are looked at again.
+    fn no_turn(&mut self) -> Option<MemberId> {
+        if self.hosts.values().any(|host| host.waits) {
+            self.look(self.inspect_at);
+        }
+        None
+    }
+
+    /// Whether so much is asked for that more would only wait at hosts that are busy with others.
+    /// Who is behind those others asks for more, at their expense.
+    fn is_enough(&self) -> bool {
+        let first = self.files.values().next();
+        let behind = || first.is_some_and(|(_, picker)| picker.is_behind());
+        let asked = self.asked.saturating_sub(self.stuck);
+        let far = |window| window > u64::from(CHUNK_MIN_BYTES) * asked as u64;
+        asked >= ENOUGH
+            && (asked >= ENOUGH_BEHIND || !behind())
+            && !self.pace.window(self.far_ms).is_some_and(far)
+    }
+
+    /// Whether what is asked for of a file of all hosts but one comes soon without its help.
+    fn others_suffice(&self, id: MemberId, file: &FileId, now: Millis) -> bool {
+        let others = self.hosts.iter().filter(|(other, host)| **other != id && host.asked() > 0);
+        let (mut requests, mut bytes, mut rate) = (0, 0, 0);
+        for (_, host) in others {
+            for task in host.tasks().filter(|task| task.file == *file && !task.revoked) {
+                requests += 1;
+                bytes += task.left;
+            }
+            rate += host.pace.rate(now).unwrap_or(0);
+        }
+        requests >= ENOUGH / 2 && 1000 * bytes <= SOON_MS * rate
+    }
+
+    /// Asks `host` for one more thing.
+    fn ask(&mut self, id: MemberId, now: Millis, limits: &Limits, rng: &mut Rng) -> AskEnd {
+        let Some(host) = self.hosts.get(&id) else { return AskEnd::Full };
+        let Some(conn) = host.free_lane(now, limits) else {
+            let rests = host.lanes.values().map(|lane| lane.rests_until);
+            let rests = rests.chain([host.rests_until]).filter(|until| *until > now).min();
+            rests.into_iter().for_each(|until| self.look(until));
+            return AskEnd::Full;
+        };
+        let picks = |file: &FileId| {
+            host.tasks().filter(|t| t.file == *file && t.chunk.is_none() && !t.revoked).count()
+        };
+        let mut wait = None;
+        let found = self.files.values().find_map(|(file, picker)| {
+            let spared = picker.lone() == Some(id) && self.others_suffice(id, file, now);
+            let Some(want) = picker.next(&id, spared, now, rng) else {
+                let spared_until = spared.then(|| now.plus(LOOK_MS));
+                wait = wait.or(spared_until).or(picker.elsewhere_until(&id, now));
+                return None;
+            };
+            match want {
+                // More picks than there is to pick from would come to nothing.
+                Want::Pick(of) if of.count() as usize <= picks(file) => None,
+                want => Some((*file, want)),
+            }
+        });
+        wait.into_iter().for_each(|until| self.look(until));
+        let Some((file, want)) = found else { return AskEnd::Nothing };
+        let Some(picker) = self.picker_mut(&file) else { return AskEnd::Nothing };
+        let (chunk, left) = match &want {
+            Want::Chunk(chunk) => {
+                picker.asked(*chunk);
+                (Some(*chunk), picker.bytes_of(*chunk))
+            }
+            Want::Pick(_) => (None, picker.chunk_bytes()),
+        };
+        self.note(conn, HostTask { file, chunk, came: 0, left, asked: now, revoked: false });
+        self.out.push(Chosen::Ask { conn, file, want });
+        AskEnd::Something
+    }
+}
