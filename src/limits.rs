@@ -1,4 +1,5 @@
-//! Every bound of klatch in one value, each with its unit and its reason. Tests may set their own.
+//! Bounds that a test or a setting changes, each with its unit and its reason. The others stand
+//! beside their use.
 
 /// The bounds. All are enforced when something is accepted or allocated, never as *validity* of
 /// what others signed: members with other limits would otherwise disagree about the room.
@@ -21,8 +22,6 @@ pub struct Limits {
     pub handshake_record_max_bytes: usize,
     /// Wrong passwords from this computer are not counted.
     pub trust_loopback: bool,
-    /// Password exchanges in progress at once.
-    pub password_exchanges: usize,
     /// Password attempts that did not succeed, per address and `password_window_ms`.
     pub password_attempts_per_addr: usize,
     /// The window of the line above.
@@ -39,24 +38,10 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// A link that drained nothing for so long is closed.
     pub stuck_link_ms: u64,
-    /// Entries pushed to us without our asking, per link and second.
-    pub pushed_entries_per_s: u32,
-    /// The same in a burst; what exceeds it is dropped and repaired.
-    pub pushed_entries_burst: u32,
-    /// Records of the register that a link says, per second; what exceeds it ends the link.
-    pub records_per_s: u32,
-    /// The same in a burst: a whole register and more.
-    pub records_burst: u32,
-    /// Chunks in bitmaps that a link says, per second; what exceeds it is ignored.
-    pub said_chunks_per_s: u32,
-    /// The same in a burst.
-    pub said_chunks_burst: u32,
     /// A link idle for so long is pinged.
     pub ping_after_idle_ms: u64,
     /// A link silent for so long is dead.
     pub dead_after_ms: u64,
-    /// A second connection of a pair waits so long for the first to answer a ping.
-    pub duplicate_ping_ms: u64,
 
     // The room.
     /// Links at most.
@@ -67,16 +52,10 @@ pub struct Limits {
     pub chains: usize,
     /// Bytes of log kept for a room.
     pub log_bytes: usize,
-    /// The same for one author.
-    pub log_bytes_per_author: usize,
     /// Entries that wait for their parents.
     pub waiting_entries: usize,
     /// Entries in one answer of repair.
     pub answer_entries: usize,
-    /// Bytes in one answer of repair.
-    pub answer_bytes: usize,
-    /// An unanswered question of repair goes to another link after so long.
-    pub ask_timeout_ms: u64,
     /// Have-vector entries in one message.
     pub have_page: usize,
 
@@ -87,20 +66,14 @@ pub struct Limits {
     pub dials: usize,
     /// Failed dials per teller and minute.
     pub failed_dials_per_teller_min: usize,
-    /// A connect attempt gives up after so long.
-    pub connect_timeout_ms: u64,
     /// First wait before a lost link is dialled again; doubles up to the next.
     pub redial_min_ms: u64,
     /// Longest wait between redials.
     pub redial_max_ms: u64,
     /// A pair that failed to link for so long is `unlinked`.
     pub unlinked_after_ms: u64,
-    /// Presence records are refreshed so often while somebody is unlinked.
-    pub presence_refresh_ms: u64,
     /// A presence record younger than this keeps an unlinked member present.
     pub presence_ttl_ms: u64,
-    /// A member whose socket closed is still present for so long.
-    pub closed_grace_ms: u64,
 
     // Files.
     /// Threads that fetch a chunk: requests that are not answered, at once.
@@ -142,31 +115,9 @@ pub struct Limits {
     pub disk_look_ms: u64,
 
     // The bridge: what a browser, or anything else on this computer, may cost.
-    /// Connections of browsers at once.
-    pub bridge_conns: usize,
-    /// Pages at once.
-    pub bridge_tabs: usize,
-    /// Bytes of the head of a request.
-    pub bridge_head_bytes: usize,
-    /// From the first byte of a head to its last, absolute.
-    pub bridge_head_ms: u64,
-    /// A connection without a request is closed after so long.
-    pub bridge_idle_ms: u64,
-    /// From the WebSocket to the page's first message, absolute.
-    pub bridge_hello_ms: u64,
-    /// Bytes of a message or frame from a page: texts are far shorter.
-    pub bridge_message_bytes: usize,
-    /// Messages from a page per second, pings included.
-    pub bridge_messages_per_s: u32,
-    /// The same in a burst.
-    pub bridge_messages_burst: u32,
     /// A browser that has not taken what was written at once after so long, or gives nothing for so
     /// long, is cut.
     pub bridge_stuck_ms: u64,
-    /// A page is pinged so often.
-    pub bridge_ping_ms: u64,
-    /// A page that was silent for so long has gone.
-    pub bridge_dead_ms: u64,
     /// One-time codes that are good at once; the oldest goes first.
     pub bridge_codes: usize,
     /// A one-time code is good for so long.
@@ -175,22 +126,12 @@ pub struct Limits {
     pub bridge_token_s: u64,
     /// Unguessable paths of files that are good at once; the oldest goes first.
     pub bridge_tickets: usize,
-    /// Files that pages give at once.
-    pub bridge_uploads: usize,
-    /// Bytes that copies of such files leave free on the disk.
-    pub bridge_spare_bytes: u64,
     /// Entries of the history in one answer to a page: more would slow its start.
     pub tab_history: usize,
-    /// Offers that a page is told of: what two members can offer at most.
-    pub tab_files: usize,
-    /// Transfers that a page is told of unasked.
-    pub tab_rows: usize,
 
     // The node.
     /// Events waiting for the router.
     pub inbox_events: usize,
-    /// Notices kept for slow faces.
-    pub notice_ring: usize,
     /// Threads are joined within so long at shutdown.
     pub shutdown_ms: u64,
     /// Longest line of stdin, in bytes.
@@ -208,7 +149,6 @@ impl Default for Limits {
             password_deadline_ms: 10_000,
             handshake_record_max_bytes: 4 * 1024,
             trust_loopback: false,
-            password_exchanges: 4,
             password_attempts_per_addr: 5,
             password_window_ms: 10 * 60_000,
             password_attempts_per_hour: 60,
@@ -216,35 +156,22 @@ impl Default for Limits {
             outbox_messages: 1_024,
             outbox_bytes: 1024 * 1024,
             stuck_link_ms: 20_000,
-            pushed_entries_per_s: 50,
-            pushed_entries_burst: 1_000,
-            records_per_s: 50,
-            records_burst: 8_192,
-            said_chunks_per_s: 1024 * 1024,
-            said_chunks_burst: 8 * 1024 * 1024,
             ping_after_idle_ms: 5_000,
             dead_after_ms: 15_000,
-            duplicate_ping_ms: 2_000,
             peers: 128,
             members: 1_024,
             chains: 4_096,
             log_bytes: 256 * 1024 * 1024,
-            log_bytes_per_author: 64 * 1024 * 1024,
             waiting_entries: 4_096,
             answer_entries: 256,
-            answer_bytes: 256 * 1024,
-            ask_timeout_ms: 2_000,
             have_page: 100,
             addresses_per_member: 4,
             dials: 8,
             failed_dials_per_teller_min: 4,
-            connect_timeout_ms: 10_000,
             redial_min_ms: 250,
             redial_max_ms: 30_000,
             unlinked_after_ms: 2_000,
-            presence_refresh_ms: 5_000,
             presence_ttl_ms: 15_000,
-            closed_grace_ms: 5_000,
             fetch_threads: 32,
             serve_threads: 64,
             lanes_per_pair: 2,
@@ -262,30 +189,14 @@ impl Default for Limits {
             down_bytes_per_s: None,
             last_host_ms: 60_000,
             no_host_ms: 60_000,
-            bridge_conns: 64,
-            bridge_tabs: 8,
-            bridge_head_bytes: 16 * 1024,
-            bridge_head_ms: 5_000,
-            bridge_idle_ms: 15_000,
-            bridge_hello_ms: 2_000,
-            bridge_message_bytes: 1024 * 1024,
-            bridge_messages_per_s: 200,
-            bridge_messages_burst: 2_000,
             bridge_stuck_ms: 10_000,
-            bridge_ping_ms: 20_000,
-            bridge_dead_ms: 60_000,
             bridge_codes: 64,
             bridge_code_ms: 10 * 60_000,
             bridge_token_s: 7 * 24 * 3_600,
             bridge_tickets: 1_024,
-            bridge_uploads: 16,
-            bridge_spare_bytes: 64 * 1024 * 1024,
             tab_history: 200,
-            tab_files: 8_192,
-            tab_rows: 1_000,
             disk_look_ms: 3_000,
             inbox_events: 1_024,
-            notice_ring: 4_096,
             shutdown_ms: 2_000,
             line_max_bytes: 64 * 1024,
         }

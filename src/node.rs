@@ -42,6 +42,8 @@ use faces::Faces;
 use shell::{BoundListener, Shell, Work};
 use transfers::{Library, Transfers};
 
+/// Notices kept for slow faces.
+const NOTICE_RING: usize = 4_096;
 /// Name of the thread that accepts.
 const LISTENER: &str = "listener";
 /// What a node whose router failed ends with.
@@ -143,7 +145,7 @@ impl Node {
             lanes: Arc::clone(&transfers) as Arc<dyn Lanes>,
         });
         let library = transfers.library();
-        let feed = Feed::new(limits.notice_ring, limits.log_bytes);
+        let feed = Feed::new(NOTICE_RING, limits.log_bytes);
         // A page may be opened at any time, and shows what was said before.
         feed.keep_history();
         let faces = Arc::new(Faces::default());

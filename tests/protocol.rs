@@ -282,7 +282,7 @@ impl Example {
             self.values.hex(&format!("{name}: id"), &entry.id.0);
             self.values.base64(&format!("{name}: signature"), &entry.signature);
             if seq == 2 {
-                self.values.message("entry, pushed", &Message::Entry(entry.clone()));
+                self.values.message("entry, pushed", &Message::Entry(entry.clone().into()));
                 let have = Have { chain, len: 2, head: entry.id, forked: false };
                 self.values.message("receipt", &Message::Have(vec![have]));
             }

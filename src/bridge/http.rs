@@ -10,6 +10,12 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::limits::Limits;
 
+/// A connection without a request is closed after so long.
+const IDLE_MS: u64 = 15_000;
+/// From the first byte of a head to its last, absolute.
+const HEAD_MS: u64 = 5_000;
+/// Bytes of the head of a request.
+const HEAD_BYTES: usize = 16 * 1024;
 /// Headers of a request: browsers send some twenty.
 const HEADERS_MAX: usize = 64;
 /// Bytes read at a time while a head comes in.
@@ -274,20 +280,20 @@ impl<'a> Client<'a> {
 
     /// The next head; `None` when there is none to come.
     pub(super) fn head(&mut self) -> Result<Option<Head>, Reject> {
-        let idle = Duration::from_millis(self.limits.bridge_idle_ms);
+        let idle = Duration::from_millis(IDLE_MS);
         if self.pending.is_empty() {
             match self.read_more(Instant::now() + idle) {
                 Ok(0) | Err(_) => return Ok(None),
                 Ok(_) => {}
             }
         }
-        let deadline = Instant::now() + Duration::from_millis(self.limits.bridge_head_ms);
+        let deadline = Instant::now() + Duration::from_millis(HEAD_MS);
         loop {
             if let Some((length, head)) = Head::read(&self.pending)? {
                 self.pending.drain(..length);
                 return Ok(Some(head));
             }
-            if self.pending.len() >= self.limits.bridge_head_bytes {
+            if self.pending.len() >= HEAD_BYTES {
                 return Err(Reject::With(431));
             }
             match self.read_more(deadline) {

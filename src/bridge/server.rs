@@ -21,6 +21,8 @@ use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
+/// Connections of browsers at once.
+const CONNS: usize = 64;
 /// Name of the thread that accepts.
 const BRIDGE: &str = "bridge";
 /// How long pages are left to themselves at the end: each hears that klatch has stopped, and goes.
@@ -122,7 +124,7 @@ impl Shared {
             // It is over but for its last instructions; a panic was logged by its guard.
             let _ = thread.join();
         }
-        if conns.closed || conns.open.len() >= self.limits.bridge_conns {
+        if conns.closed || conns.open.len() >= CONNS {
             return;
         }
         let id = conns.next;

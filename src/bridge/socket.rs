@@ -14,8 +14,9 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use super::http;
-use crate::limits::Limits;
 
+/// Bytes of a message or frame from a page: texts are far shorter.
+const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Read at a time: pages say little.
 const READ_BYTES: usize = 4 * 1024;
 
@@ -105,8 +106,8 @@ impl Write for Half {
 
 impl Inlet {
     /// Begins with what came behind the request.
-    pub(super) fn new(outlet: &Arc<Outlet>, read: Vec<u8>, limits: &Limits) -> Self {
-        let most = limits.bridge_message_bytes;
+    pub(super) fn new(outlet: &Arc<Outlet>, read: Vec<u8>) -> Self {
+        let most = MESSAGE_BYTES;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)

@@ -20,6 +20,16 @@ use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::thread::{self, STACK_LARGE_BYTES};
 use crate::ui::json::{history, to_json};
 
+/// A page that was silent for so long has gone.
+const DEAD_MS: u64 = 60_000;
+/// The same in a burst.
+const MESSAGES_BURST: u32 = 2_000;
+/// Messages from a page per second, pings included.
+const MESSAGES_PER_S: u32 = 200;
+/// From the WebSocket to the page's first message, absolute.
+const HELLO_MS: u64 = 2_000;
+/// Pages at once.
+const TABS: usize = 8;
 /// Longest first message, in bytes.
 const HELLO_MAX_BYTES: usize = 1_024;
 
@@ -27,19 +37,19 @@ const HELLO_MAX_BYTES: usize = 1_024;
 pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
     let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
     let outlet = Outlet::new(client.stream().clone(), stuck);
-    let mut inlet = Inlet::new(&outlet, client.take_pending(), &shared.limits);
+    let mut inlet = Inlet::new(&outlet, client.take_pending());
     let Some(session) = greet(shared, &mut inlet, &outlet) else {
         return outlet.close(CloseCode::Policy);
     };
-    let Some(_tab) = shared.tabs.enter(shared.limits.bridge_tabs) else {
-        let most = shared.limits.bridge_tabs;
+    let Some(_tab) = shared.tabs.enter(TABS) else {
+        let most = TABS;
         let text = format!("{most} pages of this klatch are open already: close one of them");
         let _ = outlet.send(refusal("too_many_tabs", &text));
         return outlet.close(CloseCode::Policy);
     };
     let token = shared.keys.token(session, SystemTime::now());
     let hello = json!({ "event": "session", "token": token, "run": shared.keys.run });
-    let patience = Duration::from_millis(shared.limits.bridge_dead_ms);
+    let patience = Duration::from_millis(DEAD_MS);
     let greeted = outlet.send(hello.to_string()).and_then(|()| inlet.set_patience(patience));
     if greeted.is_err() {
         return;
@@ -61,7 +71,7 @@ pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
 
 /// Takes the key that a page begins with; `None` when it has no good one.
 fn greet(shared: &Shared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Session> {
-    let patience = Duration::from_millis(shared.limits.bridge_hello_ms);
+    let patience = Duration::from_millis(HELLO_MS);
     inlet.set_deadline(Instant::now() + patience);
     let text = loop {
         match inlet.next().ok()? {
@@ -95,7 +105,7 @@ fn refusal(code: &str, text: &str) -> String {
 
 /// Takes commands until the page goes or misbehaves.
 fn listen(shared: &Shared, (inlet, outlet): (&mut Inlet, &Outlet), session: Session, face: FaceId) {
-    let mut pace = Pace::new(shared);
+    let mut pace = Pace::new();
     let ears = TabReader { shared, outlet, session, face };
     loop {
         let message = inlet.next();
@@ -131,9 +141,9 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(shared: &Shared) -> Self {
-        let most = f64::from(shared.limits.bridge_messages_burst);
-        let per_s = f64::from(shared.limits.bridge_messages_per_s);
+    fn new() -> Self {
+        let most = f64::from(MESSAGES_BURST);
+        let per_s = f64::from(MESSAGES_PER_S);
         Self { per_s, most, left: most, at: Instant::now() }
     }
 

@@ -26,6 +26,10 @@ use crate::router::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use crate::router::text::{is_control, is_format};
 use crate::sys::files::{free_bytes, make_private_folder};
 
+/// Bytes that copies of such files leave free on the disk.
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+/// Files that pages give at once.
+const UPLOADS: usize = 16;
 /// Bytes read and written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 /// Longest name that is offered, in bytes, as most file systems have it: what `send` finds on a
@@ -96,7 +100,7 @@ fn taken(shared: &Shared, client: &mut Client<'_>, head: &Head) -> Result<FileIn
         let text = format!("{name} is larger than 2 TiB: split it first");
         return Err(Refusal::new(413, Code::IoError, text));
     }
-    let Some(_place) = shared.uploads.enter(shared.limits.bridge_uploads) else {
+    let Some(_place) = shared.uploads.enter(UPLOADS) else {
         let text = "too many files are being shared at once: wait for one";
         return Err(Refusal::new(503, Code::IoError, text));
     };
@@ -137,7 +141,7 @@ impl<'a> Coming<'a> {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(coming),
             free => free.map_err(|error| Refusal::disk("look at the folder", dir, &error))?,
         };
-        let needed = size.saturating_add(promised).saturating_add(shared.limits.bridge_spare_bytes);
+        let needed = size.saturating_add(promised).saturating_add(SPARE_BYTES);
         if needed > free {
             let text = format!(
                 "there is not enough room for a copy of {name} in {}: free some, or offer the \

@@ -26,6 +26,12 @@ use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
+/// Transfers that a page is told of unasked.
+const TAB_ROWS: usize = 1_000;
+/// Offers that a page is told of: what two members can offer at most.
+const TAB_FILES: usize = 8_192;
+/// A page is pinged so often.
+const PING_MS: u64 = 20_000;
 /// Frames are sent together up to so many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
 /// Chunks that came or went are told so often.
@@ -117,7 +123,7 @@ impl<'a> TabWriter<'a> {
             given: BTreeMap::new(),
             next_chunks: now,
             next_rows: now + ROWS,
-            next_ping: now + Duration::from_millis(shared.limits.bridge_ping_ms),
+            next_ping: now + Duration::from_millis(PING_MS),
             moving: false,
             offers: false,
         }
@@ -178,13 +184,13 @@ impl<'a> TabWriter<'a> {
     }
 
     fn within_limits(&self, mut overview: Overview) -> Overview {
-        let most = self.shared.limits.tab_files;
+        let most = TAB_FILES;
         if overview.files.len() > most {
             // What ends with this node's stay is to be counted in full.
             overview.files.sort_by_key(|row| !row.own);
             overview.files.truncate(most);
         }
-        overview.transfers.truncate(self.shared.limits.tab_rows);
+        overview.transfers.truncate(TAB_ROWS);
         overview
     }
 
@@ -251,7 +257,7 @@ impl<'a> TabWriter<'a> {
                 let moved = self.moving;
                 self.keep_moving(&mut list);
                 self.moving = !list.is_empty();
-                list.truncate(self.shared.limits.tab_rows);
+                list.truncate(TAB_ROWS);
                 // Once more when all is quiet.
                 if moved || self.moving {
                     return self.add(to_json(&Notice::Transfers { list }));
@@ -342,7 +348,7 @@ impl<'a> TabWriter<'a> {
             }
         }
         if self.next_ping <= now {
-            self.next_ping = now + Duration::from_millis(self.shared.limits.bridge_ping_ms);
+            self.next_ping = now + Duration::from_millis(PING_MS);
             add_ping(&mut self.frames);
         }
         Ok(())
@@ -361,7 +367,7 @@ impl<'a> TabWriter<'a> {
     }
 
     fn add_hosts(&mut self, list: &[FileLine]) -> Result<(), Silent> {
-        for row in list.iter().take(self.shared.limits.tab_files) {
+        for row in list.iter().take(TAB_FILES) {
             let known = self.files.entry(row.file.id).or_default();
             if known.told.replace(told(row)) != Some(told(row)) {
                 let event = json!({

@@ -25,6 +25,8 @@ use crate::router::text::Untrusted;
 use crate::sys::errors::is_connecting;
 use crate::thread;
 
+/// A connect attempt gives up after so long.
+const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
 /// The next address gets its turn after so long (RFC 8305, 5).
@@ -102,7 +104,7 @@ impl Drop for Report<'_> {
 }
 
 fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Failure> {
-    let time = Duration::from_millis(net.limits.connect_timeout_ms);
+    let time = Duration::from_millis(CONNECT_TIMEOUT_MS);
     let deadline = Instant::now() + time;
     let (addrs, name) = match target {
         Target::Addr(addr) => (zoned(addr)?, spoken(addr)),

@@ -1,8 +1,9 @@
 //! What linked nodes say to each other: valid values; `wire` turns them into bytes and back.
 
 use core::net::{IpAddr, SocketAddr};
+use core::ops::Deref;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,43 @@ impl Capability {
         Self::ALL.into_iter().find(|capability| capability.word() == word)
     }
 }
+
+/// An entry on its way to the links that it is pushed to: whoever sends it first writes its form,
+/// and the others take that.
+#[derive(Debug, Clone)]
+pub struct PushedEntry {
+    entry: Arc<SignedEntry>,
+    form: Arc<OnceLock<Box<[u8]>>>,
+}
+
+impl PushedEntry {
+    /// What goes over the wire, written once for all clones.
+    pub fn form(&self, write: impl FnOnce(&SignedEntry) -> Box<[u8]>) -> &[u8] {
+        self.form.get_or_init(|| write(&self.entry))
+    }
+}
+
+impl From<Arc<SignedEntry>> for PushedEntry {
+    fn from(entry: Arc<SignedEntry>) -> Self {
+        Self { entry, form: Arc::default() }
+    }
+}
+
+impl Deref for PushedEntry {
+    type Target = Arc<SignedEntry>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.entry
+    }
+}
+
+impl PartialEq for PushedEntry {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry == other.entry
+    }
+}
+
+impl Eq for PushedEntry {}
 
 /// What a dialer brings, and so how alone it enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,7 +325,7 @@ pub enum Message {
     /// Somebody's presence record.
     Presence(Arc<SignedPresence>),
     /// A new entry, unasked.
-    Entry(Arc<SignedEntry>),
+    Entry(PushedEntry),
     /// How far the sender has some chains.
     Have(Vec<Have>),
     /// How far `holder` has a chain, passed on to its author.

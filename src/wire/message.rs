@@ -141,6 +141,19 @@ struct WireWanted {
 /// [`WireError::TooLong`] above `limits.message_max_bytes`: whoever composes messages keeps them
 /// shorter, so this is a mistake of ours.
 pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(), WireError> {
+    if let Message::Entry(pushed) = message {
+        let form = pushed.form(|entry| {
+            let wire = Wire::Entry(WireSigned::of(entry.bytes(), &entry.signature));
+            // A form of bytes and texts always has one in JSON.
+            serde_json::to_vec(&wire).unwrap_or_default().into()
+        });
+        let (bytes, max) = (form.len(), limits.message_max_bytes);
+        if bytes > max {
+            return Err(WireError::TooLong { bytes, max });
+        }
+        out.extend_from_slice(form);
+        return Ok(());
+    }
     // The only part that a wire form does not borrow.
     let bitmap = match message {
         Message::Hosting { held: Held::Some(bitmap), .. } => bitmap.to_bytes(),
@@ -265,7 +278,7 @@ fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Me
         Wire::VerifyCommit { digest } => Message::VerifyCommit(digest),
         Wire::VerifyNonce { value } => Message::VerifyNonce(value),
         Wire::Presence(signed) => Message::Presence(presence(&signed, room, limits)?),
-        Wire::Entry(signed) => Message::Entry(signed.entry(room)?),
+        Wire::Entry(signed) => Message::Entry(signed.entry(room)?.into()),
         Wire::Have { list } => {
             at_most("chains", list.len(), limits.have_page)?;
             Message::Have(list.into_iter().map(Have::from).collect())

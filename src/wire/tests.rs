@@ -17,7 +17,9 @@ use crate::crypto::password::Password;
 use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, EntryId, FileId, LogNonce, MemberId, RecordId, RoomId, RunId};
-use crate::router::message::{Brings, Capability, Done, Have, Held, Hello, Message, Wanted};
+use crate::router::message::{
+    Brings, Capability, Done, Have, Held, Hello, Message, PushedEntry, Wanted,
+};
 use crate::router::signed::{
     Chain, EntryBody, EntryRef, Kind, Offer, Presence, SignedEntry, SignedPresence,
 };
@@ -87,7 +89,7 @@ fn messages() -> Vec<Message> {
         Message::VerifyCommit(Digest32([1; 32])),
         Message::VerifyNonce(Digest32([2; 32])),
         Message::Presence(presence(4, 3)),
-        Message::Entry(entry("hello")),
+        Message::Entry(entry("hello").into()),
         Message::Have(vec![have(); 100]),
         Message::Receipt { holder: MemberId([1; 32]), have: have() },
         Message::Ask { number: 7, chains: vec![Wanted { chain: chain(), from: 3 }; 100] },
@@ -241,7 +243,7 @@ fn pages_are_held_to_the_limits() {
 #[test]
 fn what_was_signed_for_another_room_or_altered_is_refused() {
     let signed = [
-        Message::Entry(entry("a")),
+        Message::Entry(entry("a").into()),
         Message::Presence(presence(0, 0)),
         Message::Records(records()[..1].to_vec()),
         Message::Records(vec![by_invitation()]),
@@ -256,7 +258,7 @@ fn what_was_signed_for_another_room_or_altered_is_refused() {
 
 #[test]
 fn an_oversized_message_is_an_error_and_leaves_the_buffer_alone() {
-    let message = Message::Entry(entry(&"x".repeat(8_000)));
+    let message = Message::Entry(entry(&"x".repeat(8_000)).into());
     let tight = Limits { message_max_bytes: 4_096, ..Limits::default() };
     let mut out = b"before".to_vec();
     assert!(matches!(encode(&message, &tight, &mut out), Err(WireError::TooLong { .. })));
@@ -345,4 +347,19 @@ proptest! {
         let _ = decode(&bytes, &ROOM, &limits);
         let _ = Opening::decode(&bytes, &ROOM);
     }
+}
+
+#[test]
+fn an_entry_that_goes_to_many_is_written_once() {
+    let pushed = PushedEntry::from(entry("hello"));
+    let limits = Limits::default();
+    let send = |pushed: &PushedEntry| {
+        let mut out = Vec::new();
+        encode(&Message::Entry(pushed.clone()), &limits, &mut out).unwrap();
+        out
+    };
+    let first = send(&pushed);
+    let again = pushed.form(|_| panic!("it is written already"));
+    assert_eq!(first, again);
+    assert_eq!(send(&pushed), first);
 }

@@ -1,5 +1,7 @@
 //! The world as the shell of every node: it performs the router's effects.
 
+use std::sync::Arc;
+
 use klatch::crypto::password::Password;
 use klatch::router::command::NewPassword;
 use klatch::router::event::{Effect, Event};
@@ -24,7 +26,7 @@ impl World {
             Effect::Send { conn, message } => {
                 self.check_said(node, conn, &message);
                 if let Message::Entry(entry) = &message {
-                    self.entries.entry(entry.id).or_insert_with(|| entry.clone());
+                    self.entries.entry(entry.id).or_insert_with(|| Arc::clone(entry));
                 }
                 if !self.nodes[node].withholds.is_some_and(|withholds| withholds(&message)) {
                     self.send(node, conn, message);

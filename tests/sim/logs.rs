@@ -134,7 +134,7 @@ fn forge(world: &mut World, author: usize, change: impl FnOnce(&mut EntryBody)) 
     let kind = Kind::Text("poison".into());
     let mut body = EntryBody { chain, seq: 1, prev: None, parents: Vec::new(), time_ms: 0, kind };
     change(&mut body);
-    Message::Entry(SignedEntry::sign(&room, &me, body))
+    Message::Entry(SignedEntry::sign(&room, &me, body).into())
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
 const HOUR_MS: u64 = 3_600_000;
+/// Password exchanges in progress at once.
+const PASSWORD_EXCHANGES: usize = 4;
 /// The last part of the hour's budget, one in so many, is given out slowly.
 const SCARCE: usize = 4;
 /// People are told of wrong passwords so often at most.
@@ -47,7 +49,7 @@ impl Guesses {
         limits: &Limits,
     ) -> Result<(), u64> {
         self.forget_old(now, limits);
-        if self.under_way.len() >= limits.password_exchanges {
+        if self.under_way.len() >= PASSWORD_EXCHANGES {
             return Err(1_000);
         }
         let own = is_own_loopback(ip);

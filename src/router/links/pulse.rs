@@ -9,6 +9,9 @@ use crate::router::message::{Brings, Message};
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
+/// A second connection of a pair waits so long for the first to answer a ping.
+const DUPLICATE_PING_MS: u64 = 2_000;
+
 /// What is to happen to a connection whose time has come.
 #[derive(Debug)]
 pub(in crate::router) enum Overdue {
@@ -29,7 +32,7 @@ impl Links {
         let overdue = match &mut conn.stage {
             Stage::Agreeing(_) if cx.now >= admit_by => Some(Overdue::Agreement),
             Stage::Agreeing(of) => {
-                let late = |at: &mut Millis| cx.now >= at.plus(limits.duplicate_ping_ms);
+                let late = |at: &mut Millis| cx.now >= at.plus(DUPLICATE_PING_MS);
                 of.doubts.take_if(late).map(|_| Overdue::OlderLink(of.member()))
             }
             Stage::Linked(link) => {
@@ -149,7 +152,7 @@ fn deadline(conn: &Conn, cx: &Context) -> Option<Millis> {
     let limits = cx.limits();
     match &conn.stage {
         Stage::Agreeing(of) => {
-            let doubted = of.doubts.map(|at| at.plus(limits.duplicate_ping_ms));
+            let doubted = of.doubts.map(|at| at.plus(DUPLICATE_PING_MS));
             Some(doubted.map_or(admit_by(conn, cx), |at| at.min(admit_by(conn, cx))))
         }
         Stage::Linked(link) => {

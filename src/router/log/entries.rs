@@ -14,6 +14,11 @@ use crate::router::ids::{EntryId, LogNonce, MemberId};
 use crate::router::message::{Have, Wanted};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
 
+/// Bytes in one answer of repair.
+const ANSWER_BYTES: usize = 256 * 1024;
+/// The same for one author.
+const LOG_BYTES_PER_AUTHOR: usize = 64 * 1024 * 1024;
+
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::router) enum Placed {
@@ -277,7 +282,7 @@ impl Entries {
         while let Some(Reverse((pos, which, seq))) = next.pop() {
             let Some(entry) = self.accepted.get(pos).and_then(Option::as_ref) else { continue };
             bytes += entry.bytes().len();
-            if entries.len() >= limits.answer_entries || bytes > limits.answer_bytes {
+            if entries.len() >= limits.answer_entries || bytes > ANSWER_BYTES {
                 return entries;
             }
             entries.push(entry.clone());
@@ -313,7 +318,7 @@ impl Entries {
         let used = self.bytes_by_author.get(&theirs.chain.author).copied().unwrap_or(0);
         // So much may be needed for the next entry: what would not fit is not asked for.
         let next = 2 * ENTRY_MAX_BYTES + 256;
-        used + next > limits.log_bytes_per_author || self.bytes + next > limits.log_bytes
+        used + next > LOG_BYTES_PER_AUTHOR || self.bytes + next > limits.log_bytes
     }
 
     fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
@@ -322,9 +327,7 @@ impl Entries {
         let used = self.bytes_by_author.get(author).copied().unwrap_or(0);
         let chain_fits =
             self.chains.len() < limits.chains || self.chains.contains_key(&entry.body.chain);
-        chain_fits
-            && used + cost <= limits.log_bytes_per_author
-            && self.bytes + cost <= limits.log_bytes
+        chain_fits && used + cost <= LOG_BYTES_PER_AUTHOR && self.bytes + cost <= limits.log_bytes
     }
 
     fn fit(&self, entry: &SignedEntry) -> Fit {

@@ -12,6 +12,10 @@ use crate::router::signed::Chain;
 use crate::router::time::{Earliest, Millis};
 use crate::router::tokens::Tokens;
 
+/// The same in a burst; what exceeds it is dropped and repaired.
+const PUSHED_ENTRIES_BURST: u32 = 1_000;
+/// Entries pushed to us without our asking, per link and second.
+const PUSHED_ENTRIES_PER_S: u32 = 50;
 /// An answer that takes longer than this will not come.
 const ANSWER_MS: u64 = 30_000;
 /// Pages of a have-vector said to one link per event.
@@ -56,7 +60,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(member: MemberId, now: Millis, limits: &Limits) -> Self {
+    pub(super) fn new(member: MemberId, now: Millis) -> Self {
         Self {
             member,
             vector: Some(None),
@@ -70,7 +74,7 @@ impl Exchange {
             asked: None,
             next_number: 0,
             question: None,
-            push_tokens: Tokens::new(limits.pushed_entries_per_s, limits.pushed_entries_burst, now),
+            push_tokens: Tokens::new(PUSHED_ENTRIES_PER_S, PUSHED_ENTRIES_BURST, now),
             rests_until: None,
         }
     }

@@ -23,7 +23,7 @@ use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{ConnId, EntryId, LogNonce, MemberId, RoomId};
 use crate::router::inspect::Load;
-use crate::router::message::Message;
+use crate::router::message::{Message, PushedEntry};
 use crate::router::notice::{Code, Failure};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry};
 use crate::router::time::Millis;
@@ -158,10 +158,11 @@ impl Log {
         entry: &Arc<SignedEntry>,
         open: impl Fn(ConnId, &MemberId) -> bool,
     ) {
+        let pushed = PushedEntry::from(entry.clone());
         for (conn, exchange) in &self.exchanges {
             let member = exchange.member;
             if member != entry.body.chain.author && open(*conn, &member) {
-                cx.effect(Effect::Send { conn: *conn, message: Message::Entry(entry.clone()) });
+                cx.effect(Effect::Send { conn: *conn, message: Message::Entry(pushed.clone()) });
             }
         }
     }

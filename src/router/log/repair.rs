@@ -12,6 +12,8 @@ use crate::router::notice::Receipt;
 use crate::router::signed::{Chain, SignedEntry};
 use crate::router::timers::Timer;
 
+/// An unanswered question of repair goes to another link after so long.
+const ASK_TIMEOUT_MS: u64 = 2_000;
 /// The longest that others wait to hear how far we have a chain.
 pub(super) const HAVES_PAUSE_MS: u64 = 1_000;
 /// Signed bytes in one message of an answer: base64 and JSON fit into 32 KiB with them.
@@ -28,7 +30,7 @@ impl Log {
         member: MemberId,
         members: &Members,
     ) {
-        self.exchanges.insert(conn, Exchange::new(member, cx.now, cx.limits()));
+        self.exchanges.insert(conn, Exchange::new(member, cx.now));
         cx.mark(conn);
         // It learns what those hold of it that it cannot reach.
         let apart = |other: &Exchange| members.have_no_link(&other.member, &member);
@@ -287,7 +289,7 @@ impl Log {
         }
         if !any {
             // What it sent could not be taken, for want of room or of parents: not at once again.
-            exchange.rests_until = Some(cx.now.plus(cx.limits().ask_timeout_ms));
+            exchange.rests_until = Some(cx.now.plus(ASK_TIMEOUT_MS));
         }
         self.mark_all(cx);
     }
@@ -307,7 +309,7 @@ impl Log {
         let (mut chains, mut settled) = (Vec::new(), Vec::new());
         for chain in first.chain(rest) {
             let elsewhere = self.asked.get(chain);
-            let waits = |at: &crate::router::time::Millis| now < at.plus(limits.ask_timeout_ms);
+            let waits = |at: &crate::router::time::Millis| now < at.plus(ASK_TIMEOUT_MS);
             if elsewhere.is_some_and(|(of, at)| *of != conn && waits(at)) {
                 continue;
             }
@@ -338,7 +340,7 @@ impl Log {
                 exchange.probes.entry(wanted.chain).or_insert(wanted.from);
             }
         }
-        Some(exchange.ask(chains, now.plus(limits.ask_timeout_ms)))
+        Some(exchange.ask(chains, now.plus(ASK_TIMEOUT_MS)))
     }
 
     /// Something is due on a link. Questions that nobody answered may go to others.

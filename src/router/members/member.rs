@@ -8,6 +8,9 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::signed::SignedPresence;
 use crate::router::time::Millis;
 
+/// A member whose socket closed is still present for so long.
+const CLOSED_GRACE_MS: u64 = 5_000;
+
 /// When a member will be dialled again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Redial {
@@ -104,7 +107,7 @@ impl Member {
             return Some(Millis(0));
         }
         let grace = match self.lost {
-            Some((at, true)) => at.plus(limits.closed_grace_ms),
+            Some((at, true)) => at.plus(CLOSED_GRACE_MS),
             _ => Millis(0),
         };
         let fresh = self.record.is_some() && self.lost.is_none_or(|(at, _)| self.heard > at);

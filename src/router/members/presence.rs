@@ -17,6 +17,8 @@ use crate::router::signed::SignedPresence;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
 
+/// Presence records are refreshed so often while somebody is unlinked.
+const PRESENCE_REFRESH_MS: u64 = 5_000;
 /// Least time between records that outdo those of another run.
 const OUTDO_MS: u64 = 1_000;
 /// Presence records said to one link per event.
@@ -337,7 +339,7 @@ impl Members {
         let mut comings = self.note_presence(cx);
         let unlinked = self.out_of_reach(cx);
         let at = self.own.refreshed;
-        let refresh = !unlinked.is_empty() && cx.now >= at.plus(cx.limits().presence_refresh_ms);
+        let refresh = !unlinked.is_empty() && cx.now >= at.plus(PRESENCE_REFRESH_MS);
         // Two programs with one identity would outdo each other: not more often than this.
         let outdo = self.own.outdone && cx.now >= at.plus(OUTDO_MS);
         if unlinked != self.own.unlinked || refresh || outdo {
@@ -414,7 +416,7 @@ impl Members {
             }
         }
         if !self.own.unlinked.is_empty() {
-            earliest.at(self.own.refreshed.plus(limits.presence_refresh_ms));
+            earliest.at(self.own.refreshed.plus(PRESENCE_REFRESH_MS));
         }
         if self.own.outdone {
             earliest.at(self.own.refreshed.plus(OUTDO_MS));

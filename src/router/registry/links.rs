@@ -13,6 +13,10 @@ use crate::router::time::Millis;
 use crate::router::timers::Timer;
 use crate::router::tokens::Tokens;
 
+/// The same in a burst: a whole register and more.
+const RECORDS_BURST: u32 = 8_192;
+/// Records of the register that a link says, per second; what exceeds it ends the link.
+const RECORDS_PER_S: u32 = 50;
 /// Signed bytes of records said to one link per event: others choose how long records are, and an
 /// outbox takes them at once.
 const SAID_AT_ONCE_BYTES: usize = 64 * 1024;
@@ -72,7 +76,6 @@ impl Registry {
     /// This node named its register to a peer: what comes from now on is said once they are
     /// linked.
     pub(in crate::router) fn register_named(&mut self, cx: &Context, conn: ConnId, peer: MemberId) {
-        let limits = cx.limits();
         self.links.0.entry(conn).or_insert_with(|| RecordsLink {
             member: peer,
             up: false,
@@ -80,7 +83,7 @@ impl Registry {
             secrets: true,
             password_said: None,
             invitations_said: BTreeSet::new(),
-            tokens: Tokens::new(limits.records_per_s, limits.records_burst, cx.now),
+            tokens: Tokens::new(RECORDS_PER_S, RECORDS_BURST, cx.now),
         });
     }
 

@@ -6,13 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::message::{Done, Held};
 use crate::router::time::Millis;
 use crate::router::tokens::Tokens;
 
+/// The same in a burst.
+const SAID_CHUNKS_BURST: u32 = 8 * 1024 * 1024;
+/// Chunks in bitmaps that a link says, per second; what exceeds it is ignored.
+const SAID_CHUNKS_PER_S: u32 = 1024 * 1024;
 /// Bytes of bitmaps kept for one peer.
 const BITMAPS_MAX_BYTES: usize = 1024 * 1024;
 /// News of chunks are so far apart at least.
@@ -274,14 +277,14 @@ impl Holders {
         conn: ConnId,
         member: MemberId,
         say_hosting: BTreeSet<FileId>,
-        (limits, now): (&Limits, Millis),
+        now: Millis,
     ) {
         let holder = Holder {
             member,
             hosting: BTreeMap::new(),
             has_more: false,
             bitmap_bytes: 0,
-            bitmap_tokens: Tokens::new(limits.said_chunks_per_s, limits.said_chunks_burst, now),
+            bitmap_tokens: Tokens::new(SAID_CHUNKS_PER_S, SAID_CHUNKS_BURST, now),
             done: BTreeMap::new(),
             say_hosting,
             say_gained: BTreeMap::new(),

@@ -18,7 +18,7 @@ impl Swarm {
         offered: impl Iterator<Item = FileId>,
     ) {
         let say = self.to_tell(offered);
-        self.holders.add(conn, member, say, (cx.limits(), cx.now));
+        self.holders.add(conn, member, say, cx.now);
         self.changes += 1;
     }
 

@@ -258,7 +258,7 @@ fn with_history() -> (Alice, ConnId) {
     let mut writer = Writer::new(Identity::generate(), alice.room);
     for _ in 0..20_000 {
         let entry = writer.write(Kind::Text("words".into()));
-        alice.hears(conn, Message::Entry(entry));
+        alice.hears(conn, Message::Entry(entry.into()));
         alice.now += 25;
     }
     (alice, conn)
@@ -276,7 +276,7 @@ fn better_proofs_of_a_fork_are_taken_quietly() {
     let mut complaints = 0;
     let began = computed();
     for version in versions {
-        let effects = alice.hears(conn, Message::Entry(version));
+        let effects = alice.hears(conn, Message::Entry(version.into()));
         alice.now += 25;
         complaints += effects.iter().filter(|effect| matches!(effect,
             Effect::Notify(Notice::Error { failure, .. }) if failure.code == Code::ChainForked
@@ -296,7 +296,7 @@ fn entries_that_wait_do_not_slow_down_the_others() {
     for _ in 0..limits.waiting_entries {
         let waiting = Writer::new(Identity::generate(), alice.room);
         let entry = waiting.draft(9, Vec::new(), Kind::Unknown);
-        alice.hears(conn, Message::Entry(entry));
+        alice.hears(conn, Message::Entry(entry.into()));
         alice.now += 25;
     }
     let others: Vec<_> = (0..60).map(|_| alice.joins(&Eve::new()).0).collect();

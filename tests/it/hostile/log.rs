@@ -32,7 +32,7 @@ fn malleated(signature: &[u8; 64]) -> [u8; 64] {
 fn with_signature(entry: &SignedEntry, signature: [u8; 64]) -> Message {
     let mut entry = entry.clone();
     entry.signature = signature;
-    Message::Entry(Arc::new(entry))
+    Message::Entry(Arc::new(entry).into())
 }
 
 /// A pushed entry that ends the link, whoever passes it on.
@@ -49,7 +49,7 @@ fn l3_entries_of_other_rooms_other_authors_and_malleated_ones_are_refused() {
     let text = || Kind::Text("forged".into());
     ends_the_link(&alice, |session| {
         let mut elsewhere = Writer::new(session.identity.clone(), RoomId([9; 32]));
-        Message::Entry(elsewhere.write(text()))
+        Message::Entry(elsewhere.write(text()).into())
     });
     ends_the_link(&alice, |session| {
         let entry = session.chain().write(text());
@@ -59,7 +59,7 @@ fn l3_entries_of_other_rooms_other_authors_and_malleated_ones_are_refused() {
         // In alice's name, with eve's signature.
         let mut writer = session.chain();
         writer.chain.author = session.host;
-        Message::Entry(writer.write(text()))
+        Message::Entry(writer.write(text()).into())
     });
     ends_the_link(&alice, |session| {
         let entry = session.chain().write(text());
@@ -111,7 +111,8 @@ fn l3_huge_numbers_and_clocks_of_other_centuries_do_no_harm() {
     }
     let writer = session.chain();
     for seq in [2, 3, 1 << 31, 1 << 60, u64::MAX - 1, u64::MAX] {
-        session.say(&Message::Entry(writer.draft(seq, Vec::new(), Kind::Text("late".into()))));
+        session
+            .say(&Message::Entry(writer.draft(seq, Vec::new(), Kind::Text("late".into())).into()));
     }
     let mut parents = session.chain();
     let nowhere = |seq| EntryRef {
@@ -121,7 +122,7 @@ fn l3_huge_numbers_and_clocks_of_other_centuries_do_no_harm() {
     };
     for seq in [1, u64::MAX] {
         let entry = parents.write_after(vec![nowhere(seq)], Kind::Text("lost".into()));
-        session.say(&Message::Entry(entry));
+        session.say(&Message::Entry(entry.into()));
     }
     // Nothing may come before the first, and no entry has number 0.
     session.settle();
@@ -181,7 +182,7 @@ fn l5_poison_entries_stall_nobody_elses() {
     let mut writer = session.chain();
     for kind in kinds {
         let entry = writer.write(kind);
-        session.say(&Message::Entry(entry));
+        session.say(&Message::Entry(entry.into()));
     }
     let text = writer.text("behind the poison");
     session.say(&text);
@@ -189,7 +190,7 @@ fn l5_poison_entries_stall_nobody_elses() {
     // Two versions of one place: all are told, and the others' words flow.
     let first = session.chain();
     for text in ["heads", "tails"] {
-        session.say(&Message::Entry(first.draft(1, Vec::new(), Kind::Text(text.into()))));
+        session.say(&Message::Entry(first.draft(1, Vec::new(), Kind::Text(text.into())).into()));
     }
     assert!(alice.hears_failure(Code::ChainForked).contains("eve"));
     bob.hears_failure(Code::ChainForked);

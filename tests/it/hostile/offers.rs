@@ -38,7 +38,7 @@ fn nobody_takes_back_or_replaces_what_others_offer() {
         offered("unknown.txt", Some(EntryId([9; 32]))),
     ] {
         let entry = writer.write(kind);
-        session.say(&Message::Entry(entry));
+        session.say(&Message::Entry(entry.into()));
     }
     let text = writer.text("done");
     session.say(&text);
@@ -61,7 +61,7 @@ fn nobody_takes_back_or_replaces_what_others_offer() {
     // What is her own she takes back.
     let own = files(&mut bob).into_iter().find(|row| row.file.name.raw() == "unknown.txt");
     let entry = writer.write(Kind::Withdraw(own.unwrap().id));
-    session.say(&Message::Entry(entry));
+    session.say(&Message::Entry(entry.into()));
     let withdrawn = |notice: &Notice| matches!(notice, Notice::FileWithdrawn { .. }).then_some(());
     bob.hears("a withdrawal", withdrawn);
 }

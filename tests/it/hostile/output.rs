@@ -59,7 +59,7 @@ pub(crate) fn plays_every_trick(victim: SocketAddr) {
             }),
         ] {
             let entry = writer.write(kind);
-            session.say(&Message::Entry(entry));
+            session.say(&Message::Entry(entry.into()));
         }
     }
     session.settle();

@@ -258,7 +258,7 @@ fn s9_hostile_names_land_in_the_folder_as_one_plain_component() {
         let (size, root) = (0, Digest32::default());
         let entry =
             writer.write(Kind::Offer(Offer { name: name.clone(), size, root, replaces: None }));
-        session.say(&Message::Entry(entry));
+        session.say(&Message::Entry(entry.into()));
     }
     session.settle();
     for name in &names {
@@ -332,7 +332,7 @@ fn s12_an_offer_of_8_eib_allocates_nothing_and_is_refused_clearly() {
         let (name, root) = (format!("huge {size}"), Digest32([7; 32]));
         let entry =
             writer.write(Kind::Offer(Offer { name: name.clone(), size, root, replaces: None }));
-        session.say(&Message::Entry(entry));
+        session.say(&Message::Entry(entry.into()));
         let file = file_id(size, &root);
         session.say(&Message::Hosting { file, held: Held::All, fetching: false });
         session.settle();
@@ -357,7 +357,7 @@ fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
         root,
         replaces: None,
     }));
-    session.say(&Message::Entry(entry));
+    session.say(&Message::Entry(entry.into()));
     let held = Held::All;
     session.say(&Message::Hosting { file: file_id(size, &root), held, fetching: false });
     session.settle();

@@ -54,6 +54,6 @@ impl Writer {
     }
 
     pub(super) fn text(&mut self, text: &str) -> Message {
-        Message::Entry(self.write(Kind::Text(text.into())))
+        Message::Entry(self.write(Kind::Text(text.into())).into())
     }
 }
