@@ -20,16 +20,16 @@ pub fn live() -> usize {
     LIVE.load(Ordering::SeqCst)
 }
 
-struct Counted;
+struct CountedThread;
 
-impl Counted {
+impl CountedThread {
     fn new() -> Self {
         LIVE.fetch_add(1, Ordering::SeqCst);
         Self
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedThread {
     fn drop(&mut self) {
         LIVE.fetch_sub(1, Ordering::SeqCst);
     }
@@ -43,7 +43,7 @@ pub fn spawn<F>(name: &str, stack_bytes: usize, work: F) -> io::Result<JoinHandl
 where
     F: FnOnce() + Send + 'static,
 {
-    let counted = Counted::new();
+    let counted = CountedThread::new();
     Builder::new().name(name.to_owned()).stack_size(stack_bytes).spawn(move || {
         let _counted = counted;
         guard(work);
@@ -80,7 +80,7 @@ where
     F: FnOnce() -> T + Send + 'scope,
     T: Send + 'scope,
 {
-    let counted = Counted::new();
+    let counted = CountedThread::new();
     Builder::new().name(name.to_owned()).stack_size(stack_bytes).spawn_scoped(scope, move || {
         let _counted = counted;
         work()

@@ -39,7 +39,7 @@ pub(super) struct Keys {
     /// Tells this run of klatch from others.
     pub(super) run: String,
     limits: Arc<Limits>,
-    state: Mutex<State>,
+    state: Mutex<KeysState>,
 }
 
 /// Secrets are not for logs.
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Keys {
 }
 
 #[derive(Default)]
-struct State {
+struct KeysState {
     /// Oldest first, with the moment from which they are good no more.
     codes: VecDeque<(String, Instant)>,
     /// Oldest first.
@@ -68,7 +68,7 @@ impl Keys {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, KeysState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -48,7 +48,7 @@ pub(super) struct Shared {
     /// Bytes that are still to come of them.
     pub(super) upload_bytes: AtomicU64,
     pub(super) stopping: AtomicBool,
-    conns: Mutex<Conns>,
+    conns: Mutex<TabConns>,
 }
 
 /// Counts what there may only be so many of.
@@ -79,7 +79,7 @@ impl Drop for Counted<'_> {
 }
 
 #[derive(Debug, Default)]
-struct Conns {
+struct TabConns {
     open: BTreeMap<u64, (Arc<TcpStream>, Option<JoinHandle<()>>)>,
     ended: Vec<JoinHandle<()>>,
     next: u64,
@@ -112,7 +112,7 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Conns> {
+    fn lock(&self) -> MutexGuard<'_, TabConns> {
         self.conns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,7 +131,7 @@ impl Shared {
         conns.next += 1;
         let (shared, socket) = (Arc::clone(self), Arc::clone(&stream));
         let started = thread::spawn("bridge-conn", STACK_LARGE_BYTES, move || {
-            let _gone = Gone { shared: &shared, id };
+            let _gone = Leaver { shared: &shared, id };
             serve(&shared, &socket);
         });
         match started {
@@ -143,12 +143,12 @@ impl Shared {
 }
 
 /// Takes a connection out of the table when its thread ends.
-struct Gone<'a> {
+struct Leaver<'a> {
     shared: &'a Shared,
     id: u64,
 }
 
-impl Drop for Gone<'_> {
+impl Drop for Leaver<'_> {
     fn drop(&mut self) {
         let mut conns = self.shared.lock();
         if let Some((stream, thread)) = conns.open.remove(&self.id) {

@@ -39,14 +39,14 @@ const NAME_MAX_BYTES: usize = 255;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Why a file was not taken.
-enum Refusal {
+enum NotTaken {
     /// With this status.
     With(u16, Failure),
     /// The page broke off.
     Gone,
 }
 
-impl Refusal {
+impl NotTaken {
     fn new(status: u16, code: Code, text: impl Into<String>) -> Self {
         Self::With(status, Failure::new(code, text))
     }
@@ -71,7 +71,7 @@ pub(super) fn receive(shared: &Shared, client: &mut Client<'_>, head: &Head) -> 
             client.respond(head, &reply, file.to_string().as_bytes())?;
             Ok(true)
         }
-        Err(Refusal::With(status, failure)) => {
+        Err(NotTaken::With(status, failure)) => {
             // A stranger is told of a code that only the bridge has.
             let code = if status == 401 { "expired_address" } else { failure.code.word() };
             let answer = json!({ "code": code, "text": failure.text });
@@ -79,35 +79,35 @@ pub(super) fn receive(shared: &Shared, client: &mut Client<'_>, head: &Head) -> 
             client.refuse_body(&reply, answer.to_string().as_bytes());
             Ok(false)
         }
-        Err(Refusal::Gone) => Ok(false),
+        Err(NotTaken::Gone) => Ok(false),
     }
 }
 
-fn taken(shared: &Shared, client: &mut Client<'_>, head: &Head) -> Result<FileInfo, Refusal> {
+fn taken(shared: &Shared, client: &mut Client<'_>, head: &Head) -> Result<FileInfo, NotTaken> {
     let token = head.only("authorization").and_then(|value| value.strip_prefix("Bearer "));
     if token.and_then(|token| shared.keys.session(token, SystemTime::now())).is_none() {
         let text = "this page's address is too old: type `browser` in klatch's terminal";
-        return Err(Refusal::new(401, Code::PermissionDenied, text));
+        return Err(NotTaken::new(401, Code::PermissionDenied, text));
     }
     let name = head.parameter("name").and_then(|name| offer_name(&name));
     let name = name.ok_or_else(|| {
-        Refusal::new(400, Code::Usage, "a file needs a name, as text of the parameter `name`")
+        NotTaken::new(400, Code::Usage, "a file needs a name, as text of the parameter `name`")
     })?;
     let size = head.length.ok_or_else(|| {
-        Refusal::new(411, Code::Usage, "the length of a file must be told in front of it")
+        NotTaken::new(411, Code::Usage, "the length of a file must be told in front of it")
     })?;
     if size > shared.limits.file_bytes {
         let text = format!("{name} is larger than 2 TiB: split it first");
-        return Err(Refusal::new(413, Code::IoError, text));
+        return Err(NotTaken::new(413, Code::IoError, text));
     }
     let Some(_place) = shared.uploads.enter(UPLOADS) else {
         let text = "too many files are being shared at once: wait for one";
-        return Err(Refusal::new(503, Code::IoError, text));
+        return Err(NotTaken::new(503, Code::IoError, text));
     };
     let dir = &shared.share_dir;
-    make_private_folder(dir).map_err(|error| Refusal::disk("make the folder", dir, &error))?;
+    make_private_folder(dir).map_err(|error| NotTaken::disk("make the folder", dir, &error))?;
     let coming = Coming::reserve(shared, &name, size)?;
-    client.go_on(head).map_err(|_| Refusal::Gone)?;
+    client.go_on(head).map_err(|_| NotTaken::Gone)?;
     let copy = stream(client, dir, size, &coming)?;
     drop(coming);
     let path = place(copy, dir, &name)?;
@@ -131,7 +131,7 @@ struct Coming<'a> {
 }
 
 impl<'a> Coming<'a> {
-    fn reserve(shared: &'a Shared, name: &str, size: u64) -> Result<Self, Refusal> {
+    fn reserve(shared: &'a Shared, name: &str, size: u64) -> Result<Self, NotTaken> {
         let all = &shared.upload_bytes;
         let promised = all.fetch_add(size, Ordering::SeqCst);
         let coming = Self { all, left: AtomicU64::new(size) };
@@ -139,7 +139,7 @@ impl<'a> Coming<'a> {
         let free = match free_bytes(dir) {
             // Where nobody knows, a copy for which there is no room fails as it is written.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(coming),
-            free => free.map_err(|error| Refusal::disk("look at the folder", dir, &error))?,
+            free => free.map_err(|error| NotTaken::disk("look at the folder", dir, &error))?,
         };
         let needed = size.saturating_add(promised).saturating_add(SPARE_BYTES);
         if needed > free {
@@ -148,7 +148,7 @@ impl<'a> Coming<'a> {
                  file where it lies, with `send` in klatch's terminal",
                 dir.display()
             );
-            return Err(Refusal::new(507, Code::DiskFull, text));
+            return Err(NotTaken::new(507, Code::DiskFull, text));
         }
         Ok(coming)
     }
@@ -171,17 +171,17 @@ fn stream(
     dir: &Path,
     size: u64,
     coming: &Coming<'_>,
-) -> Result<NamedTempFile, Refusal> {
+) -> Result<NamedTempFile, NotTaken> {
     let made = tempfile::Builder::new().prefix(".klatch-share-").tempfile_in(dir);
-    let mut copy = made.map_err(|error| Refusal::disk("create a file in", dir, &error))?;
+    let mut copy = made.map_err(|error| NotTaken::disk("create a file in", dir, &error))?;
     let mut buffer = vec![0; PIECE_BYTES];
     let mut left = size;
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let piece = buffer.get_mut(..most).unwrap_or_default();
-        let count = client.read_body(piece).map_err(|_| Refusal::Gone)?;
-        let piece = piece.get(..count).filter(|piece| !piece.is_empty()).ok_or(Refusal::Gone)?;
-        copy.write_all(piece).map_err(|error| Refusal::disk("write to", dir, &error))?;
+        let count = client.read_body(piece).map_err(|_| NotTaken::Gone)?;
+        let piece = piece.get(..count).filter(|piece| !piece.is_empty()).ok_or(NotTaken::Gone)?;
+        copy.write_all(piece).map_err(|error| NotTaken::disk("write to", dir, &error))?;
         coming.came(count as u64);
         left -= count as u64;
     }
@@ -189,10 +189,10 @@ fn stream(
 }
 
 /// Gives a copy its name in the folder, or with ` (2)` and so on where that is taken.
-fn place(copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, Refusal> {
+fn place(copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, NotTaken> {
     let hidden = copy.into_temp_path();
     let placed = publish(&SystemDisk, &hidden, dir, (None, &safe_name(name)));
-    let path = placed.map_err(|failed| Refusal::disk("create", &failed.path, &failed.error))?;
+    let path = placed.map_err(|failed| NotTaken::disk("create", &failed.path, &failed.error))?;
     // Nothing has the hidden name any more that could be removed with it.
     let _ = hidden.keep();
     Ok(path)
@@ -204,7 +204,7 @@ fn offer(
     client: &Client<'_>,
     name: &str,
     path: PathBuf,
-) -> Result<FileInfo, Refusal> {
+) -> Result<FileInfo, NotTaken> {
     let face = shared.node.handle.face();
     let command = Command::Share { path: path.clone(), name: name.to_owned() };
     let given = shared.node.handle.command(face.id, 0, command);
@@ -216,12 +216,12 @@ fn offer(
         Ok((row, true)) => Ok(row.file),
         Ok((row, false)) => {
             withdraw(shared, row.id, &face);
-            Err(Refusal::Gone)
+            Err(NotTaken::Gone)
         }
         Err(failure) => {
             // There is nobody to tell that a copy stays behind; it is the person's own file.
             let _ = fs::remove_file(&path);
-            Err(Refusal::With(500, failure))
+            Err(NotTaken::With(500, failure))
         }
     }
 }

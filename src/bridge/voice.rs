@@ -67,11 +67,11 @@ pub(super) struct TabWriter<'a> {
     /// No more answers will come.
     unanswered: bool,
     /// Commands that asked something which only the page can answer, the newest last.
-    asked: Vec<Asked>,
+    asked: Vec<AskedRows>,
     /// Frames that are to be sent.
     frames: Vec<u8>,
     silence: Arc<AtomicBool>,
-    files: BTreeMap<FileId, Known>,
+    files: BTreeMap<FileId, KnownFile>,
     /// Bytes that members were given of a file.
     given: BTreeMap<(MemberId, FileId), u64>,
     next_chunks: Instant,
@@ -85,7 +85,7 @@ pub(super) struct TabWriter<'a> {
 
 /// A command that waits for an answer of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum AskedRows {
     /// For a new password.
     Password(u64),
     /// Yes or no.
@@ -93,17 +93,17 @@ enum Asked {
 }
 
 /// Its hosts, whether all of it is here, and what is here of an unfinished download.
-type Told = (usize, bool, u64);
+type ToldFile = (usize, bool, u64);
 
-fn told(row: &FileLine) -> Told {
+fn told(row: &FileLine) -> ToldFile {
     (row.hosts, row.held, row.kept)
 }
 
 /// What the page knows of a file.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownFile {
     changes: u64,
-    told: Option<Told>,
+    told: Option<ToldFile>,
 }
 
 impl<'a> TabWriter<'a> {
@@ -268,7 +268,7 @@ impl<'a> TabWriter<'a> {
             Answer::Told { notice, .. } => self.add(to_json(&notice)),
             Answer::Reply { line, command, result, .. } => {
                 self.asked.retain(|asked| {
-                    *asked != Asked::Password(line) && *asked != Asked::Confirm(line)
+                    *asked != AskedRows::Password(line) && *asked != AskedRows::Confirm(line)
                 });
                 let notice = match result {
                     Ok(()) => Notice::CommandDone { line, command },
@@ -279,11 +279,11 @@ impl<'a> TabWriter<'a> {
                 self.add(to_json(&notice))
             }
             Answer::AskPassword { line, address, .. } if address.is_empty() => {
-                self.asked.push(Asked::Password(line));
+                self.asked.push(AskedRows::Password(line));
                 self.add(to_json(&Notice::PasswordRequired { address, line: Some(line) }))
             }
             Answer::Confirm { line, question, .. } => {
-                self.asked.push(Asked::Confirm(line));
+                self.asked.push(AskedRows::Confirm(line));
                 let event = json!({ "event": "confirm", "line": line, "question": question });
                 self.add(event.to_string())
             }
@@ -303,8 +303,8 @@ impl<'a> TabWriter<'a> {
         for asked in self.asked.drain(..) {
             // A node that has ended waits for no answer, and an answered question is no question.
             let _ = match asked {
-                Asked::Password(line) => handle.password(face, line, None),
-                Asked::Confirm(line) => handle.confirm(face, line, None),
+                AskedRows::Password(line) => handle.password(face, line, None),
+                AskedRows::Confirm(line) => handle.confirm(face, line, None),
             };
         }
     }

@@ -20,7 +20,7 @@ pub(super) struct Primitives;
 
 impl CryptoResolver for Primitives {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(SystemRandom))
+        Some(Box::new(SnowRandom))
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
@@ -45,9 +45,9 @@ impl CryptoResolver for Primitives {
     }
 }
 
-struct SystemRandom;
+struct SnowRandom;
 
-impl Random for SystemRandom {
+impl Random for SnowRandom {
     fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {
         random::fill(dest);
         Ok(())
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_public_key_that_decides_the_secret_alone_is_refused() {
         let mut bob = X25519::from([0; 32]);
-        bob.generate(&mut SystemRandom).unwrap();
+        bob.generate(&mut SnowRandom).unwrap();
         assert_eq!(bob.dh(&[0; 32], &mut [0; 32]), Err(Error::Dh));
         assert_eq!(bob.dh(&[9; 31], &mut [0; 32]), Err(Error::Dh));
     }

@@ -51,7 +51,7 @@ pub fn hash_file(
     if before.len != len {
         return Err(HashError::Changed);
     }
-    let work = Work {
+    let work = HashWork {
         file,
         len,
         next: AtomicU32::new(0),
@@ -73,7 +73,7 @@ pub fn hash_file(
 }
 
 /// What the hashing threads share: they take the chunks in order, so that the disk is read forward.
-struct Work<'a> {
+struct HashWork<'a> {
     file: &'a File,
     len: u64,
     next: AtomicU32,
@@ -84,7 +84,7 @@ struct Work<'a> {
     cancel: &'a AtomicBool,
 }
 
-impl Work<'_> {
+impl HashWork<'_> {
     /// Hashes all chunks; the list is short where a thread failed.
     fn share(&self, threads: usize) -> Vec<Digest32> {
         let helpers = threads.min(chunk_count(self.len) as usize).saturating_sub(1);

@@ -79,7 +79,7 @@ mod x86_64 {
 
     /// The state of one hash.
     #[derive(Clone, Copy)]
-    struct State {
+    struct Sha256State {
         abef: __m128i,
         cdgh: __m128i,
     }
@@ -87,7 +87,7 @@ mod x86_64 {
     #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
     pub(super) fn hash<const N: usize>(leaves: &[Leaf; N]) -> [Digest32; N] {
         let [abef, cdgh] = START.map(|words| vector(words));
-        let mut states = [State { abef, cdgh }; N];
+        let mut states = [Sha256State { abef, cdgh }; N];
         for at in (0..LEAF_BYTES).step_by(BLOCK_BYTES) {
             let blocks = from_fn(|n| load(leaves[n][at..].first_chunk().unwrap_or(&END)));
             compress(&mut states, blocks);
@@ -109,7 +109,7 @@ mod x86_64 {
     /// compiler knows which of `words` each needs, and keeps them in registers.
     #[inline]
     #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-    fn compress<const N: usize>(states: &mut [State; N], mut blocks: [[__m128i; 4]; N]) {
+    fn compress<const N: usize>(states: &mut [Sha256State; N], mut blocks: [[__m128i; 4]; N]) {
         let before = *states;
         macro_rules! four_rounds {
             ($($row:literal)*) => { $(
@@ -152,7 +152,7 @@ mod x86_64 {
 
     #[inline]
     #[target_feature(enable = "sse4.1")]
-    fn digest(State { abef, cdgh }: State) -> Digest32 {
+    fn digest(Sha256State { abef, cdgh }: Sha256State) -> Digest32 {
         let words = [
             _mm_extract_epi32(abef, 3),
             _mm_extract_epi32(abef, 2),

@@ -67,12 +67,12 @@ fn uniform(levels: u32, node: Digest32) -> Digest32 {
 /// A row of nodes that is folded into its root while it grows: as in a binary counter, a full
 /// subtree of height `i` waits in `waiting[i]` exactly while bit `i` of `count` is set.
 #[derive(Clone)]
-struct Row {
+struct FoldedRow {
     waiting: [Digest32; 33],
     count: u32,
 }
 
-impl Row {
+impl FoldedRow {
     fn new() -> Self {
         Self { waiting: [Digest32::default(); 33], count: 0 }
     }
@@ -109,7 +109,7 @@ impl Row {
 pub struct ChunkHasher {
     leaf: Sha256,
     leaf_bytes: usize,
-    leaves: Row,
+    leaves: FoldedRow,
     levels: u32,
     /// Bytes of the chunk that are still to come; `None` once there were too many.
     left: Option<u64>,
@@ -123,7 +123,7 @@ impl ChunkHasher {
         Self {
             leaf: Sha256::new(),
             leaf_bytes: 0,
-            leaves: Row::new(),
+            leaves: FoldedRow::new(),
             levels: chunk_levels(len),
             left,
         }
@@ -195,7 +195,7 @@ pub fn root(len: u64, chunks: &[Digest32]) -> Option<Digest32> {
     if let [] | [_] = chunks {
         return Some(chunks.first().copied().unwrap_or_default());
     }
-    let mut row = Row::new();
+    let mut row = FoldedRow::new();
     chunks.iter().for_each(|chunk| row.push(*chunk));
     let pad = uniform(chunk_levels(len), Digest32::default());
     let levels = u32::BITS - (count - 1).leading_zeros();

@@ -113,13 +113,13 @@ pub struct Conns {
 
 #[derive(Debug, Default)]
 struct Table {
-    open: BTreeMap<ConnId, Entry>,
+    open: BTreeMap<ConnId, TableRow>,
     ended: Vec<JoinHandle<()>>,
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TableRow {
     conn: Arc<Conn>,
     thread: Option<JoinHandle<()>>,
 }
@@ -146,7 +146,7 @@ impl Conns {
         F: FnOnce(&Arc<Conn>) + Send + 'static,
     {
         let conn = Arc::new(Conn::new(id, limits, permit));
-        let entry = Entry { conn: Arc::clone(&conn), thread: None };
+        let entry = TableRow { conn: Arc::clone(&conn), thread: None };
         {
             let mut table = lock(&self.table);
             if table.closed {

@@ -74,7 +74,7 @@ fn or_report(
 ) -> Option<Opened> {
     let panicked = "the connection failed inside klatch; please report this";
     let failure = Some(Failure::new(Code::IoError, panicked));
-    let mut report = Report { net, conn, failure };
+    let mut report = DialReport { net, conn, failure };
     match dialled() {
         Ok(opened) => {
             report.failure = None;
@@ -88,13 +88,13 @@ fn or_report(
 }
 
 /// Reports a dial that failed, also when its thread panics.
-struct Report<'a> {
+struct DialReport<'a> {
     net: &'a Net,
     conn: &'a Conn,
     failure: Option<Failure>,
 }
 
-impl Drop for Report<'_> {
+impl Drop for DialReport<'_> {
     fn drop(&mut self) {
         if let Some(failure) = self.failure.take() {
             // Without a router there is nobody left to tell.

@@ -13,9 +13,9 @@ use crate::limits::Limits;
 
 /// Where a connection comes from: an IPv4 address, or the /64 that one IPv6 site has to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Source(IpAddr);
+struct AddressSource(IpAddr);
 
-impl Source {
+impl AddressSource {
     fn of(addr: IpAddr) -> Self {
         match addr.to_canonical() {
             IpAddr::V6(v6) => {
@@ -44,14 +44,14 @@ pub struct Gate {
     places_per_source: usize,
     rate_per_s: u32,
     burst: u32,
-    state: Mutex<State>,
+    state: Mutex<GateState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct GateState {
     pending: usize,
-    pending_by_source: BTreeMap<Source, usize>,
-    admitted_by_source: BTreeMap<Source, usize>,
+    pending_by_source: BTreeMap<AddressSource, usize>,
+    admitted_by_source: BTreeMap<AddressSource, usize>,
     /// Handshakes that may begin at once, in millionths: a bucket that fills with time.
     tokens: u64,
     filled: Instant,
@@ -69,7 +69,7 @@ impl Gate {
             places_per_source: limits.pending_conns_per_addr,
             rate_per_s: limits.handshakes_per_s,
             burst: limits.handshake_burst,
-            state: Mutex::new(State {
+            state: Mutex::new(GateState {
                 pending: 0,
                 pending_by_source: BTreeMap::new(),
                 admitted_by_source: BTreeMap::new(),
@@ -84,7 +84,7 @@ impl Gate {
     /// # Errors
     /// [`Denied`]: there is none; another try a second later may have one.
     pub fn enter(self: &Arc<Self>, addr: IpAddr, now: Instant) -> Result<Permit, Denied> {
-        let source = Source::of(addr);
+        let source = AddressSource::of(addr);
         let mut state = self.lock();
         let favoured = state.admitted_by_source.contains_key(&source);
         // One place stays free for members.
@@ -105,13 +105,13 @@ impl Gate {
     /// Favours `addr` until the permit is dropped.
     #[must_use]
     pub fn admitted(self: &Arc<Self>, addr: IpAddr) -> Permit {
-        let source = Source::of(addr);
+        let source = AddressSource::of(addr);
         *self.lock().admitted_by_source.entry(source).or_default() += 1;
         Permit { gate: Arc::clone(self), source, admitted: true }
     }
 
     /// Takes one handshake out of the bucket, after filling it for the time that passed.
-    fn spend(&self, state: &mut State, now: Instant) -> bool {
+    fn spend(&self, state: &mut GateState, now: Instant) -> bool {
         let passed_us = now.saturating_duration_since(state.filled).as_micros();
         let gained = u64::try_from(passed_us).unwrap_or(u64::MAX);
         let gained = gained.saturating_mul(u64::from(self.rate_per_s));
@@ -122,7 +122,7 @@ impl Gate {
         spent.is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,7 +131,7 @@ impl Gate {
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
-    source: Source,
+    source: AddressSource,
     admitted: bool,
 }
 

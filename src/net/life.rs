@@ -32,7 +32,7 @@ pub(super) struct Opened {
 
 /// A connection whose peer is known.
 struct Introduced<'a> {
-    report: Report<'a>,
+    report: EndReport<'a>,
     role: Role,
     channel: Channel,
     room: RoomId,
@@ -75,7 +75,7 @@ fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introdu
     let remote = channel.remote();
     let stream = Arc::clone(channel.stream());
     net.inbox.send(Event::ConnOpened { conn: conn.id, side, role, remote }).ok()?;
-    let report = Report { net, conn };
+    let report = EndReport { net, conn };
     let mut handshake = Handshake::new(net, conn, (side, role), (channel, h), since);
     match handshake.run() {
         Ok(admitted) => {
@@ -95,12 +95,12 @@ fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introdu
 }
 
 /// Reports the end of a connection, also when its thread panics.
-struct Report<'a> {
+struct EndReport<'a> {
     net: &'a Net,
     conn: &'a Conn,
 }
 
-impl Drop for Report<'_> {
+impl Drop for EndReport<'_> {
     // Out of line: an event on the stack would cost every idle link its size.
     #[inline(never)]
     fn drop(&mut self) {

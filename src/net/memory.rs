@@ -16,7 +16,7 @@ pub(crate) fn pair() -> (Arc<dyn Stream>, Arc<dyn Stream>) {
     let (there, back) = (Arc::new(Direction::default()), Arc::new(Direction::default()));
     let end = |reads: &Arc<Direction>, writes: &Arc<Direction>| {
         let timeouts = Mutex::new([None; 2]);
-        Arc::new(End { reads: Arc::clone(reads), writes: Arc::clone(writes), timeouts })
+        Arc::new(MemoryEnd { reads: Arc::clone(reads), writes: Arc::clone(writes), timeouts })
     };
     (end(&back, &there), end(&there, &back))
 }
@@ -63,14 +63,14 @@ impl Direction {
 }
 
 #[derive(Debug)]
-struct End {
+struct MemoryEnd {
     reads: Arc<Direction>,
     writes: Arc<Direction>,
     /// Of reading and of writing.
     timeouts: Mutex<[Option<Duration>; 2]>,
 }
 
-impl Stream for End {
+impl Stream for MemoryEnd {
     fn read(&self, room: &mut [u8]) -> io::Result<usize> {
         let [timeout, _] = *lock(&self.timeouts);
         self.reads.when(
@@ -128,7 +128,7 @@ impl Stream for End {
     fn bound_unsent(&self, _: u32) {}
 }
 
-impl Drop for End {
+impl Drop for MemoryEnd {
     fn drop(&mut self) {
         self.reads.shut();
         self.writes.shut();

@@ -90,14 +90,14 @@ pub enum NoOrder {
 /// The orders of one connection.
 #[derive(Debug)]
 pub struct Outbox {
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     wake: Condvar,
     max_messages: usize,
     max_bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutboxState {
     orders: VecDeque<Order>,
     /// Bytes of `orders`.
     bytes: usize,
@@ -110,7 +110,7 @@ struct State {
     ended: bool,
 }
 
-impl State {
+impl OutboxState {
     fn fill(&self) -> (usize, usize) {
         (self.orders.len() + self.writing.0, self.bytes + self.writing.1)
     }
@@ -138,7 +138,7 @@ impl Outbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,7 +228,7 @@ impl Outbox {
         drop(dropped);
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, State>, NoOrder> {
+    fn wait(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, OutboxState>, NoOrder> {
         let mut state = self.lock();
         loop {
             if state.ended {

@@ -28,7 +28,7 @@ const NO_INVITATION: [u8; 32] = [0; 32];
 const SHOWN_MAX: usize = 2 * CHAIN_MAX;
 
 /// Tickets of one member, as it shows them.
-type Chain = Vec<Arc<SignedRecord>>;
+type ShownTickets = Vec<Arc<SignedRecord>>;
 
 impl Handshake<'_> {
     /// Carries out the plan: who the peer is, and what it gave.
@@ -55,7 +55,7 @@ impl Handshake<'_> {
     // One room.
 
     /// The dialer shows itself first: whoever is dialled shows itself to members only.
-    fn recognise_dialling(&mut self, chain: &Chain) -> Result<MemberId, End> {
+    fn recognise_dialling(&mut self, chain: &ShownTickets) -> Result<MemberId, End> {
         self.show_identity()?;
         let mut next = self.recv(self.large())?;
         if next == Opening::Unknown {
@@ -68,7 +68,7 @@ impl Handshake<'_> {
         Ok(member)
     }
 
-    fn recognise_dialled(&mut self, chain: &Chain) -> Result<MemberId, End> {
+    fn recognise_dialled(&mut self, chain: &ShownTickets) -> Result<MemberId, End> {
         let shown = self.recv(self.large())?;
         let member = self.identity_of(&shown)?;
         self.look_up(member)?;
@@ -125,7 +125,7 @@ impl Handshake<'_> {
         }
     }
 
-    fn show_chain(&mut self, chain: &Chain) -> Result<(), End> {
+    fn show_chain(&mut self, chain: &ShownTickets) -> Result<(), End> {
         let mut parts = pages(chain);
         if parts.is_empty() {
             parts.push(Vec::new());
@@ -137,7 +137,7 @@ impl Handshake<'_> {
         Ok(())
     }
 
-    fn recv_chain(&mut self) -> Result<Chain, End> {
+    fn recv_chain(&mut self) -> Result<ShownTickets, End> {
         let mut chain = Vec::new();
         loop {
             match self.recv(self.large())? {

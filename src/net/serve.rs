@@ -172,7 +172,7 @@ struct Serving<'a> {
 }
 
 /// Why an answer is broken off.
-enum Broken {
+enum BrokenOff {
     /// The host cannot read what it promised to send.
     Unreadable,
     /// The member needs it no more.
@@ -278,7 +278,7 @@ impl Serving<'_> {
             let length: usize = out.iter().map(|out| out.len()).sum();
             let last = offset + length as u64 == bytes;
             if offset > 0 && host.spared.take(member, file, chunk) {
-                return Err(Broken::Unwanted);
+                return Err(BrokenOff::Unwanted);
             }
             if told_at.elapsed() >= TELL {
                 told_at = Instant::now();
@@ -286,10 +286,10 @@ impl Serving<'_> {
                 // Without a router nobody wants to know.
                 let _ = host.inbox.send(Event::ChunkServed { member, file, bytes: served });
             }
-            reader.read_into(start + offset, out).map_err(|_| Broken::Unreadable)?;
+            reader.read_into(start + offset, out).map_err(|_| BrokenOff::Unreadable)?;
             // Looked at again before the last bytes leave: one that is being edited is found out
             // before the other side takes the host for a liar.
-            if last && !source.unchanged() { Err(Broken::Unreadable) } else { Ok(()) }
+            if last && !source.unchanged() { Err(BrokenOff::Unreadable) } else { Ok(()) }
         };
         source.sent().note(member, chunk);
         let header = Header::of(request, chunk, Status::Ok, bytes);
@@ -300,8 +300,8 @@ impl Serving<'_> {
         }
         match sent? {
             None => self.tell(Event::ChunkServed { member, file, bytes: bytes - told }),
-            Some(Broken::Unwanted) => Ok(()),
-            Some(Broken::Unreadable) => self.changed(file),
+            Some(BrokenOff::Unwanted) => Ok(()),
+            Some(BrokenOff::Unreadable) => self.changed(file),
         }
     }
 
@@ -309,8 +309,8 @@ impl Serving<'_> {
     fn send_bytes(
         &mut self,
         header: &Header,
-        mut read: impl FnMut(u64, &mut [IoSliceMut<'_>]) -> Result<(), Broken>,
-    ) -> Result<Option<Broken>, Closed> {
+        mut read: impl FnMut(u64, &mut [IoSliceMut<'_>]) -> Result<(), BrokenOff>,
+    ) -> Result<Option<BrokenOff>, Closed> {
         let throttle = &self.host.throttle;
         self.sender.queue(&header.to_bytes()).map_err(closed_by_send)?;
         let mut offset = 0;

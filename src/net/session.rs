@@ -65,20 +65,20 @@ fn no_writer(conn: &Conn, error: &io::Error) {
 }
 
 /// How reading ended.
-enum End {
+enum ReadEnd {
     /// There is nobody to tell.
     Gone(Closed),
     /// The peer is told why, if it still reads; with nothing to say, what is queued still leaves.
     Tell(Closed, Option<Refusal>),
 }
 
-fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
+fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> ReadEnd {
     receiver.set_lean(true);
     loop {
         let plain = match receiver.recv(net.limits.message_max_bytes) {
             Ok(plain) => plain,
-            Err(RecvError::Closed) => return End::Gone(Closed::Gone),
-            Err(RecvError::TimedOut) => return End::Gone(Closed::Silent),
+            Err(RecvError::Closed) => return ReadEnd::Gone(Closed::Gone),
+            Err(RecvError::TimedOut) => return ReadEnd::Gone(Closed::Silent),
             Err(error) => return broken(error.to_string()),
         };
         if conn.outbox.is_ending() {
@@ -89,7 +89,7 @@ fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
             Ok(None) => {}
             Ok(Some(message)) => {
                 if net.inbox.send(Event::Said { conn: conn.id, message }).is_err() {
-                    return End::Tell(Closed::ByUs, None);
+                    return ReadEnd::Tell(Closed::ByUs, None);
                 }
             }
             Err(error) => return broken(error.to_string()),
@@ -98,19 +98,19 @@ fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> End {
 }
 
 #[cold]
-fn broken(what: String) -> End {
-    End::Tell(Closed::Protocol(what), Some(Refusal::of(Why::Protocol)))
+fn broken(what: String) -> ReadEnd {
+    ReadEnd::Tell(Closed::Protocol(what), Some(Refusal::of(Why::Protocol)))
 }
 
 /// Ends the writer: at once if there is nobody to write to, else when the last words have left.
 #[inline(never)]
-fn leave(conn: &Conn, end: End, done: &Receiver<()>) {
+fn leave(conn: &Conn, end: ReadEnd, done: &Receiver<()>) {
     match end {
-        End::Gone(cause) => {
+        ReadEnd::Gone(cause) => {
             conn.note(cause);
             conn.outbox.end();
         }
-        End::Tell(cause, refusal) => {
+        ReadEnd::Tell(cause, refusal) => {
             conn.note(cause);
             let last = refusal.map_or(Order::Close, Order::Refuse);
             if conn.outbox.push(last) != Queued::Full {

@@ -188,18 +188,18 @@ impl Drop for Face {
 /// All faces, as the shell sees them.
 #[derive(Debug, Default)]
 pub(super) struct Faces {
-    state: Mutex<State>,
+    state: Mutex<FacesState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FacesState {
     open: BTreeMap<FaceId, Sender<Answer>>,
     next: u32,
     ended: bool,
 }
 
 impl Faces {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FacesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

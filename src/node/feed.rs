@@ -32,12 +32,12 @@ pub enum FeedItem {
 /// The notices of one node; clones are handles to the same feed.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<SharedFeed>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedFeed {
+    state: Mutex<FeedState>,
     wake: Condvar,
 }
 
@@ -49,9 +49,9 @@ struct Cursor {
 }
 
 #[derive(Debug)]
-struct State {
-    log: Part,
-    ring: Part,
+struct FeedState {
+    log: NumberedQueue,
+    ring: NumberedQueue,
     ring_max: usize,
     log_max_bytes: usize,
     /// Number of the next notice.
@@ -66,31 +66,31 @@ struct State {
 
 /// A queue whose places are numbered since the beginning.
 #[derive(Debug, Default)]
-struct Part {
-    items: VecDeque<Item>,
+struct NumberedQueue {
+    items: VecDeque<FeedEntry>,
     /// Number of the first item.
     first: u64,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Item {
+struct FeedEntry {
     sequence: u64,
     /// `None`: the room was left.
     notice: Option<Arc<Notice>>,
     bytes: usize,
 }
 
-impl Part {
+impl NumberedQueue {
     fn end(&self) -> u64 {
         self.first + self.items.len() as u64
     }
 
-    fn get(&self, place: u64) -> Option<&Item> {
+    fn get(&self, place: u64) -> Option<&FeedEntry> {
         self.items.get(usize::try_from(place.checked_sub(self.first)?).ok()?)
     }
 
-    fn push(&mut self, item: Item) {
+    fn push(&mut self, item: FeedEntry) {
         self.bytes += item.bytes;
         self.items.push_back(item);
     }
@@ -108,9 +108,9 @@ impl Feed {
     /// of what the room said towards readers that do not read.
     #[must_use]
     pub fn new(ring: usize, log_bytes: usize) -> Self {
-        let state = State {
-            log: Part::default(),
-            ring: Part::default(),
+        let state = FeedState {
+            log: NumberedQueue::default(),
+            ring: NumberedQueue::default(),
             ring_max: ring,
             log_max_bytes: log_bytes,
             next: 0,
@@ -120,7 +120,7 @@ impl Feed {
             room_from: 0,
             ended: false,
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() }) }
+        Self { shared: Arc::new(SharedFeed { state: Mutex::new(state), wake: Condvar::new() }) }
     }
 
     /// Adds a notice; never blocks.
@@ -200,16 +200,16 @@ impl Feed {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedFeed {
+    fn lock(&self) -> MutexGuard<'_, FeedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl FeedState {
     fn add(&mut self, notice: Option<Notice>, of_room: bool) {
         let bytes = notice.as_ref().map_or(0, cost_bytes);
-        let item = Item { sequence: self.next, notice: notice.map(Arc::new), bytes };
+        let item = FeedEntry { sequence: self.next, notice: notice.map(Arc::new), bytes };
         self.next += 1;
         if of_room {
             let left = item.notice.is_none();
@@ -274,7 +274,7 @@ impl State {
 
     /// Number of the next notice for a reader.
     fn position(&self, id: u64) -> u64 {
-        let next = |part: &Part, place| part.get(place).map(|item| item.sequence);
+        let next = |part: &NumberedQueue, place| part.get(place).map(|item| item.sequence);
         let cursor = self.readers.get(&id);
         let waiting = cursor.and_then(|cursor| {
             let both = [next(&self.log, cursor.log), next(&self.ring, cursor.ring)];

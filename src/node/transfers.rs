@@ -53,14 +53,14 @@ const WAITING_JOBS: usize = 4_096;
 
 /// All transfers of a node.
 pub struct Transfers {
-    shared: Arc<Shared>,
+    shared: Arc<TransferShared>,
     fetching: Pool<()>,
     hashing: Pool<()>,
     disk: Pool<()>,
 }
 
 /// What the threads share.
-struct Shared {
+struct TransferShared {
     host: Host,
     /// How much may be fetched in a second.
     fetch_throttle: Arc<Throttle>,
@@ -69,7 +69,7 @@ struct Shared {
     open_files: Arc<OpenFiles>,
     folder: PathBuf,
     disk: Arc<dyn Disk>,
-    state: Mutex<State>,
+    state: Mutex<TransferState>,
     stopping: AtomicBool,
 }
 
@@ -77,7 +77,7 @@ struct Shared {
 /// same files.
 #[derive(Clone)]
 pub struct Library {
-    shared: Arc<Shared>,
+    shared: Arc<TransferShared>,
 }
 
 impl std::fmt::Debug for Library {
@@ -108,8 +108,8 @@ impl Library {
 }
 
 #[derive(Default)]
-struct State {
-    lanes: BTreeMap<ConnId, Lane>,
+struct TransferState {
+    lanes: BTreeMap<ConnId, LaneHold>,
     downloads: BTreeMap<FileId, OpenPart>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
     /// Offered in a room that was left, and served no more.
@@ -124,12 +124,12 @@ struct OpenPart {
 }
 
 #[derive(Clone)]
-enum Lane {
+enum LaneHold {
     Fetch(Arc<FetchLane>),
     Serve(Arc<dyn Stream>),
 }
 
-impl Lane {
+impl LaneHold {
     fn close(&self) {
         match self {
             Self::Fetch(lane) => lane.close(Closed::ByUs),
@@ -147,19 +147,19 @@ impl Lanes for Transfers {
 
 /// Forgets a lane when its thread is done with it.
 struct OpenLane<'a> {
-    shared: &'a Shared,
+    shared: &'a TransferShared,
     conn: ConnId,
 }
 
 impl Drop for OpenLane<'_> {
     fn drop(&mut self) {
         let lane = self.shared.lock().lanes.remove(&self.conn);
-        lane.iter().for_each(Lane::close);
+        lane.iter().for_each(LaneHold::close);
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl TransferShared {
+    fn lock(&self) -> MutexGuard<'_, TransferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -185,7 +185,7 @@ impl Transfers {
         let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
         let fetch_throttle = Arc::new(Throttle::new(limits.down_bytes_per_s));
         let open_files = Arc::new(OpenFiles::new(limits.open_files));
-        let shared = Shared {
+        let shared = TransferShared {
             open_files,
             host: Host {
                 sources,
@@ -284,25 +284,25 @@ impl Transfers {
         if fetch {
             let throttle = Arc::clone(&self.shared.fetch_throttle);
             let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck, throttle));
-            let Some(_open) = self.open_lane(conn, Lane::Fetch(Arc::clone(&lane))) else {
+            let Some(_open) = self.open_lane(conn, LaneHold::Fetch(Arc::clone(&lane))) else {
                 return Closed::ByUs;
             };
             return lane.watch(Duration::from_millis(host.limits.lane_idle_ms));
         }
         lower_priority();
         channel.bound_unsent();
-        match self.open_lane(conn, Lane::Serve(Arc::clone(channel.stream()))) {
+        match self.open_lane(conn, LaneHold::Serve(Arc::clone(channel.stream()))) {
             Some(_open) => serve(channel, member, host),
             None => Closed::ByUs,
         }
     }
 
     /// Counts a lane in and tells the router; `None` when there are too many, or no more to come.
-    fn open_lane(&self, conn: ConnId, lane: Lane) -> Option<OpenLane<'_>> {
+    fn open_lane(&self, conn: ConnId, lane: LaneHold) -> Option<OpenLane<'_>> {
         let host = &self.shared.host;
         {
             let mut state = self.shared.lock();
-            let serves = |lane: &Lane| matches!(lane, Lane::Serve(_));
+            let serves = |lane: &LaneHold| matches!(lane, LaneHold::Serve(_));
             let serving = state.lanes.values().filter(|lane| serves(lane)).count();
             let full = serves(&lane) && serving >= host.limits.serve_threads;
             if full || self.shared.is_stopping() {
@@ -318,7 +318,7 @@ impl Transfers {
     /// Ends a lane; its thread returns from [`Transfers::lane`] soon.
     pub fn close_lane(&self, conn: ConnId) {
         let lane = self.shared.lock().lanes.get(&conn).cloned();
-        lane.iter().for_each(Lane::close);
+        lane.iter().for_each(LaneHold::close);
     }
 
     /// Ends everything soon: lanes, hashing, what waits. Partial files keep what is verified.
@@ -329,7 +329,7 @@ impl Transfers {
         self.shared.host.throttle.limit(None);
         self.shared.fetch_throttle.limit(None);
         let state = std::mem::take(&mut *self.shared.lock());
-        state.lanes.values().for_each(Lane::close);
+        state.lanes.values().for_each(LaneHold::close);
         state.hash_jobs.values().for_each(|job| job.cancel());
         self.fetching.stop();
         self.hashing.stop();

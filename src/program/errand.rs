@@ -86,9 +86,9 @@ impl Target {
 
 /// How much time is left.
 #[derive(Debug, Clone, Copy)]
-struct Clock(Option<Instant>);
+struct TimeLeft(Option<Instant>);
 
-impl Clock {
+impl TimeLeft {
     fn left(self) -> Option<Duration> {
         self.0.map(|until| until.saturating_duration_since(Instant::now()))
     }
@@ -127,7 +127,7 @@ impl<R: BufRead> Stdin<R> {
         target: &Target,
         stay: bool,
     ) -> Result<Done, Stopped> {
-        let clock = Clock(errand.within.and_then(|within| Instant::now().checked_add(within)));
+        let clock = TimeLeft(errand.within.and_then(|within| Instant::now().checked_add(within)));
         self.deadline = clock.0;
         // `started` comes before every answer.
         self.output.wait_for(1);
@@ -161,7 +161,7 @@ impl<R: BufRead> Stdin<R> {
         paths: Vec<OsString>,
         name: Option<String>,
         (until, stay): (Option<usize>, bool),
-        (clock, alone): (Clock, bool),
+        (clock, alone): (TimeLeft, bool),
     ) -> Result<Done, Stopped> {
         let mut all = true;
         let mut offered = false;
@@ -233,7 +233,7 @@ impl<R: BufRead> Stdin<R> {
         names: Vec<String>,
         target: &Target,
         skip_existing: bool,
-        clock: Clock,
+        clock: TimeLeft,
     ) -> Result<Done, Stopped> {
         let names: Vec<_> = match names.is_empty() {
             true => vec![None],
@@ -271,7 +271,7 @@ impl<R: BufRead> Stdin<R> {
         row: &FileLine,
         wanted: String,
         (target, single): (&Target, bool),
-        (skip_existing, clock): (bool, Clock),
+        (skip_existing, clock): (bool, TimeLeft),
     ) -> Result<(bool, bool), Stopped> {
         let plain = safe_name(row.file.name.raw());
         let (save, there) = match target {
@@ -303,7 +303,7 @@ impl<R: BufRead> Stdin<R> {
     }
 
     /// `klatch say`.
-    fn say_all(&mut self, text: Option<String>, clock: Clock) -> Result<Done, Stopped> {
+    fn say_all(&mut self, text: Option<String>, clock: TimeLeft) -> Result<Done, Stopped> {
         let (mut all, mut said) = (true, false);
         match text {
             Some(text) => {

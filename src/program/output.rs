@@ -18,13 +18,13 @@ use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line}
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
 pub(super) struct Output {
-    state: Mutex<State>,
+    state: Mutex<OutputState>,
     passed: Condvar,
     /// Nothing more is to be printed than what is there.
     finishing: AtomicBool,
 }
 
-struct State {
+struct OutputState {
     sink: Sink,
     /// How far the printer is in the feed.
     position: u64,
@@ -63,15 +63,15 @@ struct Moves {
 }
 
 /// Where bytes go.
-type Stream = Box<dyn Write + Send>;
+type OutputStream = Box<dyn Write + Send>;
 
 /// Where it goes.
 enum Sink {
     /// Line after line to stdout, errors to stderr.
     Streams {
         renderer: Renderer,
-        out: BufWriter<Stream>,
-        err: Stream,
+        out: BufWriter<OutputStream>,
+        err: OutputStream,
         /// What moves, in one line on stderr.
         bar: Option<Box<Bar>>,
     },
@@ -88,9 +88,9 @@ impl Output {
 
     /// The same on streams that take their place.
     #[must_use]
-    pub(super) fn to(format: Format, out: Stream, err: Stream) -> Arc<Self> {
+    pub(super) fn to(format: Format, out: OutputStream, err: OutputStream) -> Arc<Self> {
         let out = BufWriter::new(out);
-        let state = State {
+        let state = OutputState {
             sink: Sink::Streams { renderer: Renderer::new(format), out, err, bar: None },
             position: 0,
             broken: None,
@@ -205,7 +205,7 @@ impl Output {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OutputState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -235,7 +235,7 @@ impl Output {
         drop(self.wait_until(position));
     }
 
-    fn wait_until(&self, position: u64) -> MutexGuard<'_, State> {
+    fn wait_until(&self, position: u64) -> MutexGuard<'_, OutputState> {
         let mut state = self.lock();
         while state.position < position && !state.ended {
             state = self.passed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -245,7 +245,7 @@ impl Output {
 
     /// Whether the node leaves within this time.
     pub(super) fn ends_within(&self, patience: Duration) -> bool {
-        let going = |state: &mut State| !state.stopping && !state.ended;
+        let going = |state: &mut OutputState| !state.stopping && !state.ended;
         let waited = self.passed.wait_timeout_while(self.lock(), patience, going);
         let state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.stopping || state.ended
@@ -363,7 +363,7 @@ impl Bar {
     }
 }
 
-impl State {
+impl OutputState {
     fn print(&mut self, notice: &Notice) {
         let others = self.moves.as_ref().is_some_and(|moves| moves.are_of_others(notice));
         if others || self.backlog.holds(notice) {

@@ -23,12 +23,12 @@ pub(super) struct Pages {
     secret: Option<[u8; 32]>,
     limits: Limits,
     open_browser: bool,
-    state: Mutex<State>,
+    state: Mutex<PagesState>,
     /// What the browser was opened with.
     opener: Mutex<Option<Opener>>,
 }
 
-enum State {
+enum PagesState {
     Unwanted,
     Open(Bridge),
     Ended,
@@ -49,18 +49,18 @@ impl Pages {
             secret,
             limits,
             open_browser: settings.open_browser,
-            state: Mutex::new(State::Unwanted),
+            state: Mutex::new(PagesState::Unwanted),
             opener: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PagesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to serve at a port that is bound already.
     pub(super) fn start(&self, door: Door) -> Result<(), Failure> {
-        *self.lock() = State::Open(self.bridge(door)?);
+        *self.lock() = PagesState::Open(self.bridge(door)?);
         Ok(())
     }
 
@@ -71,17 +71,17 @@ impl Pages {
     }
 
     pub(super) fn is_started(&self) -> bool {
-        matches!(*self.lock(), State::Open(_))
+        matches!(*self.lock(), PagesState::Open(_))
     }
 
     /// A fresh address of the page; starts the bridge if need be.
     pub(super) fn address(&self) -> Result<String, Failure> {
         let mut state = self.lock();
-        if let State::Unwanted = *state {
-            *state = State::Open(self.bridge(Door::bind(&self.at)?)?);
+        if let PagesState::Unwanted = *state {
+            *state = PagesState::Open(self.bridge(Door::bind(&self.at)?)?);
         }
         match &*state {
-            State::Open(bridge) => Ok(bridge.address()),
+            PagesState::Open(bridge) => Ok(bridge.address()),
             _ => Err(Failure::new(Code::Cancelled, "klatch is ending")),
         }
     }
@@ -106,8 +106,8 @@ impl Pages {
     /// Ends it; no other begins.
     pub(super) fn stop(&self) {
         *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let before = std::mem::replace(&mut *self.lock(), State::Ended);
-        if let State::Open(mut bridge) = before
+        let before = std::mem::replace(&mut *self.lock(), PagesState::Ended);
+        if let PagesState::Open(mut bridge) = before
             && !bridge.stop(LAST_PAGES)
         {
             tracing::error!("some threads of the page did not end in time");

@@ -13,7 +13,7 @@ use crate::ui::command::unquoted;
 
 /// A word as a shell reads it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Word {
+struct ShellWord {
     text: String,
     /// The same as a glob, in which what was quoted stands for itself.
     pattern: String,
@@ -38,7 +38,7 @@ pub(super) fn meant(line: &str) -> Result<Vec<PathBuf>, Failure> {
         return Ok(vec![spaced]);
     }
     let words = words(line, home).unwrap_or_default();
-    let known = |word: &Word| word.is_glob || is_there(Path::new(&word.text));
+    let known = |word: &ShellWord| word.is_glob || is_there(Path::new(&word.text));
     if !words.iter().any(known) {
         return Ok(vec![whole]);
     }
@@ -115,7 +115,7 @@ fn is_escaped(c: &char) -> bool {
 }
 
 /// The words of a line; `None` when a quote is not closed.
-fn words(line: &str, home: Option<&str>) -> Option<Vec<Word>> {
+fn words(line: &str, home: Option<&str>) -> Option<Vec<ShellWord>> {
     let mut words = Vec::new();
     let mut chars = line.trim().chars().peekable();
     while chars.next_if(|c| c.is_whitespace()).is_some() || chars.peek().is_some() {
@@ -126,8 +126,8 @@ fn words(line: &str, home: Option<&str>) -> Option<Vec<Word>> {
     Some(words)
 }
 
-fn word(chars: &mut Peekable<Chars<'_>>, home: Option<&str>) -> Option<Word> {
-    let mut word = Word::default();
+fn word(chars: &mut Peekable<Chars<'_>>, home: Option<&str>) -> Option<ShellWord> {
+    let mut word = ShellWord::default();
     if let (Some(home), Some('~')) = (home, chars.peek()) {
         let mut after = chars.clone().skip(1);
         if after.next().is_none_or(|c| c == '/' || c.is_whitespace()) {
@@ -161,7 +161,7 @@ fn word(chars: &mut Peekable<Chars<'_>>, home: Option<&str>) -> Option<Word> {
     Some(word)
 }
 
-impl Word {
+impl ShellWord {
     /// A character that stands for itself.
     fn take(&mut self, c: char) {
         self.text.push(c);

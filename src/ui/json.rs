@@ -28,15 +28,15 @@ pub fn to_json(notice: &Notice) -> String {
 #[must_use]
 pub fn schema() -> Schema {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    generator.into_root_schema_for::<Event>()
+    generator.into_root_schema_for::<NamedNotice>()
 }
 
 /// A notice, under the name that it has for programs.
-struct Event;
+struct NamedNotice;
 
-impl JsonSchema for Event {
+impl JsonSchema for NamedNotice {
     fn schema_name() -> Cow<'static, str> {
-        "Event".into()
+        "NamedNotice".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -58,7 +58,7 @@ struct Snapshot<'a> {
     event: &'static str,
     #[serde(rename = "self")]
     me: Me<'a>,
-    room: Room<'a>,
+    room: SavedRoom<'a>,
     addresses: &'a [String],
     members: &'a [MemberLine],
     messages: &'a [Arc<Notice>],
@@ -67,7 +67,7 @@ struct Snapshot<'a> {
     files: &'a [FileLine],
     files_left_out: usize,
     transfers: &'a [TransferLine],
-    saved: Vec<Saved<'a>>,
+    saved: Vec<SavedFile<'a>>,
 }
 
 #[derive(Serialize)]
@@ -79,7 +79,7 @@ struct Me<'a> {
 }
 
 #[derive(Serialize)]
-struct Room<'a> {
+struct SavedRoom<'a> {
     id: RoomId,
     locked: bool,
     password: bool,
@@ -88,7 +88,7 @@ struct Room<'a> {
 }
 
 #[derive(Serialize)]
-struct Saved<'a> {
+struct SavedFile<'a> {
     id: FileId,
     #[serde(serialize_with = "form::path")]
     path: &'a Path,
@@ -96,7 +96,7 @@ struct Saved<'a> {
 
 /// A page of what was said.
 #[derive(Serialize)]
-struct History<'a> {
+struct HistoryPage<'a> {
     event: &'static str,
     line: u64,
     messages: &'a [Arc<Notice>],
@@ -119,7 +119,7 @@ pub fn snapshot(
             temporary: overview.temporary,
             version: env!("CARGO_PKG_VERSION"),
         },
-        room: Room {
+        room: SavedRoom {
             id: overview.room,
             locked: overview.locked,
             password: overview.password,
@@ -134,14 +134,14 @@ pub fn snapshot(
         files: &overview.files,
         files_left_out,
         transfers: &overview.transfers,
-        saved: saved.iter().map(|(id, path)| Saved { id: *id, path }).collect(),
+        saved: saved.iter().map(|(id, path)| SavedFile { id: *id, path }).collect(),
     })
 }
 
 /// A page of what was said, in answer to the command `history`.
 #[must_use]
 pub fn history(line: u64, said: &Said<'_>) -> String {
-    text_of(&History { event: "history", line, messages: said.notices, earlier: said.earlier })
+    text_of(&HistoryPage { event: "history", line, messages: said.notices, earlier: said.earlier })
 }
 
 /// A part of what was said in the room, in its order, and how much came before it.

@@ -33,14 +33,14 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Renderer {
     format: Format,
-    progress: Progress,
+    progress: ProgressLine,
 }
 
 impl Renderer {
     /// A renderer that has shown nothing yet.
     #[must_use]
     pub fn new(format: Format) -> Self {
-        Self { format, progress: Progress::default() }
+        Self { format, progress: ProgressLine::default() }
     }
 
     /// From now on lines for people look like this.
@@ -96,11 +96,11 @@ impl Renderer {
 
 /// Lets people see a line of progress when a tenth of a file is passed, and no more than that.
 #[derive(Debug, Default)]
-struct Progress {
+struct ProgressLine {
     tenths_shown: HashMap<String, u64>,
 }
 
-impl Progress {
+impl ProgressLine {
     fn is_worth_a_line(&mut self, notice: &Notice) -> bool {
         let (key, done, size) = match notice {
             Notice::DownloadProgress { file, bytes_done, .. } => {

@@ -24,7 +24,7 @@ pub const RECORDS_MAX: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Wire<'a> {
+enum WireMessage<'a> {
     Ready {
         seen: IpAddr,
     },
@@ -143,7 +143,7 @@ struct WireWanted {
 pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(), WireError> {
     if let Message::Entry(pushed) = message {
         let form = pushed.form(|entry| {
-            let wire = Wire::Entry(WireSigned::of(entry.bytes(), &entry.signature));
+            let wire = WireMessage::Entry(WireSigned::of(entry.bytes(), &entry.signature));
             // A form of bytes and texts always has one in JSON.
             serde_json::to_vec(&wire).unwrap_or_default().into()
         });
@@ -200,74 +200,87 @@ pub fn size_hint(message: &Message) -> usize {
     }
 }
 
-fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> Wire<'a> {
+fn to_wire<'a>(message: &'a Message, bitmap: &'a [u8]) -> WireMessage<'a> {
     match message {
-        Message::Ready { seen } => Wire::Ready { seen: *seen },
-        Message::Refuse(refusal) => Wire::Refuse(refusal.into()),
-        Message::Register(digest) => Wire::Register { digest: *digest },
-        Message::Ids { list, last } => Wire::Ids { list: Ids::of(list), last: *last },
+        Message::Ready { seen } => WireMessage::Ready { seen: *seen },
+        Message::Refuse(refusal) => WireMessage::Refuse(refusal.into()),
+        Message::Register(digest) => WireMessage::Register { digest: *digest },
+        Message::Ids { list, last } => WireMessage::Ids { list: Ids::of(list), last: *last },
         Message::Records(list) => {
             let list = list.iter().map(|record| WireSigned::of(&record.bytes, &record.signature));
-            Wire::Records { list: list.collect() }
+            WireMessage::Records { list: list.collect() }
         }
-        Message::Password { lock, data } => Wire::Password {
+        Message::Password { lock, data } => WireMessage::Password {
             lock: *lock,
             setup: Blob::of(data.setup()),
             registration: Blob::of(data.registration()),
         },
-        Message::Invitation { invitation, find } => Wire::Invitation {
+        Message::Invitation { invitation, find } => WireMessage::Invitation {
             bytes: Blob::of(&invitation.bytes),
             signature: Signature(invitation.signature),
             find: Digest32(*find.expose()),
         },
-        Message::VerifyCommit(digest) => Wire::VerifyCommit { digest: *digest },
-        Message::VerifyNonce(value) => Wire::VerifyNonce { value: *value },
+        Message::VerifyCommit(digest) => WireMessage::VerifyCommit { digest: *digest },
+        Message::VerifyNonce(value) => WireMessage::VerifyNonce { value: *value },
         Message::Presence(signed) => {
-            Wire::Presence(WireSigned::of(&signed.bytes, &signed.signature))
+            WireMessage::Presence(WireSigned::of(&signed.bytes, &signed.signature))
         }
-        Message::Entry(signed) => Wire::Entry(WireSigned::of(signed.bytes(), &signed.signature)),
-        Message::Have(list) => Wire::Have { list: list.iter().map(WireHave::from).collect() },
-        Message::Receipt { holder, have } => Wire::Receipt { holder: *holder, have: have.into() },
-        Message::Ask { number, chains } => {
-            Wire::Ask { number: *number, chains: chains.iter().map(WireWanted::from).collect() }
+        Message::Entry(signed) => {
+            WireMessage::Entry(WireSigned::of(signed.bytes(), &signed.signature))
         }
-        Message::Answer { number, entries, last } => Wire::Answer {
+        Message::Have(list) => {
+            WireMessage::Have { list: list.iter().map(WireHave::from).collect() }
+        }
+        Message::Receipt { holder, have } => {
+            WireMessage::Receipt { holder: *holder, have: have.into() }
+        }
+        Message::Ask { number, chains } => WireMessage::Ask {
+            number: *number,
+            chains: chains.iter().map(WireWanted::from).collect(),
+        },
+        Message::Answer { number, entries, last } => WireMessage::Answer {
             number: *number,
             entries: entries.iter().map(|e| WireSigned::of(e.bytes(), &e.signature)).collect(),
             last: *last,
         },
-        Message::Ping(number) => Wire::Ping { number: *number },
-        Message::Pong(number) => Wire::Pong { number: *number },
+        Message::Ping(number) => WireMessage::Ping { number: *number },
+        Message::Pong(number) => WireMessage::Pong { number: *number },
         Message::Hosting { file, held, fetching } => {
             let (chunks, held) = match held {
                 Held::All => (None, None),
                 Held::Some(chunks) => (Some(chunks.len()), Some(Blob::of(bitmap))),
             };
-            Wire::Hosting { file: *file, chunks, held, fetching: *fetching }
+            WireMessage::Hosting { file: *file, chunks, held, fetching: *fetching }
         }
-        Message::Gained { file, chunks } => Wire::Gained { file: *file, chunks: chunks.clone() },
-        Message::Dropped { file, done } => Wire::Dropped { file: *file, done: *done },
-        Message::LaneWanted => Wire::LaneWanted,
-        Message::Unwanted { file, chunk } => Wire::Unwanted { file: *file, chunk: *chunk },
-        Message::BadChunk { file, chunk } => Wire::BadChunk { file: *file, chunk: *chunk },
+        Message::Gained { file, chunks } => {
+            WireMessage::Gained { file: *file, chunks: chunks.clone() }
+        }
+        Message::Dropped { file, done } => WireMessage::Dropped { file: *file, done: *done },
+        Message::LaneWanted => WireMessage::LaneWanted,
+        Message::Unwanted { file, chunk } => WireMessage::Unwanted { file: *file, chunk: *chunk },
+        Message::BadChunk { file, chunk } => WireMessage::BadChunk { file: *file, chunk: *chunk },
     }
 }
 
-fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
+fn from_wire(
+    wire: WireMessage<'_>,
+    room: &RoomId,
+    limits: &Limits,
+) -> Result<Option<Message>, WireError> {
     Ok(Some(match wire {
-        Wire::Ready { seen } => Message::Ready { seen: seen.to_canonical() },
-        Wire::Refuse(refusal) => Message::Refuse(refusal.in_room(room)),
-        Wire::Register { digest } => Message::Register(digest),
-        Wire::Ids { list, last } => {
+        WireMessage::Ready { seen } => Message::Ready { seen: seen.to_canonical() },
+        WireMessage::Refuse(refusal) => Message::Refuse(refusal.in_room(room)),
+        WireMessage::Register { digest } => Message::Register(digest),
+        WireMessage::Ids { list, last } => {
             let list = list.0.into_iter().map(RecordId).collect();
             Message::Ids { list, last }
         }
-        Wire::Records { list } => Message::Records(records(&list, room)?),
-        Wire::Password { lock, setup, registration } => {
+        WireMessage::Records { list } => Message::Records(records(&list, room)?),
+        WireMessage::Password { lock, setup, registration } => {
             let data = PasswordData::from_bytes(&setup.0, &registration.0);
             Message::Password { lock, data: data.map_err(|_| WireError::Impossible("password"))? }
         }
-        Wire::Invitation { bytes, signature, find } => {
+        WireMessage::Invitation { bytes, signature, find } => {
             let invitation = SignedInvitation::verify(room, &bytes.0, &signature.0)?;
             let find = FindKey::from_bytes(find.0);
             if find.hash() != invitation.body.find.0 {
@@ -275,38 +288,38 @@ fn from_wire(wire: Wire<'_>, room: &RoomId, limits: &Limits) -> Result<Option<Me
             }
             Message::Invitation { invitation, find }
         }
-        Wire::VerifyCommit { digest } => Message::VerifyCommit(digest),
-        Wire::VerifyNonce { value } => Message::VerifyNonce(value),
-        Wire::Presence(signed) => Message::Presence(presence(&signed, room, limits)?),
-        Wire::Entry(signed) => Message::Entry(signed.entry(room)?.into()),
-        Wire::Have { list } => {
+        WireMessage::VerifyCommit { digest } => Message::VerifyCommit(digest),
+        WireMessage::VerifyNonce { value } => Message::VerifyNonce(value),
+        WireMessage::Presence(signed) => Message::Presence(presence(&signed, room, limits)?),
+        WireMessage::Entry(signed) => Message::Entry(signed.entry(room)?.into()),
+        WireMessage::Have { list } => {
             at_most("chains", list.len(), limits.have_page)?;
             Message::Have(list.into_iter().map(Have::from).collect())
         }
-        Wire::Receipt { holder, have } => Message::Receipt { holder, have: have.into() },
-        Wire::Ask { number, chains } => {
+        WireMessage::Receipt { holder, have } => Message::Receipt { holder, have: have.into() },
+        WireMessage::Ask { number, chains } => {
             at_most("chains", chains.len(), limits.have_page)?;
             Message::Ask { number, chains: chains.into_iter().map(Wanted::from).collect() }
         }
-        Wire::Answer { number, entries, last } => {
+        WireMessage::Answer { number, entries, last } => {
             at_most("entries", entries.len(), limits.answer_entries)?;
             let entries = entries.iter().map(|signed| signed.entry(room));
             Message::Answer { number, entries: entries.collect::<Result<_, _>>()?, last }
         }
-        Wire::Ping { number } => Message::Ping(number),
-        Wire::Pong { number } => Message::Pong(number),
-        Wire::Hosting { file, chunks, held, fetching } => {
+        WireMessage::Ping { number } => Message::Ping(number),
+        WireMessage::Pong { number } => Message::Pong(number),
+        WireMessage::Hosting { file, chunks, held, fetching } => {
             Message::Hosting { file, held: held_of(chunks, held, limits)?, fetching }
         }
-        Wire::Gained { file, chunks } => {
+        WireMessage::Gained { file, chunks } => {
             at_most("chunks", chunks.len(), GAINED_MAX)?;
             Message::Gained { file, chunks }
         }
-        Wire::Dropped { file, done } => Message::Dropped { file, done },
-        Wire::LaneWanted => Message::LaneWanted,
-        Wire::Unwanted { file, chunk } => Message::Unwanted { file, chunk },
-        Wire::BadChunk { file, chunk } => Message::BadChunk { file, chunk },
-        Wire::Unknown => return Ok(None),
+        WireMessage::Dropped { file, done } => Message::Dropped { file, done },
+        WireMessage::LaneWanted => Message::LaneWanted,
+        WireMessage::Unwanted { file, chunk } => Message::Unwanted { file, chunk },
+        WireMessage::BadChunk { file, chunk } => Message::BadChunk { file, chunk },
+        WireMessage::Unknown => return Ok(None),
     }))
 }
 

@@ -87,7 +87,7 @@ pub enum Opening {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Wire<'a> {
+enum WireOpening<'a> {
     #[serde(borrow)]
     Hello(WireHello<'a>),
     Refuse(WireRefusal<'a>),
@@ -184,9 +184,9 @@ impl Opening {
         Self::from_wire(wire, room)
     }
 
-    fn to_wire(&self) -> Wire<'_> {
+    fn to_wire(&self) -> WireOpening<'_> {
         match self {
-            Self::Hello { hello, tag } => Wire::Hello(WireHello {
+            Self::Hello { hello, tag } => WireOpening::Hello(WireHello {
                 run: hello.run,
                 settled: hello.settled,
                 locked: hello.locked,
@@ -196,42 +196,44 @@ impl Opening {
                 can: hello.can.iter().map(|of| of.word().into()).collect(),
                 tag: Digest32(*tag),
             }),
-            Self::Refuse(refusal) => Wire::Refuse(refusal.into()),
+            Self::Refuse(refusal) => WireOpening::Refuse(refusal.into()),
             Self::Identity { member, signature } => {
-                Wire::Identity { key: *member, signature: Signature(*signature) }
+                WireOpening::Identity { key: *member, signature: Signature(*signature) }
             }
             Self::Newcomer { member, signature } => {
-                Wire::Newcomer { key: *member, signature: Signature(*signature) }
+                WireOpening::Newcomer { key: *member, signature: Signature(*signature) }
             }
-            Self::Known => Wire::Known,
-            Self::Unknown => Wire::Unknown,
+            Self::Known => WireOpening::Known,
+            Self::Unknown => WireOpening::Unknown,
             Self::Chain { list, last } => {
                 let list = list.iter().map(|of| WireSigned::of(&of.bytes, &of.signature));
-                Wire::Chain { list: list.collect(), last: *last }
+                WireOpening::Chain { list: list.collect(), last: *last }
             }
             Self::Grant { founder, nonce } => {
-                Wire::Grant { founder: *founder, nonce: Digest32(*nonce) }
+                WireOpening::Grant { founder: *founder, nonce: Digest32(*nonce) }
             }
-            Self::Password { step: 1, bytes } => Wire::Opaque1 { bytes: Blob::of(bytes) },
-            Self::Password { step: 2, bytes } => Wire::Opaque2 { bytes: Blob::of(bytes) },
-            Self::Password { bytes, .. } => Wire::Opaque3 { bytes: Blob::of(bytes) },
-            Self::Find(proof) => Wire::Find { proof: Digest32(*proof) },
-            Self::Found(proof) => Wire::Found { proof: Digest32(*proof) },
-            Self::Guest { member, signature, invitation } => Wire::Guest {
+            Self::Password { step: 1, bytes } => WireOpening::Opaque1 { bytes: Blob::of(bytes) },
+            Self::Password { step: 2, bytes } => WireOpening::Opaque2 { bytes: Blob::of(bytes) },
+            Self::Password { bytes, .. } => WireOpening::Opaque3 { bytes: Blob::of(bytes) },
+            Self::Find(proof) => WireOpening::Find { proof: Digest32(*proof) },
+            Self::Found(proof) => WireOpening::Found { proof: Digest32(*proof) },
+            Self::Guest { member, signature, invitation } => WireOpening::Guest {
                 key: *member,
                 signature: Signature(*signature),
                 invitation: Signature(*invitation),
             },
-            Self::Invitation(of) => Wire::Invitation(WireSigned::of(&of.bytes, &of.signature)),
-            Self::Claim(signature) => Wire::Claim { signature: Signature(*signature) },
-            Self::Ready => Wire::Ready,
+            Self::Invitation(of) => {
+                WireOpening::Invitation(WireSigned::of(&of.bytes, &of.signature))
+            }
+            Self::Claim(signature) => WireOpening::Claim { signature: Signature(*signature) },
+            Self::Ready => WireOpening::Ready,
         }
     }
 
-    fn from_wire(wire: Wire<'_>, room: &RoomId) -> Result<Self, WireError> {
+    fn from_wire(wire: WireOpening<'_>, room: &RoomId) -> Result<Self, WireError> {
         let password = |step, bytes: Blob<'_>| Self::Password { step, bytes: bytes.0.into() };
         Ok(match wire {
-            Wire::Hello(wire) => Self::Hello {
+            WireOpening::Hello(wire) => Self::Hello {
                 hello: Hello {
                     run: wire.run,
                     settled: wire.settled,
@@ -243,31 +245,31 @@ impl Opening {
                 },
                 tag: wire.tag.0,
             },
-            Wire::Refuse(refusal) => Self::Refuse(refusal.in_room(room)),
-            Wire::Identity { key, signature } => {
+            WireOpening::Refuse(refusal) => Self::Refuse(refusal.in_room(room)),
+            WireOpening::Identity { key, signature } => {
                 Self::Identity { member: key, signature: signature.0 }
             }
-            Wire::Newcomer { key, signature } => {
+            WireOpening::Newcomer { key, signature } => {
                 Self::Newcomer { member: key, signature: signature.0 }
             }
-            Wire::Known => Self::Known,
-            Wire::Unknown => Self::Unknown,
-            Wire::Chain { list, last } => Self::Chain { list: records(&list, room)?, last },
-            Wire::Grant { founder, nonce } => Self::Grant { founder, nonce: nonce.0 },
-            Wire::Opaque1 { bytes } => password(1, bytes),
-            Wire::Opaque2 { bytes } => password(2, bytes),
-            Wire::Opaque3 { bytes } => password(3, bytes),
-            Wire::Find { proof } => Self::Find(proof.0),
-            Wire::Found { proof } => Self::Found(proof.0),
-            Wire::Guest { key, signature, invitation } => {
+            WireOpening::Known => Self::Known,
+            WireOpening::Unknown => Self::Unknown,
+            WireOpening::Chain { list, last } => Self::Chain { list: records(&list, room)?, last },
+            WireOpening::Grant { founder, nonce } => Self::Grant { founder, nonce: nonce.0 },
+            WireOpening::Opaque1 { bytes } => password(1, bytes),
+            WireOpening::Opaque2 { bytes } => password(2, bytes),
+            WireOpening::Opaque3 { bytes } => password(3, bytes),
+            WireOpening::Find { proof } => Self::Find(proof.0),
+            WireOpening::Found { proof } => Self::Found(proof.0),
+            WireOpening::Guest { key, signature, invitation } => {
                 Self::Guest { member: key, signature: signature.0, invitation: invitation.0 }
             }
-            Wire::Invitation(of) => {
+            WireOpening::Invitation(of) => {
                 let (bytes, signature) = of.parts();
                 Self::Invitation(SignedInvitation::verify(room, bytes, signature)?)
             }
-            Wire::Claim { signature } => Self::Claim(signature.0),
-            Wire::Ready => Self::Ready,
+            WireOpening::Claim { signature } => Self::Claim(signature.0),
+            WireOpening::Ready => Self::Ready,
         })
     }
 }

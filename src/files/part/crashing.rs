@@ -39,7 +39,7 @@ struct Stored {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CrashState {
     /// By inode.
     files: BTreeMap<u64, Stored>,
     names_on_disk: BTreeMap<PathBuf, u64>,
@@ -53,13 +53,13 @@ struct State {
 /// The computer, from its start to the moment when its power goes.
 #[derive(Debug)]
 pub(super) struct Computer {
-    state: Mutex<State>,
+    state: Mutex<CrashState>,
 }
 
 impl Computer {
     /// Starts with what lies in `folder`, and runs for so many changes.
     pub(super) fn boot(folder: &Path, power: u64) -> Self {
-        let mut state = State { power, ..State::default() };
+        let mut state = CrashState { power, ..CrashState::default() };
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let (inode, on_disk) = (Facts::at(&path).unwrap().id.number, fs::read(&path).unwrap());
@@ -97,7 +97,7 @@ impl Computer {
     }
 
     /// The state, if there is still power for one more change.
-    fn powered(&self) -> io::Result<MutexGuard<'_, State>> {
+    fn powered(&self) -> io::Result<MutexGuard<'_, CrashState>> {
         let mut state = self.state.lock().unwrap();
         state.power = state.power.checked_sub(1).ok_or_else(broken)?;
         Ok(state)

@@ -31,7 +31,7 @@ pub(super) struct Content {
     served: OnceLock<Arc<Served>>,
     turn: AtomicU64,
     /// The last field: told when the partial file is closed.
-    gone: Gone,
+    gone: RoomForMore,
 }
 
 impl Content {
@@ -167,7 +167,7 @@ impl Contents {
     }
 
     /// The right to open `file`, or what is open already.
-    fn reserve(self: &Arc<Self>, file: FileId) -> Result<Gone, Arc<Content>> {
+    fn reserve(self: &Arc<Self>, file: FileId) -> Result<RoomForMore, Arc<Content>> {
         let mut by_file = self.lock();
         while let Some(known) = by_file.get(&file) {
             if let Some(open) = known.upgrade() {
@@ -176,7 +176,7 @@ impl Contents {
             by_file = self.changed.wait(by_file).unwrap_or_else(PoisonError::into_inner);
         }
         by_file.insert(file, Weak::new());
-        Ok(Gone { contents: Arc::clone(self), file, told: AtomicBool::new(false) })
+        Ok(RoomForMore { contents: Arc::clone(self), file, told: AtomicBool::new(false) })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Weak<Content>>> {
@@ -186,13 +186,13 @@ impl Contents {
 
 /// Makes room for the next opening of a file: at the latest when it is dropped.
 #[derive(Debug)]
-struct Gone {
+struct RoomForMore {
     contents: Arc<Contents>,
     file: FileId,
     told: AtomicBool,
 }
 
-impl Gone {
+impl RoomForMore {
     fn tell(&self) {
         // Once: afterwards there may be another one of this file.
         if !self.told.swap(true, Ordering::AcqRel) {
@@ -202,7 +202,7 @@ impl Gone {
     }
 }
 
-impl Drop for Gone {
+impl Drop for RoomForMore {
     fn drop(&mut self) {
         self.tell();
     }

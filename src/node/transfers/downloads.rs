@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::content::Content;
 use super::fetching::Fetching;
 use super::owed::ReplyGuard;
-use super::{Lane, OpenPart, Shared, Transfers, failures, fetching};
+use super::{LaneHold, OpenPart, TransferShared, Transfers, failures, fetching};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::{download_name, safe_name, stamp};
 use crate::files::served::Served;
@@ -147,7 +147,7 @@ impl Transfers {
     }
 }
 
-impl super::State {
+impl super::TransferState {
     fn take_download(&mut self, file: FileId, turn: u64) -> Option<OpenPart> {
         let current = self.downloads.get(&file).is_some_and(|download| download.turn == turn);
         if current { self.downloads.remove(&file) } else { None }
@@ -159,7 +159,7 @@ impl super::State {
     }
 }
 
-impl Shared {
+impl TransferShared {
     fn fetchable(
         &self,
         file: FileId,
@@ -169,7 +169,7 @@ impl Shared {
         let state = self.lock();
         let content = state.content(file, turn).ok_or_else(fetching::not_open)?;
         match state.lanes.get(&conn) {
-            Some(Lane::Fetch(lane)) => Ok((content, Arc::clone(lane))),
+            Some(LaneHold::Fetch(lane)) => Ok((content, Arc::clone(lane))),
             _ => Err(FetchError::Lane),
         }
     }

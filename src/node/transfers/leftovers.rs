@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::owed::ReplyGuard;
-use super::{Shared, Transfers, failures};
+use super::{TransferShared, Transfers, failures};
 use crate::files::leftovers::{self, Removal};
 use crate::router::event::{Event, Leftovers};
 use crate::router::ids::FaceId;
@@ -77,7 +77,7 @@ fn health(folder: &Path) -> Vec<Finding> {
     vec![if free < LITTLE_BYTES { Finding::bad(text, elsewhere) } else { Finding::good(text) }]
 }
 
-impl Shared {
+impl TransferShared {
     /// Removes what these digits begin, else what was begun under this name.
     fn remove_meant(&self, wanted: &str, prefix: Option<&str>) -> Result<Option<u64>, Failure> {
         let removed = prefix.map_or(Ok(None), |prefix| self.remove_part(wanted, prefix))?;

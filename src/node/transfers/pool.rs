@@ -16,7 +16,7 @@ use crate::thread;
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Something to do, with what the thread keeps from one job to the next (a buffer).
-type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+type PoolJob<S> = Box<dyn FnOnce(&mut S) + Send>;
 
 /// All threads are busy and no more jobs may wait, or the pool has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,18 +38,18 @@ pub(super) struct Bounds {
 
 /// Threads that share one queue of jobs.
 pub(super) struct Pool<S> {
-    shared: Arc<Shared<S>>,
+    shared: Arc<PoolShared<S>>,
 }
 
-struct Shared<S> {
+struct PoolShared<S> {
     bounds: Bounds,
-    state: Mutex<State<S>>,
+    state: Mutex<PoolState<S>>,
     work: Condvar,
     ended: Condvar,
 }
 
-struct State<S> {
-    queue: VecDeque<Job<S>>,
+struct PoolState<S> {
+    queue: VecDeque<PoolJob<S>>,
     threads: usize,
     idle: usize,
     stopped: bool,
@@ -60,7 +60,7 @@ impl<S: Default + 'static> Pool<S> {
     /// A pool without threads yet.
     #[must_use]
     pub(super) fn new(bounds: Bounds) -> Self {
-        let state = State {
+        let state = PoolState {
             queue: VecDeque::new(),
             threads: 0,
             idle: 0,
@@ -68,7 +68,7 @@ impl<S: Default + 'static> Pool<S> {
             handles: Vec::new(),
         };
         let (work, ended) = (Condvar::new(), Condvar::new());
-        Self { shared: Arc::new(Shared { bounds, state: Mutex::new(state), work, ended }) }
+        Self { shared: Arc::new(PoolShared { bounds, state: Mutex::new(state), work, ended }) }
     }
 
     /// Queues a job; it begins at once while there are threads. Never blocks.
@@ -94,7 +94,7 @@ impl<S: Default + 'static> Pool<S> {
         Ok(())
     }
 
-    fn begin(&self, state: &mut State<S>) -> bool {
+    fn begin(&self, state: &mut PoolState<S>) -> bool {
         state.handles.retain(|handle| !handle.is_finished());
         let shared = Arc::clone(&self.shared);
         let bounds = &self.shared.bounds;
@@ -139,14 +139,14 @@ impl<S: Default + 'static> Pool<S> {
     }
 }
 
-impl<S> Shared<S> {
-    fn lock(&self) -> MutexGuard<'_, State<S>> {
+impl<S> PoolShared<S> {
+    fn lock(&self) -> MutexGuard<'_, PoolState<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next job; `None` when the thread shall end. It is counted out in the same moment, so
     /// that no job is left to a thread that is about to go.
-    fn next(&self) -> Option<Job<S>> {
+    fn next(&self) -> Option<PoolJob<S>> {
         let mut state = self.lock();
         let mut waited_in_vain = false;
         loop {
@@ -168,7 +168,7 @@ impl<S> Shared<S> {
     }
 }
 
-fn work<S: Default>(shared: &Shared<S>) {
+fn work<S: Default>(shared: &PoolShared<S>) {
     thread::lower_priority();
     let mut kept = S::default();
     while let Some(job) = shared.next() {

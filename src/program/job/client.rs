@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::door;
 use super::frames::{self, BYTES_MAX, Kind, Until, Writer};
-use super::{Look, Place, Request, Save, VERSION};
+use super::{JobRequest, Look, RoomPlace, Save, VERSION};
 use crate::config::{Backlog, Errand, RoomChoice, Settings};
 use crate::program::errand::Target;
 use crate::program::failures::error;
@@ -59,7 +59,7 @@ pub(in crate::program) fn hand_over(
         );
         return Err((2, Failure::new(Code::Usage, text)));
     }
-    let client = Client::new(stream, output).map_err(|error| (1, gone(&error)))?;
+    let client = JobClient::new(stream, output).map_err(|error| (1, gone(&error)))?;
     let within = errand.within.map_or(FIRST_ANSWER, |within| within.min(FIRST_ANSWER));
     if !client.is_accepted(&request?, within)? {
         return Ok(None);
@@ -71,7 +71,7 @@ fn request(
     (settings, errand): (&Settings, &Errand),
     style: Style,
     (first, target, remark): (&[Command], &Target, Option<String>),
-) -> Result<Request, (u8, Failure)> {
+) -> Result<JobRequest, (u8, Failure)> {
     let folder = std::env::current_dir().map_err(|error| {
         let text = format!("cannot tell in which folder this is: {error}");
         (1, Failure::new(Code::IoError, text))
@@ -88,7 +88,7 @@ fn request(
         Some(RoomChoice::Id(id)) => Some(id.clone()),
         _ => None,
     };
-    Ok(Request {
+    Ok(JobRequest {
         version: VERSION,
         errand: errand.clone(),
         stay: settings.stay,
@@ -102,16 +102,16 @@ fn request(
     })
 }
 
-fn place(command: &Command) -> Option<Place> {
+fn place(command: &Command) -> Option<RoomPlace> {
     match command {
         Command::Connect { host, port, lock } => {
             // What has no address is nobody's: the running klatch is not there.
             let found = (host.as_str(), *port).to_socket_addrs();
             let addresses = found.map(Iterator::collect).unwrap_or_default();
             let closed = !matches!(lock, LockWish::Unknown);
-            Some(Place::Addresses { addresses, closed })
+            Some(RoomPlace::Addresses { addresses, closed })
         }
-        Command::Join { link } => Some(Place::Invited(link.room)),
+        Command::Join { link } => Some(RoomPlace::Invited(link.room)),
         _ => None,
     }
 }
@@ -131,19 +131,19 @@ fn ended() -> Failure {
 }
 
 /// A job that another klatch does.
-struct Client<'a> {
+struct JobClient<'a> {
     stream: Stream,
     writer: Writer,
     output: &'a Output,
 }
 
-impl<'a> Client<'a> {
+impl<'a> JobClient<'a> {
     fn new(stream: Stream, output: &'a Output) -> io::Result<Self> {
         let writer = Writer::new(stream.try_clone()?);
         Ok(Self { stream, writer, output })
     }
 
-    fn is_accepted(&self, request: &Request, within: Duration) -> Result<bool, (u8, Failure)> {
+    fn is_accepted(&self, request: &JobRequest, within: Duration) -> Result<bool, (u8, Failure)> {
         let refused = |failure| (1, failure);
         let body = serde_json::to_vec(request).map_err(|error| refused(gone(&error.into())))?;
         // Whoever refuses may have hung up already: what it said can still be read.

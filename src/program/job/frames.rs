@@ -111,16 +111,16 @@ impl Writer {
 
     /// A stream whose bytes go into frames of this kind.
     pub(super) fn stream(&self, kind: Kind) -> Box<dyn Write + Send> {
-        Box::new(Bytes { writer: self.clone(), kind })
+        Box::new(Base64Bytes { writer: self.clone(), kind })
     }
 }
 
-struct Bytes {
+struct Base64Bytes {
     writer: Writer,
     kind: Kind,
 }
 
-impl Write for Bytes {
+impl Write for Base64Bytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = bytes.get(..bytes.len().min(BYTES_MAX)).unwrap_or_default();
         self.writer.send(self.kind, bytes)?;

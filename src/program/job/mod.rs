@@ -37,7 +37,7 @@ const VERSION: u32 = 1;
 
 /// What is to be done, and how its result is to look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Request {
+struct JobRequest {
     version: u32,
     errand: Errand,
     /// After it is done: go on serving until a signal comes.
@@ -46,7 +46,7 @@ struct Request {
     folder: OsString,
     save: Save,
     /// Only if the present room is all of these.
-    places: Vec<Place>,
+    places: Vec<RoomPlace>,
     /// Only in the room whose id begins so.
     room: Option<String>,
     look: Look,
@@ -76,7 +76,7 @@ enum Save {
 
 /// Where a room was said to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Place {
+enum RoomPlace {
     /// At these addresses, all of one name; only in a closed room if so wanted.
     Addresses { addresses: Vec<SocketAddr>, closed: bool },
     /// Where an invitation leads: names room and maker.

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::frames::{self, Kind, Until, Writer};
 use super::server::Shared;
-use super::{Place, Request, Save, VERSION};
+use super::{JobRequest, RoomPlace, Save, VERSION};
 use crate::config::Errand;
 use crate::limits::Limits;
 use crate::node::{Answer, Face, Feed, Handle, Reader, Stopped};
@@ -40,7 +40,7 @@ pub(super) fn run(shared: &Shared, stream: &Stream) {
     let Ok(writer) = stream.try_clone().map(Writer::new) else { return };
     match read_request(stream) {
         Ok(request) => {
-            let job = Job { shared, stream, writer: &writer };
+            let job = RunningJob { shared, stream, writer: &writer };
             // Whoever is gone needs no answer.
             let _ = job.answer(request);
         }
@@ -57,7 +57,7 @@ pub(super) fn refuse(writer: &Writer, failure: &Failure) {
     let _ = writer.send(Kind::Refused, text.as_bytes());
 }
 
-fn read_request(stream: &Stream) -> Result<Request, Failure> {
+fn read_request(stream: &Stream) -> Result<JobRequest, Failure> {
     let failed = |text: String| Failure::new(Code::IoError, text);
     let deadline = Instant::now() + REQUEST;
     let read = frames::read(&mut Until { stream, deadline });
@@ -68,7 +68,7 @@ fn read_request(stream: &Stream) -> Result<Request, Failure> {
     parse_request(&body)
 }
 
-pub(super) fn parse_request(body: &[u8]) -> Result<Request, Failure> {
+pub(super) fn parse_request(body: &[u8]) -> Result<JobRequest, Failure> {
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
@@ -84,14 +84,14 @@ pub(super) fn parse_request(body: &[u8]) -> Result<Request, Failure> {
 }
 
 /// A client and what it talks to.
-struct Job<'a> {
+struct RunningJob<'a> {
     shared: &'a Shared,
     stream: &'a Stream,
     writer: &'a Writer,
 }
 
-impl Job<'_> {
-    fn answer(&self, request: Request) -> io::Result<()> {
+impl RunningJob<'_> {
+    fn answer(&self, request: JobRequest) -> io::Result<()> {
         let feed = &self.shared.node.feed;
         let face = self.shared.node.handle.face();
         let mut reader = feed.reader_from_here();
@@ -128,7 +128,7 @@ impl Job<'_> {
         // Whoever named the room does not mean the one that its person may go to next.
         let named = !request.places.is_empty() || request.room.is_some();
         let first = named.then_some(Command::BeginFace { room }).into_iter().collect();
-        let work = Work { face, output, target, folder, stay: request.stay };
+        let work = JobTools { face, output, target, folder, stay: request.stay };
         self.work(&work, (first, request.errand), reader)
     }
 
@@ -141,7 +141,7 @@ impl Job<'_> {
         }
     }
 
-    fn output(&self, request: &Request) -> Arc<Output> {
+    fn output(&self, request: &JobRequest) -> Arc<Output> {
         let look = request.look;
         let format = if look.json { Format::Json } else { Format::People(look.style()) };
         let [out, err] = [Kind::Out, Kind::Err].map(|kind| self.writer.stream(kind));
@@ -162,11 +162,11 @@ impl Job<'_> {
     /// Does the errand, and ends with its exit code, or without when the node ended before.
     fn work(
         &self,
-        work: &Work,
+        work: &JobTools,
         (first, errand): (Vec<Command>, Errand),
         reader: Reader,
     ) -> io::Result<()> {
-        let Work { face, output, .. } = work;
+        let JobTools { face, output, .. } = work;
         let node = &self.shared.node;
         let failures = Arc::new(Failures::new(true));
         let seat = Seat {
@@ -181,7 +181,7 @@ impl Job<'_> {
             errand: true,
         };
         let (give, chunks) = bounded(1);
-        let input = Input::new(self.writer.clone(), chunks);
+        let input = ClientInput::new(self.writer.clone(), chunks);
         let lines = LineReader::new(BufReader::new(input), Limits::default().line_max_bytes);
         let (stdin, answering) = seat.take(Source::Stream(lines));
         let mut stdin = Stdin { folder: work.folder.clone(), job: true, ..stdin };
@@ -230,7 +230,7 @@ impl Job<'_> {
 }
 
 /// What one job works with.
-struct Work {
+struct JobTools {
     face: Face,
     output: Arc<Output>,
     target: Target,
@@ -242,7 +242,7 @@ struct Work {
 struct EndOnDrop<'a> {
     handle: &'a Handle,
     feed: &'a Feed,
-    work: &'a Work,
+    work: &'a JobTools,
     stream: &'a Stream,
 }
 
@@ -292,7 +292,7 @@ fn wait_for_end(gone: &Receiver<()>, answers: &Receiver<Answer>) {
 }
 
 /// The client's stdin, which is asked for as it is read.
-struct Input {
+struct ClientInput {
     writer: Writer,
     /// Nothing in one: stdin has ended.
     chunks: Receiver<Vec<u8>>,
@@ -300,13 +300,13 @@ struct Input {
     ended: bool,
 }
 
-impl Input {
+impl ClientInput {
     fn new(writer: Writer, chunks: Receiver<Vec<u8>>) -> Self {
         Self { writer, chunks, chunk: Cursor::default(), ended: false }
     }
 }
 
-impl Read for Input {
+impl Read for ClientInput {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         if self.ended {
             return Ok(0);
@@ -348,20 +348,20 @@ fn target(save: Save) -> Result<Target, Failure> {
 }
 
 /// Whether the present room is all of these.
-fn is_here(places: &[Place], overview: &Overview, addr: SocketAddr) -> bool {
+fn is_here(places: &[RoomPlace], overview: &Overview, addr: SocketAddr) -> bool {
     let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let own = overview.addresses.iter().filter_map(|text| read_spoken(text));
     // What members say of themselves must not draw anything into their room.
     let known: Vec<_> = own.chain(overview.reached.iter().copied()).map(plain).collect();
     places.iter().all(|place| match place {
         // That an open room will not do is said by whoever tries to enter it.
-        Place::Addresses { closed: true, .. } if !overview.locked => false,
-        Place::Addresses { addresses, .. } => addresses.iter().any(|one| {
+        RoomPlace::Addresses { closed: true, .. } if !overview.locked => false,
+        RoomPlace::Addresses { addresses, .. } => addresses.iter().any(|one| {
             let one = plain(*one);
             let loopback = one.ip().is_loopback() && addr.ip().is_unspecified();
             loopback && one.port() == addr.port() || known.contains(&one)
         }),
-        Place::Invited(hint) => {
+        RoomPlace::Invited(hint) => {
             let makers = overview.members.iter().map(|line| &line.member.who.id);
             let mut makers = makers.chain([&overview.founder.id]);
             makers.any(|maker| room_hint(&overview.room, maker) == *hint)
@@ -397,7 +397,7 @@ mod tests {
     use crate::sys::local;
     use crate::sys::testing::no_text;
 
-    fn sent(bytes: &[u8]) -> Result<Request, Failure> {
+    fn sent(bytes: &[u8]) -> Result<JobRequest, Failure> {
         let (one, other) = local::pair().unwrap();
         (&one).write_all(bytes).unwrap();
         drop(one);
@@ -414,15 +414,18 @@ mod tests {
         let no_text = no_text("/caf", "");
         let task = Task::Send { paths: vec![no_text.clone()], name: None, until: Some(2) };
         let columns = Some(80);
-        let request = Request {
+        let request = JobRequest {
             version: VERSION,
             errand: Errand { task, within: Some(Duration::from_secs(90)) },
             stay: true,
             folder: no_text.clone(),
             save: Save::Folder(no_text),
             places: vec![
-                Place::Addresses { addresses: vec![([127, 0, 0, 1], 51_692).into()], closed: true },
-                Place::Invited([7; 8]),
+                RoomPlace::Addresses {
+                    addresses: vec![([127, 0, 0, 1], 51_692).into()],
+                    closed: true,
+                },
+                RoomPlace::Invited([7; 8]),
             ],
             room: None,
             look: Look {
@@ -459,7 +462,7 @@ mod tests {
     fn stdin_that_breaks_off_has_not_ended() {
         let (one, _other) = local::pair().unwrap();
         let (give, chunks) = bounded(1);
-        let mut input = Input::new(Writer::new(one), chunks);
+        let mut input = ClientInput::new(Writer::new(one), chunks);
         give.send(b"half".to_vec()).unwrap();
         let mut bytes = [0; 16];
         assert_eq!(input.read(&mut bytes).unwrap(), 4);

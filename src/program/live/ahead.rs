@@ -13,11 +13,11 @@ const ROWS_MAX: usize = 4;
 /// The lines.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    lines: VecDeque<Line>,
+    lines: VecDeque<LineAhead>,
 }
 
 #[derive(Debug)]
-struct Line {
+struct LineAhead {
     text: String,
     /// Asked about already: it counts as typed by itself.
     pasted: bool,
@@ -38,13 +38,18 @@ pub(super) struct Next {
 impl Ahead {
     /// A line was typed.
     pub(super) fn push(&mut self, text: String, secret: bool) {
-        self.lines.push_back(Line { text, pasted: false, secret, confirm_next: false });
+        self.lines.push_back(LineAhead { text, pasted: false, secret, confirm_next: false });
     }
 
     /// Lines of one paste come before all others.
     pub(super) fn put_first(&mut self, lines: Vec<String>, confirm_next: bool) {
         for text in lines.into_iter().rev() {
-            self.lines.push_front(Line { text, pasted: true, secret: confirm_next, confirm_next });
+            self.lines.push_front(LineAhead {
+                text,
+                pasted: true,
+                secret: confirm_next,
+                confirm_next,
+            });
         }
     }
 
@@ -55,7 +60,7 @@ impl Ahead {
 
     /// The line whose turn it is, which is taken.
     pub(super) fn next(&mut self) -> Option<Next> {
-        let Line { text, pasted, confirm_next, .. } = self.lines.pop_front()?;
+        let LineAhead { text, pasted, confirm_next, .. } = self.lines.pop_front()?;
         Some(Next { text, pasted, confirm_next })
     }
 
@@ -67,7 +72,7 @@ impl Ahead {
 
     /// The lines as they are shown.
     pub(super) fn rows(&self, columns: usize) -> Vec<String> {
-        let row = |line: &Line| {
+        let row = |line: &LineAhead| {
             let text = Untrusted::new(&line.text).line();
             let text = match secret_part(&line.text) {
                 _ if line.secret => "•••".to_owned(),

@@ -56,7 +56,7 @@ pub(super) enum Read {
 pub(super) type Breaks = Box<dyn Fn() -> bool + Send>;
 
 /// Carries a broken line out of the editor.
-struct Broken;
+struct BrokenLine;
 
 /// An editor on this process's terminal.
 pub(super) struct LineEditor {
@@ -162,7 +162,7 @@ impl LineEditor {
         let edit = AssertUnwindSafe(|| self.editor.readline_with_initial(prompt, (begun, "")));
         let read = match catch_unwind(edit) {
             Ok(read) => read,
-            Err(cause) if cause.is::<Broken>() => return self.broken(),
+            Err(cause) if cause.is::<BrokenLine>() => return self.broken(),
             Err(panic) => resume_unwind(panic),
         };
         let line = match (&read, self.editor.helper()) {
@@ -331,7 +331,7 @@ impl Highlighter for Assistant {
             }
             // The editor knows no other way to end a line from outside, and keeps nothing that
             // this would leave half done.
-            resume_unwind(Box::new(Broken));
+            resume_unwind(Box::new(BrokenLine));
         }
         Cow::Owned(self.screen.redraw(|| self.left(prompt)) + prompt)
     }

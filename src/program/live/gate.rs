@@ -20,13 +20,13 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// The gate of one terminal.
 #[derive(Debug)]
 pub(super) struct Gate {
-    state: Mutex<State>,
+    state: Mutex<EditorGateState>,
     changed: Condvar,
     wake: Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct EditorGateState {
     closed: bool,
     /// The thread that edits a line.
     inside: Option<ThreadId>,
@@ -48,7 +48,7 @@ impl Gate {
         Self { state: Mutex::default(), changed: Condvar::new(), wake }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EditorGateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,7 +111,7 @@ impl Gate {
         let this = std::thread::current().id();
         if state.inside.is_some_and(|thread| thread != this) {
             self.wake();
-            let edits = |state: &mut State| state.inside.is_some();
+            let edits = |state: &mut EditorGateState| state.inside.is_some();
             let waited = self.changed.wait_timeout_while(state, PATIENCE, edits);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             // It is waited for once.

@@ -34,13 +34,13 @@ const TO_THE_TOP: &str = "\x1b[H\x1b[J";
 /// The screen, shared by the printer and the editor.
 #[derive(Debug)]
 pub(super) struct Screen {
-    state: Mutex<State>,
+    state: Mutex<ScreenState>,
     drawn: Condvar,
     gate: Gate,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ScreenState {
     editing: bool,
     closed: bool,
     /// Whole rows, each with its line feed.
@@ -82,7 +82,7 @@ impl Screen {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ScreenState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ impl Screen {
             out += &state.last_rows(size);
         }
         state.live_rows = 0;
-        let State { tail, block, ahead, .. } = &*state;
+        let ScreenState { tail, block, ahead, .. } = &*state;
         let rows: Vec<&str> = tail
             .iter()
             .flat_map(|(_, rows)| rows.lines())
@@ -244,7 +244,7 @@ impl Screen {
     }
 }
 
-impl State {
+impl ScreenState {
     /// What waits, which is shown now.
     fn take_pending(&mut self) -> String {
         let rows = std::mem::take(&mut self.pending);

@@ -13,10 +13,10 @@ const RESET: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
 
 /// The terminal on stdin; dropping the last handle restores it.
 #[derive(Debug, Clone)]
-pub struct Tty(Arc<Saved>);
+pub struct Tty(Arc<SavedModes>);
 
 #[derive(Debug)]
-struct Saved {
+struct SavedModes {
     modes: Mutex<Option<Modes>>,
     screen: Arc<Screen>,
 }
@@ -44,7 +44,7 @@ impl Tty {
         let quiet = saved.quiet();
         quiet.set()?;
         screen.gate().keep_quiet(quiet);
-        Ok(Self(Arc::new(Saved { modes: Mutex::new(Some(saved)), screen })))
+        Ok(Self(Arc::new(SavedModes { modes: Mutex::new(Some(saved)), screen })))
     }
 
     /// klatch was stopped and goes on: a shell had the terminal meanwhile. (The editor puts its
@@ -66,7 +66,7 @@ impl Tty {
     }
 }
 
-impl Saved {
+impl SavedModes {
     fn restore(&self) {
         self.screen.gate().close();
         // Who comes second may end the program right away, and waits until the first is done.
@@ -93,7 +93,7 @@ pub(super) fn modes_of_a_line() -> Option<Modes> {
     Modes::of_stdin().ok().filter(Modes::are_raw)
 }
 
-impl Drop for Saved {
+impl Drop for SavedModes {
     fn drop(&mut self) {
         self.restore();
     }

@@ -42,7 +42,7 @@ pub(in crate::router) enum Placed {
 pub(in crate::router) type Order = (u64, Chain, u64);
 
 #[derive(Debug)]
-struct Item {
+struct ChainItem {
     /// Place in `Entries::accepted`.
     pos: usize,
     depth: u64,
@@ -58,12 +58,12 @@ struct Fork {
 
 #[derive(Debug, Default)]
 struct ChainState {
-    items: Vec<Item>,
+    items: Vec<ChainItem>,
     fork: Option<Fork>,
 }
 
 /// A waiting entry: its chain, seq and id.
-type Key = (Chain, u64, EntryId);
+type WaitingKey = (Chain, u64, EntryId);
 
 /// All accepted entries of a room.
 #[derive(Debug)]
@@ -74,14 +74,14 @@ pub(in crate::router) struct Entries {
     heads: BTreeSet<EntryRef>,
     bytes: usize,
     bytes_by_author: BTreeMap<MemberId, usize>,
-    waiting: BTreeMap<Key, Arc<SignedEntry>>,
+    waiting: BTreeMap<WaitingKey, Arc<SignedEntry>>,
     /// The first thing that a waiting entry lacks, and who waits for it.
-    blocked: BTreeMap<(Chain, u64), Vec<Key>>,
+    blocked: BTreeMap<(Chain, u64), Vec<WaitingKey>>,
     /// Depths are stale since a fork.
     stale: bool,
 }
 
-enum Fit {
+enum Fitness {
     Yes,
     Lacks(Chain, u64),
     Never,
@@ -207,14 +207,14 @@ impl Entries {
             return Placed::Refused;
         }
         match self.fit(entry) {
-            Fit::Yes => {
+            Fitness::Yes => {
                 self.accept(entry.clone());
                 let mut accepted = vec![entry.clone()];
                 self.wake(chain, seq, &mut accepted, limits);
                 Placed::Accepted(accepted)
             }
-            Fit::Lacks(on, on_seq) => self.wait(entry, on, on_seq, limits),
-            Fit::Never => Placed::Conflict,
+            Fitness::Lacks(on, on_seq) => self.wait(entry, on, on_seq, limits),
+            Fitness::Never => Placed::Conflict,
         }
     }
 
@@ -330,18 +330,18 @@ impl Entries {
         chain_fits && used + cost <= LOG_BYTES_PER_AUTHOR && self.bytes + cost <= limits.log_bytes
     }
 
-    fn fit(&self, entry: &SignedEntry) -> Fit {
+    fn fit(&self, entry: &SignedEntry) -> Fitness {
         let body = &entry.body;
         let len = self.chain_len(&body.chain);
         let fork = self.chains.get(&body.chain).and_then(|state| state.fork.as_ref());
         if fork.is_some_and(|fork| body.seq >= fork.at) {
-            return Fit::Never;
+            return Fitness::Never;
         }
         if body.seq > len + 1 {
-            return Fit::Lacks(body.chain, body.seq - 1);
+            return Fitness::Lacks(body.chain, body.seq - 1);
         }
         if body.prev != self.entry_at(&body.chain, len).map(|head| head.id) {
-            return Fit::Never;
+            return Fitness::Never;
         }
         for parent in &body.parents {
             let state = self.chains.get(&parent.chain);
@@ -351,10 +351,10 @@ impl Entries {
             }
             match self.entry_at(&parent.chain, parent.seq) {
                 Some(there) if there.id == parent.id => {}
-                _ => return Fit::Lacks(parent.chain, parent.seq),
+                _ => return Fitness::Lacks(parent.chain, parent.seq),
             }
         }
-        Fit::Yes
+        Fitness::Yes
     }
 
     fn accept(&mut self, entry: Arc<SignedEntry>) {
@@ -370,7 +370,7 @@ impl Entries {
         self.bytes += entry.cost_bytes();
         *self.bytes_by_author.entry(body.chain.author).or_default() += entry.cost_bytes();
         let pos = self.accepted.len();
-        self.chains.entry(body.chain).or_default().items.push(Item { pos, depth });
+        self.chains.entry(body.chain).or_default().items.push(ChainItem { pos, depth });
         self.accepted.push(Some(entry));
     }
 
@@ -418,17 +418,17 @@ impl Entries {
         while let Some(key) = ready.pop() {
             let Some(entry) = self.waiting.remove(&key) else { continue };
             match self.fit(&entry) {
-                Fit::Yes if self.has_room_for(&entry, limits) => {
+                Fitness::Yes if self.has_room_for(&entry, limits) => {
                     let at = (entry.body.chain, entry.body.seq);
                     self.accept(entry.clone());
                     accepted.push(entry);
                     ready.extend(self.blocked.remove(&at).unwrap_or_default());
                 }
-                Fit::Lacks(on, on_seq) => {
+                Fitness::Lacks(on, on_seq) => {
                     self.waiting.insert(key, entry);
                     self.blocked.entry((on, on_seq)).or_default().push(key);
                 }
-                Fit::Yes | Fit::Never => {}
+                Fitness::Yes | Fitness::Never => {}
             }
         }
     }
@@ -501,7 +501,7 @@ impl Entries {
         self.stale = false;
     }
 
-    fn item_at(&self, chain: &Chain, seq: u64) -> Option<&Item> {
+    fn item_at(&self, chain: &Chain, seq: u64) -> Option<&ChainItem> {
         if seq == 0 {
             return None;
         }

@@ -137,7 +137,7 @@ pub struct SignedEntry {
 /// A text as it lies in the JSON, if no character of it is escaped there.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct Piece<'a>(#[serde(borrow)] Cow<'a, str>);
+struct PlainText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Serialize, Deserialize)]
 struct WireEntry<'a> {
@@ -152,7 +152,7 @@ struct WireEntry<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    text: Option<Piece<'a>>,
+    text: Option<PlainText<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,7 +172,7 @@ impl SignedEntry {
         let json: Arc<str> = wire_of(&body).into();
         // What it says is kept as a piece of the JSON here as well.
         if let (Kind::Text(_), Ok(wire)) = (&body.kind, parse::<WireEntry>(json.as_bytes()))
-            && let Some(Piece(text)) = &wire.text
+            && let Some(PlainText(text)) = &wire.text
         {
             body.kind = Kind::Text(Untrusted::within(&json, text));
         }
@@ -237,7 +237,7 @@ fn wire_of(body: &EntryBody) -> String {
     };
     let kind = match &body.kind {
         Kind::Text(text) => {
-            wire.text = Some(Piece(text.raw().into()));
+            wire.text = Some(PlainText(text.raw().into()));
             "text"
         }
         Kind::Offer(offer) => {
@@ -274,8 +274,8 @@ fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
     let kind = match &*wire.kind {
         "text" => wire
             .text
-            .filter(|Piece(text)| super::text::check_message(text).is_ok())
-            .map_or(Kind::Unknown, |Piece(text)| Kind::Text(Untrusted::within(json, &text))),
+            .filter(|PlainText(text)| super::text::check_message(text).is_ok())
+            .map_or(Kind::Unknown, |PlainText(text)| Kind::Text(Untrusted::within(json, &text))),
         "offer" => match (wire.name, wire.size, wire.root) {
             (Some(name), Some(size), Some(root)) if name.len() <= 1024 => {
                 let name = name.into_owned();

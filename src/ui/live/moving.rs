@@ -18,12 +18,12 @@ const BAR_CELLS: u64 = 16;
 /// What moves, in the order in which it began to, and then what is queued.
 #[derive(Debug, Default)]
 pub struct Moving {
-    moving: Vec<(Key, Row)>,
-    queued: Vec<(Key, Row)>,
+    moving: Vec<(MovingKey, MovingRow)>,
+    queued: Vec<(MovingKey, MovingRow)>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Key {
+enum MovingKey {
     File(FileId),
     Path(PathBuf),
 }
@@ -31,12 +31,12 @@ enum Key {
 /// One of them: a name, and what to say of it, the longest first. What comes after is said where
 /// that does not fit.
 #[derive(Debug)]
-struct Row {
+struct MovingRow {
     name: String,
     says: Vec<String>,
 }
 
-impl Row {
+impl MovingRow {
     /// The name gives way first, down to half of the row, then what is said, then the rest of the
     /// name.
     fn within(&self, columns: usize) -> String {
@@ -57,13 +57,17 @@ impl Moving {
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::DownloadQueued { file } if self.queued.len() < FOLLOWED_MAX => {
-                let row = Row { name: format!("⇣ {}", file.name), says: vec![": queued".into()] };
-                self.queued.push((Key::File(file.id), row));
+                let row =
+                    MovingRow { name: format!("⇣ {}", file.name), says: vec![": queued".into()] };
+                self.queued.push((MovingKey::File(file.id), row));
             }
             Notice::DownloadStarted { file } => {
-                self.queued.retain(|(key, _)| *key != Key::File(file.id));
+                self.queued.retain(|(key, _)| *key != MovingKey::File(file.id));
                 let says = vec![": looking for members that have it".into()];
-                self.put(Key::File(file.id), Row { name: format!("⇣ {}", file.name), says });
+                self.put(
+                    MovingKey::File(file.id),
+                    MovingRow { name: format!("⇣ {}", file.name), says },
+                );
             }
             Notice::DownloadProgress {
                 file,
@@ -90,14 +94,17 @@ impl Moving {
                     format!(" {done} of {of}, {pace}"),
                     format!(" {done}, {pace}"),
                 ];
-                self.put(Key::File(file.id), Row { name: format!("⇣ {}", file.name), says });
+                self.put(
+                    MovingKey::File(file.id),
+                    MovingRow { name: format!("⇣ {}", file.name), says },
+                );
             }
             Notice::DownloadFinished { file, .. } | Notice::DownloadFailed { file, .. } => {
-                self.end(&Key::File(file.id));
+                self.end(&MovingKey::File(file.id));
             }
-            Notice::HashFailed { path, .. } => self.end(&Key::Path(path.clone())),
+            Notice::HashFailed { path, .. } => self.end(&MovingKey::Path(path.clone())),
             Notice::HashProgress { path, bytes_done, size: of } => {
-                let key = Key::Path(path.clone());
+                let key = MovingKey::Path(path.clone());
                 if bytes_done >= of {
                     self.end(&key);
                 } else {
@@ -105,7 +112,7 @@ impl Moving {
                     let done = percent(*bytes_done, *of);
                     let bar = bar(*bytes_done, *of);
                     let says = vec![format!(" {bar} {done} read"), format!(" {done} read")];
-                    self.put(key, Row { name: format!("⇡ {name}"), says });
+                    self.put(key, MovingRow { name: format!("⇡ {name}"), says });
                 }
             }
             // What belonged to a room that was left fails or is read no more.
@@ -126,7 +133,7 @@ impl Moving {
         rows
     }
 
-    fn put(&mut self, key: Key, row: Row) {
+    fn put(&mut self, key: MovingKey, row: MovingRow) {
         if let Some((_, known)) = self.moving.iter_mut().find(|(known, _)| *known == key) {
             *known = row;
         } else if self.moving.len() < FOLLOWED_MAX {
@@ -134,7 +141,7 @@ impl Moving {
         }
     }
 
-    fn end(&mut self, key: &Key) {
+    fn end(&mut self, key: &MovingKey) {
         self.moving.retain(|(known, _)| known != key);
         self.queued.retain(|(known, _)| known != key);
     }
