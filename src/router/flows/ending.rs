@@ -43,7 +43,7 @@ impl Router {
             self.link_down(id, link.member(), &how, refusal);
         }
         if let Some(lane) = conn.lane() {
-            self.lane_down(id, lane.member);
+            self.swarm.lane_down(&self.cx, id, lane.member);
         }
         match conn.purpose() {
             Some(Purpose::Attempt(attempt)) if conn.link().is_none() => {

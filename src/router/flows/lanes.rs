@@ -4,10 +4,10 @@ use core::net::SocketAddr;
 
 use crate::crypto::binding::Role;
 use crate::router::Router;
-use crate::router::address::plain_ip;
+use crate::router::address::{is_loopback, plain_ip};
 use crate::router::event::{Effect, Plan, Target};
 use crate::router::ids::{ConnId, MemberId};
-use crate::router::links::{Conn, Lane};
+use crate::router::links::{Conn, Lane, Link};
 use crate::router::message::{Hello, Why};
 use crate::router::order::Purpose;
 
@@ -28,17 +28,17 @@ impl Router {
     /// Where a linked member can be dialled: the address of the link if we dialled it, then what
     /// it says of itself.
     fn addresses_for_lane(&self, member: MemberId) -> Vec<SocketAddr> {
-        let Some(id) = self.members.conn_of(&member) else { return Vec::new() };
-        let (Some(conn), Some(via)) = (self.links.get(id), self.via(id)) else {
-            return Vec::new();
-        };
+        let conn = self.members.conn_of(&member).and_then(|id| self.links.get(id));
+        let Some(conn) = conn else { return Vec::new() };
+        // Loopback may be taught by whoever is on loopback itself.
+        let is_here = conn.remote().is_some_and(|remote| is_loopback(remote.ip()));
         let mut addresses: Vec<SocketAddr> = Vec::new();
         if conn.is_dialled() {
             addresses.extend(conn.remote());
         }
         for address in self.members.addresses_of(&member) {
             let address = SocketAddr::new(plain_ip(address.ip()), address.port());
-            let usable = !address.ip().is_loopback() || via.is_here();
+            let usable = is_here || !address.ip().is_loopback();
             if usable && address.port() >= 1024 && !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -72,10 +72,14 @@ impl Router {
         self.links.proceed(&mut self.cx, id, plan, None);
     }
 
+    fn link_with(&self, member: &MemberId) -> Option<&Link> {
+        self.members.conn_of(member).and_then(|conn| self.links.link(conn))
+    }
+
     /// Whether a connection leads to the program that is linked as this member.
     fn is_same_run(&self, id: ConnId, member: &MemberId) -> bool {
         let run = self.links.get(id).and_then(Conn::their_run);
-        self.link_of(member).is_some_and(|(_, link)| Some(link.run()) == run)
+        self.link_with(member).is_some_and(|link| Some(link.run()) == run)
     }
 
     /// The peer of a lane proved who it is: only who has a live session is known.
@@ -115,7 +119,7 @@ impl Router {
 
     pub(in crate::router) fn lane_opened(&mut self, id: ConnId) {
         if let Some(Lane { member, fetch: true, .. }) = self.links.open_lane(id) {
-            let rtt_ms = self.link_of(&member).and_then(|(_, link)| link.rtt_ms());
+            let rtt_ms = self.link_with(&member).and_then(Link::rtt_ms);
             self.swarm.lane_opened(member, id, rtt_ms.unwrap_or(0));
         }
     }
@@ -132,16 +136,11 @@ impl Router {
         self.swarm.lane_failed(&self.cx, member, tried, |conn| links.get(conn).is_some());
     }
 
-    /// A lane ended.
-    pub(in crate::router) fn lane_down(&mut self, id: ConnId, member: MemberId) {
-        self.swarm.lane_down(&self.cx, id, member);
-    }
-
     /// Nothing is to come over a lane any more.
     pub(in crate::router) fn drop_lane(&mut self, id: ConnId) {
         if let Some(member) = self.links.remove(&mut self.cx, id).and_then(|conn| conn.member()) {
             self.cx.effect(Effect::Close { conn: id });
-            self.lane_down(id, member);
+            self.swarm.lane_down(&self.cx, id, member);
         }
     }
 

@@ -323,6 +323,10 @@ impl Holders {
         self.all().find(|holder| holder.member == *member)
     }
 
+    pub(super) fn of_mut(&mut self, member: &MemberId) -> Option<(ConnId, &mut Holder)> {
+        self.all_mut().find(|(_, holder)| holder.member == *member)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Holder> {
         self.links.values()
     }

@@ -142,8 +142,7 @@ impl Swarm {
         chunk: Option<u32>,
         chunks: u32,
     ) {
-        let conn = self.holders.conn_of(host);
-        let Some(holder) = conn.and_then(|conn| self.holders.get_mut(conn)) else { return };
+        let Some((_, holder)) = self.holders.of_mut(host) else { return };
         if holder.lacks(&file, chunk, chunks) {
             self.changes += 1;
             self.choice.lacks(host, &file, chunk);

@@ -85,10 +85,7 @@ impl Swarm {
         if self.shares.done_with(&file).is_none() {
             return;
         }
-        let conn = self.holders.conn_of(&member);
-        if let Some((conn, holder)) =
-            conn.and_then(|conn| Some((conn, self.holders.get_mut(conn)?)))
-        {
+        if let Some((conn, holder)) = self.holders.of_mut(&member) {
             holder.say_hosting(file);
             cx.mark(conn);
         }
@@ -97,8 +94,7 @@ impl Swarm {
     /// What whoever links is told of: what is held here, and what it offers and is not fetched.
     pub(super) fn to_tell(&self, offered: impl Iterator<Item = FileId>) -> BTreeSet<FileId> {
         let declined = offered.filter(|file| self.shares.done_with(file).is_some());
-        let any = self.shares.is_done_with_any();
-        self.shares.files().chain(declined.filter(|_| any)).collect()
+        self.shares.files().chain(declined).collect()
     }
 
     /// What a link is told now.

@@ -56,11 +56,6 @@ impl Shares {
         self.only_gives = true;
     }
 
-    /// Whether some file may not be fetched here any more, or none at all is.
-    pub(super) fn is_done_with_any(&self) -> bool {
-        self.only_gives || !self.passed.is_empty()
-    }
-
     /// Why a file that is not here is not going to be fetched, if that is so.
     pub(super) fn done_with(&self, file: &FileId) -> Option<Done> {
         if self.files.contains_key(file) {

@@ -96,7 +96,7 @@ fn whoever_only_gives_tells_those_who_offer_something() {
     node.link(LINK, BOB, &[]);
     node.swarm.only_give(&mut node.cx, |_| vec![file(1)]);
     let declined = Message::Dropped { file: file(1), done: Some(Done::Declined) };
-    assert_eq!(node.says(LINK), [declined.clone()]);
+    assert_eq!(node.says(LINK), std::slice::from_ref(&declined));
     node.link(ConnId(2), CAROL, &[file(1)]);
     assert_eq!(node.says(ConnId(2)), [declined], "whoever comes later as well");
 }
