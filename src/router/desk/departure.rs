@@ -57,7 +57,8 @@ impl Departure {
         }
         let waited = now.since(*self.idle_since.get_or_insert(now));
         let unheld = own && needs.unheld && waited < HELD_MS;
-        !unheld && !(needs.served && waited < last_host_ms)
+        let served = needs.served && waited < last_host_ms;
+        !unheld && !served
     }
 }
 

@@ -70,7 +70,7 @@ impl Router {
         let in_vain = self.log.has_spoken() && !self.room.ever_met && !self.desk.waited_in_vain();
         let text = "nobody was ever here to hear what was said: connect first, or wait members 1";
         let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };
-        self.cx.answer(&given, result);
+        self.cx.answer(given, result);
         self.stop();
     }
 
