@@ -17,7 +17,7 @@ pub(super) fn shake(
     [plan, their_plan]: [Plan; 2],
     rooms: [RoomId; 2],
 ) -> [Played; 2] {
-    alice.dial(&bob, Role::Session);
+    alice.dial(bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     std::thread::scope(|scope| {
         let played = scope.spawn(move || bob.play(theirs, rooms[1], their_plan));
