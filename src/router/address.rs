@@ -3,11 +3,11 @@
 use core::net::IpAddr;
 
 /// An address in the form in which it is compared and counted.
-pub(super) fn plain_ip(ip: IpAddr) -> IpAddr {
+pub(crate) fn plain_ip(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
 /// Whether an address belongs to this computer.
-pub(super) fn is_loopback(ip: IpAddr) -> bool {
+pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     plain_ip(ip).is_loopback()
 }

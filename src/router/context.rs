@@ -20,17 +20,17 @@ const FIRST_DIALLED: u64 = 1 << 63;
 
 /// Handed to the machines by the router, one event at a time.
 #[derive(Debug)]
-pub(super) struct Context {
-    pub(super) me: Identity,
-    pub(super) my_id: MemberId,
-    pub(super) config: Config,
+pub(crate) struct Context {
+    pub(crate) me: Identity,
+    pub(crate) my_id: MemberId,
+    pub(crate) config: Config,
     /// The moment of the event that is being handled.
-    pub(super) now: Millis,
-    pub(super) clock: WallClock,
-    pub(super) rng: Rng,
+    pub(crate) now: Millis,
+    pub(crate) clock: WallClock,
+    pub(crate) rng: Rng,
     effects: Vec<Effect>,
-    pub(super) replies: Replies,
-    pub(super) timers: Timers,
+    pub(crate) replies: Replies,
+    pub(crate) timers: Timers,
     /// Links that have something to say.
     marked: BTreeSet<ConnId>,
     orders: VecDeque<Order>,
@@ -38,7 +38,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(config: Config, me: Identity, seed: u64) -> Self {
+    pub(crate) fn new(config: Config, me: Identity, seed: u64) -> Self {
         Self {
             my_id: MemberId(me.public()),
             me,
@@ -55,28 +55,28 @@ impl Context {
         }
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.config.limits
     }
 
-    pub(super) fn effect(&mut self, effect: Effect) {
+    pub(crate) fn effect(&mut self, effect: Effect) {
         self.effects.push(effect);
     }
 
-    pub(super) fn notify(&mut self, notice: Notice) {
+    pub(crate) fn notify(&mut self, notice: Notice) {
         self.effects.push(Effect::Notify(notice));
     }
 
-    pub(super) fn remark(&mut self, text: impl Into<String>) {
+    pub(crate) fn remark(&mut self, text: impl Into<String>) {
         self.notify(Notice::Remark { text: text.into() });
     }
 
-    pub(super) fn complain(&mut self, failure: Failure) {
+    pub(crate) fn complain(&mut self, failure: Failure) {
         self.notify(Notice::Error { line: None, command: None, failure });
     }
 
     /// Answers a command.
-    pub(super) fn reply(
+    pub(crate) fn reply(
         &mut self,
         face: FaceId,
         line: u64,
@@ -89,50 +89,50 @@ impl Context {
     }
 
     /// Answers a command that waited.
-    pub(super) fn answer(&mut self, given: &GivenCommand, result: Result<(), Failure>) {
+    pub(crate) fn answer(&mut self, given: &GivenCommand, result: Result<(), Failure>) {
         self.reply(given.face, given.line, given.command.word(), result);
     }
 
     /// A link has something to say, or may have.
-    pub(super) fn mark(&mut self, conn: ConnId) {
+    pub(crate) fn mark(&mut self, conn: ConnId) {
         self.marked.insert(conn);
     }
 
     /// A link is gone, and says nothing any more.
-    pub(super) fn unmark(&mut self, conn: ConnId) {
+    pub(crate) fn unmark(&mut self, conn: ConnId) {
         self.marked.remove(&conn);
     }
 
     /// The next link that may have something to say.
-    pub(super) fn next_marked(&mut self) -> Option<ConnId> {
+    pub(crate) fn next_marked(&mut self) -> Option<ConnId> {
         self.marked.pop_first()
     }
 
     /// Asks the router for something that other machines have a part in. It is done as soon as
     /// the machine that asks is done itself.
-    pub(super) fn order(&mut self, order: Order) {
+    pub(crate) fn order(&mut self, order: Order) {
         self.orders.push_back(order);
     }
 
     /// Refuses a connection: the peer is told why, and it ends.
-    pub(super) fn refuse(&mut self, conn: ConnId, why: Why) {
+    pub(crate) fn refuse(&mut self, conn: ConnId, why: Why) {
         self.refuse_with(conn, Refusal::of(why));
     }
 
     /// The same with more than a reason.
-    pub(super) fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
+    pub(crate) fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
         self.effect(Effect::Refuse { conn, refusal: refusal.clone() });
         self.order(Order::EndConn { conn, how: Closed::ByUs, refusal: Some(refusal) });
     }
 
     /// Closes a connection: it ended so.
-    pub(super) fn close(&mut self, conn: ConnId, how: Closed) {
+    pub(crate) fn close(&mut self, conn: ConnId, how: Closed) {
         self.effect(Effect::Close { conn });
         self.order(Order::EndConn { conn, how, refusal: None });
     }
 
     /// Has somebody dialled, over a connection of this id.
-    pub(super) fn dial(&mut self, target: Target, purpose: Purpose) -> ConnId {
+    pub(crate) fn dial(&mut self, target: Target, purpose: Purpose) -> ConnId {
         self.next_conn += 1;
         let conn = ConnId(self.next_conn);
         self.order(Order::Dial { conn, target, purpose });
@@ -140,22 +140,22 @@ impl Context {
     }
 
     /// The order that comes next.
-    pub(super) fn next_order(&mut self) -> Option<Order> {
+    pub(crate) fn next_order(&mut self) -> Option<Order> {
         self.orders.pop_front()
     }
 
     /// What the wall clock shows: milliseconds since 1970 UTC.
-    pub(super) fn wall_ms(&self) -> i64 {
+    pub(crate) fn wall_ms(&self) -> i64 {
         self.clock.at(self.now)
     }
 
     /// Takes back what was given rise to and is not to be seen.
-    pub(super) fn retract(&mut self, unseen: impl Fn(&Effect) -> bool) {
+    pub(crate) fn retract(&mut self, unseen: impl Fn(&Effect) -> bool) {
         self.effects.retain(|effect| !unseen(effect));
     }
 
     /// Everything that was given rise to since this was last asked, in order.
-    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
 }
@@ -163,7 +163,7 @@ impl Context {
 #[cfg(test)]
 impl Context {
     /// That of a node of this name, whose secrets are made of one byte.
-    pub(super) fn of_test(name: &str, byte: u8) -> Self {
+    pub(crate) fn of_test(name: &str, byte: u8) -> Self {
         let draw = super::event::Draw {
             room: [byte; 32],
             nonce: super::ids::LogNonce([byte; 8]),

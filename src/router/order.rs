@@ -11,7 +11,7 @@ use super::notice::Failure;
 
 /// Something that concerns more than one machine.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// A connection ended; `refusal`: what this side had against it.
     EndConn { conn: ConnId, how: Closed, refusal: Option<Refusal> },
     /// What two are agreeing on goes on.
@@ -32,7 +32,7 @@ pub(super) enum Order {
 
 /// Why this node dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// A person's `connect`, by the number of its attempt.
     Attempt(u64),
     /// A known member, without moving anyone.
@@ -45,9 +45,9 @@ pub(super) enum Purpose {
 
 /// A command as it was given.
 #[derive(Debug)]
-pub(super) struct GivenCommand {
-    pub(super) face: FaceId,
-    pub(super) line: u64,
-    pub(super) command: Command,
-    pub(super) draw: Draw,
+pub(crate) struct GivenCommand {
+    pub(crate) face: FaceId,
+    pub(crate) line: u64,
+    pub(crate) command: Command,
+    pub(crate) draw: Draw,
 }

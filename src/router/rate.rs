@@ -15,7 +15,7 @@ const PAUSE_MS: u64 = 30_000;
 
 /// Counts what comes.
 #[derive(Debug)]
-pub(super) struct MeasuredRate {
+pub(crate) struct MeasuredRate {
     bytes_per_second: u64,
     /// Since when bytes are counted, and how many came since.
     since: Millis,
@@ -28,12 +28,12 @@ pub(super) struct MeasuredRate {
 
 impl MeasuredRate {
     /// Nothing came yet, but may from now on.
-    pub(super) fn new(now: Millis) -> Self {
+    pub(crate) fn new(now: Millis) -> Self {
         Self { bytes_per_second: 0, since: now, bytes: 0, last: now, piece_bytes: 0 }
     }
 
     /// Bytes came.
-    pub(super) fn came(&mut self, now: Millis, bytes: u64) {
+    pub(crate) fn came(&mut self, now: Millis, bytes: u64) {
         if bytes == 0 {
             return;
         }
@@ -55,13 +55,13 @@ impl MeasuredRate {
     }
 
     /// Bytes per second; 0 when nothing moves.
-    pub(super) fn at(&self, now: Millis) -> u64 {
+    pub(crate) fn at(&self, now: Millis) -> u64 {
         if now < self.silent_at() { self.bytes_per_second } else { 0 }
     }
 
     /// When the rate is 0 if nothing more comes. Over a slow link even a steady stream comes in
     /// pieces that are further apart than [`SILENCE_MS`]: twice that time is given to each.
-    pub(super) fn silent_at(&self) -> Millis {
+    pub(crate) fn silent_at(&self) -> Millis {
         let apart = self.piece_bytes.saturating_mul(2_000).checked_div(self.bytes_per_second);
         self.last.plus(apart.unwrap_or(0).max(SILENCE_MS))
     }

@@ -10,7 +10,7 @@ const FAILURES_SHOWN: usize = 8;
 
 /// Answers that wait for several files, and whether any command failed.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub(crate) struct Replies {
     /// Downloads that one command asked for: how many are to end, and what failed of those that
     /// did.
     several: BTreeMap<(FaceId, u64), (usize, Vec<Failure>)>,
@@ -19,22 +19,22 @@ pub(super) struct Replies {
 
 impl Replies {
     /// A command is answered when so many downloads have ended.
-    pub(super) fn await_several(&mut self, of: (FaceId, u64), count: usize) {
+    pub(crate) fn await_several(&mut self, of: (FaceId, u64), count: usize) {
         self.several.insert(of, (count, Vec::new()));
     }
 
     /// A face ended: nothing of it is answered any more.
-    pub(super) fn forget(&mut self, face: FaceId) {
+    pub(crate) fn forget(&mut self, face: FaceId) {
         self.several.retain(|(of, _), _| *of != face);
     }
 
     /// Whether a command of the terminal failed.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
     /// The result of a whole command, when the last of its downloads has ended.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         (face, line): (FaceId, u64),
         command: &str,
@@ -60,7 +60,7 @@ impl Replies {
 }
 
 /// What one command that named several files says of those which could not be offered.
-pub(super) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
+pub(crate) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(()), Err);
     }

@@ -270,7 +270,7 @@ pub fn without_marks(name: &str) -> String {
 }
 
 /// Names that are told one by one; of more than three the number of the others.
-pub(super) fn few(names: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn few(names: impl IntoIterator<Item = String>) -> String {
     let mut names = names.into_iter();
     let first: Vec<_> = names.by_ref().take(3).collect();
     match names.count() {

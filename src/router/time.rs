@@ -25,18 +25,18 @@ const SETTINGS: usize = 64;
 
 /// What the wall clock shows, which may be set at any time and goes on while a computer sleeps.
 #[derive(Debug)]
-pub(super) struct WallClock {
+pub(crate) struct WallClock {
     /// From when on it showed so many milliseconds since 1970 UTC more than the steady one.
     settings: VecDeque<(Millis, i64)>,
 }
 
 impl WallClock {
-    pub(super) fn new(at_zero_ms: i64) -> Self {
+    pub(crate) fn new(at_zero_ms: i64) -> Self {
         Self { settings: VecDeque::from([(Millis(0), at_zero_ms)]) }
     }
 
     /// It is another one from here on.
-    pub(super) fn set(&mut self, now: Millis, at_zero_ms: i64) {
+    pub(crate) fn set(&mut self, now: Millis, at_zero_ms: i64) {
         if self.settings.len() >= SETTINGS {
             self.settings.pop_front();
         }
@@ -44,7 +44,7 @@ impl WallClock {
     }
 
     /// What it showed, or shows, at a moment: milliseconds since 1970 UTC.
-    pub(super) fn at(&self, moment: Millis) -> i64 {
+    pub(crate) fn at(&self, moment: Millis) -> i64 {
         let then = self.settings.iter().rev().find(|(from, _)| *from <= moment);
         let at_zero_ms = then.or(self.settings.front()).map_or(0, |(_, at_zero_ms)| *at_zero_ms);
         at_zero_ms.saturating_add_unsigned(moment.0)
@@ -53,10 +53,10 @@ impl WallClock {
 
 /// Keeps the earliest of the deadlines that it is shown.
 #[derive(Debug, Default)]
-pub(super) struct Earliest(pub(super) Option<Millis>);
+pub(crate) struct Earliest(pub(super) Option<Millis>);
 
 impl Earliest {
-    pub(super) fn at(&mut self, deadline: Millis) {
+    pub(crate) fn at(&mut self, deadline: Millis) {
         self.0 = Some(self.0.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 }

@@ -7,7 +7,7 @@ use super::time::Millis;
 
 /// What is due at some time: one name for each thing that waits, so that it has one deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
+pub(crate) enum Timer {
     /// An attempt is tried again, or its history did not come in time.
     Attempt(u64),
     /// People are told of wrong passwords.
@@ -40,14 +40,14 @@ pub(super) enum Timer {
 
 /// Deadlines by name and by time.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     by_name: BTreeMap<Timer, Millis>,
     by_time: BTreeSet<(Millis, Timer)>,
 }
 
 impl Timers {
     /// Sets the deadline of something, in place of the one that it had; `None`: it has none now.
-    pub(super) fn set(&mut self, timer: Timer, at: Option<Millis>) {
+    pub(crate) fn set(&mut self, timer: Timer, at: Option<Millis>) {
         let before = match at {
             Some(at) => self.by_name.insert(timer, at),
             None => self.by_name.remove(&timer),
@@ -64,13 +64,13 @@ impl Timers {
     }
 
     /// The earliest deadline.
-    pub(super) fn next(&self) -> Option<Millis> {
+    pub(crate) fn next(&self) -> Option<Millis> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
     /// Takes out all that is due, the earliest first. What is set again meanwhile for a time that
     /// has come waits for the next event.
-    pub(super) fn take_due(&mut self, now: Millis) -> Vec<Timer> {
+    pub(crate) fn take_due(&mut self, now: Millis) -> Vec<Timer> {
         let mut due = Vec::new();
         while let Some((at, timer)) = self.by_time.pop_first() {
             if at > now {

@@ -4,7 +4,7 @@ use super::time::Millis;
 
 /// What a peer may still do at once of what costs us something: more with time.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     per_s: u64,
     burst: u64,
     thousandths: u64,
@@ -12,13 +12,13 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(per_s: u32, burst: u32, now: Millis) -> Self {
+    pub(crate) fn new(per_s: u32, burst: u32, now: Millis) -> Self {
         let burst = 1000 * u64::from(burst);
         Self { per_s: per_s.into(), burst, thousandths: burst, counted: now }
     }
 
     /// Takes so many; false, and nothing taken, when there are fewer.
-    pub(super) fn take(&mut self, many: u64, now: Millis) -> bool {
+    pub(crate) fn take(&mut self, many: u64, now: Millis) -> bool {
         let more = now.since(self.counted).saturating_mul(self.per_s);
         self.thousandths = self.thousandths.saturating_add(more).min(self.burst);
         self.counted = now;

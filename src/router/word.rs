@@ -7,13 +7,13 @@ use unicode_normalization::UnicodeNormalization;
 use super::text::is_glob;
 
 /// Hex digits of an id that name something, at least.
-pub(super) const PREFIX_MIN: usize = 8;
+pub(crate) const PREFIX_MIN: usize = 8;
 
 /// How a word fits. A whole id can only be meant as one, even where somebody gave another file
 /// that id as its name. The first digits of one and a name are equally good: whoever was told to
 /// type these digits must not get a file that somebody else named so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum WordFit {
+pub(crate) enum WordFit {
     Id,
     Name,
     Prefix,
@@ -21,41 +21,41 @@ pub(super) enum WordFit {
 
 /// What was typed, ready to be compared.
 #[derive(Debug)]
-pub(super) struct FileWord {
+pub(crate) struct FileWord {
     name: String,
     /// In lower case, where it can begin an id.
     digits: Option<String>,
 }
 
 impl FileWord {
-    pub(super) fn new(typed: &str) -> Self {
+    pub(crate) fn new(typed: &str) -> Self {
         let digits = typed.to_ascii_lowercase();
         let is_prefix = digits.len() >= PREFIX_MIN && digits.bytes().all(|b| b.is_ascii_hexdigit());
         Self { name: nfc(typed), digits: Some(digits).filter(|_| is_prefix) }
     }
 
     /// What was typed, in NFC.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The digits, where it can begin an id.
-    pub(super) fn digits(&self) -> Option<&str> {
+    pub(crate) fn digits(&self) -> Option<&str> {
         self.digits.as_deref()
     }
 
     /// What else it means, where it has characters of a glob.
-    pub(super) fn glob(&self) -> Option<glob::Pattern> {
+    pub(crate) fn glob(&self) -> Option<glob::Pattern> {
         glob::Pattern::new(&self.name).ok().filter(|_| is_glob(&self.name))
     }
 
     /// Whether this is that name, compared in NFC.
-    pub(super) fn is_name(&self, name: &str) -> bool {
+    pub(crate) fn is_name(&self, name: &str) -> bool {
         name == self.name || !name.is_ascii() && name.nfc().eq(self.name.chars())
     }
 
     /// How it fits what has this name and these ids.
-    pub(super) fn fit<const N: usize>(
+    pub(crate) fn fit<const N: usize>(
         &self,
         name: &str,
         ids: [&dyn ToString; N],
@@ -72,12 +72,12 @@ impl FileWord {
 }
 
 /// A name as names are compared.
-pub(super) fn nfc(name: &str) -> String {
+pub(crate) fn nfc(name: &str) -> String {
     name.nfc().collect()
 }
 
 /// Of all that fits, what has this id, or else all of it.
-pub(super) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
+pub(crate) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
     let (mut by_id, mut others) = (Vec::new(), Vec::new());
     for (fit, item) in fitting {
         match fit {
@@ -90,7 +90,7 @@ pub(super) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
 
 /// As many digits as tell these ids apart, [`PREFIX_MIN`] at least: anybody can make two files
 /// whose ids begin alike.
-pub(super) fn digits_apart(ids: &BTreeSet<String>) -> usize {
+pub(crate) fn digits_apart(ids: &BTreeSet<String>) -> usize {
     let common = |(one, other): (&String, &String)| {
         one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count() + 1
     };

@@ -28,7 +28,7 @@ const HISTORY_MS: u64 = 10_000;
 
 /// What a person brings who connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::router) enum Brought {
+pub(crate) enum Brought {
     Nothing,
     Password(Password),
     Invitation(InviteLink),
@@ -87,27 +87,27 @@ impl Attempt {
 
 /// How the connection of an attempt ended without a link.
 #[derive(Debug)]
-pub(in crate::router) struct Ended<'a> {
-    pub(in crate::router) how: &'a Closed,
-    pub(in crate::router) refusal: Option<&'a Refusal>,
+pub(crate) struct Ended<'a> {
+    pub(crate) how: &'a Closed,
+    pub(crate) refusal: Option<&'a Refusal>,
     /// A password admits to the room there.
-    pub(in crate::router) their_password: bool,
+    pub(crate) their_password: bool,
     /// Who was there, once that was proved.
-    pub(in crate::router) agreed: Option<MemberId>,
+    pub(crate) agreed: Option<MemberId>,
     /// The same program is linked by another connection, as this member.
-    pub(in crate::router) linked: Option<MemberId>,
+    pub(crate) linked: Option<MemberId>,
 }
 
 /// All that are under way, by number.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Attempts {
+pub(crate) struct Attempts {
     next: u64,
     all: BTreeMap<u64, Attempt>,
 }
 
 impl Attempts {
     /// What an attempt brings to whoever answers.
-    pub(in crate::router) fn brings(&self, id: u64) -> Option<Brings> {
+    pub(crate) fn brings(&self, id: u64) -> Option<Brings> {
         Some(match self.all.get(&id)?.brought {
             Brought::Nothing => Brings::Nothing,
             Brought::Password(_) => Brings::Password,
@@ -116,7 +116,7 @@ impl Attempts {
     }
 
     /// The same with its secret.
-    pub(in crate::router) fn entry(&self, id: u64) -> Option<Entry> {
+    pub(crate) fn entry(&self, id: u64) -> Option<Entry> {
         Some(match &self.all.get(&id)?.brought {
             Brought::Nothing => Entry::Open,
             Brought::Password(password) => Entry::Password(password.clone()),
@@ -124,12 +124,12 @@ impl Attempts {
         })
     }
 
-    pub(in crate::router) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// Begins a `connect`; what fails is tried again until `patience` ends.
-    pub(in crate::router) fn connect(
+    pub(crate) fn connect(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -151,7 +151,7 @@ impl Attempts {
     }
 
     /// Enters a room by an invitation: its addresses are tried one after the other.
-    pub(in crate::router) fn join(
+    pub(crate) fn join(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -198,7 +198,7 @@ impl Attempts {
     }
 
     /// Nobody came in at this address: the next, or what was said at the first that answered.
-    pub(in crate::router) fn not_here(&mut self, cx: &mut Context, id: u64, failure: Failure) {
+    pub(crate) fn not_here(&mut self, cx: &mut Context, id: u64, failure: Failure) {
         let Some(attempt) = self.all.get_mut(&id) else { return };
         if let Some(next) = attempt.elsewhere.pop() {
             (attempt.host, attempt.port) = (next.ip().to_string(), next.port());
@@ -244,7 +244,7 @@ impl Attempts {
     }
 
     /// Answers a question of this face and line, if it was one of an attempt.
-    pub(in crate::router) fn password_given(
+    pub(crate) fn password_given(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -277,7 +277,7 @@ impl Attempts {
     }
 
     /// The connection of an attempt became a link.
-    pub(in crate::router) fn linked(&mut self, cx: &mut Context, conn: ConnId, member: MemberId) {
+    pub(crate) fn linked(&mut self, cx: &mut Context, conn: ConnId, member: MemberId) {
         let until = cx.now.plus(HISTORY_MS);
         let dialled = |attempt: &Attempt| attempt.progress == Progress::Dialling(conn);
         let found = self.all.iter().find(|(_, attempt)| dialled(attempt)).map(|(id, _)| *id);
@@ -287,7 +287,7 @@ impl Attempts {
     }
 
     /// The connection of an attempt ended without a link.
-    pub(in crate::router) fn conn_ended(
+    pub(crate) fn conn_ended(
         &mut self,
         cx: &mut Context,
         id: u64,
@@ -368,12 +368,7 @@ impl Attempts {
     }
 
     /// Ends an attempt, or has it try again while it may still work.
-    pub(in crate::router) fn end(
-        &mut self,
-        cx: &mut Context,
-        id: u64,
-        result: Result<(), Failure>,
-    ) {
+    pub(crate) fn end(&mut self, cx: &mut Context, id: u64, result: Result<(), Failure>) {
         if let Err(failure) = &result
             && self.tries_again(cx, id, failure, 0)
         {
@@ -389,11 +384,7 @@ impl Attempts {
 
     /// Ends what a person began and does not want any more; the connection that is not needed
     /// now. Who is in the room already stays there.
-    pub(in crate::router) fn give_up(
-        &mut self,
-        cx: &mut Context,
-        of: (FaceId, u64),
-    ) -> Option<ConnId> {
+    pub(crate) fn give_up(&mut self, cx: &mut Context, of: (FaceId, u64)) -> Option<ConnId> {
         let given = |attempt: &Attempt| (attempt.face, attempt.line) == of;
         let (&id, attempt) = self.all.iter().find(|(_, attempt)| given(attempt))?;
         let conn = match attempt.progress {
@@ -408,7 +399,7 @@ impl Attempts {
 
     /// It is time to dial again, or the history did not come in time; whether somebody is in by
     /// this attempt.
-    pub(in crate::router) fn due(&mut self, cx: &mut Context, id: u64) -> bool {
+    pub(crate) fn due(&mut self, cx: &mut Context, id: u64) -> bool {
         match self.all.get(&id).map(|attempt| &attempt.progress) {
             Some(Progress::Syncing { .. }) => true,
             Some(Progress::Retry(_)) => {
@@ -420,7 +411,7 @@ impl Attempts {
     }
 
     /// The attempts that wait for the history of a member who has told it all.
-    pub(in crate::router) fn synced(&self, has_history_of: impl Fn(&MemberId) -> bool) -> Vec<u64> {
+    pub(crate) fn synced(&self, has_history_of: impl Fn(&MemberId) -> bool) -> Vec<u64> {
         let is_synced = |attempt: &Attempt| match &attempt.progress {
             Progress::Syncing { member, .. } => has_history_of(member),
             _ => false,
@@ -429,7 +420,7 @@ impl Attempts {
     }
 
     /// Stops what a person had begun; used when the room is left.
-    pub(in crate::router) fn end_all(&mut self, cx: &mut Context) {
+    pub(crate) fn end_all(&mut self, cx: &mut Context) {
         for id in self.all.keys().copied().collect::<Vec<_>>() {
             let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");
             self.end(cx, id, Err(failure));

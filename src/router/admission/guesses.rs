@@ -22,7 +22,7 @@ const NAMED_MAX: usize = 4;
 
 /// Password exchanges with this node that did not succeed (yet).
 #[derive(Debug, Default)]
-pub(in crate::router) struct Guesses {
+pub(crate) struct Guesses {
     by_addr: BTreeMap<IpAddr, VecDeque<Millis>>,
     /// When, and from which neighbourhood, in the last hour.
     all: VecDeque<(Millis, IpAddr)>,
@@ -41,7 +41,7 @@ impl Guesses {
     /// While little of the hour's budget is left, attempts come one at a time, and each source
     /// waits the longer the more its neighbourhood has used: so guesses from many places slow down,
     /// and whoever comes from elsewhere is not kept out by them.
-    pub(in crate::router) fn begin(
+    pub(crate) fn begin(
         &mut self,
         conn: ConnId,
         ip: IpAddr,
@@ -99,18 +99,18 @@ impl Guesses {
     }
 
     /// Nobody is told of what happened in another room.
-    pub(in crate::router) fn forget_untold(&mut self) {
+    pub(crate) fn forget_untold(&mut self) {
         self.untold.clear();
         self.untold_elsewhere = 0;
     }
 
     /// The connection is over; whether it was an attempt that did not succeed.
-    pub(in crate::router) fn end(&mut self, conn: ConnId) -> bool {
+    pub(crate) fn end(&mut self, conn: ConnId) -> bool {
         self.under_way.remove(&conn)
     }
 
     /// The password was right: the attempt does not count.
-    pub(in crate::router) fn succeeded(&mut self, conn: ConnId, ip: IpAddr) {
+    pub(crate) fn succeeded(&mut self, conn: ConnId, ip: IpAddr) {
         if self.under_way.remove(&conn) {
             if let Some(times) = self.by_addr.get_mut(&source_of(ip)) {
                 times.pop_back();
@@ -124,7 +124,7 @@ impl Guesses {
 
     /// A password did not open this room, or whoever tried it broke off before that was clear:
     /// the first message of the exchange that answers a guess tells the guesser.
-    pub(in crate::router) fn failed(&mut self, cx: &mut Context, ip: IpAddr) {
+    pub(crate) fn failed(&mut self, cx: &mut Context, ip: IpAddr) {
         let ip = plain_ip(ip);
         if self.untold.len() < NAMED_MAX || self.untold.contains_key(&ip) {
             *self.untold.entry(ip).or_default() += 1;
@@ -135,7 +135,7 @@ impl Guesses {
     }
 
     /// Tells people of what failed since they were last told.
-    pub(in crate::router) fn tell(&mut self, cx: &mut Context) {
+    pub(crate) fn tell(&mut self, cx: &mut Context) {
         let untold = std::mem::take(&mut self.untold);
         let elsewhere = std::mem::take(&mut self.untold_elsewhere);
         let total = untold.values().sum::<u32>() + elsewhere;

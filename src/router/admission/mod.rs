@@ -8,6 +8,6 @@ mod attempts;
 mod guesses;
 mod refused;
 
-pub(in crate::router) use self::attempts::{Attempts, Ended};
-pub(in crate::router) use self::guesses::Guesses;
-pub(in crate::router) use self::refused::Here;
+pub(crate) use self::attempts::{Attempts, Ended};
+pub(crate) use self::guesses::Guesses;
+pub(crate) use self::refused::Here;

@@ -10,11 +10,11 @@ use crate::router::text::Untrusted;
 
 /// How things stand in the room from which a person wants to connect.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::router) struct Here<'a> {
-    pub(in crate::router) registry: &'a Registry,
-    pub(in crate::router) members: &'a Members,
+pub(crate) struct Here<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) members: &'a Members,
     /// A link was committed in it.
-    pub(in crate::router) settled: bool,
+    pub(crate) settled: bool,
 }
 
 impl Here<'_> {

@@ -17,13 +17,13 @@ const LOOK_MS: u64 = 50;
 
 /// Who still needs this node.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Needs {
+pub(crate) struct Needs {
     /// Something that a command began is under way.
-    pub(in crate::router) busy: bool,
+    pub(crate) busy: bool,
     /// Members lack something that was said here.
-    pub(in crate::router) unheld: bool,
+    pub(crate) unheld: bool,
     /// Somebody fetches a file that nobody else has whole.
-    pub(in crate::router) served: bool,
+    pub(crate) served: bool,
 }
 
 /// An end that waits.
@@ -65,7 +65,7 @@ impl Departure {
 impl Desk {
     /// Whether somebody who was told what `word` would cut off says it again: of these files
     /// nothing new. If not, they are told now.
-    pub(in crate::router) fn is_confirmed(
+    pub(crate) fn is_confirmed(
         &mut self,
         now: Millis,
         word: &'static str,
@@ -83,17 +83,17 @@ impl Desk {
     }
 
     /// Nobody is told what leaving would cut off: it cuts off nothing.
-    pub(in crate::router) fn forget_told(&mut self) {
+    pub(crate) fn forget_told(&mut self) {
         self.departures.told = None;
     }
 
     /// Whether klatch ends in any case, so that a `leave` need not wait.
-    pub(in crate::router) fn is_quitting(&self) -> bool {
+    pub(crate) fn is_quitting(&self) -> bool {
         self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit))
     }
 
     /// An end waits for whoever needs this node, in place of one that waits already.
-    pub(in crate::router) fn depart_later(&mut self, cx: &mut Context, given: GivenCommand) {
+    pub(crate) fn depart_later(&mut self, cx: &mut Context, given: GivenCommand) {
         let mut departure = Departure { given, began: cx.now, idle_since: None };
         let ends_input = departure.ends_input();
         let waiting = &mut self.departures.waiting;
@@ -106,13 +106,13 @@ impl Desk {
     }
 
     /// The end of stdin that waits: of which face, and since when.
-    pub(in crate::router) fn input_ended(&self) -> Option<(FaceId, Millis)> {
+    pub(crate) fn input_ended(&self) -> Option<(FaceId, Millis)> {
         let ended = self.departures.waiting.iter().find(|of| of.ends_input())?;
         Some((ended.given.face, ended.began))
     }
 
     /// The end that nobody has to wait for any longer.
-    pub(in crate::router) fn departure_due(
+    pub(crate) fn departure_due(
         &mut self,
         cx: &mut Context,
         needs: &Needs,
@@ -126,7 +126,7 @@ impl Desk {
     }
 
     /// The room is left: a `leave` need not wait for that any more.
-    pub(in crate::router) fn room_left(&mut self, cx: &mut Context) {
+    pub(crate) fn room_left(&mut self, cx: &mut Context) {
         let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave);
         for Departure { given, .. } in self.departures.waiting.extract_if(.., leaves) {
             cx.answer(&given, Ok(()));

@@ -11,8 +11,8 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub(super) use self::departure::Needs;
-pub(super) use self::waits::ScriptWait;
+pub(crate) use self::departure::Needs;
+pub(crate) use self::waits::ScriptWait;
 use super::command::{Command, NewPassword};
 use super::context::Context;
 use super::ids::{FaceId, RoomId};
@@ -25,7 +25,7 @@ const DEFERRED_MAX: usize = 64;
 
 /// Commands that are not answered yet, but for those of attempts, sharing and downloads.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     /// Faces that mean one room.
     meant: BTreeMap<FaceId, RoomId>,
     /// What waits for a change of the lock.
@@ -40,25 +40,25 @@ pub(super) struct Desk {
 
 impl Desk {
     /// A face means this room and no other.
-    pub(super) fn begin_face(&mut self, face: FaceId, room: RoomId) {
+    pub(crate) fn begin_face(&mut self, face: FaceId, room: RoomId) {
         self.meant.insert(face, room);
     }
 
     /// A face ended: nothing of it is answered any more.
-    pub(super) fn end_face(&mut self, face: FaceId) {
+    pub(crate) fn end_face(&mut self, face: FaceId) {
         self.waits.forget(face);
         self.meant.remove(&face);
     }
 
     /// Why a face that means another room does nothing in this one.
-    pub(super) fn is_elsewhere(&self, face: FaceId, room: &RoomId) -> Option<Failure> {
+    pub(crate) fn is_elsewhere(&self, face: FaceId, room: &RoomId) -> Option<Failure> {
         let meant = self.meant.get(&face).filter(|meant| *meant != room)?;
         let text = format!("the room {}… was left meanwhile", meant.short());
         Some(Failure::new(Code::Cancelled, text))
     }
 
     /// A command goes on when the change of the lock that is under way is done.
-    pub(super) fn defer(&mut self, cx: &mut Context, given: GivenCommand) {
+    pub(crate) fn defer(&mut self, cx: &mut Context, given: GivenCommand) {
         if self.deferred.len() < DEFERRED_MAX {
             self.deferred.push_back(given);
         } else {
@@ -68,12 +68,12 @@ impl Desk {
     }
 
     /// Commands that waited for a change of the lock.
-    pub(super) fn take_deferred(&mut self) -> VecDeque<GivenCommand> {
+    pub(crate) fn take_deferred(&mut self) -> VecDeque<GivenCommand> {
         std::mem::take(&mut self.deferred)
     }
 
     /// A new password is asked for; it belongs to the command that came last.
-    pub(super) fn await_password(&mut self, cx: &mut Context, given: GivenCommand) {
+    pub(crate) fn await_password(&mut self, cx: &mut Context, given: GivenCommand) {
         if let Some(before) = self.asking_password.replace(given) {
             let failure = Failure::new(Code::Cancelled, "another password command came");
             cx.answer(&before, Err(failure));
@@ -82,7 +82,7 @@ impl Desk {
 
     /// The password that a command waited for is here; `None`: none waits here, or it is answered
     /// because none was given.
-    pub(super) fn password_given(
+    pub(crate) fn password_given(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -101,7 +101,7 @@ impl Desk {
     }
 
     /// Whoever speaks to an empty room learns that it waits, once.
-    pub(super) fn remark_alone(&mut self, cx: &mut Context, members: &Members) {
+    pub(crate) fn remark_alone(&mut self, cx: &mut Context, members: &Members) {
         if members.present_count() > 0 {
             self.told_alone = false;
         } else if !std::mem::replace(&mut self.told_alone, true) {

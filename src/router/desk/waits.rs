@@ -20,7 +20,7 @@ const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
 /// A `wait` that is not satisfied yet.
 #[derive(Debug)]
-pub(in crate::router) struct ScriptWait {
+pub(crate) struct ScriptWait {
     face: FaceId,
     line: u64,
     what: Wait,
@@ -33,7 +33,7 @@ pub(in crate::router) struct ScriptWait {
 
 impl ScriptWait {
     /// A script waits for something from now on.
-    pub(in crate::router) fn new(
+    pub(crate) fn new(
         now: Millis,
         (face, line): (FaceId, u64),
         (what, within_ms): (Wait, u64),
@@ -47,47 +47,47 @@ impl ScriptWait {
     }
 
     /// Who waits.
-    pub(in crate::router) fn face(&self) -> FaceId {
+    pub(crate) fn face(&self) -> FaceId {
         self.face
     }
 
     /// What for.
-    pub(in crate::router) fn what(&self) -> &Wait {
+    pub(crate) fn what(&self) -> &Wait {
         &self.what
     }
 
     /// What was told of those who are to fetch what is offered.
-    pub(in crate::router) fn told(&self) -> &Told {
+    pub(crate) fn told(&self) -> &Told {
         &self.told
     }
 
     /// To tell more of them.
-    pub(in crate::router) fn told_mut(&mut self) -> &mut Told {
+    pub(crate) fn told_mut(&mut self) -> &mut Told {
         &mut self.told
     }
 
     /// Whether offers, or who has them, may have changed since it last looked.
-    pub(in crate::router) fn looks_at(&mut self, changes: u64) -> bool {
+    pub(crate) fn looks_at(&mut self, changes: u64) -> bool {
         self.looked.replace(changes) != Some(changes)
     }
 
     /// Whether it is waited for no longer.
-    pub(in crate::router) fn is_over(&self, now: Millis) -> bool {
+    pub(crate) fn is_over(&self, now: Millis) -> bool {
         now >= self.until
     }
 
     /// Tells whoever waits.
-    pub(in crate::router) fn tell(&self, cx: &mut Context, notice: Notice) {
+    pub(crate) fn tell(&self, cx: &mut Context, notice: Notice) {
         cx.effect(Effect::Tell { face: self.face, line: self.line, notice });
     }
 
     /// Tells whoever waits something in words.
-    pub(in crate::router) fn remark(&self, cx: &mut Context, text: String) {
+    pub(crate) fn remark(&self, cx: &mut Context, text: String) {
         self.tell(cx, Notice::Remark { text });
     }
 
     /// It is over.
-    pub(in crate::router) fn end(&self, cx: &mut Context, result: Result<(), Failure>) {
+    pub(crate) fn end(&self, cx: &mut Context, result: Result<(), Failure>) {
         cx.reply(self.face, self.line, "wait", result);
     }
 }
@@ -116,33 +116,33 @@ impl Waits {
 
 impl Desk {
     /// What is waited for, to be looked at and given back.
-    pub(in crate::router) fn take_waits(&mut self) -> Vec<ScriptWait> {
+    pub(crate) fn take_waits(&mut self) -> Vec<ScriptWait> {
         std::mem::take(&mut self.waits.waiting)
     }
 
     /// What is still waited for.
-    pub(in crate::router) fn keep_waiting(&mut self, cx: &mut Context, waiting: Vec<ScriptWait>) {
+    pub(crate) fn keep_waiting(&mut self, cx: &mut Context, waiting: Vec<ScriptWait>) {
         self.waits.waiting.extend(waiting);
         cx.timers.set(Timer::Waits, self.waits.waiting.iter().map(|of| of.until).min());
     }
 
     /// Whether a face waits for something.
-    pub(in crate::router) fn is_waiting(&self, face: FaceId) -> bool {
+    pub(crate) fn is_waiting(&self, face: FaceId) -> bool {
         self.waits.waiting.iter().any(|waiting| waiting.face == face)
     }
 
     /// A wait for others was in vain, and that is said.
-    pub(in crate::router) fn note_waited_in_vain(&mut self) {
+    pub(crate) fn note_waited_in_vain(&mut self) {
         self.waits.in_vain = true;
     }
 
     /// Whether that was said.
-    pub(in crate::router) fn waited_in_vain(&self) -> bool {
+    pub(crate) fn waited_in_vain(&self) -> bool {
         self.waits.in_vain
     }
 
     /// Somebody else said something.
-    pub(in crate::router) fn message_seen(&mut self, text: &Untrusted) {
+    pub(crate) fn message_seen(&mut self, text: &Untrusted) {
         let seen = &mut self.waits.seen;
         if seen.len() >= SEEN_MAX {
             seen.pop_front();
@@ -151,7 +151,7 @@ impl Desk {
     }
 
     /// Whether somebody else said something with this text in it, behind what was found before.
-    pub(in crate::router) fn find_message(&mut self, text: &str) -> bool {
+    pub(crate) fn find_message(&mut self, text: &str) -> bool {
         let found = self.waits.seen.iter().position(|said| said.raw().contains(text));
         if let Some(index) = found {
             self.waits.seen.drain(..=index);

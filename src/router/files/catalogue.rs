@@ -21,7 +21,7 @@ const COMPARED_MAX: usize = 1_000;
 
 /// An offer that stands.
 #[derive(Debug, Clone)]
-pub(in crate::router) struct Offered {
+pub(crate) struct Offered {
     id: EntryId,
     /// The id under which faces know it.
     shown: EntryId,
@@ -161,29 +161,29 @@ impl Offered {
     }
 
     /// Its entry.
-    pub(in crate::router) fn id(&self) -> EntryId {
+    pub(crate) fn id(&self) -> EntryId {
         self.id
     }
 
     /// The id under which faces know it.
-    pub(in crate::router) fn shown(&self) -> EntryId {
+    pub(crate) fn shown(&self) -> EntryId {
         self.shown
     }
 
-    pub(in crate::router) fn author(&self) -> MemberId {
+    pub(crate) fn author(&self) -> MemberId {
         self.author
     }
 
-    pub(in crate::router) fn file(&self) -> FileId {
+    pub(crate) fn file(&self) -> FileId {
         self.file.id
     }
 
     /// The file under the name that its author gave it.
-    pub(in crate::router) fn named_file(&self) -> &NamedFile {
+    pub(crate) fn named_file(&self) -> &NamedFile {
         &self.file
     }
 
-    pub(in crate::router) fn name(&self) -> Untrusted {
+    pub(crate) fn name(&self) -> Untrusted {
         Untrusted::new(&self.file.name)
     }
 
@@ -192,7 +192,7 @@ impl Offered {
         self.order
     }
 
-    pub(in crate::router) fn info(&self) -> FileInfo {
+    pub(crate) fn info(&self) -> FileInfo {
         FileInfo { id: self.file.id, name: self.name(), size: self.file.size }
     }
 }

@@ -13,7 +13,7 @@ use crate::router::text::few;
 /// What whoever waits was told: of each member once that it is waited for, and once that it has
 /// everything, whatever it says.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Told {
+pub(crate) struct Told {
     /// Who was here when the waiting began.
     at_first: BTreeSet<MemberId>,
     waited_for: BTreeSet<MemberId>,
@@ -36,23 +36,23 @@ struct Fetchers {
 
 impl Told {
     /// Nothing was told yet to whoever begins to wait now.
-    pub(in crate::router) fn new(members: &Members) -> Self {
+    pub(crate) fn new(members: &Members) -> Self {
         Self { at_first: members.present().collect(), ..Self::default() }
     }
 
     /// How many members had everything.
-    pub(in crate::router) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.fetched.len()
     }
 
     /// Those who were here at first have all of every file that the face offered, as far as they
     /// stayed, or else somebody has. [`Told::news`] took note of who that is.
-    pub(in crate::router) fn is_fetched(&self) -> bool {
+    pub(crate) fn is_fetched(&self) -> bool {
         !self.fetched.is_empty() && self.missing.is_empty()
     }
 
     /// Why the waiting was in vain.
-    pub(in crate::router) fn why_in_vain(&self, members: &Members) -> String {
+    pub(crate) fn why_in_vain(&self, members: &Members) -> String {
         match self.missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),
             false => {
@@ -64,7 +64,7 @@ impl Told {
 
     /// Who is newly waited for, and who has fetched what the face offered meanwhile; `None` when
     /// that is no news. `until` so many have it.
-    pub(in crate::router) fn news(
+    pub(crate) fn news(
         &mut self,
         (files, swarm, members): (&Files, &Swarm, &Members),
         face: FaceId,

@@ -16,7 +16,7 @@ use crate::router::word::FileWord;
 
 /// A file that is being hashed.
 #[derive(Debug)]
-pub(in crate::router) struct OfferJob {
+pub(crate) struct OfferJob {
     face: FaceId,
     line: u64,
     path: PathBuf,
@@ -54,12 +54,12 @@ impl OfferJob {
     }
 
     /// Whoever asked for it.
-    pub(in crate::router) fn of(&self) -> (FaceId, u64) {
+    pub(crate) fn of(&self) -> (FaceId, u64) {
         (self.face, self.line)
     }
 
     /// It is a copy that was made for a page.
-    pub(in crate::router) fn is_copy(&self) -> bool {
+    pub(crate) fn is_copy(&self) -> bool {
         self.copy
     }
 }
@@ -70,7 +70,7 @@ fn name_of(path: &Path) -> String {
 
 /// Files that are being hashed, in the order asked.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Hashing {
+pub(crate) struct Hashing {
     next_job: u64,
     jobs: BTreeMap<u64, OfferJob>,
 }
@@ -81,12 +81,7 @@ impl Hashing {
     }
 
     /// These files are to be offered.
-    pub(in crate::router) fn send(
-        &mut self,
-        cx: &mut Context,
-        of: (FaceId, u64),
-        paths: Vec<PathBuf>,
-    ) {
+    pub(crate) fn send(&mut self, cx: &mut Context, of: (FaceId, u64), paths: Vec<PathBuf>) {
         self.send_rest(cx, of, paths.into(), Vec::new());
     }
 
@@ -107,7 +102,7 @@ impl Hashing {
     }
 
     /// A file is to be offered under a name.
-    pub(in crate::router) fn send_as(
+    pub(crate) fn send_as(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -118,7 +113,7 @@ impl Hashing {
     }
 
     /// The same with a copy that was made for a page.
-    pub(in crate::router) fn share(
+    pub(crate) fn share(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -137,7 +132,7 @@ impl Hashing {
     }
 
     /// A job has its turn.
-    pub(in crate::router) fn began(&mut self, cx: &Context, job: u64, path: PathBuf, size: u64) {
+    pub(crate) fn began(&mut self, cx: &Context, job: u64, path: PathBuf, size: u64) {
         if let Some(job) = self.jobs.get_mut(&job) {
             if !job.copy {
                 job.name = name_of(&path);
@@ -148,7 +143,7 @@ impl Hashing {
     }
 
     /// So much of a file is hashed.
-    pub(in crate::router) fn progressed(&mut self, cx: &mut Context, job: u64, bytes_done: u64) {
+    pub(crate) fn progressed(&mut self, cx: &mut Context, job: u64, bytes_done: u64) {
         let Some(job) = self.jobs.get_mut(&job) else { return };
         job.rate.came(cx.now, bytes_done.saturating_sub(job.bytes_done));
         (job.bytes_done, job.told) = (bytes_done, true);
@@ -159,7 +154,7 @@ impl Hashing {
     }
 
     /// A file is hashed, or could not be: what was asked.
-    pub(in crate::router) fn take(
+    pub(crate) fn take(
         &mut self,
         cx: &mut Context,
         number: u64,
@@ -177,12 +172,7 @@ impl Hashing {
     }
 
     /// What was asked is done: the next file of the same command has its turn.
-    pub(in crate::router) fn end(
-        &mut self,
-        cx: &mut Context,
-        job: OfferJob,
-        result: Result<(), Failure>,
-    ) {
+    pub(crate) fn end(&mut self, cx: &mut Context, job: OfferJob, result: Result<(), Failure>) {
         if let (Err(failure), true) = (&result, job.told) {
             let (path, failure) = (job.path.clone(), failure.clone());
             cx.notify(Notice::HashFailed { path, failure });
@@ -196,7 +186,7 @@ impl Hashing {
     }
 
     /// Stops hashing what a word names, by name or path; false if there is nothing of it.
-    pub(in crate::router) fn cancel(&mut self, cx: &mut Context, word: &FileWord) -> bool {
+    pub(crate) fn cancel(&mut self, cx: &mut Context, word: &FileWord) -> bool {
         let is_path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
         let cancelled = || Failure::new(Code::Cancelled, "it was cancelled before it was offered");
         let (mut numbers, mut spared) = (Vec::new(), false);

@@ -18,7 +18,7 @@ const COMPARED_MAX: usize = 1_000;
 
 /// The offers of a room, in view of who is here and holds what.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::router) struct Lookup<'a> {
+pub(crate) struct Lookup<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) swarm: &'a Swarm,
     pub(super) members: &'a Members,
@@ -44,21 +44,21 @@ impl<'a> Lookup<'a> {
     }
 
     /// Somebody else offers a file of this name.
-    pub(in crate::router) fn is_offered_by_others(&self, name: &str) -> bool {
+    pub(crate) fn is_offered_by_others(&self, name: &str) -> bool {
         let word = FileWord::new(name);
         let mut named = self.catalogue.named(&word);
         named.any(|offered| !self.is_own(offered) && self.is_candidate(offered))
     }
 
     /// The same as faces are told it.
-    pub(in crate::router) fn rows_meant(&self, wanted: Option<&str>) -> Vec<FileLine> {
+    pub(crate) fn rows_meant(&self, wanted: Option<&str>) -> Vec<FileLine> {
         self.meant(wanted).into_iter().map(|offered| self.row(offered)).collect()
     }
 
     /// The files that a name, a glob or an id means and that can be fetched, in the order in which
     /// they were offered: of others what the word names, and what it fits as a glob, or else what
     /// this node offers under that name. Without a word, all that others offer.
-    pub(in crate::router) fn meant(&self, wanted: Option<&str>) -> Vec<&'a Offered> {
+    pub(crate) fn meant(&self, wanted: Option<&str>) -> Vec<&'a Offered> {
         let mut meant = match wanted.map(FileWord::new) {
             None => self.catalogue.all().collect(),
             Some(word) => self.fitting(&word),
@@ -90,7 +90,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// That nobody here offers a file of this name, and what comes closest to it.
-    pub(in crate::router) fn nobody_offers(&self, name: Option<&str>) -> String {
+    pub(crate) fn nobody_offers(&self, name: Option<&str>) -> String {
         let Some(name) = name else { return "nobody here offers anything".to_owned() };
         let (shown, word) = (Untrusted::new(name), FileWord::new(name));
         if self.catalogue.named(&word).next().is_some() {
@@ -115,11 +115,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// Which offers a person means: all are of one file. `own`: among one's own only.
-    pub(in crate::router) fn find(
-        &self,
-        wanted: &str,
-        own: bool,
-    ) -> Result<Vec<&'a Offered>, Failure> {
+    pub(crate) fn find(&self, wanted: &str, own: bool) -> Result<Vec<&'a Offered>, Failure> {
         let (shown, word) = (Untrusted::new(wanted), FileWord::new(wanted));
         let all = || self.catalogue.all().filter(|offered| !own || self.is_own(offered));
         let found = best(all().filter_map(|offered| Some((fit(&word, offered)?, offered))));
@@ -153,7 +149,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// A word that names several of these files, whoever offers them.
-    pub(in crate::router) fn ambiguous<'f>(
+    pub(crate) fn ambiguous<'f>(
         &self,
         wanted: &str,
         files: impl IntoIterator<Item = &'f FileId>,
@@ -168,7 +164,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// What is offered, by name.
-    pub(in crate::router) fn rows(&self) -> Vec<FileLine> {
+    pub(crate) fn rows(&self) -> Vec<FileLine> {
         let mut offers: Vec<&Offered> = self.catalogue.all().collect();
         let key = |offered: &&Offered| offered.order();
         offers.sort_by(|one, other| {
@@ -179,7 +175,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// An offer as faces are told it.
-    pub(in crate::router) fn row(&self, offered: &Offered) -> FileLine {
+    pub(crate) fn row(&self, offered: &Offered) -> FileLine {
         let file = offered.file();
         FileLine {
             id: offered.shown(),

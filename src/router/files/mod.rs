@@ -7,10 +7,10 @@
 //! others, is the business of [`super::swarm`], which it only looks at.
 
 mod catalogue;
-pub(super) mod fetched;
+pub(crate) mod fetched;
 mod hashing;
 mod lookup;
-pub(super) mod own;
+pub(crate) mod own;
 mod parked;
 #[cfg(test)]
 mod tests;
@@ -21,9 +21,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::catalogue::Catalogue;
-pub(super) use self::catalogue::Offered;
+pub(crate) use self::catalogue::Offered;
 use self::hashing::Hashing;
-pub(super) use self::lookup::Lookup;
+pub(crate) use self::lookup::Lookup;
 use self::own::OwnOffers;
 use super::ids::{EntryId, FileId, MemberId, RecordId, RoomId};
 use super::log::Order;
@@ -36,7 +36,7 @@ use super::word::FileWord;
 
 /// Offers of the room, and what belongs to those of this node.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     me: MemberId,
     catalogue: Catalogue,
     own: OwnOffers,
@@ -53,7 +53,7 @@ pub(super) struct Files {
 }
 
 /// A room, and the closings that are in force in it.
-pub(super) type ParkingPlace = (RoomId, Vec<RecordId>);
+pub(crate) type ParkingPlace = (RoomId, Vec<RecordId>);
 
 /// An offer that was taken back.
 #[derive(Debug)]
@@ -66,18 +66,18 @@ struct TakenBack {
 
 /// What came of an entry that offers something.
 #[derive(Debug)]
-pub(super) struct OfferCame {
-    pub(super) offered: Offered,
+pub(crate) struct OfferCame {
+    pub(crate) offered: Offered,
     /// Another offer that stands has this name too, and another content.
-    pub(super) alike: bool,
+    pub(crate) alike: bool,
     /// It was not taken back before.
-    pub(super) stands: bool,
+    pub(crate) stands: bool,
     /// The offer in whose place it is.
-    pub(super) before: Option<Offered>,
+    pub(crate) before: Option<Offered>,
 }
 
 impl Files {
-    pub(super) fn new(me: MemberId) -> Self {
+    pub(crate) fn new(me: MemberId) -> Self {
         Self {
             me,
             catalogue: Catalogue::default(),
@@ -93,45 +93,45 @@ impl Files {
     // What is offered.
 
     /// In view of who is here and holds what.
-    pub(super) fn lookup<'a>(&'a self, swarm: &'a Swarm, members: &'a Members) -> Lookup<'a> {
+    pub(crate) fn lookup<'a>(&'a self, swarm: &'a Swarm, members: &'a Members) -> Lookup<'a> {
         Lookup { catalogue: &self.catalogue, swarm, members, me: self.me }
     }
 
     /// What a word means may have changed.
-    pub(super) fn touch(&mut self) {
+    pub(crate) fn touch(&mut self) {
         self.catalogue.touch();
     }
 
     /// It is worthwhile to look again what a word means, if this is not what it was then.
-    pub(super) fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.catalogue.changes()
     }
 
     /// Any offer of a file: its length and root are the same in all.
-    pub(super) fn any(&self, file: &FileId) -> Option<&Offered> {
+    pub(crate) fn any(&self, file: &FileId) -> Option<&Offered> {
         self.catalogue.of_file(*file).next()
     }
 
     /// An offer by its entry.
-    pub(super) fn get(&self, id: &EntryId) -> Option<&Offered> {
+    pub(crate) fn get(&self, id: &EntryId) -> Option<&Offered> {
         self.catalogue.get(id)
     }
 
-    pub(super) fn is_offered_by(&self, author: MemberId, file: FileId) -> bool {
+    pub(crate) fn is_offered_by(&self, author: MemberId, file: FileId) -> bool {
         self.catalogue.offers(author, file)
     }
 
-    pub(super) fn offered_by(&self, author: MemberId) -> impl Iterator<Item = FileId> {
+    pub(crate) fn offered_by(&self, author: MemberId) -> impl Iterator<Item = FileId> {
         self.catalogue.offers_by(author).map(Offered::file)
     }
 
     /// Files that are offered under a name.
-    pub(super) fn files_named(&self, word: &FileWord) -> BTreeSet<FileId> {
+    pub(crate) fn files_named(&self, word: &FileWord) -> BTreeSet<FileId> {
         self.catalogue.named(word).map(Offered::file).collect()
     }
 
     /// An entry offers something, and faces know it under this id.
-    pub(super) fn offer_came(
+    pub(crate) fn offer_came(
         &mut self,
         entry: &SignedEntry,
         offer: &Offer,
@@ -144,7 +144,7 @@ impl Files {
     }
 
     /// Somebody takes an offer back; returned if it stood.
-    pub(super) fn withdrawn(
+    pub(crate) fn withdrawn(
         &mut self,
         author: MemberId,
         id: EntryId,
@@ -154,7 +154,7 @@ impl Files {
     }
 
     /// After a fork some entries count no more: these do.
-    pub(super) fn rebuild(
+    pub(crate) fn rebuild(
         &mut self,
         entries: impl Iterator<Item = (Order, EntryId, Arc<SignedEntry>)>,
     ) {
@@ -169,23 +169,23 @@ impl Files {
     }
 
     /// Another room: nothing is offered there yet.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.catalogue.clear();
     }
 
     // What is being hashed.
 
     /// The jobs of hashing.
-    pub(super) fn hashing(&mut self) -> &mut Hashing {
+    pub(crate) fn hashing(&mut self) -> &mut Hashing {
         &mut self.hashing
     }
 
-    pub(super) fn is_hashing(&self) -> bool {
+    pub(crate) fn is_hashing(&self) -> bool {
         !self.hashing.is_idle()
     }
 
     /// What is being hashed, in the order asked; what waits for its turn comes last.
-    pub(super) fn hash_rows(&self, now: Millis) -> Vec<TransferLine> {
+    pub(crate) fn hash_rows(&self, now: Millis) -> Vec<TransferLine> {
         self.hashing.rows(now)
     }
 }

@@ -103,23 +103,23 @@ impl OwnOffers {
 
 /// How a file that was hashed is going to be offered.
 #[derive(Debug)]
-pub(in crate::router) struct OfferPlan {
+pub(crate) struct OfferPlan {
     /// The very offer stands already.
-    pub(in crate::router) again: Option<Offered>,
+    pub(crate) again: Option<Offered>,
     /// What lay at its path before, under its name.
-    pub(in crate::router) before: Option<Offered>,
+    pub(crate) before: Option<Offered>,
     /// The offer goes with the face that asks for it.
-    pub(in crate::router) goes: bool,
+    pub(crate) goes: bool,
 }
 
 impl Files {
     /// Own offers of a file.
-    pub(in crate::router) fn own_of(&self, file: FileId) -> Vec<Offered> {
+    pub(crate) fn own_of(&self, file: FileId) -> Vec<Offered> {
         self.catalogue.offers_of(self.me, file).cloned().collect()
     }
 
     /// An own offer that stands.
-    pub(in crate::router) fn own_offer(&self, shown: &EntryId) -> Option<&Offered> {
+    pub(crate) fn own_offer(&self, shown: &EntryId) -> Option<&Offered> {
         let own = |offered: &&Offered| offered.author() == self.me;
         let aliased = || {
             // Signed anew for another room: few were offered while alone.
@@ -130,12 +130,12 @@ impl Files {
     }
 
     /// The files that a face offered and that still are offered.
-    pub(in crate::router) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
+    pub(crate) fn files_of(&self, face: FaceId) -> BTreeSet<FileId> {
         self.own.made_by(face).map(|(_, file)| file).collect()
     }
 
     /// How a file that a face wants to offer is going to be offered.
-    pub(in crate::router) fn plan(&self, face: FaceId, hashed: &Hashed) -> OfferPlan {
+    pub(crate) fn plan(&self, face: FaceId, hashed: &Hashed) -> OfferPlan {
         let Hashed { path, name, file, .. } = hashed;
         let is_called = |offered: &&Offered| offered.named_file().name == *name;
         // Under another name it is another thing.
@@ -153,7 +153,7 @@ impl Files {
     }
 
     /// A face made an offer.
-    pub(in crate::router) fn offer_made(
+    pub(crate) fn offer_made(
         &mut self,
         face: FaceId,
         (shown, goes): (EntryId, bool),
@@ -165,11 +165,7 @@ impl Files {
 
     /// An own offer does not stand any more: its copy goes. True if nothing else of its content is
     /// offered here, which then is served no more.
-    pub(in crate::router) fn own_offer_ended(
-        &mut self,
-        cx: &mut Context,
-        offered: &Offered,
-    ) -> bool {
+    pub(crate) fn own_offer_ended(&mut self, cx: &mut Context, offered: &Offered) -> bool {
         let file = offered.file();
         if let Some((path, true)) = self.own.take_place(&offered.shown()) {
             cx.effect(Effect::DiscardCopy { file, path });
@@ -184,13 +180,13 @@ impl Files {
     }
 
     /// The offers that go with a face that ended; nothing is hashed for it any more.
-    pub(in crate::router) fn end_face(&mut self, cx: &mut Context, face: FaceId) -> Vec<EntryId> {
+    pub(crate) fn end_face(&mut self, cx: &mut Context, face: FaceId) -> Vec<EntryId> {
         self.hashing.end_face(cx, face);
         self.own.take_made_by(face)
     }
 
     /// The room was left, and with it what was offered there and what was going to be.
-    pub(in crate::router) fn left(&mut self, cx: &mut Context) {
+    pub(crate) fn left(&mut self, cx: &mut Context) {
         self.forget_taken_back(cx);
         self.own.forget_all_made();
         self.hashing.drop_all(cx);

@@ -20,7 +20,7 @@ impl Files {
     }
 
     /// The room is about to be left: lays aside what is offered in it, if it is served.
-    pub(in crate::router) fn park(&mut self, cx: &mut Context, place: ParkingPlace, swarm: &Swarm) {
+    pub(crate) fn park(&mut self, cx: &mut Context, place: ParkingPlace, swarm: &Swarm) {
         let own = self.offered_by(self.me).filter(|file| swarm.holds_all(file));
         let files: BTreeSet<_> = own.collect();
         // A room in which nothing was offered does not take the place of one that has offers.
@@ -43,7 +43,7 @@ impl Files {
     }
 
     /// An offer of an earlier stay in this room came with its history.
-    pub(in crate::router) fn came_back(
+    pub(crate) fn came_back(
         &mut self,
         cx: &mut Context,
         place: &ParkingPlace,
@@ -59,7 +59,7 @@ impl Files {
 
     /// A file that was laid aside was looked at: the offer that is served again, or has to be taken
     /// back because the file changed.
-    pub(in crate::router) fn parked_checked(
+    pub(crate) fn parked_checked(
         &mut self,
         cx: &mut Context,
         place: &ParkingPlace,
@@ -79,7 +79,7 @@ impl Files {
     }
 
     /// Names of own offers that stand in this room and that nobody here can fetch.
-    pub(in crate::router) fn unserved(
+    pub(crate) fn unserved(
         &self,
         place: &ParkingPlace,
         swarm: &Swarm,
@@ -97,7 +97,7 @@ impl Files {
     }
 
     /// A file is served no more, here or on coming back.
-    pub(in crate::router) fn forget_parked(&mut self, cx: &mut Context, file: FileId) {
+    pub(crate) fn forget_parked(&mut self, cx: &mut Context, file: FileId) {
         if self.parked.remove(&file).is_some() {
             cx.effect(Effect::Park { file, step: Parking::Forget });
         }

@@ -18,12 +18,7 @@ const TAKEN_BACK_MAX: usize = 4096;
 impl Files {
     /// An own offer is about to be taken back: it can be had again, unless its file is not served
     /// as a whole.
-    pub(in crate::router) fn take_back(
-        &mut self,
-        cx: &mut Context,
-        offered: &Offered,
-        swarm: &Swarm,
-    ) {
+    pub(crate) fn take_back(&mut self, cx: &mut Context, offered: &Offered, swarm: &Swarm) {
         let file = offered.file();
         if !swarm.holds_all(&file) {
             return;
@@ -44,7 +39,7 @@ impl Files {
     }
 
     /// It could not be taken back.
-    pub(in crate::router) fn not_taken_back(&mut self, cx: &mut Context, offered: &Offered) {
+    pub(crate) fn not_taken_back(&mut self, cx: &mut Context, offered: &Offered) {
         let of = self.taken_back.remove(&offered.shown());
         if let Some((path, copy)) = of.and_then(|of| of.place) {
             self.own.put_place(offered.shown(), path, copy);
@@ -54,11 +49,7 @@ impl Files {
     }
 
     /// The offer that was taken back under this id, if it can be had again.
-    pub(in crate::router) fn can_be_restored(
-        &self,
-        shown: &EntryId,
-        swarm: &Swarm,
-    ) -> Option<Offer> {
+    pub(crate) fn can_be_restored(&self, shown: &EntryId, swarm: &Swarm) -> Option<Offer> {
         let of = &self.taken_back.get(shown)?.offered;
         let here = self.laid_aside.contains(&of.file()) || swarm.holds_all(&of.file());
         let file = of.named_file().clone();
@@ -68,7 +59,7 @@ impl Files {
 
     /// It is offered again, under another id. The file that is served again with it, if it was
     /// served no more.
-    pub(in crate::router) fn restored(
+    pub(crate) fn restored(
         &mut self,
         cx: &mut Context,
         shown: &EntryId,
@@ -87,7 +78,7 @@ impl Files {
     }
 
     /// The same content is served by other means.
-    pub(in crate::router) fn offered_again(&mut self, cx: &mut Context, file: FileId) {
+    pub(crate) fn offered_again(&mut self, cx: &mut Context, file: FileId) {
         if self.laid_aside.remove(&file) {
             cx.effect(Effect::Park { file, step: Parking::Forget });
         }
@@ -123,12 +114,12 @@ impl Files {
     }
 
     /// The room is left or the program ends: nobody can undo anything any more.
-    pub(in crate::router) fn forget_taken_back(&mut self, cx: &mut Context) {
+    pub(crate) fn forget_taken_back(&mut self, cx: &mut Context) {
         self.forget_those(cx, |_| true);
     }
 
     /// What was taken back is so for good by now.
-    pub(in crate::router) fn undo_due(&mut self, cx: &mut Context) {
+    pub(crate) fn undo_due(&mut self, cx: &mut Context) {
         let now = cx.now;
         self.forget_those(cx, |of| of.until <= now);
     }

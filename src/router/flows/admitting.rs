@@ -23,20 +23,14 @@ impl Router {
         }
     }
 
-    pub(in crate::router) fn conn_opened(
-        &mut self,
-        id: ConnId,
-        side: Side,
-        role: Role,
-        remote: SocketAddr,
-    ) {
+    pub(crate) fn conn_opened(&mut self, id: ConnId, side: Side, role: Role, remote: SocketAddr) {
         let attempt = self.links.opened(&self.cx, id, (side, role), remote);
         let brings = attempt.and_then(|attempt| self.attempts.brings(attempt));
         let stand = self.standpoint();
         self.links.say_hello(&mut self.cx, id, stand, brings);
     }
 
-    pub(in crate::router) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
+    pub(crate) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         let stand = self.standpoint();
         let greeting = self.links.greet(&self.cx, id, (theirs, same_room), stand);
         let (plan, enters) = match greeting {
@@ -77,7 +71,7 @@ impl Router {
     }
 
     /// The peer proved that it is `member`: whether it may link, or may be let in.
-    pub(in crate::router) fn shown(
+    pub(crate) fn shown(
         &mut self,
         id: ConnId,
         member: MemberId,
@@ -115,7 +109,7 @@ impl Router {
     }
 
     /// A room lets us in: whether it is the one that was asked for, and who lets us in is a member.
-    pub(in crate::router) fn welcomed(
+    pub(crate) fn welcomed(
         &mut self,
         id: ConnId,
         member: MemberId,
@@ -140,7 +134,7 @@ impl Router {
         }
     }
 
-    pub(in crate::router) fn identified(&mut self, id: ConnId, member: MemberId, outcome: Outcome) {
+    pub(crate) fn identified(&mut self, id: ConnId, member: MemberId, outcome: Outcome) {
         let Some(conn) = self.links.get(id) else { return };
         let remote = conn.remote();
         if conn.role() != Role::Session {
@@ -179,7 +173,7 @@ impl Router {
     }
 
     /// The older link of `member` lives: the newer connection of the pair is refused.
-    pub(in crate::router) fn link_lives(&mut self, member: MemberId, run: RunId) {
+    pub(crate) fn link_lives(&mut self, member: MemberId, run: RunId) {
         for (id, same_run) in self.links.doubting(member, run) {
             if same_run {
                 self.cx.refuse(id, Why::Crossing);

@@ -18,7 +18,7 @@ const RECORDS_BEFORE_LINK_BYTES: usize = 256 * 1024;
 
 impl Router {
     /// Goes on with what is to be said before the link.
-    pub(in crate::router) fn agree(&mut self, id: ConnId) {
+    pub(crate) fn agree(&mut self, id: ConnId) {
         loop {
             match self.links.next_word(self.cx.my_id, id, &self.registry) {
                 Err(why) => return self.cx.refuse(id, why),
@@ -77,7 +77,7 @@ impl Router {
     }
 
     /// A message on a connection that is not a link yet.
-    pub(in crate::router) fn heard_before_link(&mut self, id: ConnId, message: Message) {
+    pub(crate) fn heard_before_link(&mut self, id: ConnId, message: Message) {
         match self.links.hear_before_link(self.cx.my_id, id, message) {
             Heard::Nothing => {}
             Heard::GoOn => self.agree(id),

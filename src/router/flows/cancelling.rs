@@ -13,7 +13,7 @@ use crate::router::text::Untrusted;
 use crate::router::word::FileWord;
 
 impl Router {
-    pub(in crate::router) fn cancel(&mut self, (face, line): (FaceId, u64), wanted: &str) {
+    pub(crate) fn cancel(&mut self, (face, line): (FaceId, u64), wanted: &str) {
         let word = FileWord::new(wanted);
         let downloads = match self.swarm.named(&word) {
             // By the id of an offer.
@@ -70,7 +70,7 @@ impl Router {
     }
 
     /// [`Effect::RemovePart`] is done.
-    pub(in crate::router) fn part_removed(
+    pub(crate) fn part_removed(
         &mut self,
         (face, line): (FaceId, u64),
         wanted: &str,

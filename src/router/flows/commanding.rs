@@ -14,7 +14,7 @@ use crate::router::swarm::telling::limit;
 
 impl Router {
     /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
-    pub(in crate::router) fn commanded(&mut self, given: GivenCommand) {
+    pub(crate) fn commanded(&mut self, given: GivenCommand) {
         let ends = matches!(given.command, Command::EndFace { .. });
         if let Some(failure) = self.desk.is_elsewhere(given.face, &self.room.id).filter(|_| !ends) {
             return self.cx.answer(&given, Err(failure));
@@ -140,25 +140,21 @@ impl Router {
     }
 
     /// Commands that waited for a change of the lock go on.
-    pub(in crate::router) fn run_deferred(&mut self) {
+    pub(crate) fn run_deferred(&mut self) {
         for given in self.desk.take_deferred() {
             self.commanded(given);
         }
     }
 
     /// A question of yes or no was answered; nobody asked any more if the room was left.
-    pub(in crate::router) fn confirmed(&mut self, of: (FaceId, u64), yes: Option<bool>) {
+    pub(crate) fn confirmed(&mut self, of: (FaceId, u64), yes: Option<bool>) {
         if !self.with_registry(|registry, at| registry.confirmed(at, of, yes)) {
             self.swarm.again_confirmed(&mut self.cx, of, yes);
         }
     }
 
     /// A password was given, or not, to whoever asked for it.
-    pub(in crate::router) fn password_given(
-        &mut self,
-        of: (FaceId, u64),
-        password: Option<NewPassword>,
-    ) {
+    pub(crate) fn password_given(&mut self, of: (FaceId, u64), password: Option<NewPassword>) {
         if let Some(waited) = self.desk.password_given(&mut self.cx, of, password.as_ref()) {
             // It waits for another change to end, as if it had come with its password.
             waited.into_iter().for_each(|given| self.commanded(given));

@@ -13,7 +13,7 @@ use crate::router::order::Purpose;
 
 impl Router {
     /// `connect` or `/join` that tries again for as long as it may still work.
-    pub(in crate::router) fn reach(&mut self, of: (FaceId, u64), by: Command, within_ms: u64) {
+    pub(crate) fn reach(&mut self, of: (FaceId, u64), by: Command, within_ms: u64) {
         let patience = Some(self.cx.now.plus(within_ms));
         match by {
             Command::Connect { host, port, lock } => {
@@ -26,14 +26,14 @@ impl Router {
     }
 
     /// Ends what a person began and does not want any more.
-    pub(in crate::router) fn give_up(&mut self, of: (FaceId, u64)) {
+    pub(crate) fn give_up(&mut self, of: (FaceId, u64)) {
         if let Some(conn) = self.attempts.give_up(&mut self.cx, of) {
             self.cx.close(conn, Closed::ByUs);
         }
     }
 
     /// A person gave a password, or none; false if no attempt asked for it.
-    pub(in crate::router) fn attempt_password(
+    pub(crate) fn attempt_password(
         &mut self,
         of: (FaceId, u64),
         password: Option<Password>,
@@ -44,7 +44,7 @@ impl Router {
     }
 
     /// Nobody answered a dial.
-    pub(in crate::router) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
+    pub(crate) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
         let Some(dialled) = self.links.remove(&mut self.cx, conn) else { return };
         match dialled.purpose() {
             Some(Purpose::Attempt(id)) => self.attempts.not_here(&mut self.cx, id, failure),
@@ -57,7 +57,7 @@ impl Router {
     }
 
     /// The connection of an attempt ended without a link.
-    pub(in crate::router) fn attempt_ended(
+    pub(crate) fn attempt_ended(
         &mut self,
         id: u64,
         conn: &Conn,
@@ -75,14 +75,14 @@ impl Router {
     }
 
     /// An attempt is tried again, or whoever it led to did not tell the whole history in time.
-    pub(in crate::router) fn attempt_due(&mut self, id: u64) {
+    pub(crate) fn attempt_due(&mut self, id: u64) {
         if self.attempts.due(&mut self.cx, id) {
             self.attempt_succeeded(id);
         }
     }
 
     /// Attempts whose room is known now are over.
-    pub(in crate::router) fn end_synced_attempts(&mut self) {
+    pub(crate) fn end_synced_attempts(&mut self) {
         let (members, log) = (&self.members, &self.log);
         let synced = self
             .attempts

@@ -14,7 +14,7 @@ use crate::router::text::{Untrusted, few};
 
 impl Router {
     /// Does what a command says (`quit` or `leave`), but not under those who need this node.
-    pub(in crate::router) fn depart_when_served(&mut self, given: GivenCommand, asks: bool) {
+    pub(crate) fn depart_when_served(&mut self, given: GivenCommand, asks: bool) {
         let (needed, word) = (self.swarm.needed_here(), given.command.word());
         let files = needed.iter().map(|(file, _)| *file).collect();
         if needed.is_empty() {
@@ -42,7 +42,7 @@ impl Router {
     }
 
     /// Looks whether anybody still needs what is about to leave.
-    pub(in crate::router) fn look_at_departures(&mut self) {
+    pub(crate) fn look_at_departures(&mut self) {
         let ended = self.desk.input_ended();
         let busy = ended.is_some_and(|(face, began)| {
             // Downloads without a host end with the input as well.
@@ -86,7 +86,7 @@ impl Router {
     }
 
     /// Leaves: everyone linked is told, then the shell ends the program.
-    pub(in crate::router) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.files.forget_taken_back(&mut self.cx);
         let exit_code = u8::from(self.cx.replies.has_failed());
         self.acknowledge();
@@ -102,7 +102,7 @@ impl Router {
 
     /// Says at once what is still to be said: how far we have every chain, so that authors know
     /// what arrived, and our last change of the lock.
-    pub(in crate::router) fn acknowledge(&mut self) {
+    pub(crate) fn acknowledge(&mut self) {
         self.log.acknowledge(&mut self.cx);
         self.flush_links();
     }

@@ -18,7 +18,7 @@ use crate::router::text::{Untrusted, few, is_glob};
 const NAMED_MAX: usize = 4;
 
 impl Router {
-    pub(in crate::router) fn download(
+    pub(crate) fn download(
         &mut self,
         (face, line): (FaceId, u64),
         wanted: &str,
@@ -76,7 +76,7 @@ impl Router {
     }
 
     /// A file that is to be fetched although it is here was looked at.
-    pub(in crate::router) fn looked_at(&mut self, face: FaceId, line: u64, path: Option<PathBuf>) {
+    pub(crate) fn looked_at(&mut self, face: FaceId, line: u64, path: Option<PathBuf>) {
         if path.is_none()
             && let Some(file) = self.swarm.asked_again(face, line)
         {
@@ -91,19 +91,13 @@ impl Router {
     }
 
     /// A member says what it holds of a file.
-    pub(in crate::router) fn hosting(
-        &mut self,
-        conn: ConnId,
-        file: FileId,
-        held: Held,
-        fetching: bool,
-    ) {
+    pub(crate) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
         let chunks = self.files.any(&file).map(|of| merkle::chunk_count(of.named_file().size));
         self.swarm.hosting(&mut self.cx, conn, file, (held, fetching), chunks);
     }
 
     /// Has every host asked for as much as keeps it busy.
-    pub(in crate::router) fn schedule(&mut self) {
+    pub(crate) fn schedule(&mut self) {
         if !self.swarm.is_idle() {
             let (hostless, hosts) = self.swarm.look_for_hosts(&self.cx);
             for file in hostless {
@@ -143,16 +137,16 @@ impl Router {
         Some(format!("{author} offers it, and neither of you reaches the other; {way}"))
     }
 
-    pub(in crate::router) fn files_notice(&self) -> Notice {
+    pub(crate) fn files_notice(&self) -> Notice {
         Notice::Files { list: self.lookup().rows() }
     }
 
-    pub(in crate::router) fn transfers_notice(&self) -> Notice {
+    pub(crate) fn transfers_notice(&self) -> Notice {
         Notice::Transfers { list: self.transfer_rows() }
     }
 
     /// What is moving, and what is being hashed.
-    pub(in crate::router) fn transfer_rows(&self) -> Vec<TransferLine> {
+    pub(crate) fn transfer_rows(&self) -> Vec<TransferLine> {
         let offered = |file: &FileId| self.files.any(file).map(Offered::named_file).cloned();
         let mut list = self.swarm.transfer_rows(self.cx.now, &self.members, offered);
         list.extend(self.files.hash_rows(self.cx.now));

@@ -12,12 +12,7 @@ use crate::router::order::Purpose;
 impl Router {
     /// A connection is over: whoever waited for it is told. `refusal`: what this side had against
     /// it. Safe to call twice.
-    pub(in crate::router) fn conn_ended(
-        &mut self,
-        id: ConnId,
-        how: Closed,
-        refusal: Option<Refusal>,
-    ) {
+    pub(crate) fn conn_ended(&mut self, id: ConnId, how: Closed, refusal: Option<Refusal>) {
         let refusal = match &how {
             Closed::Refused(refusal) => Some(refusal),
             _ => refusal.as_ref(),
@@ -70,7 +65,7 @@ impl Router {
     }
 
     /// The deadline of a connection has come.
-    pub(in crate::router) fn link_due(&mut self, id: ConnId) {
+    pub(crate) fn link_due(&mut self, id: ConnId) {
         match self.links.due(&mut self.cx, id) {
             Some(Overdue::Agreement) => self.cx.refuse(id, Why::Busy),
             Some(Overdue::OlderLink(member)) => {

@@ -6,7 +6,7 @@ use crate::router::ids::ConnId;
 use crate::router::links::Link;
 
 impl Router {
-    pub(in crate::router) fn flush_links(&mut self) {
+    pub(crate) fn flush_links(&mut self) {
         while let Some(id) = self.cx.next_marked() {
             self.flush(id);
         }

@@ -7,7 +7,7 @@ use crate::router::message::{Message, Why};
 
 impl Router {
     /// A message of any connection.
-    pub(in crate::router) fn said(&mut self, id: ConnId, message: Message) {
+    pub(crate) fn said(&mut self, id: ConnId, message: Message) {
         let now = self.cx.now;
         let Some((member, run)) = self.links.hear(now, id) else {
             return self.heard_before_link(id, message);

@@ -47,7 +47,7 @@ impl Router {
     }
 
     /// A member cannot dial us for its lanes: dial it, to serve.
-    pub(in crate::router) fn lane_wanted(&mut self, id: ConnId) {
+    pub(crate) fn lane_wanted(&mut self, id: ConnId) {
         let Some(member) = self.links.get(id).and_then(Conn::member) else { return };
         if !self.swarm.hears_lane_wanted(&self.cx, id)
             || self.members.teaches_bad_addresses(&self.cx, &member)
@@ -63,7 +63,7 @@ impl Router {
     }
 
     /// The Hello of a lane: it needs a live session with the same run.
-    pub(in crate::router) fn lane_hello(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
+    pub(crate) fn lane_hello(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         if !self.links.has_run(theirs.run) || !same_room {
             return self.cx.refuse(id, Why::NoSession);
         }
@@ -83,7 +83,7 @@ impl Router {
     }
 
     /// The peer of a lane proved who it is: only who has a live session is known.
-    pub(in crate::router) fn lane_shown(&mut self, id: ConnId, member: MemberId) {
+    pub(crate) fn lane_shown(&mut self, id: ConnId, member: MemberId) {
         if self.is_same_run(id, &member) {
             self.cx.effect(Effect::Judge { conn: id, known: true });
         } else {
@@ -92,7 +92,7 @@ impl Router {
     }
 
     /// Both ends of a lane are known.
-    pub(in crate::router) fn lane_identified(&mut self, id: ConnId, member: MemberId) {
+    pub(crate) fn lane_identified(&mut self, id: ConnId, member: MemberId) {
         let Some(conn) = self.links.get(id) else { return };
         let expected = [None, Some(Purpose::Lane(member)), Some(Purpose::Serve(member))];
         if !self.is_same_run(id, &member) || !expected.contains(&conn.purpose()) {
@@ -117,7 +117,7 @@ impl Router {
         self.links.begin_lane(&mut self.cx, id, member, fetch);
     }
 
-    pub(in crate::router) fn lane_opened(&mut self, id: ConnId) {
+    pub(crate) fn lane_opened(&mut self, id: ConnId) {
         if let Some(Lane { member, fetch: true, .. }) = self.links.open_lane(id) {
             let rtt_ms = self.link_with(&member).and_then(Link::rtt_ms);
             self.swarm.lane_opened(member, id, rtt_ms.unwrap_or(0));
@@ -125,7 +125,7 @@ impl Router {
     }
 
     /// A dial for a lane failed: the next address is next.
-    pub(in crate::router) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
+    pub(crate) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
         if conn.role() == Role::LaneServe {
             // It asked for this dial, and named the address.
             self.members.record_bad_address(self.cx.now, member);
@@ -137,14 +137,14 @@ impl Router {
     }
 
     /// Nothing is to come over a lane any more.
-    pub(in crate::router) fn drop_lane(&mut self, id: ConnId) {
+    pub(crate) fn drop_lane(&mut self, id: ConnId) {
         if let Some(member) = self.links.remove(&mut self.cx, id).and_then(|conn| conn.member()) {
             self.cx.effect(Effect::Close { conn: id });
             self.swarm.lane_down(&self.cx, id, member);
         }
     }
 
-    pub(in crate::router) fn close_lanes_of(&mut self, member: MemberId) {
+    pub(crate) fn close_lanes_of(&mut self, member: MemberId) {
         for id in self.links.lanes_with(|of| *of == member) {
             self.drop_lane(id);
         }

@@ -11,7 +11,7 @@ use crate::router::signed::{Claim, SignedRecord};
 
 impl Router {
     /// Does something with the register. Who is in by it may be here from then on.
-    pub(in crate::router) fn with_registry<T>(
+    pub(crate) fn with_registry<T>(
         &mut self,
         act: impl FnOnce(&mut Registry, &mut Scene<'_>) -> T,
     ) -> T {
@@ -26,23 +26,19 @@ impl Router {
     }
 
     /// Takes in records, from a link or of this node's own.
-    pub(in crate::router) fn records_arrived(
-        &mut self,
-        records: &[Arc<SignedRecord>],
-        from: Option<ConnId>,
-    ) {
+    pub(crate) fn records_arrived(&mut self, records: &[Arc<SignedRecord>], from: Option<ConnId>) {
         self.with_registry(|registry, at| {
             registry.take_in(at, records, from);
         });
     }
 
     /// This node does something in an open room: from now on others know through whom it came.
-    pub(in crate::router) fn publish_ticket(&mut self) {
+    pub(crate) fn publish_ticket(&mut self) {
         self.with_registry(Registry::publish_ticket);
     }
 
     /// Lets somebody in, if this node can.
-    pub(in crate::router) fn issue(
+    pub(crate) fn issue(
         &mut self,
         member: MemberId,
         how: How,
@@ -55,7 +51,7 @@ impl Router {
     ///
     /// # Errors
     /// `removed`.
-    pub(in crate::router) fn must_be_in(&self) -> Result<(), Failure> {
+    pub(crate) fn must_be_in(&self) -> Result<(), Failure> {
         self.registry.must_be_in(&self.members)
     }
 }

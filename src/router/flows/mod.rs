@@ -23,4 +23,4 @@ mod saying;
 mod showing;
 mod waiting;
 
-pub(super) use self::moving::Room;
+pub(crate) use self::moving::Room;

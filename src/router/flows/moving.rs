@@ -9,27 +9,27 @@ use crate::router::registry::Registry;
 
 /// A room, and this node's stay in it.
 #[derive(Debug)]
-pub(in crate::router) struct Room {
-    pub(in crate::router) id: RoomId,
+pub(crate) struct Room {
+    pub(crate) id: RoomId,
     /// A link was committed in it.
-    pub(in crate::router) settled: bool,
+    pub(crate) settled: bool,
     /// `joined` was told.
-    pub(in crate::router) announced: bool,
+    pub(crate) announced: bool,
     /// It was told that others say that we are no member.
-    pub(in crate::router) told_outside: bool,
+    pub(crate) told_outside: bool,
     /// Somebody was present at some time.
-    pub(in crate::router) ever_met: bool,
+    pub(crate) ever_met: bool,
 }
 
 impl Room {
-    pub(in crate::router) fn new(id: RoomId) -> Self {
+    pub(crate) fn new(id: RoomId) -> Self {
         Self { id, settled: false, announced: false, told_outside: false, ever_met: false }
     }
 }
 
 impl Router {
     /// Into another room, taking along what was said and offered while alone.
-    pub(in crate::router) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
+    pub(crate) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
         self.registry.enter(registry);
         self.room = Room::new(id);
@@ -40,7 +40,7 @@ impl Router {
     }
 
     /// Alone into a fresh room; the old one is told.
-    pub(in crate::router) fn leave(&mut self, draw: &Draw) {
+    pub(crate) fn leave(&mut self, draw: &Draw) {
         let (old, announced) = (self.room.id, self.room.announced);
         self.acknowledge();
         self.members.say_goodbye(&mut self.cx);

@@ -11,7 +11,7 @@ use crate::router::text::Untrusted;
 
 impl Router {
     /// A file that is to be offered was hashed.
-    pub(in crate::router) fn hashed(&mut self, number: u64, result: Result<Hashed, Failure>) {
+    pub(crate) fn hashed(&mut self, number: u64, result: Result<Hashed, Failure>) {
         let job = self.files.hashing().take(&mut self.cx, number, &result);
         let Some(job) = job else { return };
         let (face, line) = job.of();
@@ -63,7 +63,7 @@ impl Router {
     }
 
     /// Takes own offers back.
-    pub(in crate::router) fn withdraw(&mut self, offers: &[Offered]) -> Result<(), Failure> {
+    pub(crate) fn withdraw(&mut self, offers: &[Offered]) -> Result<(), Failure> {
         for offered in offers {
             self.post(Kind::Withdraw(offered.id()))?;
             self.own_offer_ended(offered);
@@ -73,7 +73,7 @@ impl Router {
 
     /// A face ended: nothing is hashed for it any more, and what it offered is taken back unless
     /// that is to stay.
-    pub(in crate::router) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
+    pub(crate) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
         for shown in self.files.end_face(&mut self.cx, face).iter().filter(|_| !keep) {
             // What cannot be taken back for want of room in the log ends with this program.
             let _ = self.files.own_offer(shown).cloned().map(|own| self.withdraw(&[own]));
@@ -89,7 +89,7 @@ impl Router {
     }
 
     /// A serving thread or a recheck says whether a file on disk is still what it was.
-    pub(in crate::router) fn source_checked(&mut self, file: FileId, intact: bool) {
+    pub(crate) fn source_checked(&mut self, file: FileId, intact: bool) {
         if intact || !self.swarm.is_shared(&file) {
             return;
         }
@@ -112,7 +112,7 @@ impl Router {
     // What can be had again.
 
     /// Takes own offers back, for good only after a while; the first failure stands for all.
-    pub(in crate::router) fn take_back(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
+    pub(crate) fn take_back(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
         let results: Vec<_> = offers.iter().map(|shown| self.take_one_back(shown)).collect();
         results.into_iter().collect()
     }
@@ -131,7 +131,7 @@ impl Router {
     }
 
     /// Offers again what was just taken back; the first failure stands for all.
-    pub(in crate::router) fn restore(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
+    pub(crate) fn restore(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
         let results: Vec<_> = offers.iter().map(|shown| self.restore_one(shown)).collect();
         results.into_iter().collect()
     }
@@ -150,7 +150,7 @@ impl Router {
     }
 
     /// A file that was laid aside was looked at.
-    pub(in crate::router) fn parked_checked(&mut self, file: FileId, intact: bool) {
+    pub(crate) fn parked_checked(&mut self, file: FileId, intact: bool) {
         let place = self.parking_place();
         let found = (file, intact);
         let back = self.files.parked_checked(&mut self.cx, &place, found, &self.swarm);

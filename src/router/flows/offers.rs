@@ -15,11 +15,11 @@ const NAMED_MAX: usize = 4;
 
 impl Router {
     /// What is offered, in view of who is here and holds what.
-    pub(in crate::router) fn lookup(&self) -> Lookup<'_> {
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
         self.files.lookup(&self.swarm, &self.members)
     }
 
-    pub(in crate::router) fn offered(
+    pub(crate) fn offered(
         &mut self,
         entry: &Arc<SignedEntry>,
         offer: &Offer,
@@ -59,7 +59,7 @@ impl Router {
         });
     }
 
-    pub(in crate::router) fn withdrawn(
+    pub(crate) fn withdrawn(
         &mut self,
         entry: &Arc<SignedEntry>,
         id: EntryId,
@@ -89,7 +89,7 @@ impl Router {
     }
 
     /// After a fork some entries count no more.
-    pub(in crate::router) fn rebuild_offers(&mut self) {
+    pub(crate) fn rebuild_offers(&mut self) {
         let entries: Vec<_> = self.log.entries().cloned().collect();
         let log = &mut self.log;
         let known = |of: Arc<SignedEntry>| (log.order_of(&of), log.shown(&of.id), of);
@@ -112,7 +112,7 @@ impl Router {
 
     /// The room is about to be left, and there are no links any more: nothing is fetched or served,
     /// and what is offered in it is laid aside.
-    pub(in crate::router) fn leave_files(&mut self) {
+    pub(crate) fn leave_files(&mut self) {
         self.swarm.drop_links(&mut self.cx);
         self.swarm.drop_downloads(&mut self.cx);
         if self.room.settled {
@@ -124,7 +124,7 @@ impl Router {
     }
 
     /// Tells of own offers that stand in this room and that nobody here can fetch.
-    pub(in crate::router) fn tell_unserved(&mut self) {
+    pub(crate) fn tell_unserved(&mut self) {
         let unserved = self.files.unserved(&self.parking_place(), &self.swarm, &self.members);
         let (first, verb) = match unserved.len() {
             0 => return,
@@ -144,7 +144,7 @@ impl Router {
     }
 
     /// Whoever only gives waits for others and not for each other.
-    pub(in crate::router) fn decline_files(&mut self) {
+    pub(crate) fn decline_files(&mut self) {
         let offered_by = |member: &MemberId| self.files.offered_by(*member).collect();
         self.swarm.only_give(&mut self.cx, offered_by);
     }

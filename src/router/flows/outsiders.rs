@@ -5,7 +5,7 @@ use crate::router::message::Why;
 
 impl Router {
     /// Ends links and lanes with those who are no members.
-    pub(in crate::router) fn close_outsiders(&mut self) {
+    pub(crate) fn close_outsiders(&mut self) {
         for (conn, refusal) in self.registry.take_outsiders() {
             self.cx.refuse_with(conn, refusal);
         }

@@ -11,11 +11,7 @@ use crate::router::signed::SignedPresence;
 
 impl Router {
     /// A record came over a link, perhaps passed on.
-    pub(in crate::router) fn presence_arrived(
-        &mut self,
-        conn: ConnId,
-        record: &Arc<SignedPresence>,
-    ) {
+    pub(crate) fn presence_arrived(&mut self, conn: ConnId, record: &Arc<SignedPresence>) {
         let id = record.body.member;
         let Some(via) = self.via(conn) else { return };
         if self.registry.may_link(&id).is_err() && id != self.cx.my_id {
@@ -32,20 +28,20 @@ impl Router {
     }
 
     /// Whose connection it is, and where it leads.
-    pub(in crate::router) fn via(&self, conn: ConnId) -> Option<Via> {
+    pub(crate) fn via(&self, conn: ConnId) -> Option<Via> {
         let of = self.links.get(conn)?;
         Some(Via { conn, member: of.member()?, remote: of.remote() })
     }
 
     /// A dial led to no link with the member that was dialled.
-    pub(in crate::router) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
+    pub(crate) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
         let refused = refusal.map(|refusal| refusal.why);
         let outside = self.registry.am_out();
         self.members.redial_failed(&mut self.cx, id, refused, outside);
     }
 
     /// Everything that follows from who came and went.
-    pub(in crate::router) fn settle_members(&mut self) {
+    pub(crate) fn settle_members(&mut self) {
         let comings = self.members.settle(&mut self.cx);
         for author in &comings.apart {
             self.log.say_haves_of(&mut self.cx, author);

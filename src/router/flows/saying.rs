@@ -12,7 +12,7 @@ use crate::router::text::Untrusted;
 
 impl Router {
     /// Says something: an own entry, pushed to every link at once.
-    pub(in crate::router) fn post(&mut self, kind: Kind) -> Result<EntryId, Failure> {
+    pub(crate) fn post(&mut self, kind: Kind) -> Result<EntryId, Failure> {
         if self.log.is_silent() && !matches!(kind, Kind::Name(_)) {
             let name = self.cx.config.name.clone();
             self.append(Kind::Name(name), None)?;
@@ -45,13 +45,13 @@ impl Router {
 
     /// Says in a room just entered what was said and offered while alone. What was said alone keeps
     /// the place in the order that faces were told.
-    pub(in crate::router) fn say_again(&mut self, old: &Log) {
+    pub(crate) fn say_again(&mut self, old: &Log) {
         // The old log held them, so the new one, which is empty, has room for them.
         old.said_again(|kind, shown| self.append(kind, Some(shown)).ok());
     }
 
     /// A peer sends an entry unasked.
-    pub(in crate::router) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
+    pub(crate) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
         let Some(member) = self.log.take_pushed(&self.cx, conn) else { return };
         let author = entry.body.chain.author;
         if self.place(conn, entry) && member == author {
@@ -64,7 +64,7 @@ impl Router {
     }
 
     /// A peer answers a question.
-    pub(in crate::router) fn answered(
+    pub(crate) fn answered(
         &mut self,
         conn: ConnId,
         number: u32,

@@ -15,7 +15,7 @@ const FINGERPRINT_DIGITS: usize = 16;
 
 impl Router {
     /// Tells a face how things stand.
-    pub(in crate::router) fn overview(&mut self, face: FaceId) {
+    pub(crate) fn overview(&mut self, face: FaceId) {
         let overview = Overview {
             me: self.members.who(&self.cx.my_id),
             temporary: self.cx.config.temporary,
@@ -42,12 +42,12 @@ impl Router {
     }
 
     /// Answers `members`.
-    pub(in crate::router) fn members_notice(&self) -> Notice {
+    pub(crate) fn members_notice(&self) -> Notice {
         Notice::Members { list: self.member_lines() }
     }
 
     /// Who is here, this node first.
-    pub(in crate::router) fn member_lines(&self) -> Vec<MemberLine> {
+    pub(crate) fn member_lines(&self) -> Vec<MemberLine> {
         let me = MemberLine {
             member: self.members.info(&self.cx.my_id),
             linked: false,
@@ -86,7 +86,7 @@ impl Router {
     }
 
     /// Measures every link anew, for the next who asks.
-    pub(in crate::router) fn ping_all(&mut self) {
+    pub(crate) fn ping_all(&mut self) {
         let links: Vec<_> = self.links.links().map(|(conn, _)| conn).collect();
         for conn in links {
             self.links.ping(&mut self.cx, conn);
@@ -94,7 +94,7 @@ impl Router {
     }
 
     /// All that `doctor` has found.
-    pub(in crate::router) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
+    pub(crate) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
         let mut list = Vec::new();
         self.registry.examine_standing(&self.members, &mut list);
         self.members.examine_port(&mut list);

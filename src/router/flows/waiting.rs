@@ -10,7 +10,7 @@ use crate::router::text::Untrusted;
 
 impl Router {
     /// Begins to wait.
-    pub(in crate::router) fn wait(&mut self, of: (FaceId, u64), what: Wait, within_ms: u64) {
+    pub(crate) fn wait(&mut self, of: (FaceId, u64), what: Wait, within_ms: u64) {
         let by_others = what.is_for_others();
         if by_others && of.0 == FaceId::TERMINAL {
             self.decline_files();
@@ -31,7 +31,7 @@ impl Router {
     }
 
     /// Ends what is waited for no longer: it came about, or it did not in time.
-    pub(in crate::router) fn check_waits(&mut self) {
+    pub(crate) fn check_waits(&mut self) {
         let mut waits = self.desk.take_waits();
         waits.retain_mut(|waiting| match self.how_it_ends(waiting) {
             Some(result) => {

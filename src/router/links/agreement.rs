@@ -28,7 +28,7 @@ const IDS_MAX: usize = 8_192;
 
 /// Why the two may link.
 #[derive(Debug)]
-pub(in crate::router) enum Reason {
+pub(crate) enum Reason {
     /// Both are in the room.
     Recognised,
     /// We let the peer in with this ticket.
@@ -39,7 +39,7 @@ pub(in crate::router) enum Reason {
 
 /// What is known once the peer is, until both are ready.
 #[derive(Debug)]
-pub(in crate::router) struct Agreement {
+pub(crate) struct Agreement {
     member: MemberId,
     room: RoomId,
     reason: Reason,
@@ -63,17 +63,17 @@ pub(in crate::router) struct Agreement {
 
 impl Agreement {
     /// The peer.
-    pub(in crate::router) fn member(&self) -> MemberId {
+    pub(crate) fn member(&self) -> MemberId {
         self.member
     }
 
     /// The room that both will be in.
-    pub(in crate::router) fn room(&self) -> RoomId {
+    pub(crate) fn room(&self) -> RoomId {
         self.room
     }
 
     /// Why the two may link.
-    pub(in crate::router) fn reason(&self) -> &Reason {
+    pub(crate) fn reason(&self) -> &Reason {
         &self.reason
     }
 
@@ -88,7 +88,7 @@ impl Agreement {
 
 /// What is to be said next before a link.
 #[derive(Debug)]
-pub(in crate::router) enum NextWord {
+pub(crate) enum NextWord {
     /// Which register is ours.
     Register,
     /// Which records are in it.
@@ -101,7 +101,7 @@ pub(in crate::router) enum NextWord {
 
 /// What follows from a message before the link.
 #[derive(Debug)]
-pub(in crate::router) enum Heard {
+pub(crate) enum Heard {
     Nothing,
     /// There may be something to say now.
     GoOn,
@@ -120,21 +120,21 @@ pub(in crate::router) enum Heard {
 
 /// A link that both sides are ready for.
 #[derive(Debug)]
-pub(in crate::router) struct Commitment {
-    pub(in crate::router) member: MemberId,
-    pub(in crate::router) run: RunId,
+pub(crate) struct Commitment {
+    pub(crate) member: MemberId,
+    pub(crate) run: RunId,
     /// The peer's own.
-    pub(in crate::router) record: Arc<SignedPresence>,
+    pub(crate) record: Arc<SignedPresence>,
     /// Where the peer sees this node.
-    pub(in crate::router) seen: IpAddr,
-    pub(in crate::router) room: RoomId,
+    pub(crate) seen: IpAddr,
+    pub(crate) room: RoomId,
     /// We let it in.
-    pub(in crate::router) admitted: bool,
+    pub(crate) admitted: bool,
 }
 
 impl Links {
     /// The peer is known: it has to be agreed on what both hold.
-    pub(in crate::router) fn begin_agreement(
+    pub(crate) fn begin_agreement(
         &mut self,
         cx: &mut Context,
         id: ConnId,
@@ -172,7 +172,7 @@ impl Links {
     ///
     /// # Errors
     /// Why the connection is to be refused.
-    pub(in crate::router) fn next_word(
+    pub(crate) fn next_word(
         &self,
         me: MemberId,
         id: ConnId,
@@ -200,12 +200,7 @@ impl Links {
     }
 
     /// Names our register.
-    pub(in crate::router) fn say_register(
-        &mut self,
-        cx: &mut Context,
-        id: ConnId,
-        ours: &Registry,
-    ) {
+    pub(crate) fn say_register(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
         let Some(of) = self.agreement_mut(id) else { return };
         let Some(digest) = of.registry(ours).map(Registry::digest) else { return };
         of.my_digest = Some(digest);
@@ -213,7 +208,7 @@ impl Links {
     }
 
     /// Says which records are in our register.
-    pub(in crate::router) fn say_ids(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
+    pub(crate) fn say_ids(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
         let Some(of) = self.agreement_mut(id) else { return };
         let Some(registry) = of.registry(ours) else { return };
         let ids: Vec<RecordId> = registry.ids().collect();
@@ -227,14 +222,14 @@ impl Links {
     }
 
     /// Records were said that the peer lacks.
-    pub(in crate::router) fn records_said(&mut self, id: ConnId) {
+    pub(crate) fn records_said(&mut self, id: ConnId) {
         if let Some(of) = self.agreement_mut(id) {
             of.sent_records = true;
         }
     }
 
     /// Says who we are, and that we are ready.
-    pub(in crate::router) fn say_ready(
+    pub(crate) fn say_ready(
         &mut self,
         cx: &mut Context,
         id: ConnId,
@@ -250,12 +245,7 @@ impl Links {
     }
 
     /// A message on a connection that is not a link yet.
-    pub(in crate::router) fn hear_before_link(
-        &mut self,
-        me: MemberId,
-        id: ConnId,
-        message: Message,
-    ) -> Heard {
+    pub(crate) fn hear_before_link(&mut self, me: MemberId, id: ConnId, message: Message) -> Heard {
         let Some(of) = self.agreement_mut(id) else { return Heard::Nothing };
         match message {
             Message::Presence(record) if record.body.member == of.member => {
@@ -308,7 +298,7 @@ impl Links {
     }
 
     /// Connections of a pair that are being agreed on.
-    pub(in crate::router) fn agreeing_with(&self, member: MemberId) -> Vec<ConnId> {
+    pub(crate) fn agreeing_with(&self, member: MemberId) -> Vec<ConnId> {
         let with = |conn: &Conn| conn.agreement().is_some_and(|of| of.member == member);
         self.conns.iter().filter(|(_, conn)| with(conn)).map(|(id, _)| *id).collect()
     }
@@ -317,11 +307,7 @@ impl Links {
     ///
     /// # Errors
     /// Why the connection is to be refused.
-    pub(in crate::router) fn commitment(
-        &self,
-        me: MemberId,
-        id: ConnId,
-    ) -> Result<Option<Commitment>, Why> {
+    pub(crate) fn commitment(&self, me: MemberId, id: ConnId) -> Result<Option<Commitment>, Why> {
         let Some(conn) = self.get(id) else { return Ok(None) };
         let Some(of) = conn.agreement() else { return Ok(None) };
         let (true, Some(seen)) = (of.sent_ready, of.ready) else { return Ok(None) };
@@ -336,7 +322,7 @@ impl Links {
     }
 
     /// What is known of the room that was entered.
-    pub(in crate::router) fn take_entered(&mut self, id: ConnId) -> Option<Registry> {
+    pub(crate) fn take_entered(&mut self, id: ConnId) -> Option<Registry> {
         let of = self.agreement_mut(id)?;
         match std::mem::replace(&mut of.reason, Reason::Recognised) {
             Reason::Entered { registry } => Some(*registry),
@@ -348,7 +334,7 @@ impl Links {
     }
 
     /// The connection is a link from here on.
-    pub(in crate::router) fn link_up(
+    pub(crate) fn link_up(
         &mut self,
         cx: &mut Context,
         id: ConnId,

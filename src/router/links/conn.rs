@@ -27,17 +27,17 @@ pub(super) enum Stage {
 
 /// A data connection, once both ends are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::router) struct Lane {
-    pub(in crate::router) member: MemberId,
+pub(crate) struct Lane {
+    pub(crate) member: MemberId,
     /// This side fetches.
-    pub(in crate::router) fetch: bool,
+    pub(crate) fetch: bool,
     /// Chunks can be asked for.
-    pub(in crate::router) open: bool,
+    pub(crate) open: bool,
 }
 
 /// A committed link, as the transport shows it.
 #[derive(Debug)]
-pub(in crate::router) struct Link {
+pub(crate) struct Link {
     pub(super) member: MemberId,
     pub(super) run: RunId,
     pub(super) congested: Option<Millis>,
@@ -54,34 +54,34 @@ impl Link {
     }
 
     /// Who is at its other end.
-    pub(in crate::router) fn member(&self) -> MemberId {
+    pub(crate) fn member(&self) -> MemberId {
         self.member
     }
 
     /// The program that runs there.
-    pub(in crate::router) fn run(&self) -> RunId {
+    pub(crate) fn run(&self) -> RunId {
         self.run
     }
 
     /// It takes less than is to be said.
-    pub(in crate::router) fn is_congested(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         self.congested.is_some()
     }
 
     /// When something last came.
-    pub(in crate::router) fn heard(&self) -> Millis {
+    pub(crate) fn heard(&self) -> Millis {
         self.heard
     }
 
     /// The round trip, once it was measured.
-    pub(in crate::router) fn rtt_ms(&self) -> Option<u64> {
+    pub(crate) fn rtt_ms(&self) -> Option<u64> {
         self.rtt_ms
     }
 }
 
 /// A connection of any kind.
 #[derive(Debug)]
-pub(in crate::router) struct Conn {
+pub(crate) struct Conn {
     pub(super) side: Side,
     pub(super) role: Role,
     pub(super) remote: Option<SocketAddr>,
@@ -121,67 +121,67 @@ impl Conn {
     }
 
     /// Whether this node dialled.
-    pub(in crate::router) fn is_dialled(&self) -> bool {
+    pub(crate) fn is_dialled(&self) -> bool {
         self.side == Side::Dialer
     }
 
     /// What it carries.
-    pub(in crate::router) fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     /// Where the peer is.
-    pub(in crate::router) fn remote(&self) -> Option<SocketAddr> {
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
 
     /// What it was dialled for.
-    pub(in crate::router) fn purpose(&self) -> Option<Purpose> {
+    pub(crate) fn purpose(&self) -> Option<Purpose> {
         self.purpose
     }
 
     /// When the channel was up.
-    pub(in crate::router) fn began(&self) -> Millis {
+    pub(crate) fn began(&self) -> Millis {
         self.began
     }
 
     /// The room that this node said it is in.
-    pub(in crate::router) fn my_room(&self) -> Option<RoomId> {
+    pub(crate) fn my_room(&self) -> Option<RoomId> {
         self.my_hello.as_ref().map(|(_, room)| *room)
     }
 
     /// The program at the other end.
-    pub(in crate::router) fn their_run(&self) -> Option<RunId> {
+    pub(crate) fn their_run(&self) -> Option<RunId> {
         self.their_run
     }
 
     /// A password admits to the peer's room.
-    pub(in crate::router) fn their_password(&self) -> bool {
+    pub(crate) fn their_password(&self) -> bool {
         self.their_password
     }
 
     /// Whether the peer's klatch can do something.
-    pub(in crate::router) fn can(&self, capability: Capability) -> bool {
+    pub(crate) fn can(&self, capability: Capability) -> bool {
         self.their_can.contains(&capability)
     }
 
     /// Both said that they are in one room.
-    pub(in crate::router) fn is_same_room(&self) -> bool {
+    pub(crate) fn is_same_room(&self) -> bool {
         self.same_room
     }
 
     /// What the dialer is let in with; `None`: both are in the room already.
-    pub(in crate::router) fn enters(&self) -> Option<Brings> {
+    pub(crate) fn enters(&self) -> Option<Brings> {
         self.enters
     }
 
     /// The lock whose password lets the dialer in.
-    pub(in crate::router) fn lock(&self) -> Option<RecordId> {
+    pub(crate) fn lock(&self) -> Option<RecordId> {
         self.lock
     }
 
     /// The peer, once it is known.
-    pub(in crate::router) fn member(&self) -> Option<MemberId> {
+    pub(crate) fn member(&self) -> Option<MemberId> {
         match &self.stage {
             Stage::Agreeing(agreement) => Some(agreement.member()),
             Stage::Linked(link) => Some(link.member),
@@ -191,7 +191,7 @@ impl Conn {
     }
 
     /// What is being agreed on.
-    pub(in crate::router) fn agreement(&self) -> Option<&Agreement> {
+    pub(crate) fn agreement(&self) -> Option<&Agreement> {
         match &self.stage {
             Stage::Agreeing(agreement) => Some(agreement),
             _ => None,
@@ -206,7 +206,7 @@ impl Conn {
     }
 
     /// The link that it is.
-    pub(in crate::router) fn link(&self) -> Option<&Link> {
+    pub(crate) fn link(&self) -> Option<&Link> {
         match &self.stage {
             Stage::Linked(link) => Some(link),
             _ => None,
@@ -221,7 +221,7 @@ impl Conn {
     }
 
     /// The lane that it is.
-    pub(in crate::router) fn lane(&self) -> Option<Lane> {
+    pub(crate) fn lane(&self) -> Option<Lane> {
         match &self.stage {
             Stage::Lane(lane) => Some(*lane),
             _ => None,

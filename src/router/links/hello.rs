@@ -15,18 +15,18 @@ use crate::router::order::Purpose;
 
 /// How things stand in this node's room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::router) struct Standpoint {
-    pub(in crate::router) room: RoomId,
+pub(crate) struct Standpoint {
+    pub(crate) room: RoomId,
     /// A link was committed in it.
-    pub(in crate::router) settled: bool,
-    pub(in crate::router) locked: bool,
+    pub(crate) settled: bool,
+    pub(crate) locked: bool,
     /// A password lets people in.
-    pub(in crate::router) password: bool,
+    pub(crate) password: bool,
 }
 
 /// What both Hellos come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::router) enum Greeting {
+pub(crate) enum Greeting {
     Refuse(Why),
     /// It is a lane: it needs a link with the same program.
     Lane,
@@ -40,7 +40,7 @@ pub(in crate::router) enum Greeting {
 
 impl Links {
     /// A channel is up; the attempt that it was dialled for.
-    pub(in crate::router) fn opened(
+    pub(crate) fn opened(
         &mut self,
         cx: &Context,
         id: ConnId,
@@ -57,7 +57,7 @@ impl Links {
     }
 
     /// Says how things stand here, and what the one who dialled brings.
-    pub(in crate::router) fn say_hello(
+    pub(crate) fn say_hello(
         &mut self,
         cx: &mut Context,
         id: ConnId,
@@ -79,7 +79,7 @@ impl Links {
     }
 
     /// The peer's Hello is here, and whether it is of the same room.
-    pub(in crate::router) fn greet(
+    pub(crate) fn greet(
         &mut self,
         cx: &Context,
         id: ConnId,
@@ -132,14 +132,14 @@ impl Links {
     }
 
     /// The lock whose password lets the dialer in.
-    pub(in crate::router) fn admits_by(&mut self, id: ConnId, lock: Option<RecordId>) {
+    pub(crate) fn admits_by(&mut self, id: ConnId, lock: Option<RecordId>) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.lock = lock;
         }
     }
 
     /// Goes on with a plan; the dialer enters with what it brings, unless both are in one room.
-    pub(in crate::router) fn proceed(
+    pub(crate) fn proceed(
         &mut self,
         cx: &mut Context,
         id: ConnId,

@@ -12,11 +12,11 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-pub(in crate::router) use self::agreement::{Commitment, Heard, NextWord, Reason};
+pub(crate) use self::agreement::{Commitment, Heard, NextWord, Reason};
 use self::conn::Stage;
-pub(in crate::router) use self::conn::{Conn, Lane, Link};
-pub(in crate::router) use self::hello::{Greeting, Standpoint};
-pub(in crate::router) use self::pulse::Overdue;
+pub(crate) use self::conn::{Conn, Lane, Link};
+pub(crate) use self::hello::{Greeting, Standpoint};
+pub(crate) use self::pulse::Overdue;
 use crate::crypto::binding::{Role, Side};
 use crate::router::context::Context;
 use crate::router::event::{Effect, Target};
@@ -26,19 +26,13 @@ use crate::router::timers::Timer;
 
 /// Every connection that has not ended, by its id.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Links {
+pub(crate) struct Links {
     conns: BTreeMap<ConnId, Conn>,
 }
 
 impl Links {
     /// Dials somebody, over a connection of this id.
-    pub(in crate::router) fn dial(
-        &mut self,
-        cx: &mut Context,
-        id: ConnId,
-        target: Target,
-        purpose: Purpose,
-    ) {
+    pub(crate) fn dial(&mut self, cx: &mut Context, id: ConnId, target: Target, purpose: Purpose) {
         let role = match &purpose {
             Purpose::Attempt(_) | Purpose::Redial(_) => Role::Session,
             Purpose::Lane(_) => Role::LaneFetch,
@@ -55,43 +49,43 @@ impl Links {
     }
 
     /// A connection.
-    pub(in crate::router) fn get(&self, id: ConnId) -> Option<&Conn> {
+    pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
         self.conns.get(&id)
     }
 
     /// All connections.
-    pub(in crate::router) fn all(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
         self.conns.iter().map(|(id, conn)| (*id, conn))
     }
 
     /// A link.
-    pub(in crate::router) fn link(&self, id: ConnId) -> Option<&Link> {
+    pub(crate) fn link(&self, id: ConnId) -> Option<&Link> {
         self.get(id)?.link()
     }
 
     /// All links.
-    pub(in crate::router) fn links(&self) -> impl Iterator<Item = (ConnId, &Link)> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = (ConnId, &Link)> {
         self.conns.iter().filter_map(|(id, conn)| Some((*id, conn.link()?)))
     }
 
     /// How many links there are.
-    pub(in crate::router) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.links().count()
     }
 
     /// Whether a program is linked.
-    pub(in crate::router) fn has_run(&self, run: RunId) -> bool {
+    pub(crate) fn has_run(&self, run: RunId) -> bool {
         self.links().any(|(_, link)| link.run == run)
     }
 
     /// Lanes with these members.
-    pub(in crate::router) fn lanes_with(&self, with: impl Fn(&MemberId) -> bool) -> Vec<ConnId> {
+    pub(crate) fn lanes_with(&self, with: impl Fn(&MemberId) -> bool) -> Vec<ConnId> {
         let lanes = self.all().filter(|(_, conn)| conn.lane().is_some_and(|of| with(&of.member)));
         lanes.map(|(id, _)| id).collect()
     }
 
     /// Both ends of a lane are known.
-    pub(in crate::router) fn begin_lane(
+    pub(crate) fn begin_lane(
         &mut self,
         cx: &mut Context,
         id: ConnId,
@@ -105,7 +99,7 @@ impl Links {
     }
 
     /// Chunks can be asked for over a lane.
-    pub(in crate::router) fn open_lane(&mut self, id: ConnId) -> Option<Lane> {
+    pub(crate) fn open_lane(&mut self, id: ConnId) -> Option<Lane> {
         match &mut self.conns.get_mut(&id)?.stage {
             Stage::Lane(lane) => {
                 lane.open = true;
@@ -116,14 +110,14 @@ impl Links {
     }
 
     /// A connection is over.
-    pub(in crate::router) fn remove(&mut self, cx: &mut Context, id: ConnId) -> Option<Conn> {
+    pub(crate) fn remove(&mut self, cx: &mut Context, id: ConnId) -> Option<Conn> {
         cx.unmark(id);
         cx.timers.set(Timer::Link(id), None);
         self.conns.remove(&id)
     }
 
     /// Closes and forgets all connections.
-    pub(in crate::router) fn close_all(&mut self, cx: &mut Context) -> Vec<ConnId> {
+    pub(crate) fn close_all(&mut self, cx: &mut Context) -> Vec<ConnId> {
         let ids: Vec<ConnId> = self.conns.keys().copied().collect();
         for id in &ids {
             cx.effect(Effect::Close { conn: *id });

@@ -14,7 +14,7 @@ const DUPLICATE_PING_MS: u64 = 2_000;
 
 /// What is to happen to a connection whose time has come.
 #[derive(Debug)]
-pub(in crate::router) enum Overdue {
+pub(crate) enum Overdue {
     /// Both did not come to an agreement in time.
     Agreement,
     /// The older link with a member did not answer, and gives way.
@@ -25,7 +25,7 @@ pub(in crate::router) enum Overdue {
 
 impl Links {
     /// Looks at a connection whose deadline has come.
-    pub(in crate::router) fn due(&mut self, cx: &mut Context, id: ConnId) -> Option<Overdue> {
+    pub(crate) fn due(&mut self, cx: &mut Context, id: ConnId) -> Option<Overdue> {
         let conn = self.conns.get_mut(&id)?;
         let admit_by = admit_by(conn, cx);
         let limits = cx.limits();
@@ -62,7 +62,7 @@ impl Links {
     }
 
     /// Asks the other end of a link for a sign of life.
-    pub(in crate::router) fn ping(&mut self, cx: &mut Context, id: ConnId) {
+    pub(crate) fn ping(&mut self, cx: &mut Context, id: ConnId) {
         let number = cx.rng.next_u64() as u32;
         let Some(link) = self.conns.get_mut(&id).and_then(Conn::link_mut) else { return };
         if link.pinged.is_none() {
@@ -73,12 +73,7 @@ impl Links {
     }
 
     /// The answer of a link; its round trip in milliseconds, if it is that.
-    pub(in crate::router) fn pong(
-        &mut self,
-        cx: &mut Context,
-        id: ConnId,
-        number: u32,
-    ) -> Option<u64> {
+    pub(crate) fn pong(&mut self, cx: &mut Context, id: ConnId, number: u32) -> Option<u64> {
         let link = self.conns.get_mut(&id)?.link_mut()?;
         let (_, at) = link.pinged.take_if(|(expected, _)| *expected == number)?;
         let rtt_ms = cx.now.since(at);
@@ -88,14 +83,14 @@ impl Links {
     }
 
     /// Something came over a connection: whose link it is, if it is one.
-    pub(in crate::router) fn hear(&mut self, now: Millis, id: ConnId) -> Option<(MemberId, RunId)> {
+    pub(crate) fn hear(&mut self, now: Millis, id: ConnId) -> Option<(MemberId, RunId)> {
         let link = self.conns.get_mut(&id)?.link_mut()?;
         link.heard = now;
         Some((link.member, link.run))
     }
 
     /// The other end of a link asks for a sign of life.
-    pub(in crate::router) fn answer_ping(&mut self, cx: &mut Context, id: ConnId, number: u32) {
+    pub(crate) fn answer_ping(&mut self, cx: &mut Context, id: ConnId, number: u32) {
         if let Some(link) = self.conns.get_mut(&id).and_then(Conn::link_mut) {
             link.pong = Some(number);
             cx.mark(id);
@@ -103,13 +98,13 @@ impl Links {
     }
 
     /// The sign of life that is owed.
-    pub(in crate::router) fn flush(&mut self, id: ConnId, messages: &mut Vec<Message>) {
+    pub(crate) fn flush(&mut self, id: ConnId, messages: &mut Vec<Message>) {
         let link = self.conns.get_mut(&id).and_then(Conn::link_mut);
         messages.extend(link.and_then(|link| link.pong.take()).map(Message::Pong));
     }
 
     /// The outbox of a link is full, or empty again.
-    pub(in crate::router) fn congested(&mut self, cx: &mut Context, id: ConnId, congested: bool) {
+    pub(crate) fn congested(&mut self, cx: &mut Context, id: ConnId, congested: bool) {
         if let Some(link) = self.conns.get_mut(&id).and_then(Conn::link_mut) {
             link.congested = congested.then(|| link.congested.unwrap_or(cx.now));
             cx.mark(id);
@@ -118,7 +113,7 @@ impl Links {
     }
 
     /// A second connection of a pair: the older must answer a ping, or it is replaced.
-    pub(in crate::router) fn doubt(&mut self, cx: &mut Context, id: ConnId, older: ConnId) {
+    pub(crate) fn doubt(&mut self, cx: &mut Context, id: ConnId, older: ConnId) {
         if let Some(of) = self.agreement_mut(id) {
             of.doubts = Some(cx.now);
         }
@@ -128,7 +123,7 @@ impl Links {
 
     /// Newer connections of a pair whose older link has shown that it lives; whether each leads to
     /// the same program.
-    pub(in crate::router) fn doubting(&self, member: MemberId, run: RunId) -> Vec<(ConnId, bool)> {
+    pub(crate) fn doubting(&self, member: MemberId, run: RunId) -> Vec<(ConnId, bool)> {
         let doubts = |conn: &Conn| {
             conn.agreement().is_some_and(|of| of.member() == member && of.doubts.is_some())
         };
@@ -137,7 +132,7 @@ impl Links {
     }
 
     /// After a suspend nothing that was heard before counts: links must answer now.
-    pub(in crate::router) fn woke(&mut self, cx: &mut Context) {
+    pub(crate) fn woke(&mut self, cx: &mut Context) {
         let (after, dead) = (cx.limits().ping_after_idle_ms, cx.limits().dead_after_ms);
         let heard = Millis(cx.now.0.saturating_sub(dead - after));
         for link in self.conns.values_mut().filter_map(Conn::link_mut) {

@@ -21,7 +21,7 @@ const LOG_BYTES_PER_AUTHOR: usize = 64 * 1024 * 1024;
 
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::router) enum Placed {
+pub(crate) enum Placed {
     /// Accepted, with those that had waited for it, in order.
     Accepted(Vec<Arc<SignedEntry>>),
     /// We have it, or it lies behind a fork.
@@ -39,7 +39,7 @@ pub(in crate::router) enum Placed {
 }
 
 /// The place of an entry in the order that all members agree on.
-pub(in crate::router) type Order = (u64, Chain, u64);
+pub(crate) type Order = (u64, Chain, u64);
 
 #[derive(Debug)]
 struct ChainItem {
@@ -67,7 +67,7 @@ type WaitingKey = (Chain, u64, EntryId);
 
 /// All accepted entries of a room.
 #[derive(Debug)]
-pub(in crate::router) struct Entries {
+pub(crate) struct Entries {
     /// In the order of acceptance; `None` where a fork took an entry back.
     accepted: Vec<Option<Arc<SignedEntry>>>,
     chains: BTreeMap<Chain, ChainState>,
@@ -88,7 +88,7 @@ enum Fitness {
 }
 
 impl Entries {
-    pub(in crate::router) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             accepted: Vec::new(),
             chains: BTreeMap::new(),
@@ -102,56 +102,50 @@ impl Entries {
     }
 
     /// Accepted entries in the order of acceptance.
-    pub(in crate::router) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
         self.accepted.iter().flatten()
     }
 
     /// Chains behind `after` in key order, for paging.
-    pub(in crate::router) fn chains_after(
-        &self,
-        after: Option<Chain>,
-    ) -> impl Iterator<Item = &Chain> {
+    pub(crate) fn chains_after(&self, after: Option<Chain>) -> impl Iterator<Item = &Chain> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.chains.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(chain, _)| chain)
     }
 
     /// Every chain of an author.
-    pub(in crate::router) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
+    pub(crate) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
         let first = Chain { author: *author, nonce: LogNonce([0; 8]) };
         let last = Chain { author: *author, nonce: LogNonce([0xff; 8]) };
         self.chains.range(first..=last).map(|(chain, _)| chain)
     }
 
     /// Accepted length of a chain.
-    pub(in crate::router) fn chain_len(&self, chain: &Chain) -> u64 {
+    pub(crate) fn chain_len(&self, chain: &Chain) -> u64 {
         self.chains.get(chain).map_or(0, |state| state.items.len() as u64)
     }
 
     /// Chains of which anything is held.
-    pub(in crate::router) fn chain_count(&self) -> usize {
+    pub(crate) fn chain_count(&self) -> usize {
         self.chains.len()
     }
 
     /// Entries that wait for what they refer to.
-    pub(in crate::router) fn waiting_count(&self) -> usize {
+    pub(crate) fn waiting_count(&self) -> usize {
         self.waiting.len()
     }
 
     /// Waiting entries as listed under what they wait for.
-    pub(in crate::router) fn blocked_count(&self) -> usize {
+    pub(crate) fn blocked_count(&self) -> usize {
         self.blocked.values().map(Vec::len).sum()
     }
 
     /// Whether a chain is known to be forked.
-    pub(in crate::router) fn is_forked(&self, chain: &Chain) -> bool {
+    pub(crate) fn is_forked(&self, chain: &Chain) -> bool {
         self.chains.get(chain).is_some_and(|state| state.fork.is_some())
     }
 
     /// Seq, previous id and parents for the next entry of one's own `chain`.
-    pub(in crate::router) fn next_of(
-        &self,
-        chain: &Chain,
-    ) -> (u64, Option<EntryId>, Vec<EntryRef>) {
+    pub(crate) fn next_of(&self, chain: &Chain) -> (u64, Option<EntryId>, Vec<EntryRef>) {
         let seq = self.chain_len(chain) + 1;
         let prev = self.entry_at(chain, seq - 1).map(|entry| entry.id);
         let mut heads: Vec<_> =
@@ -162,7 +156,7 @@ impl Entries {
     }
 
     /// Where an accepted entry stands in the common order.
-    pub(in crate::router) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> Order {
         if self.stale {
             self.recompute_depths();
         }
@@ -171,7 +165,7 @@ impl Entries {
     }
 
     /// Takes an entry in, if its time has come.
-    pub(in crate::router) fn place(&mut self, entry: &Arc<SignedEntry>, limits: &Limits) -> Placed {
+    pub(crate) fn place(&mut self, entry: &Arc<SignedEntry>, limits: &Limits) -> Placed {
         let (chain, seq) = (entry.body.chain, entry.body.seq);
         if let Some(state) = self.chains.get(&chain) {
             if let Some(fork) = &state.fork {
@@ -219,7 +213,7 @@ impl Entries {
     }
 
     /// How far we have a chain.
-    pub(in crate::router) fn have(&self, chain: &Chain) -> Option<Have> {
+    pub(crate) fn have(&self, chain: &Chain) -> Option<Have> {
         let state = self.chains.get(chain)?;
         let len = state.items.len() as u64;
         let head = match &state.fork {
@@ -234,11 +228,7 @@ impl Entries {
 
     /// Behind which length to ask somebody who has `theirs`; `None`: nothing that we lack, or
     /// that we would take. `Some(Err(()))`: the two versions of the chain differ somewhere.
-    pub(in crate::router) fn lacks(
-        &self,
-        theirs: &Have,
-        limits: &Limits,
-    ) -> Option<Result<u64, ()>> {
+    pub(crate) fn lacks(&self, theirs: &Have, limits: &Limits) -> Option<Result<u64, ()>> {
         let Some(state) = self.chains.get(&theirs.chain) else {
             let full = self.chains.len() >= limits.chains || self.author_is_full(theirs, limits);
             return (!full && (theirs.len > 0 || theirs.forked))
@@ -262,16 +252,12 @@ impl Entries {
     }
 
     /// Chains that waiting entries lack something of.
-    pub(in crate::router) fn missing(&self) -> BTreeSet<Chain> {
+    pub(crate) fn missing(&self) -> BTreeSet<Chain> {
         self.blocked.keys().map(|(chain, _)| *chain).collect()
     }
 
     /// What answers a question, in the order of acceptance, within the bounds of one answer.
-    pub(in crate::router) fn answer(
-        &self,
-        wanted: &[Wanted],
-        limits: &Limits,
-    ) -> Vec<Arc<SignedEntry>> {
+    pub(crate) fn answer(&self, wanted: &[Wanted], limits: &Limits) -> Vec<Arc<SignedEntry>> {
         let mut next = BinaryHeap::new();
         for (which, want) in wanted.iter().enumerate() {
             if let Some(pos) = self.pos_at(&want.chain, want.from.saturating_add(1)) {
@@ -517,7 +503,7 @@ impl Entries {
     }
 
     /// The accepted entry at a place of a chain.
-    pub(in crate::router) fn entry_at(&self, chain: &Chain, seq: u64) -> Option<&Arc<SignedEntry>> {
+    pub(crate) fn entry_at(&self, chain: &Chain, seq: u64) -> Option<&Arc<SignedEntry>> {
         self.accepted.get(self.pos_at(chain, seq)?)?.as_ref()
     }
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::entries::Entries;
-pub(in crate::router) use self::entries::{Order, Placed};
+pub(crate) use self::entries::{Order, Placed};
 use self::exchange::Exchange;
 use self::receipts::Receipts;
 use self::repair::HAVES_PAUSE_MS;
@@ -30,7 +30,7 @@ use crate::router::time::Millis;
 
 /// What is said in a room, and this node's part of it.
 #[derive(Debug)]
-pub(in crate::router) struct Log {
+pub(crate) struct Log {
     entries: Entries,
     /// This node's own chain.
     chain: Chain,
@@ -50,7 +50,7 @@ pub(in crate::router) struct Log {
 
 impl Log {
     /// Nothing is said yet.
-    pub(in crate::router) fn new(me: MemberId, nonce: LogNonce) -> Self {
+    pub(crate) fn new(me: MemberId, nonce: LogNonce) -> Self {
         Self {
             entries: Entries::new(),
             chain: Chain { author: me, nonce },
@@ -67,7 +67,7 @@ impl Log {
     /// The log of another room, of which `via` tells the history; returns the old one. The chain
     /// keeps its nonce: entries are signed for their room and nobody else has those of the room
     /// left behind, so it cannot fork.
-    pub(in crate::router) fn replace(&mut self, via: MemberId) -> Self {
+    pub(crate) fn replace(&mut self, via: MemberId) -> Self {
         let mut log = Self::new(self.chain.author, self.chain.nonce);
         log.spoke = self.spoke;
         log.history_from = Some(via);
@@ -76,10 +76,7 @@ impl Log {
 
     /// What was said in the old log as it has to be said in a new one: each with the id and the
     /// time under which faces know it. `new_id` gives the new id of what an entry refers to.
-    pub(in crate::router) fn said_again(
-        &self,
-        mut say: impl FnMut(Kind, (EntryId, i64)) -> Option<EntryId>,
-    ) {
+    pub(crate) fn said_again(&self, mut say: impl FnMut(Kind, (EntryId, i64)) -> Option<EntryId>) {
         let mut ids = BTreeMap::new();
         let new_id = |ids: &BTreeMap<_, _>, id: &EntryId| ids.get(id).copied().unwrap_or(*id);
         for entry in self.entries.entries() {
@@ -102,7 +99,7 @@ impl Log {
     ///
     /// # Errors
     /// `chain_forked`, `message_too_long`, or `io_error` where the log is full.
-    pub(in crate::router) fn write(
+    pub(crate) fn write(
         &mut self,
         cx: &Context,
         room: &RoomId,
@@ -134,7 +131,7 @@ impl Log {
     }
 
     /// Takes in an entry that came over a link, and remembers what is to be said of it.
-    pub(in crate::router) fn place(
+    pub(crate) fn place(
         &mut self,
         cx: &mut Context,
         via: ConnId,
@@ -152,7 +149,7 @@ impl Log {
     }
 
     /// Sends a new entry to every link that is `open`; repair brings it to the others.
-    pub(in crate::router) fn push(
+    pub(crate) fn push(
         &self,
         cx: &mut Context,
         entry: &Arc<SignedEntry>,
@@ -169,7 +166,7 @@ impl Log {
 
     /// An entry was taken in: links are told how far we have its chain, and of our own messages
     /// the receipts are counted.
-    pub(in crate::router) fn accepted(&mut self, cx: &mut Context, entry: &SignedEntry) {
+    pub(crate) fn accepted(&mut self, cx: &mut Context, entry: &SignedEntry) {
         let chain = entry.body.chain;
         self.say_haves(cx, &[chain], HAVES_PAUSE_MS);
         if chain == self.chain && matches!(entry.body.kind, Kind::Text(_) | Kind::Unknown) {
@@ -178,67 +175,67 @@ impl Log {
     }
 
     /// The id under which faces know an entry.
-    pub(in crate::router) fn shown(&self, id: &EntryId) -> EntryId {
+    pub(crate) fn shown(&self, id: &EntryId) -> EntryId {
         self.aliases.get(id).copied().unwrap_or(*id)
     }
 
     /// Whether an entry was said before this node came.
-    pub(in crate::router) fn is_history(&self, entry: &SignedEntry) -> bool {
+    pub(crate) fn is_history(&self, entry: &SignedEntry) -> bool {
         self.history.get(&entry.body.chain).is_some_and(|len| entry.body.seq <= *len)
     }
 
     /// Whether an entry is of this stay of this node.
-    pub(in crate::router) fn is_own(&self, entry: &SignedEntry) -> bool {
+    pub(crate) fn is_own(&self, entry: &SignedEntry) -> bool {
         entry.body.chain == self.chain
     }
 
     /// Whether a chain is this node's own.
-    pub(in crate::router) fn is_own_chain(&self, chain: &Chain) -> bool {
+    pub(crate) fn is_own_chain(&self, chain: &Chain) -> bool {
         *chain == self.chain
     }
 
     /// This node has no entry of its own yet, not even its name.
-    pub(in crate::router) fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         self.entries.chain_len(&self.chain) == 0
     }
 
     /// Something was said or offered here.
-    pub(in crate::router) fn has_spoken(&self) -> bool {
+    pub(crate) fn has_spoken(&self) -> bool {
         self.spoke
     }
 
     /// Something was said or offered.
-    pub(in crate::router) fn note_speech(&mut self) {
+    pub(crate) fn note_speech(&mut self) {
         self.spoke = true;
     }
 
     /// Where an entry stands in the order that all members agree on.
-    pub(in crate::router) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> Order {
         self.entries.order_of(entry)
     }
 
     /// Entries in the order in which they were taken in.
-    pub(in crate::router) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<SignedEntry>> {
         self.entries.entries()
     }
 
     /// Whether anything of an author is held.
-    pub(in crate::router) fn is_author(&self, member: &MemberId) -> bool {
+    pub(crate) fn is_author(&self, member: &MemberId) -> bool {
         self.entries.chains_of(member).next().is_some()
     }
 
     /// Everybody of whom anything is held, once for each chain.
-    pub(in crate::router) fn authors(&self) -> impl Iterator<Item = MemberId> {
+    pub(crate) fn authors(&self) -> impl Iterator<Item = MemberId> {
         self.entries.chains_after(None).map(|chain| chain.author)
     }
 
     /// Entries that wait for what they refer to.
-    pub(in crate::router) fn waiting_count(&self) -> usize {
+    pub(crate) fn waiting_count(&self) -> usize {
         self.entries.waiting_count()
     }
 
     /// What others can make grow here.
-    pub(in crate::router) fn loads(&self, limits: &Limits) -> Vec<Load> {
+    pub(crate) fn loads(&self, limits: &Limits) -> Vec<Load> {
         let load = |what, size, bound| Load { what, size, bound };
         let mut loads = vec![
             load("chains", self.entries.chain_count(), limits.chains),
@@ -254,6 +251,6 @@ impl Log {
 }
 
 /// The order of an entry as faces sort by it.
-pub(in crate::router) fn order_text((depth, chain, seq): Order) -> String {
+pub(crate) fn order_text((depth, chain, seq): Order) -> String {
     format!("{depth:012}-{}-{}-{seq:012}", chain.author.short(), chain.nonce)
 }

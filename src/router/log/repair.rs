@@ -23,7 +23,7 @@ const ENTRY_EXTRA_BYTES: usize = 160;
 
 impl Log {
     /// A link is up: both ends tell each other all that they have.
-    pub(in crate::router) fn link_up(
+    pub(crate) fn link_up(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// A link is over: what was asked of it may be asked of others.
-    pub(in crate::router) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
+    pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         if self.exchanges.remove(&conn).is_none() {
             return;
         }
@@ -54,17 +54,13 @@ impl Log {
     }
 
     /// A member is not present any more.
-    pub(in crate::router) fn member_left(&mut self, id: &MemberId) {
+    pub(crate) fn member_left(&mut self, id: &MemberId) {
         self.receipts.forget(id);
     }
 
     /// Whether an entry that a peer sends unasked is taken; what comes too fast is left to
     /// repair, which brings it at a pace that we set. The peer, if so.
-    pub(in crate::router) fn take_pushed(
-        &mut self,
-        cx: &Context,
-        conn: ConnId,
-    ) -> Option<MemberId> {
+    pub(crate) fn take_pushed(&mut self, cx: &Context, conn: ConnId) -> Option<MemberId> {
         let exchange = self.exchanges.get_mut(&conn)?;
         exchange.push_tokens.take(1, cx.now).then_some(exchange.member)
     }
@@ -88,19 +84,19 @@ impl Log {
     }
 
     /// The same for all chains of a member that we cannot reach: somebody can pass it on.
-    pub(in crate::router) fn say_haves_of(&mut self, cx: &mut Context, author: &MemberId) {
+    pub(crate) fn say_haves_of(&mut self, cx: &mut Context, author: &MemberId) {
         let chains: Vec<_> = self.entries.chains_of(author).copied().collect();
         self.say_haves(cx, &chains, HAVES_PAUSE_MS);
     }
 
     /// What is still to be said of haves is said now, so that authors know what arrived.
-    pub(in crate::router) fn acknowledge(&mut self, cx: &mut Context) {
+    pub(crate) fn acknowledge(&mut self, cx: &mut Context) {
         self.exchanges.values_mut().for_each(Exchange::hurry);
         self.mark_all(cx);
     }
 
     /// A peer says how far it has chains.
-    pub(in crate::router) fn haves_arrived(
+    pub(crate) fn haves_arrived(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
@@ -130,7 +126,7 @@ impl Log {
     }
 
     /// Somebody tells what another holds: believed of those only who cannot say it themselves.
-    pub(in crate::router) fn receipt_told(
+    pub(crate) fn receipt_told(
         &mut self,
         cx: &mut Context,
         holder: MemberId,
@@ -176,7 +172,7 @@ impl Log {
     }
 
     /// Two members have no link any more: each learns from us what the other already holds of it.
-    pub(in crate::router) fn receipts_between(
+    pub(crate) fn receipts_between(
         &mut self,
         cx: &mut Context,
         a: MemberId,
@@ -199,23 +195,23 @@ impl Log {
     }
 
     /// Tells how many of those present hold what this node said, as far as that is news.
-    pub(in crate::router) fn tell_held(&mut self, cx: &mut Context, members: &Members) {
+    pub(crate) fn tell_held(&mut self, cx: &mut Context, members: &Members) {
         self.receipts.tell(cx, members.present());
     }
 
     /// Receipts of own messages that not every present member holds yet.
-    pub(in crate::router) fn unheld_receipts(&self, members: &Members) -> Vec<Receipt> {
+    pub(crate) fn unheld_receipts(&self, members: &Members) -> Vec<Receipt> {
         self.receipts.outstanding(members.present())
     }
 
     /// Own text and offers that not every present member holds.
-    pub(in crate::router) fn has_unheld(&self, members: &Members) -> bool {
+    pub(crate) fn has_unheld(&self, members: &Members) -> bool {
         let own = self.entries.chain_len(&self.chain);
         members.present().any(|id| self.receipts.held_by(&id) < own)
     }
 
     /// A peer asks for entries.
-    pub(in crate::router) fn asked(
+    pub(crate) fn asked(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
@@ -233,7 +229,7 @@ impl Log {
     ///
     /// # Errors
     /// There are more than one answer may have.
-    pub(in crate::router) fn answered<'e>(
+    pub(crate) fn answered<'e>(
         &mut self,
         cx: &Context,
         conn: ConnId,
@@ -255,7 +251,7 @@ impl Log {
     }
 
     /// An entry of an answer was looked at.
-    pub(in crate::router) fn compared(&mut self, conn: ConnId, entry: &SignedEntry) {
+    pub(crate) fn compared(&mut self, conn: ConnId, entry: &SignedEntry) {
         let exchange = self.exchanges.get_mut(&conn);
         if let Some(probe) = exchange.and_then(|of| of.probes.get_mut(&entry.body.chain)) {
             *probe = (*probe).max(entry.body.seq);
@@ -264,7 +260,7 @@ impl Log {
 
     /// An answer is complete. What it did not bring is not asked of this link again until it says
     /// more.
-    pub(in crate::router) fn answer_ended(&mut self, cx: &mut Context, conn: ConnId, number: u32) {
+    pub(crate) fn answer_ended(&mut self, cx: &mut Context, conn: ConnId, number: u32) {
         let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
         let Some(asked) = exchange.asked.take_if(|asked| asked.number == number) else { return };
         let mut any = false;
@@ -344,7 +340,7 @@ impl Log {
     }
 
     /// Something is due on a link. Questions that nobody answered may go to others.
-    pub(in crate::router) fn repair_due(&mut self, cx: &mut Context, conn: ConnId) {
+    pub(crate) fn repair_due(&mut self, cx: &mut Context, conn: ConnId) {
         let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
         cx.mark(conn);
         let expired = exchange.expire(cx.now);
@@ -355,7 +351,7 @@ impl Log {
     }
 
     /// What one link is to be told now.
-    pub(in crate::router) fn flush(
+    pub(crate) fn flush(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
@@ -382,7 +378,7 @@ impl Log {
     }
 
     /// Whether the first have-vector of a member is here, and all that it promised.
-    pub(in crate::router) fn has_history_of(&self, conn: ConnId) -> bool {
+    pub(crate) fn has_history_of(&self, conn: ConnId) -> bool {
         self.exchanges.get(&conn).is_none_or(|exchange| {
             exchange.vector_heard && exchange.behind.is_empty() && exchange.asked.is_none()
         })

@@ -10,7 +10,7 @@ const NAMED_MAX: usize = 8;
 
 impl Members {
     /// Names in a sentence, or the first of very many.
-    pub(in crate::router) fn names(&self, ids: &[MemberId]) -> String {
+    pub(crate) fn names(&self, ids: &[MemberId]) -> String {
         let mut names: Vec<String> =
             ids.iter().take(NAMED_MAX).map(|id| self.who(id).marked()).collect();
         if ids.len() > NAMED_MAX {
@@ -24,7 +24,7 @@ impl Members {
     }
 
     /// Who is meant by a name as it is shown, or by one that only one member has.
-    pub(in crate::router) fn find_present(&self, nick: &str) -> Result<MemberId, Failure> {
+    pub(crate) fn find_present(&self, nick: &str) -> Result<MemberId, Failure> {
         // Whoever copies a name from the screen may have its mark too.
         let nick = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
@@ -53,7 +53,7 @@ impl Members {
     }
 
     /// Who is meant by a name, present or not.
-    pub(in crate::router) fn find_known(&self, nick: &str) -> Result<MemberId, Failure> {
+    pub(crate) fn find_known(&self, nick: &str) -> Result<MemberId, Failure> {
         let present = self.find_present(nick);
         if present.is_ok() {
             return present;

@@ -8,7 +8,7 @@ use crate::router::notice::Finding;
 
 impl Members {
     /// Where this computer can be reached, for `doctor`.
-    pub(in crate::router) fn examine_port(&self, list: &mut Vec<Finding>) {
+    pub(crate) fn examine_port(&self, list: &mut Vec<Finding>) {
         let Some(port) = self.own.port() else {
             list.push(Finding::bad(
                 "klatch listens nowhere yet",

@@ -11,11 +11,7 @@ const IGNORED_MAX: usize = 1_024;
 
 impl Members {
     /// Ignores a member, or hears it again; returns what the person is told of that.
-    pub(in crate::router) fn change_ignored(
-        &mut self,
-        id: MemberId,
-        off: bool,
-    ) -> Result<String, Failure> {
+    pub(crate) fn change_ignored(&mut self, id: MemberId, off: bool) -> Result<String, Failure> {
         let name = self.who(&id).marked();
         let refused = |text: String| Err(Failure::new(Code::Usage, text));
         if id == self.me {

@@ -17,10 +17,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::member::Member;
 use self::names::Names;
-pub(in crate::router) use self::names::with_digits;
+pub(crate) use self::names::with_digits;
 use self::own::Own;
 use self::presence::Telling;
-pub(in crate::router) use self::presence::Via;
+pub(crate) use self::presence::Via;
 use crate::limits::Limits;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RoomId};
@@ -31,7 +31,7 @@ use crate::router::time::Millis;
 
 /// Members of the room but this one, and the names of everyone who ever spoke.
 #[derive(Debug)]
-pub(in crate::router) struct Members {
+pub(crate) struct Members {
     me: MemberId,
     room: RoomId,
     own: Own,
@@ -53,11 +53,7 @@ pub(in crate::router) struct Members {
 
 impl Members {
     /// Nobody but this node is known.
-    pub(in crate::router) fn new(
-        cx: &Context,
-        room: RoomId,
-        verified: BTreeMap<MemberId, String>,
-    ) -> Self {
+    pub(crate) fn new(cx: &Context, room: RoomId, verified: BTreeMap<MemberId, String>) -> Self {
         let mut members = Self {
             me: cx.my_id,
             room,
@@ -76,13 +72,13 @@ impl Members {
     }
 
     /// This node moves into a room with the same people.
-    pub(in crate::router) fn move_to(&mut self, room: RoomId) {
+    pub(crate) fn move_to(&mut self, room: RoomId) {
         self.room = room;
         self.own.forget();
     }
 
     /// This node goes alone into another room: nobody is known there.
-    pub(in crate::router) fn leave(&mut self, cx: &Context, room: RoomId) {
+    pub(crate) fn leave(&mut self, cx: &Context, room: RoomId) {
         self.move_to(room);
         self.known.clear();
         self.names = Names::default();
@@ -90,17 +86,17 @@ impl Members {
     }
 
     /// This node's own record.
-    pub(in crate::router) fn own(&self) -> &Own {
+    pub(crate) fn own(&self) -> &Own {
         &self.own
     }
 
     /// A member as faces know it.
-    pub(in crate::router) fn who(&self, id: &MemberId) -> Who {
+    pub(crate) fn who(&self, id: &MemberId) -> Who {
         Who { id: *id, name: self.name_of(id), verified: self.is_verified(id) }
     }
 
     /// A member and where it is: where it says, or else where it proved to be.
-    pub(in crate::router) fn info(&self, id: &MemberId) -> MemberInfo {
+    pub(crate) fn info(&self, id: &MemberId) -> MemberInfo {
         let address = if *id == self.me {
             self.own.interfaces().first().copied()
         } else {
@@ -112,37 +108,37 @@ impl Members {
     }
 
     /// Whether a member is known, here or gone.
-    pub(in crate::router) fn is_known(&self, id: &MemberId) -> bool {
+    pub(crate) fn is_known(&self, id: &MemberId) -> bool {
         self.known.contains_key(id)
     }
 
     /// Whether a member speaks for itself by a presence record.
-    pub(in crate::router) fn has_record(&self, id: &MemberId) -> bool {
+    pub(crate) fn has_record(&self, id: &MemberId) -> bool {
         self.known.get(id).is_some_and(|member| member.record.is_some())
     }
 
     /// Where a member says that it can be dialled.
-    pub(in crate::router) fn addresses_of(&self, id: &MemberId) -> &[SocketAddr] {
+    pub(crate) fn addresses_of(&self, id: &MemberId) -> &[SocketAddr] {
         self.known.get(id).map_or(&[], Member::addresses)
     }
 
     /// Whether a member is present.
-    pub(in crate::router) fn is_present(&self, id: &MemberId) -> bool {
+    pub(crate) fn is_present(&self, id: &MemberId) -> bool {
         self.known.get(id).is_some_and(|member| member.present)
     }
 
     /// Who is present.
-    pub(in crate::router) fn present(&self) -> impl Iterator<Item = MemberId> {
+    pub(crate) fn present(&self) -> impl Iterator<Item = MemberId> {
         self.known.iter().filter(|(_, member)| member.present).map(|(id, _)| *id)
     }
 
     /// How many are present.
-    pub(in crate::router) fn present_count(&self) -> usize {
+    pub(crate) fn present_count(&self) -> usize {
         self.present().count()
     }
 
     /// The link with a member.
-    pub(in crate::router) fn conn_of(&self, id: &MemberId) -> Option<ConnId> {
+    pub(crate) fn conn_of(&self, id: &MemberId) -> Option<ConnId> {
         self.known.get(id)?.conn
     }
 
@@ -152,17 +148,17 @@ impl Members {
     }
 
     /// Whether a member, by its own record, can reach another.
-    pub(in crate::router) fn reaches(&self, of: &MemberId, whom: &MemberId) -> bool {
+    pub(crate) fn reaches(&self, of: &MemberId, whom: &MemberId) -> bool {
         self.has_record(of) && !self.misses(of, whom)
     }
 
     /// Whether one of two members says that it cannot reach the other.
-    pub(in crate::router) fn have_no_link(&self, a: &MemberId, b: &MemberId) -> bool {
+    pub(crate) fn have_no_link(&self, a: &MemberId, b: &MemberId) -> bool {
         self.misses(a, b) || self.misses(b, a)
     }
 
     /// Members that have no link with `author`, as either side says.
-    pub(in crate::router) fn unreached_by(&self, author: &MemberId) -> Vec<MemberId> {
+    pub(crate) fn unreached_by(&self, author: &MemberId) -> Vec<MemberId> {
         let mut ids =
             self.known.get(author).map_or(Vec::new(), |member| member.unlinked().to_vec());
         ids.extend(self.present().filter(|id| self.misses(id, author)));
@@ -172,13 +168,7 @@ impl Members {
     // Names.
 
     /// A member calls itself so; people are told unless it is `quiet`.
-    pub(in crate::router) fn rename(
-        &mut self,
-        cx: &mut Context,
-        id: MemberId,
-        name: &str,
-        quiet: bool,
-    ) {
+    pub(crate) fn rename(&mut self, cx: &mut Context, id: MemberId, name: &str, quiet: bool) {
         // As people saw it: told apart from others of that name.
         let before = self.name_of(&id);
         if self.names.set(id, name) && !quiet {
@@ -188,12 +178,12 @@ impl Members {
     }
 
     /// The name as the member gave it.
-    pub(in crate::router) fn bare_name(&self, id: &MemberId) -> Option<&str> {
+    pub(crate) fn bare_name(&self, id: &MemberId) -> Option<&str> {
         self.names.get(id)
     }
 
     /// Who is shown or was ever known under a name, here or gone.
-    pub(in crate::router) fn known_as(&self, nick: &str) -> Vec<MemberId> {
+    pub(crate) fn known_as(&self, nick: &str) -> Vec<MemberId> {
         let shown = |id: &MemberId| {
             let name = self.name_of(id);
             name.raw() == nick || with_digits(name.raw(), id) == nick
@@ -210,7 +200,7 @@ impl Members {
     /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
     /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor
     /// leaves no trace on the name that it took; and whoever is gone is told apart from all others.
-    pub(in crate::router) fn name_of(&self, id: &MemberId) -> Untrusted {
+    pub(crate) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let is_here = |id: &MemberId| *id == self.me || self.is_present(id);
         let here = is_here(id);
@@ -223,18 +213,18 @@ impl Members {
     // Whom the person at this node trusts, or does not want to hear.
 
     /// Whether a member was verified.
-    pub(in crate::router) fn is_verified(&self, id: &MemberId) -> bool {
+    pub(crate) fn is_verified(&self, id: &MemberId) -> bool {
         self.verified.contains_key(id)
     }
 
     /// The person at this node has verified a member under the name that it has now.
-    pub(in crate::router) fn verify(&mut self, id: MemberId) {
+    pub(crate) fn verify(&mut self, id: MemberId) {
         let name = self.bare_name(&id).unwrap_or_default().to_owned();
         self.verified.insert(id, name);
     }
 
     /// Whoever looks like a verified member and has another key is told of, once.
-    pub(in crate::router) fn warn_if_lookalike(&mut self, cx: &mut Context, id: &MemberId) {
+    pub(crate) fn warn_if_lookalike(&mut self, cx: &mut Context, id: &MemberId) {
         if self.is_verified(id) || *id == self.me || self.told_lookalikes.contains(id) {
             return;
         }
@@ -254,12 +244,12 @@ impl Members {
     }
 
     /// Whether the person does not want to hear a member.
-    pub(in crate::router) fn is_ignored(&self, id: &MemberId) -> bool {
+    pub(crate) fn is_ignored(&self, id: &MemberId) -> bool {
         self.ignored.contains(id)
     }
 
     /// What others can make grow here.
-    pub(in crate::router) fn loads(&self, limits: &Limits) -> Vec<Load> {
+    pub(crate) fn loads(&self, limits: &Limits) -> Vec<Load> {
         let load = |what, size, bound| Load { what, size, bound };
         let mut loads = vec![
             load("members", self.known.len(), limits.members),

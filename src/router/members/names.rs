@@ -66,7 +66,7 @@ impl Names {
 }
 
 /// A name told apart from others by the first digits of its bearer.
-pub(in crate::router) fn with_digits(name: &str, id: &MemberId) -> String {
+pub(crate) fn with_digits(name: &str, id: &MemberId) -> String {
     let digits = id.short();
     format!("{name}·{}", digits.get(..4).unwrap_or_default())
 }

@@ -16,7 +16,7 @@ const SEEN_MAX: usize = 2;
 
 /// One's own record and what goes into it.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Own {
+pub(crate) struct Own {
     port: u16,
     interfaces: Vec<SocketAddr>,
     /// As others see us, newest last.
@@ -37,27 +37,27 @@ impl Own {
     }
 
     /// Where others can dial this node, once it listens.
-    pub(in crate::router) fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         (self.port != 0).then_some(self.port)
     }
 
     /// Addresses of this computer's interfaces, best first.
-    pub(in crate::router) fn interfaces(&self) -> &[SocketAddr] {
+    pub(crate) fn interfaces(&self) -> &[SocketAddr] {
         &self.interfaces
     }
 
     /// This node's addresses as others see them.
-    pub(in crate::router) fn seen(&self) -> &[SocketAddr] {
+    pub(crate) fn seen(&self) -> &[SocketAddr] {
         &self.seen
     }
 
     /// The interfaces' addresses as people type them, best first.
-    pub(in crate::router) fn spoken_addresses(&self) -> Vec<String> {
+    pub(crate) fn spoken_addresses(&self) -> Vec<String> {
         self.interfaces.iter().map(ToString::to_string).collect()
     }
 
     /// Where others may dial this node: as they saw it, and as it sees itself.
-    pub(in crate::router) fn addresses(&self, most: usize) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self, most: usize) -> Vec<SocketAddr> {
         let mut addresses: Vec<_> = self.seen.iter().rev().copied().collect();
         for address in &self.interfaces {
             if !is_loopback(address.ip()) && !addresses.contains(address) {
@@ -69,7 +69,7 @@ impl Own {
     }
 
     /// Members that count as present and cannot be reached from here.
-    pub(in crate::router) fn unlinked(&self) -> &[MemberId] {
+    pub(crate) fn unlinked(&self) -> &[MemberId] {
         &self.unlinked
     }
 

@@ -43,62 +43,53 @@ impl Telling {
 
 /// Over which connection somebody said something.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::router) struct Via {
-    pub(in crate::router) conn: ConnId,
+pub(crate) struct Via {
+    pub(crate) conn: ConnId,
     /// Who is at its other end, and where.
-    pub(in crate::router) member: MemberId,
-    pub(in crate::router) remote: Option<SocketAddr>,
+    pub(crate) member: MemberId,
+    pub(crate) remote: Option<SocketAddr>,
 }
 
 impl Via {
     /// Loopback may be taught by whoever is on loopback itself.
-    pub(in crate::router) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.remote.is_some_and(|remote| is_loopback(remote.ip()))
     }
 }
 
 /// What else follows from a presence record.
 #[derive(Debug, Default)]
-pub(in crate::router) struct HeardOf {
+pub(crate) struct HeardOf {
     /// Members that the subject cannot reach any more.
-    pub(in crate::router) apart: Vec<MemberId>,
+    pub(crate) apart: Vec<MemberId>,
     /// The link that ends, because the subject said goodbye.
-    pub(in crate::router) ends: Option<ConnId>,
+    pub(crate) ends: Option<ConnId>,
 }
 
 /// Who came and went.
 #[derive(Debug, Default)]
-pub(in crate::router) struct Comings {
-    pub(in crate::router) came: bool,
-    pub(in crate::router) left: Vec<MemberId>,
+pub(crate) struct Comings {
+    pub(crate) came: bool,
+    pub(crate) left: Vec<MemberId>,
     /// Members that can be reached through others only, from now on.
-    pub(in crate::router) apart: Vec<MemberId>,
+    pub(crate) apart: Vec<MemberId>,
 }
 
 impl Members {
     /// This node can be reached there.
-    pub(in crate::router) fn listen(
-        &mut self,
-        cx: &mut Context,
-        port: u16,
-        interfaces: Vec<SocketAddr>,
-    ) {
+    pub(crate) fn listen(&mut self, cx: &mut Context, port: u16, interfaces: Vec<SocketAddr>) {
         self.own.listen(port, interfaces);
         self.renew(cx);
     }
 
     /// This node calls itself otherwise.
-    pub(in crate::router) fn rename_me(&mut self, cx: &mut Context, name: &str) {
+    pub(crate) fn rename_me(&mut self, cx: &mut Context, name: &str) {
         self.rename(cx, self.me, name, false);
         self.renew(cx);
     }
 
     /// One's own record for a room that this node may be about to enter.
-    pub(in crate::router) fn record_for(
-        &mut self,
-        cx: &Context,
-        room: &RoomId,
-    ) -> Arc<SignedPresence> {
+    pub(crate) fn record_for(&mut self, cx: &Context, room: &RoomId) -> Arc<SignedPresence> {
         if *room == self.room { self.own.record(cx, room) } else { self.own.sign(cx, room) }
     }
 
@@ -114,7 +105,7 @@ impl Members {
     }
 
     /// Tells everybody that this node goes.
-    pub(in crate::router) fn say_goodbye(&mut self, cx: &mut Context) {
+    pub(crate) fn say_goodbye(&mut self, cx: &mut Context) {
         let record = self.own.goodbye(cx, &self.room);
         for conn in self.tellings.keys() {
             cx.effect(Effect::Send { conn: *conn, message: Message::Presence(record.clone()) });
@@ -143,7 +134,7 @@ impl Members {
     }
 
     /// A record came over a link, perhaps passed on, of somebody who may be in the room.
-    pub(in crate::router) fn heard_of(
+    pub(crate) fn heard_of(
         &mut self,
         cx: &mut Context,
         via: Via,
@@ -217,7 +208,7 @@ impl Members {
 
     /// A link is up: its record came with the agreement, and it sees this node at the address
     /// `seen`. Whether somebody came by it.
-    pub(in crate::router) fn link_up(
+    pub(crate) fn link_up(
         &mut self,
         cx: &mut Context,
         via: Via,
@@ -266,7 +257,7 @@ impl Members {
 
     /// A link is over; `refused`: what its other end said. `in_doubt`: whoever says that this node
     /// is no member has not heard of something yet; `outside`: it is right.
-    pub(in crate::router) fn link_down(
+    pub(crate) fn link_down(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
@@ -300,16 +291,12 @@ impl Members {
     }
 
     /// All links are over.
-    pub(in crate::router) fn drop_links(&mut self) {
+    pub(crate) fn drop_links(&mut self) {
         self.tellings.clear();
     }
 
     /// Others may be in the room now, by these rules.
-    pub(in crate::router) fn register_changed(
-        &mut self,
-        now: Millis,
-        may_link: impl Fn(&MemberId) -> bool,
-    ) {
+    pub(crate) fn register_changed(&mut self, now: Millis, may_link: impl Fn(&MemberId) -> bool) {
         self.changed = true;
         for (id, member) in &mut self.known {
             // Who would not have us before may have us now.
@@ -323,7 +310,7 @@ impl Members {
     }
 
     /// A member that is no member any more lost its link.
-    pub(in crate::router) fn put_out(&mut self, id: &MemberId) {
+    pub(crate) fn put_out(&mut self, id: &MemberId) {
         if let Some(member) = self.known.get_mut(id).filter(|member| member.conn.is_none()) {
             member.put_out();
             self.changed = true;
@@ -332,7 +319,7 @@ impl Members {
 
     /// Looks who is present, whom others are to pass things on to, and whom to dial, if anything
     /// changed since or it is time.
-    pub(in crate::router) fn settle(&mut self, cx: &mut Context) -> Comings {
+    pub(crate) fn settle(&mut self, cx: &mut Context) -> Comings {
         if !std::mem::take(&mut self.changed) {
             return Comings::default();
         }
@@ -355,7 +342,7 @@ impl Members {
     }
 
     /// It is time to look.
-    pub(in crate::router) fn due(&mut self) {
+    pub(crate) fn due(&mut self) {
         self.changed = true;
     }
 
@@ -426,12 +413,7 @@ impl Members {
     }
 
     /// The presence records that a link is told now; what is left waits for the next event.
-    pub(in crate::router) fn flush(
-        &mut self,
-        cx: &mut Context,
-        conn: ConnId,
-        messages: &mut Vec<Message>,
-    ) {
+    pub(crate) fn flush(&mut self, cx: &mut Context, conn: ConnId, messages: &mut Vec<Message>) {
         let Some(telling) = self.tellings.get_mut(&conn) else { return };
         let (mut count, mut bytes) = (0, 0);
         while count < RECORDS_AT_ONCE

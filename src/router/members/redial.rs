@@ -22,7 +22,7 @@ const LOOK_AGAIN_MS: u64 = 1_000;
 impl Members {
     /// A dial led to no link; `refused`: what was said there. `outside`: by our register this node
     /// is no member.
-    pub(in crate::router) fn redial_failed(
+    pub(crate) fn redial_failed(
         &mut self,
         cx: &mut Context,
         id: MemberId,
@@ -58,7 +58,7 @@ impl Members {
     }
 
     /// An address that `teller` taught led nowhere.
-    pub(in crate::router) fn record_bad_address(&mut self, now: Millis, teller: MemberId) {
+    pub(crate) fn record_bad_address(&mut self, now: Millis, teller: MemberId) {
         self.failed_dials.retain(|_, failed| {
             failed.retain(|at| now.since(*at) < TELLER_MS);
             !failed.is_empty()
@@ -67,7 +67,7 @@ impl Members {
     }
 
     /// Whether too many addresses that a member taught led nowhere lately.
-    pub(in crate::router) fn teaches_bad_addresses(&self, cx: &Context, teller: &MemberId) -> bool {
+    pub(crate) fn teaches_bad_addresses(&self, cx: &Context, teller: &MemberId) -> bool {
         let recent = |at: &&Millis| cx.now.since(**at) < TELLER_MS;
         let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
         failed >= cx.limits().failed_dials_per_teller_min

@@ -15,7 +15,7 @@ impl Registry {
     ///
     /// # Errors
     /// Why nobody is let in that way.
-    pub(in crate::router) fn entrance(&self, brings: Brings, now_ms: i64) -> Result<Entrance, Why> {
+    pub(crate) fn entrance(&self, brings: Brings, now_ms: i64) -> Result<Entrance, Why> {
         // Whoever is no member of a closed room has nobody to let in.
         if self.is_closed() && !self.is_member(&self.me) {
             return Err(Why::Locked);
@@ -36,7 +36,7 @@ impl Registry {
     }
 
     /// What a newcomer is shown of the room.
-    pub(in crate::router) fn home(&self) -> Home {
+    pub(crate) fn home(&self) -> Home {
         let (room, chain) = (self.room(), self.my_chain());
         Home { room, founder: self.founder, nonce: self.nonce, chain }
     }
@@ -56,7 +56,7 @@ impl Registry {
 
     /// Why a newcomer is not let in, now that it proved who it is. `knows`: it has the room's
     /// records; who has not cannot check one.
-    pub(in crate::router) fn refuses_newcomer(
+    pub(crate) fn refuses_newcomer(
         &self,
         member: &MemberId,
         invitation: Option<&InvitationId>,
@@ -77,7 +77,7 @@ impl Registry {
     }
 
     /// What is said to somebody who is no member: it is shown who put it out.
-    pub(in crate::router) fn refusal_of(&self, record: Option<Arc<SignedRecord>>) -> Refusal {
+    pub(crate) fn refusal_of(&self, record: Option<Arc<SignedRecord>>) -> Refusal {
         let removed = record.as_ref().is_some_and(|of| of.is_removal());
         let why = if removed { Why::Removed } else { Why::NotMember };
         let by = record.as_ref().map(|record| record.record.by());
@@ -86,7 +86,7 @@ impl Registry {
     }
 
     /// Why the way by which `member` came was shut while it came. `lock`: whose password it gave.
-    pub(in crate::router) fn is_shut_again(
+    pub(crate) fn is_shut_again(
         &self,
         member: &MemberId,
         (how, claim): (How, Option<&Claim>),
@@ -107,7 +107,7 @@ impl Registry {
 
     /// Whether these are members by what is shown of a room, and by what is known of it if it is
     /// this one.
-    pub(in crate::router) fn are_members_of(&self, home: &Home, who: &[MemberId]) -> bool {
+    pub(crate) fn are_members_of(&self, home: &Home, who: &[MemberId]) -> bool {
         let shown = home.chain.iter().map(|record| (record.id, &record.record));
         let known = self.records().filter(|_| home.room == self.room());
         let known = known.map(|record| (record.id, &record.record));
@@ -117,11 +117,7 @@ impl Registry {
 
     /// Whether a record that puts this node out, by whoever refuses it, counts: it is by a member,
     /// or by whom the founder made a steward.
-    pub(in crate::router) fn heeds(
-        &self,
-        record: &SignedRecord,
-        steward: Option<&SignedRecord>,
-    ) -> bool {
+    pub(crate) fn heeds(&self, record: &SignedRecord, steward: Option<&SignedRecord>) -> bool {
         let by = record.record.by();
         let named =
             steward.is_some_and(|of| of.record.by() == self.founder && lets_in(&of.record, &by));

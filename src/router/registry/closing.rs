@@ -55,7 +55,7 @@ impl Registry {
 
     /// The first room is closed before anybody can come, by its founder alone; its password, if it
     /// gets one, comes later.
-    pub(in crate::router) fn close_at_start(&mut self, at: &mut Scene<'_>) {
+    pub(crate) fn close_at_start(&mut self, at: &mut Scene<'_>) {
         if let Err(failure) = self.close_room(at, None, &[]) {
             at.cx.complain(failure);
         }
@@ -156,7 +156,7 @@ impl Registry {
     }
 
     /// Opens the room again.
-    pub(in crate::router) fn open_room(&mut self, at: &mut Scene<'_>) -> Result<(), Failure> {
+    pub(crate) fn open_room(&mut self, at: &mut Scene<'_>) -> Result<(), Failure> {
         if !self.is_closed() {
             return Err(Failure::new(Code::RoomNotLocked, "the room is open already"));
         }

@@ -15,7 +15,7 @@ use crate::router::signed::{SignedInvitation, SignedRecord};
 
 impl Registry {
     /// Takes in records, from a link or of this node's own.
-    pub(in crate::router) fn take_in(
+    pub(crate) fn take_in(
         &mut self,
         at: &mut Scene<'_>,
         records: &[Arc<SignedRecord>],
@@ -55,14 +55,14 @@ impl Registry {
 
     /// A link is up: whoever came may be a visitor whom a closing does not reach, and nobody
     /// needed to know before.
-    pub(in crate::router) fn show_who_came(&mut self, at: &mut Scene<'_>) {
+    pub(crate) fn show_who_came(&mut self, at: &mut Scene<'_>) {
         let tickets = self.tickets_to_show(&self.links.members());
         self.take_in(at, &tickets, None);
     }
 
     /// Links with those who are no at.members, and what is said to them. Whoever went along with
     /// somebody else has to hear of that one.
-    pub(in crate::router) fn take_outsiders(&mut self) -> Vec<(ConnId, Refusal)> {
+    pub(crate) fn take_outsiders(&mut self) -> Vec<(ConnId, Refusal)> {
         let losses = std::mem::take(&mut self.losses);
         let why = |member: &MemberId| {
             let record = self.may_link(member).err()?;
@@ -77,19 +77,14 @@ impl Registry {
     // Secrets.
 
     /// A member told password data.
-    pub(in crate::router) fn password_told(
-        &mut self,
-        cx: &mut Context,
-        lock: RecordId,
-        data: PasswordData,
-    ) {
+    pub(crate) fn password_told(&mut self, cx: &mut Context, lock: RecordId, data: PasswordData) {
         if self.learn_password(lock, data) {
             self.links.mark_secrets(cx);
         }
     }
 
     /// An invitation was told or made; whether it was new and had a place.
-    pub(in crate::router) fn invitation_told(
+    pub(crate) fn invitation_told(
         &mut self,
         cx: &mut Context,
         invitation: Arc<SignedInvitation>,

@@ -26,7 +26,7 @@ const V6_MAX: usize = 1;
 impl Registry {
     /// Makes an invitation, and tells it with all that live to who asked for it; `addresses` are
     /// those of this node.
-    pub(in crate::router) fn invite(
+    pub(crate) fn invite(
         &mut self,
         at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
@@ -102,7 +102,7 @@ impl Registry {
     }
 
     /// Ends what this node lets people in by.
-    pub(in crate::router) fn invite_off(&mut self, at: &mut Scene<'_>) -> Result<(), Failure> {
+    pub(crate) fn invite_off(&mut self, at: &mut Scene<'_>) -> Result<(), Failure> {
         let own: BTreeSet<InvitationId> = self
             .invitations()
             .filter(|live| live.invitation.body.maker == self.me)

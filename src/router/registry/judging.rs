@@ -11,7 +11,7 @@ use crate::router::signed::SignedRecord;
 
 /// What is known of somebody who proved who it is.
 #[derive(Debug)]
-pub(in crate::router) enum Judged {
+pub(crate) enum Judged {
     /// It may link.
     Known,
     /// It has to show why.
@@ -24,11 +24,7 @@ pub(in crate::router) enum Judged {
 
 impl Registry {
     /// Whether somebody who proved who it is, and shows these records, may link.
-    pub(in crate::router) fn judge(
-        &self,
-        member: &MemberId,
-        chain: Option<&[Arc<SignedRecord>]>,
-    ) -> Judged {
+    pub(crate) fn judge(&self, member: &MemberId, chain: Option<&[Arc<SignedRecord>]>) -> Judged {
         let Err(record) = self.may_link(member) else { return Judged::Known };
         let Some(chain) = chain else { return Judged::Unknown };
         let shown = chain.iter().map(|record| (record.id, &record.record));
@@ -45,10 +41,7 @@ impl Registry {
     }
 
     /// Whether somebody may be linked with this node; else the record that puts it out.
-    pub(in crate::router) fn may_link(
-        &self,
-        member: &MemberId,
-    ) -> Result<(), Option<Arc<SignedRecord>>> {
+    pub(crate) fn may_link(&self, member: &MemberId) -> Result<(), Option<Arc<SignedRecord>>> {
         let membership = self.membership();
         if membership.is_member(member) {
             return Ok(());
@@ -118,7 +111,7 @@ impl Registry {
     // For people.
 
     /// What somebody is in the room.
-    pub(in crate::router) fn standing_of(&self, id: &MemberId) -> Standing {
+    pub(crate) fn standing_of(&self, id: &MemberId) -> Standing {
         let membership = self.membership();
         if *id == self.founder() {
             Standing::Founder
@@ -134,7 +127,7 @@ impl Registry {
     }
 
     /// Through whom somebody came in: the holder of the ticket above its own.
-    pub(in crate::router) fn let_in_by(&self, id: &MemberId) -> Option<MemberId> {
+    pub(crate) fn let_in_by(&self, id: &MemberId) -> Option<MemberId> {
         let membership = self.membership();
         if *id == self.founder() {
             return None;

@@ -75,7 +75,7 @@ impl RecordsLinks {
 impl Registry {
     /// This node named its register to a peer: what comes from now on is said once they are
     /// linked.
-    pub(in crate::router) fn register_named(&mut self, cx: &Context, conn: ConnId, peer: MemberId) {
+    pub(crate) fn register_named(&mut self, cx: &Context, conn: ConnId, peer: MemberId) {
         self.links.0.entry(conn).or_insert_with(|| RecordsLink {
             member: peer,
             up: false,
@@ -88,14 +88,14 @@ impl Registry {
     }
 
     /// Records that were too many to be said before the link.
-    pub(in crate::router) fn say_later(&mut self, conn: ConnId, records: &[Arc<SignedRecord>]) {
+    pub(crate) fn say_later(&mut self, conn: ConnId, records: &[Arc<SignedRecord>]) {
         if let Some(of) = self.links.0.get_mut(&conn) {
             of.records.extend(records.iter().map(|record| record.id));
         }
     }
 
     /// A link is up.
-    pub(in crate::router) fn link_up(&mut self, cx: &mut Context, conn: ConnId, peer: MemberId) {
+    pub(crate) fn link_up(&mut self, cx: &mut Context, conn: ConnId, peer: MemberId) {
         self.register_named(cx, conn, peer);
         if let Some(of) = self.links.0.get_mut(&conn) {
             of.up = true;
@@ -104,23 +104,18 @@ impl Registry {
     }
 
     /// A connection is over.
-    pub(in crate::router) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
+    pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         self.links.0.remove(&conn);
         cx.timers.set(Timer::RecordsLeft(conn), None);
     }
 
     /// Whether the peer may say so many records now.
-    pub(in crate::router) fn may_hear(&mut self, conn: ConnId, many: usize, now: Millis) -> bool {
+    pub(crate) fn may_hear(&mut self, conn: ConnId, many: usize, now: Millis) -> bool {
         self.links.0.get_mut(&conn).is_none_or(|of| of.tokens.take(many as u64, now))
     }
 
     /// What is to be said over one link now.
-    pub(in crate::router) fn flush(
-        &mut self,
-        cx: &mut Context,
-        conn: ConnId,
-        messages: &mut Vec<Message>,
-    ) {
+    pub(crate) fn flush(&mut self, cx: &mut Context, conn: ConnId, messages: &mut Vec<Message>) {
         let Some(mut of) = self.links.0.remove(&conn) else { return };
         let (mut records, mut bytes) = (Vec::new(), 0);
         while bytes < SAID_AT_ONCE_BYTES

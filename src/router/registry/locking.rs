@@ -29,7 +29,7 @@ pub(super) struct LockChange {
 
 impl Registry {
     /// Begins to close the room, or to change its password.
-    pub(in crate::router) fn lock(
+    pub(crate) fn lock(
         &mut self,
         at: &mut Scene<'_>,
         (face, line, word): (FaceId, u64, &'static str),
@@ -88,12 +88,12 @@ impl Registry {
     }
 
     /// Whether a change of the lock is under way.
-    pub(in crate::router) fn is_locking(&self) -> bool {
+    pub(crate) fn is_locking(&self) -> bool {
         self.locking.is_some()
     }
 
     /// A question that nobody answered keeps no other command waiting.
-    pub(in crate::router) fn cancel_asked_lock(&mut self, cx: &mut Context) {
+    pub(crate) fn cancel_asked_lock(&mut self, cx: &mut Context) {
         if let Some(locking) = self.locking.take_if(|locking| locking.asking) {
             let failure = Failure::new(Code::Cancelled, "another command came first");
             cx.reply(locking.face, locking.line, locking.word, Err(failure));
@@ -112,7 +112,7 @@ impl Registry {
     }
 
     /// What at.members keep of the new password is made.
-    pub(in crate::router) fn lock_prepared(
+    pub(crate) fn lock_prepared(
         &mut self,
         at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
@@ -138,7 +138,7 @@ impl Registry {
     }
 
     /// A change of the lock is given up.
-    pub(in crate::router) fn lock_failed(
+    pub(crate) fn lock_failed(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -165,7 +165,7 @@ impl Registry {
     }
 
     /// What the prompt for a new password of one's own room asks.
-    pub(in crate::router) fn ask_new_password(cx: &mut Context, face: FaceId, line: u64) {
+    pub(crate) fn ask_new_password(cx: &mut Context, face: FaceId, line: u64) {
         cx.effect(Effect::AskPassword { face, line, address: String::new(), again: false });
     }
 }

@@ -41,18 +41,18 @@ use super::membership::{Loss, Membership, SignsAs};
 use super::signed::SignedRecord;
 use crate::crypto::opaque::PasswordData;
 
-pub(super) use judging::Judged;
+pub(crate) use judging::Judged;
 
 /// What an act needs beside the register: when it is done, who is here, and who spoke here.
-pub(super) struct Scene<'a> {
-    pub(super) cx: &'a mut Context,
-    pub(super) members: &'a Members,
-    pub(super) log: &'a Log,
+pub(crate) struct Scene<'a> {
+    pub(crate) cx: &'a mut Context,
+    pub(crate) members: &'a Members,
+    pub(crate) log: &'a Log,
 }
 
 /// Membership of one room, as far as this node knows.
 #[derive(Debug)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     me: MemberId,
     founder: MemberId,
     nonce: RoomNonce,
@@ -85,7 +85,7 @@ pub(super) struct Registry {
 
 impl Registry {
     /// That of a room in which nobody is but its founder.
-    pub(super) fn new(me: MemberId, founder: MemberId, nonce: RoomNonce) -> Self {
+    pub(crate) fn new(me: MemberId, founder: MemberId, nonce: RoomNonce) -> Self {
         Self {
             me,
             founder,
@@ -107,13 +107,13 @@ impl Registry {
     }
 
     /// Into another room. Whoever was about to do something in this one is still answered.
-    pub(super) fn enter(&mut self, room: Self) {
+    pub(crate) fn enter(&mut self, room: Self) {
         let old = std::mem::replace(self, room);
         (self.locking, self.removing) = (old.locking, old.removing);
     }
 
     /// That of a room that lets this node in.
-    pub(super) fn of(me: MemberId, home: &Home) -> Self {
+    pub(crate) fn of(me: MemberId, home: &Home) -> Self {
         let mut registry = Self::new(me, home.founder, home.nonce);
         for record in &home.chain {
             registry.insert(record.clone());
@@ -122,70 +122,70 @@ impl Registry {
     }
 
     /// The room that it is about.
-    pub(super) fn room(&self) -> RoomId {
+    pub(crate) fn room(&self) -> RoomId {
         RoomId::of(&self.founder, &self.nonce)
     }
 
     /// Whoever made the room.
-    pub(super) fn founder(&self) -> MemberId {
+    pub(crate) fn founder(&self) -> MemberId {
         self.founder
     }
 
     /// Who is a member by all records.
-    pub(super) fn membership(&self) -> &Membership {
+    pub(crate) fn membership(&self) -> &Membership {
         self.register.membership()
     }
 
     /// Whether the room is closed.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.membership().is_closed()
     }
 
     /// Whether somebody is a member.
-    pub(super) fn is_member(&self, member: &MemberId) -> bool {
+    pub(crate) fn is_member(&self, member: &MemberId) -> bool {
         self.membership().is_member(member)
     }
 
     // The set.
 
     /// Whether a record is in the set.
-    pub(super) fn holds(&self, id: &RecordId) -> bool {
+    pub(crate) fn holds(&self, id: &RecordId) -> bool {
         self.register.get(id).is_some()
     }
 
     /// A record of the set.
-    pub(super) fn record(&self, id: &RecordId) -> Option<&Arc<SignedRecord>> {
+    pub(crate) fn record(&self, id: &RecordId) -> Option<&Arc<SignedRecord>> {
         self.register.get(id)
     }
 
     /// All records.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
         self.register.ids().filter_map(|id| self.register.get(&id))
     }
 
     /// Their ids.
-    pub(super) fn ids(&self) -> impl Iterator<Item = RecordId> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = RecordId> {
         self.register.ids()
     }
 
     /// Names the set: two nodes whose digests are equal have the same records.
-    pub(super) fn digest(&self) -> Digest32 {
+    pub(crate) fn digest(&self) -> Digest32 {
         self.register.digest()
     }
 
     /// Records that somebody with `theirs` lacks, parents first.
-    pub(super) fn missing_from(&self, theirs: &BTreeSet<RecordId>) -> Vec<Arc<SignedRecord>> {
+    pub(crate) fn missing_from(&self, theirs: &BTreeSet<RecordId>) -> Vec<Arc<SignedRecord>> {
         let missing = self.register.missing_from(theirs);
         missing.iter().filter_map(|id| self.record(id).cloned()).collect()
     }
 
     /// Differs once records were taken in.
-    pub(super) fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.changes
     }
 
     /// Takes a record in; false if it was there already or has no place.
-    pub(super) fn insert(&mut self, record: Arc<SignedRecord>) -> bool {
+    pub(crate) fn insert(&mut self, record: Arc<SignedRecord>) -> bool {
         let (id, holder) = (record.id, ticket_holder(&record));
         let mine = lets_in(&record.record, &self.me);
         let new = matches!(self.register.insert(id, record), Inserted::New { .. });

@@ -22,12 +22,12 @@ impl Registry {
     ///
     /// # Errors
     /// `removed`.
-    pub(in crate::router) fn must_be_in(&self, members: &Members) -> Result<(), Failure> {
+    pub(crate) fn must_be_in(&self, members: &Members) -> Result<(), Failure> {
         self.who_put_me_out().map_or(Ok(()), |by| Err(outside(members, by)))
     }
 
     /// What `doctor` says of it.
-    pub(in crate::router) fn examine_standing(&self, members: &Members, list: &mut Vec<Finding>) {
+    pub(crate) fn examine_standing(&self, members: &Members, list: &mut Vec<Finding>) {
         if let Some(by) = self.who_put_me_out() {
             let name = members.who(&by).marked();
             list.push(Finding::bad(
@@ -38,7 +38,7 @@ impl Registry {
     }
 
     /// Whether this node may link with nobody in the room.
-    pub(in crate::router) fn am_out(&self) -> bool {
+    pub(crate) fn am_out(&self) -> bool {
         self.may_link(&self.me).is_err()
     }
 

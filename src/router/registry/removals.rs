@@ -14,7 +14,7 @@ const WITHOUT_PASSWORD: &str = "the password from before opens this room no more
 
 impl Registry {
     /// Throws somebody out, or takes it in again.
-    pub(in crate::router) fn remove(
+    pub(crate) fn remove(
         &mut self,
         at: &mut Scene<'_>,
         (face, line): (FaceId, u64),
@@ -70,14 +70,14 @@ impl Registry {
     }
 
     /// The room was left: nothing is asked any more.
-    pub(in crate::router) fn drop_questions(&mut self, cx: &mut Context) {
+    pub(crate) fn drop_questions(&mut self, cx: &mut Context) {
         for (face, line) in std::mem::take(&mut self.removing).into_keys() {
             cx.reply(face, line, "remove", Ok(()));
         }
     }
 
     /// A question of yes or no was answered; false if nobody asked it here.
-    pub(in crate::router) fn confirmed(
+    pub(crate) fn confirmed(
         &mut self,
         at: &mut Scene<'_>,
         of: (FaceId, u64),
@@ -120,7 +120,7 @@ impl Registry {
     }
 
     /// The new password after a removal was given, or not; false if nobody asked.
-    pub(in crate::router) fn removal_password(
+    pub(crate) fn removal_password(
         &mut self,
         at: &mut Scene<'_>,
         (face, line): (FaceId, u64),

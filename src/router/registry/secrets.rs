@@ -52,13 +52,13 @@ impl Registry {
     }
 
     /// What members keep of the password in force.
-    pub(in crate::router) fn password_data(&self) -> Option<&PasswordData> {
+    pub(crate) fn password_data(&self) -> Option<&PasswordData> {
         let (in_force, _) = self.membership().password()?;
         self.passwords.get(&in_force)
     }
 
     /// The lock whose password is in force and known here.
-    pub(in crate::router) fn password_lock(&self) -> Option<RecordId> {
+    pub(crate) fn password_lock(&self) -> Option<RecordId> {
         self.password_data()?;
         self.membership().password().map(|(lock, _)| lock)
     }

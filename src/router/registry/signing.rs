@@ -57,7 +57,7 @@ impl Registry {
     }
 
     /// This node does something in an open room: from now on others know through whom it came.
-    pub(in crate::router) fn publish_ticket(&mut self, at: &mut Scene<'_>) {
+    pub(crate) fn publish_ticket(&mut self, at: &mut Scene<'_>) {
         let held = self.take_held();
         if !held.is_empty() {
             self.take_in(at, &held, None);
@@ -67,7 +67,7 @@ impl Registry {
     /// Lets somebody in. A ticket for an open door is shown to its holder only, unless somebody
     /// removed that one; `None`: this node's share of the register is full, or it is no member
     /// itself.
-    pub(in crate::router) fn issue(
+    pub(crate) fn issue(
         &mut self,
         at: &mut Scene<'_>,
         member: MemberId,

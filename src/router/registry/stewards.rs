@@ -12,7 +12,7 @@ use crate::router::notice::{Code, Failure};
 
 impl Registry {
     /// Puts `member` above everybody, or takes that back.
-    pub(in crate::router) fn change_steward(
+    pub(crate) fn change_steward(
         &mut self,
         at: &mut Scene<'_>,
         member: MemberId,
@@ -100,7 +100,7 @@ impl Registry {
     }
 
     /// A founder whose disk dies can never remove anybody again, nor can anybody else.
-    pub(in crate::router) fn propose_steward(&mut self, cx: &mut Context) {
+    pub(crate) fn propose_steward(&mut self, cx: &mut Context) {
         let membership = self.membership();
         let many = membership.members().count() > 2;
         let alone = membership.founder() == self.me && membership.stewards().is_empty();

@@ -50,19 +50,19 @@ impl Registry {
     }
 
     /// What makes `member` a member, parents first.
-    pub(in crate::router) fn chain_of(&self, member: &MemberId) -> Vec<Arc<SignedRecord>> {
+    pub(crate) fn chain_of(&self, member: &MemberId) -> Vec<Arc<SignedRecord>> {
         let ids = self.register.chain_of(member);
         ids.iter().filter_map(|id| self.record(id).cloned()).collect()
     }
 
     /// What makes this node a member, parents first.
-    pub(in crate::router) fn my_chain(&self) -> Vec<Arc<SignedRecord>> {
+    pub(crate) fn my_chain(&self) -> Vec<Arc<SignedRecord>> {
         let chain = self.chain_of(&self.me);
         if chain.is_empty() { self.held.clone() } else { chain }
     }
 
     /// Whether it is this node's ticket for an open door, which it need not show.
-    pub(in crate::router) fn is_visitors_ticket(record: &SignedRecord, me: &MemberId) -> bool {
+    pub(crate) fn is_visitors_ticket(record: &SignedRecord, me: &MemberId) -> bool {
         matches!(&record.record, Record::Ticket(Ticket { member, how: How::Open, .. })
             if member == me)
     }
@@ -88,7 +88,7 @@ impl Registry {
     }
 
     /// Keeps this node's ticket for an open door, unless it has one that lives.
-    pub(in crate::router) fn hold(&mut self, ticket: Arc<SignedRecord>) {
+    pub(crate) fn hold(&mut self, ticket: Arc<SignedRecord>) {
         if self.holds_living_ticket() {
             return;
         }

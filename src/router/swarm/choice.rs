@@ -451,7 +451,7 @@ impl Choice {
     }
 
     /// When to ask for [`Choice::orders`] although nothing happened.
-    pub(in crate::router) fn deadlines(&self, earliest: &mut Earliest) {
+    pub(crate) fn deadlines(&self, earliest: &mut Earliest) {
         self.look_at.into_iter().for_each(|at| earliest.at(at));
     }
 

@@ -66,7 +66,7 @@ impl Swarm {
     }
 
     /// [`Effect::TryPart`] is done.
-    pub(in crate::router) fn part_tried(
+    pub(crate) fn part_tried(
         &mut self,
         cx: &mut Context,
         (file, turn): (FileId, u64),
@@ -155,7 +155,7 @@ impl Swarm {
     }
 
     /// Downloads that wait for the disk.
-    pub(in crate::router) fn examine(&self, list: &mut Vec<Finding>) {
+    pub(crate) fn examine(&self, list: &mut Vec<Finding>) {
         for download in self.downloads.values() {
             let DownloadStage::Waiting(DiskWait { failure, .. }) = &download.stage else {
                 continue;

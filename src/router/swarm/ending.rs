@@ -70,7 +70,7 @@ impl Swarm {
     }
 
     /// No download can go on, nor any that waits for its turn or for an answer.
-    pub(in crate::router) fn fail_all(&mut self, cx: &mut Context, failure: &Failure) {
+    pub(crate) fn fail_all(&mut self, cx: &mut Context, failure: &Failure) {
         // The queued ones first, so that none of them begins.
         let files: Vec<_> = self.queued.keys().chain(self.downloads.keys()).copied().collect();
         let again = std::mem::take(&mut self.again);
@@ -82,7 +82,7 @@ impl Swarm {
         }
     }
 
-    pub(in crate::router) fn cancel(&mut self, cx: &mut Context, file: FileId) {
+    pub(crate) fn cancel(&mut self, cx: &mut Context, file: FileId) {
         let failure = Failure::new(
             Code::Cancelled,
             "the download was cancelled; what is verified stays for next time",
@@ -91,7 +91,7 @@ impl Swarm {
     }
 
     /// A face ended: downloads that only it wants are cancelled.
-    pub(in crate::router) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
+    pub(crate) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
         let Self { downloads, queued, again, .. } = self;
         let wants = |request: &FileRequest| request.face == face;
         again.retain(|request| !wants(request));
@@ -110,7 +110,7 @@ impl Swarm {
     }
 
     /// The room is left: nothing is fetched, and nobody is a host any more.
-    pub(in crate::router) fn drop_downloads(&mut self, cx: &mut Context) {
+    pub(crate) fn drop_downloads(&mut self, cx: &mut Context) {
         let failure = "the room was left meanwhile; what is verified stays for next time";
         self.fail_all(cx, &Failure::new(Code::Cancelled, failure));
         self.choice = Choice::default();
@@ -119,11 +119,7 @@ impl Swarm {
 
     /// Fails downloads that waited too long for a host, or for the disk, if somebody waits for
     /// them: a command of a pipe or, since `ending`, the end of stdin. True while some go on.
-    pub(in crate::router) fn fail_stuck(
-        &mut self,
-        cx: &mut Context,
-        ending: Option<Millis>,
-    ) -> bool {
+    pub(crate) fn fail_stuck(&mut self, cx: &mut Context, ending: Option<Millis>) -> bool {
         self.fail_stopped(cx, ending);
         let no_host_ms = cx.limits().no_host_ms;
         let lost = self.downloads.values().filter(|download| {

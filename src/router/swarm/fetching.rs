@@ -17,7 +17,7 @@ use crate::router::time::Millis;
 
 impl Swarm {
     /// [`Effect::OpenPart`] is done.
-    pub(in crate::router) fn part_opened(
+    pub(crate) fn part_opened(
         &mut self,
         cx: &mut Context,
         (file, turn): (FileId, u64),
@@ -76,7 +76,7 @@ impl Swarm {
     }
 
     /// [`Effect::FetchList`] is done.
-    pub(in crate::router) fn list_fetched(
+    pub(crate) fn list_fetched(
         &mut self,
         cx: &mut Context,
         (file, turn, conn): (FileId, u64, ConnId),
@@ -97,19 +97,14 @@ impl Swarm {
     }
 
     /// The host of a lane chose this chunk.
-    pub(in crate::router) fn chunk_picked(
-        &mut self,
-        (file, turn): (FileId, u64),
-        conn: ConnId,
-        chunk: u32,
-    ) {
+    pub(crate) fn chunk_picked(&mut self, (file, turn): (FileId, u64), conn: ConnId, chunk: u32) {
         if self.live(&file, turn).is_some() {
             self.choice.picked(conn, &file, chunk);
         }
     }
 
     /// A part of a chunk came.
-    pub(in crate::router) fn chunk_came(
+    pub(crate) fn chunk_came(
         &mut self,
         cx: &mut Context,
         (file, chunk): (FileId, u32),
@@ -124,12 +119,7 @@ impl Swarm {
     }
 
     /// [`Effect::Fetch`] is done.
-    pub(in crate::router) fn chunk_fetched(
-        &mut self,
-        cx: &mut Context,
-        fetched: Fetched,
-        members: &Members,
-    ) {
+    pub(crate) fn chunk_fetched(&mut self, cx: &mut Context, fetched: Fetched, members: &Members) {
         let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
         let (host, now) = (self.choice.host_of(conn), cx.now);
         let result = match (result, host.zip(chunk)) {
@@ -229,7 +219,7 @@ impl Swarm {
     }
 
     /// Somebody waits for these chunks: they are fetched before any other.
-    pub(in crate::router) fn chunk_urgent(
+    pub(crate) fn chunk_urgent(
         &mut self,
         cx: &mut Context,
         file: FileId,
@@ -249,7 +239,7 @@ impl Swarm {
     }
 
     /// [`Effect::FinishPart`] is done.
-    pub(in crate::router) fn part_finished(
+    pub(crate) fn part_finished(
         &mut self,
         cx: &mut Context,
         (file, turn): (FileId, u64),

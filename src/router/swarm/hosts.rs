@@ -10,7 +10,7 @@ use crate::router::timers::Timer;
 
 impl Swarm {
     /// A link is up with a member that offers these files.
-    pub(in crate::router) fn link_up(
+    pub(crate) fn link_up(
         &mut self,
         cx: &Context,
         conn: ConnId,
@@ -23,7 +23,7 @@ impl Swarm {
     }
 
     /// A link is gone, and with it what its member has and what we know of what it got.
-    pub(in crate::router) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
+    pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         cx.timers.set(Timer::SayFiles(conn), None);
         let Some(holder) = self.holders.remove(conn) else { return };
         let member = holder.member();
@@ -35,7 +35,7 @@ impl Swarm {
     }
 
     /// All links are gone at once, and so is the room.
-    pub(in crate::router) fn drop_links(&mut self, cx: &mut Context) {
+    pub(crate) fn drop_links(&mut self, cx: &mut Context) {
         for conn in self.holders.conns() {
             cx.timers.set(Timer::SayFiles(conn), None);
             self.holders.remove(conn);
@@ -44,11 +44,7 @@ impl Swarm {
 
     /// Hosts of a file among those present: linked members that hold some of it, and this node.
     /// Who has more than is kept in mind is believed to have what it offers.
-    pub(in crate::router) fn hosts_of(
-        &self,
-        file: &FileId,
-        offers: impl Fn(MemberId) -> bool,
-    ) -> usize {
+    pub(crate) fn hosts_of(&self, file: &FileId, offers: impl Fn(MemberId) -> bool) -> usize {
         let holds = |holder: &&Holder| match holder.hosting(file) {
             Some(hosting) => hosting.holds_any(),
             None => holder.has_more() && offers(holder.member()),
@@ -58,24 +54,24 @@ impl Swarm {
     }
 
     /// Somebody has more files than are kept in mind of it.
-    pub(in crate::router) fn may_have_more(&self) -> bool {
+    pub(crate) fn may_have_more(&self) -> bool {
         self.holders.all().any(Holder::has_more)
     }
 
     /// Whether a member that is here has fetched a file that is served here, or will not; `None`:
     /// it may yet.
-    pub(in crate::router) fn done_with(&self, member: &MemberId, file: &FileId) -> Option<Done> {
+    pub(crate) fn done_with(&self, member: &MemberId, file: &FileId) -> Option<Done> {
         self.holders.of(member)?.done_with(file)
     }
 
     /// How many files each linked member has said that it holds, and how many may be kept in mind
     /// whoever it is.
-    pub(in crate::router) fn files_of_links(&self) -> (Vec<usize>, usize) {
+    pub(crate) fn files_of_links(&self) -> (Vec<usize>, usize) {
         (self.holders.all().map(Holder::files).collect(), self.shares.files().count())
     }
 
     /// A member says what it holds of a file of so many chunks, if known.
-    pub(in crate::router) fn hosting(
+    pub(crate) fn hosting(
         &mut self,
         cx: &mut Context,
         conn: ConnId,
@@ -115,7 +111,7 @@ impl Swarm {
     }
 
     /// A member has more chunks of a file.
-    pub(in crate::router) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
+    pub(crate) fn gained(&mut self, conn: ConnId, file: FileId, chunks: &[u32]) {
         let Some(holder) = self.holders.get_mut(conn) else { return };
         let Some(first) = holder.gained(&file, chunks) else { return };
         self.changes += u64::from(first);
@@ -123,7 +119,7 @@ impl Swarm {
     }
 
     /// A member has nothing of a file any more.
-    pub(in crate::router) fn dropped(&mut self, conn: ConnId, file: FileId, done: Option<Done>) {
+    pub(crate) fn dropped(&mut self, conn: ConnId, file: FileId, done: Option<Done>) {
         // Only what is served here is waited for.
         let done = done.filter(|_| self.is_shared(&file));
         let Some(holder) = self.holders.get_mut(conn) else { return };
@@ -150,7 +146,7 @@ impl Swarm {
     }
 
     /// The round trip to a linked member.
-    pub(in crate::router) fn rtt(&mut self, member: MemberId, rtt_ms: u64) {
+    pub(crate) fn rtt(&mut self, member: MemberId, rtt_ms: u64) {
         self.choice.rtt(member, rtt_ms);
     }
 }

@@ -17,7 +17,7 @@ const PAUSE_MS: u64 = 50;
 
 impl Swarm {
     /// Whether lanes to a host should be dialled now.
-    pub(in crate::router) fn lacks_lanes(&mut self, cx: &Context, host: MemberId) -> bool {
+    pub(crate) fn lacks_lanes(&mut self, cx: &Context, host: MemberId) -> bool {
         let lanes = self.lanes.entry(host).or_default();
         lanes.fetching.len() < cx.limits().lanes_per_pair
             && cx.now >= lanes.retry_at
@@ -26,7 +26,7 @@ impl Swarm {
 
     /// Dials a host that has these addresses for as many lanes as are missing; if none of the
     /// addresses works from here, it is asked to dial us.
-    pub(in crate::router) fn dial_lanes(
+    pub(crate) fn dial_lanes(
         &mut self,
         cx: &mut Context,
         host: MemberId,
@@ -50,18 +50,18 @@ impl Swarm {
     }
 
     /// A member asks to be dialled for its lanes: whether it is heard.
-    pub(in crate::router) fn hears_lane_wanted(&mut self, cx: &Context, conn: ConnId) -> bool {
+    pub(crate) fn hears_lane_wanted(&mut self, cx: &Context, conn: ConnId) -> bool {
         self.holders.get_mut(conn).is_some_and(|holder| holder.wants_lane(cx.now))
     }
 
     /// Whether a lane over which to fetch from a member was dialled or asked for.
-    pub(in crate::router) fn expects_lane(&self, member: &MemberId, conn: ConnId) -> bool {
+    pub(crate) fn expects_lane(&self, member: &MemberId, conn: ConnId) -> bool {
         let lanes = self.lanes.get(member);
         lanes.is_some_and(|lanes| lanes.fetching.contains(&conn) || lanes.asked_back)
     }
 
     /// A lane over which to fetch is open.
-    pub(in crate::router) fn lane_opened(&mut self, host: MemberId, conn: ConnId, rtt_ms: u64) {
+    pub(crate) fn lane_opened(&mut self, host: MemberId, conn: ConnId, rtt_ms: u64) {
         let lanes = self.lanes.entry(host).or_default();
         lanes.fetching.insert(conn);
         lanes.next_address = 0;
@@ -70,7 +70,7 @@ impl Swarm {
     }
 
     /// A dial for a lane failed: the next of the host's addresses is next.
-    pub(in crate::router) fn lane_failed(
+    pub(crate) fn lane_failed(
         &mut self,
         cx: &Context,
         host: MemberId,
@@ -91,7 +91,7 @@ impl Swarm {
     }
 
     /// A lane ended; its requests are answered with errors one by one.
-    pub(in crate::router) fn lane_down(&mut self, cx: &Context, conn: ConnId, member: MemberId) {
+    pub(crate) fn lane_down(&mut self, cx: &Context, conn: ConnId, member: MemberId) {
         if let Some(lanes) = self.lanes.get_mut(&member) {
             lanes.fetching.remove(&conn);
             lanes.retry_at = lanes.retry_at.max(cx.now.plus(PAUSE_MS));

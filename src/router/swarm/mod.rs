@@ -13,7 +13,7 @@ mod holders;
 mod hosts;
 mod lanes;
 mod leftovers;
-pub(super) mod pace;
+pub(crate) mod pace;
 pub mod picker;
 mod progress;
 mod queue;
@@ -21,7 +21,7 @@ mod schedule;
 pub mod sent;
 mod serving;
 mod shares;
-pub(super) mod telling;
+pub(crate) mod telling;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -45,27 +45,27 @@ use crate::files::merkle;
 
 /// A file under the name that somebody gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NamedFile {
-    pub(super) id: FileId,
-    pub(super) name: String,
-    pub(super) size: u64,
-    pub(super) root: Digest32,
+pub(crate) struct NamedFile {
+    pub(crate) id: FileId,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) root: Digest32,
 }
 
 /// How a download is called on this computer, and in which folder; `None`: that for downloads.
-pub(super) type SavePlace = (SaveAs, Option<PathBuf>);
+pub(crate) type SavePlace = (SaveAs, Option<PathBuf>);
 
 /// Somebody wants a file.
 #[derive(Debug)]
-pub(super) struct FileRequest {
-    pub(super) face: FaceId,
-    pub(super) line: u64,
-    pub(super) file: NamedFile,
+pub(crate) struct FileRequest {
+    pub(crate) face: FaceId,
+    pub(crate) line: u64,
+    pub(crate) file: NamedFile,
     /// Whoever asked for it goes on with other things: it may wait for a host.
-    pub(super) patient: bool,
+    pub(crate) patient: bool,
     /// A person is there to be asked, and is answered before the download has ended.
-    pub(super) asks: bool,
-    pub(super) place: SavePlace,
+    pub(crate) asks: bool,
+    pub(crate) place: SavePlace,
 }
 
 impl FileRequest {
@@ -176,7 +176,7 @@ struct HostLanes {
 
 /// What is held here, what linked members hold, all downloads, and the lanes to their hosts.
 #[derive(Debug, Default)]
-pub(super) struct Swarm {
+pub(crate) struct Swarm {
     shares: Shares,
     holders: Holders,
     uploads: Uploads,
@@ -199,43 +199,43 @@ pub(super) struct Swarm {
 
 impl Swarm {
     /// Whether a file is being fetched, or queued for it.
-    pub(super) fn is_fetching(&self, file: &FileId) -> bool {
+    pub(crate) fn is_fetching(&self, file: &FileId) -> bool {
         self.downloads.contains_key(file) || self.queued.contains_key(file)
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.downloads.is_empty() && self.queued.is_empty()
     }
 
     /// Somebody may still be asked about a download.
-    pub(super) fn is_asking(&self) -> bool {
+    pub(crate) fn is_asking(&self) -> bool {
         !self.again.is_empty()
     }
 
     /// The downloads that a person may mean.
-    pub(super) fn named(&self, word: &FileWord) -> Vec<FileId> {
+    pub(crate) fn named(&self, word: &FileWord) -> Vec<FileId> {
         let fits =
             |(file, of): (&FileId, &Download)| Some((word.fit(&of.file.name, [file])?, *file));
         best(self.downloads.iter().chain(&self.queued).filter_map(fits))
     }
 
     /// All of a file is here.
-    pub(super) fn holds_all(&self, file: &FileId) -> bool {
+    pub(crate) fn holds_all(&self, file: &FileId) -> bool {
         self.shares.portion(file) == Some(Portion::Whole)
     }
 
     /// Something of a file may be here.
-    pub(super) fn is_shared(&self, file: &FileId) -> bool {
+    pub(crate) fn is_shared(&self, file: &FileId) -> bool {
         self.shares.portion(file).is_some()
     }
 
     /// Bytes that an earlier run left of a download of this file.
-    pub(super) fn kept_of(&self, file: &FileId) -> u64 {
+    pub(crate) fn kept_of(&self, file: &FileId) -> u64 {
         self.leftovers.bytes_of(file)
     }
 
     /// It is worthwhile to look again who holds what, if this is not what it was then.
-    pub(super) fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.changes
     }
 

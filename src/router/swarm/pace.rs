@@ -14,7 +14,7 @@ pub(super) const GRACE_MS: u64 = 1_000;
 
 /// The pace of one host.
 #[derive(Debug, Default)]
-pub(in crate::router) struct HostPace {
+pub(crate) struct HostPace {
     /// Bytes per second, once something is known.
     rate: Option<u64>,
     /// Since when bytes are counted; `None` while nothing is asked.
@@ -24,7 +24,7 @@ pub(in crate::router) struct HostPace {
 
 impl HostPace {
     /// Something is asked of a host of which nothing was asked.
-    pub(in crate::router) fn begin(&mut self, now: Millis) {
+    pub(crate) fn begin(&mut self, now: Millis) {
         if self.since.is_none() {
             self.since = Some(now);
             self.bytes = 0;
@@ -32,12 +32,12 @@ impl HostPace {
     }
 
     /// Nothing is asked of it any more.
-    pub(in crate::router) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.since = None;
     }
 
     /// Bytes came from it.
-    pub(in crate::router) fn came(&mut self, now: Millis, bytes: u64) {
+    pub(crate) fn came(&mut self, now: Millis, bytes: u64) {
         let Some(since) = self.since else { return };
         self.bytes += bytes;
         let took = now.since(since);
@@ -57,7 +57,7 @@ impl HostPace {
     }
 
     /// Bytes per second, as far as one can tell: a host that is silent slows down while one waits.
-    pub(in crate::router) fn rate(&self, now: Millis) -> Option<u64> {
+    pub(crate) fn rate(&self, now: Millis) -> Option<u64> {
         let waited = self.since.map_or(0, |since| now.since(since));
         if waited < GRACE_MS {
             return self.rate;

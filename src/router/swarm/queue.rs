@@ -20,7 +20,7 @@ use crate::router::text::Untrusted;
 
 impl Swarm {
     /// A file is to be fetched, unless it is here already.
-    pub(in crate::router) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
+    pub(crate) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
         let FileRequest { face, line, file, .. } = &request;
         let (face, line, file) = (*face, *line, file.id);
         if request.file.size > cx.limits().file_bytes {
@@ -39,7 +39,7 @@ impl Swarm {
     }
 
     /// The file that is here already and that this command is to fetch.
-    pub(in crate::router) fn asked_again(&self, face: FaceId, line: u64) -> Option<FileId> {
+    pub(crate) fn asked_again(&self, face: FaceId, line: u64) -> Option<FileId> {
         let is_it = Self::is_again(face, line);
         self.again.iter().find(|request| is_it(request)).map(|request| request.file.id)
     }
@@ -51,7 +51,7 @@ impl Swarm {
 
     /// A file that is to be fetched although it is here was looked at: it lies there, or was
     /// deleted or changed meanwhile.
-    pub(in crate::router) fn looked_at(
+    pub(crate) fn looked_at(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),
@@ -88,7 +88,7 @@ impl Swarm {
     }
 
     /// The answer to the question whether to fetch again what is here; false if nobody asked.
-    pub(in crate::router) fn again_confirmed(
+    pub(crate) fn again_confirmed(
         &mut self,
         cx: &mut Context,
         (face, line): (FaceId, u64),

@@ -17,7 +17,7 @@ const LIST_MS: u64 = 1_000;
 
 impl Swarm {
     /// The time has come for something.
-    pub(in crate::router) fn timer(&mut self, cx: &mut Context) {
+    pub(crate) fn timer(&mut self, cx: &mut Context) {
         self.fail_stuck(cx, None);
         self.look_again(cx);
         self.tell_all_progress(cx);
@@ -25,10 +25,7 @@ impl Swarm {
 
     /// Notes which downloads have no host any more. Those which have had one until now, and the
     /// hosts of all others.
-    pub(in crate::router) fn look_for_hosts(
-        &mut self,
-        cx: &Context,
-    ) -> (Vec<FileId>, BTreeSet<MemberId>) {
+    pub(crate) fn look_for_hosts(&mut self, cx: &Context) -> (Vec<FileId>, BTreeSet<MemberId>) {
         let (mut useful, mut alone) = (BTreeSet::new(), Vec::new());
         for (file, download) in &mut self.downloads {
             if !matches!(download.stage, DownloadStage::List(..) | DownloadStage::Fetching) {
@@ -48,12 +45,7 @@ impl Swarm {
     }
 
     /// A download has no host any more. `way`: who offers it is here, and cannot be reached.
-    pub(in crate::router) fn tell_hostless(
-        &mut self,
-        cx: &mut Context,
-        file: FileId,
-        way: Option<String>,
-    ) {
+    pub(crate) fn tell_hostless(&mut self, cx: &mut Context, file: FileId, way: Option<String>) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         if let Some(way) = way
             && !std::mem::replace(&mut download.told_no_way, true)
@@ -66,7 +58,7 @@ impl Swarm {
     }
 
     /// Has every host asked for as much as keeps it busy.
-    pub(in crate::router) fn schedule(&mut self, cx: &mut Context) {
+    pub(crate) fn schedule(&mut self, cx: &mut Context) {
         if !self.is_idle() {
             self.begin_queued(cx);
             self.ask_for_lists(cx);
@@ -116,7 +108,7 @@ impl Swarm {
     }
 
     /// All that an event gave rise to is done: when to look again if nothing else happens.
-    pub(in crate::router) fn rearm(&self, cx: &mut Context) {
+    pub(crate) fn rearm(&self, cx: &mut Context) {
         let due = self.deadline(cx);
         cx.timers.set(Timer::Swarm, due);
     }

@@ -16,7 +16,7 @@ const GAINED_AT_ONCE: usize = 1_024;
 
 impl Swarm {
     /// All of a file is here and served.
-    pub(in crate::router) fn share_all(&mut self, cx: &mut Context, file: FileId) {
+    pub(crate) fn share_all(&mut self, cx: &mut Context, file: FileId) {
         self.share(cx, file, Portion::Whole);
     }
 
@@ -42,7 +42,7 @@ impl Swarm {
     }
 
     /// A file is not served here any more.
-    pub(in crate::router) fn unshare(&mut self, cx: &mut Context, file: FileId) {
+    pub(crate) fn unshare(&mut self, cx: &mut Context, file: FileId) {
         if self.shares.remove(&file) {
             cx.effect(Effect::Unserve { file });
             self.holders.all_mut().for_each(|(_, holder)| holder.forget_done(&file));
@@ -52,7 +52,7 @@ impl Swarm {
     }
 
     /// The room is left: nothing is served, and there are no links.
-    pub(in crate::router) fn drop_shares(&mut self, cx: &mut Context) {
+    pub(crate) fn drop_shares(&mut self, cx: &mut Context) {
         for file in self.shares.take_all() {
             cx.effect(Effect::Unserve { file });
         }
@@ -61,7 +61,7 @@ impl Swarm {
 
     /// Whoever only gives waits for others and not for each other: from now on those whose files
     /// are offered hear that they are not fetched here.
-    pub(in crate::router) fn only_give(
+    pub(crate) fn only_give(
         &mut self,
         cx: &mut Context,
         offered_by: impl Fn(&MemberId) -> Vec<FileId>,
@@ -76,12 +76,7 @@ impl Swarm {
     }
 
     /// A member that offers a file is to hear if it is not fetched here.
-    pub(in crate::router) fn say_done_with(
-        &mut self,
-        cx: &mut Context,
-        member: MemberId,
-        file: FileId,
-    ) {
+    pub(crate) fn say_done_with(&mut self, cx: &mut Context, member: MemberId, file: FileId) {
         if self.shares.done_with(&file).is_none() {
             return;
         }
@@ -98,12 +93,7 @@ impl Swarm {
     }
 
     /// What a link is told now.
-    pub(in crate::router) fn flush(
-        &mut self,
-        cx: &mut Context,
-        conn: ConnId,
-        messages: &mut Vec<Message>,
-    ) {
+    pub(crate) fn flush(&mut self, cx: &mut Context, conn: ConnId, messages: &mut Vec<Message>) {
         let Some(holder) = self.holders.get_mut(conn) else { return };
         let say = holder.take_to_say(cx.now);
         cx.timers.set(Timer::SayFiles(conn), say.due);
@@ -138,12 +128,7 @@ impl Swarm {
 
     /// A peer says that a chunk of ours does not fit. Looking costs a read of it, so a peer is
     /// believed that often and no oftener.
-    pub(in crate::router) fn blamed(
-        &mut self,
-        cx: &mut Context,
-        conn: ConnId,
-        (file, chunk): (FileId, u32),
-    ) {
+    pub(crate) fn blamed(&mut self, cx: &mut Context, conn: ConnId, (file, chunk): (FileId, u32)) {
         let Some(holder) = self.holders.get_mut(conn) else { return };
         if holder.blames(cx.now) && self.is_shared(&file) {
             cx.effect(Effect::Recheck { file, chunk });
@@ -151,19 +136,14 @@ impl Swarm {
     }
 
     /// A member needs a chunk from us no more.
-    pub(in crate::router) fn unwanted(
-        &self,
-        cx: &mut Context,
-        conn: ConnId,
-        (file, chunk): (FileId, u32),
-    ) {
+    pub(crate) fn unwanted(&self, cx: &mut Context, conn: ConnId, (file, chunk): (FileId, u32)) {
         if let Some(holder) = self.holders.get(conn) {
             cx.effect(Effect::Spare { member: holder.member(), file, chunk });
         }
     }
 
     /// A serving thread sent bytes.
-    pub(in crate::router) fn chunk_served(
+    pub(crate) fn chunk_served(
         &mut self,
         cx: &Context,
         (member, file): (MemberId, FileId),
@@ -173,7 +153,7 @@ impl Swarm {
     }
 
     /// What only this node has, of what others are fetching, and who those are.
-    pub(in crate::router) fn needed_here(&self) -> Vec<(FileId, Vec<MemberId>)> {
+    pub(crate) fn needed_here(&self) -> Vec<(FileId, Vec<MemberId>)> {
         let needs = |file: &FileId| {
             let elsewhere = self.holders.all().any(|holder| holder.holds_all(file));
             let whole = self.holds_all(file) && !elsewhere;

@@ -76,7 +76,7 @@ impl Swarm {
 
     /// What is moving: downloads in the order asked, but the queued ones last; then what others
     /// are sent.
-    pub(in crate::router) fn transfer_rows(
+    pub(crate) fn transfer_rows(
         &self,
         now: Millis,
         members: &Members,
@@ -116,7 +116,7 @@ impl Swarm {
     }
 
     /// Tells what earlier runs left behind.
-    pub(in crate::router) fn leftovers_found(&mut self, cx: &mut Context, leftovers: Leftovers) {
+    pub(crate) fn leftovers_found(&mut self, cx: &mut Context, leftovers: Leftovers) {
         if let Some(text) = describe(&leftovers) {
             cx.remark(text);
             self.leftovers = PartialFiles::found(leftovers);
@@ -124,7 +124,7 @@ impl Swarm {
     }
 
     /// The partial file of what was `wanted`, which is called that, is removed.
-    pub(in crate::router) fn leftover_removed(
+    pub(crate) fn leftover_removed(
         &mut self,
         cx: &mut Context,
         wanted: &str,
@@ -151,11 +151,7 @@ fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
 }
 
 /// Bounds what files may take of the network, from now on; or tells who asks how it is bounded.
-pub(in crate::router) fn limit(
-    cx: &mut Context,
-    (face, line): (FaceId, u64),
-    change: Option<RateLimit>,
-) {
+pub(crate) fn limit(cx: &mut Context, (face, line): (FaceId, u64), change: Option<RateLimit>) {
     let Some(RateLimit { up, bytes_per_second }) = change else {
         let (up, down) = (cx.limits().up_bytes_per_s, cx.limits().down_bytes_per_s);
         for text in [limit_text(true, up), limit_text(false, down)] {

@@ -65,7 +65,7 @@ struct Awaited {
 
 /// Comparisons that are under way, and what was told.
 #[derive(Debug, Default)]
-pub(super) struct Comparisons {
+pub(crate) struct Comparisons {
     links: BTreeMap<ConnId, WordsLink>,
     awaited: Vec<Awaited>,
     /// Whose words were shown: only they can have been compared.
@@ -74,19 +74,19 @@ pub(super) struct Comparisons {
 
 impl Comparisons {
     /// A link is up.
-    pub(super) fn link_up(&mut self, conn: ConnId, member: MemberId, able: bool) {
+    pub(crate) fn link_up(&mut self, conn: ConnId, member: MemberId, able: bool) {
         self.links.insert(conn, WordsLink { member, able, comparing: None, asked: None });
     }
 
     /// A link is over: no words come over it.
-    pub(super) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
+    pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         self.links.remove(&conn);
         let text = "the link was lost before the words were there: try again";
         self.end_waiting(cx, conn, &Err(Failure::new(Code::Unreachable, text)));
     }
 
     /// Shows the words of a member, or answers why it cannot.
-    pub(super) fn compare(
+    pub(crate) fn compare(
         &mut self,
         cx: &mut Context,
         members: &Members,
@@ -114,7 +114,7 @@ impl Comparisons {
     }
 
     /// The other side reads the words of `member` too.
-    pub(super) fn confirm(
+    pub(crate) fn confirm(
         &mut self,
         cx: &mut Context,
         members: &mut Members,
@@ -141,7 +141,7 @@ impl Comparisons {
     }
 
     /// Whoever does not answer a comparison is not waited for.
-    pub(super) fn expire(&mut self, cx: &mut Context) {
+    pub(crate) fn expire(&mut self, cx: &mut Context) {
         let now = cx.now;
         for late in self.awaited.extract_if(.., |of| of.until <= now) {
             if let Some(link) = self.links.get_mut(&late.conn) {
@@ -158,7 +158,7 @@ impl Comparisons {
     }
 
     /// Random bytes for a comparison are here.
-    pub(super) fn value_drawn(&mut self, cx: &mut Context, conn: ConnId, value: [u8; 32]) {
+    pub(crate) fn value_drawn(&mut self, cx: &mut Context, conn: ConnId, value: [u8; 32]) {
         let value = Digest32(value);
         let Some(link) = self.links.get_mut(&conn) else { return };
         let message = match link.comparing {
@@ -176,7 +176,7 @@ impl Comparisons {
     }
 
     /// The peer wants to compare words. If both began, the smaller key goes on.
-    pub(super) fn committed(&mut self, cx: &mut Context, conn: ConnId, commit: Digest32) {
+    pub(crate) fn committed(&mut self, cx: &mut Context, conn: ConnId, commit: Digest32) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let both = matches!(link.comparing, Some(Comparing::Drawing | Comparing::Committed(_)));
         if both && cx.my_id < link.member {
@@ -195,7 +195,7 @@ impl Comparisons {
     ///
     /// # Errors
     /// Why the link is refused: it had committed to another value.
-    pub(super) fn revealed(
+    pub(crate) fn revealed(
         &mut self,
         cx: &mut Context,
         members: &Members,
