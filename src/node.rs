@@ -39,7 +39,7 @@ use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
 use faces::Faces;
-use shell::{BoundListener, Shell, Work};
+use shell::{BoundListener, NodeShell, Work};
 use transfers::{Library, Transfers};
 
 /// Notices kept for slow faces.
@@ -151,7 +151,7 @@ impl Node {
         let faces = Arc::new(Faces::default());
         let exit_code = Arc::new(AtomicU8::new(FAILED));
         let stop = Arc::new(AtomicBool::new(false));
-        let mut shell = Shell {
+        let mut shell = NodeShell {
             router,
             clock,
             net: Arc::clone(&net),

@@ -1,8 +1,8 @@
 //! What browsers send, as text: for tests that give the bridge's parsers what no browser would.
 
 use super::http::{Head, Reject};
-use super::orders::{self, For, Greeting};
-use super::range::{self, Wanted};
+use super::orders::{self, For, TabGreeting};
+use super::range::{self, WantedRange};
 use crate::router::command::Command;
 use crate::router::notice::Failure;
 
@@ -35,8 +35,8 @@ pub fn request(bytes: &[u8], size: u64) -> Result<Option<Request>, u16> {
         name: head.parameter("name"),
         is_websocket: head.websocket_accept().is_some(),
         part: match range::wanted(head.only("range"), size) {
-            Wanted::Part { first, last } => Some((first, last)),
-            Wanted::All | Wanted::Nothing => None,
+            WantedRange::Part { first, last } => Some((first, last)),
+            WantedRange::All | WantedRange::Nothing => None,
         },
         path: head.path,
     }))
@@ -45,7 +45,7 @@ pub fn request(bytes: &[u8], size: u64) -> Result<Option<Request>, u16> {
 /// Whether a page's first message can be one.
 #[must_use]
 pub fn is_greeting(text: &str) -> bool {
-    serde_json::from_str::<Greeting>(text).is_ok()
+    serde_json::from_str::<TabGreeting>(text).is_ok()
 }
 
 /// Reads a command of a page; `None` is one that the bridge answers by itself.

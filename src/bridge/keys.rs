@@ -26,7 +26,7 @@ pub(super) struct Session([u8; SESSION_BYTES]);
 
 /// A file that a session may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(super) struct FileTicket {
     pub(super) session: Session,
     pub(super) file: FileId,
     /// As offered.
@@ -54,7 +54,7 @@ struct KeysState {
     /// Oldest first, with the moment from which they are good no more.
     codes: VecDeque<(String, Instant)>,
     /// Oldest first.
-    tickets: VecDeque<(String, Ticket)>,
+    tickets: VecDeque<(String, FileTicket)>,
 }
 
 impl Keys {
@@ -126,7 +126,7 @@ impl Keys {
     }
 
     /// The unguessable part of the path where a session finds a file.
-    pub(super) fn ticket_for(&self, ticket: Ticket) -> String {
+    pub(super) fn ticket_for(&self, ticket: FileTicket) -> String {
         let mut state = self.lock();
         let known = state.tickets.iter().find(|(_, known)| *known == ticket);
         if let Some((path, _)) = known {
@@ -141,7 +141,7 @@ impl Keys {
     }
 
     /// The file at such a path.
-    pub(super) fn ticket(&self, path: &str) -> Option<Ticket> {
+    pub(super) fn ticket(&self, path: &str) -> Option<FileTicket> {
         let state = self.lock();
         let found = state.tickets.iter().find(|(known, _)| known == path);
         found.map(|(_, ticket)| ticket.clone())
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_ticket_is_one_per_session_and_file() {
         let keys = keys(None, Limits { bridge_tickets: 2, ..Limits::default() });
-        let ticket = |file: u8| Ticket {
+        let ticket = |file: u8| FileTicket {
             session: Session([1; SESSION_BYTES]),
             file: FileId([file; 32]),
             name: "a.png".into(),
@@ -228,7 +228,7 @@ mod tests {
         let first = keys.ticket_for(ticket(1));
         assert_eq!(keys.ticket_for(ticket(1)), first);
         assert_eq!(keys.ticket(&first), Some(ticket(1)));
-        let other = Ticket { session: Session([2; SESSION_BYTES]), ..ticket(1) };
+        let other = FileTicket { session: Session([2; SESSION_BYTES]), ..ticket(1) };
         assert_ne!(keys.ticket_for(other), first);
         keys.ticket_for(ticket(2));
         assert_eq!(keys.ticket(&first), None, "it was the oldest");

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::http::{Client, Head, Method, Reply, percent_decoded};
-use super::keys::Ticket;
-use super::range::{Wanted, wanted};
-use super::server::Shared;
+use super::keys::FileTicket;
+use super::range::{WantedRange, wanted};
+use super::server::BridgeShared;
 use crate::files::merkle::chunk_bytes;
 use crate::files::served::Served;
 use crate::router::ids::FileId;
@@ -30,7 +30,7 @@ const AHEAD_CHUNKS: u32 = 8;
 
 /// What a file is shown as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MediaKind {
     Image(&'static str),
     Audio(&'static str),
     Video(&'static str),
@@ -39,7 +39,7 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl MediaKind {
     /// The word for the page.
     pub(super) fn face(self) -> &'static str {
         match self {
@@ -61,28 +61,28 @@ impl Kind {
 }
 
 /// What a file of this name is shown as. What could act, such as HTML and SVG, is text.
-pub(super) fn kind_of(name: &str) -> Kind {
+pub(super) fn kind_of(name: &str) -> MediaKind {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
-        "png" => Kind::Image("image/png"),
-        "jpg" | "jpeg" => Kind::Image("image/jpeg"),
-        "gif" => Kind::Image("image/gif"),
-        "webp" => Kind::Image("image/webp"),
-        "avif" => Kind::Image("image/avif"),
-        "mp3" => Kind::Audio("audio/mpeg"),
-        "m4a" | "aac" => Kind::Audio("audio/mp4"),
-        "ogg" | "oga" | "opus" => Kind::Audio("audio/ogg"),
-        "wav" => Kind::Audio("audio/wav"),
-        "flac" => Kind::Audio("audio/flac"),
-        "weba" => Kind::Audio("audio/webm"),
-        "mp4" | "m4v" => Kind::Video("video/mp4"),
-        "webm" => Kind::Video("video/webm"),
-        "ogv" => Kind::Video("video/ogg"),
+        "png" => MediaKind::Image("image/png"),
+        "jpg" | "jpeg" => MediaKind::Image("image/jpeg"),
+        "gif" => MediaKind::Image("image/gif"),
+        "webp" => MediaKind::Image("image/webp"),
+        "avif" => MediaKind::Image("image/avif"),
+        "mp3" => MediaKind::Audio("audio/mpeg"),
+        "m4a" | "aac" => MediaKind::Audio("audio/mp4"),
+        "ogg" | "oga" | "opus" => MediaKind::Audio("audio/ogg"),
+        "wav" => MediaKind::Audio("audio/wav"),
+        "flac" => MediaKind::Audio("audio/flac"),
+        "weba" => MediaKind::Audio("audio/webm"),
+        "mp4" | "m4v" => MediaKind::Video("video/mp4"),
+        "webm" => MediaKind::Video("video/webm"),
+        "ogv" => MediaKind::Video("video/ogg"),
         "txt" | "md" | "log" | "csv" | "tsv" | "json" | "xml" | "html" | "htm" | "svg" | "css"
         | "js" | "mjs" | "ts" | "rs" | "py" | "sh" | "c" | "h" | "cpp" | "hpp" | "go" | "java"
         | "rb" | "pl" | "lua" | "sql" | "toml" | "yaml" | "yml" | "ini" | "conf" | "tex"
-        | "diff" | "patch" | "srt" | "vtt" => Kind::Text,
-        _ => Kind::Other,
+        | "diff" | "patch" | "srt" | "vtt" => MediaKind::Text,
+        _ => MediaKind::Other,
     }
 }
 
@@ -104,12 +104,16 @@ fn percent_encoded(text: &str) -> String {
 }
 
 /// Answers a request for a file; false when the connection must not be used again.
-pub(super) fn serve(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
+pub(super) fn serve(
+    shared: &BridgeShared,
+    client: &mut Client<'_>,
+    head: &Head,
+) -> io::Result<bool> {
     let Some(ticket) = ticket_of(shared, head) else {
         client.respond(head, &Reply::new(404), b"there is nothing here")?;
         return Ok(true);
     };
-    let Ticket { file, size, name, .. } = &ticket;
+    let FileTicket { file, size, name, .. } = &ticket;
     let served = shared.node.library.file(file, BEGINNING);
     let Some(served) = served.filter(|served| served.tree().len() == *size) else {
         client.respond(head, &Reply::new(404), b"this file is not here: download it first")?;
@@ -119,19 +123,19 @@ pub(super) fn serve(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io
     let fresh = head.count("if-range") == 0 || head.only("if-range") == Some(&tag);
     let wanted = wanted(head.only("range").filter(|_| fresh), *size);
     let (status, first, length) = match wanted {
-        Wanted::All => (200, 0, *size),
-        Wanted::Part { first, last } => (206, first, last - first + 1),
-        Wanted::Nothing => (416, 0, 0),
+        WantedRange::All => (200, 0, *size),
+        WantedRange::Part { first, last } => (206, first, last - first + 1),
+        WantedRange::Nothing => (416, 0, 0),
     };
     let mut reply = described(head, name, Reply::new(status).policy(POLICY))
         .header("Accept-Ranges", "bytes")
         .header("ETag", &tag);
     reply = match wanted {
-        Wanted::All => reply,
-        Wanted::Part { first, last } => {
+        WantedRange::All => reply,
+        WantedRange::Part { first, last } => {
             reply.header("Content-Range", &format!("bytes {first}-{last}/{size}"))
         }
-        Wanted::Nothing => reply.header("Content-Range", &format!("bytes */{size}")),
+        WantedRange::Nothing => reply.header("Content-Range", &format!("bytes */{size}")),
     };
     client.begin(head, &reply, length)?;
     if head.method == Method::Head {
@@ -143,7 +147,7 @@ pub(super) fn serve(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io
 }
 
 /// The file that a path is good for; its last part is for people.
-fn ticket_of(shared: &Shared, head: &Head) -> Option<Ticket> {
+fn ticket_of(shared: &BridgeShared, head: &Head) -> Option<FileTicket> {
     let (ticket, name) = head.path.strip_prefix("/files/")?.split_once('/')?;
     let named = percent_decoded(name)?;
     shared.keys.ticket(ticket).filter(|ticket| ticket.name == named)
@@ -152,10 +156,10 @@ fn ticket_of(shared: &Shared, head: &Head) -> Option<Ticket> {
 /// What it is, and whether it is to be saved.
 fn described(head: &Head, name: &str, reply: Reply) -> Reply {
     let kind = kind_of(name);
-    if kind == Kind::Other || head.query.split('&').any(|word| word == "save") {
+    if kind == MediaKind::Other || head.query.split('&').any(|word| word == "save") {
         let safe = crate::files::names::safe_name(name);
         let disposition = format!("attachment; filename*=UTF-8''{}", percent_encoded(&safe));
-        let reply = reply.header("Content-Type", Kind::Other.media_type());
+        let reply = reply.header("Content-Type", MediaKind::Other.media_type());
         return reply.header("Content-Disposition", &disposition);
     }
     reply.header("Content-Type", kind.media_type()).header("Content-Disposition", "inline")
@@ -163,7 +167,7 @@ fn described(head: &Head, name: &str, reply: Reply) -> Reply {
 
 /// A file on its way to a browser.
 struct Bytes<'a> {
-    shared: &'a Shared,
+    shared: &'a BridgeShared,
     file: &'a FileId,
     served: Arc<Served>,
     /// The last chunk that was asked to come first.
@@ -219,12 +223,12 @@ mod tests {
     #[test]
     fn what_could_act_is_never_shown_as_what_it_is() {
         for name in ["a.html", "a.svg", "a.xml", "a.HTM", "x.js"] {
-            assert_eq!(kind_of(name), Kind::Text, "{name}");
+            assert_eq!(kind_of(name), MediaKind::Text, "{name}");
         }
         for name in ["a.xhtml", "a.pdf", "a.swf", "a", "", ".png.", "a.html "] {
-            assert_eq!(kind_of(name), Kind::Other, "{name}");
+            assert_eq!(kind_of(name), MediaKind::Other, "{name}");
         }
-        assert_eq!(kind_of("holiday.JPG"), Kind::Image("image/jpeg"));
+        assert_eq!(kind_of("holiday.JPG"), MediaKind::Image("image/jpeg"));
         assert_eq!(kind_of("film.webm").face(), "video");
     }
 

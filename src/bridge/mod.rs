@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::keys::Keys;
-use self::server::{Server, Shared};
+use self::server::{BridgeShared, Server};
 use self::temporary::Temporary;
 use crate::config::ListenAt;
 use crate::limits::Limits;
@@ -89,7 +89,7 @@ pub struct BridgeConfig {
 #[derive(Debug)]
 pub struct Bridge {
     server: Server,
-    shared: Arc<Shared>,
+    shared: Arc<BridgeShared>,
     /// Goes with the bridge.
     _temporary: Option<Temporary>,
 }
@@ -103,7 +103,7 @@ impl Bridge {
         let limits = Arc::new(config.limits);
         let (share_dir, temporary) = share_dir(config.share_dir)?;
         let keys = Keys::new(config.secret, &limits);
-        let shared = Arc::new(Shared::new(door.addr, node, keys, limits, share_dir));
+        let shared = Arc::new(BridgeShared::new(door.addr, node, keys, limits, share_dir));
         let server = Server::start(door.listener, door.addr, &shared)?;
         Ok(Self { server, shared, _temporary: temporary })
     }

@@ -13,14 +13,14 @@ use crate::ui::slash::{HOUR_MS, INVITE_MAX_HOURS, invitation};
 
 /// A page's first message.
 #[derive(Deserialize)]
-pub(super) struct Greeting {
-    pub(super) hello: Hello,
+pub(super) struct TabGreeting {
+    pub(super) hello: TabHello,
 }
 
 /// What it opens the bridge with.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Hello {
+pub(super) enum TabHello {
     /// A code out of an address.
     Code(String),
     /// The token of an earlier visit.
@@ -32,7 +32,7 @@ pub(super) enum Hello {
 pub(super) struct Given {
     pub(super) line: u64,
     #[serde(flatten)]
-    pub(super) order: Order,
+    pub(super) order: TabOrder,
 }
 
 /// Any message with a number, whatever else is wrong with it.
@@ -57,7 +57,7 @@ impl Offers {
 
 #[derive(Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
-pub(super) enum Order {
+pub(super) enum TabOrder {
     Connect {
         address: String,
         port: Option<u16>,
@@ -195,7 +195,7 @@ pub(super) fn read(text: &str) -> Result<Given, (Option<u64>, Failure)> {
     })
 }
 
-impl Order {
+impl TabOrder {
     /// Who is to do it, with valid values.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::http::read_number;
 
 /// What to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum WantedRange {
     /// 200: all of it.
     All,
     /// 206: from the first to the last of these bytes.
@@ -15,26 +15,26 @@ pub(super) enum Wanted {
 
 /// Reads the value of `Range` for a file of `size` bytes. What is not understood, several ranges
 /// among it, means all of it, as the RFC allows.
-pub(super) fn wanted(range: Option<&str>, size: u64) -> Wanted {
+pub(super) fn wanted(range: Option<&str>, size: u64) -> WantedRange {
     let Some(range) = range.and_then(|range| range.trim().strip_prefix("bytes=")) else {
-        return Wanted::All;
+        return WantedRange::All;
     };
-    let Some((first, last)) = range.split_once('-') else { return Wanted::All };
+    let Some((first, last)) = range.split_once('-') else { return WantedRange::All };
     let (first, last) = (first.trim(), last.trim());
     if first.is_empty() {
         return match read_number(last).filter(|_| !last.is_empty()) {
-            None => Wanted::All,
-            Some(0) => Wanted::Nothing,
-            Some(_) if size == 0 => Wanted::Nothing,
-            Some(count) => Wanted::Part { first: size.saturating_sub(count), last: size - 1 },
+            None => WantedRange::All,
+            Some(0) => WantedRange::Nothing,
+            Some(_) if size == 0 => WantedRange::Nothing,
+            Some(count) => WantedRange::Part { first: size.saturating_sub(count), last: size - 1 },
         };
     }
     let last = if last.is_empty() { Some(u64::MAX) } else { read_number(last) };
     match (read_number(first), last) {
-        (Some(first), Some(last)) if first > last => Wanted::All,
-        (Some(first), Some(_)) if first >= size => Wanted::Nothing,
-        (Some(first), Some(last)) => Wanted::Part { first, last: last.min(size - 1) },
-        _ => Wanted::All,
+        (Some(first), Some(last)) if first > last => WantedRange::All,
+        (Some(first), Some(_)) if first >= size => WantedRange::Nothing,
+        (Some(first), Some(last)) => WantedRange::Part { first, last: last.min(size - 1) },
+        _ => WantedRange::All,
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_the_rfc_says() {
-        let part = |first, last| Wanted::Part { first, last };
+        let part = |first, last| WantedRange::Part { first, last };
         for (range, size, answer) in [
             ("bytes=0-0", 10, part(0, 0)),
             ("bytes=0-", 10, part(0, 9)),
@@ -53,20 +53,20 @@ mod tests {
             ("bytes=-4", 10, part(6, 9)),
             ("bytes=-40", 10, part(0, 9)),
             ("bytes=9-9", 10, part(9, 9)),
-            ("bytes=10-", 10, Wanted::Nothing),
-            ("bytes=-0", 10, Wanted::Nothing),
-            ("bytes=0-", 0, Wanted::Nothing),
-            ("bytes=-1", 0, Wanted::Nothing),
-            ("bytes=5-3", 10, Wanted::All),
-            ("bytes=0-1,4-5", 10, Wanted::All),
-            ("bytes=+1-2", 10, Wanted::All),
-            ("bytes=-", 10, Wanted::All),
-            ("bytes=99999999999999999999-", 10, Wanted::All),
-            ("lines=1-2", 10, Wanted::All),
-            ("", 10, Wanted::All),
+            ("bytes=10-", 10, WantedRange::Nothing),
+            ("bytes=-0", 10, WantedRange::Nothing),
+            ("bytes=0-", 0, WantedRange::Nothing),
+            ("bytes=-1", 0, WantedRange::Nothing),
+            ("bytes=5-3", 10, WantedRange::All),
+            ("bytes=0-1,4-5", 10, WantedRange::All),
+            ("bytes=+1-2", 10, WantedRange::All),
+            ("bytes=-", 10, WantedRange::All),
+            ("bytes=99999999999999999999-", 10, WantedRange::All),
+            ("lines=1-2", 10, WantedRange::All),
+            ("", 10, WantedRange::All),
         ] {
             assert_eq!(wanted(Some(range), size), answer, "{range} of {size}");
         }
-        assert_eq!(wanted(None, 10), Wanted::All);
+        assert_eq!(wanted(None, 10), WantedRange::All);
     }
 }

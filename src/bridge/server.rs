@@ -34,7 +34,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// What all connections share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct BridgeShared {
     pub(super) addr: SocketAddr,
     pub(super) node: Access,
     pub(super) keys: Keys,
@@ -86,7 +86,7 @@ struct TabConns {
     closed: bool,
 }
 
-impl Shared {
+impl BridgeShared {
     pub(super) fn new(
         addr: SocketAddr,
         node: Access,
@@ -144,7 +144,7 @@ impl Shared {
 
 /// Takes a connection out of the table when its thread ends.
 struct Leaver<'a> {
-    shared: &'a Shared,
+    shared: &'a BridgeShared,
     id: u64,
 }
 
@@ -170,7 +170,7 @@ impl Server {
     pub(super) fn start(
         listener: TcpListener,
         addr: SocketAddr,
-        shared: &Arc<Shared>,
+        shared: &Arc<BridgeShared>,
     ) -> Result<Self, Failure> {
         let shared = Arc::clone(shared);
         let started = thread::spawn(BRIDGE, STACK_SMALL_BYTES, move || accept(&listener, &shared));
@@ -183,7 +183,7 @@ impl Server {
 
     /// Ends all connections, then the port; false when something still runs at the deadline. The
     /// node has ended before: pages still hear what it said last.
-    pub(super) fn stop(&mut self, shared: &Shared, deadline: Instant) -> bool {
+    pub(super) fn stop(&mut self, shared: &BridgeShared, deadline: Instant) -> bool {
         let Some(accepting) = self.thread.take() else { return true };
         shared.stopping.store(true, Ordering::SeqCst);
         let farewell = (Instant::now() + FAREWELL).min(deadline);
@@ -218,7 +218,7 @@ impl Server {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<BridgeShared>) {
     while !shared.is_stopping() {
         match listener.accept() {
             Ok((stream, _)) => shared.admit(stream),
@@ -232,7 +232,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Answers the requests of one connection, one after the other.
-fn serve(shared: &Shared, stream: &Arc<TcpStream>) {
+fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
     let Ok(local) = stream.local_addr() else { return };
     // Whatever the system would take, what a page has not taken is bounded.
     let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
@@ -258,7 +258,7 @@ fn serve(shared: &Shared, stream: &Arc<TcpStream>) {
 }
 
 /// Answers a request; false when the connection must not be used again.
-fn answer(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
+fn answer(shared: &BridgeShared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
     match (head.method, head.path.as_str()) {
         (Method::Get, "/ws") => {
             if head.origin().is_none() {

@@ -7,10 +7,10 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::http::Client;
-use super::keys::{Session, Ticket};
+use super::keys::{FileTicket, Session};
 use super::media;
-use super::orders::{self, For, Greeting, Hello};
-use super::server::Shared;
+use super::orders::{self, For, TabGreeting, TabHello};
+use super::server::BridgeShared;
 use super::socket::{Inlet, Outlet};
 use super::voice::{TabWriter, said};
 use crate::crypto::password;
@@ -34,7 +34,7 @@ const TABS: usize = 8;
 const HELLO_MAX_BYTES: usize = 1_024;
 
 /// Serves a page over a WebSocket that was agreed upon, until it goes.
-pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
+pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
     let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
     let outlet = Outlet::new(client.stream().clone(), stuck);
     let mut inlet = Inlet::new(&outlet, client.take_pending());
@@ -70,7 +70,7 @@ pub(super) fn run(shared: &Shared, client: &mut Client<'_>) {
 }
 
 /// Takes the key that a page begins with; `None` when it has no good one.
-fn greet(shared: &Shared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Session> {
+fn greet(shared: &BridgeShared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Session> {
     let patience = Duration::from_millis(HELLO_MS);
     inlet.set_deadline(Instant::now() + patience);
     let text = loop {
@@ -82,11 +82,13 @@ fn greet(shared: &Shared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Session>
     };
     let greeting = if text.len() <= HELLO_MAX_BYTES { text.as_str() } else { "" };
     let session = match serde_json::from_str(greeting).ok()? {
-        Greeting { hello: Hello::Code(code) } => {
+        TabGreeting { hello: TabHello::Code(code) } => {
             let good = shared.keys.take_code(&code, Instant::now());
             good.then(|| shared.keys.new_session())
         }
-        Greeting { hello: Hello::Token(token) } => shared.keys.session(&token, SystemTime::now()),
+        TabGreeting { hello: TabHello::Token(token) } => {
+            shared.keys.session(&token, SystemTime::now())
+        }
     };
     if session.is_none() {
         let text = "this address was used or is too old: type `browser` in klatch's terminal for \
@@ -104,7 +106,12 @@ fn refusal(code: &str, text: &str) -> String {
 }
 
 /// Takes commands until the page goes or misbehaves.
-fn listen(shared: &Shared, (inlet, outlet): (&mut Inlet, &Outlet), session: Session, face: FaceId) {
+fn listen(
+    shared: &BridgeShared,
+    (inlet, outlet): (&mut Inlet, &Outlet),
+    session: Session,
+    face: FaceId,
+) {
     let mut pace = Pace::new();
     let ears = TabReader { shared, outlet, session, face };
     loop {
@@ -171,7 +178,7 @@ impl From<std::io::Error> for TabClosed {
 }
 
 struct TabReader<'a> {
-    shared: &'a Shared,
+    shared: &'a BridgeShared,
     outlet: &'a Outlet,
     session: Session,
     face: FaceId,
@@ -244,7 +251,7 @@ impl TabReader<'_> {
     /// Where a file can be looked at, and as what.
     fn media(&self, offer: EntryId) -> Option<(String, &'static str)> {
         let FileInfo { id: file, name, size } = self.offered(offer)?;
-        let ticket = Ticket { session: self.session, file, name: name.raw().to_owned(), size };
+        let ticket = FileTicket { session: self.session, file, name: name.raw().to_owned(), size };
         let kind = media::kind_of(&ticket.name).face();
         Some((media::path_of(&self.shared.keys.ticket_for(ticket.clone()), &ticket.name), kind))
     }

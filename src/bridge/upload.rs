@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::http::{Client, Head, Reply};
-use super::server::Shared;
+use super::server::BridgeShared;
 use crate::files::disk::SystemDisk;
 use crate::files::names::{cut, safe_name};
 use crate::files::publish::publish;
@@ -63,7 +63,11 @@ impl NotTaken {
 }
 
 /// Takes a file; false when the connection must not be used again.
-pub(super) fn receive(shared: &Shared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
+pub(super) fn receive(
+    shared: &BridgeShared,
+    client: &mut Client<'_>,
+    head: &Head,
+) -> io::Result<bool> {
     match taken(shared, client, head) {
         Ok(FileInfo { id, name, size }) => {
             let file = json!({ "file": { "id": id, "name": name.raw(), "size": size } });
@@ -83,7 +87,11 @@ pub(super) fn receive(shared: &Shared, client: &mut Client<'_>, head: &Head) -> 
     }
 }
 
-fn taken(shared: &Shared, client: &mut Client<'_>, head: &Head) -> Result<FileInfo, NotTaken> {
+fn taken(
+    shared: &BridgeShared,
+    client: &mut Client<'_>,
+    head: &Head,
+) -> Result<FileInfo, NotTaken> {
     let token = head.only("authorization").and_then(|value| value.strip_prefix("Bearer "));
     if token.and_then(|token| shared.keys.session(token, SystemTime::now())).is_none() {
         let text = "this page's address is too old: type `browser` in klatch's terminal";
@@ -131,7 +139,7 @@ struct Coming<'a> {
 }
 
 impl<'a> Coming<'a> {
-    fn reserve(shared: &'a Shared, name: &str, size: u64) -> Result<Self, NotTaken> {
+    fn reserve(shared: &'a BridgeShared, name: &str, size: u64) -> Result<Self, NotTaken> {
         let all = &shared.upload_bytes;
         let promised = all.fetch_add(size, Ordering::SeqCst);
         let coming = Self { all, left: AtomicU64::new(size) };
@@ -200,7 +208,7 @@ fn place(copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, NotTake
 
 /// Offers a copy. Whatever comes in between, it goes unless it is offered in the end.
 fn offer(
-    shared: &Shared,
+    shared: &BridgeShared,
     client: &Client<'_>,
     name: &str,
     path: PathBuf,
@@ -248,7 +256,7 @@ fn offered(face: &Face, client: &Client<'_>) -> Result<(FileLine, bool), Failure
 }
 
 /// Takes an offer back that nobody wants any more, and its copy with it.
-fn withdraw(shared: &Shared, offer: EntryId, face: &Face) {
+fn withdraw(shared: &BridgeShared, offer: EntryId, face: &Face) {
     let command = Command::Cancel { wanted: offer.to_string() };
     if shared.node.handle.command(face.id, 1, command).is_ok() {
         // Not before the router has done it may the face go.

@@ -17,7 +17,7 @@ use data_encoding::BASE64;
 use serde_json::json;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::server::Shared;
+use super::server::BridgeShared;
 use super::socket::{Outlet, add_ping, add_text};
 use crate::files::served::Served;
 use crate::node::{Answer, Face, FeedItem, Reader, Stopped};
@@ -58,7 +58,7 @@ impl From<Stopped> for Silent {
 
 /// The writing side of a page.
 pub(super) struct TabWriter<'a> {
-    shared: &'a Shared,
+    shared: &'a BridgeShared,
     face: &'a Face,
     outlet: &'a Outlet,
     reader: Reader,
@@ -107,7 +107,7 @@ struct KnownFile {
 }
 
 impl<'a> TabWriter<'a> {
-    pub(super) fn new(shared: &'a Shared, face: &'a Face, outlet: &'a Outlet) -> Self {
+    pub(super) fn new(shared: &'a BridgeShared, face: &'a Face, outlet: &'a Outlet) -> Self {
         let now = Instant::now();
         Self {
             shared,

@@ -36,7 +36,7 @@ pub(super) struct Hidden {
 
 /// What an earlier run left.
 #[derive(Debug)]
-pub(super) enum Left {
+pub(super) enum LeftPart {
     /// It is held now.
     Here(Hidden),
     /// Another program holds it.
@@ -76,9 +76,9 @@ impl Hidden {
     }
 
     /// Opens the partial file at `path`, of an earlier download, with what belongs to it.
-    pub(super) fn open_left(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<Left> {
+    pub(super) fn open_left(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<LeftPart> {
         let Some(file) = open_own(&**disk, path)? else { return look_at_foreign(&**disk, path) };
-        let Some(is_locked) = lock(&**disk, &file, path) else { return Ok(Left::Held) };
+        let Some(is_locked) = lock(&**disk, &file, path) else { return Ok(LeftPart::Held) };
         let claims_path = path.with_extension(CLAIMS);
         // Without hints there is no more to remove than the file.
         let claims = match open_own(&**disk, &claims_path)? {
@@ -86,7 +86,7 @@ impl Hidden {
             None => file.try_clone()?,
         };
         let (disk, path) = (Arc::clone(disk), path.to_owned());
-        Ok(Left::Here(Self { disk, file, path, claims, claims_path, is_locked }))
+        Ok(LeftPart::Here(Self { disk, file, path, claims, claims_path, is_locked }))
     }
 
     /// Bytes that the partial file takes on the disk; holes take none.
@@ -215,15 +215,15 @@ fn is_ours(disk: &dyn Disk, file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// What there is to say about a partial file that is not ours.
-fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<Left> {
-    let Ok(file) = open_as_it_is(path, false) else { return Ok(Left::Nothing) };
+fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<LeftPart> {
+    let Ok(file) = open_as_it_is(path, false) else { return Ok(LeftPart::Nothing) };
     let facts = Facts::of(&file)?;
     if !is_plain(&facts) {
-        return Ok(Left::Nothing);
+        return Ok(LeftPart::Nothing);
     }
     Ok(match disk.try_lock(&file) {
-        Err(TryLockError::WouldBlock) => Left::Held,
-        _ => Left::Foreign(facts.allocated_bytes),
+        Err(TryLockError::WouldBlock) => LeftPart::Held,
+        _ => LeftPart::Foreign(facts.allocated_bytes),
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
 use super::disk::Disk;
-use super::hidden::{Hidden, Left, claims_of, stem_of};
+use super::hidden::{Hidden, LeftPart, claims_of, stem_of};
 use super::part::{STEM_DIGITS, name_in};
 pub use crate::router::event::Leftover;
 
@@ -16,7 +16,7 @@ const LOOKED_AT: usize = 4_096;
 
 /// What became of a removal.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Removal {
+pub enum PartRemoval {
     /// There was nothing of that id.
     Nothing,
     /// The digits begin the ids of several files; nothing was removed.
@@ -38,9 +38,9 @@ pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = Vec::new();
     for (id, path) in parts(folder, "")? {
         let (bytes, name) = match Hidden::open_left(disk, &path)? {
-            Left::Here(hidden) => (hidden.allocated_bytes(), name_in(&hidden.claims)),
-            Left::Foreign(bytes) => (bytes, None),
-            Left::Held | Left::Nothing => continue,
+            LeftPart::Here(hidden) => (hidden.allocated_bytes(), name_in(&hidden.claims)),
+            LeftPart::Foreign(bytes) => (bytes, None),
+            LeftPart::Held | LeftPart::Nothing => continue,
         };
         match found.last_mut().filter(|last| last.id == id) {
             Some(last) => last.bytes += bytes,
@@ -69,33 +69,33 @@ pub fn named(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<Vec<Strin
 ///
 /// # Errors
 /// When the folder cannot be read or a file not be removed.
-pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<Removal> {
+pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<PartRemoval> {
     let prefix = prefix.get(..STEM_DIGITS).unwrap_or(prefix);
     let parts = parts(folder, prefix)?;
     let mut ids: Vec<String> = parts.iter().map(|(id, _)| id.clone()).collect();
     ids.dedup();
     if ids.len() > 1 {
-        return Ok(Removal::Several(ids));
+        return Ok(PartRemoval::Several(ids));
     }
     let (mut removed, mut foreign) = (None, None);
     for (_, path) in &parts {
         match Hidden::open_left(disk, path)? {
-            Left::Here(hidden) => {
+            LeftPart::Here(hidden) => {
                 let bytes = hidden.allocated_bytes();
                 hidden.remove()?;
                 removed = Some(removed.unwrap_or(0) + bytes);
             }
-            Left::Foreign(_) => foreign = Some(path.clone()),
-            Left::Held | Left::Nothing => {}
+            LeftPart::Foreign(_) => foreign = Some(path.clone()),
+            LeftPart::Held | LeftPart::Nothing => {}
         }
     }
     if let Some(path) = foreign {
-        return Ok(Removal::Foreign(path));
+        return Ok(PartRemoval::Foreign(path));
     }
     Ok(match removed {
-        Some(bytes) => Removal::Removed(bytes),
-        None if parts.is_empty() => Removal::Nothing,
-        None => Removal::Held,
+        Some(bytes) => PartRemoval::Removed(bytes),
+        None if parts.is_empty() => PartRemoval::Nothing,
+        None => PartRemoval::Held,
     })
 }
 

@@ -77,13 +77,13 @@ impl FetchLane {
         }
     }
 
-    /// Sends a request. Whoever asked must [`Ticket::wait`]: a ticket that is dropped ends the
+    /// Sends a request. Whoever asked must [`AnswerTurn::wait`]: a ticket that is dropped ends the
     /// lane.
     ///
     /// # Errors
     /// [`FetchError::Busy`] when the lane has as many requests as it may have;
     /// [`FetchError::Lane`] when it ended.
-    pub fn ask(&self, request: Request) -> Result<Ticket<'_>, FetchError> {
+    pub fn ask(&self, request: Request) -> Result<AnswerTurn<'_>, FetchError> {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = {
             let mut turns = self.lock();
@@ -94,7 +94,7 @@ impl FetchLane {
                 return Err(FetchError::Busy);
             }
             turns.next += 1;
-            Ticket { lane: self, number: turns.next - 1, request: Some(request), waited: false }
+            AnswerTurn { lane: self, number: turns.next - 1, request: Some(request), waited: false }
         };
         let bytes = ticket.request.as_ref().map(Request::to_bytes).unwrap_or_default();
         // Sent under the lock of the sender: tickets and requests are in the same order.
@@ -169,21 +169,21 @@ impl FetchLane {
 
 /// A place in the order of answers.
 #[derive(Debug)]
-pub struct Ticket<'a> {
+pub struct AnswerTurn<'a> {
     lane: &'a FetchLane,
     number: u64,
     request: Option<Request>,
     waited: bool,
 }
 
-impl<'a> Ticket<'a> {
+impl<'a> AnswerTurn<'a> {
     /// Waits for the answer to begin. The host must have as many bytes to send as `length` says
     /// of the chunk that it sends (0 for the list).
     ///
     /// # Errors
     /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also of a file that changed),
     /// [`FetchError::Busy`] and [`FetchError::Elsewhere`].
-    pub fn wait(mut self, length: impl Fn(u32) -> u64) -> Result<Answer<'a>, FetchError> {
+    pub fn wait(mut self, length: impl Fn(u32) -> u64) -> Result<ChunkAnswer<'a>, FetchError> {
         let lane = self.lane;
         let mut turns = lane.lock();
         loop {
@@ -200,7 +200,7 @@ impl<'a> Ticket<'a> {
         self.waited = true;
         let receiver = lane.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let due = Instant::now() + lane.patience;
-        let mut answer = Answer { lane, receiver, due, chunk: 0, left: 0, ended: false };
+        let mut answer = ChunkAnswer { lane, receiver, due, chunk: 0, left: 0, ended: false };
         match self.request.take() {
             Some(request) => answer.begin(&request, length)?,
             None => return Err(FetchError::Lane),
@@ -209,7 +209,7 @@ impl<'a> Ticket<'a> {
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for AnswerTurn<'_> {
     fn drop(&mut self) {
         if !self.waited {
             self.lane.close(Closed::Gone);
@@ -219,7 +219,7 @@ impl Drop for Ticket<'_> {
 
 /// An answer while it comes. Dropped before its end, it ends the lane.
 #[derive(Debug)]
-pub struct Answer<'a> {
+pub struct ChunkAnswer<'a> {
     lane: &'a FetchLane,
     receiver: MutexGuard<'a, RecvHalf>,
     /// When the next record must be there.
@@ -229,7 +229,7 @@ pub struct Answer<'a> {
     ended: bool,
 }
 
-impl Answer<'_> {
+impl ChunkAnswer<'_> {
     /// The chunk that comes; 0 for the list.
     #[must_use]
     pub fn chunk(&self) -> u32 {
@@ -288,7 +288,7 @@ impl Answer<'_> {
     }
 }
 
-impl Drop for Answer<'_> {
+impl Drop for ChunkAnswer<'_> {
     fn drop(&mut self) {
         if self.ended { self.lane.pass() } else { self.lane.close(Closed::Gone) }
     }

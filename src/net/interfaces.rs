@@ -26,7 +26,7 @@ enum Rank {
 
 /// Where a listener can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Places {
+pub struct ReachablePlaces {
     /// Best first: those of the network, those of tunnels, then loopback, for peers on this
     /// computer.
     pub addresses: Vec<SocketAddr>,
@@ -47,10 +47,10 @@ struct Found {
 /// that leads everywhere come first. Link-local ones count only where there are no others, those
 /// of virtual machines and containers only `with_virtual`.
 #[must_use]
-pub fn addresses(bound: SocketAddr, with_virtual: bool) -> Places {
+pub fn addresses(bound: SocketAddr, with_virtual: bool) -> ReachablePlaces {
     if !bound.ip().is_unspecified() {
         let addresses = vec![SocketAddr::new(bound.ip().to_canonical(), bound.port())];
-        return Places { addresses, tunnels: Vec::new() };
+        return ReachablePlaces { addresses, tunnels: Vec::new() };
     }
     let reachable = |ip: &IpAddr| bound.is_ipv6() || ip.is_ipv4();
     let interfaces = interfaces();
@@ -110,7 +110,7 @@ fn leaves_from(ip: IpAddr) -> Option<IpAddr> {
     socket.local_addr().ok().map(|addr| addr.ip())
 }
 
-fn order(found: &[Found], everywhere: &[IpAddr], port: u16, with_virtual: bool) -> Places {
+fn order(found: &[Found], everywhere: &[IpAddr], port: u16, with_virtual: bool) -> ReachablePlaces {
     let main = found.iter().find(|found| everywhere.contains(&found.ip));
     let main = main.map(|found| found.name.as_str());
     let mut ranked: Vec<_> = found.iter().filter_map(|found| Some((rank(found)?, found))).collect();
@@ -129,7 +129,7 @@ fn order(found: &[Found], everywhere: &[IpAddr], port: u16, with_virtual: bool) 
         .collect();
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let all = ranked.into_iter().map(|(_, found)| found.ip).chain([here]);
-    Places { addresses: all.map(|ip| SocketAddr::new(ip, port)).collect(), tunnels }
+    ReachablePlaces { addresses: all.map(|ip| SocketAddr::new(ip, port)).collect(), tunnels }
 }
 
 fn rank(found: &Found) -> Option<Rank> {

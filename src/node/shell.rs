@@ -38,7 +38,7 @@ const LOCALS: usize = 16;
 const INTERFACES: Duration = Duration::from_secs(10);
 
 /// Everything that the router's thread owns.
-pub(super) struct Shell {
+pub(super) struct NodeShell {
     pub(super) router: Router,
     pub(super) clock: Clock,
     pub(super) net: Arc<Net>,
@@ -74,11 +74,11 @@ pub(super) struct Work {
     /// The last event was a tick.
     ticked: bool,
     /// Addresses last told to the router, and when they were looked up.
-    addresses: Option<(interfaces::Places, Instant)>,
+    addresses: Option<(interfaces::ReachablePlaces, Instant)>,
     stopping: bool,
 }
 
-impl Shell {
+impl NodeShell {
     /// Runs until the router wants the program to end; then ends everything else.
     pub(super) fn run(mut self) {
         while !self.work.stopping {
@@ -150,7 +150,7 @@ impl Shell {
         let known = self.work.addresses.replace((places.clone(), now));
         if known.is_none_or(|(known, _)| known != places) {
             let port = self.door.addr.port();
-            let interfaces::Places { addresses, tunnels } = places;
+            let interfaces::ReachablePlaces { addresses, tunnels } = places;
             self.work.local.push_back(Event::Listening { port, addresses, tunnels });
         }
     }
@@ -318,7 +318,7 @@ impl Shell {
 }
 
 /// Also when the router panics: the other threads must not outlive it.
-impl Drop for Shell {
+impl Drop for NodeShell {
     fn drop(&mut self) {
         self.shut_down();
     }

@@ -69,7 +69,7 @@ struct TransferShared {
     open_files: Arc<OpenFiles>,
     folder: PathBuf,
     disk: Arc<dyn Disk>,
-    state: Mutex<TransferState>,
+    state: Mutex<TransfersState>,
     stopping: AtomicBool,
 }
 
@@ -108,7 +108,7 @@ impl Library {
 }
 
 #[derive(Default)]
-struct TransferState {
+struct TransfersState {
     lanes: BTreeMap<ConnId, LaneHold>,
     downloads: BTreeMap<FileId, OpenPart>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
@@ -159,7 +159,7 @@ impl Drop for OpenLane<'_> {
 }
 
 impl TransferShared {
-    fn lock(&self) -> MutexGuard<'_, TransferState> {
+    fn lock(&self) -> MutexGuard<'_, TransfersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -232,7 +232,7 @@ impl Transfers {
             Effect::Park { file, step } => return self.park(file, step),
             Effect::Look { face, line, file } => return self.look(face, line, file),
             Effect::OpenPart { file, turn, size, root, name, copy, folder } => {
-                let opening = downloads::Opening { file, turn, size, root, name, copy, folder };
+                let opening = downloads::PartOpening { file, turn, size, root, name, copy, folder };
                 return self.open_part(opening);
             }
             Effect::FetchList { file, turn, conn } => return self.fetch_list(file, turn, conn),

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::errand::Target;
+use super::errand::SaveTarget;
 use super::failures::Failures;
-use super::input::{Ended, NOBODY, Pulse, Source, Stdin};
+use super::input::{InputEnded, NOBODY, Pulse, Source, Stdin};
 use super::job::Jobs;
 use super::live::{self, Tty, is_dumb};
 use super::output::{Output, now_ms};
 use super::pages::Pages;
-use super::seat::Seat;
+use super::seat::FaceSeat;
 use super::verified::Memory;
 use super::{job, log, signals};
 use crate::config::{Backlog, Errand, Settings};
@@ -36,7 +36,7 @@ const BACKLOG: usize = 20;
 
 /// What is kept from run to run.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct RunState {
     /// The data directory, if this run's identity is its own.
     pub(super) dir: Option<PathBuf>,
     /// Whom the person has verified.
@@ -44,7 +44,7 @@ pub(super) struct Kept {
     /// What people are to know from the start.
     pub(super) remarks: Vec<String>,
     /// Where jobs come in, if this klatch takes any.
-    pub(super) jobs: Option<job::Door>,
+    pub(super) jobs: Option<job::JobDoor>,
 }
 
 type StdinSource = Source<io::BufReader<io::Stdin>>;
@@ -54,8 +54,8 @@ pub(super) fn run_interactive(
     node: Node,
     settings: &Settings,
     output: &Arc<Output>,
-    (first, style, target): (Vec<Command>, Style, Target),
-    (kept, pages): (Kept, Arc<Pages>),
+    (first, style, target): (Vec<Command>, Style, SaveTarget),
+    (kept, pages): (RunState, Arc<Pages>),
 ) -> u8 {
     // A person sees what fails, and mistypes things.
     let failures = Arc::new(Failures::new(settings.errand.is_some() || !is_interactive(settings)));
@@ -100,7 +100,7 @@ pub(super) fn run_interactive(
             output.show_bar(None);
         }
     }
-    let seat = Seat {
+    let seat = FaceSeat {
         handle: node.handle().clone(),
         face: face.id,
         feed: node.feed().clone(),
@@ -310,7 +310,7 @@ fn read_commands<R: io::BufRead>(
     let live = matches!(stdin.source, Source::Live(..));
     stdin.show_page();
     // At a live terminal there is a key for leaving, whatever the options say.
-    if stdin.run(first) == Ended::Node || stay && !live {
+    if stdin.run(first) == InputEnded::Node || stay && !live {
         return;
     }
     let last = if interactive { Command::Quit } else { Command::EndOfInput };
@@ -321,7 +321,7 @@ fn read_commands<R: io::BufRead>(
 fn run_errand<R: io::BufRead>(
     mut stdin: Stdin<R>,
     first: Vec<Command>,
-    (errand, target): (Errand, &Target),
+    (errand, target): (Errand, &SaveTarget),
     (handle, stay, done): (&Handle, bool, &AtomicBool),
 ) {
     let face = stdin.face;

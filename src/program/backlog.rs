@@ -11,7 +11,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// What was said and offered before, held back until it is known which messages are the last.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(super) struct HeldBack {
     /// So many messages are printed; `None`: all of them, at once.
     most: Option<usize>,
     held: VecDeque<Notice>,
@@ -19,7 +19,7 @@ pub(super) struct Backlog {
     came: Option<Instant>,
 }
 
-impl Backlog {
+impl HeldBack {
     /// Prints the last `most` messages of what was said before; `None`: all.
     pub(super) fn new(most: Option<usize>) -> Self {
         Self { most, ..Self::default() }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_last_messages_are_printed_and_every_offer() {
-        let mut backlog = Backlog::new(Some(2));
+        let mut backlog = HeldBack::new(Some(2));
         for notice in ["a", "b", "c"].map(|text| message(text, true)) {
             assert!(backlog.holds(&notice));
         }
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn none_are_offers_only_and_all_is_at_once() {
-        let mut none = Backlog::new(Some(0));
+        let mut none = HeldBack::new(Some(0));
         assert!(none.holds(&message("a", true)) && none.holds(&offer()));
         assert_eq!(Vec::from(none.release()), [offer()]);
-        assert!(!Backlog::new(None).holds(&message("a", true)));
+        assert!(!HeldBack::new(None).holds(&message("a", true)));
     }
 }

@@ -22,7 +22,7 @@ const LOCK: &str = "lock";
 
 /// An identity for this run, and what holds the directory for it.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldIdentity {
     /// The identity.
     pub identity: Identity,
     /// It ends with this run, for this reason.
@@ -33,7 +33,7 @@ pub struct Held {
     _lock: Option<File>,
 }
 
-impl Held {
+impl HeldIdentity {
     fn temporary(reason: impl Into<String>) -> Self {
         let temporary = Some(reason.into());
         Self { identity: Identity::generate(), temporary, path: None, _lock: None }
@@ -57,8 +57,8 @@ impl Held {
 ///
 /// # Errors
 /// `data_dir_in_use` and `data_dir_not_writable`, with the path and what to do.
-pub fn open(dir: Option<&DataDir>) -> Result<Held, Failure> {
-    let Some(dir) = dir else { return Ok(Held::temporary("--ephemeral")) };
+pub fn open(dir: Option<&DataDir>) -> Result<HeldIdentity, Failure> {
+    let Some(dir) = dir else { return Ok(HeldIdentity::temporary("--ephemeral")) };
     let path = &dir.path;
     let lock = lock(path).map_err(|error| not_writable(path, &error))?;
     let Some(lock) = lock else {
@@ -69,12 +69,12 @@ pub fn open(dir: Option<&DataDir>) -> Result<Held, Failure> {
             );
             return Err(Failure::new(Code::DataDirInUse, text));
         }
-        return Ok(Held::temporary(format!("another klatch uses {}", path.display())));
+        return Ok(HeldIdentity::temporary(format!("another klatch uses {}", path.display())));
     };
     let seed = read_or_make(&path.join(IDENTITY), || Identity::generate().seed());
     let seed = seed.map_err(|error| not_writable(path, &error))?;
     let identity = Identity::from_seed(seed);
-    Ok(Held { identity, temporary: None, path: Some(path.clone()), _lock: Some(lock) })
+    Ok(HeldIdentity { identity, temporary: None, path: Some(path.clone()), _lock: Some(lock) })
 }
 
 fn not_writable(path: &Path, error: &io::Error) -> Failure {

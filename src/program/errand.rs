@@ -34,7 +34,7 @@ const PASSING_NAME: &str = "content";
 
 /// Where downloads of a `get` go.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum SaveTarget {
     /// Into this folder.
     Folder(PathBuf),
     /// Into this file, which is not there yet.
@@ -43,7 +43,7 @@ pub(super) enum Target {
     Stdout(TempDir),
 }
 
-impl Target {
+impl SaveTarget {
     /// What `--output` means, with the folder that holds without it.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ fn millis(time: Duration) -> u64 {
 
 /// What became of a one-shot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Done {
+pub(super) struct OneShotEnd {
     /// All that was named is done.
     pub(super) all: bool,
     /// There is something here to go on serving.
@@ -124,9 +124,9 @@ impl<R: BufRead> Stdin<R> {
         &mut self,
         first: Vec<Command>,
         errand: Errand,
-        target: &Target,
+        target: &SaveTarget,
         stay: bool,
-    ) -> Result<Done, Stopped> {
+    ) -> Result<OneShotEnd, Stopped> {
         let clock = TimeLeft(errand.within.and_then(|within| Instant::now().checked_add(within)));
         self.deadline = clock.0;
         // `started` comes before every answer.
@@ -141,7 +141,7 @@ impl<R: BufRead> Stdin<R> {
                 command => command,
             };
             if !self.give(0, command, false)? {
-                return Ok(Done::default());
+                return Ok(OneShotEnd::default());
             }
         }
         match errand.task {
@@ -162,7 +162,7 @@ impl<R: BufRead> Stdin<R> {
         name: Option<String>,
         (until, stay): (Option<usize>, bool),
         (clock, alone): (TimeLeft, bool),
-    ) -> Result<Done, Stopped> {
+    ) -> Result<OneShotEnd, Stopped> {
         let mut all = true;
         let mut offered = false;
         for path in paths {
@@ -186,7 +186,7 @@ impl<R: BufRead> Stdin<R> {
             }
         }
         if !offered {
-            return Ok(Done::default());
+            return Ok(OneShotEnd::default());
         }
         if alone {
             all &= self.give(0, Command::Invite { once: false, for_ms: None }, false)?;
@@ -195,14 +195,14 @@ impl<R: BufRead> Stdin<R> {
             }
             if self.output.is_broken() {
                 // Nobody can come who was not told where.
-                return Ok(Done::default());
+                return Ok(OneShotEnd::default());
             }
         }
         if until.is_some() || !stay {
             let what = until.map_or(Wait::Fetched, Wait::FetchedBy);
             all &= self.give(0, Command::Wait { what, within_ms: clock.rest_ms() }, false)?;
         }
-        Ok(Done { all, serves: true })
+        Ok(OneShotEnd { all, serves: true })
     }
 
     /// Stdin as a file, in a folder that goes with the program.
@@ -231,28 +231,28 @@ impl<R: BufRead> Stdin<R> {
     fn fetch(
         &mut self,
         names: Vec<String>,
-        target: &Target,
+        target: &SaveTarget,
         skip_existing: bool,
         clock: TimeLeft,
-    ) -> Result<Done, Stopped> {
+    ) -> Result<OneShotEnd, Stopped> {
         let names: Vec<_> = match names.is_empty() {
             true => vec![None],
             false => names.into_iter().map(Some).collect(),
         };
         let several = names.len() > 1;
-        let mut done = Done { all: true, serves: false };
+        let mut done = OneShotEnd { all: true, serves: false };
         for name in names {
             let wait = Wait::Offer(name.clone());
             let wait = Command::Wait { what: wait, within_ms: clock.finding_ms() };
             done.all &= self.give(0, wait, false)?;
             let Some(Notice::Files { list }) = self.told.take() else { continue };
             let wanted = wanted(name.as_deref(), list);
-            if let (Target::File(_, output), true) = (target, several || wanted.len() > 1) {
+            if let (SaveTarget::File(_, output), true) = (target, several || wanted.len() > 1) {
                 let output = Untrusted::new(output);
                 let text =
                     format!("--output {output} is one file, and more are meant: name a folder");
                 self.fail("get", Failure::new(Code::Usage, text));
-                return Ok(Done { all: false, ..done });
+                return Ok(OneShotEnd { all: false, ..done });
             }
             let single = !several && wanted.len() == 1;
             for (row, wanted) in wanted {
@@ -270,18 +270,18 @@ impl<R: BufRead> Stdin<R> {
         &mut self,
         row: &FileLine,
         wanted: String,
-        (target, single): (&Target, bool),
+        (target, single): (&SaveTarget, bool),
         (skip_existing, clock): (bool, TimeLeft),
     ) -> Result<(bool, bool), Stopped> {
         let plain = safe_name(row.file.name.raw());
         let (save, there) = match target {
             // What is to be found again the next time bears the name that it is looked for by.
-            Target::Folder(folder) if single || skip_existing => {
+            SaveTarget::Folder(folder) if single || skip_existing => {
                 (SaveAs::Plain, folder.join(&plain))
             }
-            Target::Folder(folder) => (SaveAs::Dated, folder.join(&plain)),
-            Target::File(folder, name) => (SaveAs::Named(name.clone()), folder.join(name)),
-            Target::Stdout(folder) => {
+            SaveTarget::Folder(folder) => (SaveAs::Dated, folder.join(&plain)),
+            SaveTarget::File(folder, name) => (SaveAs::Named(name.clone()), folder.join(name)),
+            SaveTarget::Stdout(folder) => {
                 (SaveAs::Passing(PASSING_NAME.into()), folder.path().join(PASSING_NAME))
             }
         };
@@ -295,7 +295,7 @@ impl<R: BufRead> Stdin<R> {
         let folder = target.folder();
         let folder = Some(folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
         let done = self.give(0, Command::Fetch { wanted, patient, save, folder }, false)?;
-        if done && matches!(target, Target::Stdout(_)) {
+        if done && matches!(target, SaveTarget::Stdout(_)) {
             let passed = self.pass_on(&there);
             return Ok((self.or_say(passed, "get").is_some(), false));
         }
@@ -303,7 +303,7 @@ impl<R: BufRead> Stdin<R> {
     }
 
     /// `klatch say`.
-    fn say_all(&mut self, text: Option<String>, clock: TimeLeft) -> Result<Done, Stopped> {
+    fn say_all(&mut self, text: Option<String>, clock: TimeLeft) -> Result<OneShotEnd, Stopped> {
         let (mut all, mut said) = (true, false);
         match text {
             Some(text) => {
@@ -337,7 +337,7 @@ impl<R: BufRead> Stdin<R> {
             let within_ms = clock.finding_ms();
             all &= self.give(0, Command::Wait { what: Wait::Held, within_ms }, false)?;
         }
-        Ok(Done { all, serves: false })
+        Ok(OneShotEnd { all, serves: false })
     }
 
     /// Says one text; whether that went well, and whether it was said.

@@ -133,7 +133,7 @@ impl Pulse {
 
 /// How stdin ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum InputEnded {
     /// No more lines.
     Stdin,
     /// The node is ending.
@@ -142,12 +142,12 @@ pub(super) enum Ended {
 
 impl<R: BufRead> Stdin<R> {
     /// Gives the commands of the command line, then those of stdin until it ends.
-    pub(super) fn run(&mut self, first: Vec<Command>) -> Ended {
+    pub(super) fn run(&mut self, first: Vec<Command>) -> InputEnded {
         // `started` comes before every answer.
         self.output.wait_for(1);
         for command in first {
             if self.give(0, command, false).is_err() {
-                return Ended::Node;
+                return InputEnded::Node;
             }
         }
         loop {
@@ -158,10 +158,10 @@ impl<R: BufRead> Stdin<R> {
             self.pulse.beat();
             let Some(input) = input else {
                 self.pulse.end();
-                return Ended::Stdin;
+                return InputEnded::Stdin;
             };
             if self.take(input).is_err() {
-                return Ended::Node;
+                return InputEnded::Node;
             }
         }
     }

@@ -40,8 +40,8 @@ use crate::sys::signals::ignore_file_limit;
 use crate::ui::command::{connect_argument, read_new_password};
 use crate::ui::notice::{Format, Style, error_line};
 use crate::ui::terminal::{answer_from_file, ask_ui};
-use attend::Kept;
-use errand::Target;
+use attend::RunState;
+use errand::SaveTarget;
 use output::Output;
 use pages::Pages;
 use verified::Memory;
@@ -170,8 +170,8 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         }
     }
     let target = match &settings.errand {
-        Some(errand) => Target::of(&errand.task, &settings.downloads),
-        None => Ok(Target::Folder(settings.downloads.clone())),
+        Some(errand) => SaveTarget::of(&errand.task, &settings.downloads),
+        None => Ok(SaveTarget::Folder(settings.downloads.clone())),
     };
     let target = target.map_err(|failure| (OUTPUT_FAILED, failure))?;
     settings.downloads = target.folder().to_owned();
@@ -207,7 +207,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         made.or_else(|| unused.then(|| open().to_owned())).into_iter().collect();
     // Before the node: whoever sees that it runs may have a job for it.
     let takes_jobs = kept_dir.as_ref().filter(|_| settings.errand.is_none());
-    let jobs = takes_jobs.map(|dir| job::Door::open(dir)).transpose().unwrap_or_else(|error| {
+    let jobs = takes_jobs.map(|dir| job::JobDoor::open(dir)).transpose().unwrap_or_else(|error| {
         remarks.push(format!("klatch send, get and say cannot act in this klatch: {error}"));
         None
     });
@@ -238,7 +238,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     if let Some(door) = door {
         pages.start(door).map_err(could_not)?;
     }
-    let kept = Kept { dir: kept_dir, memory, remarks, jobs };
+    let kept = RunState { dir: kept_dir, memory, remarks, jobs };
     Ok(attend::run_interactive(node, &settings, output, (first, style, target), (kept, pages)))
 }
 

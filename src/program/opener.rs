@@ -26,11 +26,11 @@ const CONFINED: [&str; 2] = ["/snap/bin/firefox", "/snap/bin/chromium"];
 
 /// Removed when dropped.
 #[derive(Debug)]
-pub(super) struct Opener {
+pub(super) struct OpenerFile {
     folder: Temporary,
 }
 
-impl Opener {
+impl OpenerFile {
     /// Writes the page that leads on to `url`.
     pub(super) fn new(url: &str) -> io::Result<Self> {
         Self::new_in(&base(), url)
@@ -92,7 +92,7 @@ mod tests {
     fn it_leads_on_and_nobody_else_can_read_it() {
         let base = tempfile::tempdir().unwrap();
         let url = "http://127.0.0.1:8765/#code";
-        let opener = Opener::new_in(base.path(), url).unwrap();
+        let opener = OpenerFile::new_in(base.path(), url).unwrap();
         let path = opener.path();
         if POSIX {
             assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
@@ -108,7 +108,7 @@ mod tests {
     fn what_a_killed_run_left_is_removed_and_nothing_else() {
         let base = tempfile::tempdir().unwrap();
         let url = "http://127.0.0.1:8765/#code";
-        let open = || Opener::new_in(base.path(), url).unwrap();
+        let open = || OpenerFile::new_in(base.path(), url).unwrap();
         let living = open();
         // As a run leaves it that is killed: the page is there, the lock is gone.
         let killed = open();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::backlog::Backlog;
+use super::backlog::HeldBack;
 use super::live::LiveOutput;
 use crate::node::{Feed, FeedItem, Reader};
 use crate::router::ids::FileId;
@@ -34,7 +34,7 @@ struct OutputState {
     shows: Shows,
     /// Of files only what this face moves is told; `None`: of all.
     moves: Option<Moves>,
-    backlog: Backlog,
+    backlog: HeldBack,
     /// The node leaves.
     stopping: bool,
     ended: bool,
@@ -96,7 +96,7 @@ impl Output {
             broken: None,
             shows: Shows::All,
             moves: None,
-            backlog: Backlog::default(),
+            backlog: HeldBack::default(),
             stopping: false,
             ended: false,
         };
@@ -172,7 +172,7 @@ impl Output {
 
     /// From now on so many messages from before are printed at most; `None`: all.
     pub(super) fn bound_backlog(&self, most: Option<usize>) {
-        self.lock().backlog = Backlog::new(most);
+        self.lock().backlog = HeldBack::new(most);
     }
 
     /// What a one-shot was for; programs get it by events.
@@ -347,7 +347,9 @@ impl Bar {
         self.moving.hear(notice);
         let moved = matches!(
             notice,
-            Notice::DownloadProgress { .. } | Notice::HashProgress { .. } | Notice::Held { .. }
+            Notice::DownloadProgress { .. }
+                | Notice::HashProgress { .. }
+                | Notice::Held { .. }
         );
         let own = || columns_of_stderr().unwrap_or(80);
         let columns = self.columns.unwrap_or_else(own);

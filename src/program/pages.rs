@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::opener::Opener;
+use super::opener::OpenerFile;
 use crate::bridge::{Bridge, BridgeConfig, Door};
 use crate::config::{ListenAt, Settings};
 use crate::limits::Limits;
@@ -25,7 +25,7 @@ pub(super) struct Pages {
     open_browser: bool,
     state: Mutex<PagesState>,
     /// What the browser was opened with.
-    opener: Mutex<Option<Opener>>,
+    opener: Mutex<Option<OpenerFile>>,
 }
 
 enum PagesState {
@@ -95,7 +95,7 @@ impl Pages {
             tracing::info!(%error, "no browser could be opened");
             Failure::new(Code::IoError, format!("{what}: open the address above yourself"))
         };
-        let opener = Opener::new(&self.address()?)
+        let opener = OpenerFile::new(&self.address()?)
             .map_err(|error| failed("the file that opens a browser cannot be written", error))?;
         open::that_detached(opener.path())
             .map_err(|error| failed("no browser was found here", error))?;

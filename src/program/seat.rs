@@ -19,7 +19,7 @@ use crate::router::ids::FaceId;
 const TURNS: usize = 16;
 
 /// What the threads of one face share.
-pub(super) struct Seat {
+pub(super) struct FaceSeat {
     /// Where commands go.
     pub(super) handle: Handle,
     /// The face.
@@ -40,7 +40,7 @@ pub(super) struct Seat {
     pub(super) errand: bool,
 }
 
-impl Seat {
+impl FaceSeat {
     /// Who gives commands from these lines, and who prints how they end.
     pub(super) fn take<R>(&self, source: Source<R>) -> (Stdin<R>, Answering) {
         let (turns, answers) = bounded(TURNS);

@@ -41,7 +41,7 @@ pub struct Candidate {
 }
 
 /// What lies outside the room.
-pub trait Places {
+pub trait OutsidePlaces {
     /// Names in a folder (as typed: may begin with `~`), and whether each is a folder itself.
     fn folder(&self, path: &str) -> Vec<(String, bool)>;
     /// Arguments of earlier `connect` commands, newest first.
@@ -95,7 +95,7 @@ impl Known {
 
     /// What the text before the cursor can become: from which byte on it is replaced, and by what.
     #[must_use]
-    pub fn complete(&self, head: &str, places: &impl Places) -> (usize, Vec<Candidate>) {
+    pub fn complete(&self, head: &str, places: &impl OutsidePlaces) -> (usize, Vec<Candidate>) {
         let (start, mut candidates) = self.candidates(head, places);
         if candidates.len() > CANDIDATES_MAX {
             // Too many to read; what all of them begin with is still worth having.
@@ -109,7 +109,7 @@ impl Known {
         (start, candidates)
     }
 
-    fn candidates(&self, head: &str, places: &impl Places) -> (usize, Vec<Candidate>) {
+    fn candidates(&self, head: &str, places: &impl OutsidePlaces) -> (usize, Vec<Candidate>) {
         let after_slash = usize::from(head.starts_with('/'));
         let body = head.get(after_slash..).unwrap_or_default();
         let Some((word, rest)) = body.split_once(' ') else {
@@ -232,7 +232,7 @@ fn starting_with(
 }
 
 /// Names with spaces are quoted, which `send` understands.
-fn paths(typed: &str, places: &impl Places) -> Vec<Candidate> {
+fn paths(typed: &str, places: &impl OutsidePlaces) -> Vec<Candidate> {
     let quote = typed.chars().next().filter(|c| matches!(c, '"' | '\''));
     let plain = match quote {
         Some(quote) => typed.trim_start_matches(quote).to_owned(),
@@ -270,7 +270,7 @@ mod tests {
 
     struct Disk;
 
-    impl Places for Disk {
+    impl OutsidePlaces for Disk {
         fn folder(&self, path: &str) -> Vec<(String, bool)> {
             let names: &[(&str, bool)] = match path {
                 "" => &[("my files", true), ("notes.txt", false), (".hidden", false)],
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn too_many_candidates_become_what_they_have_in_common() {
         struct Full;
-        impl Places for Full {
+        impl OutsidePlaces for Full {
             fn folder(&self, _: &str) -> Vec<(String, bool)> {
                 (0..1_000).map(|number| (format!("photo-{number:04}.jpg"), false)).collect()
             }

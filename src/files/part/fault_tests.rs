@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::tests::{CHUNK, LEN, MAX, STAMP, chunk_of, names, receive, tree};
 use super::*;
 use crate::files::faulty::FaultyDisk;
-use crate::files::leftovers::{self, Leftover, Removal};
+use crate::files::leftovers::{self, Leftover, PartRemoval};
 use crate::files::testing::count_bytes;
 use crate::sys::errors::Errno;
 use crate::sys::files::Facts;
@@ -132,7 +132,7 @@ fn leftovers_are_found_and_removed_unless_somebody_holds_them() {
     let id: String = tree().id().to_string();
     let (stem, folder) = (id[..STEM_DIGITS].to_owned(), dir.path());
     assert_eq!(leftovers::find(&disk, folder).unwrap(), []);
-    assert_eq!(leftovers::remove(&disk, folder, &id).unwrap(), Removal::Nothing);
+    assert_eq!(leftovers::remove(&disk, folder, &id).unwrap(), PartRemoval::Nothing);
     let open_two = || {
         let (first, _) = open(&faulty, folder).unwrap();
         let (second, _) = open(&faulty, folder).unwrap();
@@ -141,13 +141,13 @@ fn leftovers_are_found_and_removed_unless_somebody_holds_them() {
     };
     let (first, second) = open_two();
     assert_eq!(leftovers::find(&disk, folder).unwrap(), []);
-    assert_eq!(leftovers::remove(&disk, folder, &id[..8]).unwrap(), Removal::Held);
+    assert_eq!(leftovers::remove(&disk, folder, &id[..8]).unwrap(), PartRemoval::Held);
     drop(second);
     let found = leftovers::find(&disk, folder).unwrap();
     assert!(
         matches!(&found[..], [Leftover { id, bytes, .. }] if *id == stem && *bytes >= CHUNK as u64)
     );
-    assert!(matches!(leftovers::remove(&disk, folder, &id), Ok(Removal::Removed(_))));
+    assert!(matches!(leftovers::remove(&disk, folder, &id), Ok(PartRemoval::Removed(_))));
     assert_eq!(names(folder).len(), 2, "the first is held");
     drop(first);
     drop(open_two());
@@ -158,9 +158,9 @@ fn leftovers_are_found_and_removed_unless_somebody_holds_them() {
     let other = format!("{}0000000f", &id[..8]);
     std::fs::write(folder.join(format!(".klatch-{other}.part")), b"another").unwrap();
     let removal = leftovers::remove(&disk, folder, &id[..8]).unwrap();
-    assert!(matches!(removal, Removal::Several(ids) if ids.len() == 2));
-    assert!(matches!(leftovers::remove(&disk, folder, &other), Ok(Removal::Removed(_))));
-    assert!(matches!(leftovers::remove(&disk, folder, &id[..12]), Ok(Removal::Removed(_))));
+    assert!(matches!(removal, PartRemoval::Several(ids) if ids.len() == 2));
+    assert!(matches!(leftovers::remove(&disk, folder, &other), Ok(PartRemoval::Removed(_))));
+    assert!(matches!(leftovers::remove(&disk, folder, &id[..12]), Ok(PartRemoval::Removed(_))));
     assert_eq!(names(folder), [".klatch-report.part", "klatch-0123456789abcdef.part"]);
 }
 
@@ -237,7 +237,7 @@ fn what_somebody_else_left_is_listed_and_neither_used_nor_removed() {
     let found = leftovers::find(&disk, dir.path()).unwrap();
     assert!(matches!(&found[..], [Leftover { bytes, .. }] if *bytes >= CHUNK as u64), "{found:?}");
     let removal = leftovers::remove(&disk, dir.path(), &tree().id().to_string()).unwrap();
-    assert_eq!(removal, Removal::Foreign(foreign.clone()));
+    assert_eq!(removal, PartRemoval::Foreign(foreign.clone()));
     let (part, claimed) = open(&faulty, dir.path()).unwrap();
     assert!(claimed.count() == 0 && part.path() != foreign);
     check_received(&part);

@@ -20,7 +20,7 @@ use crate::router::ids::{ConnId, Digest32, FileId};
 
 /// [`crate::router::event::Effect::OpenPart`].
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct PartOpening {
     pub(super) file: FileId,
     pub(super) turn: u64,
     pub(super) size: u64,
@@ -31,8 +31,8 @@ pub(super) struct Opening {
 }
 
 impl Transfers {
-    pub(super) fn open_part(&self, opening: Opening) -> Option<Event> {
-        let Opening { file, turn, .. } = opening;
+    pub(super) fn open_part(&self, opening: PartOpening) -> Option<Event> {
+        let PartOpening { file, turn, .. } = opening;
         let download = OpenPart { turn, content: None };
         let earlier = self.shared.lock().downloads.insert(file, download);
         earlier.into_iter().for_each(|earlier| self.put_away(earlier));
@@ -147,7 +147,7 @@ impl Transfers {
     }
 }
 
-impl super::TransferState {
+impl super::TransfersState {
     fn take_download(&mut self, file: FileId, turn: u64) -> Option<OpenPart> {
         let current = self.downloads.get(&file).is_some_and(|download| download.turn == turn);
         if current { self.downloads.remove(&file) } else { None }
@@ -174,8 +174,8 @@ impl TransferShared {
         }
     }
 
-    fn open_part(&self, opening: &Opening) -> Result<PartState, DiskError> {
-        let Opening { file, turn, size, .. } = *opening;
+    fn open_part(&self, opening: &PartOpening) -> Result<PartState, DiskError> {
+        let PartOpening { file, turn, size, .. } = *opening;
         let max_bytes = self.host.limits.file_bytes;
         let folder = opening.folder.as_ref().unwrap_or(&self.folder);
         let opened = self.contents.obtain(&self.disk, folder, (file, size), max_bytes);
@@ -257,7 +257,7 @@ impl TransferShared {
 }
 
 /// The list of a file that needs none: a chunk of its own is its root, an empty one has nothing.
-fn short_tree(opening: &Opening) -> Option<FileTree> {
+fn short_tree(opening: &PartOpening) -> Option<FileTree> {
     let hashes = match chunk_count(opening.size) {
         0 => Vec::new(),
         1 => vec![opening.root],

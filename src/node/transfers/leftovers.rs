@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
-use crate::files::leftovers::{self, Removal};
+use crate::files::leftovers::{self, PartRemoval};
 use crate::router::event::{Event, Leftovers};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Finding};
@@ -114,20 +114,20 @@ impl TransferShared {
         let failed = |text: String| Failure::new(Code::IoError, text);
         let removal = self.contents.alone(|| leftovers::remove(&self.disk, &self.folder, prefix));
         match removal {
-            Ok(Removal::Removed(bytes)) => Ok(Some(bytes + freed.unwrap_or(0))),
-            Ok(Removal::Nothing) => Ok(freed),
-            Ok(Removal::Held) if freed.is_some() => Ok(freed),
-            Ok(Removal::Held) => Err(failed(format!(
+            Ok(PartRemoval::Removed(bytes)) => Ok(Some(bytes + freed.unwrap_or(0))),
+            Ok(PartRemoval::Nothing) => Ok(freed),
+            Ok(PartRemoval::Held) if freed.is_some() => Ok(freed),
+            Ok(PartRemoval::Held) => Err(failed(format!(
                 "another program downloads {wanted} into this folder: its partial file stays"
             ))),
-            Ok(Removal::Foreign(path)) => Err(Failure::new(
+            Ok(PartRemoval::Foreign(path)) => Err(Failure::new(
                 Code::PermissionDenied,
                 format!(
                     "the partial file of {wanted} belongs to another user, who can remove it: {}",
                     path.display()
                 ),
             )),
-            Ok(Removal::Several(ids)) => Err(Failure::new(
+            Ok(PartRemoval::Several(ids)) => Err(Failure::new(
                 Code::AmbiguousName,
                 format!("{wanted} begins several ids; give more of one: {}", ids.join(", ")),
             )),

@@ -11,7 +11,7 @@ use super::door;
 use super::frames::{self, BYTES_MAX, Kind, Until, Writer};
 use super::{JobRequest, Look, RoomPlace, Save, VERSION};
 use crate::config::{Backlog, Errand, RoomChoice, Settings};
-use crate::program::errand::Target;
+use crate::program::errand::SaveTarget;
 use crate::program::failures::error;
 use crate::program::live::is_dumb;
 use crate::program::output::{Output, failed};
@@ -39,7 +39,7 @@ const LAST_LINE: Duration = Duration::from_millis(300);
 pub(in crate::program) fn hand_over(
     (settings, errand): (&Settings, &Errand),
     (style, output): (Style, &Output),
-    (first, target, remark): (&[Command], &Target, Option<String>),
+    (first, target, remark): (&[Command], &SaveTarget, Option<String>),
 ) -> Result<Option<u8>, (u8, Failure)> {
     let alone = settings.alone || settings.room == Some(RoomChoice::New);
     let Some(dir) = settings.data_dir.as_ref().filter(|_| !alone) else { return Ok(None) };
@@ -70,16 +70,16 @@ pub(in crate::program) fn hand_over(
 fn request(
     (settings, errand): (&Settings, &Errand),
     style: Style,
-    (first, target, remark): (&[Command], &Target, Option<String>),
+    (first, target, remark): (&[Command], &SaveTarget, Option<String>),
 ) -> Result<JobRequest, (u8, Failure)> {
     let folder = std::env::current_dir().map_err(|error| {
         let text = format!("cannot tell in which folder this is: {error}");
         (1, Failure::new(Code::IoError, text))
     })?;
     let save = match target {
-        Target::Folder(folder) => Save::Folder(folder.clone().into()),
-        Target::File(folder, name) => Save::File(folder.clone().into(), name.clone()),
-        Target::Stdout(_) => Save::Stdout,
+        SaveTarget::Folder(folder) => Save::Folder(folder.clone().into()),
+        SaveTarget::File(folder, name) => Save::File(folder.clone().into(), name.clone()),
+        SaveTarget::Stdout(_) => Save::Stdout,
     };
     let columns =
         (io::stderr().is_terminal() && !is_dumb()).then(|| columns_of_stderr().unwrap_or(80));

@@ -12,12 +12,12 @@ const NAME: &str = "socket";
 
 /// A socket that listens; its file goes when this is dropped.
 #[derive(Debug)]
-pub(in crate::program) struct Door {
+pub(in crate::program) struct JobDoor {
     pub(super) listener: Listener,
     path: PathBuf,
 }
 
-impl Door {
+impl JobDoor {
     /// Listens in `dir`, whose lock the caller holds: what lies there is of a klatch that was
     /// killed.
     ///
@@ -33,7 +33,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for JobDoor {
     fn drop(&mut self) {
         // One that stays is replaced by the next klatch.
         let _ = fs::remove_file(&self.path);
@@ -67,7 +67,7 @@ mod tests {
         if !ARE_THERE {
             return;
         }
-        let door = Door::open(home.path()).unwrap();
+        let door = JobDoor::open(home.path()).unwrap();
         assert_eq!(mode(&home.path().join(NAME)), 0o600);
         assert!(connect(home.path()).is_some());
         // As a klatch leaves it that was killed.
@@ -76,7 +76,7 @@ mod tests {
         drop(door);
         fs::rename(&stale, home.path().join(NAME)).unwrap();
         assert!(connect(home.path()).is_none());
-        let door = Door::open(home.path()).unwrap();
+        let door = JobDoor::open(home.path()).unwrap();
         assert!(connect(home.path()).is_some());
         drop(door);
         assert!(!home.path().join(NAME).exists());
@@ -90,7 +90,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("d".repeat(120)).join("e".repeat(120));
         fs::create_dir_all(&dir).unwrap();
-        let _door = Door::open(&dir).unwrap();
+        let _door = JobDoor::open(&dir).unwrap();
         assert_eq!(mode(&dir.join(NAME)), 0o600);
         assert!(connect(&dir).is_some());
     }

@@ -29,7 +29,7 @@ use crate::config::Errand;
 use crate::ui::notice::Style;
 
 pub(super) use client::hand_over;
-pub(super) use door::Door;
+pub(super) use door::JobDoor;
 pub(super) use server::Jobs;
 
 /// Of requests and frames; another one is refused in words.
@@ -66,7 +66,7 @@ pub(super) fn request(json: &[u8]) -> Option<String> {
     work::parse_request(json).ok().and_then(|request| serde_json::to_string(&request).ok())
 }
 
-/// Where downloads go; see [`super::errand::Target`].
+/// Where downloads go; see [`super::errand::SaveTarget`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Save {
     Folder(OsString),

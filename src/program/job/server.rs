@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::door::Door;
+use super::door::JobDoor;
 use super::frames::Writer;
 use super::work;
 use crate::node::Access;
@@ -28,7 +28,7 @@ const LAST_JOBS: Duration = Duration::from_millis(1_500);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What every job needs.
-pub(super) struct Shared {
+pub(super) struct JobShared {
     pub(super) node: Access,
     /// Where the node listens.
     pub(super) addr: SocketAddr,
@@ -40,7 +40,7 @@ pub(super) struct Shared {
 
 /// Takes jobs until it is dropped, which ends them.
 pub(in crate::program) struct Jobs {
-    shared: Arc<Shared>,
+    shared: Arc<JobShared>,
     wake: Option<Stream>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,14 +48,14 @@ pub(in crate::program) struct Jobs {
 impl Jobs {
     /// Takes jobs for a node that runs.
     pub(in crate::program) fn start(
-        door: Door,
+        door: JobDoor,
         (node, addr): (Access, SocketAddr),
         pages: &Arc<Pages>,
         kept: &Arc<Mutex<Vec<TempDir>>>,
     ) -> Self {
         let (pages, kept) = (Arc::clone(pages), Arc::clone(kept));
         let stopping = AtomicBool::new(false);
-        let shared = Arc::new(Shared { node, addr, pages, kept, stopping });
+        let shared = Arc::new(JobShared { node, addr, pages, kept, stopping });
         let started = local::pair().and_then(|(wake, woken)| {
             let shared = Arc::clone(&shared);
             let accept = move || accept(door, &shared, &woken);
@@ -89,7 +89,7 @@ struct Begun {
 }
 
 /// Until [`Jobs`] is dropped, which hangs up on `woken`.
-fn accept(door: Door, shared: &Arc<Shared>, woken: &Stream) {
+fn accept(door: JobDoor, shared: &Arc<JobShared>, woken: &Stream) {
     let mut jobs = BTreeMap::<u64, Begun>::new();
     for number in 0.. {
         // An interrupted wait is one that has nothing to tell.
@@ -115,7 +115,7 @@ fn accept(door: Door, shared: &Arc<Shared>, woken: &Stream) {
     end(&mut jobs);
 }
 
-fn begin(stream: Stream, shared: &Arc<Shared>, jobs: usize) -> std::io::Result<Option<Begun>> {
+fn begin(stream: Stream, shared: &Arc<JobShared>, jobs: usize) -> std::io::Result<Option<Begun>> {
     if jobs >= JOBS_MAX {
         // There is room for so little in a stream that nobody has written to.
         stream.set_nonblocking(true)?;

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::frames::{self, Kind, Until, Writer};
-use super::server::Shared;
+use super::server::JobShared;
 use super::{JobRequest, RoomPlace, Save, VERSION};
 use crate::config::Errand;
 use crate::limits::Limits;
 use crate::node::{Answer, Face, Feed, Handle, Reader, Stopped};
-use crate::program::errand::{Done, Target};
+use crate::program::errand::{OneShotEnd, SaveTarget};
 use crate::program::failures::{Failures, error};
 use crate::program::input::{NOBODY, Source, Stdin};
 use crate::program::output::Output;
-use crate::program::seat::Seat;
+use crate::program::seat::FaceSeat;
 use crate::router::command::Command;
 use crate::router::notice::{Code, Failure, Notice, Overview};
 use crate::router::signed::room_hint;
@@ -36,7 +36,7 @@ const REQUEST: Duration = Duration::from_secs(10);
 const GONE: u8 = 1;
 
 /// Does what a client asks for, until one of both has ended.
-pub(super) fn run(shared: &Shared, stream: &Stream) {
+pub(super) fn run(shared: &JobShared, stream: &Stream) {
     let Ok(writer) = stream.try_clone().map(Writer::new) else { return };
     match read_request(stream) {
         Ok(request) => {
@@ -85,7 +85,7 @@ pub(super) fn parse_request(body: &[u8]) -> Result<JobRequest, Failure> {
 
 /// A client and what it talks to.
 struct RunningJob<'a> {
-    shared: &'a Shared,
+    shared: &'a JobShared,
     stream: &'a Stream,
     writer: &'a Writer,
 }
@@ -169,7 +169,7 @@ impl RunningJob<'_> {
         let JobTools { face, output, .. } = work;
         let node = &self.shared.node;
         let failures = Arc::new(Failures::new(true));
-        let seat = Seat {
+        let seat = FaceSeat {
             tty: Arc::default(),
             handle: node.handle.clone(),
             face: face.id,
@@ -233,7 +233,7 @@ impl RunningJob<'_> {
 struct JobTools {
     face: Face,
     output: Arc<Output>,
-    target: Target,
+    target: SaveTarget,
     folder: PathBuf,
     stay: bool,
 }
@@ -256,10 +256,10 @@ impl Drop for EndOnDrop<'_> {
 }
 
 /// The exit code of a job, as that of any one-shot; `None`: the node ended before it was done.
-fn exit_code(done: Result<Done, Stopped>, failed: bool, left: Option<u8>) -> Option<u8> {
+fn exit_code(done: Result<OneShotEnd, Stopped>, failed: bool, left: Option<u8>) -> Option<u8> {
     match done {
         _ if failed => Some(1),
-        Ok(Done { all: true, .. }) => Some(0),
+        Ok(OneShotEnd { all: true, .. }) => Some(0),
         Ok(_) => Some(left.unwrap_or(1)),
         Err(Stopped) => left,
     }
@@ -333,16 +333,16 @@ fn whole(path: OsString) -> Result<PathBuf, Failure> {
     }
 }
 
-fn target(save: Save) -> Result<Target, Failure> {
+fn target(save: Save) -> Result<SaveTarget, Failure> {
     let failed = |text: String| Failure::new(Code::IoError, text);
     match save {
-        Save::Folder(folder) => whole(folder).map(Target::Folder),
+        Save::Folder(folder) => whole(folder).map(SaveTarget::Folder),
         Save::File(folder, name) if Path::new(&name).file_name() == Some(name.as_ref()) => {
-            Ok(Target::File(whole(folder)?, name))
+            Ok(SaveTarget::File(whole(folder)?, name))
         }
         Save::File(..) => Err(failed("what it is to be called is no name of a file".into())),
         Save::Stdout => tempfile::tempdir()
-            .map(Target::Stdout)
+            .map(SaveTarget::Stdout)
             .map_err(|error| failed(format!("there is no room for what goes to stdout: {error}"))),
     }
 }

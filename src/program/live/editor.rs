@@ -22,7 +22,7 @@ use super::history::History;
 use super::screen::Screen;
 use crate::router::text::{is_control, is_format};
 use crate::ui::command::{is_command, secret_part};
-use crate::ui::known::{Known, Places};
+use crate::ui::known::{Known, OutsidePlaces};
 
 /// What stands before the line being typed.
 const PROMPT: &str = "> ";
@@ -292,7 +292,7 @@ impl Completer for Assistant {
     }
 }
 
-impl Places for Assistant {
+impl OutsidePlaces for Assistant {
     fn folder(&self, path: &str) -> Vec<(String, bool)> {
         let home = || etcetera::home_dir().ok();
         let folder = match (path.strip_prefix("~/"), home()) {

@@ -1,7 +1,7 @@
 //! Who may use the terminal: the editor's thread until the program ends, and then nobody.
 //!
 //! The editor sets the terminal's modes when a line begins and sets them back when it ends. When
-//! klatch ends at that very moment, the last word must be ours: [`Gate::close`] waits until the
+//! klatch ends at that very moment, the last word must be ours: [`EditorGate::close`] waits until the
 //! editor's thread stands still at the gate, and it never goes on from there.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The gate of one terminal.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct EditorGate {
     state: Mutex<EditorGateState>,
     changed: Condvar,
     wake: Sender<()>,
@@ -40,9 +40,9 @@ struct EditorGateState {
 
 /// A line is edited; dropping this ends it.
 #[derive(Debug)]
-pub(super) struct Inside<'a>(&'a Gate);
+pub(super) struct Inside<'a>(&'a EditorGate);
 
-impl Gate {
+impl EditorGate {
     /// An open gate; `wake` makes an editor that waits for keys come by.
     pub(super) fn new(wake: Sender<()>) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), wake }
@@ -150,10 +150,10 @@ mod tests {
     use super::*;
 
     /// A gate, and where the editor is woken.
-    fn gate() -> (&'static Gate, crossbeam_channel::Receiver<()>) {
+    fn gate() -> (&'static EditorGate, crossbeam_channel::Receiver<()>) {
         let (wake, wakes) = bounded(1);
         // The editor's thread stands at it for ever.
-        (Box::leak(Box::new(Gate::new(wake))), wakes)
+        (Box::leak(Box::new(EditorGate::new(wake))), wakes)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::gate::{Gate, Inside};
+use super::gate::{EditorGate, Inside};
 use crate::router::ids::EntryId;
 use crate::ui::live::Piece;
 use crate::ui::width::width;
@@ -36,7 +36,7 @@ const TO_THE_TOP: &str = "\x1b[H\x1b[J";
 pub(super) struct Screen {
     state: Mutex<ScreenState>,
     drawn: Condvar,
-    gate: Gate,
+    gate: EditorGate,
 }
 
 #[derive(Debug, Default)]
@@ -63,12 +63,12 @@ impl Screen {
     /// A screen without an editor, and where it is to be woken from.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (wake, wakes) = bounded(1);
-        let gate = Gate::new(wake);
+        let gate = EditorGate::new(wake);
         (Self { state: Mutex::default(), drawn: Condvar::new(), gate }, wakes)
     }
 
     /// What the editor has to pass.
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) fn gate(&self) -> &EditorGate {
         &self.gate
     }
 
