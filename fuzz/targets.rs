@@ -298,7 +298,7 @@ fn leftovers(bytes: &[u8]) -> bool {
         named |= left.name.is_some();
         assert!(left.name.is_none_or(|name| name.len() <= 1_024));
         let removed = files::leftovers::remove(&disk, folder.path(), &left.id);
-        assert!(matches!(removed, Ok(files::leftovers::Removal::Removed(_))), "{removed:?}");
+        assert!(matches!(removed, Ok(files::leftovers::PartRemoval::Removed(_))), "{removed:?}");
         assert!(!part.exists());
     }
     named

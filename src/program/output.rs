@@ -347,9 +347,7 @@ impl Bar {
         self.moving.hear(notice);
         let moved = matches!(
             notice,
-            Notice::DownloadProgress { .. }
-                | Notice::HashProgress { .. }
-                | Notice::Held { .. }
+            Notice::DownloadProgress { .. } | Notice::HashProgress { .. } | Notice::Held { .. }
         );
         let own = || columns_of_stderr().unwrap_or(80);
         let columns = self.columns.unwrap_or_else(own);

@@ -293,7 +293,7 @@ pub enum Event {
         /// Verified chunks on disk, now that there is something to verify them against.
         result: Result<Bitmap, FetchError>,
     },
-    /// The host chose a chunk ([`super::swarm::picker::Want::Pick`]); it is on its way.
+    /// The host chose a chunk ([`Want::Pick`]); it is on its way.
     ChunkPicked {
         /// The file.
         file: FileId,

@@ -35,7 +35,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// From the client, the first: [`super::Request`] in JSON.
+    /// From the client, the first: [`super::JobRequest`] in JSON.
     Request = b'r', REQUEST_MAX;
     /// From the client: the next bytes of stdin, one or more.
     Input = b'i', BYTES_MAX;

@@ -146,7 +146,7 @@ impl Membership {
     }
 
     /// What a lock of `member` names as its standing: living tickets of it such that whoever
-    /// stands above these stands above all of them. At most [`DEPTH_MAX`] + 1, however many
+    /// stands above these stands above all of them. At most `DEPTH_MAX` + 1, however many
     /// tickets others give it.
     #[must_use]
     pub fn standing_of_lock(&self, member: &MemberId) -> BTreeSet<RecordId> {

@@ -104,24 +104,16 @@ impl Eve {
     /// Waits for somebody who dials her.
     pub(super) fn answer(ear: &TcpListener) -> Wire {
         let (socket, remote) = ear.accept().unwrap();
-        socket.set_nodelay(true).unwrap();
-        let answered =
-            preamble::answer(&(Arc::new(socket) as Arc<dyn Stream>), remote, Instant::now() + SOON);
-        let (role, channel, h) = answered.unwrap();
+        let socket: Arc<dyn Stream> = Arc::new(socket);
+        let (role, channel, h) = preamble::answer(&socket, remote, Instant::now() + SOON).unwrap();
         Wire::new(channel, Binding { side: Side::Listener, role, h })
     }
 
     /// What a newcomer says that brings nothing.
     pub(super) fn hello(&self) -> Hello {
-        Hello {
-            run: self.run,
-            settled: false,
-            locked: false,
-            password: false,
-            moves: true,
-            brings: Brings::Nothing,
-            can: Capability::ALL.into(),
-        }
+        let (settled, locked, password, moves) = (false, false, false, true);
+        let (brings, can) = (Brings::Nothing, Capability::ALL.into());
+        Hello { run: self.run, settled, locked, password, moves, brings, can }
     }
 
     /// What a newcomer says that brings this.
