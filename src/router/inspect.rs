@@ -49,8 +49,8 @@ impl Router {
             entries.iter().map(|entry| (self.log.order_of(entry), entry.id)).collect();
         ordered.sort_unstable();
         Inspection {
-            room: self.room.id,
-            settled: self.room.settled,
+            room: self.stay.room(),
+            settled: self.stay.is_settled(),
             register: self.registry.digest(),
             closed: self.registry.is_closed(),
             password: self.registry.password_lock(),
@@ -64,7 +64,7 @@ impl Router {
     /// The room, and what names its register: cheap to compare after each event.
     #[must_use]
     pub fn register(&self) -> (RoomId, Digest32) {
-        (self.room.id, self.registry.digest())
+        (self.stay.room(), self.registry.digest())
     }
 
     /// Records of the register, to be judged by somebody else's rules.

@@ -32,6 +32,7 @@ mod order;
 mod rate;
 mod registry;
 mod replies;
+mod stay;
 pub mod swarm;
 mod timers;
 mod tokens;
@@ -59,7 +60,7 @@ pub struct Router {
     cx: Context,
     /// Who is a member of the room.
     registry: Registry,
-    room: flows::Room,
+    stay: stay::Stay,
     log: log::Log,
     members: Members,
     links: links::Links,
@@ -78,14 +79,14 @@ impl Router {
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
         let registry = Registry::new(cx.my_id, cx.my_id, cx.config.draw.room);
-        let room = flows::Room::new(registry.room());
+        let stay = stay::Stay::new(registry.room());
         let log = log::Log::new(cx.my_id, cx.config.draw.nonce);
-        let members = Members::new(&cx, room.id, cx.config.verified.clone());
+        let members = Members::new(&cx, stay.room(), cx.config.verified.clone());
         let files = files::Files::new(cx.my_id);
         let mut router = Self {
             cx,
             registry,
-            room,
+            stay,
             log,
             members,
             links: links::Links::default(),

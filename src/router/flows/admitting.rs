@@ -16,8 +16,8 @@ use crate::router::signed::{SignedInvitation, SignedRecord};
 impl Router {
     fn standpoint(&self) -> Standpoint {
         Standpoint {
-            room: self.room.id,
-            settled: self.room.settled,
+            room: self.stay.room(),
+            settled: self.stay.is_settled(),
             locked: self.registry.is_closed(),
             password: self.registry.password_data().is_some(),
         }
@@ -121,8 +121,8 @@ impl Router {
             return self.cx.refuse(id, Why::IdentityInUse);
         }
         // What was brought opens the room that was asked for; it does not lead into another.
-        let other = home.room != self.room.id;
-        if other && (conn.is_same_room() || self.room.settled) {
+        let other = home.room != self.stay.room();
+        if other && (conn.is_same_room() || self.stay.is_settled()) {
             return self.cx.refuse(id, Why::OtherRoom);
         }
         let maker = invitation.map(|invitation| invitation.body.maker);
@@ -141,7 +141,7 @@ impl Router {
             return self.lane_identified(id, member);
         }
         let (room, reason) = match outcome {
-            Outcome::Recognised => (self.room.id, Reason::Recognised),
+            Outcome::Recognised => (self.stay.room(), Reason::Recognised),
             Outcome::Admitted { how, claim } => {
                 if let Some(remote) = remote {
                     self.guesses.succeeded(id, remote.ip());
@@ -154,9 +154,9 @@ impl Router {
                 let Some(ticket) = self.issue(member, how, claim) else {
                     return self.cx.refuse(id, Why::Full);
                 };
-                (self.room.id, Reason::Admitted { ticket })
+                (self.stay.room(), Reason::Admitted { ticket })
             }
-            Outcome::Entered(home) if home.room == self.room.id => {
+            Outcome::Entered(home) if home.room == self.stay.room() => {
                 self.records_arrived(&home.chain, Some(id));
                 (home.room, Reason::Recognised)
             }

@@ -105,7 +105,7 @@ impl Router {
         if full && self.members.conn_of(&member).is_none() {
             return self.cx.refuse(id, Why::Full);
         }
-        if room == self.room.id {
+        if room == self.stay.room() {
             if let Err(record) = self.registry.may_link(&member) {
                 let removed = record.as_ref().is_some_and(|record| record.is_removal());
                 // It came by a door that was closed meanwhile: it may have another way.
@@ -118,7 +118,7 @@ impl Router {
         } else {
             // Only who is still in the fresh room that it dialled from moves.
             let from = self.links.get(id).and_then(Conn::my_room);
-            let fresh = from == Some(self.room.id) && !self.room.settled;
+            let fresh = from == Some(self.stay.room()) && !self.stay.is_settled();
             let registry = if fresh { self.links.take_entered(id) } else { None };
             // The records that it told may have put the peer itself out.
             match registry.filter(|registry| registry.may_link(&member).is_ok()) {
@@ -126,7 +126,7 @@ impl Router {
                 None => return self.cx.refuse(id, Why::Busy),
             }
         }
-        self.room.settled = true;
+        self.stay.settle();
         self.link_up(id, &commitment);
         for rival in self.links.agreeing_with(member) {
             self.cx.refuse(rival, Why::Crossing);
@@ -149,9 +149,9 @@ impl Router {
         self.with_registry(Registry::show_who_came);
         self.log.link_up(&mut self.cx, id, member, &self.members);
         let info = self.members.info(&member);
-        self.room.ever_met = true;
-        if !std::mem::replace(&mut self.room.announced, true) {
-            let (room, locked) = (self.room.id, self.registry.is_closed());
+        self.stay.meet();
+        if self.stay.announce() {
+            let (room, locked) = (self.stay.room(), self.registry.is_closed());
             let founder = self.members.who(&self.registry.founder());
             self.cx.notify(Notice::Joined { room, members: vec![info], locked, founder });
         } else if newly {

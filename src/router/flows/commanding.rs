@@ -16,7 +16,9 @@ impl Router {
     /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
     pub(crate) fn commanded(&mut self, given: GivenCommand) {
         let ends = matches!(given.command, Command::EndFace { .. });
-        if let Some(failure) = self.desk.is_elsewhere(given.face, &self.room.id).filter(|_| !ends) {
+        if let Some(failure) =
+            self.desk.is_elsewhere(given.face, &self.stay.room()).filter(|_| !ends)
+        {
             return self.cx.answer(&given, Err(failure));
         }
         if given.command.waits_for_lock() {
@@ -125,7 +127,7 @@ impl Router {
             }
             Command::BeginFace { room } => {
                 self.desk.begin_face(face, room);
-                self.desk.is_elsewhere(face, &self.room.id).map_or(Ok(()), Err)
+                self.desk.is_elsewhere(face, &self.stay.room()).map_or(Ok(()), Err)
             }
             Command::EndFace { keep_offers } => return self.end_face(face, keep_offers),
             Command::Quit => {
@@ -210,8 +212,10 @@ impl Router {
 
     fn verify_same(&mut self, nick: &str) -> Result<(), Failure> {
         let id = self.members.find_present(nick)?;
-        let info = self.members.info(&id);
-        self.comparisons.confirm(&mut self.cx, &mut self.members, info)
+        self.comparisons.confirm(&self.members, &id)?;
+        self.members.verify(id);
+        self.cx.notify(Notice::MemberVerified { member: self.members.info(&id) });
+        Ok(())
     }
 
     fn change_name(&mut self, name: String) -> Result<(), Failure> {
@@ -221,7 +225,7 @@ impl Router {
         self.cx.config.name.clone_from(&name);
         self.members.rename_me(&mut self.cx, &name);
         // A name that nobody ever heard needs no place in the log.
-        if self.room.settled || self.log.has_spoken() {
+        if self.stay.is_settled() || self.log.has_spoken() {
             self.post(Kind::Name(name))?;
         }
         Ok(())

@@ -38,8 +38,11 @@ impl Router {
         of: (FaceId, u64),
         password: Option<Password>,
     ) -> bool {
-        let here =
-            Here { registry: &self.registry, members: &self.members, settled: self.room.settled };
+        let here = Here {
+            registry: &self.registry,
+            members: &self.members,
+            settled: self.stay.is_settled(),
+        };
         self.attempts.password_given(&mut self.cx, of, password, &here)
     }
 
@@ -69,8 +72,11 @@ impl Router {
         let their_password = conn.their_password();
         let agreed = conn.agreement().map(|of| of.member());
         let ended = Ended { how, refusal, their_password, agreed, linked };
-        let here =
-            Here { registry: &self.registry, members: &self.members, settled: self.room.settled };
+        let here = Here {
+            registry: &self.registry,
+            members: &self.members,
+            settled: self.stay.is_settled(),
+        };
         self.attempts.conn_ended(&mut self.cx, id, &ended, &here);
     }
 

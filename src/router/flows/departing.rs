@@ -56,7 +56,7 @@ impl Router {
         });
         let needs = Needs {
             busy,
-            unheld: self.room.ever_met && self.log.has_unheld(&self.members),
+            unheld: self.stay.has_met() && self.log.has_unheld(&self.members),
             served: !self.swarm.needed_here().is_empty(),
         };
         match self.desk.departure_due(&mut self.cx, &needs) {
@@ -67,7 +67,7 @@ impl Router {
     }
 
     fn end_input(&mut self, given: &GivenCommand) {
-        let in_vain = self.log.has_spoken() && !self.room.ever_met && !self.desk.waited_in_vain();
+        let in_vain = self.log.has_spoken() && !self.stay.has_met() && !self.desk.waited_in_vain();
         let text = "nobody was ever here to hear what was said: connect first, or wait members 1";
         let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };
         self.cx.answer(given, result);
@@ -91,8 +91,8 @@ impl Router {
         let exit_code = u8::from(self.cx.replies.has_failed());
         self.acknowledge();
         self.members.say_goodbye(&mut self.cx);
-        if self.room.announced {
-            self.cx.notify(Notice::Left { room: self.room.id });
+        if self.stay.is_announced() {
+            self.cx.notify(Notice::Left { room: self.stay.room() });
         }
         self.links.close_all(&mut self.cx);
         self.cx.notify(Notice::Stopped { exit_code });

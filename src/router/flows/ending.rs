@@ -103,7 +103,7 @@ impl Router {
     /// Who put us out shows it: from then on it is so here as well. Without that it is hearsay.
     fn heed_refusal(&mut self, conn: &Conn, refusal: &Refusal) {
         // A link is in the room, by whichever way it was entered.
-        let here = conn.my_room() == Some(self.room.id)
+        let here = conn.my_room() == Some(self.stay.room())
             && (conn.enters().is_none() || conn.is_same_room());
         if conn.role() != Role::Session || !here && conn.link().is_none() {
             return;
@@ -116,7 +116,7 @@ impl Router {
             }
             _ if outside
                 && !matches!(conn.purpose(), Some(Purpose::Attempt(_)))
-                && !std::mem::replace(&mut self.room.told_outside, true) =>
+                && self.stay.tell_outside() =>
             {
                 self.cx.remark(
                     "somebody who was reached says that this room is closed and that you are not \

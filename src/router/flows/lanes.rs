@@ -68,7 +68,7 @@ impl Router {
             return self.cx.refuse(id, Why::NoSession);
         }
         // Whoever has a session is known: no chain is shown over a lane.
-        let plan = Plan::Recognise { room: self.room.id, chain: Vec::new() };
+        let plan = Plan::Recognise { room: self.stay.room(), chain: Vec::new() };
         self.links.proceed(&mut self.cx, id, plan, None);
     }
 

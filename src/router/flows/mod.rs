@@ -22,5 +22,3 @@ mod presence;
 mod saying;
 mod showing;
 mod waiting;
-
-pub(crate) use self::moving::Room;

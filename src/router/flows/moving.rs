@@ -1,4 +1,4 @@
-//! The room that this node is in: what is said in it, and moving to another.
+//! Into another room, and out of one.
 
 use crate::router::Router;
 use crate::router::event::{Draw, Effect};
@@ -6,33 +6,14 @@ use crate::router::ids::{MemberId, RoomId};
 use crate::router::log::Log;
 use crate::router::notice::Notice;
 use crate::router::registry::Registry;
-
-/// A room, and this node's stay in it.
-#[derive(Debug)]
-pub(crate) struct Room {
-    pub(crate) id: RoomId,
-    /// A link was committed in it.
-    pub(crate) settled: bool,
-    /// `joined` was told.
-    pub(crate) announced: bool,
-    /// It was told that others say that we are no member.
-    pub(crate) told_outside: bool,
-    /// Somebody was present at some time.
-    pub(crate) ever_met: bool,
-}
-
-impl Room {
-    pub(crate) fn new(id: RoomId) -> Self {
-        Self { id, settled: false, announced: false, told_outside: false, ever_met: false }
-    }
-}
+use crate::router::stay::Stay;
 
 impl Router {
     /// Into another room, taking along what was said and offered while alone.
     pub(crate) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
         self.registry.enter(registry);
-        self.room = Room::new(id);
+        self.stay = Stay::new(id);
         self.members.move_to(id);
         let old = self.log.replace(via);
         self.files.clear();
@@ -41,15 +22,15 @@ impl Router {
 
     /// Alone into a fresh room; the old one is told.
     pub(crate) fn leave(&mut self, draw: &Draw) {
-        let (old, announced) = (self.room.id, self.room.announced);
+        let (old, announced) = (self.stay.room(), self.stay.is_announced());
         self.acknowledge();
         self.members.say_goodbye(&mut self.cx);
         self.drop_all_conns();
         self.leave_files();
         self.registry.enter(Registry::new(self.cx.my_id, self.cx.my_id, draw.room));
-        self.room = Room::new(self.registry.room());
+        self.stay = Stay::new(self.registry.room());
         self.log = Log::new(self.cx.my_id, draw.nonce);
-        self.members.leave(&self.cx, self.room.id);
+        self.members.leave(&self.cx, self.stay.room());
         self.files.clear();
         self.cx.effect(Effect::Forget);
         self.guesses.forget_untold();

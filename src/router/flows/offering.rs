@@ -16,7 +16,7 @@ impl Router {
         let Some(job) = job else { return };
         let (face, line) = job.of();
         let offered = result.and_then(|hashed| {
-            self.desk.is_elsewhere(face, &self.room.id).map_or(Ok(()), Err)?;
+            self.desk.is_elsewhere(face, &self.stay.room()).map_or(Ok(()), Err)?;
             self.must_be_in()?;
             self.offer(number, (face, job.is_copy()), &hashed)
         });

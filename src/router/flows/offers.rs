@@ -107,7 +107,7 @@ impl Router {
     /// The room, and the closings that are in force in it.
     pub(super) fn parking_place(&self) -> ParkingPlace {
         let closings = self.registry.membership().closings();
-        (self.room.id, closings.map(|closing| closing.id).collect())
+        (self.stay.room(), closings.map(|closing| closing.id).collect())
     }
 
     /// The room is about to be left, and there are no links any more: nothing is fetched or served,
@@ -115,7 +115,7 @@ impl Router {
     pub(crate) fn leave_files(&mut self) {
         self.swarm.drop_links(&mut self.cx);
         self.swarm.drop_downloads(&mut self.cx);
-        if self.room.settled {
+        if self.stay.is_settled() {
             let place = self.parking_place();
             self.files.park(&mut self.cx, place, &self.swarm);
         }

@@ -49,7 +49,9 @@ impl Router {
         if !comings.came && comings.left.is_empty() {
             return;
         }
-        self.room.ever_met |= comings.came;
+        if comings.came {
+            self.stay.meet();
+        }
         for id in &comings.left {
             self.log.member_left(id);
         }

@@ -28,7 +28,7 @@ impl Router {
     }
 
     fn append(&mut self, kind: Kind, shown: Option<(EntryId, i64)>) -> Result<EntryId, Failure> {
-        let entry = self.log.write(&self.cx, &self.room.id, kind, shown)?;
+        let entry = self.log.write(&self.cx, &self.stay.room(), kind, shown)?;
         self.accepted(&entry, shown.is_some());
         self.push(&entry, None);
         Ok(entry.id)

@@ -19,11 +19,11 @@ impl Router {
         let overview = Overview {
             me: self.members.who(&self.cx.my_id),
             temporary: self.cx.config.temporary,
-            room: self.room.id,
+            room: self.stay.room(),
             locked: self.registry.is_closed(),
             password: self.registry.password_data().is_some(),
             founder: self.members.who(&self.registry.founder()),
-            settled: self.room.settled,
+            settled: self.stay.is_settled(),
             addresses: self.members.own().spoken_addresses(),
             members: self.member_lines(),
             reached: self.reached(),

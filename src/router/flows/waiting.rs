@@ -44,7 +44,7 @@ impl Router {
     }
 
     fn how_it_ends(&mut self, waiting: &mut ScriptWait) -> Option<Result<(), Failure>> {
-        if let Some(failure) = self.desk.is_elsewhere(waiting.face(), &self.room.id) {
+        if let Some(failure) = self.desk.is_elsewhere(waiting.face(), &self.stay.room()) {
             return Some(Err(failure));
         }
         let news = waiting.looks_at(self.files.changes() + self.swarm.changes());

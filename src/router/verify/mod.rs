@@ -113,23 +113,17 @@ impl Comparisons {
         self.rearm(cx);
     }
 
-    /// The other side reads the words of `member` too.
-    pub(crate) fn confirm(
-        &mut self,
-        cx: &mut Context,
-        members: &mut Members,
-        member: MemberInfo,
-    ) -> Result<(), Failure> {
-        let id = member.who.id;
+    /// The person says that the other side reads the words of a member too.
+    ///
+    /// # Errors
+    /// They were not shown.
+    pub(crate) fn confirm(&mut self, members: &Members, id: &MemberId) -> Result<(), Failure> {
         // Whoever came under that name since then was never compared.
-        if !self.shown.remove(&id) {
-            let text = format!("compare the words first: verify {}", members.name_of(&id));
-            return Err(Failure::new(Code::Usage, text));
+        if self.shown.remove(id) {
+            return Ok(());
         }
-        members.verify(id);
-        let member = MemberInfo { who: members.who(&id), ..member };
-        cx.notify(Notice::MemberVerified { member });
-        Ok(())
+        let text = format!("compare the words first: verify {}", members.name_of(id));
+        Err(Failure::new(Code::Usage, text))
     }
 
     /// Answers whoever waits for words over a link.
