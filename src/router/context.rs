@@ -139,6 +139,11 @@ impl Context {
         conn
     }
 
+    /// Nobody is dialled any more who was not dialled yet.
+    pub(crate) fn drop_dials(&mut self) {
+        self.orders.retain(|order| !matches!(order, Order::Dial { .. }));
+    }
+
     /// The order that comes next.
     pub(crate) fn next_order(&mut self) -> Option<Order> {
         self.orders.pop_front()

@@ -113,13 +113,15 @@ impl Router {
         if !self.stopping {
             self.dispatch(event);
             self.carry_out_orders();
-            self.end_synced_attempts();
             self.run_timers();
+            self.carry_out_orders();
+            self.end_synced_attempts();
             self.settle_members();
             self.carry_out_orders();
             self.schedule();
             self.check_waits();
             self.carry_out_orders();
+            self.members.rearm(&mut self.cx);
             self.swarm.rearm(&mut self.cx);
             self.flush_links();
         }

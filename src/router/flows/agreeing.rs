@@ -101,8 +101,11 @@ impl Router {
             Err(why) => return self.cx.refuse(id, why),
         };
         let Commitment { member, room, admitted, .. } = commitment;
-        let full = self.links.count() >= self.cx.limits().peers;
-        if full && self.members.conn_of(&member).is_none() {
+        // One link of a pair is enough; another connection may have become it just now.
+        if self.members.conn_of(&member).is_some() {
+            return self.cx.refuse(id, Why::Crossing);
+        }
+        if self.links.count() >= self.cx.limits().peers {
             return self.cx.refuse(id, Why::Full);
         }
         if room == self.stay.room() {

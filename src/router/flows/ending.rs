@@ -59,7 +59,7 @@ impl Router {
             && self.members.conn_of(&of.member()).is_none()
         {
             for id in self.links.agreeing_with(of.member()) {
-                self.agree(id);
+                self.cx.order(Order::Agree(id));
             }
         }
     }

@@ -118,6 +118,7 @@ impl Links {
 
     /// Closes and forgets all connections.
     pub(crate) fn close_all(&mut self, cx: &mut Context) -> Vec<ConnId> {
+        cx.drop_dials();
         let ids: Vec<ConnId> = self.conns.keys().copied().collect();
         for id in &ids {
             cx.effect(Effect::Close { conn: *id });

@@ -102,6 +102,7 @@ impl Receipts {
     }
 
     fn rearm(&self, cx: &mut Context) {
-        cx.timers.set(Timer::Receipts, self.unheld.front().map(|unheld| unheld.tell_at));
+        let next = self.unheld.iter().map(|unheld| unheld.tell_at).min();
+        cx.timers.set(Timer::Receipts, next);
     }
 }

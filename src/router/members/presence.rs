@@ -341,6 +341,13 @@ impl Members {
         comings
     }
 
+    /// What changed since it was looked at is looked at with the next event, which is due at once.
+    pub(crate) fn rearm(&self, cx: &mut Context) {
+        if self.changed {
+            cx.timers.set(Timer::Members, Some(cx.now));
+        }
+    }
+
     /// It is time to look.
     pub(crate) fn due(&mut self) {
         self.changed = true;

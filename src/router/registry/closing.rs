@@ -139,7 +139,7 @@ impl Registry {
     /// door.
     fn kept_by(&self, at: &Scene<'_>, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
         let membership = self.membership();
-        // Of at without a link anybody can tell: they stay if they are members, or spoke here.
+        // Of people without a link anybody can tell: they stay if they are members, or spoke here.
         let spoke = |id: &MemberId| at.log.is_author(id);
         let stands = |id: &MemberId| self.links.has(id) || membership.is_member(id) || spoke(id);
         let mut present: BTreeSet<MemberId> = at.members.present().filter(stands).collect();

@@ -1,4 +1,4 @@
-//! `/invite`: what is passed on to at who are to come, and ending it.
+//! `/invite`: what is passed on to people who are to come, and ending it.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::router::notice::{Code, Failure, InvitationLine, Notice};
 use crate::router::signed::{Invitation, SignedInvitation, room_hint};
 
 const HOUR_MS: i64 = 3_600_000;
-/// An invitation lets at in for so long unless told otherwise.
+/// An invitation lets people in for so long unless told otherwise.
 const DEFAULT_MS: i64 = 24 * HOUR_MS;
 /// The longest that can be asked for.
 const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
@@ -40,7 +40,7 @@ impl Registry {
         let own = self.living_invitations(now).filter(|of| of.invitation.body.maker == me);
         if own.count() >= INVITATIONS_PER_MAKER {
             let text = format!(
-                "{INVITATIONS_PER_MAKER} invitations of yours let at in: /invite off ends them"
+                "{INVITATIONS_PER_MAKER} invitations of yours let people in: /invite off ends them"
             );
             return Err(Failure::new(Code::Usage, text));
         }
@@ -81,7 +81,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The invitations that let at in now, own ones first.
+    /// The invitations that let people in now, own ones first.
     fn invitation_lines(&self, members: &Members, now_ms: i64) -> Vec<InvitationLine> {
         let live = self.living_invitations(now_ms);
         let mut lines: Vec<InvitationLine> = live

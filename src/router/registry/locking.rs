@@ -111,7 +111,7 @@ impl Registry {
         }
     }
 
-    /// What at.members keep of the new password is made.
+    /// What members keep of the new password is made.
     pub(crate) fn lock_prepared(
         &mut self,
         at: &mut Scene<'_>,

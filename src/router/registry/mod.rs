@@ -3,7 +3,7 @@
 //! said of them over each link.
 //!
 //! It decides who may link and who lets whom in. It never ends a connection: that outsiders are
-//! linked it orders to be seen to ([`Order::CloseOutsiders`](super::order::Order)). What at
+//! linked it orders to be seen to ([`Order::CloseOutsiders`](super::order::Order)). What people
 //! said is looked at ([`Scene`]) and never changed.
 //!
 //! One [`Registry`] is about one room. A room that is entered brings another one.
@@ -106,10 +106,11 @@ impl Registry {
         }
     }
 
-    /// Into another room. Whoever was about to do something in this one is still answered.
+    /// Into another room. Whoever was about to do something in this one is still answered, and
+    /// those that are being agreed with are still told what comes.
     pub(crate) fn enter(&mut self, room: Self) {
         let old = std::mem::replace(self, room);
-        (self.locking, self.removing) = (old.locking, old.removing);
+        (self.locking, self.removing, self.links) = (old.locking, old.removing, old.links);
     }
 
     /// That of a room that lets this node in.

@@ -18,7 +18,7 @@ impl Registry {
         id
     }
 
-    /// The same for a record that keeps at. Those whom it has no room for are kept by tickets
+    /// The same for a record that keeps people. Those whom it has no room for are kept by tickets
     /// of their own, right after it.
     pub(super) fn register_own_keeping(
         &mut self,
