@@ -111,7 +111,11 @@ impl Context {
     /// Asks the router for something that other machines have a part in. It is done as soon as
     /// the machine that asks is done itself.
     pub(crate) fn order(&mut self, order: Order) {
-        self.orders.push_back(order);
+        let pending = |of: &Order| matches!(of, Order::CloseOutsiders);
+        // Whoever is outside is asked for when it is carried out: once is enough.
+        if !pending(&order) || !self.orders.iter().any(pending) {
+            self.orders.push_back(order);
+        }
     }
 
     /// Refuses a connection: the peer is told why, and it ends.

@@ -166,6 +166,12 @@ impl Exchange {
         asked.chains.iter().map(|wanted| wanted.chain).collect()
     }
 
+    /// When what was asked is looked at again.
+    pub(super) fn asked_deadline(&self) -> Option<Millis> {
+        let asked = self.asked.as_ref()?;
+        Some(if asked.expired { asked.until.plus(ANSWER_MS) } else { asked.until })
+    }
+
     /// When something is due that no event brings about.
     pub(super) fn deadline(&self) -> Option<Millis> {
         let mut earliest = Earliest::default();
@@ -175,8 +181,8 @@ impl Exchange {
         if let Some(at) = self.say_haves_at.filter(|_| !self.say_haves.is_empty()) {
             earliest.at(at);
         }
-        if let Some(asked) = &self.asked {
-            earliest.at(if asked.expired { asked.until.plus(ANSWER_MS) } else { asked.until });
+        if let Some(at) = self.asked_deadline() {
+            earliest.at(at);
         } else if let Some(at) = self.rests_until.filter(|_| !self.behind.is_empty()) {
             earliest.at(at);
         }

@@ -344,6 +344,8 @@ impl Log {
         let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
         cx.mark(conn);
         let expired = exchange.expire(cx.now);
+        // Even while the link takes nothing; otherwise it is set again when it is spoken to.
+        cx.timers.set(Timer::Repair(conn), exchange.asked_deadline());
         let freed = expired.iter().filter(|chain| self.asked.remove(chain).is_some()).count();
         if freed > 0 {
             self.mark_all(cx);
