@@ -14,7 +14,7 @@ use klatch::crypto::invite::InviteSecret;
 use klatch::limits::Limits;
 use klatch::router::Router;
 use klatch::router::command::Command;
-use klatch::router::event::{Config, Draw, Event, Target};
+use klatch::router::event::{Config, Draw, Effect, Event, Target};
 use klatch::router::ids::{
     ConnId, Digest32, EntryId, FaceId, LogNonce, MemberId, RecordId, RoomId, RunId,
 };
@@ -486,6 +486,9 @@ impl World {
             for load in router.loads() {
                 assert!(load.size <= load.bound, "{} of {} is unbounded", n.name, load.what);
             }
+            let waits =
+                n.due_ms.is_some() || effects.iter().any(|of| matches!(of, Effect::Stop { .. }));
+            assert!(waits || router.inspect().present.is_empty(), "{} waits for nothing", n.name);
         }
         self.trace.handled(self.now_ms, &n.name, &event, &effects);
         self.judge(node, &event);
