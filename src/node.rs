@@ -21,7 +21,7 @@ use std::time::Instant;
 use crossbeam_channel::bounded;
 
 pub use faces::{Answer, Face, Handle, Stopped};
-pub use feed::{Feed, FeedItem, Reader};
+pub use feed::{Feed, FeedItem, FeedReader};
 
 use crate::crypto::identity::Identity;
 use crate::crypto::random::random;
@@ -29,7 +29,7 @@ use crate::files::disk::{Disk, SystemDisk};
 use crate::limits::Limits;
 use crate::net::conn::Conns;
 use crate::net::gate::Gate;
-use crate::net::listener::{Listen, Listener};
+use crate::net::listener::{Listen, PortListener};
 use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
 use crate::router::command::Command;
@@ -117,7 +117,7 @@ impl Node {
             virtual_interfaces: with_virtual,
             verified,
         } = config;
-        let listener = Listener::bind(listen)?;
+        let listener = PortListener::bind(listen)?;
         let addr = listener.addr();
         let clock = Clock::start();
         let router = Config {

@@ -255,6 +255,26 @@ fn every_thread_is_joined_but_those_that_nothing_can_wake() {
 }
 
 #[test]
+fn types_have_names_of_their_own() {
+    let mut names = std::collections::BTreeMap::new();
+    for (path, text) in rust_files("src") {
+        // One type for each system, and those of tests.
+        if path.starts_with("src/sys") || path.to_string_lossy().contains("test") {
+            continue;
+        }
+        for line in program(&text).lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let at =
+                words.iter().take(3).position(|word| ["struct", "enum", "trait"].contains(word));
+            let (Some(at), false) = (at, line.starts_with([' ', '/'])) else { continue };
+            let name = words[at + 1].split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            let before = names.insert(name.to_owned(), path.clone());
+            assert!(before.is_none(), "{name} in {} and {before:?}", path.display());
+        }
+    }
+}
+
+#[test]
 fn files_are_short_and_lines_fit() {
     for dir in ["src", "tests", "fuzz", "examples"] {
         for (path, text) in rust_files(dir) {

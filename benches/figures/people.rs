@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use klatch::crypto::identity::Identity;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
-use klatch::node::{Answer, Face, FeedItem, Node, NodeConfig, Reader};
+use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::Notice;
 
@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) struct Someone {
     node: Node,
     face: Face,
-    reader: Reader,
+    reader: FeedReader,
     lines: u64,
 }
 

@@ -8,7 +8,7 @@ use crate::router::notice::Failure;
 
 /// What was understood of the head of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct RequestHead {
     /// Bytes that the head takes.
     pub length: usize,
     /// Without the query.
@@ -25,12 +25,12 @@ pub struct Request {
 ///
 /// # Errors
 /// The status of the answer.
-pub fn request(bytes: &[u8], size: u64) -> Result<Option<Request>, u16> {
+pub fn request(bytes: &[u8], size: u64) -> Result<Option<RequestHead>, u16> {
     let read = Head::read(bytes).map_err(|reject| match reject {
         Reject::With(status) => status,
         Reject::Gone => 0,
     });
-    Ok(read?.map(|(length, head)| Request {
+    Ok(read?.map(|(length, head)| RequestHead {
         length,
         name: head.parameter("name"),
         is_websocket: head.websocket_accept().is_some(),

@@ -20,7 +20,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::server::BridgeShared;
 use super::socket::{Outlet, add_ping, add_text};
 use crate::files::served::Served;
-use crate::node::{Answer, Face, FeedItem, Reader, Stopped};
+use crate::node::{Answer, Face, FeedItem, FeedReader, Stopped};
 use crate::router::command::Command;
 use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
@@ -61,7 +61,7 @@ pub(super) struct TabWriter<'a> {
     shared: &'a BridgeShared,
     face: &'a Face,
     outlet: &'a Outlet,
-    reader: Reader,
+    reader: FeedReader,
     /// Answers that came and wait for their place among the notices.
     due: VecDeque<Answer>,
     /// No more answers will come.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::disk::Disk;
 use super::publish::{Unnamed, leads_to, publish, rename_new};
 use crate::crypto::random::random;
-use crate::sys::files::{Facts, Kind, me, open_as_it_is};
+use crate::sys::files::{Facts, FileKind, me, open_as_it_is};
 
 /// The ending of the file of hints.
 const CLAIMS: &str = "claims";
@@ -194,7 +194,7 @@ fn open_own(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
 
 /// A regular file under one name; some disks count no names.
 fn is_plain(facts: &Facts) -> bool {
-    facts.kind == Kind::File && facts.names <= 1
+    facts.kind == FileKind::File && facts.names <= 1
 }
 
 /// Whether a file belongs to this user, or to whom all that this user makes in its folder belongs:

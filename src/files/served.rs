@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
-use super::source::{self, SendError, Stamp};
+use super::source::{self, OfferError, Stamp};
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::MemberId;
 use crate::router::swarm::sent::{Picked, Sent};
@@ -116,7 +116,7 @@ impl OpenFiles {
         drop(open);
         let (file, stamp) = match source::open(&place.path, u64::MAX) {
             Ok(opened) => opened,
-            Err(SendError::Io { source, .. }) => return Err(ServeError::of(source)),
+            Err(OfferError::Io { source, .. }) => return Err(ServeError::of(source)),
             Err(_) => return Err(ServeError::Changed),
         };
         if stamp != place.stamp {

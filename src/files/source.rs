@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::sys::files::{Facts, FileId, Kind, open_quietly};
+use crate::sys::files::{Facts, FileId, FileKind, open_quietly};
 
 /// What tells that a file is still the one that was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Stamp {
 
 /// Why a file cannot be offered.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub enum OfferError {
     /// Nothing there.
     #[error("cannot send {path}: there is no such file; check the name and the folder")]
     NotFound {
@@ -97,7 +97,7 @@ pub enum SendError {
 ///
 /// # Errors
 /// Anything but a readable regular file of at most `max_bytes` bytes is refused.
-pub fn open(path: &Path, max_bytes: u64) -> Result<(File, Stamp), SendError> {
+pub fn open(path: &Path, max_bytes: u64) -> Result<(File, Stamp), OfferError> {
     let failed = |error| refusal(path, error);
     // Opening a device can move something, so what it is comes first.
     check_kind(path, Facts::at(path).map_err(failed)?.kind)?;
@@ -107,31 +107,31 @@ pub fn open(path: &Path, max_bytes: u64) -> Result<(File, Stamp), SendError> {
     check_kind(path, facts.kind)?;
     if facts.len > max_bytes {
         let (path, len) = (path.to_owned(), facts.len);
-        return Err(SendError::TooLarge { path, len, max: max_bytes });
+        return Err(OfferError::TooLarge { path, len, max: max_bytes });
     }
     Ok((file, Stamp::in_facts(&facts)))
 }
 
-fn refusal(path: &Path, source: io::Error) -> SendError {
+fn refusal(path: &Path, source: io::Error) -> OfferError {
     let path = path.to_owned();
     match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SendError::NotFound { path },
-        io::ErrorKind::PermissionDenied => SendError::Permission { path },
-        _ => SendError::Io { path, source },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => OfferError::NotFound { path },
+        io::ErrorKind::PermissionDenied => OfferError::Permission { path },
+        _ => OfferError::Io { path, source },
     }
 }
 
-fn check_kind(path: &Path, kind: Kind) -> Result<(), SendError> {
+fn check_kind(path: &Path, kind: FileKind) -> Result<(), OfferError> {
     let path = path.to_owned();
     let kind = match kind {
-        Kind::File => return Ok(()),
-        Kind::Folder => return Err(SendError::Folder { path }),
-        Kind::Pipe => "a pipe",
-        Kind::Socket => "a socket",
-        Kind::Device => "a device",
-        Kind::Link | Kind::Other => "something special",
+        FileKind::File => return Ok(()),
+        FileKind::Folder => return Err(OfferError::Folder { path }),
+        FileKind::Pipe => "a pipe",
+        FileKind::Socket => "a socket",
+        FileKind::Device => "a device",
+        FileKind::Link | FileKind::Other => "something special",
     };
-    Err(SendError::NotAFile { path, kind })
+    Err(OfferError::NotAFile { path, kind })
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
         pipe(&path);
         let before = Instant::now();
         let refused = open(&path, MAX).unwrap_err();
-        assert!(matches!(refused, SendError::NotAFile { kind: "a pipe", .. }), "{refused}");
+        assert!(matches!(refused, OfferError::NotAFile { kind: "a pipe", .. }), "{refused}");
         assert!(before.elapsed() < Duration::from_secs(1));
     }
 

@@ -25,7 +25,7 @@ const DIALLED: u64 = 1 << 63;
 
 /// One connection.
 #[derive(Debug)]
-pub struct Conn {
+pub struct Connection {
     /// Its number.
     pub id: ConnId,
     /// What the router wants of it.
@@ -43,7 +43,7 @@ enum Socket {
     Shut,
 }
 
-impl Conn {
+impl Connection {
     fn new(id: ConnId, limits: &Limits, permit: Option<Permit>) -> Self {
         Self {
             id,
@@ -54,7 +54,7 @@ impl Conn {
         }
     }
 
-    /// Registers the socket, so that [`Conn::shut`] reaches it; at once, if that came first.
+    /// Registers the socket, so that [`Connection::shut`] reaches it; at once, if that came first.
     pub fn attach(&self, stream: &Arc<dyn Stream>, remote: IpAddr) {
         let mut socket = lock(&self.socket);
         match *socket {
@@ -83,7 +83,7 @@ impl Conn {
         }
     }
 
-    /// Whether [`Conn::shut`] was called.
+    /// Whether [`Connection::shut`] was called.
     #[must_use]
     pub fn is_shut(&self) -> bool {
         matches!(*lock(&self.socket), Socket::Shut)
@@ -120,7 +120,7 @@ struct Table {
 
 #[derive(Debug)]
 struct TableRow {
-    conn: Arc<Conn>,
+    conn: Arc<Connection>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -143,9 +143,9 @@ impl Conns {
         work: F,
     ) -> io::Result<()>
     where
-        F: FnOnce(&Arc<Conn>) + Send + 'static,
+        F: FnOnce(&Arc<Connection>) + Send + 'static,
     {
-        let conn = Arc::new(Conn::new(id, limits, permit));
+        let conn = Arc::new(Connection::new(id, limits, permit));
         let entry = TableRow { conn: Arc::clone(&conn), thread: None };
         {
             let mut table = lock(&self.table);
@@ -175,13 +175,13 @@ impl Conns {
 
     /// A connection, unless it has ended.
     #[must_use]
-    pub fn get(&self, id: ConnId) -> Option<Arc<Conn>> {
+    pub fn get(&self, id: ConnId) -> Option<Arc<Connection>> {
         lock(&self.table).open.get(&id).map(|entry| Arc::clone(&entry.conn))
     }
 
     /// All connections that have not ended.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Conn>> {
+    pub fn all(&self) -> Vec<Arc<Connection>> {
         lock(&self.table).open.values().map(|entry| Arc::clone(&entry.conn)).collect()
     }
 

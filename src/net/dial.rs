@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::conn::Conn;
+use super::conn::Connection;
 use super::life::{self, Opened};
 use super::preamble::{self, PreambleError};
 use super::stream::Stream;
@@ -69,7 +69,7 @@ pub fn start_over(
 
 fn or_report(
     net: &Net,
-    conn: &Conn,
+    conn: &Connection,
     dialled: impl FnOnce() -> Result<Opened, Failure>,
 ) -> Option<Opened> {
     let panicked = "the connection failed inside klatch; please report this";
@@ -90,7 +90,7 @@ fn or_report(
 /// Reports a dial that failed, also when its thread panics.
 struct DialReport<'a> {
     net: &'a Net,
-    conn: &'a Conn,
+    conn: &'a Connection,
     failure: Option<Failure>,
 }
 
@@ -103,7 +103,7 @@ impl Drop for DialReport<'_> {
     }
 }
 
-fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Failure> {
+fn dial(net: &Net, conn: &Connection, target: Target, role: Role) -> Result<Opened, Failure> {
     let time = Duration::from_millis(CONNECT_TIMEOUT_MS);
     let deadline = Instant::now() + time;
     let (addrs, name) = match target {
@@ -124,7 +124,7 @@ fn dial(net: &Net, conn: &Conn, target: Target, role: Role) -> Result<Opened, Fa
 /// The dialer's part of a new channel.
 fn open(
     net: &Net,
-    conn: &Conn,
+    conn: &Connection,
     (stream, remote): (Arc<dyn Stream>, SocketAddr),
     role: Role,
     name: &str,
@@ -163,12 +163,12 @@ fn in_zones(addr: SocketAddrV6, zones: &[u32]) -> Result<Vec<SocketAddr>, Failur
 }
 
 /// Whether the router or the end of the program wants the dial to end.
-fn is_unwanted(conn: &Conn) -> bool {
+fn is_unwanted(conn: &Connection) -> bool {
     conn.is_shut() || conn.outbox.is_ending()
 }
 
 fn resolve(
-    conn: &Conn,
+    conn: &Connection,
     host: String,
     port: u16,
     deadline: Instant,
@@ -273,7 +273,7 @@ fn timed_out(name: &str, time: Duration) -> Failure {
 
 /// Connects to the first of `addrs` that answers.
 fn connect(
-    conn: &Conn,
+    conn: &Connection,
     addrs: &[SocketAddr],
     deadline: Instant,
 ) -> Result<(TcpStream, SocketAddr), Missed> {
@@ -352,7 +352,7 @@ fn finish(socket: Socket) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn no_channel(error: PreambleError, conn: &Conn, name: &str, patience: Duration) -> Failure {
+fn no_channel(error: PreambleError, conn: &Connection, name: &str, patience: Duration) -> Failure {
     let seconds = patience.as_secs_f32();
     match error {
         PreambleError::Closed if is_unwanted(conn) => cancelled(name),

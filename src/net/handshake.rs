@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::Net;
 use super::channel::{Channel, RecvError};
-use super::conn::Conn;
-use super::outbox::{NoOrder, Order};
+use super::conn::Connection;
+use super::outbox::{ConnOrder, NoOrder};
 use crate::crypto::binding::{Binding, Role, Side, room_tag};
 use crate::crypto::noise::HandshakeHash;
 use crate::router::event::{Closed, Entrance, Entry, Event, Home, Plan};
@@ -50,9 +50,9 @@ impl End {
     }
 
     /// The router wants something else than the next step.
-    fn ordered(order: Order) -> Self {
+    fn ordered(order: ConnOrder) -> Self {
         match order {
-            Order::Refuse(refusal) => Self::Tell(refusal, Closed::ByUs),
+            ConnOrder::Refuse(refusal) => Self::Tell(refusal, Closed::ByUs),
             _ => Self::Quiet(Closed::ByUs),
         }
     }
@@ -82,9 +82,9 @@ pub(super) struct Admitted {
 }
 
 /// A handshake under way.
-pub(super) struct Handshake<'a> {
+pub(super) struct HandshakeRun<'a> {
     pub(super) net: &'a Net,
-    conn: &'a Conn,
+    conn: &'a Connection,
     /// What this side makes.
     pub(super) binding: Binding,
     /// For which what is signed has to hold: one's own, or the one that was granted.
@@ -94,10 +94,10 @@ pub(super) struct Handshake<'a> {
     deadline: Instant,
 }
 
-impl<'a> Handshake<'a> {
+impl<'a> HandshakeRun<'a> {
     pub(super) fn new(
         net: &'a Net,
-        conn: &'a Conn,
+        conn: &'a Connection,
         (side, role): (Side, Role),
         (channel, h): (Channel, HandshakeHash),
         since: Instant,
@@ -118,7 +118,7 @@ impl<'a> Handshake<'a> {
         let (theirs, same_room) = self.exchange_hellos()?;
         self.tell(Event::HelloArrived { conn: self.conn.id, theirs, same_room })?;
         let plan = match self.order()? {
-            Order::Proceed(plan) => plan,
+            ConnOrder::Proceed(plan) => plan,
             other => return Err(End::ordered(other)),
         };
         if takes_a_password(&plan) {
@@ -137,7 +137,7 @@ impl<'a> Handshake<'a> {
 
     fn exchange_hellos(&mut self) -> Result<(Hello, bool), End> {
         let (hello, room) = match self.order()? {
-            Order::SendHello { hello, room } => (hello, room),
+            ConnOrder::SendHello { hello, room } => (hello, room),
             other => return Err(End::ordered(other)),
         };
         self.room = room;
@@ -177,7 +177,7 @@ impl<'a> Handshake<'a> {
     fn judged(&mut self, event: Event) -> Result<bool, End> {
         self.tell(event)?;
         match self.order()? {
-            Order::Judged { known } => Ok(known),
+            ConnOrder::Judged { known } => Ok(known),
             other => Err(End::ordered(other)),
         }
     }
@@ -196,7 +196,7 @@ impl<'a> Handshake<'a> {
         self.net.inbox.send(event).map_err(|_| End::Quiet(Closed::ByUs))
     }
 
-    fn order(&self) -> Result<Order, End> {
+    fn order(&self) -> Result<ConnOrder, End> {
         order(self.conn, self.deadline)
     }
 
@@ -222,12 +222,12 @@ fn takes_a_password(plan: &Plan) -> bool {
 /// Gives whom the lane is with, and whether this side asks.
 pub(super) fn start_lane(
     net: &Net,
-    conn: &Conn,
+    conn: &Connection,
     channel: &mut Channel,
     deadline: Instant,
 ) -> Result<(MemberId, bool), End> {
     let started = match order(conn, deadline)? {
-        Order::StartLane { member, fetch } => (member, fetch),
+        ConnOrder::StartLane { member, fetch } => (member, fetch),
         other => return Err(End::ordered(other)),
     };
     send(net, channel, &Opening::Ready)?;
@@ -239,7 +239,7 @@ pub(super) fn start_lane(
 }
 
 /// Notes why the connection ends and tells the peer; true if it was told anything.
-pub(super) fn farewell(net: &Net, conn: &Conn, channel: &mut Channel, end: End) -> bool {
+pub(super) fn farewell(net: &Net, conn: &Connection, channel: &mut Channel, end: End) -> bool {
     match end {
         End::Tell(refusal, cause) => {
             conn.note(cause);
@@ -252,7 +252,7 @@ pub(super) fn farewell(net: &Net, conn: &Conn, channel: &mut Channel, end: End) 
     }
 }
 
-fn order(conn: &Conn, deadline: Instant) -> Result<Order, End> {
+fn order(conn: &Connection, deadline: Instant) -> Result<ConnOrder, End> {
     conn.outbox.next(deadline).map_err(|error| match error {
         NoOrder::TimedOut => End::Tell(Refusal::of(Why::Busy), Closed::Silent),
         NoOrder::Ended => End::Quiet(Closed::ByUs),
@@ -267,7 +267,7 @@ fn send(net: &Net, channel: &mut Channel, opening: &Opening) -> Result<(), End> 
 /// The peer's next record. A refusal ends the connection, and so does the router while nothing
 /// comes.
 fn recv(
-    conn: &Conn,
+    conn: &Connection,
     channel: &mut Channel,
     max: usize,
     deadline: Instant,

@@ -61,7 +61,7 @@ pub const HASH_BYTES: usize = 32;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ChunkWanted {
     /// The hashes of all chunks.
     List,
     /// A chunk.
@@ -76,7 +76,7 @@ pub struct Request {
     /// Of which file.
     pub file: FileId,
     /// What of it.
-    pub wanted: Wanted,
+    pub wanted: ChunkWanted,
 }
 
 /// How an answer begins.
@@ -117,9 +117,9 @@ impl Request {
     #[must_use]
     pub fn kind(&self) -> u8 {
         match self.wanted {
-            Wanted::List => 1,
-            Wanted::Chunk(_) => 2,
-            Wanted::Pick(_) => 3,
+            ChunkWanted::List => 1,
+            ChunkWanted::Chunk(_) => 2,
+            ChunkWanted::Pick(_) => 3,
         }
     }
 
@@ -127,9 +127,9 @@ impl Request {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (number, which) = match &self.wanted {
-            Wanted::List => (0, Vec::new()),
-            Wanted::Chunk(chunk) => (*chunk, Vec::new()),
-            Wanted::Pick(of) => (of.len(), of.to_bytes()),
+            ChunkWanted::List => (0, Vec::new()),
+            ChunkWanted::Chunk(chunk) => (*chunk, Vec::new()),
+            ChunkWanted::Pick(of) => (of.len(), of.to_bytes()),
         };
         [&[self.kind()][..], &self.file.0, &number.to_be_bytes(), &which].concat()
     }
@@ -141,10 +141,10 @@ impl Request {
         let (file, rest) = rest.split_first_chunk()?;
         let (number, which) = rest.split_first_chunk()?;
         let wanted = match (kind, u32::from_be_bytes(*number)) {
-            (1, 0) if which.is_empty() => Wanted::List,
-            (2, chunk) if which.is_empty() => Wanted::Chunk(chunk),
+            (1, 0) if which.is_empty() => ChunkWanted::List,
+            (2, chunk) if which.is_empty() => ChunkWanted::Chunk(chunk),
             // The length is compared before anything is allocated.
-            (3, chunks) => Wanted::Pick(Bitmap::from_bytes(chunks, which)?),
+            (3, chunks) => ChunkWanted::Pick(Bitmap::from_bytes(chunks, which)?),
             _ => return None,
         };
         Some(Self { file: FileId(*file), wanted })
@@ -154,9 +154,9 @@ impl Request {
     #[must_use]
     pub fn is_answered_by(&self, header: &Header) -> bool {
         let fits = match &self.wanted {
-            Wanted::List => header.chunk == 0,
-            Wanted::Chunk(chunk) => header.chunk == *chunk,
-            Wanted::Pick(of) => header.status != Status::Ok || of.has(header.chunk),
+            ChunkWanted::List => header.chunk == 0,
+            ChunkWanted::Chunk(chunk) => header.chunk == *chunk,
+            ChunkWanted::Pick(of) => header.status != Status::Ok || of.has(header.chunk),
         };
         fits && header.kind == self.kind() && header.file == self.file
     }
@@ -173,9 +173,9 @@ impl Header {
     #[must_use]
     pub fn of(request: &Request, chunk: u32, status: Status, bytes: u64) -> Self {
         let chunk = match request.wanted {
-            Wanted::List => 0,
-            Wanted::Chunk(chunk) => chunk,
-            Wanted::Pick(_) => chunk,
+            ChunkWanted::List => 0,
+            ChunkWanted::Chunk(chunk) => chunk,
+            ChunkWanted::Pick(_) => chunk,
         };
         Self { kind: request.kind(), status, file: request.file, chunk, bytes }
     }
@@ -243,15 +243,16 @@ mod tests {
         let mut some = Bitmap::none(10);
         some.insert(3);
         some.insert(9);
-        let pick = Wanted::Pick(some);
-        for wanted in [Wanted::List, Wanted::Chunk(0), Wanted::Chunk(u32::MAX), pick] {
+        let pick = ChunkWanted::Pick(some);
+        for wanted in [ChunkWanted::List, ChunkWanted::Chunk(0), ChunkWanted::Chunk(u32::MAX), pick]
+        {
             let request = Request { file, wanted };
             let bytes = request.to_bytes();
             assert_eq!(Request::from_bytes(&bytes), Some(request));
             assert_eq!(Request::from_bytes(&bytes[..bytes.len() - 1]), None);
             assert_eq!(Request::from_bytes(&[&bytes[..], &[0]].concat()), None);
         }
-        let mut list = Request { file, wanted: Wanted::List }.to_bytes();
+        let mut list = Request { file, wanted: ChunkWanted::List }.to_bytes();
         list[36] = 1;
         assert_eq!(Request::from_bytes(&list), None);
         list[36] = 0;
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn headers_are_read_back_and_others_refused() {
-        let request = Request { file: FileId([7; 32]), wanted: Wanted::Chunk(0x0102_0304) };
+        let request = Request { file: FileId([7; 32]), wanted: ChunkWanted::Chunk(0x0102_0304) };
         for status in STATUSES {
             let header = Header::of(&request, 0, status, u64::MAX - 1);
             let bytes = header.to_bytes();
@@ -287,11 +288,11 @@ mod tests {
     fn a_host_picks_only_what_would_do() {
         let mut some = Bitmap::none(10);
         some.insert(3);
-        let request = Request { file: FileId([7; 32]), wanted: Wanted::Pick(some) };
+        let request = Request { file: FileId([7; 32]), wanted: ChunkWanted::Pick(some) };
         assert!(request.is_answered_by(&Header::of(&request, 3, Status::Ok, 5)));
         assert!(!request.is_answered_by(&Header::of(&request, 4, Status::Ok, 5)));
         assert!(request.is_answered_by(&Header::of(&request, 0, Status::Elsewhere, 0)));
-        let chunk = Request { wanted: Wanted::Chunk(3), ..request.clone() };
+        let chunk = Request { wanted: ChunkWanted::Chunk(3), ..request.clone() };
         assert!(!request.is_answered_by(&Header::of(&chunk, 3, Status::Ok, 5)));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::channel::Channel;
-use super::conn::Conn;
-use super::handshake::{self, Handshake};
+use super::conn::Connection;
+use super::handshake::{self, HandshakeRun};
 use super::stream::Stream;
 use super::{Net, session};
 use crate::crypto::binding::{Role, Side};
@@ -40,7 +40,7 @@ struct Introduced<'a> {
 
 /// Everything that a connection does, `open` first. The router hears of a channel and, exactly
 /// once, of its end.
-pub(super) fn run(net: &Net, conn: &Conn, open: impl FnOnce() -> Option<Opened> + Send) {
+pub(super) fn run(net: &Net, conn: &Connection, open: impl FnOnce() -> Option<Opened> + Send) {
     let introduced = on_deep_stack(|| introduce(net, conn, open()?));
     let Some(Introduced { report, role, channel, room }) = introduced.flatten() else { return };
     match role {
@@ -70,13 +70,13 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 }
 
 /// The handshake, and its end if it comes to nothing.
-fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introduced<'a>> {
+fn introduce<'a>(net: &'a Net, conn: &'a Connection, opened: Opened) -> Option<Introduced<'a>> {
     let Opened { side, role, channel, h, since } = opened;
     let remote = channel.remote();
     let stream = Arc::clone(channel.stream());
     net.inbox.send(Event::ConnOpened { conn: conn.id, side, role, remote }).ok()?;
     let report = EndReport { net, conn };
-    let mut handshake = Handshake::new(net, conn, (side, role), (channel, h), since);
+    let mut handshake = HandshakeRun::new(net, conn, (side, role), (channel, h), since);
     match handshake.run() {
         Ok(admitted) => {
             let channel = handshake.into_channel();
@@ -97,7 +97,7 @@ fn introduce<'a>(net: &'a Net, conn: &'a Conn, opened: Opened) -> Option<Introdu
 /// Reports the end of a connection, also when its thread panics.
 struct EndReport<'a> {
     net: &'a Net,
-    conn: &'a Conn,
+    conn: &'a Connection,
 }
 
 impl Drop for EndReport<'_> {
@@ -113,7 +113,7 @@ impl Drop for EndReport<'_> {
 /// Waits for the router's word that the lane is admitted, and for the peer's. Out of line, because
 /// an idle session would otherwise pay for what only lanes need of the stack.
 #[inline(never)]
-fn lane(net: &Net, conn: &Conn, mut channel: Channel) {
+fn lane(net: &Net, conn: &Connection, mut channel: Channel) {
     let patience = Duration::from_millis(net.limits.dead_after_ms);
     match handshake::start_lane(net, conn, &mut channel, Instant::now() + patience) {
         Ok((member, fetch)) => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::conn::Conn;
+use super::conn::Connection;
 use super::life::{self, Opened};
 use super::stream::Stream;
 use super::{Net, preamble, spoken};
@@ -38,12 +38,12 @@ pub struct Listen {
 
 /// A bound port.
 #[derive(Debug)]
-pub struct Listener {
+pub struct PortListener {
     socket: TcpListener,
     addr: SocketAddr,
 }
 
-impl Listener {
+impl PortListener {
     /// Binds.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ pub fn admit(net: &Arc<Net>, stream: Arc<dyn Stream>, remote: SocketAddr) {
 
 fn accepted(
     net: &Net,
-    conn: &Conn,
+    conn: &Connection,
     stream: &Arc<dyn Stream>,
     remote: SocketAddr,
     since: Instant,

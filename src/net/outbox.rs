@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// Something that a connection is to do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Order {
+pub enum ConnOrder {
     /// Say Hello, with the tag of this room.
     SendHello {
         /// What to say.
@@ -51,7 +51,7 @@ pub enum Order {
     Close,
 }
 
-impl Order {
+impl ConnOrder {
     /// Whether the connection ends with it.
     pub(super) fn is_last(&self) -> bool {
         matches!(self, Self::Refuse(_) | Self::Close)
@@ -98,7 +98,7 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct OutboxState {
-    orders: VecDeque<Order>,
+    orders: VecDeque<ConnOrder>,
     /// Bytes of `orders`.
     bytes: usize,
     /// Messages and bytes of the batch that is being written.
@@ -115,7 +115,7 @@ impl OutboxState {
         (self.orders.len() + self.writing.0, self.bytes + self.writing.1)
     }
 
-    fn pop(&mut self) -> Option<Order> {
+    fn pop(&mut self) -> Option<ConnOrder> {
         let order = self.orders.pop_front()?;
         self.bytes = self.bytes.saturating_sub(order.cost_bytes());
         if self.orders.is_empty() {
@@ -144,7 +144,7 @@ impl Outbox {
 
     /// Queues an order; never blocks. Refusing and closing always have a place, and nothing has
     /// one behind them.
-    pub fn push(&self, order: Order) -> Queued {
+    pub fn push(&self, order: ConnOrder) -> Queued {
         let mut state = self.lock();
         if state.ending || state.ended {
             return Queued::Ending;
@@ -177,7 +177,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`NoOrder`].
-    pub fn next(&self, deadline: Instant) -> Result<Order, NoOrder> {
+    pub fn next(&self, deadline: Instant) -> Result<ConnOrder, NoOrder> {
         let mut state = self.wait(Some(deadline))?;
         state.pop().ok_or(NoOrder::Ended)
     }
@@ -186,7 +186,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`NoOrder::Ended`].
-    pub fn take(&self, batch: &mut Vec<Order>) -> Result<(), NoOrder> {
+    pub fn take(&self, batch: &mut Vec<ConnOrder>) -> Result<(), NoOrder> {
         let mut state = self.wait(None)?;
         let before = state.bytes;
         let mut taken = 0;
@@ -261,8 +261,8 @@ mod tests {
         Outbox::new(&limits)
     }
 
-    fn ping(number: u32) -> Order {
-        Order::Send(Message::Ping(number))
+    fn ping(number: u32) -> ConnOrder {
+        ConnOrder::Send(Message::Ping(number))
     }
 
     #[test]
@@ -296,12 +296,12 @@ mod tests {
         let outbox = outbox(1, usize::MAX / 4);
         outbox.push(ping(1));
         assert_eq!(outbox.push(ping(2)), Queued::Full);
-        assert_eq!(outbox.push(Order::Close), Queued::Fine);
+        assert_eq!(outbox.push(ConnOrder::Close), Queued::Fine);
         assert!(outbox.is_ending());
         assert_eq!(outbox.push(ping(3)), Queued::Ending);
         let mut batch = Vec::new();
         outbox.take(&mut batch).unwrap();
-        assert_eq!(batch, [ping(1), Order::Close]);
+        assert_eq!(batch, [ping(1), ConnOrder::Close]);
     }
 
     #[test]

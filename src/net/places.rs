@@ -36,7 +36,7 @@ struct Taken {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct ThreadPlace<'a> {
     places: &'a Places,
     number: u64,
 }
@@ -59,7 +59,7 @@ impl Places {
 
     /// Waits for a place; `None` when none came free in time, or after [`Places::close`].
     #[must_use]
-    pub fn take(&self) -> Option<Place<'_>> {
+    pub fn take(&self) -> Option<ThreadPlace<'_>> {
         let deadline = Instant::now() + self.patience;
         let mut state = self.lock();
         let number = state.next;
@@ -78,7 +78,7 @@ impl Places {
                 state.waiting.pop_front();
                 state.holders.insert(number, now);
                 self.freed.notify_all();
-                return Some(Place { places: self, number });
+                return Some(ThreadPlace { places: self, number });
             }
             let over = state.holders.values().min().map(|oldest| *oldest + self.held);
             let until = over.filter(|at| *at > now).unwrap_or(deadline).min(deadline);
@@ -104,7 +104,7 @@ impl Taken {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ThreadPlace<'_> {
     fn drop(&mut self) {
         if self.places.lock().holders.remove(&self.number).is_some() {
             self.places.freed.notify_all();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::handshake::{End, Handshake};
+use super::handshake::{End, HandshakeRun};
 use crate::crypto::binding::{
     Side, check_find_proof, find_proof, guest_message, identity_message, newcomer_message,
 };
@@ -30,7 +30,7 @@ const SHOWN_MAX: usize = 2 * CHAIN_MAX;
 /// Tickets of one member, as it shows them.
 type ShownTickets = Vec<Arc<SignedRecord>>;
 
-impl Handshake<'_> {
+impl HandshakeRun<'_> {
     /// Carries out the plan: who the peer is, and what it gave.
     pub(super) fn carry_out(&mut self, plan: Plan) -> Result<(MemberId, Outcome), End> {
         match plan {

@@ -12,8 +12,8 @@ use crossbeam_channel::Sender;
 
 use super::channel::{Channel, RecvHalf, SendHalf};
 use super::lane::{
-    BATCH_BYTES, DATA_BYTES, HASH_BYTES, Header, Request, Status, TELL, Wanted, closed_by_recv,
-    closed_by_send, request_max_bytes, violation,
+    BATCH_BYTES, ChunkWanted, DATA_BYTES, HASH_BYTES, Header, Request, Status, TELL,
+    closed_by_recv, closed_by_send, request_max_bytes, violation,
 };
 use super::places::Places;
 use super::throttle::Throttle;
@@ -203,8 +203,8 @@ impl Serving<'_> {
             return self.refuse(request, Status::NotHeld);
         };
         match request.wanted {
-            Wanted::List => self.send_list(request, &source),
-            Wanted::Chunk(_) | Wanted::Pick(_) => self.send_chunk(request, &source),
+            ChunkWanted::List => self.send_list(request, &source),
+            ChunkWanted::Chunk(_) | ChunkWanted::Pick(_) => self.send_chunk(request, &source),
         }
     }
 
@@ -233,13 +233,13 @@ impl Serving<'_> {
         };
         // Only now: what is best to send may have changed while it waited.
         let chunk = match &request.wanted {
-            Wanted::List => return self.refuse(request, Status::NotHeld),
-            Wanted::Chunk(chunk) if host.spared.take(member, file, *chunk) => {
+            ChunkWanted::List => return self.refuse(request, Status::NotHeld),
+            ChunkWanted::Chunk(chunk) if host.spared.take(member, file, *chunk) => {
                 drop(place);
                 return self.refuse(request, Status::Busy);
             }
-            Wanted::Chunk(chunk) => *chunk,
-            Wanted::Pick(of) => match source.pick(member, of) {
+            ChunkWanted::Chunk(chunk) => *chunk,
+            ChunkWanted::Pick(of) => match source.pick(member, of) {
                 Picked::Chunk(chunk) => {
                     // Whoever did not know what is picked cannot have meant it.
                     host.spared.take(member, file, chunk);

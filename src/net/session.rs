@@ -14,8 +14,8 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::Net;
 use super::channel::{Channel, RecvError, RecvHalf, SendError, SendHalf};
-use super::conn::Conn;
-use super::outbox::{Order, Queued};
+use super::conn::Connection;
+use super::outbox::{ConnOrder, Queued};
 use crate::router::event::{Closed, Event};
 use crate::router::ids::RoomId;
 use crate::router::message::{Message, Refusal, Why};
@@ -30,7 +30,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 const PLAIN_BYTES: usize = 1024;
 
 /// Runs the session until it ends; why is noted in `conn`.
-pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
+pub(super) fn run(net: &Net, conn: &Connection, channel: Channel, room: RoomId) {
     // The router pings and gives up long before; this is for a router that does not.
     let silence = Duration::from_millis(2 * net.limits.dead_after_ms);
     let stuck = Duration::from_millis(net.limits.stuck_link_ms);
@@ -59,7 +59,7 @@ pub(super) fn run(net: &Net, conn: &Conn, channel: Channel, room: RoomId) {
 
 #[cold]
 #[inline(never)]
-fn no_writer(conn: &Conn, error: &io::Error) {
+fn no_writer(conn: &Connection, error: &io::Error) {
     tracing::warn!(%error, "no thread could be started for a session");
     conn.note(Closed::ByUs);
 }
@@ -72,7 +72,7 @@ enum ReadEnd {
     Tell(Closed, Option<Refusal>),
 }
 
-fn read(net: &Net, conn: &Conn, mut receiver: RecvHalf, room: &RoomId) -> ReadEnd {
+fn read(net: &Net, conn: &Connection, mut receiver: RecvHalf, room: &RoomId) -> ReadEnd {
     receiver.set_lean(true);
     loop {
         let plain = match receiver.recv(net.limits.message_max_bytes) {
@@ -104,7 +104,7 @@ fn broken(what: String) -> ReadEnd {
 
 /// Ends the writer: at once if there is nobody to write to, else when the last words have left.
 #[inline(never)]
-fn leave(conn: &Conn, end: ReadEnd, done: &Receiver<()>) {
+fn leave(conn: &Connection, end: ReadEnd, done: &Receiver<()>) {
     match end {
         ReadEnd::Gone(cause) => {
             conn.note(cause);
@@ -112,7 +112,7 @@ fn leave(conn: &Conn, end: ReadEnd, done: &Receiver<()>) {
         }
         ReadEnd::Tell(cause, refusal) => {
             conn.note(cause);
-            let last = refusal.map_or(Order::Close, Order::Refuse);
+            let last = refusal.map_or(ConnOrder::Close, ConnOrder::Refuse);
             if conn.outbox.push(last) != Queued::Full {
                 // The writer ends by dropping its end: an error is what is waited for.
                 let _ = done.recv_timeout(FAREWELL);
@@ -123,7 +123,7 @@ fn leave(conn: &Conn, end: ReadEnd, done: &Receiver<()>) {
     conn.shut();
 }
 
-fn write(net: &Net, conn: &Conn, mut sender: SendHalf) {
+fn write(net: &Net, conn: &Connection, mut sender: SendHalf) {
     let mut batch = Vec::new();
     while conn.outbox.take(&mut batch).is_ok() {
         match write_batch(net, &mut batch, &mut sender) {
@@ -149,7 +149,7 @@ fn write(net: &Net, conn: &Conn, mut sender: SendHalf) {
 }
 
 #[inline(never)]
-fn drained(net: &Net, conn: &Conn) {
+fn drained(net: &Net, conn: &Connection) {
     // Without a router there is nobody to tell; the outbox ends the writer.
     let _ = net.inbox.send(Event::Drained { conn: conn.id });
 }
@@ -157,21 +157,21 @@ fn drained(net: &Net, conn: &Conn) {
 /// Writes what is ordered; true when that was the last.
 fn write_batch(
     net: &Net,
-    batch: &mut Vec<Order>,
+    batch: &mut Vec<ConnOrder>,
     sender: &mut SendHalf,
 ) -> Result<bool, SendError> {
     let mut plain = Vec::with_capacity(PLAIN_BYTES);
     for order in batch.drain(..) {
         // By reference: a copy of a message on the stack would cost every idle link its size.
         match &order {
-            Order::Send(message) => queue(net, message, &mut plain, sender)?,
-            Order::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
-            Order::Close => {}
+            ConnOrder::Send(message) => queue(net, message, &mut plain, sender)?,
+            ConnOrder::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
+            ConnOrder::Close => {}
             // Steps of a handshake that is over.
-            Order::SendHello { .. }
-            | Order::Proceed(_)
-            | Order::Judged { .. }
-            | Order::StartLane { .. } => continue,
+            ConnOrder::SendHello { .. }
+            | ConnOrder::Proceed(_)
+            | ConnOrder::Judged { .. }
+            | ConnOrder::StartLane { .. } => continue,
         }
         let last = order.is_last();
         if last || sender.queued_bytes() >= WRITE_BYTES {
@@ -211,7 +211,7 @@ fn refuse(
 }
 
 /// A writer that panics must not leave its reader waiting.
-struct ShutOnPanic<'a>(&'a Conn);
+struct ShutOnPanic<'a>(&'a Connection);
 
 impl Drop for ShutOnPanic<'_> {
     fn drop(&mut self) {
@@ -223,7 +223,7 @@ impl Drop for ShutOnPanic<'_> {
 
 #[cold]
 #[inline(never)]
-fn writer_panicked(conn: &Conn) {
+fn writer_panicked(conn: &Connection) {
     tracing::error!("a session's writer panicked; the session is closed");
     conn.shut();
 }

@@ -148,26 +148,26 @@ impl Feed {
     /// A reader that begins with the oldest notice that is kept: before the first reader nothing
     /// is dropped but for want of room.
     #[must_use]
-    pub fn reader(&self) -> Reader {
+    pub fn reader(&self) -> FeedReader {
         let mut state = self.shared.lock();
         let id = state.next_reader;
         state.next_reader += 1;
         let cursor = Cursor { log: state.log.first, ring: state.ring.first };
         state.readers.insert(id, cursor);
-        Reader { feed: self.clone(), id }
+        FeedReader { feed: self.clone(), id }
     }
 
     /// A reader that begins with what comes next, and with what was said in the room before, as
     /// far as that is kept.
     #[must_use]
-    pub fn reader_from_here(&self) -> Reader {
+    pub fn reader_from_here(&self) -> FeedReader {
         let mut state = self.shared.lock();
         let id = state.next_reader;
         state.next_reader += 1;
         let log = state.room_from.max(state.log.first);
         let cursor = Cursor { log, ring: state.ring.end() };
         state.readers.insert(id, cursor);
-        Reader { feed: self.clone(), id }
+        FeedReader { feed: self.clone(), id }
     }
 
     /// What was said in the room, in the order in which it came, as far as that is kept.
@@ -187,7 +187,7 @@ impl Feed {
     }
 
     /// How many notices there have been: a reader has passed what came before this moment when
-    /// its [`Reader::position`] is not below this.
+    /// its [`FeedReader::position`] is not below this.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.shared.lock().next
@@ -286,12 +286,12 @@ impl FeedState {
 
 /// One face's place in the feed.
 #[derive(Debug)]
-pub struct Reader {
+pub struct FeedReader {
     feed: Feed,
     id: u64,
 }
 
-impl Reader {
+impl FeedReader {
     /// The next notice; waits for it for `patience`, or for ever if `None`.
     pub fn next(&mut self, patience: Option<Duration>) -> FeedItem {
         self.next_unless(patience, || false)
@@ -351,7 +351,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for FeedReader {
     fn drop(&mut self) {
         let mut state = self.feed.shared.lock();
         state.readers.remove(&self.id);

@@ -21,7 +21,7 @@ use super::transfers::Transfers;
 use crate::crypto::opaque::PasswordData;
 use crate::crypto::password::Password;
 use crate::crypto::random::random;
-use crate::net::outbox::{Order, Queued};
+use crate::net::outbox::{ConnOrder, Queued};
 use crate::net::session::FAREWELL;
 use crate::net::{Net, dial, interfaces, listener};
 use crate::router::Router;
@@ -163,21 +163,21 @@ impl NodeShell {
                 }
             }
             Effect::SendHello { conn, hello, room } => {
-                self.order(conn, Order::SendHello { hello, room });
+                self.order(conn, ConnOrder::SendHello { hello, room });
             }
-            Effect::Proceed { conn, plan } => self.order(conn, Order::Proceed(plan)),
-            Effect::Judge { conn, known } => self.order(conn, Order::Judged { known }),
+            Effect::Proceed { conn, plan } => self.order(conn, ConnOrder::Proceed(plan)),
+            Effect::Judge { conn, known } => self.order(conn, ConnOrder::Judged { known }),
             Effect::DrawValue { conn } => {
                 self.work.local.push_back(Event::ValueDrawn { conn, value: random() });
             }
-            Effect::Send { conn, message } => self.order(conn, Order::Send(message)),
+            Effect::Send { conn, message } => self.order(conn, ConnOrder::Send(message)),
             Effect::Linked { conn, .. } => self.admit(conn),
             Effect::StartLane { conn, member, fetch } => {
                 self.admit(conn);
-                self.order(conn, Order::StartLane { member, fetch });
+                self.order(conn, ConnOrder::StartLane { member, fetch });
             }
-            Effect::Refuse { conn, refusal } => self.end(conn, Order::Refuse(refusal)),
-            Effect::Close { conn } => self.end(conn, Order::Close),
+            Effect::Refuse { conn, refusal } => self.end(conn, ConnOrder::Refuse(refusal)),
+            Effect::Close { conn } => self.end(conn, ConnOrder::Close),
             Effect::AskPassword { face, line, address, again } => {
                 let after = self.feed.position();
                 self.answer(face, Answer::AskPassword { line, address, again, after });
@@ -217,7 +217,7 @@ impl NodeShell {
         self.feed.wake();
     }
 
-    fn order(&mut self, id: ConnId, order: Order) {
+    fn order(&mut self, id: ConnId, order: ConnOrder) {
         let Some(conn) = self.net.conns.get(id) else { return };
         match conn.outbox.push(order) {
             Queued::Fine | Queued::Ending => {}
@@ -231,7 +231,7 @@ impl NodeShell {
     }
 
     /// The last order of a connection; what it does not get to say in time is left unsaid.
-    fn end(&mut self, id: ConnId, last: Order) {
+    fn end(&mut self, id: ConnId, last: ConnOrder) {
         self.order(id, last);
         self.transfers.close_lane(id);
         self.work.ending.push_back((Instant::now() + FAREWELL, id));
@@ -275,7 +275,7 @@ impl NodeShell {
         // Whoever blocks on the router goes on, and finds that it has ended.
         self.inbox = None;
         for conn in self.net.conns.all() {
-            conn.outbox.push(Order::Close);
+            conn.outbox.push(ConnOrder::Close);
         }
         self.transfers.shutdown();
         listener::wake(self.door.addr);

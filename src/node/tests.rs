@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 struct Someone {
     node: Node,
     face: Face,
-    reader: Reader,
+    reader: FeedReader,
     lines: u64,
     folder: tempfile::TempDir,
 }
@@ -298,10 +298,10 @@ fn a_node_ends_in_time_whatever_its_peers_and_faces_do() {
 fn an_explicit_port_is_never_replaced_and_a_default_one_is() {
     let taken = Someone::new("alice");
     let listen = Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: None };
-    let first = Listener::bind(listen).unwrap();
-    let second = Listener::bind(listen).unwrap();
+    let first = PortListener::bind(listen).unwrap();
+    let second = PortListener::bind(listen).unwrap();
     assert_ne!(first.addr(), second.addr());
     let port = Some(taken.node.addr().port());
-    let failure = Listener::bind(Listen { port, ..listen }).unwrap_err();
+    let failure = PortListener::bind(Listen { port, ..listen }).unwrap_err();
     assert_eq!(failure.code, Code::PortInUse);
 }

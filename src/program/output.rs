@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::backlog::HeldBack;
 use super::live::LiveOutput;
-use crate::node::{Feed, FeedItem, Reader};
+use crate::node::{Feed, FeedItem, FeedReader};
 use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::sys::terminal::columns_of_stderr;
 use crate::ui::live::Moving;
-use crate::ui::notice::{Format, Output as Rendered, Renderer, Style, error_line};
+use crate::ui::notice::{Format, NoticeOutput as Rendered, Renderer, Style, error_line};
 
 /// The screen or the pipe, shared by the printer and by whoever answers commands.
 pub(super) struct Output {
@@ -269,7 +269,7 @@ impl Output {
     /// is gone. The last notice of all is left to the caller, who knows the exit code.
     pub(super) fn run(
         &self,
-        mut reader: Reader,
+        mut reader: FeedReader,
         closed: impl Fn(&Failure, bool),
         noted: impl Fn(&Notice) -> Vec<Notice>,
     ) {

@@ -463,7 +463,7 @@ pub enum Notice {
     Invitation {
         /// The invitation.
         #[serde(flatten, serialize_with = "form::invitation")]
-        #[schemars(with = "form::Invitation")]
+        #[schemars(with = "form::InvitationForm")]
         text: String,
         /// It lets people in until then.
         #[serde(rename = "expires", serialize_with = "form::time")]

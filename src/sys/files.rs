@@ -17,7 +17,7 @@ use windows as system;
 
 /// What a path or a handle leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A folder.
@@ -47,7 +47,7 @@ pub struct FileId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// Length in bytes.
     pub len: u64,
     /// Time of the last modification, in nanoseconds since 1970.

@@ -3,7 +3,7 @@
 //! Unix has them; Windows has none that the standard library knows, so that there nothing listens
 //! and nothing can be connected to.
 
-pub use system::{ARE_THERE, LONG_PATHS, Listener, Stream, connect, pair};
+pub use system::{ARE_THERE, LONG_PATHS, LocalListener, Stream, connect, pair};
 
 #[cfg(unix)]
 mod system {
@@ -20,7 +20,7 @@ mod system {
     /// One end of a connection.
     pub use std::os::unix::net::UnixStream as Stream;
 
-    /// Whether a [`Listener`] can be had on this system at all.
+    /// Whether a [`LocalListener`] can be had on this system at all.
     pub const ARE_THERE: bool = true;
     /// Whether a folder's path may be longer than an address holds, about 100 bytes.
     pub const LONG_PATHS: bool = cfg!(target_os = "linux");
@@ -32,9 +32,9 @@ mod system {
 
     /// A socket that listens. Its name stays when this is dropped.
     #[derive(Debug)]
-    pub struct Listener(UnixListener);
+    pub struct LocalListener(UnixListener);
 
-    impl Listener {
+    impl LocalListener {
         /// Listens under `name` in `dir`, for the owner alone (mode 0600) before anybody can
         /// connect. The name must be free.
         ///
@@ -128,16 +128,16 @@ mod system {
     /// One end of a connection.
     pub use std::net::TcpStream as Stream;
 
-    /// Whether a [`Listener`] can be had on this system at all.
+    /// Whether a [`LocalListener`] can be had on this system at all.
     pub const ARE_THERE: bool = false;
     /// Whether a folder's path may be longer than an address holds, about 100 bytes.
     pub const LONG_PATHS: bool = false;
 
     /// A socket that listens: there is none.
     #[derive(Debug)]
-    pub struct Listener(());
+    pub struct LocalListener(());
 
-    impl Listener {
+    impl LocalListener {
         /// Listens nowhere.
         ///
         /// # Errors

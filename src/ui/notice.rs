@@ -22,7 +22,7 @@ pub enum Format {
 
 /// What to write for one notice; no text ends with a line feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Output {
+pub struct NoticeOutput {
     /// For stdout.
     pub out: Option<String>,
     /// For stderr.
@@ -66,30 +66,30 @@ impl Renderer {
     }
 
     /// What to write for a hint to people that belongs on stderr; programs get it as a notice.
-    pub fn hint(&mut self, text: &str) -> Output {
+    pub fn hint(&mut self, text: &str) -> NoticeOutput {
         let json = matches!(self.format, Format::Json);
         let notice = || to_json(&Notice::Remark { text: text.to_owned() });
-        Output { out: json.then(notice), err: Some(hint_line(text)) }
+        NoticeOutput { out: json.then(notice), err: Some(hint_line(text)) }
     }
 
     /// What to write for the notice.
-    pub fn render(&mut self, notice: &Notice) -> Output {
+    pub fn render(&mut self, notice: &Notice) -> NoticeOutput {
         match (&mut self.format, notice) {
-            (Format::Json, Notice::Error { failure, .. }) => Output {
+            (Format::Json, Notice::Error { failure, .. }) => NoticeOutput {
                 out: Some(to_json(notice)),
                 err: Some(error_line(failure, &Style::plain())),
             },
-            (Format::Json, _) => Output { out: Some(to_json(notice)), err: None },
+            (Format::Json, _) => NoticeOutput { out: Some(to_json(notice)), err: None },
             (Format::People(style), Notice::Error { failure, .. }) => {
                 let style = Style { color: style.color_errors, ..*style };
-                Output { out: None, err: Some(error_line(failure, &style)) }
+                NoticeOutput { out: None, err: Some(error_line(failure, &style)) }
             }
             (Format::People(style), _) if self.progress.is_worth_a_line(notice) => {
                 let out = to_lines(notice, style);
                 style.seen.hear(notice);
-                Output { out, err: None }
+                NoticeOutput { out, err: None }
             }
-            (Format::People(_), _) => Output::default(),
+            (Format::People(_), _) => NoticeOutput::default(),
         }
     }
 }

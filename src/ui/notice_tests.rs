@@ -500,7 +500,7 @@ fn errors_go_to_stderr_in_both_forms() {
     let failure = Failure::new(Code::Timeout, "no answer");
     let notice = Notice::Error { line: Some(1), command: Some("connect"), failure };
     let people = Renderer::new(Format::People(Style::plain())).render(&notice);
-    assert_eq!(people, Output { out: None, err: Some("error: no answer".into()) });
+    assert_eq!(people, NoticeOutput { out: None, err: Some("error: no answer".into()) });
     let json = Renderer::new(Format::Json).render(&notice);
     assert!(json.out.unwrap().starts_with("{\"event\":\"error\""));
     assert_eq!(json.err.unwrap(), "error: no answer");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use klatch::crypto::identity::Identity;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
-use klatch::node::{Answer, Face, FeedItem, Node, NodeConfig, Reader};
+use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::{Code, Failure, Notice};
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use crate::common::{DEADLINE, Folder, alone, content, is_alone, same};
 struct Someone {
     node: Node,
     face: Face,
-    reader: Reader,
+    reader: FeedReader,
     lines: u64,
     folder: TempDir,
 }

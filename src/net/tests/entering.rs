@@ -191,7 +191,7 @@ fn a_newcomer_that_is_not_wanted_learns_nothing_of_the_room() {
     alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     let admit = by_password(&home, "correct horse");
-    let refuses = |_: &Event| Order::Refuse(Refusal::of(Why::Removed));
+    let refuses = |_: &Event| ConnOrder::Refuse(Refusal::of(Why::Removed));
     std::thread::scope(|scope| {
         let played = scope.spawn(|| bob.play_as(theirs, home.room, admit, refuses).1);
         let enter = Plan::Enter(Entry::Password(password("correct horse")));

@@ -58,12 +58,12 @@ fn two_who_know_each_other_say_nothing_but_who_they_are() {
     alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
     let (mut seen, mut their_seen) = (Vec::new(), Vec::new());
-    let known = Order::Judged { known: true };
+    let known = ConnOrder::Judged { known: true };
     std::thread::scope(|scope| {
         let played = scope.spawn(|| {
             let judge = |event: &Event| {
                 their_seen.push(event.clone());
-                Order::Judged { known: true }
+                ConnOrder::Judged { known: true }
             };
             bob.play_as(theirs, ROOM, recognise(), judge)
         });
@@ -91,9 +91,9 @@ fn chains_shown(chain: &[Arc<SignedRecord>]) -> [Result<Vec<Arc<SignedRecord>>, 
         let judge = |event: &Event| match event {
             Event::Shown { chain: Some(chain), .. } => {
                 shown = Some(chain.clone());
-                Order::Judged { known: true }
+                ConnOrder::Judged { known: true }
             }
-            _ => Order::Judged { known: false },
+            _ => ConnOrder::Judged { known: false },
         };
         let (same_room, played) = peer.play_as(conn, ROOM, plan, judge);
         assert!(same_room);
@@ -133,7 +133,7 @@ fn who_is_still_unknown_with_its_chain_is_told_so() {
     let (alice, bob) = peers();
     alice.dial(&bob, Role::Session);
     let (ours, theirs) = (alice.opened(), bob.opened());
-    let never = |_: &Event| Order::Judged { known: false };
+    let never = |_: &Event| ConnOrder::Judged { known: false };
     std::thread::scope(|scope| {
         let played = scope.spawn(|| bob.play_as(theirs, ROOM, recognise(), never).1);
         let ours = alice.play(ours, ROOM, recognise()).1;
@@ -151,8 +151,8 @@ fn a_refusal_carries_the_record_of_whoever_removed_the_refused() {
         alice.dial(&bob, Role::Session);
         let (ours, theirs) = (alice.opened(), bob.opened());
         let refusal = Refusal { record: Some(Arc::clone(&record)), ..Refusal::of(Why::Removed) };
-        let refuses = |_: &Event| Order::Refuse(refusal.clone());
-        let agrees = |_: &Event| Order::Judged { known: true };
+        let refuses = |_: &Event| ConnOrder::Refuse(refusal.clone());
+        let agrees = |_: &Event| ConnOrder::Judged { known: true };
         let (a, b) = std::thread::scope(|scope| {
             let (alice, bob) = (&alice, &bob);
             if dialled {
@@ -187,12 +187,12 @@ fn a_refusal_is_told_with_its_particulars() {
     let ours = alice.dial(&bob, Role::Session);
     let theirs = bob.opened();
     assert_eq!(alice.opened(), ours);
-    alice.order(ours, Order::SendHello { hello: hello(), room: ROOM });
-    bob.order(theirs, Order::SendHello { hello: hello(), room: ROOM });
+    alice.order(ours, ConnOrder::SendHello { hello: hello(), room: ROOM });
+    bob.order(theirs, ConnOrder::SendHello { hello: hello(), room: ROOM });
     assert!(matches!(bob.event(), Event::HelloArrived { .. }));
     assert!(matches!(alice.event(), Event::HelloArrived { .. }));
-    bob.order(theirs, Order::Refuse(refusal.clone()));
-    alice.order(ours, Order::Proceed(recognise()));
+    bob.order(theirs, ConnOrder::Refuse(refusal.clone()));
+    alice.order(ours, ConnOrder::Proceed(recognise()));
     assert_eq!(bob.closed(theirs), Closed::ByUs);
     assert_eq!(alice.closed(ours), Closed::Refused(refusal));
 }
@@ -203,12 +203,12 @@ fn the_router_can_end_a_handshake_that_waits_for_the_peer() {
     let ours = alice.dial(&bob, Role::Session);
     let theirs = bob.opened();
     assert_eq!(alice.opened(), ours);
-    alice.order(ours, Order::SendHello { hello: hello(), room: ROOM });
-    alice.order(ours, Order::Refuse(Refusal::of(Why::Leaving)));
+    alice.order(ours, ConnOrder::SendHello { hello: hello(), room: ROOM });
+    alice.order(ours, ConnOrder::Refuse(Refusal::of(Why::Leaving)));
     assert_eq!(alice.closed(ours), Closed::ByUs);
-    bob.order(theirs, Order::SendHello { hello: hello(), room: ROOM });
+    bob.order(theirs, ConnOrder::SendHello { hello: hello(), room: ROOM });
     assert!(matches!(bob.event(), Event::HelloArrived { .. }));
-    bob.order(theirs, Order::Proceed(recognise()));
+    bob.order(theirs, ConnOrder::Proceed(recognise()));
     assert_eq!(bob.closed(theirs), Closed::Refused(Refusal::of(Why::Leaving)));
 }
 
@@ -223,7 +223,7 @@ fn a_session_carries_messages_and_last_words() {
         assert_eq!(alice.said(ours), Message::Pong(number));
     }
     alice.say(ours, Message::Ping(7));
-    alice.order(ours, Order::Refuse(Refusal::of(Why::Leaving)));
+    alice.order(ours, ConnOrder::Refuse(Refusal::of(Why::Leaving)));
     assert_eq!(bob.said(theirs), Message::Ping(7));
     assert_eq!(bob.said(theirs), Message::Refuse(Refusal::of(Why::Leaving)));
     assert_eq!(bob.closed(theirs), Closed::Gone);
@@ -234,8 +234,8 @@ fn a_session_carries_messages_and_last_words() {
 fn a_lane_is_handed_over_when_both_sides_admitted_it() {
     let (alice, bob) = peers();
     let (ours, theirs) = linked(&alice, &bob, Role::LaneServe);
-    alice.order(ours, Order::StartLane { member: bob.member(), fetch: false });
-    bob.order(theirs, Order::StartLane { member: alice.member(), fetch: true });
+    alice.order(ours, ConnOrder::StartLane { member: bob.member(), fetch: false });
+    bob.order(theirs, ConnOrder::StartLane { member: alice.member(), fetch: true });
     assert_eq!(alice.closed(ours), Closed::Gone);
     assert_eq!(bob.closed(theirs), Closed::Gone);
     let (conn, member, fetch, mut channel) = alice.lanes.0.lock().unwrap().pop().unwrap();
@@ -249,8 +249,8 @@ fn a_lane_is_handed_over_when_both_sides_admitted_it() {
 fn a_lane_that_is_refused_is_told_why() {
     let (alice, bob) = peers();
     let (ours, theirs) = linked(&alice, &bob, Role::LaneFetch);
-    alice.order(ours, Order::StartLane { member: bob.member(), fetch: true });
-    bob.order(theirs, Order::Refuse(Refusal::of(Why::NoSession)));
+    alice.order(ours, ConnOrder::StartLane { member: bob.member(), fetch: true });
+    bob.order(theirs, ConnOrder::Refuse(Refusal::of(Why::NoSession)));
     assert_eq!(alice.closed(ours), Closed::Refused(Refusal::of(Why::NoSession)));
     assert_eq!(bob.closed(theirs), Closed::ByUs);
 }

@@ -292,7 +292,7 @@ fn w1_a_length_above_the_stages_limit_is_refused_at_once() {
     let bob = Peer::new(patient());
     let eve = Eve::dials(&bob);
     let conn = bob.opened();
-    bob.order(conn, Order::SendHello { hello: hello(), room: ROOM });
+    bob.order(conn, ConnOrder::SendHello { hello: hello(), room: ROOM });
     assert!(write_all(&**eve.channel.stream(), &(4_096u16 + 17).to_be_bytes()));
     let how = bob.closed(conn);
     assert!(matches!(&how, Closed::Protocol(text) if text.contains("4097")), "{how:?}");
@@ -320,7 +320,7 @@ fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
         assert!(bob.net.conns.all().len() < places);
         while let Ok(event) = bob.events.try_recv() {
             if let Event::ConnOpened { conn, .. } = event {
-                bob.order(conn, Order::SendHello { hello: hello(), room: ROOM });
+                bob.order(conn, ConnOrder::SendHello { hello: hello(), room: ROOM });
             }
         }
     }
@@ -348,7 +348,7 @@ fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
     let gained = Message::Gained { file: FileId([1; 32]), chunks: vec![100_000; 4_096] };
     let deadline = Instant::now() + SOON;
     while let Some(link) = bob.net.conns.get(conn) {
-        link.outbox.push(Order::Send(gained.clone()));
+        link.outbox.push(ConnOrder::Send(gained.clone()));
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_micros(100));
     }
@@ -367,8 +367,8 @@ fn r5_a_thread_that_panics_costs_its_own_connection_only() {
     });
     assert!(poisoned.is_err());
     let (lane, bobs_lane) = linked(&alice, &bob, Role::LaneServe);
-    alice.order(lane, Order::StartLane { member: bob.member(), fetch: false });
-    bob.order(bobs_lane, Order::StartLane { member: alice.member(), fetch: true });
+    alice.order(lane, ConnOrder::StartLane { member: bob.member(), fetch: false });
+    bob.order(bobs_lane, ConnOrder::StartLane { member: alice.member(), fetch: true });
     assert_eq!(bob.closed(bobs_lane), Closed::Gone);
     assert_eq!(alice.closed(lane), Closed::Gone);
     alice.say(session, Message::Ping(1));

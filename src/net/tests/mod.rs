@@ -18,8 +18,8 @@ use crossbeam_channel::{Receiver, bounded};
 use super::channel::Channel;
 use super::conn::Conns;
 use super::gate::Gate;
-use super::listener::{Listen, Listener, wake};
-use super::outbox::Order;
+use super::listener::{Listen, PortListener, wake};
+use super::outbox::ConnOrder;
 use super::stream::Stream;
 use super::{Lanes, Net, dial, listener, memory};
 use crate::crypto::binding::Role;
@@ -61,7 +61,7 @@ struct Peer {
 impl Peer {
     fn new(limits: Limits) -> Self {
         let ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let listener = Listener::bind(Listen { ip, port: Some(0) }).unwrap();
+        let listener = PortListener::bind(Listen { ip, port: Some(0) }).unwrap();
         let (inbox, events) = bounded(limits.inbox_events);
         let lanes = Arc::new(Shelf::default());
         let net = Arc::new(Net {
@@ -135,19 +135,19 @@ impl Peer {
         }
     }
 
-    fn order(&self, conn: ConnId, order: Order) {
+    fn order(&self, conn: ConnId, order: ConnOrder) {
         if let Some(conn) = self.net.conns.get(conn) {
             conn.outbox.push(order);
         }
     }
 
     fn say(&self, conn: ConnId, message: Message) {
-        self.order(conn, Order::Send(message));
+        self.order(conn, ConnOrder::Send(message));
     }
 
     /// The same as [`Self::play_as`], of a router that finds everybody to be who may come.
     fn play(&self, conn: ConnId, room: RoomId, plan: Plan) -> (bool, Result<Outcome, Closed>) {
-        self.play_as(conn, room, plan, |_| Order::Judged { known: true })
+        self.play_as(conn, room, plan, |_| ConnOrder::Judged { known: true })
     }
 
     /// Answers `ConnOpened`, `HelloArrived`, and what is to be judged by `judge`; gives what came
@@ -157,15 +157,15 @@ impl Peer {
         conn: ConnId,
         room: RoomId,
         plan: Plan,
-        mut judge: impl FnMut(&Event) -> Order,
+        mut judge: impl FnMut(&Event) -> ConnOrder,
     ) -> (bool, Result<Outcome, Closed>) {
-        self.order(conn, Order::SendHello { hello: hello(), room });
+        self.order(conn, ConnOrder::SendHello { hello: hello(), room });
         let same_room = match self.event() {
             Event::HelloArrived { same_room, .. } => same_room,
             Event::ConnClosed { how, .. } => return (false, Err(how)),
             other => panic!("no hello: {other:?}"),
         };
-        self.order(conn, Order::Proceed(plan));
+        self.order(conn, ConnOrder::Proceed(plan));
         loop {
             match self.event() {
                 Event::Identified { outcome, .. } => return (same_room, Ok(outcome)),

@@ -20,7 +20,7 @@ fn protocol(played: &Result<Outcome, Closed>) {
 fn w5_ones_own_hello_sent_back_names_no_room() {
     let alice = Peer::new(patient());
     let (mut eve, conn) = Eve::dialled_by(&alice);
-    alice.order(conn, Order::SendHello { hello: hello(), room: ROOM });
+    alice.order(conn, ConnOrder::SendHello { hello: hello(), room: ROOM });
     eve.echoes();
     let Event::HelloArrived { same_room, .. } = alice.event() else { panic!("no hello") };
     assert!(!same_room);

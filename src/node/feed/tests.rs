@@ -20,7 +20,7 @@ fn message(number: usize) -> Notice {
     }
 }
 
-fn rest(reader: &mut Reader) -> Vec<FeedItem> {
+fn rest(reader: &mut FeedReader) -> Vec<FeedItem> {
     let next = || {
         Some(reader.next(Some(Duration::ZERO)))
             .filter(|heard| !matches!(heard, FeedItem::Nothing | FeedItem::Ended))

@@ -2,17 +2,17 @@
 
 use crate::files::hash::HashError;
 use crate::files::part::PartError;
-use crate::files::source::SendError;
+use crate::files::source::OfferError;
 use crate::router::event::DiskError;
 use crate::router::notice::{Code, Failure};
 
 /// Why a file cannot be offered.
-pub(super) fn of_send(error: &SendError) -> Failure {
+pub(super) fn of_send(error: &OfferError) -> Failure {
     let code = match error {
-        SendError::NotFound { .. } => Code::FileNotFound,
-        SendError::Folder { .. } | SendError::NotAFile { .. } => Code::NotAFile,
-        SendError::Permission { .. } => Code::PermissionDenied,
-        SendError::TooLarge { .. } | SendError::Io { .. } => Code::IoError,
+        OfferError::NotFound { .. } => Code::FileNotFound,
+        OfferError::Folder { .. } | OfferError::NotAFile { .. } => Code::NotAFile,
+        OfferError::Permission { .. } => Code::PermissionDenied,
+        OfferError::TooLarge { .. } | OfferError::Io { .. } => Code::IoError,
     };
     Failure::new(code, error.to_string())
 }

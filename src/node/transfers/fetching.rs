@@ -10,7 +10,7 @@ use crate::files::merkle::{FileTree, chunk_count, chunk_range};
 use crate::files::part::{ChunkWriter, PartError};
 use crate::files::served::Served;
 use crate::net::chunk::FetchLane;
-use crate::net::lane::{HASH_BYTES, Request, TELL, Wanted};
+use crate::net::lane::{ChunkWanted, HASH_BYTES, Request, TELL};
 use crate::router::event::Want;
 use crate::router::event::{Event, FetchError, Fetched};
 use crate::router::ids::{ConnId, Digest32};
@@ -19,7 +19,7 @@ use crate::router::notice::{Code, Failure};
 /// Fetches the list of chunk hashes, which counts only if it is the one of the file.
 pub(super) fn list(content: &Content, lane: &FetchLane) -> Result<FileTree, FetchError> {
     let count = chunk_count(content.size) as usize;
-    let request = Request { file: content.file, wanted: Wanted::List };
+    let request = Request { file: content.file, wanted: ChunkWanted::List };
     let mut answer = lane.ask(request)?.wait(|_| (count * HASH_BYTES) as u64)?;
     let mut bytes = Vec::new();
     while answer.left() > 0 {
@@ -60,8 +60,8 @@ impl Fetching<'_> {
         let picks = matches!(want, Want::Pick(_));
         let wanted = match want {
             Want::Chunk(chunk) if self.served.holds(chunk) => return Ok(()),
-            Want::Chunk(chunk) => Wanted::Chunk(chunk),
-            Want::Pick(of) => Wanted::Pick(of),
+            Want::Chunk(chunk) => ChunkWanted::Chunk(chunk),
+            Want::Pick(of) => ChunkWanted::Pick(of),
         };
         let length = |chunk| chunk_range(size, chunk).map_or(0, |(_, bytes)| u64::from(bytes));
         let mut answer = self.lane.ask(Request { file, wanted })?.wait(length)?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::door;
-use super::frames::{self, BYTES_MAX, Kind, Until, Writer};
+use super::frames::{self, BYTES_MAX, FrameKind, Until, Writer};
 use super::{JobRequest, Look, RoomPlace, Save, VERSION};
 use crate::config::{Backlog, Errand, RoomChoice, Settings};
 use crate::program::errand::SaveTarget;
@@ -147,12 +147,12 @@ impl<'a> JobClient<'a> {
         let refused = |failure| (1, failure);
         let body = serde_json::to_vec(request).map_err(|error| refused(gone(&error.into())))?;
         // Whoever refuses may have hung up already: what it said can still be read.
-        let sent = self.writer.send(Kind::Request, &body);
+        let sent = self.writer.send(FrameKind::Request, &body);
         let deadline = Instant::now() + within;
         match frames::read(&mut Until { stream: &self.stream, deadline }) {
-            Ok(Some((Kind::Accepted, _))) => Ok(true),
-            Ok(Some((Kind::Elsewhere, _))) => Ok(false),
-            Ok(Some((Kind::Refused, text))) => {
+            Ok(Some((FrameKind::Accepted, _))) => Ok(true),
+            Ok(Some((FrameKind::Elsewhere, _))) => Ok(false),
+            Ok(Some((FrameKind::Refused, text))) => {
                 let text = String::from_utf8_lossy(&text);
                 let (code, text) = text.split_once('\n').unwrap_or(("", &text));
                 let code = Code::from_word(code).unwrap_or(Code::IoError);
@@ -172,7 +172,7 @@ impl<'a> JobClient<'a> {
             move || {
                 // Whoever is gone cannot be told, and whoever does not answer is left.
                 let exit_code = signals::first().unwrap_or(1);
-                let _ = writer.send(Kind::Leave, &[exit_code]);
+                let _ = writer.send(FrameKind::Leave, &[exit_code]);
                 std::thread::sleep(LAST_ANSWER);
                 let _ = (*stream).as_ref().map(|stream| stream.shutdown(Shutdown::Both));
                 // Whoever reads stdout may take nothing any more.
@@ -188,7 +188,7 @@ impl<'a> JobClient<'a> {
         let mut broken = false;
         loop {
             match frames::read(&mut &self.stream) {
-                Ok(Some((Kind::Out, bytes))) => {
+                Ok(Some((FrameKind::Out, bytes))) => {
                     let mut out = io::stdout().lock();
                     let written = out.write_all(&bytes).and_then(|()| out.flush());
                     if let Err(error) = written
@@ -199,14 +199,14 @@ impl<'a> JobClient<'a> {
                         let _ = writeln!(io::stderr(), "{line}");
                         if of_a_file {
                             // Nobody takes the rest. Whoever is gone cannot be told.
-                            let _ = self.writer.send(Kind::Leave, &[1]);
+                            let _ = self.writer.send(FrameKind::Leave, &[1]);
                         }
                     }
                 }
                 // Where errors cannot be written there is nobody to tell.
-                Ok(Some((Kind::Err, bytes))) => drop(io::stderr().write_all(&bytes)),
-                Ok(Some((Kind::Wanted, _))) => self.give_input(&want, &mut stdin),
-                Ok(Some((Kind::Exit, code))) => {
+                Ok(Some((FrameKind::Err, bytes))) => drop(io::stderr().write_all(&bytes)),
+                Ok(Some((FrameKind::Wanted, _))) => self.give_input(&want, &mut stdin),
+                Ok(Some((FrameKind::Exit, code))) => {
                     return code.first().copied().unwrap_or(1).max(u8::from(broken));
                 }
                 _ => return self.lost(),
@@ -232,14 +232,14 @@ impl<'a> JobClient<'a> {
                 let mut bytes = vec![0; BYTES_MAX];
                 for () in wants {
                     let sent = match read(&mut bytes) {
-                        Ok([]) => writer.send(Kind::EndOfInput, &[]),
-                        Ok(bytes) => writer.send(Kind::Input, bytes),
+                        Ok([]) => writer.send(FrameKind::EndOfInput, &[]),
+                        Ok(bytes) => writer.send(FrameKind::Input, bytes),
                         Err(error) => {
                             let text = format!("stdin cannot be read: {error}");
                             let line = error_line(&Failure::new(Code::IoError, text), &plain);
                             // Where errors cannot be written there is nobody to tell.
                             let _ = writeln!(io::stderr(), "{line}");
-                            writer.send(Kind::Leave, &[1])
+                            writer.send(FrameKind::Leave, &[1])
                         }
                     };
                     if sent.is_err() {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::sys::files::{Facts, me};
-use crate::sys::local::{self, Listener, Stream};
+use crate::sys::local::{self, LocalListener, Stream};
 
 /// Its name in the data directory.
 const NAME: &str = "socket";
@@ -13,7 +13,7 @@ const NAME: &str = "socket";
 /// A socket that listens; its file goes when this is dropped.
 #[derive(Debug)]
 pub(in crate::program) struct JobDoor {
-    pub(super) listener: Listener,
+    pub(super) listener: LocalListener,
     path: PathBuf,
 }
 
@@ -29,7 +29,7 @@ impl JobDoor {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { listener: Listener::bind(dir, NAME)?, path })
+        Ok(Self { listener: LocalListener::bind(dir, NAME)?, path })
     }
 }
 

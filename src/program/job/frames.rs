@@ -15,9 +15,9 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $byte:literal, $max:expr;)*) => {
         /// What a frame is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Kind { $($(#[$doc])* $kind),* }
+        pub(super) enum FrameKind { $($(#[$doc])* $kind),* }
 
-        impl Kind {
+        impl FrameKind {
             fn of(byte: u8) -> Option<Self> {
                 match byte { $($byte => Some(Self::$kind),)* _ => None }
             }
@@ -63,7 +63,7 @@ kinds! {
 ///
 /// # Errors
 /// `InvalidData` for what is no frame; what the stream says.
-pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(Kind, Vec<u8>)>> {
+pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(FrameKind, Vec<u8>)>> {
     let mut head = [0; 5];
     loop {
         match stream.read(head.get_mut(..1).unwrap_or_default()) {
@@ -74,7 +74,7 @@ pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(Kind, Vec<u8>)>
         }
     }
     let [kind, length @ ..] = &mut head;
-    let kind = Kind::of(*kind).ok_or(ErrorKind::InvalidData)?;
+    let kind = FrameKind::of(*kind).ok_or(ErrorKind::InvalidData)?;
     stream.read_exact(length)?;
     let length = u32::from_be_bytes(*length);
     if usize::try_from(length).is_ok_and(|length| length > kind.max()) {
@@ -102,7 +102,7 @@ impl Writer {
     ///
     /// # Errors
     /// `InvalidInput` when it is too long; what the stream says.
-    pub(super) fn send(&self, kind: Kind, body: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, kind: FrameKind, body: &[u8]) -> io::Result<()> {
         let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= kind.max());
         let length = length.ok_or(ErrorKind::InvalidInput)?.to_be_bytes();
         let frame = [&[kind.byte()], &length[..], body].concat();
@@ -110,14 +110,14 @@ impl Writer {
     }
 
     /// A stream whose bytes go into frames of this kind.
-    pub(super) fn stream(&self, kind: Kind) -> Box<dyn Write + Send> {
+    pub(super) fn stream(&self, kind: FrameKind) -> Box<dyn Write + Send> {
         Box::new(Base64Bytes { writer: self.clone(), kind })
     }
 }
 
 struct Base64Bytes {
     writer: Writer,
-    kind: Kind,
+    kind: FrameKind,
 }
 
 impl Write for Base64Bytes {
@@ -159,12 +159,12 @@ mod tests {
     fn frames_are_read_as_they_were_sent() {
         let (one, mut other) = local::pair().unwrap();
         let writer = Writer::new(one);
-        writer.send(Kind::Exit, &[7]).unwrap();
-        writer.stream(Kind::Out).write_all(b"hello").unwrap();
-        assert!(writer.send(Kind::Wanted, b"more").is_err());
+        writer.send(FrameKind::Exit, &[7]).unwrap();
+        writer.stream(FrameKind::Out).write_all(b"hello").unwrap();
+        assert!(writer.send(FrameKind::Wanted, b"more").is_err());
         drop(writer);
-        assert_eq!(read(&mut other).unwrap(), Some((Kind::Exit, vec![7])));
-        assert_eq!(read(&mut other).unwrap(), Some((Kind::Out, b"hello".to_vec())));
+        assert_eq!(read(&mut other).unwrap(), Some((FrameKind::Exit, vec![7])));
+        assert_eq!(read(&mut other).unwrap(), Some((FrameKind::Out, b"hello".to_vec())));
         assert_eq!(read(&mut other).unwrap(), None);
     }
 

@@ -4,7 +4,7 @@
 //! The running klatch listens on a socket in its data directory ([`door`]), which only its owner
 //! can reach. Whoever connects says in one request ([`JobRequest`]) what is to be done; then bytes
 //! for stdout and stderr come back, and in the end the exit code ([`frames`]). The errand itself
-//! runs in the running klatch ([`work`]), as a face of its own and by the same code as any one-shot;
+//! runs in the running klatch ([`work`]), as a face of its own and by the code of any one-shot;
 //! the process that was started passes on bytes and signals ([`client`]).
 //!
 //! - What comes over the socket is bounded in length and time, and checked before it is used.

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::frames::{self, Kind, Until, Writer};
+use super::frames::{self, FrameKind, Until, Writer};
 use super::server::JobShared;
 use super::{JobRequest, RoomPlace, Save, VERSION};
 use crate::config::Errand;
 use crate::limits::Limits;
-use crate::node::{Answer, Face, Feed, Handle, Reader, Stopped};
+use crate::node::{Answer, Face, Feed, FeedReader, Handle, Stopped};
 use crate::program::errand::{OneShotEnd, SaveTarget};
 use crate::program::failures::{Failures, error};
 use crate::program::input::{NOBODY, Source, Stdin};
@@ -54,7 +54,7 @@ pub(super) fn run(shared: &JobShared, stream: &Stream) {
 pub(super) fn refuse(writer: &Writer, failure: &Failure) {
     let text = format!("{}\n{}", failure.code.word(), failure.text);
     // Whoever is gone needs no answer.
-    let _ = writer.send(Kind::Refused, text.as_bytes());
+    let _ = writer.send(FrameKind::Refused, text.as_bytes());
 }
 
 fn read_request(stream: &Stream) -> Result<JobRequest, Failure> {
@@ -62,7 +62,7 @@ fn read_request(stream: &Stream) -> Result<JobRequest, Failure> {
     let deadline = Instant::now() + REQUEST;
     let read = frames::read(&mut Until { stream, deadline });
     let read = read.map_err(|error| failed(format!("what came is no request: {error}")))?;
-    let Some((Kind::Request, body)) = read else {
+    let Some((FrameKind::Request, body)) = read else {
         return Err(failed("what came is no request".into()));
     };
     parse_request(&body)
@@ -97,9 +97,9 @@ impl RunningJob<'_> {
         let mut reader = feed.reader_from_here();
         let Some((overview, after)) = self.overview(&face) else { return Ok(()) };
         if !is_here(&request.places, &overview, self.shared.addr) {
-            return self.writer.send(Kind::Elsewhere, &[]);
+            return self.writer.send(FrameKind::Elsewhere, &[]);
         }
-        self.writer.send(Kind::Accepted, &[])?;
+        self.writer.send(FrameKind::Accepted, &[])?;
         let said = reader.catch_up(after);
         let output = self.output(&request);
         let Overview { me, temporary, locked, room, .. } = *overview;
@@ -144,7 +144,7 @@ impl RunningJob<'_> {
     fn output(&self, request: &JobRequest) -> Arc<Output> {
         let look = request.look;
         let format = if look.json { Format::Json } else { Format::People(look.style()) };
-        let [out, err] = [Kind::Out, Kind::Err].map(|kind| self.writer.stream(kind));
+        let [out, err] = [FrameKind::Out, FrameKind::Err].map(|kind| self.writer.stream(kind));
         let output = Output::to(format, out, err);
         output.show_results(!request.errand.takes_stdout());
         output.bound_backlog(request.backlog);
@@ -156,7 +156,7 @@ impl RunningJob<'_> {
 
     fn exit(&self, output: &Output, exit_code: u8) -> io::Result<()> {
         output.print(&Notice::Stopped { exit_code });
-        self.writer.send(Kind::Exit, &[exit_code])
+        self.writer.send(FrameKind::Exit, &[exit_code])
     }
 
     /// Does the errand, and ends with its exit code, or without when the node ended before.
@@ -164,7 +164,7 @@ impl RunningJob<'_> {
         &self,
         work: &JobTools,
         (first, errand): (Vec<Command>, Errand),
-        reader: Reader,
+        reader: FeedReader,
     ) -> io::Result<()> {
         let JobTools { face, output, .. } = work;
         let node = &self.shared.node;
@@ -269,9 +269,9 @@ fn exit_code(done: Result<OneShotEnd, Stopped>, failed: bool, left: Option<u8>) 
 fn hear(mut stream: &Stream, give: &Sender<Vec<u8>>) -> u8 {
     loop {
         let given = match frames::read(&mut stream) {
-            Ok(Some((Kind::Input, bytes))) if !bytes.is_empty() => give.try_send(bytes),
-            Ok(Some((Kind::EndOfInput, none))) => give.try_send(none),
-            Ok(Some((Kind::Leave, code))) => return code.first().copied().unwrap_or(GONE),
+            Ok(Some((FrameKind::Input, bytes))) if !bytes.is_empty() => give.try_send(bytes),
+            Ok(Some((FrameKind::EndOfInput, none))) => give.try_send(none),
+            Ok(Some((FrameKind::Leave, code))) => return code.first().copied().unwrap_or(GONE),
             _ => return GONE,
         };
         // Only what was asked for has a place.
@@ -316,7 +316,7 @@ impl Read for ClientInput {
             return Ok(read);
         }
         let gone = |_| io::Error::from(ErrorKind::ConnectionAborted);
-        self.writer.send(Kind::Wanted, &[]).map_err(gone)?;
+        self.writer.send(FrameKind::Wanted, &[]).map_err(gone)?;
         let chunk = self.chunks.recv().map_err(|_| ErrorKind::ConnectionAborted)?;
         self.ended = chunk.is_empty();
         self.chunk = Cursor::new(chunk);

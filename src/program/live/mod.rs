@@ -136,7 +136,7 @@ fn size() -> (usize, usize) {
 
 /// Panics are told above the line being typed; one that takes the program or its editor with it
 /// leaves the terminal as it was.
-pub(super) fn report_panics(tty: Tty, log: Log) {
+pub(super) fn report_panics(tty: Tty, log: LogAbove) {
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
@@ -199,8 +199,8 @@ impl LiveOutput {
     }
 
     /// Where a log goes that would otherwise be written across the line being typed.
-    pub(super) fn log(&self) -> Log {
-        Log(Arc::clone(&self.screen))
+    pub(super) fn log(&self) -> LogAbove {
+        LogAbove(Arc::clone(&self.screen))
     }
 
     /// The last rows: nothing is edited any more.
@@ -211,9 +211,9 @@ impl LiveOutput {
 
 /// Writes whole lines of a log above the line being typed.
 #[derive(Debug, Clone)]
-pub(super) struct Log(Arc<Screen>);
+pub(super) struct LogAbove(Arc<Screen>);
 
-impl io::Write for Log {
+impl io::Write for LogAbove {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.log(String::from_utf8_lossy(bytes).trim_end_matches('\n'));
         Ok(bytes.len())

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::files::merkle;
 use crate::router::ids::{EntryId, FileId, MemberId};
-use crate::router::log::Order;
+use crate::router::log::EntryOrder;
 use crate::router::notice::FileInfo;
 use crate::router::signed::{Offer, SignedEntry};
 use crate::router::swarm::NamedFile;
@@ -27,7 +27,7 @@ pub(crate) struct Offered {
     shown: EntryId,
     author: MemberId,
     file: NamedFile,
-    order: Order,
+    order: EntryOrder,
 }
 
 /// Offers by their entries, and what was taken back.
@@ -36,7 +36,7 @@ pub(super) struct Catalogue {
     offers: BTreeMap<EntryId, Offered>,
     /// Entries that their author took back or replaced, last by this one, whether or not they are
     /// here yet: what comes before that does not stand.
-    ended: BTreeMap<(MemberId, EntryId), Order>,
+    ended: BTreeMap<(MemberId, EntryId), EntryOrder>,
     by_file: BTreeMap<FileId, BTreeSet<(MemberId, EntryId)>>,
     /// By their names in NFC.
     by_name: BTreeMap<String, BTreeSet<EntryId>>,
@@ -128,7 +128,12 @@ impl Catalogue {
 
     /// An entry by `author`, at that place in the order, ends an offer of that author; returned if
     /// it stood.
-    pub(super) fn end(&mut self, author: MemberId, id: EntryId, order: Order) -> Option<Offered> {
+    pub(super) fn end(
+        &mut self,
+        author: MemberId,
+        id: EntryId,
+        order: EntryOrder,
+    ) -> Option<Offered> {
         let at = self.ended.entry((author, id)).or_insert(order);
         *at = (*at).max(order);
         let ends = |offered: &Offered| offered.author == author && offered.order < order;
@@ -154,7 +159,12 @@ fn unlist<K: Ord, V: Ord>(lists: &mut BTreeMap<K, BTreeSet<V>>, key: &K, id: &V)
 
 impl Offered {
     /// What an entry offers.
-    pub(super) fn of(entry: &SignedEntry, offer: &Offer, order: Order, shown: EntryId) -> Self {
+    pub(super) fn of(
+        entry: &SignedEntry,
+        offer: &Offer,
+        order: EntryOrder,
+        shown: EntryId,
+    ) -> Self {
         let Offer { name, size, root, .. } = offer.clone();
         let file = NamedFile { id: merkle::file_id(size, &root), name, size, root };
         Self { id: entry.id, shown, author: entry.body.chain.author, file, order }
@@ -188,7 +198,7 @@ impl Offered {
     }
 
     /// Its place among all that was said.
-    pub(super) fn order(&self) -> Order {
+    pub(super) fn order(&self) -> EntryOrder {
         self.order
     }
 
@@ -215,7 +225,7 @@ mod tests {
         Withdraw(u8),
     }
 
-    fn order(author: MemberId, depth: u64) -> Order {
+    fn order(author: MemberId, depth: u64) -> EntryOrder {
         (depth, Chain { author, nonce: LogNonce([0; 8]) }, depth)
     }
 

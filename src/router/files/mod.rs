@@ -26,7 +26,7 @@ use self::hashing::Hashing;
 pub(crate) use self::lookup::Lookup;
 use self::own::OwnOffers;
 use super::ids::{EntryId, FileId, MemberId, RecordId, RoomId};
-use super::log::Order;
+use super::log::EntryOrder;
 use super::members::Members;
 use super::notice::TransferLine;
 use super::signed::{Kind, Offer, SignedEntry};
@@ -135,7 +135,7 @@ impl Files {
         &mut self,
         entry: &SignedEntry,
         offer: &Offer,
-        (order, shown): (Order, EntryId),
+        (order, shown): (EntryOrder, EntryId),
     ) -> OfferCame {
         let offered = Offered::of(entry, offer, order, shown);
         let alike = self.catalogue.is_alike(&offered);
@@ -148,7 +148,7 @@ impl Files {
         &mut self,
         author: MemberId,
         id: EntryId,
-        order: Order,
+        order: EntryOrder,
     ) -> Option<Offered> {
         self.catalogue.end(author, id, order)
     }
@@ -156,7 +156,7 @@ impl Files {
     /// After a fork some entries count no more: these do.
     pub(crate) fn rebuild(
         &mut self,
-        entries: impl Iterator<Item = (Order, EntryId, Arc<SignedEntry>)>,
+        entries: impl Iterator<Item = (EntryOrder, EntryId, Arc<SignedEntry>)>,
     ) {
         self.catalogue.clear();
         for (order, shown, entry) in entries {

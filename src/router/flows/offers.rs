@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::router::Router;
 use crate::router::files::{Lookup, Offered, ParkingPlace};
 use crate::router::ids::{EntryId, MemberId};
-use crate::router::log::{Order, order_text};
+use crate::router::log::{EntryOrder, order_text};
 use crate::router::notice::Notice;
 use crate::router::signed::{Offer, SignedEntry};
 
@@ -23,7 +23,7 @@ impl Router {
         &mut self,
         entry: &Arc<SignedEntry>,
         offer: &Offer,
-        order: Order,
+        order: EntryOrder,
         again: bool,
         history: bool,
     ) {
@@ -63,7 +63,7 @@ impl Router {
         &mut self,
         entry: &Arc<SignedEntry>,
         id: EntryId,
-        order: Order,
+        order: EntryOrder,
         again: bool,
         history: bool,
     ) {

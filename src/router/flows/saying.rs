@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::router::Router;
 use crate::router::ids::{ConnId, EntryId, MemberId};
-use crate::router::log::{Log, Order, Placed, order_text};
+use crate::router::log::{EntryOrder, Log, Placed, order_text};
 use crate::router::message::Why;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::signed::{Chain, Kind, SignedEntry};
@@ -128,7 +128,13 @@ impl Router {
         }
     }
 
-    fn show_message(&mut self, entry: &Arc<SignedEntry>, order: Order, own: bool, history: bool) {
+    fn show_message(
+        &mut self,
+        entry: &Arc<SignedEntry>,
+        order: EntryOrder,
+        own: bool,
+        history: bool,
+    ) {
         let (text, known) = match &entry.body.kind {
             Kind::Text(text) => (text.clone(), true),
             _ => (Untrusted::default(), false),

@@ -39,7 +39,7 @@ pub(crate) enum Placed {
 }
 
 /// The place of an entry in the order that all members agree on.
-pub(crate) type Order = (u64, Chain, u64);
+pub(crate) type EntryOrder = (u64, Chain, u64);
 
 #[derive(Debug)]
 struct ChainItem {
@@ -156,7 +156,7 @@ impl Entries {
     }
 
     /// Where an accepted entry stands in the common order.
-    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> EntryOrder {
         if self.stale {
             self.recompute_depths();
         }

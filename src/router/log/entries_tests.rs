@@ -69,7 +69,7 @@ fn repair(log: &mut Entries, from: &Entries, chain: Chain) {
     }
 }
 
-fn texts(log: &mut Entries) -> Vec<(Order, EntryId)> {
+fn texts(log: &mut Entries) -> Vec<(EntryOrder, EntryId)> {
     let entries: Vec<_> = log.entries().cloned().collect();
     let mut texts: Vec<_> = entries.iter().map(|e| (log.order_of(e), e.id)).collect();
     texts.sort();

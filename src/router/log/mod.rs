@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::entries::Entries;
-pub(crate) use self::entries::{Order, Placed};
+pub(crate) use self::entries::{EntryOrder, Placed};
 use self::exchange::Exchange;
 use self::receipts::Receipts;
 use self::repair::HAVES_PAUSE_MS;
@@ -210,7 +210,7 @@ impl Log {
     }
 
     /// Where an entry stands in the order that all members agree on.
-    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> Order {
+    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> EntryOrder {
         self.entries.order_of(entry)
     }
 
@@ -251,6 +251,6 @@ impl Log {
 }
 
 /// The order of an entry as faces sort by it.
-pub(crate) fn order_text((depth, chain, seq): Order) -> String {
+pub(crate) fn order_text((depth, chain, seq): EntryOrder) -> String {
     format!("{depth:012}-{}-{}-{seq:012}", chain.author.short(), chain.nonce)
 }

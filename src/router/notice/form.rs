@@ -40,7 +40,7 @@ pub struct Program<'a> {
 
 /// An invitation, and what whoever gets it types.
 #[derive(Serialize, JsonSchema)]
-pub struct Invitation<'a> {
+pub struct InvitationForm<'a> {
     /// The invitation.
     text: &'a str,
     /// A whole command line.
@@ -64,7 +64,7 @@ pub(super) fn program<S: Serializer>(who: &Who, serializer: S) -> Result<S::Ok, 
 }
 
 pub(super) fn invitation<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    Invitation { text, line: command_line(text) }.serialize(serializer)
+    InvitationForm { text, line: command_line(text) }.serialize(serializer)
 }
 
 pub(super) fn already_have<S: Serializer>(

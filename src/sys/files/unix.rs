@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 
-use super::{Facts, FileId, Kind, Owner, Positional};
+use super::{Facts, FileId, FileKind, Owner, Positional};
 
 pub(super) fn facts_of(file: &File) -> io::Result<Facts> {
     file.metadata().map(|metadata| facts(&metadata))
@@ -37,15 +37,15 @@ fn facts(metadata: &Metadata) -> Facts {
     }
 }
 
-fn kind(kind: FileType) -> Kind {
+fn kind(kind: FileType) -> FileKind {
     match kind {
-        _ if kind.is_file() => Kind::File,
-        _ if kind.is_dir() => Kind::Folder,
-        _ if kind.is_symlink() => Kind::Link,
-        _ if kind.is_fifo() => Kind::Pipe,
-        _ if kind.is_socket() => Kind::Socket,
-        _ if kind.is_block_device() || kind.is_char_device() => Kind::Device,
-        _ => Kind::Other,
+        _ if kind.is_file() => FileKind::File,
+        _ if kind.is_dir() => FileKind::Folder,
+        _ if kind.is_symlink() => FileKind::Link,
+        _ if kind.is_fifo() => FileKind::Pipe,
+        _ if kind.is_socket() => FileKind::Socket,
+        _ if kind.is_block_device() || kind.is_char_device() => FileKind::Device,
+        _ => FileKind::Other,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use tempfile::TempPath;
 use winapi_util::file::information;
 
-use super::{Facts, FileId, Kind, Owner, Positional};
+use super::{Facts, FileId, FileKind, Owner, Positional};
 
 /// Also folders are opened (`FILE_FLAG_BACKUP_SEMANTICS`).
 const FOLDERS_TOO: u32 = 0x0200_0000;
@@ -43,12 +43,12 @@ fn look(path: &Path, flags: u32) -> io::Result<File> {
     OpenOptions::new().access_mode(0).custom_flags(flags).open(path)
 }
 
-fn kind(metadata: &Metadata) -> Kind {
+fn kind(metadata: &Metadata) -> FileKind {
     match metadata.file_type() {
-        kind if kind.is_file() => Kind::File,
-        kind if kind.is_dir() => Kind::Folder,
-        kind if kind.is_symlink() => Kind::Link,
-        _ => Kind::Other,
+        kind if kind.is_file() => FileKind::File,
+        kind if kind.is_dir() => FileKind::Folder,
+        kind if kind.is_symlink() => FileKind::Link,
+        _ => FileKind::Other,
     }
 }
 

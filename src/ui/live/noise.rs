@@ -33,7 +33,7 @@ pub(super) struct Noise {
     /// When the first and the last of them came.
     kept: Option<(i64, i64)>,
     /// Who came while this was watched and is here.
-    here: BTreeMap<MemberId, Stay>,
+    here: BTreeMap<MemberId, NoisyStay>,
     /// Those whose last stay was a visit. By name: a one-shot has another id each time.
     visitors: BTreeMap<String, Visitor>,
     /// When the first visit that is not told yet ended.
@@ -41,7 +41,7 @@ pub(super) struct Noise {
 }
 
 #[derive(Debug)]
-struct Stay {
+struct NoisyStay {
     name: String,
     since_ms: i64,
     /// It was not told.
@@ -82,12 +82,14 @@ impl Noise {
         let name = nick(who);
         let lately = |visitor: &Visitor| now_ms.saturating_sub(visitor.left_ms) < AGAIN_MS;
         let kept = self.visitors.get(&name).is_some_and(lately);
-        self.here.insert(who.id, Stay { name, since_ms: now_ms, kept });
+        self.here.insert(who.id, NoisyStay { name, since_ms: now_ms, kept });
         !kept
     }
 
     fn went(&mut self, who: &Who, now_ms: i64) -> bool {
-        let Some(Stay { name, since_ms, kept }) = self.here.remove(&who.id) else { return true };
+        let Some(NoisyStay { name, since_ms, kept }) = self.here.remove(&who.id) else {
+            return true;
+        };
         if !kept && now_ms.saturating_sub(since_ms) >= VISIT_MS {
             return true;
         }
@@ -133,7 +135,7 @@ impl Noise {
             sentences.push(self.crowd(now_ms));
         }
         let stays =
-            |stay: &&mut Stay| stay.kept && stay.since_ms.saturating_add(VISIT_MS) <= now_ms;
+            |stay: &&mut NoisyStay| stay.kept && stay.since_ms.saturating_add(VISIT_MS) <= now_ms;
         let mut stayed = Vec::new();
         for stay in self.here.values_mut().filter(stays) {
             stay.kept = false;

@@ -10,7 +10,7 @@ use klatch::crypto::identity::Identity;
 use klatch::crypto::password::Password;
 use klatch::limits::Limits;
 use klatch::net::listener::Listen;
-use klatch::node::{Answer, Face, FeedItem, Node, NodeConfig, Reader};
+use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, NewPassword};
 use klatch::router::invite_link::InviteLink;
 use klatch::router::notice::{Code, Failure, MemberLine, Notice};
@@ -27,7 +27,7 @@ pub(super) struct Host {
     pub(super) node: Node,
     pub(super) face: Face,
     pub(super) folder: TempDir,
-    reader: Reader,
+    reader: FeedReader,
     lines: u64,
     /// How commands ended that the test did not ask about yet.
     ended: BTreeMap<u64, Result<(), Failure>>,

@@ -6,7 +6,9 @@ use super::*;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::files::testing::write;
 use crate::net::channel::RecvError;
-use crate::net::lane::{DATA_BYTES, HEADER_BYTES, Header, REQUEST_BYTES, Request, Status, Wanted};
+use crate::net::lane::{
+    ChunkWanted, DATA_BYTES, HEADER_BYTES, Header, REQUEST_BYTES, Request, Status,
+};
 use crate::sys::files::Positional;
 use crate::sys::testing::{POSIX, link};
 
@@ -134,10 +136,10 @@ fn a_file_that_shrinks_while_it_is_sent_breaks_off_and_the_lane_goes_on() {
     let offer = alice.offer(&path);
     let mut asker = Asker::of(&alice);
     for chunk in 0..15 {
-        let request = Request { file: offer.file, wanted: Wanted::Chunk(chunk) };
+        let request = Request { file: offer.file, wanted: ChunkWanted::Chunk(chunk) };
         asker.channel.send(&request.to_bytes()).unwrap();
     }
-    let last = Request { file: other.file, wanted: Wanted::Chunk(0) };
+    let last = Request { file: other.file, wanted: ChunkWanted::Chunk(0) };
     asker.channel.send(&last.to_bytes()).unwrap();
     // The first has come, and more than the sockets can hold has not: alice is in the middle.
     assert_eq!(asker.answer(), (Status::Ok, vec![0; 1 << 20]));
@@ -197,7 +199,7 @@ fn answers_that_do_not_fit_end_the_lane() {
     bob.open(&offer, TURN, false);
     type Lie = fn(&mut Liar, Request);
     let other_chunk: Lie = |liar, request| {
-        let other = Request { wanted: Wanted::Chunk(1), ..request };
+        let other = Request { wanted: ChunkWanted::Chunk(1), ..request };
         liar.send_header(&other, Status::Ok, CHUNK as u64);
     };
     let wrong_length: Lie = |liar, request| liar.send_header(&request, Status::Ok, u64::MAX);
@@ -299,7 +301,7 @@ fn a_slow_host_cannot_spoil_what_a_faster_one_has_brought() {
 fn seventeen_requests_at_once_close_the_lane_and_sixteen_do_not() {
     let alice = Node::new(Limits::default());
     let offer = alice.offer(&write(alice.dir.path(), "a", &bytes(CHUNK)));
-    let request = Request { file: offer.file, wanted: Wanted::Chunk(0) }.to_bytes();
+    let request = Request { file: offer.file, wanted: ChunkWanted::Chunk(0) }.to_bytes();
     for (requests, allowed) in [(16, true), (17, false)] {
         let Asker { channel, lane } = Asker::of(&alice);
         let (mut sender, mut receiver) = channel.split();
