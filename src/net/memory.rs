@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::stream::Stream;
 
 /// What one direction holds before whoever writes has to wait: about what a socket does.
-const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The two ends of a new stream.
 pub(crate) fn pair() -> (Arc<dyn Stream>, Arc<dyn Stream>) {
@@ -30,11 +30,16 @@ struct Direction {
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: VecDeque<u8>,
-    shut: bool,
+    /// Whoever writes has said its last word.
+    ended: bool,
+    /// Whoever reads is gone. As in a network, some is still taken from the other before it
+    /// notices.
+    deaf: bool,
+    lost: usize,
 }
 
 impl Direction {
-    /// Waits until `ready`, or the direction was shut, and does `work` then.
+    /// Waits until `ready`, and does `work` then.
     fn when<T>(
         &self,
         timeout: Option<Duration>,
@@ -43,7 +48,7 @@ impl Direction {
     ) -> io::Result<T> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut state = lock(&self.state);
-        while !state.shut && !ready(&state) {
+        while !ready(&state) {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
                 Some(Duration::ZERO) => return Err(ErrorKind::TimedOut.into()),
@@ -56,8 +61,15 @@ impl Direction {
         Ok(done)
     }
 
-    fn shut(&self) {
-        lock(&self.state).shut = true;
+    fn end(&self) {
+        lock(&self.state).ended = true;
+        self.changed.notify_all();
+    }
+
+    fn deafen(&self) {
+        let mut state = lock(&self.state);
+        state.deaf = true;
+        state.bytes.clear();
         self.changed.notify_all();
     }
 }
@@ -73,44 +85,40 @@ struct MemoryEnd {
 impl Stream for MemoryEnd {
     fn read(&self, room: &mut [u8]) -> io::Result<usize> {
         let [timeout, _] = *lock(&self.timeouts);
-        self.reads.when(
-            timeout,
-            |buffer| !buffer.bytes.is_empty(),
-            |buffer| {
-                let count = room.len().min(buffer.bytes.len());
-                room.iter_mut().zip(buffer.bytes.drain(..count)).for_each(|(to, from)| *to = from);
-                count
-            },
-        )
+        self.reads.when(timeout, is_readable, |buffer| {
+            let count = room.len().min(buffer.bytes.len());
+            room.iter_mut().zip(buffer.bytes.drain(..count)).for_each(|(to, from)| *to = from);
+            count
+        })
     }
 
     fn wait(&self) -> io::Result<usize> {
         let [timeout, _] = *lock(&self.timeouts);
-        self.reads.when(timeout, |buffer| !buffer.bytes.is_empty(), |buffer| buffer.bytes.len())
+        self.reads.when(timeout, is_readable, |buffer| buffer.bytes.len())
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let [_, timeout] = *lock(&self.timeouts);
-        self.writes.when(
-            timeout,
-            |buffer| buffer.bytes.len() < BUFFER_BYTES,
-            |buffer| {
-                if buffer.shut {
-                    return 0;
-                }
-                let count = bytes.len().min(BUFFER_BYTES - buffer.bytes.len());
-                buffer.bytes.extend(bytes.iter().take(count));
-                count
-            },
-        )
+        self.writes.when(timeout, is_writable, |buffer| {
+            if buffer.ended || buffer.lost > BUFFER_BYTES {
+                return 0;
+            }
+            if buffer.deaf {
+                buffer.lost += bytes.len();
+                return bytes.len();
+            }
+            let count = bytes.len().min(BUFFER_BYTES - buffer.bytes.len());
+            buffer.bytes.extend(bytes.iter().take(count));
+            count
+        })
     }
 
     fn shut(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
-            self.writes.shut();
+            self.writes.end();
         }
         if how != Shutdown::Write {
-            self.reads.shut();
+            self.reads.deafen();
         }
         Ok(())
     }
@@ -130,9 +138,17 @@ impl Stream for MemoryEnd {
 
 impl Drop for MemoryEnd {
     fn drop(&mut self) {
-        self.reads.shut();
-        self.writes.shut();
+        self.reads.deafen();
+        self.writes.end();
     }
+}
+
+fn is_readable(buffer: &Buffer) -> bool {
+    !buffer.bytes.is_empty() || buffer.ended || buffer.deaf
+}
+
+fn is_writable(buffer: &Buffer) -> bool {
+    buffer.bytes.len() < BUFFER_BYTES || buffer.ended || buffer.deaf
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
