@@ -12,6 +12,8 @@ use crate::router::timers::Timer;
 const UNHELD_MAX: usize = 1_000;
 /// Least time between two counts that are told of one message.
 const TELL_MS: u64 = 1_000;
+/// Least time between two looks.
+const PAUSE_MS: u64 = 50;
 /// Messages of which the count is told at once.
 const TOLD_AT_ONCE: usize = 16;
 
@@ -103,6 +105,8 @@ impl Receipts {
 
     fn rearm(&self, cx: &mut Context) {
         let next = self.unheld.iter().map(|unheld| unheld.tell_at).min();
-        cx.timers.set(Timer::Receipts, next);
+        // What was not told with the others is told a little later.
+        let soon = cx.now.plus(PAUSE_MS);
+        cx.timers.set(Timer::Receipts, next.map(|at| at.max(soon)));
     }
 }
