@@ -11,7 +11,7 @@ mod tests;
 pub mod transfers;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -70,6 +70,25 @@ pub struct NodeConfig {
     pub virtual_interfaces: bool,
     /// Members that were verified in earlier runs, with the names that they had then.
     pub verified: BTreeMap<MemberId, String>,
+}
+
+impl NodeConfig {
+    /// A node that only this computer reaches, on a free port, under an identity that ends with
+    /// it; what it fetches goes to `downloads`.
+    #[must_use]
+    pub fn on_loopback(name: &str, limits: Limits, downloads: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            identity: Identity::generate(),
+            temporary: true,
+            limits,
+            locked: false,
+            listen: Listen { ip: Some(Ipv4Addr::LOCALHOST.into()), port: Some(0) },
+            downloads,
+            virtual_interfaces: false,
+            verified: BTreeMap::new(),
+        }
+    }
 }
 
 /// A running node. Dropping it makes it leave and waits until it has.

@@ -1,14 +1,12 @@
 //! Nodes in this process, as the bench uses them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use klatch::crypto::identity::Identity;
 use klatch::limits::Limits;
-use klatch::net::listener::Listen;
 use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::Notice;
@@ -43,17 +41,7 @@ impl Someone {
     }
 
     fn with(name: &str, limits: Limits, downloads: &Path) -> Result<Self> {
-        let config = NodeConfig {
-            name: name.into(),
-            identity: Identity::generate(),
-            temporary: true,
-            limits,
-            locked: false,
-            listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
-            downloads: downloads.to_owned(),
-            virtual_interfaces: false,
-            verified: Default::default(),
-        };
+        let config = NodeConfig::on_loopback(name, limits, downloads.to_owned());
         let node = Node::start(config).map_err(|failure| anyhow!(failure.text))?;
         let (face, reader) = (node.handle().face(), node.feed().reader());
         Ok(Self { node, face, reader, lines: 0 })

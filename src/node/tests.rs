@@ -31,17 +31,8 @@ impl Someone {
 
     fn within(name: &str, disk: Arc<dyn Disk>, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = NodeConfig {
-            name: name.into(),
-            identity: Identity::generate(),
-            temporary: true,
-            limits: Limits { disk_look_ms: 50, ..limits },
-            locked: false,
-            listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
-            downloads: folder.path().to_owned(),
-            virtual_interfaces: false,
-            verified: Default::default(),
-        };
+        let limits = Limits { disk_look_ms: 50, ..limits };
+        let config = NodeConfig::on_loopback(name, limits, folder.path().to_owned());
         let node = Node::start_on(config, disk).unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
         Self { node, face, reader, lines: 0, folder }

@@ -1,7 +1,6 @@
 /** What is left when connections, tabs and klatch itself come and go. */
 
 import assert from "node:assert/strict";
-import path from "node:path";
 import { scenes } from "./lib/scene.js";
 import { Tab } from "./lib/page.js";
 
@@ -9,20 +8,13 @@ const scene = scenes();
 
 scene(
   "klatch restarts on its port: the page comes back, says so, and offers the last address",
-  async ({ world, open }) => {
-    const folder = path.join(world.folder, "ana");
-    const data = ["--data-dir", path.join(folder, "identity")];
-    let ana = await world.browser("ana", data, folder);
-    const bridge = new URL(await ana.url()).host;
-    const ben = await world.terminal("ben");
-    const page = await open(ana);
-    await page.join(await ben.port());
-    await page.others(1);
+  async ({ restarts }) => {
+    const { ana, ben, page, again } = await restarts();
     await page.say("before the restart");
     await page.sees("before the restart");
     await ana.stop();
     await page.hears("Connection", "Reconnecting…");
-    ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+    await again();
     await page.button("Create room").waitFor();
     await page.page.getByText("this is a new room").waitFor();
     assert.equal(await page.field("Address").inputValue(), "127.0.0.1");

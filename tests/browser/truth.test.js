@@ -82,15 +82,7 @@ scene("what was withdrawn is offered again by Undo, and its copy stays for that"
 });
 
 scene("klatch is killed: said, nobody shown, nothing to press; back by a button", async (stage) => {
-  const { world, open } = stage;
-  const folder = path.join(world.folder, "ana");
-  const data = ["--data-dir", path.join(folder, "identity")];
-  let ana = await world.browser("ana", data, folder);
-  const bridge = new URL(await ana.url()).host;
-  const ben = await world.terminal("ben");
-  const page = await open(ana);
-  await page.join(await ben.port());
-  await page.others(1);
+  const { ana, page, again } = await stage.restarts();
   ana.process.kill("SIGKILL");
   await page.says(/klatch does not answer/);
   await page.member("ben").waitFor({ state: "detached" });
@@ -98,21 +90,14 @@ scene("klatch is killed: said, nobody shown, nothing to press; back by a button"
     assert.equal(await page.button(name).isDisabled(), true, name);
   }
   await page.assertSound();
-  ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+  await again();
   await page.button("Rejoin").click();
   await page.others(1);
 });
 
 scene("after a kill own offers are told as not served, and parts are gone on with", async (stage) => {
-  const { world, open } = stage;
-  const folder = path.join(world.folder, "ana");
-  const data = ["--data-dir", path.join(folder, "identity")];
-  let ana = await world.browser("ana", data, folder);
-  const bridge = new URL(await ana.url()).host;
-  const ben = await world.terminal("ben", ["--limit-up", "20MB/s"]);
-  const page = await open(ana);
-  await page.join(await ben.port());
-  await page.others(1);
+  const { world, restarts } = stage;
+  const { ana: killed, ben, page, again } = await restarts(["--limit-up", "20MB/s"]);
   await page.drop([{ name: "mine.txt", text: "7 bytes", type: "text/plain" }]);
   await page.fileButton("Show", "mine.txt").waitFor();
   const file = path.join(world.folder, "large.bin");
@@ -120,10 +105,10 @@ scene("after a kill own offers are told as not served, and parts are gone on wit
   await truncate(file, 400 * MIB);
   ben.type(`send ${file}`);
   await page.fileButton("Download", "large.bin").click();
-  await ana.has("download_progress", ({ bytes_done: done }) => done > MIB);
-  ana.process.kill("SIGKILL");
+  await killed.has("download_progress", ({ bytes_done: done }) => done > MIB);
+  killed.process.kill("SIGKILL");
   await page.says(/klatch does not answer/);
-  ana = await world.browser("ana", [...data, "--bridge", bridge], folder);
+  const ana = await again();
   await page.button("Rejoin").click();
   await page.others(1);
   await page.files.getByText(/not served: share it again/).waitFor();

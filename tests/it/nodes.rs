@@ -1,13 +1,10 @@
 //! Whole nodes in this process: what a program cannot show from outside, and limits too long to
 //! wait for.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use klatch::crypto::identity::Identity;
 use klatch::limits::Limits;
-use klatch::net::listener::Listen;
 use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::{Code, Failure, Notice};
@@ -30,18 +27,8 @@ impl Someone {
 
     fn with(name: &str, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let node = Node::start(NodeConfig {
-            name: name.into(),
-            identity: Identity::generate(),
-            temporary: true,
-            limits,
-            locked: false,
-            listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
-            downloads: folder.path().to_owned(),
-            virtual_interfaces: false,
-            verified: Default::default(),
-        });
-        let node = node.unwrap();
+        let config = NodeConfig::on_loopback(name, limits, folder.path().to_owned());
+        let node = Node::start(config).unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
         Self { node, face, reader, lines: 0, folder }
     }

@@ -83,17 +83,21 @@ fn start(name: &str, side: &str, home: &str) -> Peer {
         .start()
 }
 
+/// Two on each side of a cable that can be cut.
+fn four() -> [Peer; 4] {
+    lay_cable();
+    let places = [("alice", "left", LEFT), ("bob", "left", LEFT), ("carol", "right", RIGHT)];
+    let [alice, bob, carol] = places.map(|(name, side, home)| start(name, side, home));
+    [alice, bob, carol, start("dave", "right", RIGHT)]
+}
+
 #[test]
 #[ignore = "in a network of its own, by the test above"]
 fn cut_and_heal() {
     if !is_alone() {
         return;
     }
-    lay_cable();
-    let mut alice = start("alice", "left", LEFT);
-    let mut bob = start("bob", "left", LEFT);
-    let mut carol = start("carol", "right", RIGHT);
-    let mut dave = start("dave", "right", RIGHT);
+    let [mut alice, mut bob, mut carol, mut dave] = four();
     for peer in [&mut bob, &mut carol, &mut dave] {
         join(peer, &mut alice);
     }
@@ -155,11 +159,7 @@ fn halves_change_the_password() {
     if !is_alone() {
         return;
     }
-    lay_cable();
-    let mut alice = start("alice", "left", LEFT);
-    let mut bob = start("bob", "left", LEFT);
-    let mut carol = start("carol", "right", RIGHT);
-    let mut dave = start("dave", "right", RIGHT);
+    let [mut alice, mut bob, mut carol, mut dave] = four();
     alice.done("password of all four");
     for peer in [&mut bob, &mut carol, &mut dave] {
         crate::removing::enter(peer, &mut alice, "of all four");

@@ -3,8 +3,8 @@ import { test } from "node:test";
 
 import { standing } from "../../frontend/lib/rooms.js";
 import { KEPT_ENTRIES, atStart, initial, reduce } from "../../frontend/lib/state.js";
+import { ANA, snapshot as quiet } from "./room.mjs";
 
-const ANA = { id: "aa".repeat(32), name: "ana" };
 const BEN = { id: "bb".repeat(32), name: "ben" };
 const EVE = { id: "ee".repeat(32), name: "eve" };
 const PHOTO = { id: "f0".repeat(32), name: "photo.jpg", size: 1000 };
@@ -24,22 +24,10 @@ function offer(n, from = BEN, file = PHOTO, replaces = null) {
   return { event: "file_offered", id: `o${n}`, file, from, ...common };
 }
 
-function snapshot(fields = {}) {
-  return {
-    event: "snapshot",
-    self: { ...ANA, temporary: false, version: "0.1.0" },
-    room: { id: "r1", locked: false, settled: false },
-    addresses: ["192.168.1.5:51692"],
-    members: [{ ...ANA, address: "", linked: true, own: true }],
-    messages: [],
-    earlier: 0,
-    held: [],
-    files: [],
-    transfers: [],
-    saved: [],
-    ...fields,
-  };
-}
+const snapshot = (fields) => {
+  const room = { id: "r1", locked: false, settled: false };
+  return quiet({ room, addresses: ["192.168.1.5:51692"], ...fields });
+};
 
 const after = (notices, state = initial) => notices.reduce(reduce, state);
 const inRoom = (notices, fields) =>

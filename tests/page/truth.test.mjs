@@ -9,8 +9,8 @@ import { keep, keepDraft, recall, recallDraft } from "../../frontend/lib/keep.js
 import { stakes } from "../../frontend/lib/stakes.js";
 import { withdrawAll } from "../../frontend/lib/many.js";
 import { initial, reduce } from "../../frontend/lib/state.js";
+import { ANA, snapshot } from "./room.mjs";
 
-const ANA = { id: "aa".repeat(32), name: "ana" };
 const BEN = { id: "bb".repeat(32), name: "ben" };
 const EVE = { id: "ee".repeat(32), name: "eve" };
 const file = (n) => ({ id: String(n).padStart(64, "0"), name: `file ${n}.txt`, size: 1000 });
@@ -39,23 +39,6 @@ const message = (n, from = BEN) => ({
   order: order(n),
 });
 const member = (who, own = false) => ({ ...who, address: own ? "" : "10.0.0.2:51692", own });
-
-function snapshot(fields = {}) {
-  return {
-    event: "snapshot",
-    self: { ...ANA, temporary: false, version: "0.1.0" },
-    room: { id: "r1", locked: false, settled: true },
-    addresses: [],
-    members: [member(ANA, true)],
-    messages: [],
-    earlier: 0,
-    held: [],
-    files: [],
-    transfers: [],
-    saved: [],
-    ...fields,
-  };
-}
 
 const SESSION = { event: "session", run: "1", token: "t" };
 const inRoom = (notices, fields) => [SESSION, snapshot(fields), ...notices].reduce(reduce, initial);

@@ -1,5 +1,6 @@
 /** Inviting: what to pass on, until when it lets people in, and which invitations live. */
 
+import { copyButton } from "../../lib/copy.js";
 import { el } from "../../lib/dom.js";
 import { moment, plural } from "../../lib/format.js";
 import { line, marked } from "../../lib/text.js";
@@ -10,7 +11,6 @@ const LIFETIMES = [
   ["24", "A day"],
   ["168", "7 days"],
 ];
-const COPIED_MS = 2000;
 
 /**
  * @param {import("../../main.js").App} app
@@ -81,33 +81,13 @@ export function invite(app) {
 function passOn({ line: typed, text, expires, once }) {
   const until = moment(Date.parse(expires), Date.now());
   const shown = el("code", { class: "invite-line" }, typed);
-  const said = el("span", { class: "invite-said", role: "status" });
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      said.textContent = "Copied";
-    } catch {
-      getSelection()?.selectAllChildren(shown);
-      said.textContent = "Selected: copy it by hand";
-    }
-    setTimeout(() => (said.textContent = ""), COPIED_MS);
-  };
   const lead = once
     ? `Send this to the one you invite. It lets in one person, until ${until}.`
     : `Send this to the people you invite. Anyone who has it can join until ${until}.`;
   return [
     el("p", { class: "invite-lead", role: "status" }, lead),
     shown,
-    el(
-      "div",
-      { class: "invite-copy" },
-      el(
-        "button",
-        { class: "button small", type: "button", on: { click: copy } },
-        "Copy invitation",
-      ),
-      said,
-    ),
+    copyButton("Copy invitation", shown, () => text),
   ];
 }
 

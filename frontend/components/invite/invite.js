@@ -1,9 +1,8 @@
 /** The line that others type to come here, with Copy. */
 
 import { connectLine, isLoopback } from "../../lib/address.js";
+import { copyButton } from "../../lib/copy.js";
 import { el } from "../../lib/dom.js";
-
-const COPIED_MS = 2000;
 
 /**
  * @param {import("../../main.js").App} app
@@ -11,12 +10,6 @@ const COPIED_MS = 2000;
 export function createInvite(app) {
   const lead = el("p", { class: "invite-lead" });
   const shown = el("code", { class: "invite-line" });
-  const said = el("span", { class: "invite-said", role: "status" });
-  const copy = el(
-    "button",
-    { class: "button small", type: "button", on: { click: () => put(shown.textContent) } },
-    "Copy address",
-  );
   const others = el("ul", { class: "invite-others" });
   const more = el(
     "details",
@@ -29,20 +22,9 @@ export function createInvite(app) {
     { class: "invite" },
     lead,
     shown,
-    el("div", { class: "invite-copy" }, copy, said),
+    copyButton("Copy address", shown, () => shown.textContent),
     more,
   );
-
-  async function put(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      said.textContent = "Copied";
-    } catch {
-      getSelection()?.selectAllChildren(shown);
-      said.textContent = "Selected: copy it by hand";
-    }
-    setTimeout(() => (said.textContent = ""), COPIED_MS);
-  }
 
   app.store.watch(({ addresses, standing }, before) => {
     const same = addresses === before.addresses && standing === before.standing;

@@ -122,8 +122,8 @@ fn after_a_sync_that_failed_all_is_written_again() {
     }
 }
 
-#[test]
-fn a_new_run_trusts_nothing_of_a_sync_that_failed() {
+/// All chunks are written, and could not be synced.
+fn with_a_failed_sync() -> ((tempfile::TempDir, PathBuf), Part) {
     let dir = folder();
     let computer = Arc::new(Computer::boot(&dir.1, u64::MAX));
     computer.fail_syncs(1);
@@ -131,6 +131,12 @@ fn a_new_run_trusts_nothing_of_a_sync_that_failed() {
     let (part, _) = Part::open(&disk, &dir.1, &tree().id(), LEN, MAX).unwrap();
     (0..CHUNKS).for_each(|chunk| assert!(super::tests::receive(&part, chunk)));
     part.finish("a.bin", STAMP, &tree()).unwrap_err();
+    (dir, part)
+}
+
+#[test]
+fn a_new_run_trusts_nothing_of_a_sync_that_failed() {
+    let (dir, part) = with_a_failed_sync();
     // Killed: nothing is dropped in order, and what the system believes to be written stays.
     std::mem::forget(part);
     let copy = folder();
@@ -145,13 +151,7 @@ fn a_new_run_trusts_nothing_of_a_sync_that_failed() {
 
 #[test]
 fn what_was_lost_for_good_is_not_renamed() {
-    let dir = folder();
-    let computer = Arc::new(Computer::boot(&dir.1, u64::MAX));
-    computer.fail_syncs(1);
-    let disk = Arc::clone(&computer) as Arc<dyn Disk>;
-    let (part, _) = Part::open(&disk, &dir.1, &tree().id(), LEN, MAX).unwrap();
-    (0..CHUNKS).for_each(|chunk| assert!(super::tests::receive(&part, chunk)));
-    part.finish("a.bin", STAMP, &tree()).unwrap_err();
+    let (dir, part) = with_a_failed_sync();
     // The system has dropped a page, and reads what is on the disk.
     part.file().unwrap().write_all_at(&[0; 4_096], CHUNK as u64).unwrap();
     let error = part.finish("a.bin", STAMP, &tree()).unwrap_err();

@@ -1,6 +1,7 @@
 /** One browser per test file, one world per test. */
 
 import { after, before, test } from "node:test";
+import path from "node:path";
 import { World } from "./klatch.js";
 import { Tab, launch } from "./page.js";
 
@@ -10,6 +11,7 @@ import { Tab, launch } from "./page.js";
  * @property {(klatch: import("./klatch.js").Klatch, options?: object) => Promise<Tab>} open
  * @property {import("playwright-core").Browser} browser
  * @property {(name?: string) => Promise<object>} meet
+ * @property {(args?: string[]) => Promise<object>} restarts
  */
 
 /**
@@ -43,8 +45,21 @@ export function scenes() {
         await page.others(1);
         return { ana, page, ben };
       };
+      /** Ana in a page, in the room of ben, whom `args` are for; `again` starts hers anew. */
+      const restarts = async (args) => {
+        const folder = path.join(world.folder, "ana");
+        const data = ["--data-dir", path.join(folder, "identity")];
+        const ana = await world.browser("ana", data, folder);
+        const bridge = new URL(await ana.url()).host;
+        const ben = await world.terminal("ben", args);
+        const page = await open(ana);
+        await page.join(await ben.port());
+        await page.others(1);
+        const again = () => world.browser("ana", [...data, "--bridge", bridge], folder);
+        return { ana, ben, page, again };
+      };
       try {
-        await play({ world, open, browser, meet });
+        await play({ world, open, browser, meet, restarts });
         for (const tab of tabs) await tab.assertSound();
       } catch (failure) {
         await keepPictures(name, tabs);

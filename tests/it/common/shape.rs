@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use klatch::router::notice::Code;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -56,16 +57,6 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("stopped", &["exit_code"], &[]),
 ];
 
-/// Every code of an error.
-const CODES: &str = "usage unknown_command bad_address name_not_found unreachable timeout \
-    not_klatch version_mismatch self_connect in_a_room room_locked room_not_locked room_full \
-    wrong_password password_required password_too_short too_many_attempts file_not_found \
-    not_a_file permission_denied no_such_offer ambiguous_name no_host disk_full io_error \
-    message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
-    data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk \
-    host_changed_file not_above members_only removed no_invitation invitation_used \
-    invitation_expired did_you_mean output_failed nothing_matches room_unknown";
-
 /// The names of all events.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     EVENTS.iter().map(|(name, ..)| *name)
@@ -117,7 +108,7 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
         }
         "time" | "expires" => value.text().is_some_and(is_time),
         "path" => value.text().is_some_and(|path| path.starts_with('/')),
-        "code" => value.text().is_some_and(|code| CODES.split(' ').any(|known| known == code)),
+        "code" => value.text().and_then(Code::from_word).is_some(),
         "own" | "history" | "temporary" | "locked" | "known" | "password" | "me_out" | "off"
         | "once" | "asked" => value.is(|value| value.is_boolean()),
         "line" | "command" if event == "error" => {

@@ -1,15 +1,13 @@
 //! An honest person: a whole node in this process, on a port of this computer.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klatch::crypto::identity::Identity;
 use klatch::crypto::password::Password;
 use klatch::limits::Limits;
-use klatch::net::listener::Listen;
 use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, NewPassword};
 use klatch::router::invite_link::InviteLink;
@@ -46,18 +44,7 @@ impl Host {
         let folder = tempfile::tempdir().unwrap();
         let downloads = folder.path().join("downloads");
         std::fs::create_dir(&downloads).unwrap();
-        let node = Node::start(NodeConfig {
-            name: name.into(),
-            identity: Identity::generate(),
-            temporary: true,
-            limits,
-            locked: false,
-            listen: Listen { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: Some(0) },
-            downloads,
-            virtual_interfaces: false,
-            verified: Default::default(),
-        });
-        let node = node.unwrap();
+        let node = Node::start(NodeConfig::on_loopback(name, limits, downloads)).unwrap();
         let (face, reader) = (node.handle().face(), node.feed().reader());
         let ended = BTreeMap::new();
         Self { node, face, folder, reader, lines: 0, ended, told: None, invitation: None }
