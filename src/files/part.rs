@@ -74,8 +74,8 @@ pub struct Part {
     writing: Mutex<Mark>,
     /// Bytes that were written since the last sync began.
     unsynced: AtomicU64,
-    /// A sync that is under way.
-    syncing: Mutex<()>,
+    /// A sync is under way, or about to be.
+    syncing: AtomicBool,
     /// A sync failed: only what is written again counts.
     distrusted: AtomicBool,
     ended: AtomicBool,
@@ -127,7 +127,7 @@ impl Part {
             claims: Mutex::new(claimed.to_bytes()),
             writing: Mutex::new(mark),
             unsynced: AtomicU64::new(0),
-            syncing: Mutex::default(),
+            syncing: AtomicBool::new(false),
             distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         };
@@ -282,18 +282,22 @@ impl Part {
         placed
     }
 
-    /// Syncs on the calling thread if much was written since this was last done, so that little
-    /// is left for the end; returns at once if another thread is at it.
+    /// Whether so much was written since the last sync that whoever gets this answer is to call
+    /// [`Part::sync_early`] on a thread that may wait for the disk.
+    #[must_use]
+    pub fn wants_sync(&self) -> bool {
+        self.unsynced.load(Ordering::Relaxed) >= SYNC_BYTES
+            && !self.syncing.swap(true, Ordering::AcqRel)
+    }
+
+    /// Syncs while bytes still come, so that little is left for the end.
     pub fn sync_early(&self) {
         let Hidden { disk, file, .. } = &self.hidden;
-        let Ok(_syncing) = self.syncing.try_lock() else { return };
-        if self.unsynced.load(Ordering::Relaxed) < SYNC_BYTES {
-            return;
-        }
         self.unsynced.store(0, Ordering::Relaxed);
         if disk.sync(file).is_err() {
             self.distrust();
         }
+        self.syncing.store(false, Ordering::Release);
     }
 
     fn place(

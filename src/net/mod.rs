@@ -47,8 +47,8 @@ use gate::Gate;
 
 /// Where admitted lanes go.
 pub trait Lanes: Send + Sync {
-    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`) lets
-    /// others ask for chunks over it. Reports [`Event::LaneOpened`] when it is ready for that, and
+    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`)
+    /// fetches what is asked for. Reports [`Event::LaneOpened`] when it is ready for that, and
     /// returns how it ended.
     fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed;
 }

@@ -34,9 +34,9 @@ fn run_until_chunks(world: &mut World, node: usize, count: u64) {
     assert!(world.run_until(120_000, |world| chunks(world, node) >= count), "{count} chunks");
 }
 
-/// Most that one member may have in flight: each thread a chunk.
+/// Most that one member may have in flight: each request a chunk.
 fn in_flight_bytes(world: &World, node: usize) -> u64 {
-    world.nodes[node].limits.fetch_threads as u64 * CHUNK
+    world.nodes[node].limits.unanswered_requests as u64 * CHUNK
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
-    /// The lane is admitted: say ready; then serve, or hand it to the fetching threads.
+    /// The lane is admitted: say ready; then serve, or fetch over it.
     StartLane {
         /// The connection.
         conn: ConnId,

@@ -28,7 +28,7 @@ use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::time::{Earliest, Millis};
 
-/// A lane for which no thread was free, or whose host was busy, is left alone for so long.
+/// A lane whose host was busy is left alone for so long.
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
 const LOOK_MS: u64 = 100;
@@ -109,7 +109,7 @@ pub struct Choice {
     numbers: BTreeMap<FileId, u64>,
     hosts: BTreeMap<MemberId, HostLoad>,
     lanes: BTreeMap<ConnId, MemberId>,
-    /// Requests that are not answered: each keeps a thread.
+    /// Requests that are not answered.
     asked: usize,
     /// How fast all hosts deliver together.
     pace: HostPace,
@@ -296,7 +296,7 @@ impl Choice {
     /// A lane to `host` for a request that the choice does not order.
     #[must_use]
     pub fn free_lane(&self, host: &MemberId, now: Millis, limits: &Limits) -> Option<ConnId> {
-        if self.asked >= limits.fetch_threads {
+        if self.asked >= limits.unanswered_requests {
             return None;
         }
         self.hosts.get(host)?.free_lane(now, limits)

@@ -7,7 +7,7 @@ const SAMPLE_MS: u64 = 500;
 /// But the first rate is known sooner.
 const FIRST_MS: u64 = 50;
 /// What passes between the end of one chunk and the request for the next besides the network's
-/// round trip: threads that wake each other, a disk.
+/// round trip: threads that wake each other.
 const TURN_MS: u64 = 5;
 /// Nothing is known of a host before it had so long.
 pub(super) const GRACE_MS: u64 = 1_000;

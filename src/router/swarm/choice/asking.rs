@@ -61,7 +61,7 @@ impl Choice {
     /// else of whom the least is asked, so that all of them work before any has a queue; and of
     /// several who brings it soonest.
     fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
-        let full = self.asked >= limits.fetch_threads;
+        let full = self.asked >= limits.unanswered_requests;
         if full || self.is_enough() {
             if now < self.inspect_at {
                 return self.no_turn();

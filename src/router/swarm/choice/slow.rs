@@ -27,7 +27,7 @@ impl Choice {
     pub(super) fn take_over(&mut self, id: MemberId, now: Millis, limits: &Limits) {
         let Some(host) = self.hosts.get(&id) else { return };
         let Some(conn) = host.free_lane(now, limits) else { return };
-        if host.slow || self.asked >= limits.fetch_threads {
+        if host.slow || self.asked >= limits.unanswered_requests {
             return;
         }
         let mut last: Option<(u64, MemberId, ConnId, FileId, u32)> = None;
@@ -115,7 +115,7 @@ impl Choice {
         free && self.files.values().any(|(_, picker)| picker.gives(id))
     }
 
-    /// All threads wait for hosts: if one that has something waits for its turn and may be much
+    /// No more may be asked: if one that has something waits for its turn and may be much
     /// faster than the slowest of them, that one has a lane taken away.
     pub(super) fn make_room(&mut self, now: Millis, limits: &Limits) {
         let rate = |host: &HostLoad| host.pace.rate(now);
