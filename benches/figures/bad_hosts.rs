@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::Options;
 use crate::files::{Source, memory_folder};
-use crate::liar::lie;
+use crate::hostile::liar::lie;
 use crate::narrow::{NarrowRelay, Way};
 use crate::program::{Program, text};
 use crate::report::{Report, median, seconds, times};

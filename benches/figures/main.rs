@@ -12,8 +12,8 @@ mod far;
 mod files;
 #[path = "../floor/mod.rs"]
 mod floor;
+mod hostile;
 mod kills;
-mod liar;
 mod links;
 mod messages;
 mod narrow;
@@ -61,6 +61,7 @@ const FIGURES: &[Figure] = &[
     ("crawling", bad_hosts::crawling),
     ("lying", bad_hosts::lying),
     ("memory", |_, report| transfer::memory(report)),
+    ("hostile", |_, report| hostile::one_hostile_member(report)),
 ];
 
 /// Measured only when named: they take long.

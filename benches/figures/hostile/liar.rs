@@ -12,18 +12,7 @@ use klatch::router::ids::{FileId, RoomId};
 use klatch::router::message::{Held, Message};
 use klatch::wire::opening::Opening;
 
-use self::eve::{Eve, Wire};
-
-/// The tests' Eve, who speaks the protocol and says what she likes.
-#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // She ends where a test would.
-#[path = "../../tests/it/hostile/eve.rs"]
-mod eve;
-
-mod host {
-    use std::time::Duration;
-
-    pub(super) const SOON: Duration = Duration::from_secs(20);
-}
+use super::eve::{Eve, Wire};
 
 /// How long she stays: a download that cannot do without her leaving ends all the same.
 const STAY: Duration = Duration::from_secs(60);
