@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::router::ids::MemberId;
 use crate::router::notice::{Notice, Who};
-use crate::router::text::check_name;
+use crate::router::text::read_name;
 use crate::sys::files::private;
 use crate::ui::line_reader::{Line, LineReader};
 
@@ -69,7 +69,7 @@ pub(super) fn read(file: impl Read) -> io::Result<BTreeMap<MemberId, String>> {
         };
         if let Some((id, name)) = line.split_once(' ')
             && let Ok(id) = MemberId::from_hex(id)
-            && let Ok(name) = check_name(name)
+            && let Ok(name) = read_name(name)
         {
             members.insert(id, name);
         }

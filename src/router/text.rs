@@ -350,12 +350,22 @@ pub fn check_message(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Checks a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
-/// format characters, no leading `*` or `/`, and none under which klatch itself speaks.
+/// Checks a nickname that this node's person chooses: [`read_name`], and none under which klatch
+/// itself speaks.
 ///
 /// # Errors
 /// Says what is wrong.
 pub fn check_name(name: &str) -> Result<String, TextError> {
+    let name = read_name(name)?;
+    if is_reserved(&look(&name)) { Err(TextError::NameReserved) } else { Ok(name) }
+}
+
+/// Reads a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
+/// format characters, no leading `*` or `/`. Part of what is *valid*, so it never changes.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn read_name(name: &str) -> Result<String, TextError> {
     if name.len() > 8 * NAME_MAX_CHARS {
         return Err(TextError::NameTooLong { chars: name.chars().count() });
     }
@@ -372,9 +382,6 @@ pub fn check_name(name: &str) -> Result<String, TextError> {
     }
     if name.contains(':') || name.starts_with(['*', '/']) {
         return Err(TextError::NameForm);
-    }
-    if is_reserved(&look(&name)) {
-        return Err(TextError::NameReserved);
     }
     Ok(name)
 }
@@ -443,6 +450,7 @@ mod tests {
         assert_eq!(check_name("a:b"), Err(TextError::NameForm));
         for name in ["you", "Klatch", "\u{435}rror", "kl\u{430}tch", "you\u{2714}"] {
             assert_eq!(check_name(name), Err(TextError::NameReserved), "{name}");
+            assert_eq!(read_name(name), Ok(name.into()), "shown with digits of the key: {name}");
         }
         assert_eq!(check_name("young"), Ok("young".into()));
         assert_eq!(check_name("a\u{200b}"), Err(TextError::Control(0x200b)));

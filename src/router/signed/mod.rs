@@ -286,7 +286,7 @@ fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
         "withdraw" => wire.entry.map_or(Kind::Unknown, Kind::Withdraw),
         "name" => wire
             .name
-            .and_then(|name| super::text::check_name(&name).ok())
+            .and_then(|name| super::text::read_name(&name).ok())
             .map_or(Kind::Unknown, Kind::Name),
         _ => Kind::Unknown,
     };
@@ -361,7 +361,7 @@ impl SignedPresence {
         if !identity::verify(&body.member.0, &message, signature) {
             return Err(SignedError::Signature);
         }
-        body.name = super::text::check_name(&body.name).map_err(|_| SignedError::Form)?;
+        body.name = super::text::read_name(&body.name).map_err(|_| SignedError::Form)?;
         Ok(Arc::new(Self { bytes: bytes.into(), signature: *signature, body }))
     }
 }
