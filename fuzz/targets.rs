@@ -26,7 +26,9 @@ use klatch::router::invite_link::{InviteLink, SCHEME};
 use klatch::router::signed::{
     KEPT_MAX, PARENTS_MAX, SignedEntry, SignedInvitation, SignedPresence, SignedRecord,
 };
-use klatch::router::text::{Untrusted, check_message, check_name, is_control, is_format, read_name};
+use klatch::router::text::{
+    Untrusted, check_message, check_name, is_control, is_format, read_name,
+};
 use klatch::settings::Saved;
 use klatch::wire::message::{self, size_hint};
 use klatch::wire::opening::Opening;

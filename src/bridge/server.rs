@@ -175,7 +175,7 @@ impl Server {
         let shared = Arc::clone(shared);
         let started = thread::spawn(BRIDGE, STACK_SMALL_BYTES, move || accept(&listener, &shared));
         let thread = started.map_err(|error| {
-            let text = format!("the system starts no thread for the page: {error}");
+            let text = format!("cannot start a thread for the page: {error}");
             Failure::new(Code::IoError, text)
         })?;
         Ok(Self { addr, thread: Some(thread) })

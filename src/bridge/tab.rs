@@ -91,8 +91,8 @@ fn greet(shared: &BridgeShared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Se
         }
     };
     if session.is_none() {
-        let text = "this address was used or is too old: type `browser` in klatch's terminal for \
-                    a fresh one";
+        let text = "this address was already used, or is too old: type `browser` in klatch's \
+                    terminal for a new one";
         // A page that has gone needs no answer.
         let _ = outlet.send(refusal("expired_address", text));
     }

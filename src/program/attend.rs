@@ -176,7 +176,7 @@ pub(super) fn run_interactive(
     };
     for started in [signals, printing, reading, answering] {
         if let Err(error) = started {
-            let text = format!("the system starts no thread for klatch: {error}");
+            let text = format!("cannot start a thread: {error}");
             failures.say(output, 0, None, Failure::new(Code::IoError, text));
             quit();
         }

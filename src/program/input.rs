@@ -353,8 +353,8 @@ impl<R: BufRead> Stdin<R> {
                 recv(self.answers) -> answer => answer.map_err(|_| Stopped)?,
                 recv(over) -> _ => {
                     let text = format!(
-                        "{word} took longer than --within allows: what came so far is kept for the \
-                         next time"
+                        "{word} took longer than --within allows: what arrived so far is kept for \
+                         the next time"
                     );
                     let failure = Failure::new(Code::WaitTimeout, text);
                     self.failures.say(&self.output, line, Some(word), failure);
@@ -365,7 +365,7 @@ impl<R: BufRead> Stdin<R> {
                 }
                 recv(self.interrupts) -> _ => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
-                    let text = format!("{word} goes on by itself");
+                    let text = format!("{word} continues in the background");
                     self.output.print(&Notice::Remark { text });
                     // The question that showed it is gone, and it may still come to hold.
                     self.tell_taken(true);

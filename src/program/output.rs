@@ -497,7 +497,7 @@ impl Shows {
 
 /// Why stdout takes nothing.
 pub(super) fn failed(error: &io::Error) -> Failure {
-    let text = format!("stdout cannot be written: {error}");
+    let text = format!("cannot write to stdout: {error}");
     Failure::new(Code::OutputFailed, text)
 }
 

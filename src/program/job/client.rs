@@ -54,8 +54,8 @@ pub(in crate::program) fn hand_over(
             return Ok(None);
         }
         let text = format!(
-            "{option} is about a klatch of its own, and this is done by the one that runs: leave \
-             it out, or add --alone"
+            "{option} needs a klatch of its own, but your running klatch does this: leave it out, \
+             or add --alone"
         );
         return Err((2, Failure::new(Code::Usage, text)));
     }
@@ -73,7 +73,7 @@ fn request(
     (first, target, remark): (&[Command], &SaveTarget, Option<String>),
 ) -> Result<JobRequest, (u8, Failure)> {
     let folder = std::env::current_dir().map_err(|error| {
-        let text = format!("cannot tell in which folder this is: {error}");
+        let text = format!("cannot find the current folder: {error}");
         (1, Failure::new(Code::IoError, text))
     })?;
     let save = match target {
@@ -235,7 +235,7 @@ impl<'a> JobClient<'a> {
                         Ok([]) => writer.send(FrameKind::EndOfInput, &[]),
                         Ok(bytes) => writer.send(FrameKind::Input, bytes),
                         Err(error) => {
-                            let text = format!("stdin cannot be read: {error}");
+                            let text = format!("cannot read stdin: {error}");
                             let line = error_line(&Failure::new(Code::IoError, text), &plain);
                             // Where errors cannot be written there is nobody to tell.
                             let _ = writeln!(io::stderr(), "{line}");

@@ -119,7 +119,7 @@ fn begin(stream: Stream, shared: &Arc<JobShared>, jobs: usize) -> std::io::Resul
     if jobs >= JOBS_MAX {
         // There is room for so little in a stream that nobody has written to.
         stream.set_nonblocking(true)?;
-        let text = format!("klatch does {JOBS_MAX} other things at once: try again later");
+        let text = format!("klatch is busy with {JOBS_MAX} other jobs: try again later");
         work::refuse(&Writer::new(stream), &Failure::new(Code::IoError, text));
         return Ok(None);
     }

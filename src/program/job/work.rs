@@ -75,7 +75,7 @@ pub(super) fn parse_request(body: &[u8]) -> Result<JobRequest, Failure> {
     }
     let version = serde_json::from_slice(body).map(|Version { version }| version);
     if version.as_ref().is_ok_and(|version| *version != VERSION) {
-        let text = "the running klatch is of another version: start it again, or use --alone";
+        let text = "the running klatch is another version: restart it, or use --alone";
         return Err(Failure::new(Code::VersionMismatch, text));
     }
     let request = version.and_then(|_| serde_json::from_slice(body));

@@ -60,7 +60,7 @@ impl Router {
             return Some(Ok(()));
         }
         if self.is_offered_no_more(waiting) {
-            let text = "it is not offered any more, so nobody can fetch it";
+            let text = "it is no longer offered, so nobody can download it";
             return Some(Err(Failure::new(Code::Cancelled, text)));
         }
         timed_out.then(|| match waiting.what() {
@@ -129,7 +129,7 @@ impl Router {
                 format!("{} of {members} members fetched what is offered", waiting.told().count())
             }
             Wait::Held => match self.members.present_count() {
-                0 => "nobody is here any more who got what was said".to_owned(),
+                0 => "nobody who got what was said is here any more".to_owned(),
                 _ => "not everybody here got what was said".to_owned(),
             },
         }

@@ -12,7 +12,7 @@ impl Members {
         let Some(port) = self.own.port() else {
             list.push(Finding::bad(
                 "klatch listens nowhere yet",
-                "wait a moment; if it stays so, start it anew with --listen 0",
+                "wait a moment; if that does not help, restart it with --listen 0",
             ));
             return;
         };

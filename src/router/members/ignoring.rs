@@ -24,7 +24,7 @@ impl Members {
             };
         }
         if self.ignored.len() >= IGNORED_MAX {
-            return refused("you ignore too many: /ignore <nick> off".to_owned());
+            return refused("you ignore too many people: /ignore <nick> off".to_owned());
         }
         self.ignored.insert(id);
         Ok(format!(

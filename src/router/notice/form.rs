@@ -71,7 +71,7 @@ pub(super) fn already_have<S: Serializer>(
     file: &FileInfo,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let text = format!("you have {} already: it is not fetched again", file.name);
+    let text = format!("you already have {}: it is not downloaded again", file.name);
     AlreadyHave { text, code: Code::AlreadyHave, file }.serialize(serializer)
 }
 

@@ -32,7 +32,7 @@ impl Registry {
             let name = members.who(&by).marked();
             list.push(Finding::bad(
                 format!("you are out of this room: {name} put you out"),
-                format!("/leave begins a fresh one; {name} can take you in again"),
+                format!("/leave starts a new one; {name} can take you in again"),
             ));
         }
     }
@@ -45,7 +45,7 @@ impl Registry {
     /// This node was put out just now.
     pub(super) fn put_me_out(&mut self, at: &mut Scene<'_>, by: MemberId) {
         self.out_by = Some(by);
-        at.cx.remark("nobody in this room hears you any more: /leave begins a fresh one");
+        at.cx.remark("nobody in this room hears you any more: /leave starts a new one");
         at.cx.order(Order::FailDownloads(outside(at.members, by)));
     }
 
@@ -72,8 +72,8 @@ impl Registry {
 /// What whoever is out is told of it.
 fn outside(members: &Members, by: MemberId) -> Failure {
     let text = format!(
-        "you are out of this room: {} put you out, and nobody in it hears you; /leave begins \
-         a fresh one",
+        "you are out of this room: {} put you out, and nobody in it hears you; /leave starts \
+         a new one",
         members.who(&by).marked()
     );
     Failure::new(Code::Removed, text)

@@ -58,11 +58,11 @@ impl Registry {
                 )
             }
             Some(RemovalQuestion::Invitation(_, maker)) if *maker == self.me => {
-                "an invitation of yours still lets people in, and others may hold it; end it?"
+                "an invitation of yours can still be used, and others may have it; end it?"
                     .to_owned()
             }
             Some(RemovalQuestion::Invitation(_, maker)) => format!(
-                "an invitation by {} still lets people in, and others may hold it; end it?",
+                "an invitation by {} can still be used, and others may have it; end it?",
                 at.members.who(maker).marked()
             ),
         };

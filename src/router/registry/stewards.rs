@@ -21,7 +21,7 @@ impl Registry {
         let founder = self.founder();
         if founder != self.me {
             let text = format!(
-                "only {}, whose room it is, names stewards",
+                "only {}, whose room it is, can name stewards",
                 at.members.who(&founder).marked()
             );
             return Err(Failure::new(Code::NotAbove, text));

@@ -227,9 +227,7 @@ impl Registry {
         let mine = |of: &SignedInvitation| of.body.maker == me;
         let own = new.iter().all(|record| record.record.signer() == me);
         if !own && ended.iter().any(|live| mine(&live.invitation)) {
-            cx.remark(
-                "an invitation of yours lets nobody in any more: make a new one with /invite",
-            );
+            cx.remark("an invitation of yours has ended: make a new one with /invite");
         }
         let mut twice = BTreeSet::new();
         for claim in new.iter().filter_map(|record| record.claim.as_ref()) {

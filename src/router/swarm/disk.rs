@@ -61,7 +61,7 @@ impl Swarm {
         stops.told = Some(now);
         stops.owes_relief = true;
         let (name, text, cure) = (download.name(), &failure.text, cure(&failure));
-        let text = format!("{name} waits: {text}; it goes on by itself when {cure}");
+        let text = format!("{name} waits: {text}; it resumes by itself when {cure}");
         cx.complain(Failure::new(failure.code, text));
     }
 
@@ -93,7 +93,7 @@ impl Swarm {
     pub(super) fn relieve(&mut self, cx: &mut Context, file: FileId) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         if std::mem::take(&mut download.stops.owes_relief) {
-            cx.remark(format!("{} goes on: the disk takes it again", download.name()));
+            cx.remark(format!("{} resumes: the disk works again", download.name()));
         }
     }
 
@@ -161,8 +161,8 @@ impl Swarm {
                 continue;
             };
             list.push(Finding::bad(
-                format!("the download of {} waits: {}", download.name(), failure.text),
-                format!("it goes on when {}", cure(failure)),
+                format!("the download of {} is waiting: {}", download.name(), failure.text),
+                format!("it resumes when {}", cure(failure)),
             ));
         }
     }

@@ -129,7 +129,7 @@ impl Swarm {
         let lost: Vec<_> = lost.map(|download| (download.file.id, download.name())).collect();
         for (file, name) in lost {
             let text = format!(
-                "nobody who has {name} came for {} s; run the same download again to go on",
+                "nobody who has {name} came in {} s; run the same download again to resume",
                 no_host_ms / 1000
             );
             self.fail_download(cx, file, Failure::new(Code::NoHost, text));

@@ -78,7 +78,8 @@ impl Swarm {
         }
         if request.asks {
             let place = Untrusted::new(path.to_string_lossy()).line();
-            let question = format!("you have {} already, as {place}: fetch it again?", file.name);
+            let question =
+                format!("you already have {}, as {place}: download it again?", file.name);
             self.again.push(request);
             return cx.effect(Effect::Confirm { face, line, question });
         }
@@ -97,7 +98,8 @@ impl Swarm {
         match (self.take_again(face, line), yes) {
             (Some(request), Some(true)) => self.enqueue(cx, request),
             (Some(_), None) => {
-                let failure = Failure::new(Code::Cancelled, "given up: nothing is fetched again");
+                let failure =
+                    Failure::new(Code::Cancelled, "given up: nothing is downloaded again");
                 cx.reply(face, line, "download", Err(failure));
             }
             (Some(_), Some(false)) => cx.reply(face, line, "download", Ok(())),
@@ -125,7 +127,8 @@ impl Swarm {
             (request.face, request.line, request.patient, request.file.id);
         if !self.may_enqueue(&id, cx.limits()) {
             let queued = self.queued.len();
-            let text = format!("{queued} downloads are queued, and no more can be: wait for one");
+            let text =
+                format!("{queued} downloads are queued, which is the limit: wait for one to end");
             return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
         let command = request.command();

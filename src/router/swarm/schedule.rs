@@ -50,7 +50,7 @@ impl Swarm {
         if let Some(way) = way
             && !std::mem::replace(&mut download.told_no_way, true)
         {
-            cx.remark(format!("{} does not come yet: {way}", download.name().short()));
+            cx.remark(format!("{} cannot be downloaded yet: {way}", download.name().short()));
         }
         if download.stage == DownloadStage::Fetching {
             self.tell_stall(cx, file);
