@@ -1,6 +1,6 @@
-//! Options of the command line and what follows from them: the settings of one run.
+//! Command line options, and the settings of one run that follow from them.
 //!
-//! [`Options`] is what was typed; [`Settings`] is what holds, with the defaults of this machine
+//! [`Options`] is what was typed; [`Settings`] is the result, with the defaults of this machine
 //! filled in. Nothing here opens a file or a socket.
 
 // Descriptions of options are shown as they stand: they are no Markdown.

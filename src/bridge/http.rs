@@ -1,5 +1,5 @@
 //! HTTP/1.1 (RFC 9112), as much of it as a page needs: heads under a deadline and a limit, bodies
-//! of a known length, answers with the headers that keep the page to itself.
+//! of a known length, answers with security headers.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,5 +1,5 @@
-//! The port of the bridge: accepts, and gives each connection a thread that answers its requests
-//! one after the other.
+//! The port of the bridge: accepts connections, and gives each a thread that answers its requests
+//! one by one.
 
 use std::collections::BTreeMap;
 use std::io;

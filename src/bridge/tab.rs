@@ -1,4 +1,4 @@
-//! One page: its key, then its commands. What it is told is [`super::voice`]'s.
+//! The reading thread of one page: its key, then its commands. [`super::voice`] writes to it.
 
 use std::time::{Duration, Instant, SystemTime};
 

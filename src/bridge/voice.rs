@@ -1,9 +1,9 @@
-//! What a page is told: how things stand, then what happens, in one stream with the answers to its
-//! commands.
+//! The writing thread of a page: a snapshot, then news and the answers to its commands, in one
+//! stream.
 //!
-//! Everything is pulled from the feed at the page's own pace. A page that does not read blocks the
-//! thread that writes to it, which then is cut; one that fell behind begins anew. Neither is felt
-//! by anybody else.
+//! It pulls everything from the feed at the page's own pace. If a page does not read, its writing
+//! thread blocks and is cut off; if it falls behind, it gets a new snapshot. Neither affects
+//! anybody else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

@@ -1,4 +1,4 @@
-//! What klatch does in one go, in place of talking: `send`, `get`, `say`.
+//! The one-shot commands `send`, `get` and `say`.
 
 // Descriptions of options are shown as they stand: they are no Markdown.
 #![allow(rustdoc::broken_intra_doc_links)]

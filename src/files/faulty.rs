@@ -1,4 +1,4 @@
-//! A disk that is full, broken or slow to take what it is given.
+//! A simulated disk that is full, broken or slow.
 
 use std::fs::{File, TryLockError};
 use std::io;

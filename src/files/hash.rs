@@ -1,4 +1,4 @@
-//! Hashing a file on this disk: on all cores, each byte once, in small reused buffers.
+//! Hashes a file on disk: on all cores, each byte once, in small reused buffers.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! Partial files of earlier downloads that nobody holds: what they are, and removing them.
+//! Partial files of earlier downloads that nobody holds: lists and removes them.
 
 use std::io;
 use std::path::{Path, PathBuf};

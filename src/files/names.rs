@@ -1,7 +1,7 @@
-//! File names: what we call a file towards others, and what becomes of a name that others sent.
+//! File names: what a file is called when offered, and how a foreign name is made safe.
 //!
-//! A paired peer is still hostile: whatever it sends, [`safe_name`] makes one plain component of
-//! it, and no path of klatch's contains any other form of a foreign name.
+//! Members are hostile here too: whatever they send, [`safe_name`] turns it into one plain path
+//! component, and no path of klatch's contains a foreign name in any other form.
 
 use std::path::Path;
 

@@ -1,9 +1,9 @@
-//! What is served to other members: a file of the user's own, a finished download, or one that
-//! still grows.
+//! What is served to other members: a file of the user's own, a finished download, or one still in
+//! progress.
 //!
-//! A source may be edited, truncated or swapped while it is served. That costs nobody a wrong byte,
-//! for every chunk is verified where it arrives; [`Served::unchanged`] and [`Served::recheck`] let
-//! a host notice first and withdraw its offer.
+//! A source may be edited, truncated or swapped while it is served. Nobody gets a wrong byte,
+//! because every chunk is verified where it arrives; [`Served::unchanged`] and [`Served::recheck`]
+//! let a host notice first and withdraw its offer.
 
 use std::collections::VecDeque;
 use std::fs::File;

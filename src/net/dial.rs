@@ -1,8 +1,8 @@
-//! Dialling: from what a person typed, or a member taught, to a channel.
+//! Dialling: from an address that a person typed or a member advertised to a channel.
 //!
-//! Names are looked up on a thread of their own, because nothing can interrupt that. All addresses
-//! of a name are tried, each a little after the one before (RFC 8305, "Happy Eyeballs"), within
-//! one time; closing the connection or ending the program interrupts it.
+//! Names are resolved on a separate thread, because nothing can interrupt that. All addresses of a
+//! name are tried, each a little after the one before (RFC 8305, "Happy Eyeballs"), under one
+//! deadline; closing the connection or ending the program interrupts it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs};

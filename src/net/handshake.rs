@@ -1,8 +1,8 @@
 //! From the channel to an identified peer, under one absolute deadline.
 //!
-//! Both sides send Hello at once, ask their routers for the verdict and carry out the plan that it
-//! names (the `plan` module). The router decides, this thread speaks; whatever happens, there is
-//! one way out, which says what the peer is told.
+//! Both sides send Hello at once, ask their routers for the verdict and carry out the resulting
+//! plan (the `plan` module). The router decides, this thread speaks; there is one way out, which
+//! determines what the peer is told.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
-//! Where peers knock: binding the port, and the thread that accepts.
+//! The listener: binds the port and accepts connections.
 //!
 //! The accepting thread hands every connection to a thread of its own and never waits for a peer.
-//! It is woken by connecting to oneself; when descriptors run out it pauses and goes on.
+//! It is woken by a connection from its own program; when descriptors run out it pauses and goes
+//! on.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A stream inside this process, for tests: two ends, a bounded buffer in each direction.
+//! A stream inside this process, for tests: two ends, and a bounded buffer in each direction.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! A few places for chunks that are on their way, given in the order of asking.
+//! Places for chunks that are being sent, few at a time, given in the order of asking.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
-//! The part of a handshake that the verdict chose: recognising a member, letting a newcomer in,
-//! being let in.
+//! The part of a handshake that the verdict chose: recognising a member, admitting a newcomer, or
+//! being admitted.
 //!
-//! Both sides look the other up before they say anything but keys. What is signed is signed for
-//! this connection; what is shown of a room is checked against its id.
+//! Before each side has looked up the other, only keys and chains are exchanged. Signatures are
+//! made for this connection; what a peer shows of a room is checked against its id.
 
 use std::sync::Arc;
 

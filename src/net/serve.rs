@@ -1,7 +1,8 @@
-//! The serving side of a data lane: answers requests in order, out of what is held on this disk.
+//! The serving side of a data lane: answers requests in order from what this disk holds.
 //!
-//! One thread per lane reads and sends; nothing is hashed here, for whoever asked verifies. Chunks
-//! are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on, soon.
+//! One thread per lane reads and sends; nothing is hashed here, because the requester verifies.
+//! Chunks are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on,
+//! soon.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSliceMut;

@@ -1,6 +1,6 @@
-//! How many bytes may pass in a second: `--limit-up` and `--limit-down`.
+//! Bandwidth limits: `--limit-up` and `--limit-down`.
 //!
-//! One for each direction of a node, shared by all lanes. Chat is never throttled.
+//! There is one for each direction of a node, shared by all lanes. Chat is never throttled.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

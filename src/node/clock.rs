@@ -1,5 +1,4 @@
-//! The steady clock that the router lives by, and the wall clock that shows when the machine
-//! slept.
+//! The steady clock of the router, and the wall clock, which shows when the machine was suspended.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

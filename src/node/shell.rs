@@ -1,9 +1,9 @@
-//! The shell around the router: takes one event, has the router handle it, performs all effects
-//! in order, takes the next.
+//! The shell around the router: takes one event, lets the router handle it, performs all effects in
+//! order, takes the next.
 //!
-//! It never waits for anything but events: orders go into outboxes that may refuse, slow work
-//! goes to threads of its own, and what performing an effect gives rise to is handled next, from
-//! a queue that only this thread knows.
+//! It waits for nothing but events: orders go into outboxes that may refuse them, slow work goes to
+//! other threads, and events caused by performing an effect are handled next, from a queue that
+//! only this thread knows.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

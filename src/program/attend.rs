@@ -1,4 +1,4 @@
-//! Serving the terminal: the threads that print, read and answer, until the node has ended.
+//! Runs the terminal: the threads that print, read and answer, until the node has ended.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! How much of what was said before is printed: the last messages only, which are known when
-//! nothing older comes any more.
+//! Limits how many earlier messages are printed: only the last ones, which are known when nothing
+//! older arrives any more.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! One-shots: `send`, `get` and `say` begin with the commands of the command line, do one thing,
-//! and end. Each step is a command of the room like any other; none is read from stdin.
+//! One-shots: `send`, `get` and `say` start with the commands of the command line, do one thing,
+//! and exit. Each step is a command of the room like any other; none is read from stdin.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! Which commands failed: the exit code remembers.
+//! Records failed commands, for the exit code.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

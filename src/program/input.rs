@@ -1,5 +1,5 @@
-//! Commands from stdin, one line at a time: from a person, who goes on typing, or from a pipe,
-//! where each command ends before the next line is read.
+//! Commands from stdin, line by line: from a person, who keeps typing, or from a pipe, where each
+//! command ends before the next line is read.
 
 use std::io::BufRead;
 use std::path::PathBuf;

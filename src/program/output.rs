@@ -1,4 +1,4 @@
-//! What the program prints: notices as they come, answers where they belong among them.
+//! Prints notices as they come, and answers in their place among them.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};

@@ -1,5 +1,5 @@
-//! Which files somebody means by what stands behind `send`: one path as it stands, or the words
-//! that a shell would make of it, with quotes, `~`, `\ ` and globs.
+//! Resolves the arguments of `send`: one path as it stands, or the words that a shell would make of
+//! them, with quotes, `~`, `\ ` and globs.
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};

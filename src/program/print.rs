@@ -1,5 +1,5 @@
-//! What klatch prints about itself: the man page, completions for shells, the schema of events.
-//! All of it comes from the one definition of the options and from the one table of commands.
+//! What klatch prints about itself: the man page, shell completions, the schema of events. All of
+//! it is generated from the definition of the options and the table of commands.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,5 @@
-//! Whom this person has verified: remembered in the data directory, with the names of then.
+//! The members that this person has verified, kept in the data directory with the names they had
+//! then.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,4 @@
-//! What a person, a script or a page can ask for: one closed enum for every face.
+//! Everything a person, a script or a page can ask for: one closed enum for every face.
 
 use std::path::PathBuf;
 

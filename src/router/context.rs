@@ -1,5 +1,5 @@
-//! What every machine of the router may use: who this node is, its settings, the time, and the
-//! effects that it gives rise to.
+//! What every machine of the router may use: this node's identity and settings, the time, and the
+//! list of effects.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! The text of an invitation: what its maker passes on and its guest types.
+//! The text of an invitation: what its maker sends and its guest types.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

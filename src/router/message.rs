@@ -1,4 +1,4 @@
-//! What linked nodes say to each other: valid values; `wire` turns them into bytes and back.
+//! Messages between linked nodes as valid values; `wire` turns them into bytes and back.
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;

@@ -1,6 +1,6 @@
-//! How fast bytes move, as people are told it: steady while they come, and 0 once none do.
+//! Transfer rates as people see them: steady while bytes come, and 0 once none do.
 //!
-//! What decides whom to ask for how much is the business of [`super::swarm::pace`].
+//! [`super::swarm::pace`] measures what decides how much to request from whom.
 
 use super::time::Millis;
 

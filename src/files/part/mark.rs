@@ -1,5 +1,5 @@
-//! How a change by another program shows: between klatch's own changes a partial file bears a time
-//! that nobody else would give it.
+//! Detects changes by other programs: between klatch's own changes a partial file has a
+//! modification time that nobody else would give it.
 
 use std::time::{Duration, SystemTime};
 

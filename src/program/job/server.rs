@@ -1,4 +1,4 @@
-//! The running klatch's side of the socket: accepting, and a thread for each job.
+//! The running klatch's side of the socket: accepts, and starts a thread for each job.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! One job in the running klatch: a face of its own that does what a one-shot does.
+//! One job in the running klatch: a separate face that does what a one-shot does.
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};

@@ -1,4 +1,4 @@
-//! What the router decides, to be done by the shell.
+//! What the router decides and the shell performs.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Whether those who are here have what a face of this node offered: what a one-shot offer waits
+//! Whether the members here have what a face of this node offered, which a one-shot `send` waits
 //! for.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Own files on their way to an offer: one after the other of each command is hashed, and then
+//! Own files on their way to an offer: the files of each command are hashed one by one, and then
 //! offered.
 
 use std::collections::{BTreeMap, VecDeque};

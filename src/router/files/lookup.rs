@@ -1,4 +1,4 @@
-//! What people mean by a word, and what is offered here, with regard to who is here.
+//! Which offers a word means, and what is offered here, given who is present.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Own offers: where their files lie, which faces made them, and what ends with them. All by the
-//! ids that faces know.
+//! Own offers: where their files are, which faces made them, and what ends with them, by the ids
+//! that faces know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Commands and answers to questions, each to the machine that does it.
+//! Passes each command and each answer to a question to its machine.
 
 use core::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! A person's way into another room, as far as others have a part in it.
+//! A person's way into another room, where it involves several machines.
 
 use crate::crypto::password::Password;
 use crate::router::Router;

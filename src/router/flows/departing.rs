@@ -1,4 +1,4 @@
-//! How this node leaves: not under those who need it, and not before what it began is done.
+//! How this node leaves: not while others need it, and not before its own work is done.
 
 use std::collections::BTreeSet;
 

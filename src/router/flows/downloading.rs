@@ -1,5 +1,4 @@
-//! Downloads, as far as they concern more than the swarm: which files a command means, and who
-//! could pass one on.
+//! Downloads, beyond the swarm: which files a command means, and who could pass one on.
 
 use std::path::PathBuf;
 

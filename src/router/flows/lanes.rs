@@ -1,4 +1,4 @@
-//! Lanes from the dial to the end: connections that carry chunks between two that are linked.
+//! Lanes from dial to end: connections that carry chunks between two linked members.
 
 use core::net::SocketAddr;
 

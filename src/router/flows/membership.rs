@@ -1,4 +1,4 @@
-//! Records of the register as they come and are made, and who is here by them.
+//! New records of the register, and what follows from them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Own offers, from the file that is hashed to the offer that is taken back, and back again.
+//! Own offers, from hashing the file to withdrawing the offer and undoing that.
 
 use crate::router::Router;
 use crate::router::event::{Effect, Hashed};

@@ -1,5 +1,4 @@
-//! What is offered in the room: entries that offer something or take it back, and all that follows
-//! from them.
+//! Offers and withdrawals in the log, and everything that follows from them.
 
 use std::sync::Arc;
 

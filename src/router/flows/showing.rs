@@ -1,4 +1,4 @@
-//! How things stand, for people: the overview of a page, `members`, and what `doctor` finds.
+//! The state of the room for people: a page's overview, `members`, and the findings of `doctor`.
 
 use core::net::SocketAddr;
 

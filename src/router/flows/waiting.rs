@@ -1,4 +1,4 @@
-//! `wait`: whether what a script waits for has come about.
+//! `wait`: whether the condition that a script waits for is met.
 
 use crate::router::Router;
 use crate::router::command::Wait;

@@ -1,4 +1,4 @@
-//! The clock of connections: agreements that take too long, pings, and silence.
+//! Timeouts of connections: agreements that take too long, pings, and silence.
 
 use super::Links;
 use super::conn::{Conn, Stage};

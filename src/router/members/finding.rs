@@ -1,4 +1,4 @@
-//! Who is meant by a name, and names in a sentence.
+//! Which member a name means, and names in a sentence.
 
 use super::{Members, with_digits};
 use crate::router::ids::MemberId;

@@ -1,4 +1,4 @@
-//! What is wrong with the ways to this computer.
+//! Findings of `doctor` about how this computer can be reached.
 
 use core::net::SocketAddr;
 

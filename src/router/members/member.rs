@@ -1,4 +1,4 @@
-//! One member: what it last said of itself, how long it counts as present, and when to dial it.
+//! One member: its last presence record, how long it counts as present, and when to dial it.
 
 use core::net::SocketAddr;
 use std::sync::Arc;

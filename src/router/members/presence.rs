@@ -1,4 +1,4 @@
-//! Presence records: one's own, those of others, and what each link is told of whom.
+//! Presence records: this node's own, those of others, and which of them each link is told.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;

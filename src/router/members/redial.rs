@@ -1,4 +1,4 @@
-//! Whom to dial again, where, and whose addresses are not worth a dial.
+//! Whom to dial again, where, and whose addresses to avoid.
 
 use core::net::SocketAddr;
 

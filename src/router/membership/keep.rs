@@ -1,4 +1,4 @@
-//! Whom a removal or a lock is to keep: those who would drop out by it and are to stay.
+//! Whom a removal or a lock keeps: those who would drop out by it and should stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 

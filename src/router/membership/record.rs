@@ -1,4 +1,4 @@
-//! The records of membership as plain values: tickets, removals, locks. `signed` gives them bytes.
+//! The records of membership as plain values: tickets, removals, locks. `signed` has their bytes.
 
 use std::collections::BTreeSet;
 

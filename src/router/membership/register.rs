@@ -1,11 +1,12 @@
-//! The set of a room's records, bounded.
+//! The bounded set of a room's records.
 //!
-//! Shares are per signer: of more than its share, the smallest ids stay, so it does not matter in
-//! which order they came. When the whole is full, the fattest branch gives way: whoever floods
-//! the room through guests of its own crowds out its own branch only. Nothing that an honest
-//! member rests on is refused before that, and an honest klatch asks [`Register::room_for`] first.
+//! Shares are per signer: a signer that exceeds its share keeps the smallest ids, so the order of
+//! arrival does not matter. When the whole register is full, the largest branch gives way: a member
+//! that floods the room through guests of its own displaces only its own branch. Nothing that an
+//! honest member depends on is refused before that, and an honest klatch asks
+//! [`Register::room_for`] first.
 //!
-//! Tickets that have ended stay, for the standing of locks names them.
+//! Tickets that have ended stay, because the standing of locks names them.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};

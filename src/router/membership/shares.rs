@@ -1,4 +1,4 @@
-//! Who takes how much of the register, and what gives way when it is full.
+//! How much of the register each signer takes up, and what gives way when it is full.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
-//! Tickets in their places: who hangs below whom, and which live.
+//! Tickets in their places: which is below which, and which live.
 //!
-//! People and tickets have numbers here, so that a walk towards the founder compares numbers.
-//! Every walk is bounded by [`DEPTH_MAX`]: levels are given from the founder downwards in that many
-//! rounds, and what has no level after them (too deep, or hanging on what is not there) waits.
+//! People and tickets are numbered here, so that a walk towards the founder compares numbers. Every
+//! walk is bounded by [`DEPTH_MAX`]: levels are assigned from the founder downwards in that many
+//! rounds, and what has no level after them (too deep, or below something missing) waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How the values of notices look to programs, where that is not simply the value.
+//! The JSON form of values in notices, where it differs from the value.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Strangers at the door: by which way they may come in, and what is said to whoever may not.
+//! Admission of newcomers: by which way they may come in, and how others are refused.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Records and secrets that come or are made, and what follows from them.
+//! New records and secrets, from links or of this node's own, and what follows from them.
 
 use std::sync::Arc;
 

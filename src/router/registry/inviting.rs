@@ -1,4 +1,4 @@
-//! `/invite`: what is passed on to people who are to come, and ending it.
+//! `/invite`: making and ending invitations.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What is still to be said of the register over each link, and how much may come over it.
+//! Which records and secrets each link is still to be told, and how many it may send.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

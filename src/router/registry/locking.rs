@@ -1,4 +1,4 @@
-//! `password`, `/lock` and `unlock`: a change of the lock from the question to the answer.
+//! `password`, `/lock` and `unlock`: a change of the lock, from question to answer.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! When this node is out of its room: removed, or put out by a closing. What it says then reaches
-//! nobody, and nothing comes in.
+//! This node outside its room: it was removed, or put out by a closing. Its messages reach nobody,
+//! and nothing comes in.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/remove`: a removal and what is asked after it.
+//! `/remove`: a removal and the questions after it.
 
 use super::removing::RemovalQuestion;
 use super::{Registry, Scene};

@@ -1,4 +1,4 @@
-//! Removals: who is thrown out, who goes along, who is taken in again.
+//! Removals: who is removed, who goes with them, who is taken in again.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! `/steward`: whom the founder puts above everybody, and how that ends.
+//! `/steward`: members that the founder puts above all others, and how that ends.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What people are told of changes. All of it is of records whose signatures were verified.
+//! What people are told of changes, always based on records with verified signatures.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
