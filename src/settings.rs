@@ -1,4 +1,4 @@
-//! Settings that are remembered: a small TOML file in the data directory. Options outrank it.
+//! Saved settings: a small TOML file in the data directory. Options override it.
 
 use std::io;
 use std::path::{Path, PathBuf};

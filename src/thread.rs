@@ -1,6 +1,6 @@
-//! The one place where threads begin: each is named, has an explicit stack, is guarded against
-//! panics and counted, so that a shutdown can wait for all of them and a test can see that none
-//! is left.
+//! The only place where threads start: each is named, has an explicit stack size, is guarded
+//! against panics and counted, so that a shutdown can wait for all of them and a test can check
+//! that none is left.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

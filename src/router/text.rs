@@ -1,5 +1,4 @@
-//! Texts that people and peers write: what is allowed, and the one type that foreign text travels
-//! in.
+//! Texts written by people and peers: the rules for them, and the one type for foreign text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -1,4 +1,4 @@
-//! Time as the router knows it: steady milliseconds, always an argument.
+//! The router's time: steady milliseconds, always an argument.
 
 use std::collections::VecDeque;
 

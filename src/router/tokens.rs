@@ -1,4 +1,4 @@
-//! How much a peer may still do at once.
+//! A token bucket: how much a peer may do at once.
 
 use super::time::Millis;
 

@@ -1,5 +1,5 @@
-//! Lines that may hold a secret, or end something, by a slip: they are asked about before they act
-//! or are sent, or are errors where nobody can be asked.
+//! Lines that could reveal a secret or end something by a slip: klatch asks before it runs or sends
+//! them, or refuses them where it cannot ask.
 
 use super::command::{ALIASES, Input, SLASH_COMMANDS, parse, secret_part, shown};
 use super::slash::invitation_alone;

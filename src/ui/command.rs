@@ -1,9 +1,9 @@
-//! The line grammar: what a person or a pipe writes on one line becomes one [`Input`].
+//! The line grammar: one line from a person or a pipe becomes one [`Input`].
 //!
 //! A line is a command when it starts with a word of [`COMMANDS`], in lower case, or with `/`;
-//! anything else is a message. The words of [`SLASH_COMMANDS`] are commands only behind a `/`. A
-//! command's word in a line that does not fit the command's form is an error and never a message:
-//! what was meant for klatch does not reach the room.
+//! anything else is a message. The words of [`SLASH_COMMANDS`] are commands only after a `/`. A
+//! line that starts with a command's word but does not fit the command's form is an error and never
+//! a message: what was meant for klatch does not reach the room.
 
 use super::address::{is_number, read_address, read_port};
 use super::rate::parse_rate;

@@ -1,8 +1,8 @@
-//! Notices for people: a clear sentence each, and nothing in it that a peer could have forged.
+//! Notices for people: a clear sentence each, which no peer can forge.
 //!
-//! Three kinds of lines exist: `alice: hello`, system lines that begin with `* `, and `error: …`.
-//! Foreign text enters only escaped, a message's further lines are indented, and a nickname can
-//! begin no line of another kind.
+//! There are three kinds of lines: `alice: hello`, system lines that begin with `* `, and `error:
+//! …`. Foreign text is always escaped, further lines of a message are indented, and a nickname
+//! cannot begin a line of another kind.
 
 use std::cmp::Ordering;
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! Downloads that the disk of this computer stops: they wait, and go on by themselves.
+//! Downloads that wait for this computer's disk, and resume by themselves.
 //!
-//! A full disk or a device that fails is told once. From then on nothing is fetched for that
-//! download, and every few seconds a few missing chunks are written as zeros, in their own places:
-//! only a disk that takes them will take what comes next. What is verified is served meanwhile.
-//! Absent is the disk itself; the shell tries it.
+//! A full or failing disk is reported once. Then nothing more is fetched for that download, and
+//! every few seconds a few missing chunks are written as zeros, in their own places: only a disk
+//! that accepts them will accept what comes next. Verified chunks are still served. The disk itself
+//! is tried by the shell.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! How downloads end: here and complete, failed, or wanted no more.
+//! How downloads end: complete, failed, or cancelled.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A download under way: from its partial file to the last chunk.
+//! A running download, from its partial file to the last chunk.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

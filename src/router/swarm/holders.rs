@@ -1,7 +1,7 @@
-//! Linked members as holders of files: what each holds, as it says, and what it is still to be
-//! told of what is held here.
+//! Linked members as holders of files: what each says it holds, and what it is still to be told of
+//! what this node holds.
 //!
-//! Nothing to say waits here as a copy: files are noted, and what is held of them is looked up
+//! No message waits here as a copy: only files are noted, and what is held of them is looked up
 //! when the outbox has room.
 
 use std::collections::{BTreeMap, BTreeSet};

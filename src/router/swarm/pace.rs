@@ -1,4 +1,4 @@
-//! How fast a host delivers, and how much to ask of it at a time.
+//! How fast a host delivers, and how much to request from it at a time.
 
 use crate::router::time::Millis;
 

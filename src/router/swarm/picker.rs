@@ -1,9 +1,9 @@
-//! One file that is being fetched: who has which chunk, and which is the rarest that a host has
-//! and we lack.
+//! One file that is being fetched: who has which chunk, and which is the rarest that a host has and
+//! we lack.
 //!
-//! Free chunks (neither here nor asked for) are kept by how many hosts that lack others have them,
-//! so that the rarest is found by comparing words of 64 chunks and not by looking at each. Hosts
-//! that have everything make no chunk rarer than another, and are counted apart.
+//! Free chunks (neither here nor requested) are grouped by the number of hosts that have them, so
+//! that the rarest is found by comparing words of 64 chunks. Hosts that have everything make no
+//! chunk rarer than another, and are counted separately.
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! How far a download is, and when there is something to tell of it.
+//! The progress of a download, and when to report it.
 
 use crate::router::rate::MeasuredRate;
 use crate::router::time::Millis;

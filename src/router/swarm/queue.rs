@@ -1,5 +1,5 @@
-//! From the request to the beginning of a download: whether the file is here already, and whose
-//! turn it is.
+//! From the request to the start of a download: whether the file is already here, and whose turn it
+//! is.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

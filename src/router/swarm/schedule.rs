@@ -1,4 +1,4 @@
-//! What is due: which downloads begin, what is asked of which host, and when to look again.
+//! What is due: which downloads start, which requests are made, and when to look again.
 
 use std::collections::BTreeSet;
 

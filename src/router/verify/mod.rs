@@ -1,12 +1,12 @@
 //! The machine that compares short words with a member.
 //!
-//! One side commits to a random value, the other tells its own, the first reveals: the words are
-//! made of both values and both identities. Who sits between two members, with an identity of its
-//! own for each, has to fix its values before it knows what words they give, so it has one guess
-//! of 44 bits for each comparison (RFC 6189, 4.4.1.1, has the same idea).
+//! The initiator commits to a random value, the responder reveals its own, then the initiator does:
+//! the words are derived from both values and both identities. A man in the middle, with an
+//! identity of its own for each side, must fix its values before it knows the resulting words, so
+//! it has one guess in 2^44 per comparison (RFC 6189, 4.4.1.1, uses the same idea).
 //!
-//! It decides what words are shown and when they can have been compared. Whom the person has
-//! verified is kept by [`Members`].
+//! It decides which words are shown and when they can have been compared. [`Members`] keeps whom
+//! the person has verified.
 
 mod words;
 

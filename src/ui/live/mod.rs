@@ -1,5 +1,5 @@
-//! What a person at a live terminal sees: rows that stay, the last own message with what is known
-//! of its delivery, and a block of transfers that is redrawn in place.
+//! What a person sees at a live terminal: rows that stay, the last own message with its delivery
+//! state, and a block of transfers that is redrawn in place.
 //!
 //! Everything here is a value: notices and the time go in, [`Piece`]s come out.
 

@@ -1,4 +1,4 @@
-//! Downloads and files being read, a row each, as they stand.
+//! Downloads and files being read, one row each.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What is asked next, and of whom.
+//! What to request next, and from whom.
 
 use super::{Choice, Chosen, HostLoad, HostTask, LOOK_MS};
 use crate::files::merkle::CHUNK_MIN_BYTES;
