@@ -65,7 +65,7 @@ where
 }
 
 /// Starts a thread that ends before `scope` does. Out of line, so that starting it does not
-/// deepen the stack of whoever then waits for it.
+/// deepen the stack of the thread that waits for it.
 ///
 /// # Errors
 /// When the system cannot start another thread.

@@ -10,7 +10,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::limits::Limits;
 
-/// A connection without a request is closed after so long.
+/// Idle timeout of a connection without a request.
 const IDLE_MS: u64 = 15_000;
 /// From the first byte of a head to its last, absolute.
 const HEAD_MS: u64 = 5_000;

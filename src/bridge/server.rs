@@ -51,7 +51,7 @@ pub(super) struct BridgeShared {
     conns: Mutex<TabConns>,
 }
 
-/// Counts what there may only be so many of.
+/// Counts something of which there may be only a limited number.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicUsize);
 
@@ -251,7 +251,7 @@ fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
         }
         match answer(shared, &mut client, &head) {
             Ok(true) if head.keep_alive => {}
-            // Whoever broke off needs no answer.
+            // A client that broke off needs no answer.
             Ok(_) | Err(_) => return,
         }
     }

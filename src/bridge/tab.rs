@@ -20,7 +20,7 @@ use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::thread::{self, STACK_LARGE_BYTES};
 use crate::ui::json::{history, to_json};
 
-/// A page that was silent for so long has gone.
+/// Idle timeout of a page.
 const DEAD_MS: u64 = 60_000;
 /// The same in a burst.
 const MESSAGES_BURST: u32 = 2_000;
@@ -185,7 +185,7 @@ struct TabReader<'a> {
 }
 
 impl TabReader<'_> {
-    /// Gives a command to whoever is to do it.
+    /// Passes a command on to the right place.
     fn take(&self, text: &str) -> Result<(), TabClosed> {
         let (line, order) = match orders::read(text) {
             Ok(given) => (given.line, given.order),

@@ -116,7 +116,7 @@ pub enum Task {
         paths: Vec<OsString>,
         /// The name under which the only file is offered.
         name: Option<String>,
-        /// End when so many have it.
+        /// End when this many have it.
         until: Option<usize>,
     },
     /// Fetch files.

@@ -41,7 +41,7 @@ impl InviteSecret {
         FindKey(Zeroizing::new(hash::hmac(&self.key(), FIND)))
     }
 
-    /// The key pair of the invitation: whoever has it holds the invitation.
+    /// The key pair of the invitation: its possession proves possession of the invitation.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity::from_seed(hash::hmac(&self.key(), KEY))

@@ -121,7 +121,7 @@ pub trait Disk: Debug + Send + Sync {
         file.set_modified(time)
     }
 
-    /// Whether a file can be so long here, as far as that can be told without making it so.
+    /// Whether a file can have this length here, as far as that is known without trying.
     ///
     /// # Errors
     /// That it cannot.

@@ -41,7 +41,7 @@ pub(super) enum LeftPart {
     Here(Hidden),
     /// Another program holds it.
     Held,
-    /// It belongs to somebody else, and takes so many bytes on the disk.
+    /// It belongs to somebody else, and takes up this many bytes on the disk.
     Foreign(u64),
     /// It is no partial file.
     Nothing,

@@ -25,7 +25,7 @@ pub enum PartRemoval {
     Held,
     /// It belongs to another user.
     Foreign(PathBuf),
-    /// Removed; so many bytes are free.
+    /// Removed, which freed this many bytes.
     Removed(u64),
 }
 

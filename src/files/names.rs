@@ -39,7 +39,7 @@ fn trimmed(name: &str) -> String {
     if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
 }
 
-/// A name of at most so many bytes without dots and spaces at its end.
+/// The name cut to this many bytes, without dots and spaces at its end.
 pub(super) fn shortened(name: &str, max_bytes: usize) -> String {
     trimmed(&cut(&trimmed(name), max_bytes))
 }

@@ -46,7 +46,7 @@ use crate::sys::files::Positional;
 pub(super) const STEM_DIGITS: usize = 16;
 /// So much is written between syncs while bytes come.
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
-/// Room is taken for so much at a time, of one chunk.
+/// How much space is reserved at a time, of one chunk.
 const ROOM_BYTES: usize = 1024 * 1024;
 /// Stands at the end of the hints, behind the name and its length.
 const NAME_MARK: &[u8] = b"klatch name\n";
@@ -180,7 +180,7 @@ impl Part {
         self.missing() == 0
     }
 
-    /// Begins to write `chunk` from its first byte, and ends the work of whoever was writing it.
+    /// Begins to write `chunk` from its first byte, and ends the work of an earlier writer.
     /// `None` when it is verified already, or beyond the end.
     #[must_use]
     pub fn writer(&self, chunk: u32) -> Option<ChunkWriter<'_>> {

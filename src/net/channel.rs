@@ -58,7 +58,7 @@ pub enum SendError {
     /// The peer took nothing for as long as the stream's write timeout.
     #[error("the peer takes nothing")]
     Stuck,
-    /// One record cannot carry so much. Nothing was sealed: sending can go on.
+    /// Too long for one record. Nothing was sealed: sending can go on.
     #[error("{bytes} bytes do not fit into one record; at most {RECORD_MAX_PLAIN_BYTES} do")]
     TooLong {
         /// How many bytes there were.

@@ -87,7 +87,7 @@ impl PortListener {
 }
 
 /// Wakes a listener that is bound to `addr`. It can fail when descriptors have run out, so
-/// whoever waits for the listener repeats it.
+/// callers that wait for the listener repeat it.
 pub fn wake(addr: SocketAddr) {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

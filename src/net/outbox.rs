@@ -216,7 +216,7 @@ impl Outbox {
         self.lock().orders.is_empty()
     }
 
-    /// Drops what waits and takes no more; wakes whoever waits for orders.
+    /// Drops what waits and takes no more; wakes threads that wait for orders.
     pub fn end(&self) {
         let mut state = self.lock();
         state.ended = true;

@@ -54,7 +54,7 @@ impl HandshakeRun<'_> {
 
     // One room.
 
-    /// The dialer shows itself first: whoever is dialled shows itself to members only.
+    /// The dialer shows itself first: the listener shows itself to members only.
     fn recognise_dialling(&mut self, chain: &ShownTickets) -> Result<MemberId, End> {
         self.show_identity()?;
         let mut next = self.recv(self.large())?;

@@ -25,11 +25,11 @@ use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
 use crate::router::swarm::sent::Picked;
 
-/// A chunk that is not needed is remembered for so long.
+/// How long an unwanted chunk is remembered.
 const SPARED: Duration = Duration::from_secs(3);
-/// So many of one member's: more than it can have asked for over its lanes.
+/// Unwanted chunks of one member: more than it can have requested over its lanes.
 const SPARED_EACH: usize = 64;
-/// And so many in all.
+/// Unwanted chunks in all.
 const SPARED_MAX: usize = 1_024;
 
 /// What this node serves: its own files, and downloads as far as they have come.
@@ -242,7 +242,7 @@ impl Serving<'_> {
             ChunkWanted::Chunk(chunk) => *chunk,
             ChunkWanted::Pick(of) => match source.pick(member, of) {
                 Picked::Chunk(chunk) => {
-                    // Whoever did not know what is picked cannot have meant it.
+                    // An earlier word cannot have meant a chunk that is picked only now.
                     host.spared.take(member, file, chunk);
                     chunk
                 }

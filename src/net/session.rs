@@ -22,7 +22,7 @@ use crate::router::message::{Message, Refusal, Why};
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
 use crate::wire::message::{decode, encode};
 
-/// Last words have so long to leave.
+/// How long last messages may take to leave.
 pub const FAREWELL: Duration = Duration::from_millis(500);
 /// Sealed bytes that are gathered for one write.
 const WRITE_BYTES: usize = 64 * 1024;

@@ -31,7 +31,7 @@ pub trait Stream: Debug + Send + Sync {
     /// As [`Stream::read`], after the write timeout.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Ends one direction or both, for both ends, and wakes whoever waits there.
+    /// Ends one direction or both, for both ends, and wakes threads that wait there.
     ///
     /// # Errors
     /// What the system says, for instance because the stream is gone.

@@ -21,7 +21,7 @@ pub enum FeedItem {
     Notice(Arc<Notice>),
     /// The room was left: what it said is history.
     Forget,
-    /// So many notices were lost, because this reader was too slow for them.
+    /// This many notices were lost, because the reader was too slow for them.
     Missed(u64),
     /// Nothing came in time.
     Nothing,
@@ -181,7 +181,7 @@ impl Feed {
 
     /// Has every reader look whether what it waits for besides notices is there.
     pub fn wake(&self) {
-        // Whoever looked before this and saw nothing is waiting when it is told.
+        // A reader that looked before this and saw nothing is waiting when it is told.
         drop(self.shared.lock());
         self.shared.wake.notify_all();
     }

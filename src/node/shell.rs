@@ -30,7 +30,7 @@ use crate::router::ids::{ConnId, FaceId, RoomId};
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES};
 
-/// The loop looks at the clocks at least so often, to notice that the machine slept.
+/// How often the loop looks at the clocks at least, to notice that the machine was suspended.
 const LOOK: Duration = Duration::from_secs(2);
 /// Local events in a row before the inbox has its turn.
 const LOCALS: usize = 16;
@@ -272,7 +272,7 @@ impl NodeShell {
         let deadline = Instant::now() + Duration::from_millis(self.net.limits.shutdown_ms);
         self.door.stop.store(true, Ordering::SeqCst);
         self.net.conns.close();
-        // Whoever blocks on the router goes on, and finds that it has ended.
+        // Threads that block on the router go on, and find that it has ended.
         self.inbox = None;
         for conn in self.net.conns.all() {
             conn.outbox.push(ConnOrder::Close);

@@ -74,7 +74,7 @@ pub(super) fn run_interactive(
     let (interrupt, interrupts) = bounded(1);
     let awaited = Arc::new(AtomicU64::new(NOBODY));
     let tty = Arc::new(OnceLock::<Tty>::new());
-    // Before anything is seen of klatch: whoever sees it may send a signal.
+    // Before klatch shows anything: people who see it may send a signal.
     let signals = {
         let (tty, awaited) = (Arc::clone(&tty), Arc::clone(&awaited));
         let on_tty = |act: fn(&Tty)| {

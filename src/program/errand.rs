@@ -390,7 +390,7 @@ fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
     }
 }
 
-/// Whoever has stdin is gone before its end.
+/// The holder of stdin is gone before its end.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionAborted
 }

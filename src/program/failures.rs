@@ -70,7 +70,7 @@ impl Failures {
         self.any.fetch_or(self.counts, Ordering::SeqCst);
     }
 
-    /// Notes a failure that counts whoever saw it.
+    /// Notes a failure that always counts.
     pub(super) fn note_in_any_case(&self) {
         self.any.store(true, Ordering::SeqCst);
     }

@@ -402,7 +402,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Has a person type on until there is an answer. Whoever does not want to wait interrupts.
+    /// Lets a person type on until there is an answer, or an interrupt.
     fn type_ahead(&mut self, word: &str) {
         let Source::Live(live) = &mut self.source else { return };
         // Most answers are here before anybody sees a prompt.
@@ -420,7 +420,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Asks a person; whoever is not there says no, and whoever leaves gives up the command.
+    /// Asks a person; without one the answer is no, and a person who leaves cancels the command.
     fn confirm(&mut self, question: &str, after: u64) -> Option<bool> {
         self.output.wait_for(after);
         let Source::Live(live) = &mut self.source else { return Some(false) };
@@ -521,7 +521,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Whoever took the password that was offered needs it once more, to pass it on.
+    /// A person who took the password that was offered needs to see it, to pass it on.
     fn tell_taken(&mut self, holds: bool) {
         if let Some(password) = self.taken.take().filter(|_| holds) {
             let text = format!("the password is {}: pass it on", password.expose());

@@ -16,7 +16,7 @@ use crate::sys::terminal::columns_of_stderr;
 use crate::ui::live::Moving;
 use crate::ui::notice::{Format, NoticeOutput as Rendered, Renderer, Style, error_line};
 
-/// The screen or the pipe, shared by the printer and by whoever answers commands.
+/// The screen or the pipe, shared by the printer and the threads that answer commands.
 pub(super) struct Output {
     state: Mutex<OutputState>,
     passed: Condvar,
@@ -170,7 +170,7 @@ impl Output {
         }
     }
 
-    /// From now on so many messages from before are printed at most; `None`: all.
+    /// Sets how many earlier messages are printed; `None`: all.
     pub(super) fn bound_backlog(&self, most: Option<usize>) {
         self.lock().backlog = HeldBack::new(most);
     }

@@ -74,7 +74,7 @@ pub(super) fn watch(
         signals.each(|kind| match kind {
             Signal::Continue => resumed(),
             Signal::HangUp => signal(HUNG_UP),
-            // Whoever presses Ctrl-\ has no patience.
+            // Ctrl-\ ends at once.
             Signal::Quit => {
                 at_once();
                 std::process::exit(QUIT)

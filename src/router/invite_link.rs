@@ -23,7 +23,7 @@ const EPOCH_MS: i64 = 1_767_225_600_000;
 const CHECK: &[u8] = b"klatch invite check 1\0";
 const CHECK_BYTES: usize = 2;
 
-/// What whoever gets this invitation types at a shell.
+/// The command line for the person who gets this invitation.
 #[must_use]
 pub fn command_line(text: &str) -> String {
     format!("{COMMAND_LINE}{}", text.strip_prefix(SCHEME).unwrap_or(text))

@@ -16,7 +16,7 @@ pub const MESSAGE_MAX_BYTES: usize = 8 * 1024;
 /// Longest nickname, in characters.
 pub const NAME_MAX_CHARS: usize = 32;
 
-/// So many columns of a name are shown in a sentence.
+/// Columns of a name that are shown in a sentence.
 const SHOWN_COLUMNS: usize = 64;
 
 /// Text that somebody else had a hand in.

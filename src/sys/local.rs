@@ -83,7 +83,7 @@ mod system {
         }
     }
 
-    /// Connects to whoever listens under `name` in `dir`.
+    /// Connects to the listener under `name` in `dir`.
     ///
     /// # Errors
     /// When nobody does.

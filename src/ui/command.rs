@@ -276,7 +276,7 @@ fn form_lines(form: &str) -> Vec<String> {
 #[must_use]
 pub fn secret_part(line: &str) -> Option<(&str, &str)> {
     let body = line.strip_prefix('/').unwrap_or(line);
-    // Whoever gives a password to `/lock` is told that it takes none; it is one all the same.
+    // `/lock` refuses a password, but one that is typed there is a secret all the same.
     let lock = || line.strip_prefix("/lock");
     let rest = body.strip_prefix("password").or_else(lock)?;
     let secret = rest.trim_start_matches([' ', '\t']);

@@ -25,7 +25,7 @@ impl Mark {
         let mut mark = Self {
             time: SystemTime::now().checked_sub(BEFORE).unwrap_or(SystemTime::UNIX_EPOCH),
             shown: None,
-            // Whoever has it as well may change it at any time.
+            // Another holder may change it at any time.
             meddled: !hidden.is_locked,
         };
         mark.set(hidden);

@@ -51,7 +51,7 @@ struct JobRequest {
     /// Only in the room whose id begins so.
     room: Option<String>,
     look: Look,
-    /// So many messages from before are wanted at most; `None`: nothing from before.
+    /// How many earlier messages are wanted; `None`: none.
     backlog: Option<usize>,
     /// What people are to know from the start.
     remark: Option<String>,

@@ -20,7 +20,7 @@ use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
 /// Jobs at once.
 const JOBS_MAX: usize = 16;
-/// When klatch has ended: so long jobs may say their last words.
+/// How long jobs may write their last output after klatch has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// So long their threads are waited for.
 const LAST_JOBS: Duration = Duration::from_millis(1_500);

@@ -20,7 +20,7 @@ use crate::router::ids::EntryId;
 use crate::ui::live::Piece;
 use crate::ui::width::width;
 
-/// Bytes that wait for the editor at most; then whoever prints waits for it.
+/// Bytes that may wait for the editor; beyond that, printing threads wait for it.
 const PENDING_MAX_BYTES: usize = 64 * 1024;
 
 /// Has a terminal show at once what it was given (synchronised updates).
@@ -121,7 +121,7 @@ impl Screen {
         }
     }
 
-    /// Shows a row of the log, unless too much waits already: whoever logs must not wait.
+    /// Shows a row of the log, unless too much waits already: logging must not block.
     pub(super) fn log(&self, row: &str) {
         let mut state = self.lock();
         if state.pending.len() >= PENDING_MAX_BYTES {

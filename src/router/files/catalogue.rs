@@ -16,7 +16,7 @@ use crate::router::swarm::NamedFile;
 use crate::router::text::Untrusted;
 use crate::router::word::{FileWord, nfc};
 
-/// So many offers are looked at for another content of the same name.
+/// Offers that are searched for another content of the same name.
 const COMPARED_MAX: usize = 1_000;
 
 /// An offer that stands.

@@ -147,7 +147,7 @@ impl Files {
             own.find(|offered| self.own.is_astray(&offered.shown()))
         };
         let again = before.filter(|offered| offered.file() == *file).or_else(astray);
-        // Whoever ends badly leaves what others had offered before.
+        // A face that ends badly leaves what others had offered before.
         let goes = again.or(before).is_none_or(|of| self.own.goes_with(face, &of.shown()));
         OfferPlan { again: again.cloned(), before: before.cloned(), goes }
     }

@@ -26,7 +26,7 @@ impl Files {
         if files.is_empty() {
             return;
         }
-        // Whoever comes back to the room finds own offers under the ids of their entries.
+        // On return to the room, own offers are found by the ids of their entries.
         let own = self.catalogue.offers_by(self.me);
         self.own.rename(&own.map(|offered| (offered.shown(), offered.id())).collect());
         if !self.is_parked_in(&place) {

@@ -47,7 +47,7 @@ impl Router {
         self.with_registry(|registry, at| registry.issue(at, member, how, claim))
     }
 
-    /// What is refused to whoever is out of the room.
+    /// What a node outside its room may not do.
     ///
     /// # Errors
     /// `removed`.

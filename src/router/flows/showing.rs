@@ -8,7 +8,7 @@ use crate::router::ids::{FaceId, MemberId};
 use crate::router::links::Conn;
 use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
 
-/// A link that was silent for so long is worth a word.
+/// A link that was silent this long is mentioned.
 const SILENT_MS: u64 = 8_000;
 /// Hex digits of a fingerprint, in groups of four.
 const FINGERPRINT_DIGITS: usize = 16;

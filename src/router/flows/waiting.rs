@@ -78,7 +78,7 @@ impl Router {
         })
     }
 
-    /// Tells whoever waits until others have fetched what is offered for whom that is.
+    /// Tells a face that waits for others to fetch its offers for whom it waits.
     fn tell_fetching(&mut self, waiting: &mut ScriptWait) {
         let until = match waiting.what() {
             Wait::Fetched => None,

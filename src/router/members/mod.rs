@@ -223,7 +223,7 @@ impl Members {
         self.verified.insert(id, name);
     }
 
-    /// Whoever looks like a verified member and has another key is told of, once.
+    /// Warns once of a member that looks like a verified one but has another key.
     pub(crate) fn warn_if_lookalike(&mut self, cx: &mut Context, id: &MemberId) {
         if self.is_verified(id) || *id == self.me || self.told_lookalikes.contains(id) {
             return;

@@ -71,7 +71,7 @@ struct KeepPlan<'a> {
 }
 
 impl KeepPlan<'_> {
-    /// Finds the place of whoever held `node`.
+    /// Finds the place of the holder of `node`.
     fn keep(&mut self, before: &Membership, node: &TicketNode) -> Kept {
         let holders = before.tree().path(node).map(|upper| upper.seat.member);
         let (below, depth) = holders

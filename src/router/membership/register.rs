@@ -35,7 +35,7 @@ pub const KEPT_MAX: usize = 200;
 pub const STANDING_MAX: usize = 64;
 /// Invitations that one removal may end.
 pub const INVITATIONS_MAX: usize = 64;
-/// Records that show somebody's membership to whoever does not know it.
+/// Records in a chain, which shows a member's membership to others.
 pub const CHAIN_MAX: usize = 64;
 
 const DIGEST: &[u8] = b"klatch register 1\0";
@@ -325,7 +325,7 @@ impl<S: AsRef<Record>> Register<S> {
 
     /// Records that show the membership of `member` to whoever knows none of them, parents first:
     /// a living ticket, the nearest to the founder that needs no more than [`CHAIN_MAX`], with all
-    /// that it hangs on. Empty for the founder and for whoever is no member.
+    /// that it depends on. Empty for the founder and for non-members.
     #[must_use]
     pub fn chain_of(&self, member: &MemberId) -> Vec<RecordId> {
         let membership = self.membership();
@@ -340,7 +340,7 @@ impl<S: AsRef<Record>> Register<S> {
     /// What `signer` may still sign before its share or the whole is full.
     #[must_use]
     pub fn room_for(&self, signer: &MemberId) -> Left {
-        // When the whole is full, somebody gives way: only whoever that is has no room.
+        // When the whole is full, one member gives way: only that one has no room.
         let gives_way = |kind| {
             let branches = Branches::of(kind, self.membership(), &self.shares);
             let victim = branches.victim(&self.shares).and_then(|id| self.records.get(&id));

@@ -117,7 +117,7 @@ pub(super) struct Branches {
 #[derive(Debug)]
 struct Branch {
     id: MemberId,
-    /// Below whom it hangs; nobody for the founder and for whoever is no member.
+    /// The member above; none for the founder and for non-members.
     upper: Option<usize>,
     lower: Vec<usize>,
     own: usize,

@@ -38,7 +38,7 @@ pub struct Program<'a> {
     name: &'a Untrusted,
 }
 
-/// An invitation, and what whoever gets it types.
+/// An invitation, and the line that its guest types.
 #[derive(Serialize, JsonSchema)]
 pub struct InvitationForm<'a> {
     /// The invitation.

@@ -75,7 +75,7 @@ impl Registry {
         Err(Failure::new(Code::RoomFull, text))
     }
 
-    /// Whoever closes and is not above everybody hears whom that does not keep out.
+    /// If this node is not above everybody, tells the person whom a closing does not keep out.
     fn tell_who_can_come(&mut self, at: &mut Scene<'_>) {
         let membership = self.membership();
         let mut through: BTreeSet<MemberId> = BTreeSet::new();

@@ -15,9 +15,9 @@ use crate::router::notice::{Code, Failure, InvitationLine, Notice};
 use crate::router::signed::{Invitation, SignedInvitation, room_hint};
 
 const HOUR_MS: i64 = 3_600_000;
-/// An invitation lets people in for so long unless told otherwise.
+/// How long an invitation is valid by default.
 const DEFAULT_MS: i64 = 24 * HOUR_MS;
-/// The longest that can be asked for.
+/// The longest validity of an invitation.
 const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
 /// Addresses in the text: more would make it long.
 const V4_MAX: usize = 2;

@@ -127,7 +127,7 @@ impl Registry {
         RoomId::of(&self.founder, &self.nonce)
     }
 
-    /// Whoever made the room.
+    /// The founder of the room.
     pub(crate) fn founder(&self) -> MemberId {
         self.founder
     }

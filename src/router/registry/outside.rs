@@ -18,7 +18,7 @@ impl Registry {
         self.out_by.or_else(|| denied.map(|record| record.record.by()))
     }
 
-    /// What is refused to whoever is out of the room.
+    /// Refuses an action while this node is out of the room.
     ///
     /// # Errors
     /// `removed`.
@@ -49,7 +49,7 @@ impl Registry {
         at.cx.order(Order::FailDownloads(outside(at.members, by)));
     }
 
-    /// Whoever was out and is taken in again is told so.
+    /// Tells the person that this node was taken in again.
     pub(super) fn tell_return(&mut self, at: &mut Scene<'_>, new: &[Arc<SignedRecord>]) {
         let me = self.me;
         if self.out_by.is_none() || self.am_out() {
@@ -69,7 +69,7 @@ impl Registry {
     }
 }
 
-/// What whoever is out is told of it.
+/// The failure of an action while this node is out.
 fn outside(members: &Members, by: MemberId) -> Failure {
     let text = format!(
         "you are out of this room: {} put you out, and nobody in it hears you; /leave starts \

@@ -35,7 +35,7 @@ impl Registry {
         self.may_act("remove anybody")?;
         let before = self.membership().clone();
         let (was_closed, had_password) = (before.is_closed(), before.password().is_some());
-        // A visitor's ticket is known to whoever issued it; now others have to know it too.
+        // Only the issuer knows a visitor's ticket; now others have to know it too.
         if let Some(ticket) = self.issued_to(&member).cloned() {
             self.take_in(at, &[ticket], None);
         }
@@ -67,7 +67,7 @@ impl Registry {
         }
         if !was_closed {
             at.cx.remark(
-                "the room is open: whoever was removed can come back with a new identity; close \
+                "the room is open: the removed member can come back with a new identity; close \
                  it with /lock to prevent that",
             );
         }

@@ -29,7 +29,7 @@ use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::time::{Earliest, Millis};
 
-/// A lane for which no thread was free, or whose host was busy, is left alone for so long.
+/// How long a lane is left alone if no thread was free for it, or its host was busy.
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
 const LOOK_MS: u64 = 100;
@@ -311,7 +311,7 @@ impl Choice {
         }
     }
 
-    /// So many requests are answered.
+    /// How many requests are answered.
     fn settle(&mut self, requests: usize) {
         self.asked -= requests;
         if self.asked == 0 {

@@ -17,7 +17,7 @@ use crate::router::time::Millis;
 
 /// Missing chunks that a look writes: about what is in flight as soon as the download goes on.
 const LOOK_CHUNKS: usize = 8;
-/// Whoever was told that a download waits, and goes on, is not told again within so long.
+/// Least time between two reports that a download waits or resumes.
 const TELL_AGAIN_MS: u64 = 60_000;
 
 impl Swarm {

@@ -61,7 +61,7 @@ pub(crate) struct FileRequest {
     pub(crate) face: FaceId,
     pub(crate) line: u64,
     pub(crate) file: NamedFile,
-    /// Whoever asked for it goes on with other things: it may wait for a host.
+    /// The face that asked for it does not wait: the download may wait for a host.
     pub(crate) patient: bool,
     /// A person is there to be asked, and is answered before the download has ended.
     pub(crate) asks: bool,

@@ -53,7 +53,7 @@ pub struct Picker {
     /// How many of the others have each chunk, and all of these together.
     counts: Vec<u16>,
     counted: u64,
-    /// The chunks that are free and that so many of them have.
+    /// The free chunks, by how many hosts have them.
     levels: Vec<Bitmap>,
     /// Hosts whose bytes did not fit their hashes: nothing is asked of them again.
     banned: BTreeSet<MemberId>,

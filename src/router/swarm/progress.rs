@@ -3,7 +3,7 @@
 use crate::router::rate::MeasuredRate;
 use crate::router::time::Millis;
 
-/// Progress is told so often while bytes arrive.
+/// Time between two reports of progress while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 
 /// What came, and what was told of it.

@@ -61,7 +61,7 @@ impl Swarm {
         let NamedFile { id, name, size, .. } = &request.file;
         let file = FileInfo { id: *id, name: Untrusted::new(name), size: *size };
         let Some(path) = path else { return self.enqueue(cx, request) };
-        // Whoever wants it elsewhere has it copied there.
+        // If it is wanted elsewhere, it is copied there.
         let is_there = match &request.place {
             (_, None) => true,
             (SaveAs::Named(name) | SaveAs::Passing(name), Some(folder)) => {

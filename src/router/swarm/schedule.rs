@@ -12,7 +12,7 @@ use crate::router::order::Order;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
 
-/// A list that is not here after so long is asked of another host as well.
+/// Time after which another host is asked for the list as well.
 const LIST_MS: u64 = 1_000;
 
 impl Swarm {

@@ -29,7 +29,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Nothing yet of a file of so many chunks.
+    /// Nothing yet of a file with this many chunks.
     #[must_use]
     pub fn new(chunks: u32) -> Self {
         Self { chunks, to: BTreeMap::new(), times: Vec::new(), changes: 0 }

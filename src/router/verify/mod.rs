@@ -118,7 +118,7 @@ impl Comparisons {
     /// # Errors
     /// They were not shown.
     pub(crate) fn confirm(&mut self, members: &Members, id: &MemberId) -> Result<(), Failure> {
-        // Whoever came under that name since then was never compared.
+        // A member that took this name since then was never compared.
         if self.shown.remove(id) {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Comparisons {
         Err(Failure::new(Code::Usage, text))
     }
 
-    /// Answers whoever waits for words over a link.
+    /// Answers commands that wait for words over a link.
     fn end_waiting(&mut self, cx: &mut Context, conn: ConnId, result: &Result<(), Failure>) {
         for over in self.awaited.extract_if(.., |of| of.conn == conn) {
             cx.reply(over.face, over.line, "verify", result.clone());
@@ -134,7 +134,7 @@ impl Comparisons {
         self.rearm(cx);
     }
 
-    /// Whoever does not answer a comparison is not waited for.
+    /// Ends comparisons that were not answered in time.
     pub(crate) fn expire(&mut self, cx: &mut Context) {
         let now = cx.now;
         for late in self.awaited.extract_if(.., |of| of.until <= now) {
@@ -212,7 +212,7 @@ impl Comparisons {
         if !asked {
             cx.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
         }
-        // First the value of whoever began.
+        // First the initiator's value.
         let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
         let words = words(&cx.my_id, &id, first, second);
         if asked && members.is_ignored(&id) {
