@@ -86,8 +86,8 @@ impl Router {
             }
             Ok(None) => {
                 let text = format!(
-                    "neither a download nor an offer of yours is called {}, and no part of it is \
-                     here",
+                    "no download or offer of yours is called {}, and there is no partial file of \
+                     it",
                     Untrusted::new(wanted)
                 );
                 Err(Failure::new(Code::NoSuchOffer, text))

@@ -91,8 +91,8 @@ impl Registry {
         if !passers_by.is_empty() {
             let through: Vec<MemberId> = through.into_iter().collect();
             let text = format!(
-                "you are not above everybody here: {} came in through {} by the open door and can \
-                 still come in",
+                "you are not above everybody here: {} came in through {} while the room was open, \
+                 and can still come in",
                 at.members.names(&passers_by),
                 at.members.names(&through)
             );

@@ -193,7 +193,7 @@ impl Registry {
         }
         let removers = at.members.names(&removers);
         let text = format!(
-            "{removers} removed {name}: only {removers} or somebody above takes {name} in again"
+            "{removers} removed {name}: only {removers} or somebody above can take {name} in again"
         );
         Err(Failure::new(Code::NotAbove, text))
     }

@@ -30,7 +30,7 @@ impl Registry {
         let before = self.membership().clone();
         let stewards = before.stewards();
         if stewards.contains(&member) != off || member == self.me {
-            let is = if off { "is no steward" } else { "is above everybody already" };
+            let is = if off { "is not a steward" } else { "is above everybody already" };
             return Err(Failure::new(Code::Usage, format!("{name} {is}")));
         }
         // Who was a steward before was removed as one: that is over, whichever way it goes now.
@@ -112,7 +112,7 @@ impl Registry {
         {
             cx.remark(
                 "only you can remove people from this room: /steward <nick> lets somebody you \
-                 trust do it too, should you lose this computer",
+                 trust do that too, in case you lose this computer",
             );
         }
     }
