@@ -53,7 +53,8 @@ impl Registry {
             Some(RemovalQuestion::Password) => return Self::ask_new_password(at.cx, face, line),
             Some(RemovalQuestion::Guests(guests)) => {
                 format!(
-                    "{} came in through the member you removed, and went out too; take them in again?",
+                    "{} came in through the member you removed and went out too; take them in \
+                     again?",
                     at.members.names(guests)
                 )
             }
