@@ -1,14 +1,14 @@
-//! How many bytes may pass in a second: `--limit-up` and `--limit-down`.
+//! Bandwidth limits: `--limit-up` and `--limit-down`.
 //!
-//! One for each direction of a node, shared by all lanes. Chat is never throttled.
+//! There is one for each direction of a node, shared by all lanes. Chat is never throttled.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What was not used is kept for so long at most, so that a pause makes no burst.
+/// How long unused bandwidth is kept, so that a pause causes no burst.
 const BURST: Duration = Duration::from_millis(50);
-/// A limited sender sends about so many pieces in a second, so that little comes steadily.
+/// Pieces per second of a limited sender, so that a low rate is steady.
 const PIECES_PER_S: u64 = 16;
 /// But none shorter than this: what goes around a piece costs bytes as well.
 const PIECE_MIN_BYTES: usize = 1024;
@@ -24,7 +24,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// So many bytes per second; `None`: as fast as it goes.
+    /// Bytes per second; `None`: no limit.
     #[must_use]
     pub fn new(bytes_per_second: Option<u64>) -> Self {
         let (free_at, changed) = (Mutex::new(Instant::now()), Condvar::new());
@@ -37,7 +37,7 @@ impl Throttle {
         self.free_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many bytes per second from now on; `None`: as fast as it goes.
+    /// Sets the bytes per second from now on; `None`: no limit.
     pub fn limit(&self, bytes_per_second: Option<u64>) {
         let mut free_at = self.lock();
         self.rate.store(bytes_per_second.map_or(0, |rate| rate.max(1)), Ordering::Release);

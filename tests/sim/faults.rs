@@ -69,7 +69,7 @@ fn s7_a_download_waits_for_a_disk_that_is_full_and_goes_on_by_itself() {
         let (bytes, _) = fetched(&world, bob)[0];
         assert!(bytes <= SIZE + in_flight_bytes(&world, bob), "{bytes} with {held} chunks held");
         let relieved =
-            world.remarks(bob).iter().filter(|text| text.contains("takes it again")).count();
+            world.remarks(bob).iter().filter(|text| text.contains("the disk works again")).count();
         assert_eq!(relieved, 1);
         world.run(10_000);
         world.check_room(&[host, bob]);

@@ -1,4 +1,4 @@
-//! Lanes: data connections beside a session, dialled by whoever can. Who is dialled is decided
+//! Lanes: data connections beside a session, dialled by the side that can. Whom to dial is decided
 //! here, and done elsewhere.
 
 use core::net::SocketAddr;

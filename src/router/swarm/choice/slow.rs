@@ -7,9 +7,9 @@ use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::swarm::pace::GRACE_MS;
 use crate::router::time::Millis;
 
-/// What is taken over must come at least so much sooner.
+/// How much sooner a chunk must arrive to be taken over.
 const GAIN_MS: u64 = 100;
-/// A host that was too slow is left alone for so long at first; each time twice as long.
+/// How long a host that was too slow is left alone at first; each time twice as long.
 const SLOW_REST_MS: u64 = 2_000;
 /// But not longer.
 const SLOW_REST_MAX_MS: u64 = 60_000;
