@@ -32,9 +32,8 @@ use crate::net::gate::Gate;
 use crate::net::listener::{Listen, PortListener};
 use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
-use crate::router::command::Command;
 use crate::router::event::Config;
-use crate::router::ids::{FaceId, MemberId, RunId};
+use crate::router::ids::{MemberId, RunId};
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
@@ -217,7 +216,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         if self.router.is_some() {
             // A node that has ended already need not be told.
-            let _ = self.handle.command(FaceId(u32::MAX), 0, Command::Quit);
+            let _ = self.handle.end();
             self.join();
         }
     }

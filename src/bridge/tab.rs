@@ -17,6 +17,7 @@ use crate::crypto::password;
 use crate::node::Stopped;
 use crate::router::ids::{EntryId, FaceId};
 use crate::router::notice::{Code, Failure, FileInfo, Notice};
+use crate::router::rights::FaceRights;
 use crate::thread::{self, STACK_LARGE_BYTES};
 use crate::ui::json::{history, to_json};
 
@@ -54,7 +55,7 @@ pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
     if greeted.is_err() {
         return;
     }
-    let face = shared.node.handle.face();
+    let face = shared.node.handle.face(FaceRights::PAGE);
     let voice = TabWriter::new(shared, &face, &outlet);
     let silence = voice.silence();
     std::thread::scope(|scope| {

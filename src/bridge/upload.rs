@@ -23,6 +23,7 @@ use crate::node::{Answer, Face};
 use crate::router::command::Command;
 use crate::router::ids::EntryId;
 use crate::router::notice::{Code, Failure, FileInfo, FileLine, Notice};
+use crate::router::rights::FaceRights;
 use crate::router::text::{is_control, is_format};
 use crate::sys::files::{free_bytes, make_private_folder};
 
@@ -213,7 +214,7 @@ fn offer(
     name: &str,
     path: PathBuf,
 ) -> Result<FileInfo, NotTaken> {
-    let face = shared.node.handle.face();
+    let face = shared.node.handle.face(FaceRights::PAGE);
     let command = Command::Share { path: path.clone(), name: name.to_owned() };
     let given = shared.node.handle.command(face.id, 0, command);
     let offered = match given {

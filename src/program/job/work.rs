@@ -23,6 +23,7 @@ use crate::program::output::Output;
 use crate::program::seat::FaceSeat;
 use crate::router::command::Command;
 use crate::router::notice::{Code, Failure, Notice, Overview};
+use crate::router::rights::FaceRights;
 use crate::router::signed::room_hint;
 use crate::sys::local::Stream;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
@@ -93,7 +94,7 @@ struct RunningJob<'a> {
 impl RunningJob<'_> {
     fn answer(&self, request: JobRequest) -> io::Result<()> {
         let feed = &self.shared.node.feed;
-        let face = self.shared.node.handle.face();
+        let face = self.shared.node.handle.face(FaceRights::JOB);
         let mut reader = feed.reader_from_here();
         let Some((overview, after)) = self.overview(&face) else { return Ok(()) };
         if !is_here(&request.places, &overview, self.shared.addr) {

@@ -89,7 +89,7 @@ impl Desk {
 
     /// Whether klatch ends in any case, so that a `leave` need not wait.
     pub(crate) fn is_quitting(&self) -> bool {
-        self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit))
+        self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit(_)))
     }
 
     /// An end waits for whoever needs this node, in place of one that waits already.
@@ -127,7 +127,7 @@ impl Desk {
 
     /// The room is left: a `leave` need not wait for that any more.
     pub(crate) fn room_left(&mut self, cx: &mut Context) {
-        let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave);
+        let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave(_));
         for Departure { given, .. } in self.departures.waiting.extract_if(.., leaves) {
             cx.answer(&given, Ok(()));
         }

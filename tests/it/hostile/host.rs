@@ -14,6 +14,7 @@ use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, NewPassword};
 use klatch::router::invite_link::InviteLink;
 use klatch::router::notice::{Code, Failure, MemberLine, Notice};
+use klatch::router::rights::FaceRights;
 use tempfile::TempDir;
 
 /// Nothing in these tests takes so long, unless something is wrong.
@@ -58,7 +59,7 @@ impl Host {
             verified: Default::default(),
         });
         let node = node.unwrap();
-        let (face, reader) = (node.handle().face(), node.feed().reader());
+        let (face, reader) = (node.handle().face(FaceRights::TERMINAL), node.feed().reader());
         let ended = BTreeMap::new();
         Self { node, face, folder, reader, lines: 0, ended, told: None, invitation: None }
     }
