@@ -11,7 +11,7 @@ use super::notice::{Code, Failure, Notice};
 pub struct FaceRights {
     /// End klatch, or its stay in the room: `quit`, `leave` and the end of stdin.
     pub quit: bool,
-    /// See in which folders of this computer files lie.
+    /// See in which folders of this computer files lie, but for sentences that name one.
     pub see_paths: bool,
     /// Name files and folders of this computer, to offer what is there or to save there.
     pub name_paths: bool,
