@@ -24,6 +24,7 @@ use crate::router::command::Command;
 use crate::router::ids::EntryId;
 use crate::router::notice::{Code, Failure, FileInfo, FileLine, Notice};
 use crate::router::rights::FaceRights;
+use crate::router::swarm::FILE_MAX_BYTES;
 use crate::router::text::{is_control, is_format};
 use crate::sys::files::{free_bytes, make_private_folder};
 
@@ -105,7 +106,7 @@ fn taken(
     let size = head.length.ok_or_else(|| {
         NotTaken::new(411, Code::Usage, "the length of a file must be told in front of it")
     })?;
-    if size > shared.limits.file_bytes {
+    if size > FILE_MAX_BYTES {
         let text = format!("{name} is larger than 2 TiB: split it first");
         return Err(NotTaken::new(413, Code::IoError, text));
     }

@@ -26,6 +26,8 @@ use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
+/// Entries of the history in one answer to a page: more would slow its start.
+pub(super) const HISTORY: usize = 200;
 /// Transfers that a page is told of unasked.
 const TAB_ROWS: usize = 1_000;
 /// Offers that a page is told of: what two members can offer at most.
@@ -157,7 +159,7 @@ impl<'a> TabWriter<'a> {
             }
         };
         let mut entries = self.reader.catch_up(after);
-        let said = said(&mut entries, None, self.shared.limits.tab_history);
+        let said = said(&mut entries, None, HISTORY);
         let here = self.shared.node.library.all();
         let shown = |path: &Path| self.face.rights.shown_path(path);
         let saved: Vec<(FileId, PathBuf)> = here

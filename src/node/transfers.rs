@@ -42,8 +42,13 @@ use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::swarm::choice::LANE_QUEUE;
 use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority};
 
+/// Threads that serve a lane: twice as many as members that can fetch from here at once.
+pub const SERVE_THREADS: usize = 64;
+/// Chunks that one host sends at a time.
+pub const SERVING_CHUNKS: usize = 8;
 /// Files hashed at once; each takes all cores, and a short one need not wait for a long one.
 const HASH_THREADS: usize = 2;
 /// Threads for opening, verifying, finishing and rechecking files.
@@ -182,7 +187,7 @@ impl Transfers {
         // A thread reports its chunk before it is free for the next, which may be here by then.
         let threads = limits.fetch_threads;
         let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
-        let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
+        let (sources, places) = (Sources::default(), Places::new(SERVING_CHUNKS));
         let fetch_throttle = Arc::new(Throttle::new(limits.down_bytes_per_s));
         let open_files = Arc::new(OpenFiles::new(limits.open_files));
         let shared = TransferShared {
@@ -283,7 +288,7 @@ impl Transfers {
         }
         if fetch {
             let throttle = Arc::clone(&self.shared.fetch_throttle);
-            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck, throttle));
+            let lane = Arc::new(FetchLane::new(channel, LANE_QUEUE, stuck, throttle));
             let Some(_open) = self.open_lane(conn, LaneHold::Fetch(Arc::clone(&lane))) else {
                 return Closed::ByUs;
             };
@@ -304,7 +309,7 @@ impl Transfers {
             let mut state = self.shared.lock();
             let serves = |lane: &LaneHold| matches!(lane, LaneHold::Serve(_));
             let serving = state.lanes.values().filter(|lane| serves(lane)).count();
-            let full = serves(&lane) && serving >= host.limits.serve_threads;
+            let full = serves(&lane) && serving >= SERVE_THREADS;
             if full || self.shared.is_stopping() {
                 return None;
             }

@@ -19,14 +19,13 @@ use super::seat::FaceSeat;
 use super::verified::Memory;
 use super::{job, log, signals};
 use crate::config::{Backlog, Errand, Settings};
-use crate::limits::Limits;
 use crate::node::{self, Handle, Node};
 use crate::router::command::{Command, LeaveWhen};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::rights::FaceRights;
 use crate::thread;
-use crate::ui::line_reader::LineReader;
+use crate::ui::line_reader::{LINE_MAX_BYTES, LineReader};
 use crate::ui::live::LiveView;
 use crate::ui::notice::{Style, error_line};
 
@@ -281,7 +280,7 @@ fn source(
         }
     }
     log::to_stderr(settings.verbose);
-    let lines = LineReader::new(io::BufReader::new(io::stdin()), Limits::default().line_max_bytes);
+    let lines = LineReader::new(io::BufReader::new(io::stdin()), LINE_MAX_BYTES);
     Source::Stream(lines)
 }
 

@@ -27,7 +27,7 @@ mod context;
 mod desk;
 mod files;
 mod flows;
-mod log;
+pub(crate) mod log;
 mod members;
 mod order;
 mod rate;

@@ -14,7 +14,6 @@ use super::frames::{self, FrameKind, Until, Writer};
 use super::server::JobShared;
 use super::{JobRequest, RoomPlace, Save, VERSION};
 use crate::config::Errand;
-use crate::limits::Limits;
 use crate::node::{Answer, Face, Feed, FeedReader, Handle, Stopped};
 use crate::program::errand::{OneShotEnd, SaveTarget};
 use crate::program::failures::{Failures, error};
@@ -28,7 +27,7 @@ use crate::router::signed::room_hint;
 use crate::sys::local::Stream;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 use crate::ui::address::read_address;
-use crate::ui::line_reader::LineReader;
+use crate::ui::line_reader::{LINE_MAX_BYTES, LineReader};
 use crate::ui::notice::Format;
 
 /// A request comes whole within this time.
@@ -183,7 +182,7 @@ impl RunningJob<'_> {
         };
         let (give, chunks) = bounded(1);
         let input = ClientInput::new(self.writer.clone(), chunks);
-        let lines = LineReader::new(BufReader::new(input), Limits::default().line_max_bytes);
+        let lines = LineReader::new(BufReader::new(input), LINE_MAX_BYTES);
         let (stdin, answering) = seat.take(Source::Stream(lines));
         let mut stdin = Stdin { folder: work.folder.clone(), job: true, ..stdin };
         let (client, gone) = bounded::<()>(1);

@@ -49,7 +49,7 @@ fn a_quit_waits_for_those_who_need_this_node_and_for_nothing_else() {
     assert!(desk.departure_due(&mut cx, &UNHELD).is_some());
     let quit = given(&cx, 2, Command::Quit(LeaveWhen::Now));
     desk.depart_later(&mut cx, quit);
-    cx.now = Millis(cx.limits().last_host_ms);
+    cx.now = Millis(LAST_HOST_MS);
     assert!(desk.departure_due(&mut cx, &SERVED).is_some(), "they had their time");
     assert!(desk.departure_due(&mut cx, &NOBODY).is_none(), "none is left");
     assert_eq!(cx.timers.next(), None);

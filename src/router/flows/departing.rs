@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::router::Router;
 use crate::router::command::{Command, LeaveWhen};
-use crate::router::desk::Needs;
+use crate::router::desk::{LAST_HOST_MS, Needs};
 use crate::router::event::Effect;
 use crate::router::files::Offered;
 use crate::router::ids::{FileId, MemberId};
@@ -54,7 +54,7 @@ impl Router {
             self.cx.answer(&given, Ok(())); // Klatch ends in any case, and that is to leave.
         } else {
             self.desk.depart_later(&mut self.cx, given);
-            let seconds = self.cx.limits().last_host_ms / 1000;
+            let seconds = LAST_HOST_MS / 1000;
             let then = if word == "quit" { "klatch ends" } else { "you leave" };
             self.cx.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
         }

@@ -28,6 +28,8 @@ use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::time::{Earliest, Millis};
 
+/// Requests queued on one lane.
+pub const LANE_QUEUE: usize = 16;
 /// A lane for which no thread was free, or whose host was busy, is left alone for so long.
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
@@ -299,7 +301,7 @@ impl Choice {
         if self.asked >= limits.fetch_threads {
             return None;
         }
-        self.hosts.get(host)?.free_lane(now, limits)
+        self.hosts.get(host)?.free_lane(now)
     }
 
     fn note(&mut self, conn: ConnId, task: HostTask) {
