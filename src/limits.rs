@@ -18,14 +18,10 @@ pub struct Limits {
     pub handshake_deadline_ms: u64,
     /// The same when a password is exchanged (Argon2 on a slow machine).
     pub password_deadline_ms: u64,
-    /// Bytes of one record before admission.
-    pub handshake_record_max_bytes: usize,
     /// Wrong passwords from this computer are not counted.
     pub trust_loopback: bool,
-    /// Password attempts that did not succeed, per address and `password_window_ms`.
+    /// Password attempts that did not succeed, per address and ten minutes.
     pub password_attempts_per_addr: usize,
-    /// The window of the line above.
-    pub password_window_ms: u64,
     /// Password attempts that did not succeed, in all, per hour.
     pub password_attempts_per_hour: usize,
 
@@ -50,8 +46,6 @@ pub struct Limits {
     pub members: usize,
     /// Chains in the log of a room.
     pub chains: usize,
-    /// Bytes of log kept for a room.
-    pub log_bytes: usize,
     /// Entries that wait for their parents.
     pub waiting_entries: usize,
     /// Entries in one answer of repair.
@@ -64,78 +58,37 @@ pub struct Limits {
     pub addresses_per_member: usize,
     /// Dials in flight.
     pub dials: usize,
-    /// Failed dials per teller and minute.
-    pub failed_dials_per_teller_min: usize,
     /// First wait before a lost link is dialled again; doubles up to the next.
     pub redial_min_ms: u64,
     /// Longest wait between redials.
     pub redial_max_ms: u64,
-    /// A pair that failed to link for so long is `unlinked`.
-    pub unlinked_after_ms: u64,
-    /// A presence record younger than this keeps an unlinked member present.
-    pub presence_ttl_ms: u64,
 
     // Files.
     /// Requests to hosts that are not answered, at once, over all lanes.
     pub unanswered_requests: usize,
-    /// Threads that serve a lane: twice as many as members that can fetch from here at once.
-    pub serve_threads: usize,
-    /// Lanes per pair of members and direction of the bytes.
-    pub lanes_per_pair: usize,
-    /// Requests queued on one lane.
-    pub lane_queue: usize,
-    /// Chunks that one host sends at a time.
-    pub serving_chunks: usize,
     /// An idle lane closes after so long.
     pub lane_idle_ms: u64,
     /// Chunks of a file at most (2 TiB in chunks of 16 MiB).
     pub file_chunks: u32,
-    /// Longest file that can be offered or fetched, in bytes.
-    pub file_bytes: u64,
     /// Files that are kept in mind for one member that has them. Of further ones it is asked when
     /// they are fetched.
     pub hosted_files_per_member: usize,
     /// Files that are kept open to be served; others are opened again when they are asked for.
     pub open_files: usize,
-    /// Downloads under way at once, with those that wait for a host: each keeps a file open.
-    pub downloads: usize,
     /// Downloads that move at once; further ones are queued.
     pub moving_downloads: usize,
-    /// Downloads under way or queued.
-    pub queued_downloads: usize,
     /// Bytes of files sent per second at most, at the start of the program; `None`: no limit.
     pub up_bytes_per_s: Option<u64>,
     /// The same for what is fetched.
     pub down_bytes_per_s: Option<u64>,
-    /// At the end of a script, those who can fetch a file from here only have so long to do so.
-    pub last_host_ms: u64,
     /// A download that a script waits for fails after so long without any host, or any room.
     pub no_host_ms: u64,
     /// A disk that is full or broken is tried again so often.
     pub disk_look_ms: u64,
 
-    // The bridge: what a browser, or anything else on this computer, may cost.
-    /// A browser that has not taken what was written at once after so long, or gives nothing for so
-    /// long, is cut.
-    pub bridge_stuck_ms: u64,
-    /// One-time codes that are good at once; the oldest goes first.
-    pub bridge_codes: usize,
-    /// A one-time code is good for so long.
-    pub bridge_code_ms: u64,
-    /// A page's token is good for so long after it was last seen.
-    pub bridge_token_s: u64,
-    /// Unguessable paths of files that are good at once; the oldest goes first.
-    pub bridge_tickets: usize,
-    /// Entries of the history in one answer to a page: more would slow its start.
-    pub tab_history: usize,
-
     // The node.
-    /// Events waiting for the router.
-    pub inbox_events: usize,
     /// Threads are joined within so long at shutdown.
     pub shutdown_ms: u64,
-    /// Longest line of stdin, in bytes.
-    pub line_max_bytes: usize,
 }
 
 impl Default for Limits {
@@ -147,10 +100,8 @@ impl Default for Limits {
             handshake_burst: 200,
             handshake_deadline_ms: 3_000,
             password_deadline_ms: 10_000,
-            handshake_record_max_bytes: 4 * 1024,
             trust_loopback: false,
             password_attempts_per_addr: 5,
-            password_window_ms: 10 * 60_000,
             password_attempts_per_hour: 60,
             message_max_bytes: 32 * 1024,
             outbox_messages: 1_024,
@@ -161,44 +112,24 @@ impl Default for Limits {
             peers: 128,
             members: 1_024,
             chains: 4_096,
-            log_bytes: 256 * 1024 * 1024,
             waiting_entries: 4_096,
             answer_entries: 256,
             have_page: 100,
             addresses_per_member: 4,
             dials: 8,
-            failed_dials_per_teller_min: 4,
             redial_min_ms: 250,
             redial_max_ms: 30_000,
-            unlinked_after_ms: 2_000,
-            presence_ttl_ms: 15_000,
             unanswered_requests: 32,
-            serve_threads: 64,
-            lanes_per_pair: 2,
-            lane_queue: 16,
-            serving_chunks: 8,
             lane_idle_ms: 5_000,
             file_chunks: 131_072,
-            file_bytes: 1 << 41,
             hosted_files_per_member: 4_096,
             open_files: 64,
-            downloads: 256,
             moving_downloads: 8,
-            queued_downloads: 16_384,
             up_bytes_per_s: None,
             down_bytes_per_s: None,
-            last_host_ms: 60_000,
             no_host_ms: 60_000,
-            bridge_stuck_ms: 10_000,
-            bridge_codes: 64,
-            bridge_code_ms: 10 * 60_000,
-            bridge_token_s: 7 * 24 * 3_600,
-            bridge_tickets: 1_024,
-            tab_history: 200,
             disk_look_ms: 3_000,
-            inbox_events: 1_024,
             shutdown_ms: 2_000,
-            line_max_bytes: 64 * 1024,
         }
     }
 }

@@ -32,9 +32,9 @@ use crate::net::gate::Gate;
 use crate::net::listener::{Listen, PortListener};
 use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
-use crate::router::command::Command;
 use crate::router::event::Config;
-use crate::router::ids::{FaceId, MemberId, RunId};
+use crate::router::ids::{MemberId, RunId};
+use crate::router::log::LOG_BYTES;
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
@@ -44,6 +44,8 @@ use transfers::{Library, Transfers};
 
 /// Notices kept for slow faces.
 const NOTICE_RING: usize = 4_096;
+/// Events that may wait for the router: then whoever brings more waits.
+const INBOX_EVENTS: usize = 1_024;
 /// Name of the thread that accepts.
 const LISTENER: &str = "listener";
 /// What a node whose router failed ends with.
@@ -151,7 +153,7 @@ impl Node {
         };
         let router = Router::new(router, identity.clone(), u64::from_be_bytes(random()));
         let limits = Arc::new(limits);
-        let (inbox, events) = bounded(limits.inbox_events);
+        let (inbox, events) = bounded(INBOX_EVENTS);
         let transfers = Transfers::new(inbox.clone(), Arc::clone(&limits), downloads, disk);
         let transfers = Arc::new(transfers);
         transfers.look_for_leftovers();
@@ -164,7 +166,7 @@ impl Node {
             lanes: Arc::clone(&transfers) as Arc<dyn Lanes>,
         });
         let library = transfers.library();
-        let feed = Feed::new(NOTICE_RING, limits.log_bytes);
+        let feed = Feed::new(NOTICE_RING, LOG_BYTES);
         // A page may be opened at any time, and shows what was said before.
         feed.keep_history();
         let faces = Arc::new(Faces::default());
@@ -236,7 +238,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         if self.router.is_some() {
             // A node that has ended already need not be told.
-            let _ = self.handle.command(FaceId(u32::MAX), 0, Command::Quit);
+            let _ = self.handle.end();
             self.join();
         }
     }

@@ -274,6 +274,26 @@ fn types_have_names_of_their_own() {
     }
 }
 
+/// Whether a text gives a limit a value of its own.
+fn sets_limit(text: &str, limit: &str) -> bool {
+    let literals = text.split("Limits {").skip(1).filter_map(|rest| rest.split('}').next());
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let names = |body: &str| body.split(|c| !is_word(c)).any(|word| word == limit);
+    text.contains(&format!("limits.{limit} = ")) || literals.into_iter().any(names)
+}
+
+#[test]
+fn limits_are_what_a_test_or_a_setting_changes() {
+    let home = Path::new("src/limits.rs");
+    let files = ["src", "tests", "benches", "fuzz"].into_iter().flat_map(rust_files);
+    let (own, others): (Vec<_>, Vec<_>) = files.partition(|(path, _)| path == home);
+    let (_, text) = &own[0];
+    let limits = text.lines().filter_map(|line| line.strip_prefix("    pub ")?.split(':').next());
+    let read_only: Vec<_> =
+        limits.filter(|limit| !others.iter().any(|(_, text)| sets_limit(text, limit))).collect();
+    assert!(read_only.is_empty(), "{read_only:?} belong beside their use");
+}
+
 #[test]
 fn files_are_short_and_lines_fit() {
     for dir in ["src", "tests", "fuzz", "examples"] {

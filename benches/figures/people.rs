@@ -10,6 +10,7 @@ use klatch::limits::Limits;
 use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::Notice;
+use klatch::router::rights::FaceRights;
 
 /// Nothing here takes so long, unless something is wrong.
 const SOON: Duration = Duration::from_secs(30);
@@ -43,7 +44,7 @@ impl Someone {
     fn with(name: &str, limits: Limits, downloads: &Path) -> Result<Self> {
         let config = NodeConfig::on_loopback(name, limits, downloads.to_owned());
         let node = Node::start(config).map_err(|failure| anyhow!(failure.text))?;
-        let (face, reader) = (node.handle().face(), node.feed().reader());
+        let (face, reader) = (node.handle().face(FaceRights::TERMINAL), node.feed().reader());
         Ok(Self { node, face, reader, lines: 0 })
     }
 

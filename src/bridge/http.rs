@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tungstenite::handshake::derive_accept_key;
 
-use crate::limits::Limits;
-
+/// A browser that takes none of what was written, or sends nothing, for this long is cut.
+pub(super) const STUCK: Duration = Duration::from_secs(10);
 /// Idle timeout of a connection without a request.
 const IDLE_MS: u64 = 15_000;
 /// From the first byte of a head to its last, absolute.
@@ -258,14 +258,13 @@ fn reason(status: u16) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Client<'a> {
     stream: &'a Arc<TcpStream>,
-    limits: &'a Limits,
     /// What was read and not used: the beginning of a body, or further requests.
     pending: Vec<u8>,
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(stream: &'a Arc<TcpStream>, limits: &'a Limits) -> Self {
-        Self { stream, limits, pending: Vec::new() }
+    pub(super) fn new(stream: &'a Arc<TcpStream>) -> Self {
+        Self { stream, pending: Vec::new() }
     }
 
     /// Its socket.
@@ -319,8 +318,7 @@ impl<'a> Client<'a> {
             self.pending.drain(..count);
             return Ok(count);
         }
-        let stuck = Duration::from_millis(self.limits.bridge_stuck_ms);
-        self.stream.set_read_timeout(Some(stuck))?;
+        self.stream.set_read_timeout(Some(STUCK))?;
         read(self.stream, out, None)
     }
 
@@ -349,7 +347,7 @@ impl<'a> Client<'a> {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        write(self.stream, bytes, Duration::from_millis(self.limits.bridge_stuck_ms))
+        write(self.stream, bytes, STUCK)
     }
 
     /// Says that the body may come (RFC 9110, 10.1.1).

@@ -5,16 +5,23 @@
 //! to be stored: tokens outlive a restart if the MAC's secret does.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
 use crate::crypto::hash::{check_hmac, hmac};
 use crate::crypto::random::random;
-use crate::limits::Limits;
 use crate::router::ids::FileId;
 
+/// One-time codes that are good at once; the oldest goes first.
+const CODES: usize = 64;
+/// A one-time code is good for so long.
+const CODE_AGE: Duration = Duration::from_secs(10 * 60);
+/// A page's token is good for so long after it was last seen: a week.
+const TOKEN_AGE_S: u64 = 7 * 24 * 3_600;
+/// Unguessable paths of files that are good at once; the oldest goes first.
+const TICKETS: usize = 1_024;
 const LABEL: &[u8] = b"klatch bridge token 1";
 const SESSION_BYTES: usize = 16;
 const TIME_BYTES: usize = 8;
@@ -38,7 +45,6 @@ pub(super) struct Keys {
     secret: [u8; 32],
     /// Tells this run of klatch from others.
     pub(super) run: String,
-    limits: Arc<Limits>,
     state: Mutex<KeysState>,
 }
 
@@ -59,11 +65,10 @@ struct KeysState {
 
 impl Keys {
     /// Tokens are good as long as the secret; `None`: for this run.
-    pub(super) fn new(secret: Option<[u8; 32]>, limits: &Arc<Limits>) -> Self {
+    pub(super) fn new(secret: Option<[u8; 32]>) -> Self {
         Self {
             secret: secret.unwrap_or_else(random),
             run: HEXLOWER.encode(&random::<16>()),
-            limits: Arc::clone(limits),
             state: Mutex::default(),
         }
     }
@@ -76,10 +81,10 @@ impl Keys {
     pub(super) fn new_code(&self, now: Instant) -> String {
         let code = unguessable();
         let mut state = self.lock();
-        if state.codes.len() >= self.limits.bridge_codes {
+        if state.codes.len() >= CODES {
             state.codes.pop_front();
         }
-        let until = now + Duration::from_millis(self.limits.bridge_code_ms);
+        let until = now + CODE_AGE;
         state.codes.push_back((code.clone(), until));
         code
     }
@@ -118,7 +123,7 @@ impl Keys {
         }
         // One of the future was made before the clock was set back.
         let age_s = seconds(now).saturating_sub(u64::from_be_bytes(*time));
-        (age_s <= self.limits.bridge_token_s).then_some(Session(session))
+        (age_s <= TOKEN_AGE_S).then_some(Session(session))
     }
 
     fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
@@ -132,7 +137,7 @@ impl Keys {
         if let Some((path, _)) = known {
             return path.clone();
         }
-        if state.tickets.len() >= self.limits.bridge_tickets {
+        if state.tickets.len() >= TICKETS {
             state.tickets.pop_front();
         }
         let path = unguessable();
@@ -161,48 +166,44 @@ fn seconds(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
 
-    fn keys(secret: Option<[u8; 32]>, limits: Limits) -> Keys {
-        Keys::new(secret, &Arc::new(limits))
-    }
-
     #[test]
     fn a_code_is_good_once_and_not_for_ever() {
-        let keys = keys(None, Limits::default());
+        let keys = Keys::new(None);
         let now = Instant::now();
         let (first, second) = (keys.new_code(now), keys.new_code(now));
         assert_ne!(first, second);
         assert!(!keys.take_code("", now) && !keys.take_code(&first[1..], now));
         assert!(keys.take_code(&first, now));
         assert!(!keys.take_code(&first, now));
-        let late = now + Duration::from_millis(Limits::default().bridge_code_ms);
+        let late = now + CODE_AGE;
         assert!(!keys.take_code(&second, late));
     }
 
     #[test]
     fn the_oldest_code_makes_room() {
-        let keys = keys(None, Limits { bridge_codes: 2, ..Limits::default() });
+        let keys = Keys::new(None);
         let now = Instant::now();
-        let codes = [(); 3].map(|()| keys.new_code(now));
+        let codes = [(); CODES + 1].map(|()| keys.new_code(now));
         let good = codes.map(|code| keys.take_code(&code, now));
-        assert_eq!(good, [false, true, true]);
+        assert_eq!((good[0], good.iter().filter(|good| **good).count()), (false, CODES));
     }
 
     #[test]
     fn a_token_outlives_the_run_only_with_a_secret_that_does() {
         let now = SystemTime::now();
-        let again = || keys(Some([7; 32]), Limits::default());
+        let again = || Keys::new(Some([7; 32]));
         let session = again().new_session();
         let token = again().token(session, now);
         assert_eq!(again().session(&token, now), Some(session));
-        assert_eq!(keys(Some([8; 32]), Limits::default()).session(&token, now), None);
-        assert_eq!(keys(None, Limits::default()).session(&token, now), None);
-        let late = now + Duration::from_secs(Limits::default().bridge_token_s + 1);
+        assert_eq!(Keys::new(Some([8; 32])).session(&token, now), None);
+        assert_eq!(Keys::new(None).session(&token, now), None);
+        let late = now + Duration::from_secs(TOKEN_AGE_S + 1);
         assert_eq!(again().session(&token, late), None);
     }
 
     #[test]
     fn no_changed_token_is_one() {
-        let keys = keys(None, Limits::default());
+        let keys = Keys::new(None);
         let now = SystemTime::now();
         let token = keys.token(keys.new_session(), now);
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).unwrap();
@@ -218,19 +219,20 @@ mod tests {
 
     #[test]
     fn a_ticket_is_one_per_session_and_file() {
-        let keys = keys(None, Limits { bridge_tickets: 2, ..Limits::default() });
-        let ticket = |file: u8| FileTicket {
+        let keys = Keys::new(None);
+        let ticket = |size| FileTicket {
             session: Session([1; SESSION_BYTES]),
-            file: FileId([file; 32]),
+            file: FileId([7; 32]),
             name: "a.png".into(),
-            size: 1,
+            size,
         };
         let first = keys.ticket_for(ticket(1));
         assert_eq!(keys.ticket_for(ticket(1)), first);
         assert_eq!(keys.ticket(&first), Some(ticket(1)));
         let other = FileTicket { session: Session([2; SESSION_BYTES]), ..ticket(1) };
         assert_ne!(keys.ticket_for(other), first);
-        keys.ticket_for(ticket(2));
+        let more: Vec<_> = (2..=TICKETS as u64).map(|n| keys.ticket_for(ticket(n))).collect();
+        assert!(more.iter().all(|path| keys.ticket(path).is_some()));
         assert_eq!(keys.ticket(&first), None, "it was the oldest");
     }
 }

@@ -36,7 +36,6 @@ use self::keys::Keys;
 use self::server::{BridgeShared, Server};
 use self::temporary::Temporary;
 use crate::config::ListenAt;
-use crate::limits::Limits;
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 
@@ -80,8 +79,6 @@ pub struct BridgeConfig {
     pub secret: Option<[u8; 32]>,
     /// Where files given in pages lie; `None`: in a folder that goes with the bridge.
     pub share_dir: Option<PathBuf>,
-    /// Bounds.
-    pub limits: Limits,
 }
 
 /// A running bridge. Dropping it ends it.
@@ -99,10 +96,9 @@ impl Bridge {
     /// # Errors
     /// A [`Failure`] when no folder can be made or no thread started.
     pub fn start(door: Door, node: Access, config: BridgeConfig) -> Result<Self, Failure> {
-        let limits = Arc::new(config.limits);
         let (share_dir, temporary) = share_dir(config.share_dir)?;
-        let keys = Keys::new(config.secret, &limits);
-        let shared = Arc::new(BridgeShared::new(door.addr, node, keys, limits, share_dir));
+        let keys = Keys::new(config.secret);
+        let shared = Arc::new(BridgeShared::new(door.addr, node, keys, share_dir));
         let server = Server::start(door.listener, door.addr, &shared)?;
         Ok(Self { server, shared, _temporary: temporary })
     }

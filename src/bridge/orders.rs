@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::config::DEFAULT_PORT;
-use crate::router::command::{Command, LockWish, NewPassword};
+use crate::router::command::{Command, LeaveWhen, LockWish, NewPassword};
 use crate::router::ids::{EntryId, FileId};
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, check_message, check_name};
@@ -242,8 +242,8 @@ impl TabOrder {
                 Command::Name { name: check_name(name.trim()).map_err(text_failure)? }
             }
             // The page asks its person first, and says what would be cut off.
-            Self::Leave => Command::Leave,
-            Self::Quit => Command::Quit,
+            Self::Leave => Command::Leave(LeaveWhen::Now),
+            Self::Quit => Command::Quit(LeaveWhen::Now),
             Self::Members => Command::Members,
             Self::Files => Command::Files,
             Self::Transfers => Command::Transfers,

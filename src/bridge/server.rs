@@ -15,7 +15,6 @@ use socket2::SockRef;
 use super::http::{Client, Head, Method, Reject, Reply};
 use super::keys::Keys;
 use super::{assets, media, tab, upload};
-use crate::limits::Limits;
 use crate::net::listener::{PAUSE, is_transient, wake};
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
@@ -38,7 +37,6 @@ pub(super) struct BridgeShared {
     pub(super) addr: SocketAddr,
     pub(super) node: Access,
     pub(super) keys: Keys,
-    pub(super) limits: Arc<Limits>,
     /// Where files given in pages lie.
     pub(super) share_dir: PathBuf,
     /// Pages that are open.
@@ -87,18 +85,11 @@ struct TabConns {
 }
 
 impl BridgeShared {
-    pub(super) fn new(
-        addr: SocketAddr,
-        node: Access,
-        keys: Keys,
-        limits: Arc<Limits>,
-        share_dir: PathBuf,
-    ) -> Self {
+    pub(super) fn new(addr: SocketAddr, node: Access, keys: Keys, share_dir: PathBuf) -> Self {
         Self {
             addr,
             node,
             keys,
-            limits,
             share_dir,
             tabs: Counter::default(),
             uploads: Counter::default(),
@@ -239,7 +230,7 @@ fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let mut client = Client::new(stream, &shared.limits);
+    let mut client = Client::new(stream);
     for _ in 0..REQUESTS_MAX {
         let head = match client.head() {
             Ok(Some(head)) => head,

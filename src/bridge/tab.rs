@@ -7,16 +7,19 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::http::Client;
+use super::http::STUCK;
 use super::keys::{FileTicket, Session};
 use super::media;
 use super::orders::{self, For, TabGreeting, TabHello};
 use super::server::BridgeShared;
 use super::socket::{Inlet, Outlet};
+use super::voice::HISTORY;
 use super::voice::{TabWriter, said};
 use crate::crypto::password;
 use crate::node::Stopped;
 use crate::router::ids::{EntryId, FaceId};
 use crate::router::notice::{Code, Failure, FileInfo, Notice};
+use crate::router::rights::FaceRights;
 use crate::thread::{self, STACK_LARGE_BYTES};
 use crate::ui::json::{history, to_json};
 
@@ -35,8 +38,7 @@ const HELLO_MAX_BYTES: usize = 1_024;
 
 /// Serves a page over a WebSocket that was agreed upon, until it goes.
 pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
-    let stuck = Duration::from_millis(shared.limits.bridge_stuck_ms);
-    let outlet = Outlet::new(client.stream().clone(), stuck);
+    let outlet = Outlet::new(client.stream().clone(), STUCK);
     let mut inlet = Inlet::new(&outlet, client.take_pending());
     let Some(session) = greet(shared, &mut inlet, &outlet) else {
         return outlet.close(CloseCode::Policy);
@@ -54,7 +56,7 @@ pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
     if greeted.is_err() {
         return;
     }
-    let face = shared.node.handle.face();
+    let face = shared.node.handle.face(FaceRights::PAGE);
     let voice = TabWriter::new(shared, &face, &outlet);
     let silence = voice.silence();
     std::thread::scope(|scope| {
@@ -206,7 +208,7 @@ impl TabReader<'_> {
             }
             Ok(For::History { before, count }) => {
                 let mut entries = self.shared.node.feed.history();
-                let count = count.min(self.shared.limits.tab_history);
+                let count = count.min(HISTORY);
                 let said = said(&mut entries, before.as_deref(), count);
                 self.outlet.send(history(line, &said))?;
                 self.done(line, word)

@@ -23,6 +23,8 @@ use crate::node::{Answer, Face};
 use crate::router::command::Command;
 use crate::router::ids::EntryId;
 use crate::router::notice::{Code, Failure, FileInfo, FileLine, Notice};
+use crate::router::rights::FaceRights;
+use crate::router::swarm::FILE_MAX_BYTES;
 use crate::router::text::{is_control, is_format};
 use crate::sys::files::{free_bytes, make_private_folder};
 
@@ -104,7 +106,7 @@ fn taken(
     let size = head.length.ok_or_else(|| {
         NotTaken::new(411, Code::Usage, "the length of a file must be told in front of it")
     })?;
-    if size > shared.limits.file_bytes {
+    if size > FILE_MAX_BYTES {
         let text = format!("{name} is larger than 2 TiB: split it first");
         return Err(NotTaken::new(413, Code::IoError, text));
     }
@@ -213,7 +215,7 @@ fn offer(
     name: &str,
     path: PathBuf,
 ) -> Result<FileInfo, NotTaken> {
-    let face = shared.node.handle.face();
+    let face = shared.node.handle.face(FaceRights::PAGE);
     let command = Command::Share { path: path.clone(), name: name.to_owned() };
     let given = shared.node.handle.command(face.id, 0, command);
     let offered = match given {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
+/// Entries of the history in one answer to a page: more would slow its start.
+pub(super) const HISTORY: usize = 200;
 /// Transfers that a page is told of unasked.
 const TAB_ROWS: usize = 1_000;
 /// Offers that a page is told of: what two members can offer at most.
@@ -157,10 +159,13 @@ impl<'a> TabWriter<'a> {
             }
         };
         let mut entries = self.reader.catch_up(after);
-        let said = said(&mut entries, None, self.shared.limits.tab_history);
+        let said = said(&mut entries, None, HISTORY);
         let here = self.shared.node.library.all();
-        let saved: Vec<(FileId, PathBuf)> =
-            here.iter().filter_map(|(file, served)| Some((*file, served.path()?))).collect();
+        let shown = |path: &Path| self.face.rights.shown_path(path);
+        let saved: Vec<(FileId, PathBuf)> = here
+            .iter()
+            .filter_map(|(file, served)| Some((*file, shown(&served.path()?))))
+            .collect();
         self.files.clear();
         self.given.clear();
         let files = overview.files.len();
@@ -224,7 +229,7 @@ impl<'a> TabWriter<'a> {
         };
         match heard {
             FeedItem::Notice(notice) => {
-                self.add(to_json(&notice))?;
+                self.tell(&notice)?;
                 match *notice {
                     // Another room has other members, files and an id of its own.
                     Notice::Joined { .. } => return self.begin(),
@@ -265,7 +270,7 @@ impl<'a> TabWriter<'a> {
                 Ok(())
             }
             Answer::Reply { line: OWN_LINE, .. } | Answer::Overview { .. } => Ok(()),
-            Answer::Told { notice, .. } => self.add(to_json(&notice)),
+            Answer::Told { notice, .. } => self.tell(&notice),
             Answer::Reply { line, command, result, .. } => {
                 self.asked.retain(|asked| {
                     *asked != AskedRows::Password(line) && *asked != AskedRows::Confirm(line)
@@ -381,6 +386,10 @@ impl<'a> TabWriter<'a> {
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, notice: &Notice) -> Result<(), Silent> {
+        self.add(to_json(&self.face.rights.shown(notice)))
     }
 
     fn add(&mut self, text: String) -> Result<(), Silent> {

@@ -19,6 +19,7 @@ use crate::router::message::{Hello, Refusal, Why};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 use crate::wire::WireError;
 use crate::wire::opening::Opening;
+use crate::wire::opening::RECORD_MAX_BYTES;
 
 /// How often a thread that waits for the peer checks whether the router wants it to end.
 const SLICE: Duration = Duration::from_millis(200);
@@ -184,7 +185,7 @@ impl<'a> HandshakeRun<'a> {
 
     /// Bytes of most records.
     pub(super) fn small(&self) -> usize {
-        self.net.limits.handshake_record_max_bytes
+        RECORD_MAX_BYTES
     }
 
     /// Bytes of a record from somebody who knows the room, or whom we dialled: it may hold others'.
@@ -231,8 +232,7 @@ pub(super) fn start_lane(
         other => return Err(End::ordered(other)),
     };
     send(net, channel, &Opening::Ready)?;
-    let most = net.limits.handshake_record_max_bytes;
-    match recv(conn, channel, most, deadline, &RoomId::default())? {
+    match recv(conn, channel, RECORD_MAX_BYTES, deadline, &RoomId::default())? {
         Opening::Ready => Ok(started),
         _ => Err(End::out_of_turn()),
     }

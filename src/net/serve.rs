@@ -23,6 +23,7 @@ use crate::files::served::{ServeError, Served};
 use crate::limits::Limits;
 use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
+use crate::router::swarm::choice::LANE_QUEUE;
 use crate::router::swarm::sent::Picked;
 
 /// How long an unwanted chunk is remembered.
@@ -192,7 +193,7 @@ impl Serving<'_> {
         // A deadline that has come reads nothing more: these are the records that came along.
         while let Ok(record) = self.receiver.recv_by(max, Instant::now()) {
             self.waiting.push_back(request(record)?);
-            if self.waiting.len() > self.host.limits.lane_queue {
+            if self.waiting.len() > LANE_QUEUE {
                 return Err(violation("more requests at once than a lane may have"));
             }
         }

@@ -7,10 +7,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
 use crate::net::draw;
-use crate::router::command::{Command, NewPassword};
+use crate::router::command::{Command, LeaveWhen, NewPassword};
 use crate::router::event::Event;
 use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Failure, Notice, Overview};
+use crate::router::rights::FaceRights;
 
 /// Answers that may wait for a face; one that leaves more unread is cut off.
 const ANSWERS_MAX: usize = 1_024;
@@ -85,22 +86,21 @@ impl Handle {
         Self { inbox, faces }
     }
 
-    /// A new face. The first is the terminal's, number 0.
+    /// A new face with these rights. The first is the terminal's, number 0.
     #[must_use]
-    pub fn face(&self) -> Face {
+    pub fn face(&self, rights: FaceRights) -> Face {
         let (send, answers) = bounded(ANSWERS_MAX);
         let mut state = self.faces.lock();
         let id = FaceId(state.next);
         state.next = state.next.wrapping_add(1);
-        if !state.ended {
-            state.open.insert(id, send);
-        }
-        Face { id, answers, faces: Arc::clone(&self.faces) }
+        let answers_to = (!state.ended).then_some(send);
+        state.known.insert(id, KnownFace { rights, answers: answers_to });
+        Face { id, rights, answers, faces: Arc::clone(&self.faces) }
     }
 
-    /// Ends a face: nothing more is answered to it.
+    /// Answers nothing more to a face; it may still give commands.
     pub fn close(&self, face: FaceId) {
-        self.faces.lock().open.remove(&face);
+        self.faces.lock().cut(face);
     }
 
     /// Gives a command, numbered by the face; it is answered by one [`Answer::Reply`]. Waits
@@ -109,7 +109,19 @@ impl Handle {
     /// # Errors
     /// [`Stopped`].
     pub fn command(&self, face: FaceId, line: u64, command: Command) -> Result<(), Stopped> {
-        self.send(Event::Commanded { face, line, command, draw: draw() })
+        let rights = self.faces.lock().known.get(&face).map(|known| known.rights);
+        let rights = rights.unwrap_or(FaceRights::NONE);
+        self.send(Event::Commanded { face, rights, line, command, draw: draw() })
+    }
+
+    /// Ends the node at once, whatever becomes of its faces: a signal came, or something failed.
+    ///
+    /// # Errors
+    /// [`Stopped`]: it has ended already.
+    pub fn end(&self) -> Result<(), Stopped> {
+        let (face, rights) = (FaceId::TERMINAL, FaceRights::TERMINAL);
+        let command = Command::Quit(LeaveWhen::Now);
+        self.send(Event::Commanded { face, rights, line: 0, command, draw: draw() })
     }
 
     /// Answers [`Answer::AskPassword`]; `None` gives up, and [`NewPassword::Nothing`] is only for a
@@ -160,6 +172,8 @@ impl Handle {
 pub struct Face {
     /// Its number.
     pub id: FaceId,
+    /// What it may do.
+    pub rights: FaceRights,
     /// What it is told; disconnected when the node has ended, or the face read too slowly.
     pub answers: Receiver<Answer>,
     faces: Arc<Faces>,
@@ -181,7 +195,7 @@ impl Answer {
 
 impl Drop for Face {
     fn drop(&mut self) {
-        self.faces.lock().open.remove(&self.id);
+        self.faces.lock().known.remove(&self.id);
     }
 }
 
@@ -193,9 +207,22 @@ pub(super) struct Faces {
 
 #[derive(Debug, Default)]
 struct FacesState {
-    open: BTreeMap<FaceId, Sender<Answer>>,
+    known: BTreeMap<FaceId, KnownFace>,
     next: u32,
     ended: bool,
+}
+
+#[derive(Debug)]
+struct KnownFace {
+    rights: FaceRights,
+    /// Nothing is answered to it any more without one.
+    answers: Option<Sender<Answer>>,
+}
+
+impl FacesState {
+    fn cut(&mut self, face: FaceId) {
+        self.known.entry(face).and_modify(|known| known.answers = None);
+    }
 }
 
 impl Faces {
@@ -206,9 +233,9 @@ impl Faces {
     /// Never blocks.
     pub(super) fn answer(&self, face: FaceId, answer: Answer) {
         let mut state = self.lock();
-        let lost = state.open.get(&face).is_some_and(|answers| answers.try_send(answer).is_err());
-        if lost {
-            state.open.remove(&face);
+        let answers = state.known.get(&face).and_then(|known| known.answers.as_ref());
+        if answers.is_some_and(|answers| answers.try_send(answer).is_err()) {
+            state.cut(face);
         }
     }
 
@@ -216,6 +243,6 @@ impl Faces {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
-        state.open.clear();
+        state.known.values_mut().for_each(|known| known.answers = None);
     }
 }

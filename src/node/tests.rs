@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::crypto::password::Password;
 use crate::files::faulty::{Faults, FaultyDisk};
-use crate::router::command::{LockWish, NewPassword, Wait};
+use crate::router::command::{Command, LeaveWhen, LockWish, NewPassword, Wait};
 use crate::router::notice::Notice;
+use crate::router::rights::FaceRights;
 use crate::sys::errors::Errno;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -34,7 +35,7 @@ impl Someone {
         let limits = Limits { disk_look_ms: 50, ..limits };
         let config = NodeConfig::on_loopback(name, limits, folder.path().to_owned());
         let node = Node::start_on(config, disk).unwrap();
-        let (face, reader) = (node.handle().face(), node.feed().reader());
+        let (face, reader) = (node.handle().face(FaceRights::TERMINAL), node.feed().reader());
         Self { node, face, reader, lines: 0, folder }
     }
 
@@ -88,7 +89,7 @@ impl Someone {
     }
 
     fn quit(mut self) -> u8 {
-        self.give(Command::Quit);
+        self.give(Command::Quit(LeaveWhen::Now));
         self.node.wait_stopped()
     }
 }
@@ -278,7 +279,7 @@ fn a_node_ends_in_time_whatever_its_peers_and_faces_do() {
     let handle = alice.node.handle().clone();
     let face = alice.face.id;
     let began = Instant::now();
-    alice.give(Command::Quit);
+    alice.give(Command::Quit(LeaveWhen::Now));
     let code = alice.node.wait_stopped();
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(code <= 1);
@@ -295,4 +296,32 @@ fn an_explicit_port_is_never_replaced_and_a_default_one_is() {
     let port = Some(taken.node.addr().port());
     let failure = PortListener::bind(Listen { port, ..listen }).unwrap_err();
     assert_eq!(failure.code, Code::PortInUse);
+}
+
+#[test]
+fn a_face_may_do_what_its_rights_allow_until_it_ends() {
+    let alice = Someone::new("alice");
+    let handle = alice.node.handle().clone();
+    let code = |face: &Face, command| {
+        handle.command(face.id, 1, command).unwrap();
+        match face.answers.recv_timeout(SOON).unwrap() {
+            Answer::Reply { result, .. } => result.err().map(|failure| failure.code),
+            other => panic!("no reply: {other:?}"),
+        }
+    };
+    let (page, job) = (handle.face(FaceRights::PAGE), handle.face(FaceRights::JOB));
+    let send = || Command::Send { paths: vec!["/nothing is here".into()] };
+    let quit = || Command::Quit(LeaveWhen::Now);
+    assert_eq!(code(&page, send()), Some(Code::PermissionDenied));
+    assert_eq!(code(&job, send()), Some(Code::FileNotFound));
+    for end in [quit(), Command::Leave(LeaveWhen::Served), Command::EndOfInput] {
+        assert_eq!(code(&job, end), Some(Code::PermissionDenied));
+    }
+    // One that is answered nothing any more still has them, and one that is gone has none.
+    handle.close(page.id);
+    let gone = handle.face(FaceRights::TERMINAL).id;
+    handle.command(gone, 1, quit()).unwrap();
+    assert_eq!(code(&job, Command::Say { text: "still here".into() }), None);
+    handle.command(page.id, 1, quit()).unwrap();
+    assert_eq!(alice.node.wait_stopped(), 0);
 }

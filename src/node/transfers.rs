@@ -44,8 +44,13 @@ use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::swarm::choice::LANE_QUEUE;
 use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority, spawn_scoped};
 
+/// Threads that serve a lane: twice as many as members that can fetch from here at once.
+pub const SERVE_THREADS: usize = 64;
+/// Chunks that one host sends at a time.
+pub const SERVING_CHUNKS: usize = 8;
 /// Files hashed at once; each takes all cores, and a short one need not wait for a long one.
 const HASH_THREADS: usize = 2;
 /// Threads for opening, verifying, finishing and rechecking files.
@@ -185,7 +190,7 @@ impl Transfers {
     ) -> Self {
         let pool =
             |name, threads, waiting, stack_bytes| Bounds { name, threads, waiting, stack_bytes };
-        let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
+        let (sources, places) = (Sources::default(), Places::new(SERVING_CHUNKS));
         let fetch_throttle = Arc::new(Throttle::new(limits.down_bytes_per_s));
         let open_files = Arc::new(OpenFiles::new(limits.open_files));
         let shared = TransferShared {
@@ -296,9 +301,9 @@ impl Transfers {
 
     fn fetch_over(&self, conn: ConnId, channel: Channel, patience: Duration) -> Closed {
         let limits = &self.shared.host.limits;
-        let (requests, queue) = bounded(limits.lane_queue);
+        let (requests, queue) = bounded(LANE_QUEUE);
         // With the one that is being answered.
-        let (sent, asked) = bounded(limits.lane_queue.saturating_sub(1));
+        let (sent, asked) = bounded(LANE_QUEUE - 1);
         let hold = LaneHold::Fetch(Arc::clone(channel.stream()), Some(requests));
         let Some(open) = self.open_lane(conn, hold) else { return Closed::ByUs };
         let (sender, receiver) = channel.split();
@@ -326,7 +331,7 @@ impl Transfers {
             let mut state = self.shared.lock();
             let serves = |lane: &LaneHold| matches!(lane, LaneHold::Serve(_));
             let serving = state.lanes.values().filter(|lane| serves(lane)).count();
-            let full = serves(&lane) && serving >= host.limits.serve_threads;
+            let full = serves(&lane) && serving >= SERVE_THREADS;
             if full || self.shared.is_stopping() {
                 return None;
             }

@@ -19,13 +19,13 @@ use super::seat::FaceSeat;
 use super::verified::Memory;
 use super::{job, log, signals};
 use crate::config::{Backlog, Errand, Settings};
-use crate::limits::Limits;
 use crate::node::{self, Handle, Node};
-use crate::router::command::Command;
+use crate::router::command::{Command, LeaveWhen};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
+use crate::router::rights::FaceRights;
 use crate::thread;
-use crate::ui::line_reader::LineReader;
+use crate::ui::line_reader::{LINE_MAX_BYTES, LineReader};
 use crate::ui::live::LiveView;
 use crate::ui::notice::{Style, error_line};
 
@@ -63,12 +63,12 @@ pub(super) fn run_interactive(
         failures: Arc::clone(&failures),
         done: Arc::new(AtomicBool::new(settings.errand.is_none())),
     };
-    let face = node.handle().face();
+    let face = node.handle().face(FaceRights::TERMINAL);
     let quit = {
-        let (handle, face) = (node.handle().clone(), face.id);
+        let handle = node.handle().clone();
         move || {
             // A node that has ended already need not be told.
-            let _ = handle.command(face, 0, Command::Quit);
+            let _ = handle.end();
         }
     };
     let (interrupt, interrupts) = bounded(1);
@@ -212,7 +212,7 @@ impl Broken {
         let (handle, face) = (self.handle.clone(), self.face);
         if live {
             // The terminal is gone, and who sat there with it.
-            let _ = handle.command(face, 0, Command::Quit);
+            let _ = handle.end();
         } else if !self.errand {
             let pulse = Arc::clone(&self.pulse);
             let end = move || {
@@ -222,7 +222,7 @@ impl Broken {
             };
             if let Err(error) = thread::spawn_exempt("last lines", end) {
                 tracing::error!(%error, "no thread could be started");
-                let _ = self.handle.command(face, 0, Command::Quit);
+                let _ = self.handle.end();
             }
         }
     }
@@ -280,7 +280,7 @@ fn source(
         }
     }
     log::to_stderr(settings.verbose);
-    let lines = LineReader::new(io::BufReader::new(io::stdin()), Limits::default().line_max_bytes);
+    let lines = LineReader::new(io::BufReader::new(io::stdin()), LINE_MAX_BYTES);
     Source::Stream(lines)
 }
 
@@ -313,7 +313,13 @@ fn read_commands<R: io::BufRead>(
     if stdin.run(first) == InputEnded::Node || stay && !live {
         return;
     }
-    let last = if interactive { Command::Quit } else { Command::EndOfInput };
+    let last = match (live, interactive) {
+        // The terminal is gone, and who sat there with it.
+        (true, _) => Command::Quit(LeaveWhen::Now),
+        // Who typed Ctrl-D can be asked nothing any more.
+        (false, true) => Command::Quit(LeaveWhen::Served),
+        (false, false) => Command::EndOfInput,
+    };
     // A node that has ended already need not be told.
     let _ = handle.command(face, 0, last);
 }

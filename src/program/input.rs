@@ -17,7 +17,7 @@ use super::pages::Pages;
 use super::paths;
 use crate::crypto::password::{self, Password};
 use crate::node::{Answer, Feed, Handle, Stopped};
-use crate::router::command::{Command, NewPassword};
+use crate::router::command::{Command, LeaveWhen, NewPassword};
 use crate::router::ids::FaceId;
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
@@ -201,7 +201,7 @@ impl<R: BufRead> Stdin<R> {
                         return Some(input);
                     }
                     Typed::Quit => {
-                        let quit = Command::QuitWhenServed { asks: true };
+                        let quit = Command::Quit(LeaveWhen::Confirmed);
                         return Some(Ok(Input::Command(quit)));
                     }
                     Typed::End => return None,
@@ -260,8 +260,9 @@ impl<R: BufRead> Stdin<R> {
                         *patient = self.interactive;
                         *asks = matches!(self.source, Source::Live(..));
                     }
-                    Command::LeaveWhenServed { asks: person }
-                    | Command::QuitWhenServed { asks: person } => *person = self.interactive,
+                    Command::Leave(when) | Command::Quit(when) if self.interactive => {
+                        *when = LeaveWhen::Confirmed;
+                    }
                     Command::Password { asks, .. } | Command::Remove { asks, .. } => {
                         *asks = matches!(self.source, Source::Live(..));
                     }
@@ -272,7 +273,7 @@ impl<R: BufRead> Stdin<R> {
                     Command::Verify { nick, same: false } => Some(nick.clone()),
                     _ => None,
                 };
-                let leaves = matches!(command, Command::QuitWhenServed { .. });
+                let leaves = matches!(command, Command::Quit(_));
                 let done = self.give(number, command, !wait)?;
                 if leaves && self.output.ends_within(LEAVING) {
                     return Err(Stopped);
@@ -359,7 +360,7 @@ impl<R: BufRead> Stdin<R> {
                     let failure = Failure::new(Code::WaitTimeout, text);
                     self.failures.say(&self.output, line, Some(word), failure);
                     if !self.job {
-                        self.handle.command(self.face, 0, Command::Quit)?;
+                        self.handle.command(self.face, 0, Command::Quit(LeaveWhen::Now))?;
                     }
                     return Err(Stopped);
                 }
@@ -591,6 +592,6 @@ fn asks_something(command: &Command) -> bool {
             | Command::Password { .. }
             | Command::Remove { .. }
             | Command::Verify { .. }
-            | Command::QuitWhenServed { .. }
+            | Command::Quit(_)
     )
 }

@@ -234,7 +234,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         verified,
     })
     .map_err(could_not)?;
-    let pages = Arc::new(Pages::new(node.access(), &settings, secret, limits));
+    let pages = Arc::new(Pages::new(node.access(), &settings, secret));
     if let Some(door) = door {
         pages.start(door).map_err(could_not)?;
     }

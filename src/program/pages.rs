@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::opener::OpenerFile;
 use crate::bridge::{Bridge, BridgeConfig, Door};
 use crate::config::{ListenAt, Settings};
-use crate::limits::Limits;
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 
@@ -21,7 +20,6 @@ pub(super) struct Pages {
     at: ListenAt,
     share_dir: Option<PathBuf>,
     secret: Option<[u8; 32]>,
-    limits: Limits,
     open_browser: bool,
     state: Mutex<PagesState>,
     /// What the browser was opened with.
@@ -35,19 +33,13 @@ enum PagesState {
 }
 
 impl Pages {
-    pub(super) fn new(
-        node: Access,
-        settings: &Settings,
-        secret: Option<[u8; 32]>,
-        limits: Limits,
-    ) -> Self {
+    pub(super) fn new(node: Access, settings: &Settings, secret: Option<[u8; 32]>) -> Self {
         Self {
             node,
             at: settings.bridge,
             // Without anything kept, copies go with the program.
             share_dir: settings.share_dir.clone(),
             secret,
-            limits,
             open_browser: settings.open_browser,
             state: Mutex::new(PagesState::Unwanted),
             opener: Mutex::default(),
@@ -66,7 +58,7 @@ impl Pages {
 
     fn bridge(&self, door: Door) -> Result<Bridge, Failure> {
         let (secret, share_dir) = (self.secret, self.share_dir.clone());
-        let config = BridgeConfig { secret, share_dir, limits: self.limits.clone() };
+        let config = BridgeConfig { secret, share_dir };
         Bridge::start(door, self.node.clone(), config)
     }
 

@@ -181,19 +181,9 @@ pub enum Command {
         same: bool,
     },
     /// Into a fresh room alone.
-    Leave,
-    /// Into a fresh room alone, but not under those who can fetch a file from this node only: see
-    /// [`Command::QuitWhenServed`].
-    LeaveWhenServed {
-        /// Somebody is there to decide.
-        asks: bool,
-    },
-    /// End the program, but not under those who can fetch a file from this node only.
-    QuitWhenServed {
-        /// Somebody is there to decide: told, and asked to say it again. Otherwise klatch ends by
-        /// itself, when they have it or after a minute.
-        asks: bool,
-    },
+    Leave(LeaveWhen),
+    /// End the program.
+    Quit(LeaveWhen),
     /// The face that gives this means this room: in another one it does nothing more.
     BeginFace {
         /// The room.
@@ -204,10 +194,19 @@ pub enum Command {
         /// What it offered stays offered; otherwise that is taken back.
         keep_offers: bool,
     },
-    /// End the program now.
-    Quit,
     /// The end of piped stdin: finish what is under way, then end.
     EndOfInput,
+}
+
+/// When a `leave` or `quit` is carried out under members who can fetch a file from this node only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaveWhen {
+    /// At once: whoever wants it was asked already, or nobody can be.
+    Now,
+    /// When it is said again: somebody is there to decide, and is told what it would cut off.
+    Confirmed,
+    /// When they have it, or after a minute.
+    Served,
 }
 
 impl Wait {
@@ -240,7 +239,7 @@ impl Command {
             self,
             Self::Password { .. }
                 | Self::Unlock
-                | Self::Leave
+                | Self::Leave(LeaveWhen::Now)
                 | Self::Invite { .. }
                 | Self::InviteOff
                 | Self::Remove { .. }
@@ -277,10 +276,10 @@ impl Command {
             Command::Wait { .. } => "wait",
             Command::Doctor => "doctor",
             Command::Verify { .. } => "verify",
-            Command::LeaveWhenServed { .. } | Command::Leave => "leave",
+            Command::Leave(_) => "leave",
             Command::BeginFace { .. } => "begin_face",
             Command::EndFace { .. } => "end_face",
-            Command::QuitWhenServed { .. } | Command::Quit => "quit",
+            Command::Quit(_) => "quit",
             Command::EndOfInput => "end_of_input",
         }
     }

@@ -21,6 +21,7 @@ use super::ids::{
 };
 use super::message::{Hello, Message};
 use super::notice::{Failure, Finding};
+use super::rights::FaceRights;
 use super::signed::{SignedInvitation, SignedRecord};
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::invite::InviteSecret;
@@ -62,6 +63,8 @@ pub enum Event {
     Commanded {
         /// The face.
         face: FaceId,
+        /// What it may do.
+        rights: FaceRights,
         /// The line of its input.
         line: u64,
         /// The command.

@@ -6,6 +6,7 @@ use super::Router;
 use super::ids::{ConnId, Digest32, EntryId, MemberId, RecordId, RoomId};
 use super::membership::Membership;
 use super::signed::SignedRecord;
+use super::swarm::{DOWNLOADS_MAX, QUEUED_MAX};
 
 /// The state of a node that others can agree or disagree with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Router {
         loads.extend(self.log.loads(limits));
         // Of what is held or fetched here every host counts.
         let (files, shared) = self.swarm.files_of_links();
-        let own = shared + limits.downloads + limits.queued_downloads;
+        let own = shared + DOWNLOADS_MAX + QUEUED_MAX;
         let most = limits.hosted_files_per_member + own;
         loads.extend(files.into_iter().map(|files| load("files of a peer", files, most)));
         loads

@@ -16,6 +16,7 @@ pub mod membership;
 pub mod message;
 pub mod near;
 pub mod notice;
+pub mod rights;
 pub mod rng;
 pub mod signed;
 pub mod text;
@@ -27,7 +28,7 @@ mod context;
 mod desk;
 mod files;
 mod flows;
-mod log;
+pub(crate) mod log;
 mod members;
 mod order;
 mod rate;
@@ -149,8 +150,11 @@ impl Router {
             }
             Event::Woke => self.links.woke(&mut self.cx),
             Event::ClockSet { wall_at_zero_ms } => self.cx.clock.set(self.cx.now, wall_at_zero_ms),
-            Event::Commanded { face, line, command, draw } => {
-                self.commanded(GivenCommand { face, line, command, draw });
+            Event::Commanded { face, rights, line, command, draw } => {
+                match rights.check(&command) {
+                    Ok(()) => self.commanded(GivenCommand { face, line, command, draw }),
+                    Err(failure) => self.cx.reply(face, line, command.word(), Err(failure)),
+                }
             }
             Event::PasswordGiven { face, line, password } => {
                 self.password_given((face, line), password);

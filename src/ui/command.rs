@@ -10,7 +10,7 @@ use super::rate::parse_rate;
 use super::slash;
 use crate::config::DEFAULT_PORT;
 use crate::crypto::password::{Password, PasswordError};
-use crate::router::command::{Command, LockWish, NewPassword, RateLimit, Wait};
+use crate::router::command::{Command, LeaveWhen, LockWish, NewPassword, RateLimit, Wait};
 use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
@@ -151,10 +151,10 @@ commands! {
     "browser" => |rest| if rest.is_empty() { Ok(Input::Browser) } else { Err(Misfit::Form) };
 
     "/leave", "leave for a new room, alone",
-    "leave" => |rest| alone(rest, Command::LeaveWhenServed { asks: false });
+    "leave" => |rest| alone(rest, Command::Leave(LeaveWhen::Served));
 
     "/quit", "quit klatch",
-    "quit" => |rest| alone(rest, Command::QuitWhenServed { asks: false });
+    "quit" => |rest| alone(rest, Command::Quit(LeaveWhen::Served));
 
     "/help [<command>]", "this list, or help on one command",
     "help" => help;

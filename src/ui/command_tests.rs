@@ -125,7 +125,7 @@ fn words_from_elsewhere_do_what_they_do_there_or_say_what_there_is_instead() {
 
 #[test]
 fn a_slash_always_means_a_command() {
-    assert_eq!(command("/quit"), Command::QuitWhenServed { asks: false });
+    assert_eq!(command("/quit"), Command::Quit(LeaveWhen::Served));
     let limit = limited(true, Some(5_000_000));
     assert_eq!(command("limit up 5MB/s"), limit);
     let limit = limited(false, None);

@@ -4,6 +4,9 @@ use std::io::{self, BufRead, ErrorKind};
 
 use crate::router::notice::{Code, Failure};
 
+/// Longest line of stdin, in bytes.
+pub const LINE_MAX_BYTES: usize = 64 * 1024;
+
 /// What the stream had next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -51,8 +54,7 @@ pub struct LineReader<R> {
 }
 
 impl<R: BufRead> LineReader<R> {
-    /// A reader whose lines have at most `max_bytes` bytes (`Limits::line_max_bytes`), line ending
-    /// not counted.
+    /// A reader whose lines have at most `max_bytes` bytes, line ending not counted.
     pub fn new(stream: R, max_bytes: usize) -> Self {
         Self { stream, max_bytes }
     }

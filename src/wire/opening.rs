@@ -13,6 +13,10 @@ use crate::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
 use crate::router::message::{Brings, Capability, Hello, Refusal};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 
+/// Bytes of one record before admission: everything is small then. Records that hold those of
+/// others, which only members and whom we dialled are heard with, may be longer.
+pub const RECORD_MAX_BYTES: usize = 4 * 1024;
+
 /// A record of the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {

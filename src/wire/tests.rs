@@ -9,7 +9,7 @@ use serde_json::json;
 
 use self::records::{by_invitation, ids, invitation, records, removed, secret};
 use super::message::{GAINED_MAX, RECORDS_MAX, decode, encode, size_hint};
-use super::opening::Opening;
+use super::opening::{Opening, RECORD_MAX_BYTES};
 use super::*;
 use crate::crypto::identity::Identity;
 use crate::crypto::opaque::PasswordData;
@@ -175,7 +175,7 @@ fn every_opening_is_read_back_and_fits_before_admission() {
         // Only records of others make it longer, and they are shown to who dialled or is known.
         let of_others = matches!(&opening, Opening::Chain { .. })
             || matches!(&opening, Opening::Refuse(refusal) if refusal.record.is_some());
-        assert!(of_others || bytes.len() <= limits.handshake_record_max_bytes, "{opening:?}");
+        assert!(of_others || bytes.len() <= RECORD_MAX_BYTES, "{opening:?}");
     }
 }
 

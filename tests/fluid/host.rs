@@ -11,6 +11,7 @@ use klatch::router::swarm::sent::{Picked, Sent};
 use crate::events::{Answer, Event};
 use crate::flows::Flow;
 use crate::world::{World, member};
+use klatch::node::transfers::SERVING_CHUNKS;
 
 /// Who holds a place for so long loses it to who waits.
 const HELD: u64 = 1_000_000;
@@ -145,7 +146,7 @@ impl World {
 
     /// Gives places to those who wait, while there are any.
     fn give_places(&mut self, id: usize) {
-        while self.nodes[id].host.taken < self.limits.serving_chunks {
+        while self.nodes[id].host.taken < SERVING_CHUNKS {
             let Some((lane, _)) = self.nodes[id].host.waiting.pop_front() else { return };
             if !self.lanes[lane].busy {
                 continue;

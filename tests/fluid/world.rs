@@ -22,6 +22,8 @@ use klatch::router::time::Millis;
 use crate::events::{Answer, Event, Timed};
 use crate::flows::{Flow, Flows};
 use crate::host::{Host, Lane};
+use klatch::node::transfers::SERVE_THREADS;
+use klatch::router::swarm::LANES_PER_PAIR;
 
 /// Rates are made anew so often, in microseconds like all times here.
 pub const TICK: u64 = 2_000;
@@ -347,7 +349,7 @@ impl World {
         let Node { choice, links, fetching, .. } = &mut self.nodes[id];
         let Some(link) = links.get_mut(&host) else { return };
         let helps = choice.picker(&FILE).is_some_and(|picker| picker.helps(&member(host)));
-        if !*fetching || link.dialling || link.lanes.len() >= self.limits.lanes_per_pair || !helps {
+        if !*fetching || link.dialling || link.lanes.len() >= LANES_PER_PAIR || !helps {
             return;
         }
         link.dialling = true;
@@ -361,10 +363,10 @@ impl World {
     }
 
     fn dialled(&mut self, id: usize, host: usize) {
-        let free = self.limits.serve_threads.saturating_sub(self.nodes[host].host.lanes.len());
+        let free = SERVE_THREADS.saturating_sub(self.nodes[host].host.lanes.len());
         let present = self.nodes[host].present;
         let Some(link) = self.nodes[id].links.get_mut(&host) else { return };
-        let wanted = self.limits.lanes_per_pair - link.lanes.len();
+        let wanted = LANES_PER_PAIR - link.lanes.len();
         let opened = if present { wanted.min(free) } else { 0 };
         link.dialling = opened < wanted;
         if opened < wanted {

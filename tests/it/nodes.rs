@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use klatch::limits::Limits;
 use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
-use klatch::router::command::{Command, LockWish, Wait};
+use klatch::router::command::{Command, LeaveWhen, LockWish, Wait};
 use klatch::router::notice::{Code, Failure, Notice};
+use klatch::router::rights::FaceRights;
 use tempfile::TempDir;
 
 use crate::common::{DEADLINE, Folder, alone, content, is_alone, same};
@@ -29,7 +30,7 @@ impl Someone {
         let folder = tempfile::tempdir().unwrap();
         let config = NodeConfig::on_loopback(name, limits, folder.path().to_owned());
         let node = Node::start(config).unwrap();
-        let (face, reader) = (node.handle().face(), node.feed().reader());
+        let (face, reader) = (node.handle().face(FaceRights::TERMINAL), node.feed().reader());
         Self { node, face, reader, lines: 0, folder }
     }
 
@@ -75,7 +76,7 @@ impl Someone {
     }
 
     fn quit(mut self) -> u8 {
-        self.give(Command::Quit);
+        self.give(Command::Quit(LeaveWhen::Now));
         self.node.wait_stopped()
     }
 }
@@ -109,7 +110,7 @@ fn a_cancelled_download_keeps_what_is_verified() {
     bob.give(download("large.img"));
     bob.hears(|notice| matches!(notice, Notice::DownloadProgress { bytes_done: 1.., .. }));
     // Another face of the same node may cancel it, as a page can what the terminal began.
-    let page = bob.node.handle().face();
+    let page = bob.node.handle().face(FaceRights::PAGE);
     let cancel = Command::Cancel { wanted: "large.img".into() };
     bob.node.handle().command(page.id, 1, cancel).unwrap();
     assert_eq!(reply(&page), Ok(()));
@@ -132,7 +133,7 @@ fn two_faces_hear_the_same_and_wait_for_each_others_downloads() {
     let bytes = content(5, 5 << 20);
     alice.offer(&folder.file("both.bin", &bytes));
     bob.wait(Wait::File("both.bin".into()));
-    let page = bob.node.handle().face();
+    let page = bob.node.handle().face(FaceRights::PAGE);
     let mut of_page = bob.node.feed().reader();
     bob.node.handle().command(page.id, 1, download("both.bin")).unwrap();
     bob.wait(Wait::Downloads);

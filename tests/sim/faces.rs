@@ -1,6 +1,6 @@
 //! Several faces of one node: what each waits for, where its downloads go, and what ends with it.
 
-use klatch::router::command::{Command, SaveAs, Wait};
+use klatch::router::command::{Command, LeaveWhen, SaveAs, Wait};
 use klatch::router::ids::FaceId;
 use klatch::router::notice::{Code, Notice};
 
@@ -152,7 +152,7 @@ fn a_face_that_means_one_room_does_nothing_in_another() {
     assert_eq!(world.finish(bob, begin), Ok(()));
     let wait = Command::Wait { what: Wait::Message("never said".into()), within_ms: 600_000 };
     let waits = give(&mut world, bob, FACE, wait);
-    let line = world.command(bob, Command::Leave);
+    let line = world.command(bob, Command::Leave(LeaveWhen::Now));
     assert_eq!(world.finish(bob, line), Ok(()));
     assert_eq!(world.finish(bob, waits), Err(Code::Cancelled));
     let say = || Command::Say { text: "for that room".into() };

@@ -1,6 +1,6 @@
 //! Disks that fill up, programs that are killed, hosts that vanish or boast.
 
-use klatch::router::command::Command;
+use klatch::router::command::{Command, LeaveWhen};
 use klatch::router::message::{Held, Message};
 use klatch::router::notice::{Code, Notice, TransferState};
 
@@ -238,7 +238,7 @@ fn only_who_has_all_of_a_file_is_told_before_it_leaves() {
     }
     run_until_chunks(&mut world, bob, 40);
     let quits = |world: &mut World, node: usize| {
-        world.command(node, Command::QuitWhenServed { asks: true });
+        world.command(node, Command::Quit(LeaveWhen::Confirmed));
         world.run(100);
         world.nodes[node].exit_code.is_some()
     };
@@ -253,7 +253,7 @@ fn a_last_host_in_a_pipe_ends_when_it_is_needed_no_more() {
     let (mut world, host, others) = room(10, 1, SIZE);
     let line = fetch(&mut world, others[0], true);
     run_until_chunks(&mut world, others[0], 40);
-    world.command(host, Command::QuitWhenServed { asks: false });
+    world.command(host, Command::Quit(LeaveWhen::Served));
     world.run(100);
     assert_eq!(world.nodes[host].exit_code, None);
     assert_eq!(world.finish(others[0], line), Ok(()));

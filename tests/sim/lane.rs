@@ -10,6 +10,7 @@ use klatch::router::swarm::sent::Picked;
 use crate::disk::content;
 use crate::pipe::{End, Parcel, Request};
 use crate::world::{Happening, World};
+use klatch::router::swarm::choice::LANE_QUEUE;
 
 /// A lane on which nothing comes for so long is given up.
 const LANE_SILENT_MS: u64 = 10_000;
@@ -183,7 +184,7 @@ impl World {
         self.pipes[pipe].queue.push_back(request);
         let queued = self.pipes[pipe].queue.len();
         let name = &self.nodes[node].name;
-        assert!(queued <= self.nodes[node].limits.lane_queue, "{name} asks too much of a lane");
+        assert!(queued <= LANE_QUEUE, "{name} asks too much of a lane");
         if queued == 1 {
             let [a, b] = &self.pipes[pipe].ends;
             let away = 2 * self.latency(a.node, b.node);

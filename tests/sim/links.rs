@@ -1,6 +1,6 @@
 //! Who gets linked with whom, and what is told when not.
 
-use klatch::router::command::Command;
+use klatch::router::command::{Command, LeaveWhen};
 use klatch::router::event::Effect;
 use klatch::router::ids::{MemberId, RunId};
 use klatch::router::message::Message;
@@ -193,7 +193,7 @@ fn whoever_leaves_is_gone_at_once_and_may_come_back() {
     world.join(carol, bob);
     world.say(alice, "before");
     world.run(2_000);
-    world.command(alice, klatch::router::command::Command::Leave);
+    world.command(alice, Command::Leave(LeaveWhen::Now));
     world.run(1_000);
     assert!(world.inspect(alice).present.is_empty() && world.texts(alice).is_empty());
     world.check_room(&[bob, carol]);
@@ -296,7 +296,7 @@ fn who_came_while_somebody_left_does_not_wait_for_the_one_who_left() {
         world.run(5_000);
         world.join(carol, alice);
         world.run(pause_ms);
-        world.command(bob, Command::Quit);
+        world.command(bob, Command::Quit(LeaveWhen::Now));
         let alone = |world: &mut World| world.inspect(carol).present.len() == 1;
         assert!(world.run_until(300, alone), "bob left {pause_ms} ms after carol came");
         world.run(5_000);

@@ -1,6 +1,6 @@
 //! Closing, passwords, opening again: who stays, who comes in, and what each is told.
 
-use klatch::router::command::{Command, LockWish};
+use klatch::router::command::{Command, LeaveWhen, LockWish};
 use klatch::router::notice::{Code, Notice};
 
 use crate::world::World;
@@ -147,7 +147,7 @@ fn passers_by_are_out_when_the_room_is_closed_and_those_present_stay() {
     }
     world.run(2_000);
     // Carol goes, and dave's machine loses its network: neither is there when alice closes.
-    world.command(carol, Command::Quit);
+    world.command(carol, Command::Quit(LeaveWhen::Now));
     world.partition(&[alice, bob], &[dave]);
     world.run(120_000);
     let line = world.shut_door(alice);
@@ -325,7 +325,7 @@ fn commands_given_while_a_lock_is_prepared_wait_for_it() {
         world.lock(alice, SECOND),
         world.command(alice, Command::Unlock),
         world.lock(alice, FIRST),
-        world.command(alice, Command::Leave),
+        world.command(alice, Command::Leave(LeaveWhen::Now)),
     ];
     for line in lines {
         assert_eq!(world.finish(alice, line), Ok(()));

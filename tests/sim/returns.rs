@@ -1,6 +1,6 @@
 //! Members that leave a room and come back to it: what they offered, and what it is called then.
 
-use klatch::router::command::Command;
+use klatch::router::command::{Command, LeaveWhen};
 use klatch::router::ids::EntryId;
 use klatch::router::notice::{Code, Notice};
 
@@ -14,7 +14,7 @@ const PASSWORD: &str = "a word to the wise";
 fn left(seed: u64) -> (World, [usize; 3]) {
     let (mut world, host, others) = room(seed, 2, SIZE);
     world.run(2_000);
-    let line = world.command(host, Command::Leave);
+    let line = world.command(host, Command::Leave(LeaveWhen::Now));
     assert_eq!(world.finish(host, line), Ok(()));
     world.run(2_000);
     assert!(world.nodes[host].disk.serving.is_empty(), "it serves in no other room");
@@ -43,7 +43,7 @@ fn an_offer_is_served_again_in_the_room_that_it_was_made_in() {
     assert_eq!(world.finish(bob, line), Ok(()));
     assert_eq!(fetched(&world, bob)[0].0, SIZE);
     // As often as it comes back.
-    let line = world.command(host, Command::Leave);
+    let line = world.command(host, Command::Leave(LeaveWhen::Now));
     assert_eq!(world.finish(host, line), Ok(()));
     world.run(2_000);
     world.join(host, bob);
@@ -63,7 +63,7 @@ fn in_another_room_or_behind_another_lock_it_is_not_served() {
     world.join(host, dave);
     world.run(5_000);
     assert!(world.nodes[host].disk.serving.is_empty(), "dave's room was never offered it");
-    let line = world.command(host, Command::Leave);
+    let line = world.command(host, Command::Leave(LeaveWhen::Now));
     assert_eq!(world.finish(host, line), Ok(()));
     let line = world.connect_with(host, carol, PASSWORD);
     assert_eq!(world.finish(host, line), Ok(()));
@@ -122,7 +122,7 @@ fn a_goodbye_from_before_the_clock_was_set_back_hides_nobody() {
     world.join(bob, alice);
     world.say(bob, "hello");
     world.run(5_000);
-    world.command(bob, Command::Quit);
+    world.command(bob, Command::Quit(LeaveWhen::Now));
     world.run(5_000);
     world.nodes[bob].skew_ms = -60_000;
     world.start(bob);
@@ -140,13 +140,12 @@ fn leaving_as_the_last_host_is_asked_about_as_quitting_is() {
     world.run(1_000);
     assert_eq!(world.result(bob, download), None, "it is under way");
     let alone = |world: &World| says(world, host, "you are alone in a new open room");
-    let asks = |asks| Command::LeaveWhenServed { asks };
-    let line = world.command(host, asks(true));
+    let line = world.command(host, Command::Leave(LeaveWhen::Confirmed));
     assert_eq!(world.finish(host, line), Ok(()));
     assert_eq!(says(&world, host, "to leave anyway, leave again"), 1);
     assert_eq!(alone(&world), 0);
     // In a pipe it waits until bob has the file.
-    let line = world.command(host, asks(false));
+    let line = world.command(host, Command::Leave(LeaveWhen::Served));
     assert_eq!(world.finish(bob, download), Ok(()));
     assert_eq!(world.finish(host, line), Ok(()));
     assert_eq!(alone(&world), 1);
@@ -188,7 +187,7 @@ fn a_visitor_leaves_no_mark_on_the_name_that_it_took() {
     assert_eq!(say(&mut world, bob), "bob");
     world.command(visitor, Command::Name { name: "bob".into() });
     world.run(1_000);
-    let line = world.command(visitor, Command::Leave);
+    let line = world.command(visitor, Command::Leave(LeaveWhen::Now));
     assert_eq!(world.finish(visitor, line), Ok(()));
     world.run(1_000);
     let gone = |notice: &Notice| match notice {

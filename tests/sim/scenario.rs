@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use klatch::crypto::password::Password;
-use klatch::router::command::{Command, NewPassword};
+use klatch::router::command::{Command, LeaveWhen, NewPassword};
 use klatch::router::invite_link::InviteLink;
 use klatch::router::rng::Rng;
 
@@ -364,11 +364,11 @@ impl Story {
                 self.restarts.insert(back, node);
             }
             2 => {
-                self.world.command(node, Command::Quit);
+                self.world.command(node, Command::Quit(LeaveWhen::Now));
                 self.restarts.insert(back, node);
             }
             3 => {
-                self.world.command(node, Command::Leave);
+                self.world.command(node, Command::Leave(LeaveWhen::Now));
                 self.outside.insert(node, None);
             }
             _ => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use klatch::crypto::password::Password;
-use klatch::router::command::{Command, LockWish};
+use klatch::router::command::{Command, LeaveWhen, LockWish};
 use klatch::router::notice::{Code, Notice};
 
 use crate::scenario::Story;
@@ -190,7 +190,7 @@ impl Story {
         if there.room != home.room && (there.settled || there.closed)
             || there.room == home.room && self.rng.below(2) == 0
         {
-            world.command(node, Command::Leave);
+            world.command(node, Command::Leave(LeaveWhen::Now));
         }
         if !home.closed {
             let line = world.connect(node, host);

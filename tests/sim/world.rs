@@ -20,6 +20,7 @@ use klatch::router::ids::{
 };
 use klatch::router::message::Message;
 use klatch::router::notice::{Code, Failure, Notice};
+use klatch::router::rights::FaceRights;
 use klatch::router::rng::Rng;
 use klatch::router::signed::{Kind, SignedEntry, SignedRecord};
 use klatch::router::time::Millis;
@@ -572,8 +573,8 @@ impl World {
             self.nodes[node].called.clone_from(name);
         }
         self.nodes[node].pending.insert(line, command.clone());
-        let draw = self.draw();
-        self.feed(node, Event::Commanded { face, line, command, draw });
+        let (draw, rights) = (self.draw(), FaceRights::TERMINAL);
+        self.feed(node, Event::Commanded { face, rights, line, command, draw });
         line
     }
 

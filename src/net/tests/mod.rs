@@ -64,7 +64,7 @@ impl Peer {
     fn new(limits: Limits) -> Self {
         let ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let listener = PortListener::bind(Listen { ip, port: Some(0) }).unwrap();
-        let (inbox, events) = bounded(limits.inbox_events);
+        let (inbox, events) = bounded(1_024);
         let lanes = Arc::new(Shelf::default());
         let net = Arc::new(Net {
             gate: Gate::new(&limits, Instant::now()),

@@ -18,6 +18,7 @@ use crate::router::event::Want;
 use crate::router::event::{DiskError, Event, FetchError, Fetched, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};
 use crate::router::notice::{Code, Failure};
+use crate::router::swarm::FILE_MAX_BYTES;
 
 /// [`crate::router::event::Effect::OpenPart`].
 #[derive(Debug)]
@@ -157,9 +158,8 @@ impl super::TransfersState {
 impl TransferShared {
     fn open_part(&self, opening: &PartOpening) -> Result<PartState, DiskError> {
         let PartOpening { file, turn, size, .. } = *opening;
-        let max_bytes = self.host.limits.file_bytes;
         let folder = opening.folder.as_ref().unwrap_or(&self.folder);
-        let opened = self.contents.obtain(&self.disk, folder, (file, size), max_bytes);
+        let opened = self.contents.obtain(&self.disk, folder, (file, size), FILE_MAX_BYTES);
         let content = opened.map_err(|error| failures::of_part(&error))?;
         content.part.note_name(&opening.name);
         {

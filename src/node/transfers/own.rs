@@ -10,6 +10,7 @@ use crate::files::served::Place;
 use crate::router::event::{Event, Parking};
 use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure};
+use crate::router::swarm::FILE_MAX_BYTES;
 
 impl Transfers {
     pub(super) fn hash(&self, job: u64, path: PathBuf, hash_job: HashJob) -> Option<Event> {
@@ -17,10 +18,10 @@ impl Transfers {
         self.shared.lock().hash_jobs.insert(job, Arc::clone(&hash_job));
         let shared = Arc::clone(&self.shared);
         let hashed = self.hashing.submit(move || {
-            let (inbox, max_bytes) = (&shared.host.inbox, shared.host.limits.file_bytes);
+            let inbox = &shared.host.inbox;
             let owed =
                 ReplyGuard::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
-            let result = hash_job.run(job, path, max_bytes, inbox, &shared.open_files);
+            let result = hash_job.run(job, path, FILE_MAX_BYTES, inbox, &shared.open_files);
             if result.is_err() {
                 shared.lock().hash_jobs.remove(&job);
             }

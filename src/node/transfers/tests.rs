@@ -45,7 +45,7 @@ impl Node {
     }
 
     fn on(limits: Limits, dir: tempfile::TempDir, disk: Arc<dyn Disk>) -> Self {
-        let (inbox, events) = bounded(limits.inbox_events);
+        let (inbox, events) = bounded(1_024);
         let folder = dir.path().to_owned();
         let transfers = Transfers::new(inbox, Arc::new(limits), folder, disk);
         Self { transfers: Arc::new(transfers), events, dir }

@@ -14,7 +14,6 @@ use super::frames::{self, FrameKind, Until, Writer};
 use super::server::JobShared;
 use super::{JobRequest, RoomPlace, Save, VERSION};
 use crate::config::Errand;
-use crate::limits::Limits;
 use crate::node::{Answer, Face, Feed, FeedReader, Handle, Stopped};
 use crate::program::errand::{OneShotEnd, SaveTarget};
 use crate::program::failures::{Failures, error};
@@ -23,11 +22,12 @@ use crate::program::output::Output;
 use crate::program::seat::FaceSeat;
 use crate::router::command::Command;
 use crate::router::notice::{Code, Failure, Notice, Overview};
+use crate::router::rights::FaceRights;
 use crate::router::signed::room_hint;
 use crate::sys::local::Stream;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 use crate::ui::address::read_address;
-use crate::ui::line_reader::LineReader;
+use crate::ui::line_reader::{LINE_MAX_BYTES, LineReader};
 use crate::ui::notice::Format;
 
 /// A request comes whole within this time.
@@ -93,7 +93,7 @@ struct RunningJob<'a> {
 impl RunningJob<'_> {
     fn answer(&self, request: JobRequest) -> io::Result<()> {
         let feed = &self.shared.node.feed;
-        let face = self.shared.node.handle.face();
+        let face = self.shared.node.handle.face(FaceRights::JOB);
         let mut reader = feed.reader_from_here();
         let Some((overview, after)) = self.overview(&face) else { return Ok(()) };
         if !is_here(&request.places, &overview, self.shared.addr) {
@@ -182,7 +182,7 @@ impl RunningJob<'_> {
         };
         let (give, chunks) = bounded(1);
         let input = ClientInput::new(self.writer.clone(), chunks);
-        let lines = LineReader::new(BufReader::new(input), Limits::default().line_max_bytes);
+        let lines = LineReader::new(BufReader::new(input), LINE_MAX_BYTES);
         let (stdin, answering) = seat.take(Source::Stream(lines));
         let mut stdin = Stdin { folder: work.folder.clone(), job: true, ..stdin };
         let (client, gone) = bounded::<()>(1);

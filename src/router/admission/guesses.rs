@@ -10,6 +10,8 @@ use crate::router::ids::ConnId;
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
+/// So long an attempt of one address counts.
+const WINDOW_MS: u64 = 10 * 60_000;
 const HOUR_MS: u64 = 3_600_000;
 /// Password exchanges in progress at once.
 const PASSWORD_EXCHANGES: usize = 4;
@@ -48,7 +50,7 @@ impl Guesses {
         now: Millis,
         limits: &Limits,
     ) -> Result<(), u64> {
-        self.forget_old(now, limits);
+        self.forget_old(now);
         if self.under_way.len() >= PASSWORD_EXCHANGES {
             return Err(1_000);
         }
@@ -58,7 +60,7 @@ impl Guesses {
             let times = self.by_addr.get(&source);
             if !own && times.is_some_and(|at| at.len() >= limits.password_attempts_per_addr) {
                 let first = times.and_then(|times| times.front());
-                return Err(first.map_or(0, |at| left(*at, limits.password_window_ms, now)));
+                return Err(first.map_or(0, |at| left(*at, WINDOW_MS, now)));
             }
             let wait = self.wait_when_scarce(ip, now, limits);
             if wait > 0 {
@@ -71,9 +73,9 @@ impl Guesses {
         Ok(())
     }
 
-    fn forget_old(&mut self, now: Millis, limits: &Limits) {
+    fn forget_old(&mut self, now: Millis) {
         self.by_addr.retain(|_, times| {
-            while times.front().is_some_and(|at| left(*at, limits.password_window_ms, now) == 0) {
+            while times.front().is_some_and(|at| left(*at, WINDOW_MS, now) == 0) {
                 times.pop_front();
             }
             !times.is_empty()

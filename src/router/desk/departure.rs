@@ -12,6 +12,8 @@ use crate::router::timers::Timer;
 const CONFIRMED_MS: u64 = 60_000;
 /// How long the end of stdin waits for members to hold what was said.
 const HELD_MS: u64 = 10_000;
+/// Those who can fetch a file from this node only have so long to do so when it ends by itself.
+pub(crate) const LAST_HOST_MS: u64 = 60_000;
 /// How often it looks.
 const LOOK_MS: u64 = 50;
 
@@ -49,7 +51,7 @@ impl Departure {
     }
 
     /// Whether it waits no longer. The end of stdin also waits for what this node began.
-    fn is_due(&mut self, needs: &Needs, now: Millis, last_host_ms: u64) -> bool {
+    fn is_due(&mut self, needs: &Needs, now: Millis) -> bool {
         let own = self.ends_input();
         if own && needs.busy {
             self.idle_since = None;
@@ -57,7 +59,7 @@ impl Departure {
         }
         let waited = now.since(*self.idle_since.get_or_insert(now));
         let unheld = own && needs.unheld && waited < HELD_MS;
-        let served = needs.served && waited < last_host_ms;
+        let served = needs.served && waited < LAST_HOST_MS;
         !unheld && !served
     }
 }
@@ -89,7 +91,7 @@ impl Desk {
 
     /// Whether klatch ends in any case, so that a `leave` need not wait.
     pub(crate) fn is_quitting(&self) -> bool {
-        self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit))
+        self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit(_)))
     }
 
     /// An end waits for whoever needs this node, in place of one that waits already.
@@ -117,9 +119,9 @@ impl Desk {
         cx: &mut Context,
         needs: &Needs,
     ) -> Option<GivenCommand> {
-        let (now, last_host_ms) = (cx.now, cx.limits().last_host_ms);
+        let now = cx.now;
         let waiting = &mut self.departures.waiting;
-        let due = waiting.iter_mut().position(|of| of.is_due(needs, now, last_host_ms));
+        let due = waiting.iter_mut().position(|of| of.is_due(needs, now));
         let given = due.map(|at| waiting.remove(at).given);
         cx.timers.set(Timer::Departure, (!waiting.is_empty()).then(|| now.plus(LOOK_MS)));
         given
@@ -127,7 +129,7 @@ impl Desk {
 
     /// The room is left: a `leave` need not wait for that any more.
     pub(crate) fn room_left(&mut self, cx: &mut Context) {
-        let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave);
+        let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave(_));
         for Departure { given, .. } in self.departures.waiting.extract_if(.., leaves) {
             cx.answer(&given, Ok(()));
         }

@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub(crate) use self::departure::Needs;
+pub(crate) use self::departure::{LAST_HOST_MS, Needs};
 pub(crate) use self::waits::ScriptWait;
 use super::command::{Command, NewPassword};
 use super::context::Context;

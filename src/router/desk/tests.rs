@@ -1,4 +1,5 @@
 use super::*;
+use crate::router::command::LeaveWhen;
 use crate::router::event::Effect;
 use crate::router::ids::FileId;
 use crate::router::time::Millis;
@@ -42,13 +43,13 @@ fn the_end_of_input_waits_for_what_was_begun_and_then_a_while_for_others() {
 #[test]
 fn a_quit_waits_for_those_who_need_this_node_and_for_nothing_else() {
     let (mut cx, mut desk) = (Context::of_test("ada", 1), Desk::default());
-    let quit = given(&cx, 1, Command::Quit);
+    let quit = given(&cx, 1, Command::Quit(LeaveWhen::Now));
     desk.depart_later(&mut cx, quit);
     assert!(desk.departure_due(&mut cx, &SERVED).is_none());
     assert!(desk.departure_due(&mut cx, &UNHELD).is_some());
-    let quit = given(&cx, 2, Command::Quit);
+    let quit = given(&cx, 2, Command::Quit(LeaveWhen::Now));
     desk.depart_later(&mut cx, quit);
-    cx.now = Millis(cx.limits().last_host_ms);
+    cx.now = Millis(LAST_HOST_MS);
     assert!(desk.departure_due(&mut cx, &SERVED).is_some(), "they had their time");
     assert!(desk.departure_due(&mut cx, &NOBODY).is_none(), "none is left");
     assert_eq!(cx.timers.next(), None);
@@ -57,7 +58,11 @@ fn a_quit_waits_for_those_who_need_this_node_and_for_nothing_else() {
 #[test]
 fn an_end_that_waits_gives_way_to_the_next_and_is_answered() {
     let (mut cx, mut desk) = (Context::of_test("ada", 1), Desk::default());
-    for (line, command) in [(1, Command::EndOfInput), (2, Command::Leave), (3, Command::Quit)] {
+    for (line, command) in [
+        (1, Command::EndOfInput),
+        (2, Command::Leave(LeaveWhen::Now)),
+        (3, Command::Quit(LeaveWhen::Now)),
+    ] {
         let given = given(&cx, line, command);
         desk.depart_later(&mut cx, given);
     }

@@ -111,31 +111,17 @@ impl Router {
             Command::Transfers => self.tell(of, Self::transfers_notice),
             Command::Name { name } => self.change_name(name),
             Command::Wait { what, within_ms } => return self.wait(of, what, within_ms),
-            Command::Leave => {
-                self.leave(&draw);
-                Ok(())
-            }
             Command::Limit { change } => {
                 limit(&mut self.cx, of, change);
                 Ok(())
-            }
-            Command::LeaveWhenServed { asks } => {
-                return self.depart_when_served(again(Command::Leave), asks);
-            }
-            Command::QuitWhenServed { asks } => {
-                return self.depart_when_served(again(Command::Quit), asks);
             }
             Command::BeginFace { room } => {
                 self.desk.begin_face(face, room);
                 self.desk.is_elsewhere(face, &self.stay.room()).map_or(Ok(()), Err)
             }
             Command::EndFace { keep_offers } => return self.end_face(face, keep_offers),
-            Command::Quit => {
-                self.cx.reply(face, line, word, Ok(()));
-                return self.stop();
-            }
-            Command::EndOfInput => {
-                return self.desk.depart_later(&mut self.cx, again(Command::EndOfInput));
+            Command::Leave(_) | Command::Quit(_) | Command::EndOfInput => {
+                return self.depart(again(command));
             }
         };
         self.cx.reply(face, line, word, result);

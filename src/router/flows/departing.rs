@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::router::Router;
-use crate::router::command::Command;
-use crate::router::desk::Needs;
+use crate::router::command::{Command, LeaveWhen};
+use crate::router::desk::{LAST_HOST_MS, Needs};
 use crate::router::event::Effect;
 use crate::router::files::Offered;
 use crate::router::ids::{FileId, MemberId};
@@ -13,10 +13,29 @@ use crate::router::order::{GivenCommand, Order};
 use crate::router::text::{Untrusted, few};
 
 impl Router {
-    /// Does what a command says (`quit` or `leave`), but not under those who need this node.
-    pub(crate) fn depart_when_served(&mut self, given: GivenCommand, asks: bool) {
+    /// Does what `quit`, `leave` or the end of stdin says, now or once nobody needs this node.
+    pub(crate) fn depart(&mut self, mut given: GivenCommand) {
+        let when = match &mut given.command {
+            Command::Leave(when) | Command::Quit(when) => std::mem::replace(when, LeaveWhen::Now),
+            _ => return self.desk.depart_later(&mut self.cx, given),
+        };
+        match when {
+            LeaveWhen::Served | LeaveWhen::Confirmed => self.depart_when_served(given, when),
+            LeaveWhen::Now if matches!(given.command, Command::Quit(_)) => {
+                self.cx.answer(&given, Ok(()));
+                self.stop();
+            }
+            LeaveWhen::Now => {
+                self.leave(&given.draw);
+                self.cx.answer(&given, Ok(()));
+            }
+        }
+    }
+
+    fn depart_when_served(&mut self, given: GivenCommand, when: LeaveWhen) {
         let (needed, word) = (self.swarm.needed_here(), given.command.word());
         let files = needed.iter().map(|(file, _)| *file).collect();
+        let asks = when == LeaveWhen::Confirmed;
         if needed.is_empty() {
             self.desk.forget_told();
             return self.cx.order(Order::Command(given));
@@ -35,7 +54,7 @@ impl Router {
             self.cx.answer(&given, Ok(())); // Klatch ends in any case, and that is to leave.
         } else {
             self.desk.depart_later(&mut self.cx, given);
-            let seconds = self.cx.limits().last_host_ms / 1000;
+            let seconds = LAST_HOST_MS / 1000;
             let then = if word == "quit" { "klatch ends" } else { "you leave" };
             self.cx.remark(format!("{fetching}: {then} when that is done, or in {seconds} s"));
         }

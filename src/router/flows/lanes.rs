@@ -10,6 +10,7 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::links::{Conn, Lane, Link};
 use crate::router::message::{Hello, Why};
 use crate::router::order::Purpose;
+use crate::router::swarm::LANES_PER_PAIR;
 
 impl Router {
     /// Sees to it that lanes to `host` exist or are on their way.
@@ -57,7 +58,7 @@ impl Router {
         let serves = Some(Purpose::Serve(member));
         let open = self.links.all().filter(|(_, conn)| conn.purpose() == serves).count();
         let Some(address) = self.addresses_for_lane(member).first().copied() else { return };
-        for _ in open..self.cx.limits().lanes_per_pair {
+        for _ in open..LANES_PER_PAIR {
             self.cx.dial(Target::Addr(address), Purpose::Serve(member));
         }
     }
@@ -99,14 +100,13 @@ impl Router {
             return self.cx.refuse(id, Why::NoSession);
         }
         let fetch = conn.is_dialled() == (conn.role() == Role::LaneFetch);
-        let per_pair = self.cx.limits().lanes_per_pair;
         let is_other = |(other, conn): &(ConnId, &Conn)| {
             let same = |lane: Lane| lane.member == member && lane.fetch == fetch;
             *other != id && conn.lane().is_some_and(same)
         };
         let others = self.links.all().filter(is_other).count();
         // A lane that the peer gave up may linger for a moment: as many again as the pair has.
-        let most = if fetch { per_pair } else { 2 * per_pair };
+        let most = if fetch { LANES_PER_PAIR } else { 2 * LANES_PER_PAIR };
         let wanted = match fetch {
             true => self.swarm.expects_lane(&member, id),
             false => !self.members.is_ignored(&member),

@@ -16,6 +16,8 @@ use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, Signe
 
 /// Bytes in one answer of repair.
 const ANSWER_BYTES: usize = 256 * 1024;
+/// Bytes of log kept for a room.
+pub(crate) const LOG_BYTES: usize = 256 * 1024 * 1024;
 /// The same for one author.
 const LOG_BYTES_PER_AUTHOR: usize = 64 * 1024 * 1024;
 
@@ -230,7 +232,7 @@ impl Entries {
     /// that we would take. `Some(Err(()))`: the two versions of the chain differ somewhere.
     pub(crate) fn lacks(&self, theirs: &Have, limits: &Limits) -> Option<Result<u64, ()>> {
         let Some(state) = self.chains.get(&theirs.chain) else {
-            let full = self.chains.len() >= limits.chains || self.author_is_full(theirs, limits);
+            let full = self.chains.len() >= limits.chains || self.author_is_full(theirs);
             return (!full && (theirs.len > 0 || theirs.forked))
                 .then(|| Ok(self.behind_waiting(&theirs.chain, 0)));
         };
@@ -247,7 +249,7 @@ impl Entries {
         if let Some(ours) = self.entry_at(&theirs.chain, theirs.len) {
             return (ours.id != theirs.head).then_some(Err(()));
         }
-        (theirs.len > len && !self.author_is_full(theirs, limits))
+        (theirs.len > len && !self.author_is_full(theirs))
             .then(|| Ok(self.behind_waiting(&theirs.chain, len)))
     }
 
@@ -300,11 +302,11 @@ impl Entries {
         from
     }
 
-    fn author_is_full(&self, theirs: &Have, limits: &Limits) -> bool {
+    fn author_is_full(&self, theirs: &Have) -> bool {
         let used = self.bytes_by_author.get(&theirs.chain.author).copied().unwrap_or(0);
         // So much may be needed for the next entry: what would not fit is not asked for.
         let next = 2 * ENTRY_MAX_BYTES + 256;
-        used + next > LOG_BYTES_PER_AUTHOR || self.bytes + next > limits.log_bytes
+        used + next > LOG_BYTES_PER_AUTHOR || self.bytes + next > LOG_BYTES
     }
 
     fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
@@ -313,7 +315,7 @@ impl Entries {
         let used = self.bytes_by_author.get(author).copied().unwrap_or(0);
         let chain_fits =
             self.chains.len() < limits.chains || self.chains.contains_key(&entry.body.chain);
-        chain_fits && used + cost <= LOG_BYTES_PER_AUTHOR && self.bytes + cost <= limits.log_bytes
+        chain_fits && used + cost <= LOG_BYTES_PER_AUTHOR && self.bytes + cost <= LOG_BYTES
     }
 
     fn fit(&self, entry: &SignedEntry) -> Fitness {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::entries::Entries;
-pub(crate) use self::entries::{EntryOrder, Placed};
+pub(crate) use self::entries::{EntryOrder, LOG_BYTES, Placed};
 use self::exchange::Exchange;
 use self::receipts::Receipts;
 use self::repair::HAVES_PAUSE_MS;

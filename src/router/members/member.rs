@@ -8,6 +8,8 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::signed::SignedPresence;
 use crate::router::time::Millis;
 
+/// A presence record younger than this keeps an unlinked member present.
+const PRESENCE_TTL_MS: u64 = 15_000;
 /// How long a member whose socket closed still counts as present.
 const CLOSED_GRACE_MS: u64 = 5_000;
 
@@ -99,7 +101,7 @@ impl Member {
     }
 
     /// Until when it counts as present if nothing more is heard; `None` while it is linked.
-    pub(super) fn present_until(&self, limits: &Limits) -> Option<Millis> {
+    pub(super) fn present_until(&self) -> Option<Millis> {
         if self.conn.is_some() {
             return None;
         }
@@ -111,20 +113,20 @@ impl Member {
             _ => Millis(0),
         };
         let fresh = self.record.is_some() && self.lost.is_none_or(|(at, _)| self.heard > at);
-        let by_record = if fresh { self.heard.plus(limits.presence_ttl_ms) } else { Millis(0) };
+        let by_record = if fresh { self.heard.plus(PRESENCE_TTL_MS) } else { Millis(0) };
         Some(grace.max(by_record))
     }
 
     /// Until when others are to hear that there is no link with it, so that they pass on what we
     /// say; `None` while it is linked or gone for good. One that fell silent counts for a while
     /// although it is not present: it may see us fall silent too, and both have to begin somehow.
-    pub(super) fn missed_until(&self, limits: &Limits) -> Option<Millis> {
-        let present = self.present_until(limits)?;
+    pub(super) fn missed_until(&self) -> Option<Millis> {
+        let present = self.present_until()?;
         if self.said_bye() {
             return None;
         }
         let missed = match self.lost {
-            Some((at, _)) if !self.redial.given_up => at.plus(limits.presence_ttl_ms),
+            Some((at, _)) if !self.redial.given_up => at.plus(PRESENCE_TTL_MS),
             _ => Millis(0),
         };
         Some(present.max(missed))

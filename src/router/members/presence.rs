@@ -17,6 +17,8 @@ use crate::router::signed::SignedPresence;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
 
+/// A pair that failed to link for this long is `unlinked`.
+const UNLINKED_AFTER_MS: u64 = 2_000;
 /// Refresh interval of presence records while somebody is unlinked.
 const PRESENCE_REFRESH_MS: u64 = 5_000;
 /// Least time between records that outdo those of another run.
@@ -172,10 +174,9 @@ impl Members {
         let ends = member.conn.filter(|_| body.bye);
         self.changed = true;
         self.rename(cx, id, &body.name, quiet);
-        let fresh_ms = cx.limits().unlinked_after_ms;
         for (conn, telling) in &mut self.tellings {
             // A new link heard of it from us, and had no time yet to list it.
-            let new = cx.now.since(telling.up) < fresh_ms;
+            let new = cx.now.since(telling.up) < UNLINKED_AFTER_MS;
             let seeks = || {
                 let known = self.known.get(&telling.member);
                 body.unlinked.contains(&telling.member)
@@ -357,7 +358,7 @@ impl Members {
         let mut comings = Comings::default();
         let mut changed = Vec::new();
         for (id, member) in &mut self.known {
-            let present = member.present_until(cx.limits()).is_none_or(|until| until > cx.now);
+            let present = member.present_until().is_none_or(|until| until > cx.now);
             if present != member.present {
                 member.present = present;
                 if member.conn.is_none() && present {
@@ -382,10 +383,9 @@ impl Members {
 
     /// Members that count as present and cannot be reached from here.
     fn out_of_reach(&self, cx: &Context) -> Vec<MemberId> {
-        let limits = cx.limits();
         let missed = |member: &Member| {
-            member.missed_until(limits).is_some_and(|until| cx.now < until)
-                && cx.now >= member.without_link.plus(limits.unlinked_after_ms)
+            member.missed_until().is_some_and(|until| cx.now < until)
+                && cx.now >= member.without_link.plus(UNLINKED_AFTER_MS)
         };
         let unlinked = self.known.iter().filter(|(_, member)| missed(member));
         // Those that we once were linked with come first, should there be too many.
@@ -396,16 +396,15 @@ impl Members {
     }
 
     fn deadline(&self, cx: &Context) -> Option<Millis> {
-        let limits = cx.limits();
         let mut earliest = Earliest::default();
         for member in self.known.values() {
             if member.present
-                && let Some(until) = member.present_until(limits)
+                && let Some(until) = member.present_until()
             {
                 earliest.at(until);
             }
-            if let Some(until) = member.missed_until(limits).filter(|until| *until > cx.now) {
-                let unlinked_at = member.without_link.plus(limits.unlinked_after_ms);
+            if let Some(until) = member.missed_until().filter(|until| *until > cx.now) {
+                let unlinked_at = member.without_link.plus(UNLINKED_AFTER_MS);
                 earliest.at(if unlinked_at > cx.now { unlinked_at } else { until });
             }
         }

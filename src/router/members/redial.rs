@@ -16,6 +16,8 @@ use crate::router::time::{Earliest, Millis};
 const FIRST_TAUGHT_PORT: u16 = 1024;
 /// How long a failed dial counts against the member that advertised the address.
 const TELLER_MS: u64 = 60_000;
+/// Failed dials in that time after which a teller is not followed.
+const FAILED_DIALS_MAX: usize = 4;
 /// Time after which a backed-off teller is looked at again.
 const LOOK_AGAIN_MS: u64 = 1_000;
 
@@ -70,7 +72,7 @@ impl Members {
     pub(crate) fn teaches_bad_addresses(&self, cx: &Context, teller: &MemberId) -> bool {
         let recent = |at: &&Millis| cx.now.since(**at) < TELLER_MS;
         let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
-        failed >= cx.limits().failed_dials_per_teller_min
+        failed >= FAILED_DIALS_MAX
     }
 
     /// A teller whose taught addresses fail too often is not followed for a while.

@@ -29,6 +29,8 @@ use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::time::{Earliest, Millis};
 
+/// Requests queued on one lane.
+pub const LANE_QUEUE: usize = 16;
 /// How long a lane whose host was busy is left alone.
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
@@ -300,7 +302,7 @@ impl Choice {
         if self.asked >= limits.unanswered_requests {
             return None;
         }
-        self.hosts.get(host)?.free_lane(now, limits)
+        self.hosts.get(host)?.free_lane(now)
     }
 
     fn note(&mut self, conn: ConnId, task: HostTask) {

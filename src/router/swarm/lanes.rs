@@ -10,6 +10,9 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::message::Message;
 use crate::router::order::Purpose;
 
+/// Lanes per pair of members and direction of the bytes: a second one lets whoever is behind
+/// others in the turns of a host catch up.
+pub const LANES_PER_PAIR: usize = 2;
 /// Wait after every address of a host failed.
 const RETRY_MS: u64 = 2_000;
 /// Wait after a lane ended or could not be dialled.
@@ -19,7 +22,7 @@ impl Swarm {
     /// Whether lanes to a host should be dialled now.
     pub(crate) fn lacks_lanes(&mut self, cx: &Context, host: MemberId) -> bool {
         let lanes = self.lanes.entry(host).or_default();
-        lanes.fetching.len() < cx.limits().lanes_per_pair
+        lanes.fetching.len() < LANES_PER_PAIR
             && cx.now >= lanes.retry_at
             && !self.choice.rests(&host, cx.now)
     }
@@ -32,10 +35,9 @@ impl Swarm {
         host: MemberId,
         addresses: &[SocketAddr],
     ) {
-        let per_pair = cx.limits().lanes_per_pair;
         let lanes = self.lanes.entry(host).or_default();
         if let Some(address) = addresses.get(lanes.next_address) {
-            while lanes.fetching.len() < per_pair {
+            while lanes.fetching.len() < LANES_PER_PAIR {
                 let conn = cx.dial(Target::Addr(*address), Purpose::Lane(host));
                 lanes.fetching.insert(conn);
             }

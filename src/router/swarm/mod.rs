@@ -31,8 +31,10 @@ use std::path::PathBuf;
 
 use self::choice::Choice;
 use self::holders::Holders;
+pub use self::lanes::LANES_PER_PAIR;
 use self::leftovers::PartialFiles;
 use self::progress::DownloadProgress;
+pub(crate) use self::queue::{DOWNLOADS_MAX, FILE_MAX_BYTES, QUEUED_MAX};
 use self::shares::{Portion, Shares};
 use self::uploads::Uploads;
 use super::command::SaveAs;

@@ -18,12 +18,19 @@ use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::router::text::Untrusted;
 
+/// Longest file that can be offered or fetched, in bytes: 2 TiB.
+pub(crate) const FILE_MAX_BYTES: u64 = 1 << 41;
+/// Downloads under way at once, with those that wait for a host: each keeps a file open.
+pub(crate) const DOWNLOADS_MAX: usize = 256;
+/// Downloads under way or queued.
+pub(crate) const QUEUED_MAX: usize = 16_384;
+
 impl Swarm {
     /// A file is to be fetched, unless it is here already.
     pub(crate) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
         let FileRequest { face, line, file, .. } = &request;
         let (face, line, file) = (*face, *line, file.id);
-        if request.file.size > cx.limits().file_bytes {
+        if request.file.size > FILE_MAX_BYTES {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&request.file.name));
             return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
@@ -110,22 +117,22 @@ impl Swarm {
 
     /// Begins a download, or has it wait for those that were asked for before.
     fn enqueue(&mut self, cx: &mut Context, request: FileRequest) {
-        if request.asks && self.may_enqueue(&request.file.id, cx.limits()) {
+        if request.asks && self.may_enqueue(&request.file.id) {
             cx.reply(request.face, request.line, "download", Ok(()));
         }
         self.enqueue_answered(cx, request);
     }
 
     /// Whether there is room for another download.
-    fn may_enqueue(&self, file: &FileId, limits: &Limits) -> bool {
-        self.queued.len() < limits.queued_downloads || self.is_fetching(file)
+    fn may_enqueue(&self, file: &FileId) -> bool {
+        self.queued.len() < QUEUED_MAX || self.is_fetching(file)
     }
 
     /// The same for a download whose person, if there is one, knows that it goes its way.
     pub(super) fn enqueue_answered(&mut self, cx: &mut Context, request: FileRequest) {
         let (face, line, patient, id) =
             (request.face, request.line, request.patient, request.file.id);
-        if !self.may_enqueue(&id, cx.limits()) {
+        if !self.may_enqueue(&id) {
             let queued = self.queued.len();
             let text =
                 format!("{queued} downloads are queued, which is the limit: wait for one to end");
@@ -184,7 +191,7 @@ impl Swarm {
         let first = self.queue.first_key_value().map(|(_, file)| *file)?;
         let moves = |download: &&Download| download.hostless_since.is_none();
         let moving = self.downloads.values().filter(moves).count();
-        let full = self.downloads.len() >= limits.downloads || moving >= limits.moving_downloads;
+        let full = self.downloads.len() >= DOWNLOADS_MAX || moving >= limits.moving_downloads;
         (!full).then_some(first)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::choice::Chosen;
+use super::lanes::LANES_PER_PAIR;
 use super::{DownloadStage, Swarm};
 use crate::router::context::Context;
 use crate::router::event::Effect;
@@ -141,7 +142,7 @@ impl Swarm {
         for (host, lanes) in &self.lanes {
             let holder = self.holders.of(host);
             let hosts = |file: &FileId| holder.is_some_and(|of| of.hosting(file).is_some());
-            let wanted = lanes.fetching.len() < cx.limits().lanes_per_pair;
+            let wanted = lanes.fetching.len() < LANES_PER_PAIR;
             if wanted && lanes.retry_at > cx.now && self.downloads.keys().any(hosts) {
                 earliest.at(lanes.retry_at);
             }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::program::{DEADLINE, Program};
+use super::program::{DEADLINE, Program, with_hangups};
 use super::shape;
 
 /// How a peer is started.
@@ -68,10 +68,12 @@ impl Options {
 
     /// Starts it with what stands before it, such as `ip netns exec …`.
     pub(crate) fn within(mut self, wrapper: &[&str]) -> Self {
-        let (first, rest) = wrapper.split_first().unwrap();
-        let mut command = Command::new(first);
-        command.current_dir(self.home.path());
-        command.args(rest).arg(self.command.get_program()).args(self.command.get_args());
+        // What the wrapper says of hangups holds for the program.
+        let words = [with_hangups(), wrapper].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(self.home.path());
+        let own = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        command.args(own.skip(with_hangups().len()));
         for (variable, value) in self.command.get_envs() {
             match value {
                 Some(value) => command.env(variable, value),

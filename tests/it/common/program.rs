@@ -52,22 +52,25 @@ pub(crate) struct Program {
     ended: Option<ExitStatus>,
 }
 
-/// As under `nohup`; only Linux tells.
-fn ignores_hangups() -> bool {
+/// What stands before a program so that no hangups are ignored because whoever started the tests
+/// ignores them, as under `nohup`; only Linux tells.
+pub(crate) fn with_hangups() -> &'static [&'static str] {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.is_some_and(|mask| mask.trim_end().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let odd = ['1', '3', '5', '7', '9', 'b', 'd', 'f'];
+    match mask.is_some_and(|mask| mask.trim_end().ends_with(odd)) {
+        true => &["env", "--default-signal=HUP"],
+        false => &[],
+    }
 }
 
 impl Program {
     /// The program with nothing of this machine's environment that it looks at: no variables, and
     /// no hangups that are ignored because whoever started the tests ignores them.
     pub(crate) fn command() -> Command {
-        let klatch = env!("CARGO_BIN_EXE_klatch");
-        let mut command = Command::new(if ignores_hangups() { "env" } else { klatch });
-        if ignores_hangups() {
-            command.args(["--default-signal=HUP", klatch]);
-        }
+        let words = [with_hangups(), &[env!("CARGO_BIN_EXE_klatch")]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         for variable in ["KLATCH_DATA_DIR", "NO_COLOR"] {
             command.env_remove(variable);
         }

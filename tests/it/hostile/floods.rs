@@ -21,6 +21,7 @@ use klatch::router::ids::{
 use klatch::router::membership::record::{How, Lock, Record, Ticket};
 use klatch::router::message::{Have, Message};
 use klatch::router::notice::{Code, Notice};
+use klatch::router::rights::FaceRights;
 use klatch::router::signed::{Chain, Kind, Presence, SignedPresence, SignedRecord};
 use klatch::router::time::Millis;
 use klatch::wire::message::encode;
@@ -58,6 +59,11 @@ impl Alice {
 
     fn event(&mut self, event: Event) -> Vec<Effect> {
         self.router.handle(Millis(self.now), event)
+    }
+
+    fn gives(&mut self, command: Command) -> Vec<Effect> {
+        let (face, rights) = (FaceId::TERMINAL, FaceRights::TERMINAL);
+        self.event(Event::Commanded { face, rights, line: 1, command, draw: draw() })
     }
 
     /// Somebody who comes by the open door, and all that alice says meanwhile.
@@ -154,7 +160,7 @@ fn ghosts_that_say_goodbye_are_forgotten() {
         for version in 0..limits.members as u64 {
             alice.hears(conn, presence(&room, version + round, false, Vec::new()));
         }
-        alice.waits(limits.presence_ttl_ms + 1);
+        alice.waits(15_001);
         alice.hears(conn, Message::Pong(0));
     }
     alice.assert_bounded();
@@ -169,7 +175,7 @@ fn a_room_full_of_ghosts_can_still_be_joined() {
         alice.hears(conn, presence(&room, version, false, Vec::new()));
     }
     // Alice cannot reach any of them, and says so to others.
-    let effects = alice.waits(2 * Limits::default().unlinked_after_ms);
+    let effects = alice.waits(4_000);
     assert_sendable(&effects);
     let (_, effects) = alice.joins(&Eve::new());
     assert_sendable(&effects);
@@ -200,12 +206,7 @@ fn long_presence_records_do_not_burst_the_outbox_of_a_newcomer() {
 fn receipts_of_nobody_are_not_kept() {
     let mut alice = Alice::new();
     let (conn, _) = alice.joins(&Eve::new());
-    alice.event(Event::Commanded {
-        face: FaceId(0),
-        line: 1,
-        command: Command::Say { text: "hello".into() },
-        draw: draw(),
-    });
+    alice.gives(Command::Say { text: "hello".into() });
     let effects = alice.waits(2_000);
     let own = effects.iter().find_map(|effect| match effect {
         Effect::Send { message: Message::Have(list), .. } => list.first().copied(),
@@ -364,12 +365,11 @@ fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     // Alice closes the room, and with it nobody is lost but those whom eve let in.
     let (bob, _) = alice.joins(&Eve::new());
     assert_ne!(bob, conn);
-    let (face, line) = (FaceId(0), 1);
     let closing = Command::Password {
         password: Some(klatch::router::command::NewPassword::Nothing),
         asks: false,
     };
-    let effects = alice.event(Event::Commanded { face, line, command: closing, draw: draw() });
+    let effects = alice.gives(closing);
     let done = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(()), .. });
     assert!(effects.iter().any(done), "{effects:?}");
     assert!(alice.router.inspect().closed);
@@ -382,9 +382,7 @@ fn n2_an_invitation_is_over_when_its_time_is() {
     use klatch::router::event::{Entrance, Plan};
     use klatch::router::message::{Brings, Hello, Why};
     let mut alice = Alice::new();
-    let (face, line) = (FaceId(0), 1);
-    let command = Command::Invite { once: false, for_ms: Some(3_600_000) };
-    alice.event(Event::Commanded { face, line, command, draw: draw() });
+    alice.gives(Command::Invite { once: false, for_ms: Some(3_600_000) });
     let over = |alice: &mut Alice, number| {
         let (conn, eve) = (ConnId(number), Eve::new());
         let remote = SocketAddr::from(([192, 0, 2, 66], 4_000));

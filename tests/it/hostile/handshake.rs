@@ -73,7 +73,7 @@ fn h3_guesses_are_counted_by_address_and_the_right_one_is_given_back() {
     };
     assert_eq!(why, Why::TooManyAttempts);
     let wait_ms = wait_ms.unwrap();
-    assert!(wait_ms > 0 && wait_ms <= limits.password_window_ms, "{wait_ms}");
+    assert!(wait_ms > 0 && wait_ms <= 10 * 60_000, "{wait_ms}");
 
     // Somebody else is not kept out, and whoever knows the password is not counted.
     for _ in 0..2 * limits.password_attempts_per_addr {

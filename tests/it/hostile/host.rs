@@ -12,6 +12,7 @@ use klatch::node::{Answer, Face, FeedItem, FeedReader, Node, NodeConfig};
 use klatch::router::command::{Command, LockWish, NewPassword};
 use klatch::router::invite_link::InviteLink;
 use klatch::router::notice::{Code, Failure, MemberLine, Notice};
+use klatch::router::rights::FaceRights;
 use tempfile::TempDir;
 
 /// Nothing in these tests takes so long, unless something is wrong.
@@ -45,7 +46,7 @@ impl Host {
         let downloads = folder.path().join("downloads");
         std::fs::create_dir(&downloads).unwrap();
         let node = Node::start(NodeConfig::on_loopback(name, limits, downloads)).unwrap();
-        let (face, reader) = (node.handle().face(), node.feed().reader());
+        let (face, reader) = (node.handle().face(FaceRights::TERMINAL), node.feed().reader());
         let ended = BTreeMap::new();
         Self { node, face, folder, reader, lines: 0, ended, told: None, invitation: None }
     }

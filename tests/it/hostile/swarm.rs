@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use klatch::files::merkle::{chunk_bytes, file_id};
 use klatch::limits::Limits;
-use klatch::router::command::{Command, Wait};
+use klatch::router::command::{Command, LeaveWhen, Wait};
 use klatch::router::ids::Digest32;
 use klatch::router::message::{Held, Message};
 use klatch::router::notice::{Code, Notice};
@@ -100,7 +100,7 @@ fn harmed(harm: impl Fn(&Path)) {
     // Whoever asks next finds the offer withdrawn, if bob did not.
     let mut dave = Host::new("dave");
     carol.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
-    bob.run(Command::Leave).unwrap();
+    bob.run(Command::Leave(LeaveWhen::Now)).unwrap();
     dave.connect(alice.addr()).unwrap();
     if let Ok(()) = dave.run(Command::Wait { what: Wait::File("a.bin".into()), within_ms: 10_000 })
     {

@@ -485,14 +485,19 @@ fn ctrl_d_and_signals_leave_the_terminal_as_it_was() {
     }
 }
 
-/// Somebody on a terminal who hears bob say hello; gives what was written.
-fn hears_hello(variable: &str) -> Vec<u8> {
-    let folder = Folder::new();
+/// Ana on a terminal with this variable.
+fn ana_with(variable: &str, folder: &Folder) -> Person {
     let mut command = portable_pty::CommandBuilder::new("env");
     command.args([variable, env!("CARGO_BIN_EXE_klatch"), "--ui", "terminal", "--ephemeral"]);
     command.args(["--name", "ana", "--listen", "127.0.0.1:0"]);
     command.cwd(folder.path(""));
-    let mut ana = Person::spawn("ana", command);
+    Person::spawn("ana", command)
+}
+
+/// Somebody on a terminal who hears bob say hello; gives what was written.
+fn hears_hello(variable: &str) -> Vec<u8> {
+    let folder = Folder::new();
+    let mut ana = ana_with(variable, &folder);
     let address = ana.address();
     let mut bob = Program::run(
         "bob",
@@ -528,6 +533,24 @@ fn a_terminal_that_cannot_edit_gets_lines_with_times_and_nothing_else() {
         let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\r' | b'\n');
         assert!(!raw.iter().any(control), "{:?}", String::from_utf8_lossy(&raw));
     }
+}
+
+#[test]
+fn ctrl_d_where_no_line_is_edited_waits_for_who_fetches_from_here_alone() {
+    let folder = Folder::new();
+    folder.file("last copy.img", &vec![b'x'; 64 << 20]);
+    let mut ana = ana_with("TERM=dumb", &folder);
+    let mut bob = Peer::start("bob");
+    bob.done(&format!("connect {}", ana.address()));
+    ana.types(&format!("send last copy.img{ENTER}"));
+    bob.done("wait file last copy.img");
+    bob.done("limit down 16MB/s");
+    let number = bob.say("download last copy.img");
+    bob.expect(json!({"event": "download_progress"}));
+    ana.types(CTRL_D);
+    ana.sees("bob is still fetching it: klatch ends when that is done");
+    bob.ended_well(number);
+    assert_eq!(ana.ends(), 0);
 }
 
 /// A slip must not tell the room a password, and a sentence not end anything.

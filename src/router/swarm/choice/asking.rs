@@ -36,7 +36,7 @@ impl Choice {
         }
         let mut out_of_work = Vec::new();
         while let Some(id) = self.next_turn(now, limits) {
-            match self.ask(id, now, limits, rng) {
+            match self.ask(id, now, rng) {
                 AskEnd::Something => self.queue(id),
                 AskEnd::Nothing => out_of_work.push(id),
                 AskEnd::Full => {}
@@ -66,15 +66,15 @@ impl Choice {
             if now < self.inspect_at {
                 return self.no_turn();
             }
-            self.inspect(now, limits);
+            self.inspect(now);
             if full {
-                self.make_room(now, limits);
+                self.make_room(now);
                 return self.no_turn();
             }
         }
         // One of which nothing is known is tried nevertheless: who is asked may be slow on purpose.
         let enough = self.is_enough();
-        let may = |host: &HostLoad| !enough || host.can_be_tried(now, limits);
+        let may = |host: &HostLoad| !enough || host.can_be_tried(now);
         let lone = self.files.values().find_map(|(_, picker)| picker.lone());
         let waiting = self.hosts.iter_mut().filter(|(_, host)| host.waits && may(host));
         let first = waiting.min_by_key(|(id, host)| {
@@ -124,9 +124,9 @@ impl Choice {
     }
 
     /// Asks `host` for one more thing.
-    fn ask(&mut self, id: MemberId, now: Millis, limits: &Limits, rng: &mut Rng) -> AskEnd {
+    fn ask(&mut self, id: MemberId, now: Millis, rng: &mut Rng) -> AskEnd {
         let Some(host) = self.hosts.get(&id) else { return AskEnd::Full };
-        let Some(conn) = host.free_lane(now, limits) else {
+        let Some(conn) = host.free_lane(now) else {
             let rests = host.lanes.values().map(|lane| lane.rests_until);
             let rests = rests.chain([host.rests_until]).filter(|until| *until > now).min();
             rests.into_iter().for_each(|until| self.look(until));

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::LANE_QUEUE;
 use super::{HostLoad, HostTask};
-use crate::limits::Limits;
 use crate::router::ids::{ConnId, FileId};
 use crate::router::time::Millis;
 
@@ -20,9 +20,9 @@ impl HostLoad {
     }
 
     /// Nothing is known of it, and it can be asked.
-    pub(super) fn can_be_tried(&self, now: Millis, limits: &Limits) -> bool {
+    pub(super) fn can_be_tried(&self, now: Millis) -> bool {
         let unknown = self.asked == 0 && !self.slow && self.pace.is_unknown();
-        unknown && self.free_lane(now, limits).is_some()
+        unknown && self.free_lane(now).is_some()
     }
 
     /// Requests that are not answered.
@@ -132,7 +132,7 @@ impl HostLoad {
     }
 
     /// The lane that has room for another request, if the host should have one.
-    pub(super) fn free_lane(&self, now: Millis, limits: &Limits) -> Option<ConnId> {
+    pub(super) fn free_lane(&self, now: Millis) -> Option<ConnId> {
         if self.rests_until > now {
             return None;
         }
@@ -142,9 +142,10 @@ impl HostLoad {
             None => asked < ASKED_MIN,
             Some(bytes) => asked < ASKED_MIN || self.left < bytes,
         };
-        let lanes = self.lanes.iter().filter(|(_, lane)| {
-            room && lane.tasks.len() < limits.lane_queue && lane.rests_until <= now
-        });
+        let lanes = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| room && lane.tasks.len() < LANE_QUEUE && lane.rests_until <= now);
         // Few streams at a time: each is faster, and where many meet in one line some are dropped.
         lanes.min_by_key(|(_, lane)| lane.tasks.len() / ASKED_MIN).map(|(conn, _)| *conn)
     }

@@ -26,7 +26,7 @@ impl Choice {
     /// sooner.
     pub(super) fn take_over(&mut self, id: MemberId, now: Millis, limits: &Limits) {
         let Some(host) = self.hosts.get(&id) else { return };
-        let Some(conn) = host.free_lane(now, limits) else { return };
+        let Some(conn) = host.free_lane(now) else { return };
         if host.slow || self.asked >= limits.unanswered_requests {
             return;
         }
@@ -93,11 +93,11 @@ impl Choice {
     }
 
     /// Finds out which requests are stuck or not needed any more, and how far hosts are.
-    pub(super) fn inspect(&mut self, now: Millis, limits: &Limits) {
+    pub(super) fn inspect(&mut self, now: Millis) {
         self.inspect_at = now.plus(LOOK_MS);
         let asked = || self.hosts.values().filter(|host| host.asked() > 0);
         let rate = |host: &HostLoad| host.pace.rate(now);
-        let useful = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now, limits));
+        let useful = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now));
         let known = asked().chain(useful.map(|(_, host)| host));
         let fastest = known.filter_map(rate).max().unwrap_or(0);
         let stuck = |host: &&HostLoad| rate(host).is_some_and(|rate| SLOW_FACTOR * rate < fastest);
@@ -110,16 +110,16 @@ impl Choice {
     }
 
     /// Whether a host of which nothing is asked waits for its turn, and could be asked.
-    fn is_useful(&self, id: &MemberId, host: &HostLoad, now: Millis, limits: &Limits) -> bool {
-        let free = host.waits && host.asked() == 0 && host.free_lane(now, limits).is_some();
+    fn is_useful(&self, id: &MemberId, host: &HostLoad, now: Millis) -> bool {
+        let free = host.waits && host.asked() == 0 && host.free_lane(now).is_some();
         free && self.files.values().any(|(_, picker)| picker.gives(id))
     }
 
     /// No more may be asked: if one that has something waits for its turn and may be much
     /// faster than the slowest of them, that one has a lane taken away.
-    pub(super) fn make_room(&mut self, now: Millis, limits: &Limits) {
+    pub(super) fn make_room(&mut self, now: Millis) {
         let rate = |host: &HostLoad| host.pace.rate(now);
-        let waiting = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now, limits));
+        let waiting = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now));
         let Some(fast) = waiting.map(|(_, host)| rate(host).unwrap_or(HOPED_RATE)).max() else {
             return;
         };
