@@ -288,10 +288,10 @@ impl Transfers {
         if channel.set_timeouts(stuck, stuck).is_err() {
             return Closed::Gone;
         }
-        lower_priority();
         if fetch {
             return self.fetch_over(conn, channel, stuck);
         }
+        lower_priority();
         channel.bound_unsent();
         match self.open_lane(conn, LaneHold::Serve(Arc::clone(channel.stream()))) {
             Some(_open) => serve(channel, member, host),
@@ -315,7 +315,11 @@ impl Transfers {
             let _open = open;
             let send = move || send_requests(sender, &queue, &sent);
             match spawn_scoped(scope, "asker", STACK_SMALL_BYTES, send) {
-                Ok(_) => Fetching { transfers: self, conn, answers }.run(asked, idle),
+                Ok(_) => {
+                    // Not before: a thread begins with the priority of the one that starts it.
+                    lower_priority();
+                    Fetching { transfers: self, conn, answers }.run(asked, idle)
+                }
                 Err(error) => {
                     tracing::warn!(%error, "no thread could be started for a lane");
                     Closed::ByUs

@@ -11,6 +11,7 @@ use super::failures;
 use super::owed::ReplyGuard;
 use crate::files::merkle::{FileTree, chunk_count, chunk_range};
 use crate::files::part::{ChunkWriter, PartError};
+use crate::files::served::Served;
 use crate::net::chunk::Answers;
 use crate::net::lane::{ChunkWanted, HASH_BYTES, Request, TELL};
 use crate::router::event::{Closed, Event, FetchError, Fetched};
@@ -107,8 +108,8 @@ impl Fetching<'_> {
         if fetched.chunk.replace(chunk).is_none() {
             self.tell(Event::ChunkPicked { file, turn, conn, chunk });
         }
-        let expected = content.served().and_then(|served| served.tree().chunk(chunk));
-        let expected = expected.ok_or(FetchError::NotHeld)?;
+        let served = content.served().ok_or(FetchError::NotHeld)?;
+        let expected = served.tree().chunk(chunk).ok_or(FetchError::NotHeld)?;
         // Only from here on: whoever has waited longest for its host should not keep the chunk
         // from one whose bytes are here.
         let mut writing = content.part.writer(chunk).ok_or(PartError::Superseded);
@@ -124,7 +125,7 @@ impl Fetching<'_> {
                 self.tell(Event::ChunkCame { file, conn, chunk, bytes });
             }
         }
-        settle(content, chunk, writing, expected)
+        settle(served, chunk, writing, expected)
     }
 
     fn tell(&self, event: Event) {
@@ -145,12 +146,11 @@ fn write<'w>(
 }
 
 fn settle(
-    content: &Content,
+    served: &Served,
     chunk: u32,
     writing: Result<ChunkWriter<'_>, PartError>,
     expected: &Digest32,
 ) -> Result<(), FetchError> {
-    let served = content.served().ok_or(FetchError::NotHeld)?;
     match writing.and_then(|writer| writer.finish(expected)) {
         Ok(true) => {
             served.set_held(chunk);
