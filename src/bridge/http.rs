@@ -200,7 +200,7 @@ impl Reply {
         self
     }
 
-    /// Another policy than that of the page.
+    /// A policy that differs from the page's.
     pub(super) fn policy(self, policy: &'static str) -> Self {
         Self { policy: Some(policy), ..self }
     }
@@ -312,7 +312,7 @@ impl<'a> Client<'a> {
         Ok(count)
     }
 
-    /// Reads some of a body; 0 when the other end has no more to give.
+    /// Reads some of a body; 0 at its end.
     pub(super) fn read_body(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if !self.pending.is_empty() {
             let count = (&*self.pending).read(out)?;

@@ -152,7 +152,7 @@ impl Drop for Leaver<'_> {
     fn drop(&mut self) {
         let mut conns = self.shared.lock();
         if let Some((stream, thread)) = conns.open.remove(&self.id) {
-            // A socket that is closed already is what was wanted.
+            // An already closed socket is fine.
             let _ = stream.shutdown(Shutdown::Both);
             conns.ended.extend(thread);
         }

@@ -76,7 +76,7 @@ pub(super) fn receive(
             Ok(true)
         }
         Err(NotTaken::With(status, failure)) => {
-            // A stranger is told of a code that only the bridge has.
+            // An unauthorised client gets a code that only the bridge uses.
             let code = if status == 401 { "expired_address" } else { failure.code.word() };
             let answer = json!({ "code": code, "text": failure.text });
             let reply = Reply::new(status).header("Content-Type", "application/json");

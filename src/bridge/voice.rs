@@ -26,7 +26,7 @@ use crate::router::ids::{FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
-/// Transfers that a page is told of unasked.
+/// Transfers that a page is told of without asking.
 const TAB_ROWS: usize = 1_000;
 /// Offers that a page is told of: what two members can offer at most.
 const TAB_FILES: usize = 8_192;

@@ -100,7 +100,7 @@ impl Connection {
 }
 
 fn shut(stream: &dyn Stream) {
-    // A socket that is already closed is what was wanted.
+    // An already closed socket is fine.
     let _ = stream.shut(Shutdown::Both);
 }
 

@@ -152,7 +152,7 @@ impl<'a> HandshakeRun<'a> {
         }
     }
 
-    /// Whether the peer, who proved that it is `member`, may link; false: it has to show its chain.
+    /// Whether the peer, which proved to be `member`, may link; false: it has to show its chain.
     pub(super) fn is_known(
         &mut self,
         member: MemberId,

@@ -114,7 +114,7 @@ fn leave(conn: &Connection, end: ReadEnd, done: &Receiver<()>) {
             conn.note(cause);
             let last = refusal.map_or(ConnOrder::Close, ConnOrder::Refuse);
             if conn.outbox.push(last) != Queued::Full {
-                // The writer ends by dropping its end: an error is what is waited for.
+                // The writer drops its end when it is done: the error is expected.
                 let _ = done.recv_timeout(FAREWELL);
             }
         }

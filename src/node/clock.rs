@@ -13,7 +13,7 @@ pub(super) struct Clock {
     start: Instant,
     /// Where both clocks were last seen together.
     seen: (Instant, SystemTime),
-    /// What was last told of [`Clock::wall_at_zero_ms`].
+    /// The last reported value of [`Clock::wall_at_zero_ms`].
     told_ms: i64,
 }
 

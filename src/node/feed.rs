@@ -292,7 +292,7 @@ pub struct FeedReader {
 }
 
 impl FeedReader {
-    /// The next notice; waits for it for `patience`, or for ever if `None`.
+    /// The next notice; waits for it for `patience`, or forever if `None`.
     pub fn next(&mut self, patience: Option<Duration>) -> FeedItem {
         self.next_unless(patience, || false)
     }

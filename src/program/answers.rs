@@ -60,7 +60,7 @@ impl Answering {
         }
     }
 
-    /// Nobody waits for the command any more, so nobody is asked: it goes on without a yes.
+    /// Nobody waits for the command any more, so nobody is asked: it continues without a yes.
     fn decline(&self, face: &Face, question: &Answer) {
         // A node that has ended waits for no answer.
         let _ = match question {

@@ -232,7 +232,7 @@ impl Broken {
 #[derive(Debug, Clone)]
 struct Ending {
     failures: Arc<Failures>,
-    /// A one-shot has done all that was named; everything else has nothing to be done with.
+    /// Whether a one-shot has done everything; false for anything else.
     done: Arc<AtomicBool>,
 }
 

@@ -122,7 +122,7 @@ impl Output {
     /// From now on tells of no files but those that go to this folder or are sent by
     /// [`Output::sends`], as others have theirs.
     pub(super) fn only_own_files(&self, folder: &Path) {
-        // A folder that is not there is told of when something is to go to it.
+        // A missing folder is reported when something is to be saved there.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let (paths, files) = Default::default();
         self.lock().moves = Some(Moves { paths, files, folder });

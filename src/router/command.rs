@@ -110,7 +110,7 @@ pub enum Command {
     Download {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
-        /// Wait for a host as long as it takes; otherwise a minute without one ends it.
+        /// Wait for a host indefinitely; otherwise it fails after a minute without one.
         patient: bool,
         /// Somebody is there to answer questions, and goes on typing when the download has begun:
         /// it is answered then. Otherwise it is answered at its end.
@@ -120,7 +120,7 @@ pub enum Command {
     Fetch {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
-        /// Wait for a host as long as it takes; otherwise a minute without one ends it.
+        /// Wait for a host indefinitely; otherwise it fails after a minute without one.
         patient: bool,
         /// Its name on this computer.
         save: SaveAs,

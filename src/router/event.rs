@@ -159,7 +159,7 @@ pub enum Event {
         conn: ConnId,
         /// Who lets us in.
         member: MemberId,
-        /// The room; its id is that of its founder and nonce.
+        /// The room; its id follows from founder and nonce.
         home: Home,
         /// The invitation that we brought: the secret and the room's hint are those of its text.
         invitation: Option<Arc<SignedInvitation>>,
@@ -346,7 +346,7 @@ pub enum Event {
     ParkedChecked {
         /// The file.
         file: FileId,
-        /// It is what it was when it was laid aside.
+        /// It has not changed since it was parked.
         intact: bool,
     },
     /// A serving thread sent a chunk, or went on with one that takes long.

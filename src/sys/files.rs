@@ -83,7 +83,7 @@ impl Facts {
         system::facts_at(path)
     }
 
-    /// Of what bears this very name: a symbolic link is one.
+    /// Of the entry with this very name: a symbolic link counts as itself.
     ///
     /// # Errors
     /// What the system says, such as that nothing is there.

@@ -16,7 +16,7 @@ const CONNECT_STEPS: usize = 1;
 /// What a person is asked about a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// It fits a command: shall that be done?
+    /// It fits a command: ask whether to run it.
     Run,
     /// It fits none, or none without its `/`, but this may be meant: shall it be said?
     Say(&'static str),

@@ -272,7 +272,7 @@ fn form_lines(form: &str) -> Vec<String> {
     }
 }
 
-/// Where a line holds a password: what stands before it, and the password with all that follows.
+/// If a line contains a password: the text before it, and the password with the rest.
 #[must_use]
 pub fn secret_part(line: &str) -> Option<(&str, &str)> {
     let body = line.strip_prefix('/').unwrap_or(line);

@@ -23,7 +23,7 @@ const CANDIDATES_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub struct Known {
     me: Option<MemberId>,
-    /// Members present, who spoke last first.
+    /// Members present, recent speakers first.
     members: Vec<(MemberId, String)>,
     /// What is offered, by offer.
     offers: BTreeMap<EntryId, (u64, FileInfo)>,
@@ -152,7 +152,7 @@ impl Known {
         (start, found)
     }
 
-    /// Files by name, or by id where the name cannot be typed or is that of several.
+    /// Files by name, or by id if the name cannot be typed or is ambiguous.
     fn files(&self, prefix: &str) -> Vec<Candidate> {
         let mut offers: Vec<_> = self.offers.values().collect();
         offers.sort_by_key(|(number, _)| Reverse(*number));

@@ -264,7 +264,7 @@ pub(super) fn typed_nick(who: &Who) -> String {
             let rest: String = name.chars().skip(1).collect();
             format!("\\u{{{:x}}}{rest}", c as u32)
         }
-        // `error: …` is what klatch itself writes.
+        // Only klatch itself writes `error: …`.
         Some(_) if name.trim().eq_ignore_ascii_case("error") => format!("{name}·{id}"),
         Some(_) => name,
     }

@@ -197,7 +197,7 @@ impl Offered {
         Untrusted::new(&self.file.name)
     }
 
-    /// Its place among all that was said.
+    /// Its place in the log's order.
     pub(super) fn order(&self) -> EntryOrder {
         self.order
     }

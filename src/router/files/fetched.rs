@@ -51,7 +51,7 @@ impl Told {
         !self.fetched.is_empty() && self.missing.is_empty()
     }
 
-    /// Why the waiting was in vain.
+    /// Why the waiting failed.
     pub(crate) fn why_in_vain(&self, members: &Members) -> String {
         match self.missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),

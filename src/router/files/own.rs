@@ -9,7 +9,7 @@ use crate::router::context::Context;
 use crate::router::event::{Effect, Hashed};
 use crate::router::ids::{EntryId, FaceId, FileId};
 
-/// Paths of own offers that are kept in mind.
+/// Paths of own offers that are remembered.
 const PATHS_MAX: usize = 65_536;
 
 /// What belongs to own offers.

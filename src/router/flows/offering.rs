@@ -149,7 +149,7 @@ impl Router {
         Ok(())
     }
 
-    /// A file that was laid aside was looked at.
+    /// A parked file was checked.
     pub(crate) fn parked_checked(&mut self, file: FileId, intact: bool) {
         let place = self.parking_place();
         let found = (file, intact);

@@ -24,7 +24,7 @@ use crate::router::time::Millis;
 
 /// Ids in one message: as base64 in JSON they fit into it.
 const IDS_AT_ONCE: usize = 640;
-/// Ids that a peer may say in all.
+/// Ids, and records, that a peer may send before the commit.
 const IDS_MAX: usize = 8_192;
 
 /// Why the two may link.
@@ -38,20 +38,20 @@ pub(crate) enum Reason {
     Entered { registry: Box<Registry> },
 }
 
-/// What is known once the peer is, until both are ready.
+/// The state from the peer's recognition until both sides are ready.
 #[derive(Debug)]
 pub(crate) struct Agreement {
     member: MemberId,
     room: RoomId,
     reason: Reason,
-    /// Our register when we named it.
+    /// The digest of our register when we sent it.
     my_digest: Option<Digest32>,
     their_digest: Option<Digest32>,
     sent_ids: bool,
     their_ids: BTreeSet<RecordId>,
-    /// Records that came.
+    /// How many records came.
     records_heard: usize,
-    /// All of them came.
+    /// Whether all of them came.
     ids_heard: bool,
     sent_records: bool,
     sent_ready: bool,
@@ -87,7 +87,7 @@ impl Agreement {
     }
 }
 
-/// What is to be said next before a link.
+/// The next step of the agreement.
 #[derive(Debug)]
 pub(crate) enum NextWord {
     /// Which register is ours.
@@ -100,15 +100,15 @@ pub(crate) enum NextWord {
     Ready,
 }
 
-/// What follows from a message before the link.
+/// The result of a message before the link.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Nothing,
-    /// There may be something to say now.
+    /// A step may be due now.
     GoOn,
     /// The peer is ready.
     Ready,
-    /// Records for our own register; the ticket is this node's own for an open door.
+    /// Records for our own register; `ticket` is this node's own open one.
     Records {
         others: Vec<Arc<SignedRecord>>,
         ticket: Option<Arc<SignedRecord>>,
@@ -134,7 +134,7 @@ pub(crate) struct Commitment {
 }
 
 impl Links {
-    /// The peer is known: it has to be agreed on what both hold.
+    /// The peer is known: the agreement begins.
     pub(crate) fn begin_agreement(
         &mut self,
         cx: &mut Context,
@@ -168,8 +168,8 @@ impl Links {
         self.conns.get_mut(&id)?.agreement_mut()
     }
 
-    /// What is to be said next over a connection that is not a link yet; `None`: the peer has the
-    /// word, or another connection of the pair.
+    /// The next step on a connection that is not a link yet; `None`: it is the turn of the
+    /// peer, or of another connection of the pair.
     ///
     /// # Errors
     /// Why the connection is to be refused.
@@ -200,7 +200,7 @@ impl Links {
         Ok((!outdone).then_some(NextWord::Ready))
     }
 
-    /// Names our register.
+    /// Sends the digest of our register.
     pub(crate) fn say_register(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
         let Some(of) = self.agreement_mut(id) else { return };
         let Some(digest) = of.registry(ours).map(Registry::digest) else { return };
@@ -208,7 +208,7 @@ impl Links {
         cx.effect(Effect::Send { conn: id, message: Message::Register(digest) });
     }
 
-    /// Says which records are in our register.
+    /// Sends the ids of our register.
     pub(crate) fn say_ids(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
         let Some(of) = self.agreement_mut(id) else { return };
         let Some(registry) = of.registry(ours) else { return };
@@ -222,14 +222,14 @@ impl Links {
         }
     }
 
-    /// Records were said that the peer lacks.
+    /// The records that the peer lacks were sent.
     pub(crate) fn records_said(&mut self, id: ConnId) {
         if let Some(of) = self.agreement_mut(id) {
             of.sent_records = true;
         }
     }
 
-    /// Says who we are, and that we are ready.
+    /// Sends our presence record and `ready`.
     pub(crate) fn say_ready(
         &mut self,
         cx: &mut Context,

@@ -10,7 +10,7 @@ use crate::router::message::{Brings, Capability, Hello};
 use crate::router::order::Purpose;
 use crate::router::time::Millis;
 
-/// How far a connection is.
+/// The stage of a connection.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Dialled, or its Hello is under way.
@@ -63,12 +63,12 @@ impl Link {
         self.run
     }
 
-    /// It takes less than is to be said.
+    /// Whether it is slower than what is sent.
     pub(crate) fn is_congested(&self) -> bool {
         self.congested.is_some()
     }
 
-    /// When something last came.
+    /// When something last arrived.
     pub(crate) fn heard(&self) -> Millis {
         self.heard
     }
@@ -135,7 +135,7 @@ impl Conn {
         self.remote
     }
 
-    /// What it was dialled for.
+    /// Its purpose, if this node dialled.
     pub(crate) fn purpose(&self) -> Option<Purpose> {
         self.purpose
     }

@@ -39,11 +39,11 @@ pub(crate) struct Members {
     names: Names,
     /// Whom the person at this node has verified, each with the name that it had then.
     verified: BTreeMap<MemberId, String>,
-    /// Others under such a name that were told of.
+    /// Members with such a name that were reported.
     told_lookalikes: BTreeSet<MemberId>,
     /// Whom the person at this node does not want to hear.
     ignored: BTreeSet<MemberId>,
-    /// What each link is still to be told of others.
+    /// What each link is still to be told of other members.
     tellings: BTreeMap<ConnId, Telling>,
     /// Failed dials of taught addresses, by teller.
     failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
@@ -77,7 +77,7 @@ impl Members {
         self.own.forget();
     }
 
-    /// This node goes alone into another room: nobody is known there.
+    /// This node moves alone into another room, where it knows nobody.
     pub(crate) fn leave(&mut self, cx: &Context, room: RoomId) {
         self.move_to(room);
         self.known.clear();

@@ -19,14 +19,14 @@ use crate::router::timers::Timer;
 
 /// Refresh interval of presence records while somebody is unlinked.
 const PRESENCE_REFRESH_MS: u64 = 5_000;
-/// Least time between records that outdo those of another run.
+/// Least time between records that replace those of another run.
 const OUTDO_MS: u64 = 1_000;
 /// Presence records said to one link per event.
 const RECORDS_AT_ONCE: usize = 128;
 /// Their signed bytes: others choose how long records are, and an outbox takes them at once.
 const RECORDS_AT_ONCE_BYTES: usize = 64 * 1024;
 
-/// What one link is still to be told of others.
+/// What one link is still to be told of other members.
 #[derive(Debug)]
 pub(super) struct Telling {
     member: MemberId,
@@ -153,7 +153,7 @@ impl Members {
         }
         let Some(member) = self.entry(cx, id, teller, is_author) else { return HeardOf::default() };
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
-            // Not even a sign of life: anybody can repeat it for ever.
+            // Not even a sign of life: anybody can replay it forever.
             return HeardOf::default();
         }
         let before = member.record.replace(record.clone());

@@ -8,14 +8,14 @@ use super::seat::Seat;
 use super::tree::{self, TicketNode, Tree};
 use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId};
 
-/// As what a member signs.
+/// Under which ticket a member signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignsAs {
-    /// As the founder, who holds no ticket.
+    /// As the founder, without a ticket.
     Founder,
-    /// Under this ticket, of its living ones the nearest to the founder.
+    /// Under this ticket, its living one nearest to the founder.
     Ticket(RecordId),
-    /// As nobody: it is not a member.
+    /// Not at all: it is not a member.
     Outside,
 }
 
@@ -90,7 +90,7 @@ impl Membership {
         self.living(member).map(|node| &node.seat)
     }
 
-    /// Whether `member` came by nothing but an open door, so that a closing by somebody above
+    /// Whether `member` has open tickets only, so that a closing by somebody above
     /// puts it out unless it keeps it.
     #[must_use]
     pub fn is_passer_by(&self, member: &MemberId) -> bool {
@@ -136,7 +136,7 @@ impl Membership {
         self.tree.find(id).map_or(0, |node| node.depth)
     }
 
-    /// As what `member` signs.
+    /// Under which ticket `member` signs.
     #[must_use]
     pub fn standing(&self, member: &MemberId) -> SignsAs {
         if *member == self.founder {

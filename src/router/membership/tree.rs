@@ -18,7 +18,7 @@ pub(super) const FOUNDER: usize = 0;
 /// Why a ticket does not live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TicketFault {
-    /// It hangs on what is not there, or too deep.
+    /// It depends on a missing ticket, or is too deep.
     Waits,
     /// The issuer is not above the ticket.
     NotAbove,
@@ -174,7 +174,7 @@ impl Tree {
         }
     }
 
-    /// Finds what the node hangs on, and notes what is not there.
+    /// Finds the tickets that the node depends on, and notes missing ones.
     fn join(&mut self, place: usize, find: &dyn Fn(&RecordId) -> Option<usize>) {
         let Some(node) = self.nodes.get_mut(place) else { return };
         let standing = node.seat.invited.and_then(|invited| invited.standing);
@@ -190,7 +190,7 @@ impl Tree {
         }
     }
 
-    /// The level and the depth of a node by those of what it hangs on; 0 while one waits.
+    /// A node's level and depth, from those of the tickets it depends on; 0 while one waits.
     fn level(&self, node: &TicketNode) -> (usize, usize) {
         let standing = node.seat.invited.and_then(|invited| invited.standing);
         let level = |id: Option<RecordId>, place: Option<usize>| match (id, place) {

@@ -14,7 +14,7 @@ impl Registry {
     /// The way in for a newcomer that brings this.
     ///
     /// # Errors
-    /// Why nobody is let in that way.
+    /// Why nobody is admitted that way.
     pub(crate) fn entrance(&self, brings: Brings, now_ms: i64) -> Result<Entrance, Why> {
         // A non-member of a closed room admits nobody.
         if self.is_closed() && !self.is_member(&self.me) {

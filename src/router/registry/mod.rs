@@ -43,7 +43,7 @@ use crate::crypto::opaque::PasswordData;
 
 pub(crate) use judging::Judged;
 
-/// What an act needs beside the register: when it is done, who is here, and who spoke here.
+/// What an act needs beside the register: the time, who is here, and who spoke here.
 pub(crate) struct Scene<'a> {
     pub(crate) cx: &'a mut Context,
     pub(crate) members: &'a Members,
@@ -57,7 +57,7 @@ pub(crate) struct Registry {
     founder: MemberId,
     nonce: RoomNonce,
     register: Register<SignedRecord>,
-    /// This node's ticket for an open door and what it hangs below, not published yet.
+    /// This node's open ticket, not published yet, with the records that it depends on.
     held: Vec<Arc<SignedRecord>>,
     /// Such tickets that this node issued.
     issued: BTreeMap<MemberId, Arc<SignedRecord>>,
@@ -84,7 +84,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// That of a room in which nobody is but its founder.
+    /// The registry of a room with nobody in it but its founder.
     pub(crate) fn new(me: MemberId, founder: MemberId, nonce: RoomNonce) -> Self {
         Self {
             me,

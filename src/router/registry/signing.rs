@@ -10,7 +10,7 @@ use crate::router::membership::record::{Below, How, Invited, Kept, Record, Ticke
 use crate::router::signed::{Claim, KEPT_MAX, RECORD_MAX_BYTES, SignedRecord};
 
 impl Registry {
-    /// Signs a record of this node's and puts it in force, here and for everybody linked.
+    /// Signs a record of this node's own and puts it in force, here and at all links.
     pub(super) fn register_own(&mut self, at: &mut Scene<'_>, record: Record) -> RecordId {
         let signed = SignedRecord::sign(&self.room(), &at.cx.me, record, None);
         let id = signed.id;

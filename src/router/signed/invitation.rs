@@ -22,7 +22,7 @@ const INVITE_ROOM: &[u8] = b"klatch invite room 1\0";
 pub struct Invitation {
     /// Who made it.
     pub maker: MemberId,
-    /// The maker's ticket: guests hang below it. `None`: the maker is the founder.
+    /// The maker's ticket, below which guests get theirs. `None`: the maker is the founder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<RecordId>,
     /// Ed25519 public key, made of the secret that the guest holds.

@@ -75,7 +75,7 @@ impl Swarm {
         }
     }
 
-    /// A member that offers a file is to hear if it is not fetched here.
+    /// Tells a member that offers a file if it is not fetched here.
     pub(crate) fn say_done_with(&mut self, cx: &mut Context, member: MemberId, file: FileId) {
         if self.shares.done_with(&file).is_none() {
             return;

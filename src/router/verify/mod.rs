@@ -176,7 +176,7 @@ impl Comparisons {
         if both && cx.my_id < link.member {
             return;
         }
-        // Words that nobody asked for are not to fill the screen; the other side waits in vain.
+        // Unwanted words must not fill the screen; the other side runs into its timeout.
         if !both && link.asked.is_some_and(|at| cx.now.since(at) < ASKED_MS) {
             return;
         }
