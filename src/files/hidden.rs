@@ -131,7 +131,7 @@ impl Hidden {
     }
 }
 
-/// The hints about the partial file at `path`, whoever holds it; `None` if there are none of this
+/// The hints about the partial file at `path`, held or not; `None` if there are none of this
 /// user's.
 pub(super) fn claims_of(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     open_own(disk, &path.with_extension(CLAIMS))

@@ -552,8 +552,8 @@ impl ChunkWriter<'_> {
         Ok(())
     }
 
-    /// Ends the chunk: it counts if its hash is `expected`. False means that whoever sent it sent
-    /// a wrong byte, or too few or too many.
+    /// Ends the chunk: it counts if its hash is `expected`. False means that its sender sent a
+    /// wrong byte, or too few or too many.
     ///
     /// # Errors
     /// [`PartError::Superseded`] when a newer writer has the chunk.

@@ -32,7 +32,7 @@ struct Buffer {
     bytes: VecDeque<u8>,
     /// The writer has finished.
     ended: bool,
-    /// Whoever reads is gone. As in a network, some is still taken from the other before it
+    /// The reader is gone. As in a network, some is still taken from the writer before it
     /// notices.
     deaf: bool,
     lost: usize,

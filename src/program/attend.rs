@@ -194,8 +194,8 @@ pub(super) fn run_interactive(
     code.unwrap_or_else(|_| ending.exit_code(node_code))
 }
 
-/// Stdout cannot be written any more: whoever watches stderr and the exit code hears of it, and
-/// what is to be said is still said.
+/// Stdout cannot be written any more: stderr and the exit code report it, and the script is still
+/// carried out.
 struct Broken {
     failures: Arc<Failures>,
     handle: Handle,

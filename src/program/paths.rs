@@ -21,8 +21,8 @@ struct ShellWord {
     is_glob: bool,
 }
 
-/// The files that a line means. What is not there is left as it was typed, so that whoever opens
-/// it says what is missing.
+/// The files that a line means. A missing file is left as typed, so that opening it reports what
+/// is missing.
 ///
 /// # Errors
 /// When a glob fits nothing, or is none.

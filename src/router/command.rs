@@ -182,13 +182,13 @@ pub enum Command {
     },
     /// Leave for a new room.
     Leave,
-    /// Into a fresh room alone, but not under those who can fetch a file from this node only: see
+    /// Leave for a new room, but not while others can fetch a file from this node only: see
     /// [`Command::QuitWhenServed`].
     LeaveWhenServed {
         /// Somebody is there to decide.
         asks: bool,
     },
-    /// End the program, but not under those who can fetch a file from this node only.
+    /// End the program, but not while others can fetch a file from this node only.
     QuitWhenServed {
         /// Somebody is there to decide: told, and asked to say it again. Otherwise klatch ends by
         /// itself, when they have it or after a minute.
@@ -330,18 +330,18 @@ pub enum Wait {
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
-    /// Offers that this name, glob or id means, or whatever is offered, for whoever wants to have
-    /// them and nothing else: told what is missing, and in the end what there is.
+    /// Offers that this name, glob or id means, or any offers, for a one-shot that wants only them:
+    /// it is told what is missing, and in the end what there is.
     Offer(Option<String>),
     /// A message of another member that contains this text, after the one that satisfied the last.
     Message(String),
-    /// Every download, from whichever face it was begun.
+    /// Every download, of any face.
     Downloads,
-    /// Everything that the face which waits has offered held by those who are present now, as far
-    /// as they stay, or by the first who comes.
+    /// Members that are present now, as far as they stay, or else the first that comes, hold
+    /// everything that the waiting face has offered.
     Fetched,
     /// This many members hold everything that the waiting face has offered.
     FetchedBy(usize),
-    /// Everything that was said here held by those present, and by somebody.
+    /// Those present, and at least somebody, hold everything that was said here.
     Held,
 }

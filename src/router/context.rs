@@ -143,7 +143,7 @@ impl Context {
         conn
     }
 
-    /// Nobody is dialled any more who was not dialled yet.
+    /// Dials that have not begun are dropped.
     pub(crate) fn drop_dials(&mut self) {
         self.orders.retain(|order| !matches!(order, Order::Dial { .. }));
     }

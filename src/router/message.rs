@@ -60,8 +60,7 @@ impl Capability {
     }
 }
 
-/// An entry on its way to the links that it is pushed to: whoever sends it first writes its form,
-/// and the others take that.
+/// An entry that is pushed to several links: the first one encodes it, and the others reuse that.
 #[derive(Debug, Clone)]
 pub struct PushedEntry {
     entry: Arc<SignedEntry>,
@@ -117,8 +116,8 @@ pub struct Refusal {
     pub wait_ms: Option<u64>,
     /// The record that puts the refused peer out, signed by its author.
     pub record: Option<Arc<SignedRecord>>,
-    /// If its author stands above the refused as a steward: what made it one. Whoever does not know
-    /// that would not heed the record, and never agree with who does.
+    /// The author's ticket as a steward, if it is one. Without knowing it, the refused peer would
+    /// not accept the record, and never agree with those that do.
     pub steward: Option<Arc<SignedRecord>>,
 }
 

@@ -375,7 +375,7 @@ fn limit(rest: &str) -> Result<Input, Misfit> {
     Ok(Input::Command(Command::Limit { change }))
 }
 
-/// A download that fails without a host: whoever goes on typing meanwhile sets it to be patient.
+/// A download that fails without a host; a face whose person keeps typing makes it patient.
 fn download(wanted: &str) -> Command {
     Command::Download { wanted: wanted.to_owned(), patient: false, asks: false }
 }

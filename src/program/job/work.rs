@@ -53,7 +53,7 @@ pub(super) fn run(shared: &JobShared, stream: &Stream) {
 /// Tells a client why nothing is done.
 pub(super) fn refuse(writer: &Writer, failure: &Failure) {
     let text = format!("{}\n{}", failure.code.word(), failure.text);
-    // Whoever is gone needs no answer.
+    // A client that is gone needs no answer.
     let _ = writer.send(FrameKind::Refused, text.as_bytes());
 }
 

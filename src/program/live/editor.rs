@@ -122,8 +122,8 @@ impl LineEditor {
         Some(std::mem::take(&mut self.begun)).filter(|begun| !begun.is_empty())
     }
 
-    /// Reads a line until it is to be broken off, but not before all is taken in that was typed by
-    /// then; whoever changes what `breaks` says wakes the editor. `secret`: nothing of it is seen.
+    /// Reads a line until `breaks` interrupts it, but not before everything typed by then is taken
+    /// in; a change of `breaks` must wake the editor. `secret`: nothing of the line is shown.
     pub(super) fn read_until(&mut self, secret: bool, breaks: Breaks) -> Read {
         if let Some(assistant) = self.editor.helper() {
             *assistant.breaks.borrow_mut() = Some(breaks);

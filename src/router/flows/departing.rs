@@ -13,7 +13,7 @@ use crate::router::order::{GivenCommand, Order};
 use crate::router::text::{Untrusted, few};
 
 impl Router {
-    /// Does what a command says (`quit` or `leave`), but not under those who need this node.
+    /// Carries out `quit` or `leave`, but not while others need this node.
     pub(crate) fn depart_when_served(&mut self, given: GivenCommand, asks: bool) {
         let (needed, word) = (self.swarm.needed_here(), given.command.word());
         let files = needed.iter().map(|(file, _)| *file).collect();

@@ -10,8 +10,8 @@ use crate::router::order::Order;
 use crate::router::order::Purpose;
 
 impl Router {
-    /// A connection is over: whoever waited for it is told. `refusal`: what this side had against
-    /// it. Safe to call twice.
+    /// A connection is over: everything that waited for it is told. `refusal`: why this side
+    /// refused it. Safe to call twice.
     pub(crate) fn conn_ended(&mut self, id: ConnId, how: Closed, refusal: Option<Refusal>) {
         let refusal = match &how {
             Closed::Refused(refusal) => Some(refusal),

@@ -356,8 +356,8 @@ impl Agreement {
         if self.records_heard > IDS_MAX {
             return Heard::Refuse(Why::Protocol);
         }
-        // A ticket for an open door is ours to publish: it comes before the peer names its
-        // register, and what comes later others know already.
+        // An open ticket is ours to publish if it comes before the peer's `register`; later ones
+        // are known to others already.
         let unpublished = self.their_digest.is_none();
         let (mine, others): (Vec<_>, Vec<_>) = records
             .into_iter()

@@ -197,9 +197,9 @@ impl Members {
         others().filter(|(_, name)| *name == nick).map(|(id, _)| *id).collect()
     }
 
-    /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
-    /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor
-    /// leaves no trace on the name that it took; and whoever is gone is told apart from all others.
+    /// The name to show: four digits tell it apart from the same name of others, and from klatch's
+    /// own; the id if no name is known. Members that are gone do not affect the names of those
+    /// here, so a visitor leaves no trace; those that are gone are told apart from all others.
     pub(crate) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let is_here = |id: &MemberId| *id == self.me || self.is_present(id);

@@ -255,8 +255,8 @@ impl Members {
         newly
     }
 
-    /// A link is over; `refused`: what its other end said. `in_doubt`: whoever says that this node
-    /// is no member has not heard of something yet; `outside`: it is right.
+    /// A link is over; `refused`: the peer's reason. `in_doubt`: a peer that says that this node is
+    /// not a member may lack a record; `outside`: it is right.
     pub(crate) fn link_down(
         &mut self,
         cx: &mut Context,
@@ -317,8 +317,8 @@ impl Members {
         }
     }
 
-    /// Looks who is present, whom others are to pass things on to, and whom to dial, if anything
-    /// changed since or it is time.
+    /// Updates who is present, who is out of reach, and whom to dial, if anything changed or a
+    /// deadline came.
     pub(crate) fn settle(&mut self, cx: &mut Context) -> Comings {
         if !std::mem::take(&mut self.changed) {
             return Comings::default();

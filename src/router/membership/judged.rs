@@ -145,9 +145,9 @@ impl Membership {
         self.tickets_of(member).next().map_or(SignsAs::Outside, |seat| SignsAs::Ticket(seat.id))
     }
 
-    /// What a lock of `member` names as its standing: living tickets of it such that whoever
-    /// stands above these stands above all of them. At most `DEPTH_MAX` + 1, however many
-    /// tickets others give it.
+    /// The `standing` of a lock of `member`: a selection of its living tickets such that a member
+    /// above all of these is above all living ones. At most `DEPTH_MAX` + 1, however many tickets
+    /// others give it.
     #[must_use]
     pub fn standing_of_lock(&self, member: &MemberId) -> BTreeSet<RecordId> {
         let mut named = BTreeSet::new();

@@ -8,8 +8,8 @@ use super::seat::{DEPTH_MAX, kept_id};
 use super::tree::TicketNode;
 use crate::router::ids::{MemberId, RecordId};
 
-/// Whoever would come deeper than this is kept below the author instead, so that there is always
-/// room below the kept.
+/// Members that would be deeper than this are kept below the author instead, so that there is
+/// always room below them.
 const KEPT_DEPTH_MAX: usize = DEPTH_MAX / 2;
 
 /// Stands for the act that is being planned, which has no id before it is signed.

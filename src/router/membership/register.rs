@@ -210,8 +210,8 @@ impl<S: AsRef<Record>> Register<S> {
         }
     }
 
-    /// Whoever has no share but the whole: the founder, and whom it ever named a steward. Who
-    /// was one once stays one here, or what it had signed would give way when it is none.
+    /// Signers bounded by the whole register only: the founder, and members that it ever named a
+    /// steward. Former stewards count, or their records would give way when they are none.
     fn is_exempt(&self, signer: &MemberId) -> bool {
         *signer == self.founder || self.stewards.contains_key(signer)
     }
@@ -323,8 +323,8 @@ impl<S: AsRef<Record>> Register<S> {
         order::parents_first(self.membership(), &missing)
     }
 
-    /// Records that show the membership of `member` to whoever knows none of them, parents first:
-    /// a living ticket, the nearest to the founder that needs no more than [`CHAIN_MAX`], with all
+    /// Records that show the membership of `member` to a node that knows none of them, parents
+    /// first: its living ticket nearest to the founder that needs at most [`CHAIN_MAX`], with all
     /// that it depends on. Empty for the founder and for non-members.
     #[must_use]
     pub fn chain_of(&self, member: &MemberId) -> Vec<RecordId> {

@@ -333,8 +333,8 @@ impl Tree {
         }
     }
 
-    /// Takes in one ticket more; `false` and nothing done if that changes more than itself. A lock
-    /// that names the ticket is its holder's, and whoever signed any act is not taken in this way.
+    /// Takes in one more ticket; `false` and nothing done if that changes more than itself. A lock
+    /// that names the ticket is its holder's, and signers of acts are not taken in this way.
     pub(super) fn admit(&mut self, id: RecordId, ticket: &Ticket, acts: &Acts) -> bool {
         let founder = self.id_of(FOUNDER);
         let does_more = ticket.how == How::Steward

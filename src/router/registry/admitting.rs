@@ -54,8 +54,8 @@ impl Registry {
         live.collect()
     }
 
-    /// Why a newcomer is not let in, now that it proved who it is. `knows`: it has the room's
-    /// records; who has not cannot check one.
+    /// Why a newcomer is not admitted, now that it proved its key. `knows`: it has the room's
+    /// records, and so can check one.
     pub(crate) fn refuses_newcomer(
         &self,
         member: &MemberId,

@@ -59,8 +59,7 @@ impl Registry {
         if let Err(failure) = self.close_room(at, None, &[]) {
             at.cx.complain(failure);
         }
-        // That it is closed is what is told first; whoever waits for the event waits for the
-        // password.
+        // The first notice says that the room is closed; the next such event is for the password.
         let is_closing =
             |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
         at.cx.retract(is_closing);
@@ -135,8 +134,7 @@ impl Registry {
         self.register_own_keeping(at, Record::Lock(lock))
     }
 
-    /// Whom a closing keeps: those present, those named, and all who came by more than an open
-    /// door.
+    /// Whom a closing keeps: those present, those named, and all with more than open tickets.
     fn kept_by(&self, at: &Scene<'_>, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
         let membership = self.membership();
         // Of people without a link anybody can tell: they stay if they are members, or spoke here.

@@ -51,7 +51,7 @@ impl Registry {
         }
         match membership.closings().next() {
             None => Ok(()),
-            // A closing names people: only who was among them is shown it.
+            // A closing names people: only those with a ticket are shown it.
             Some(closing) => {
                 let known = self.records().any(|record| lets_in(&record.record, member));
                 Err(self.record(&closing.id).filter(|_| known).cloned())
@@ -59,8 +59,8 @@ impl Registry {
         }
     }
 
-    /// The removal that puts out somebody who is no member. Others' removals of a visitor count
-    /// once its ticket is known: only then is it known who stands above it.
+    /// The removal that puts out a non-member. Others' removals of a visitor count once its ticket
+    /// is known: only then is it known who is above it.
     fn removal_in_force(&self, member: &MemberId) -> Option<Arc<SignedRecord>> {
         let membership = self.membership();
         let removals = membership.removals_of(member);

@@ -61,8 +61,8 @@ pub(crate) struct Registry {
     held: Vec<Arc<SignedRecord>>,
     /// Such tickets that this node issued.
     issued: BTreeMap<MemberId, Arc<SignedRecord>>,
-    /// The ticket by which this node came in. It goes on signing below that one while it lives:
-    /// whoever gives it another one gains nothing above it.
+    /// The ticket by which this node came in. It keeps signing below that one while it lives:
+    /// giving it another one puts nobody above it.
     came_by: Option<RecordId>,
     /// Passwords by the locks that set them: the one in force, and those that no later lock is
     /// over, because the next record may put them in force (again).
@@ -106,8 +106,8 @@ impl Registry {
         }
     }
 
-    /// Into another room. Whoever was about to do something in this one is still answered, and
-    /// those that are being agreed with are still told what comes.
+    /// Into another room. Commands under way in this one are still answered, and peers in an
+    /// agreement are still told what comes.
     pub(crate) fn enter(&mut self, room: Self) {
         let old = std::mem::replace(self, room);
         (self.locking, self.removing, self.links) = (old.locking, old.removing, old.links);

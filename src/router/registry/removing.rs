@@ -61,7 +61,7 @@ impl Registry {
         for invitation in &invitations {
             self.forget_invitation(invitation);
         }
-        // A removal opens no door, not even where the removed had closed it.
+        // A removal must not open the room, even if the removed member had closed it.
         if was_closed && !self.is_closed() {
             self.close_room(at, None, &[])?;
         }

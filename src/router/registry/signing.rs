@@ -64,9 +64,8 @@ impl Registry {
         }
     }
 
-    /// Lets somebody in. A ticket for an open door is shown to its holder only, unless somebody
-    /// removed that one; `None`: this node's share of the register is full, or it is no member
-    /// itself.
+    /// Admits somebody. An open ticket is shown to its holder only, unless somebody removed that
+    /// one; `None`: this node's share of the register is full, or it is not a member itself.
     pub(crate) fn issue(
         &mut self,
         at: &mut Scene<'_>,
@@ -96,7 +95,7 @@ impl Registry {
             ticket.invited = Some(Invited { invitation, answerer: self.me, standing });
         } else if how == How::Open {
             if self.is_closed() {
-                return None; // Who comes by an open door cannot know what closed it.
+                return None; // An open ticket made now would know the closing.
             }
             ticket.knows = self.closings_to_know(standing);
             if ticket.knows.len() > KNOWN_MAX {

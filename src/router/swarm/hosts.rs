@@ -64,8 +64,7 @@ impl Swarm {
         self.holders.of(member)?.done_with(file)
     }
 
-    /// How many files each linked member has said that it holds, and how many may be kept in mind
-    /// whoever it is.
+    /// How many files each linked member says it holds, and how many are remembered of any member.
     pub(crate) fn files_of_links(&self) -> (Vec<usize>, usize) {
         (self.holders.all().map(Holder::files).collect(), self.shares.files().count())
     }

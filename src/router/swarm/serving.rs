@@ -59,8 +59,8 @@ impl Swarm {
         self.uploads.clear();
     }
 
-    /// Whoever only gives waits for others and not for each other: from now on those whose files
-    /// are offered hear that they are not fetched here.
+    /// Nodes that only give wait for others, not for each other: from now on members that offer
+    /// files are told that they are not fetched here.
     pub(crate) fn only_give(
         &mut self,
         cx: &mut Context,

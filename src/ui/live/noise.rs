@@ -1,5 +1,5 @@
-//! Comings and goings: a few are told one by one, many as one sentence, and so are the visits of
-//! whoever comes and goes again and again.
+//! Comings and goings: a few are shown one by one, many as one sentence, and so are repeated
+//! visits.
 
 use std::collections::{BTreeMap, VecDeque};
 
