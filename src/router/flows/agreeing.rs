@@ -88,6 +88,12 @@ impl Router {
                     self.registry.hold(ticket);
                 }
             }
+            Heard::OverLink(message) => {
+                self.commit(id);
+                if self.links.link(id).is_some() {
+                    self.said(id, message);
+                }
+            }
             Heard::Refused(refusal) => self.cx.close(id, Closed::Refused(refusal)),
             Heard::Refuse(why) => self.cx.refuse(id, why),
         }

@@ -60,6 +60,8 @@ pub(crate) struct Agreement {
     presence: Option<Arc<SignedPresence>>,
     /// The peer is ready; our address as it sees it.
     ready: Option<IpAddr>,
+    /// The peer has committed this connection, so it commits no other of the pair.
+    peer_committed: bool,
 }
 
 impl Agreement {
@@ -113,6 +115,8 @@ pub(crate) enum Heard {
         others: Vec<Arc<SignedRecord>>,
         ticket: Option<Arc<SignedRecord>>,
     },
+    /// A message of a link: the peer has committed this connection.
+    OverLink(Message),
     /// The peer refuses.
     Refused(Refusal),
     /// It is to be refused.
@@ -157,6 +161,7 @@ impl Links {
             doubts: None,
             presence: None,
             ready: None,
+            peer_committed: false,
         };
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Agreeing(Box::new(agreement));
@@ -272,6 +277,12 @@ impl Links {
                 Heard::Ready
             }
             Message::Refuse(refusal) => Heard::Refused(refusal),
+            // Here another connection of the pair wins, on which the peer is not ready yet; its
+            // refusal of that one may come later than this.
+            message if of.sent_ready && of.ready.is_some() => {
+                of.peer_committed = true;
+                Heard::OverLink(message)
+            }
             _ => Heard::Refuse(Why::Protocol),
         }
     }
@@ -312,8 +323,9 @@ impl Links {
         let Some(conn) = self.get(id) else { return Ok(None) };
         let Some(of) = conn.agreement() else { return Ok(None) };
         let (true, Some(seen)) = (of.sent_ready, of.ready) else { return Ok(None) };
-        // Who said ready on the connection that wins commits no other.
-        if self.rivals(me, id).any(|(sent_ready, wins)| wins && sent_ready) {
+        // A side that said ready on the connection that wins commits no other, unless the peer did.
+        let mut rivals = self.rivals(me, id);
+        if !of.peer_committed && rivals.any(|(sent_ready, wins)| wins && sent_ready) {
             return Ok(None);
         }
         let run = conn.their_run.ok_or(Why::Protocol)?;
@@ -373,5 +385,58 @@ impl Agreement {
             registry.hold(ticket);
         }
         Heard::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::binding::Role;
+    use crate::router::signed::Presence;
+
+    fn record_of(cx: &Context, room: &RoomId) -> Arc<SignedPresence> {
+        let body = Presence {
+            member: cx.my_id,
+            run: cx.config.run,
+            version: 1,
+            name: cx.config.name.clone(),
+            addresses: Vec::new(),
+            unlinked: Vec::new(),
+            bye: false,
+        };
+        SignedPresence::sign(room, &cx.me, body)
+    }
+
+    #[test]
+    fn a_connection_that_the_peer_committed_is_committed_although_another_one_wins() {
+        let room = RoomId([7; 32]);
+        let (mut cx, bob) = (Context::of_test("alice", 1), Context::of_test("bob", 2));
+        let (me, peer) = (cx.my_id, bob.my_id);
+        let (loser, winner) = (ConnId(1), ConnId(2));
+        let mut dialled = [Side::Listener, Side::Dialer];
+        if peer < me {
+            dialled.reverse();
+        }
+        let mut links = Links::default();
+        for (id, side) in [loser, winner].into_iter().zip(dialled) {
+            let mut conn = Conn::new(side, Role::Session, cx.now);
+            conn.their_run = Some(bob.config.run);
+            links.conns.insert(id, conn);
+            links.begin_agreement(&mut cx, id, (peer, room), Reason::Recognised);
+            let record = record_of(&cx, &room);
+            links.say_ready(&mut cx, id, record);
+        }
+        let seen = core::net::Ipv4Addr::LOCALHOST.into();
+        for message in [Message::Presence(record_of(&bob, &room)), Message::Ready { seen }] {
+            links.hear_before_link(me, loser, message);
+        }
+        assert!(matches!(links.commitment(me, loser), Ok(None)), "the other one wins here");
+
+        let heard = links.hear_before_link(me, loser, Message::Ping(1));
+        assert!(matches!(heard, Heard::OverLink(Message::Ping(1))), "{heard:?}");
+        assert!(matches!(links.commitment(me, loser), Ok(Some(_))));
+
+        let heard = links.hear_before_link(me, winner, Message::Ping(1));
+        assert!(matches!(heard, Heard::Refuse(Why::Protocol)), "it is not ready: {heard:?}");
     }
 }
