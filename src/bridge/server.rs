@@ -51,7 +51,7 @@ pub(super) struct BridgeShared {
     conns: Mutex<TabConns>,
 }
 
-/// Counts something of which there may be only a limited number.
+/// Counts something that is limited in number.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicUsize);
 

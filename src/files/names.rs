@@ -13,7 +13,7 @@ use crate::router::text::{is_control, is_format};
 pub const SAFE_NAME_MAX_BYTES: usize = 150;
 /// Longest extension in bytes, without its dot, that is kept when a name is cut.
 const EXTENSION_MAX_BYTES: usize = 16;
-/// What stands in for a name of which nothing is left.
+/// Replaces a name with nothing left in it.
 const NAMELESS: &str = "file";
 
 /// Makes a name from a peer safe to create in a folder: the last component after `/`, `\` and `:`,

@@ -468,7 +468,7 @@ impl Part {
 }
 
 impl Drop for Part {
-    /// A download of which nothing came leaves nothing behind.
+    /// A download that received nothing leaves nothing behind.
     fn drop(&mut self) {
         let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         if !self.ended.load(Ordering::Acquire) && claims.iter().all(|&byte| byte == 0) {

@@ -25,7 +25,7 @@ const SHORTER_BYTES: [usize; 2] = [130, 60];
 pub struct Unnamed {
     /// The name that it would have had.
     pub path: PathBuf,
-    /// What the system says.
+    /// The system's error.
     pub error: io::Error,
 }
 

@@ -87,7 +87,7 @@ pub enum OfferError {
     Io {
         /// As given.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

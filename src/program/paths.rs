@@ -61,7 +61,7 @@ pub(super) fn meant(line: &str) -> Result<Vec<PathBuf>, Failure> {
 pub(super) fn expand(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let whole = folder.join(path);
     let glob = path.to_str().filter(|path| path.contains(['*', '?', '[']));
-    // Whatever its characters mean, a file that is there is meant.
+    // An existing file wins, whatever the characters of its name would mean.
     match glob.filter(|_| !is_there(&whole)) {
         Some(glob) => fitting(folder, glob),
         None => Ok(vec![whole]),

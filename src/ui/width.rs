@@ -63,7 +63,7 @@ pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
-/// Breaks each line of a text into rows of at most so many columns, between words where that is
+/// Breaks each line of a text into rows of at most `columns` columns, between words where
 /// possible; rows after the first are indented.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> String {

@@ -60,7 +60,7 @@ impl Catalogue {
         self.changes
     }
 
-    /// The offers of a file that stand, whoever made them: its length and root are the same in all.
+    /// All members' offers of a file that stand: its length and root are the same in all.
     pub(super) fn of_file(&self, file: FileId) -> impl Iterator<Item = &Offered> {
         let ids = self.by_file.get(&file).into_iter().flatten();
         ids.filter_map(|(_, id)| self.offers.get(id))

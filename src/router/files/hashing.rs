@@ -240,7 +240,7 @@ impl Hashing {
 
     /// A face ended: nothing is hashed for it any more.
     pub(super) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
-        self.stop(cx, "whoever asked for it ended", |job| job.face == face);
+        self.stop(cx, "the page or program that asked for it ended", |job| job.face == face);
     }
 
     /// The room was left: what waits was meant for it as well.

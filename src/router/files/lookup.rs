@@ -35,7 +35,7 @@ impl<'a> Lookup<'a> {
         offered.author() == self.me
     }
 
-    /// An offer of which a host is present, or may be about to say so.
+    /// An offer with a host that is present, or may be about to say so.
     fn is_candidate(&self, offered: &Offered) -> bool {
         self.is_own(offered)
             || self.members.is_present(&offered.author())

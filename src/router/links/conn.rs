@@ -87,7 +87,7 @@ pub(crate) struct Conn {
     pub(super) remote: Option<SocketAddr>,
     pub(super) purpose: Option<Purpose>,
     pub(super) began: Millis,
-    /// What this node said, and of which room.
+    /// What this node said, and the room it was for.
     pub(super) my_hello: Option<(Hello, RoomId)>,
     pub(super) their_run: Option<RunId>,
     /// A password admits to the peer's room.

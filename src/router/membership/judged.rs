@@ -259,7 +259,7 @@ impl Membership {
         self.acts.new_to(self.tree.person(author))
     }
 
-    /// Two locks of `author` neither of which knows the other: two copies of it, or a forgery.
+    /// Two locks of `author` that do not know each other: two copies of it, or a forgery.
     #[must_use]
     pub fn copies_of(&self, author: &MemberId) -> Option<(RecordId, RecordId)> {
         self.acts.copies_of(self.tree.person(author)?)

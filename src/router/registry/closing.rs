@@ -26,8 +26,8 @@ impl Registry {
         }
         if !self.has_room_for_act() {
             let text = format!(
-                "you cannot {what}: your share of this room's register is full; ask whoever let \
-                 you in, or start another room"
+                "you cannot {what}: your share of this room's register is full; ask the \
+                 member who let you in, or start another room"
             );
             return Err(Failure::new(Code::RoomFull, text));
         }

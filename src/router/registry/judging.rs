@@ -78,7 +78,7 @@ impl Registry {
         self.record(found.or_else(|| had_ticket().then_some(first))?).cloned()
     }
 
-    /// A removal because of which a ticket for `member` by `issuer` would not live.
+    /// A removal that would make a ticket for `member` by `issuer` dead.
     pub(super) fn removal_against(
         &self,
         member: &MemberId,

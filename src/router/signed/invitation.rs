@@ -29,7 +29,7 @@ pub struct Invitation {
     pub key: Digest32,
     /// Names the find key ([`crate::crypto::invite::FindKey::hash`]).
     pub find: Digest32,
-    /// It admits until then, milliseconds since 1970 UTC on the clock of whoever answers.
+    /// It admits until then, in milliseconds since 1970 UTC by the answering member's clock.
     pub until: i64,
     /// How many it lets in at most; `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -66,7 +66,7 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// A file of `size` bytes of which nothing is here.
+    /// A file of `size` bytes with nothing here yet.
     #[must_use]
     pub fn new(size: u64) -> Self {
         let chunks = merkle::chunk_count(size);
