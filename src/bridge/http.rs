@@ -140,7 +140,7 @@ impl Head {
         values.flat_map(|(_, value)| value.split(',')).any(|w| w.trim().eq_ignore_ascii_case(word))
     }
 
-    /// What proves that a WebSocket was understood (RFC 6455, 4.2.2); `None` when this is no valid
+    /// Proof that a WebSocket was understood (RFC 6455, 4.2.2); `None` when this is no valid
     /// request for one.
     pub(super) fn websocket_accept(&self) -> Option<String> {
         let asks = self.has_word("upgrade", "websocket") && self.has_word("connection", "upgrade");
@@ -259,7 +259,7 @@ fn reason(status: u16) -> &'static str {
 pub(super) struct Client<'a> {
     stream: &'a Arc<TcpStream>,
     limits: &'a Limits,
-    /// What was read and not used: the beginning of a body, or further requests.
+    /// Bytes read and not used: the beginning of a body, or further requests.
     pending: Vec<u8>,
 }
 
@@ -273,7 +273,7 @@ impl<'a> Client<'a> {
         self.stream
     }
 
-    /// What came after the head.
+    /// The bytes after the head.
     pub(super) fn take_pending(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.pending)
     }

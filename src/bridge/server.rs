@@ -29,10 +29,10 @@ const BRIDGE: &str = "bridge";
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Requests on one connection, after which it is closed: a browser opens another.
 const REQUESTS_MAX: usize = 10_000;
-/// What the system keeps for a page that does not read.
+/// The system's buffer for a page that does not read.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// What all connections share.
+/// Shared by all connections.
 #[derive(Debug)]
 pub(super) struct BridgeShared {
     pub(super) addr: SocketAddr,
@@ -234,7 +234,7 @@ fn accept(listener: &TcpListener, shared: &Arc<BridgeShared>) {
 /// Answers the requests of one connection, one after the other.
 fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
     let Ok(local) = stream.local_addr() else { return };
-    // Whatever the system would take, what a page has not taken is bounded.
+    // The bytes that a page has not taken are bounded, however many the system would take.
     let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     if stream.set_nodelay(true).is_err() {
         return;
@@ -276,7 +276,7 @@ fn answer(shared: &BridgeShared, client: &mut Client<'_>, head: &Head) -> io::Re
             Ok(false)
         }
         (Method::Put, "/share") => upload::receive(shared, client, head),
-        // What comes next would be the body.
+        // The body would come next.
         _ if head.length.is_some_and(|length| length > 0) => {
             client.refuse(400);
             Ok(false)

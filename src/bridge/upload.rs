@@ -51,7 +51,7 @@ impl NotTaken {
         Self::With(status, Failure::new(code, text))
     }
 
-    /// What the disk said.
+    /// The disk's error.
     fn disk(what: &str, path: &Path, error: &io::Error) -> Self {
         let full = matches!(
             error.kind(),

@@ -72,7 +72,7 @@ pub fn hash_file(
         .ok_or_else(|| HashError::Read(io::Error::other("a hashing thread ended early")))
 }
 
-/// What the hashing threads share: they take the chunks in order, so that the disk is read forward.
+/// Shared by the hashing threads: they take the chunks in order, so that the disk is read forward.
 struct HashWork<'a> {
     file: &'a File,
     len: u64,

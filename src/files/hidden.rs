@@ -34,7 +34,7 @@ pub(super) struct Hidden {
     pub(super) is_locked: bool,
 }
 
-/// What an earlier run left.
+/// A partial file that an earlier run left.
 #[derive(Debug)]
 pub(super) enum LeftPart {
     /// It is held now.

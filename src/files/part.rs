@@ -113,7 +113,7 @@ impl Part {
         let claimed =
             reached.and_then(|()| read_claims(&hidden, chunks, len)).map_err(|error| {
                 if hidden.allocated_bytes() == 0 {
-                    // What was made just now is of no use to anybody.
+                    // The file made just now is of no use to anybody.
                     let _ = hidden.remove();
                 }
                 PartError::on("open the partial file", &hidden.path)(error)
@@ -227,7 +227,7 @@ impl Part {
     /// that are verified or claimed are left alone; writers of the others are superseded.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub fn try_room(&self, chunks: &[u32]) -> Result<(), PartError> {
         let zeros = vec![0; BUFFER_BYTES];
         for &chunk in chunks {
@@ -364,7 +364,7 @@ impl Part {
         Ok(())
     }
 
-    /// What was written may be lost although it can still be read, to this run and to the next.
+    /// Written data may be lost although it can still be read: for this run and the next.
     fn distrust(&self) {
         self.distrusted.store(true, Ordering::Release);
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);

@@ -104,7 +104,7 @@ fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     }
     let renamed = disk.rename_over(from, to);
     if renamed.is_err() && is_ours() {
-        // What the rename says is more to the point.
+        // The error of the rename says more.
         let _ = disk.remove(to);
     }
     renamed

@@ -526,7 +526,7 @@ mod tests {
             assert_eq!(out[..], count_bytes(0, 1_000));
             assert!(open_files.count() <= 4);
         }
-        // Who reads is not disturbed by those who came later.
+        // A reader is not disturbed by those that came later.
         first.read_into(0, &mut [IoSliceMut::new(&mut out)]).unwrap();
     }
 

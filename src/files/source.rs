@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::files::{Facts, FileId, FileKind, open_quietly};
 
-/// What tells that a file is still the one that was hashed.
+/// Facts that show that a file is still the one that was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Length in bytes.

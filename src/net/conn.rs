@@ -93,7 +93,7 @@ impl Connection {
     /// address as long as it lasts.
     pub fn admit(&self, gate: &Arc<Gate>) {
         if let Socket::Open(_, remote) = *lock(&self.socket) {
-            // What it had before is given back.
+            // The memory it had before is given back.
             *lock(&self.permit) = Some(gate.admitted(remote));
         }
     }

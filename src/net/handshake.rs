@@ -22,7 +22,7 @@ use crate::wire::opening::Opening;
 
 /// How often a thread that waits for the peer checks whether the router wants it to end.
 const SLICE: Duration = Duration::from_millis(200);
-/// What is sent here fits into any socket's buffer; a write that blocks this long never ends.
+/// All that is sent here fits into any socket's buffer; a write that blocks this long never ends.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How a connection ends before it is in use.

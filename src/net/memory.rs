@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::Stream;
 
-/// What one direction holds before the writer has to wait: about what a socket does.
+/// Bytes that one direction holds before the writer has to wait: about as many as a socket.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The two ends of a new stream.

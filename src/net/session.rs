@@ -82,7 +82,7 @@ fn read(net: &Net, conn: &Connection, mut receiver: RecvHalf, room: &RoomId) -> 
             Err(error) => return broken(error.to_string()),
         };
         if conn.outbox.is_ending() {
-            // What the peer said before it learnt that we leave.
+            // The peer said this before it learnt that we leave.
             continue;
         }
         match decode(plain, room, &net.limits) {

@@ -160,7 +160,7 @@ impl Handle {
 pub struct Face {
     /// Its number.
     pub id: FaceId,
-    /// What it is told; disconnected when the node has ended, or the face read too slowly.
+    /// Its notices; disconnected when the node has ended, or the face read too slowly.
     pub answers: Receiver<Answer>,
     faces: Arc<Faces>,
 }

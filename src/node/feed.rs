@@ -170,7 +170,7 @@ impl Feed {
         FeedReader { feed: self.clone(), id }
     }
 
-    /// What was said in the room, in the order in which it came, as far as that is kept.
+    /// The messages of the room, in the order in which they came, as far as they are kept.
     #[must_use]
     pub fn history(&self) -> Vec<Arc<Notice>> {
         let state = self.shared.lock();
@@ -359,7 +359,7 @@ impl Drop for FeedReader {
     }
 }
 
-/// What members said, which nobody may miss.
+/// Members' messages, which no reader may miss.
 fn is_of_room(notice: &Notice) -> bool {
     matches!(
         notice,

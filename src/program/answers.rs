@@ -12,7 +12,7 @@ use crate::node::{Answer, Face, Handle};
 use crate::router::command::Command;
 use crate::router::notice::{Failure, Notice};
 
-/// What prints how commands ended, and passes the news on to stdin.
+/// Prints how commands ended, and passes the news on to stdin.
 pub(super) struct Answering {
     pub(super) output: Arc<Output>,
     pub(super) failures: Arc<Failures>,

@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(names("@*.txt"), ok(&all), "without what is hidden, and without folders");
         assert_eq!(names("@.h*"), ok(&[".hidden.txt"]));
         assert_eq!(names("@?.txt @b.txt"), ok(&["a.txt", "b.txt", "b.txt"]));
-        // What is quoted stands for itself, and what is missing is told as it was typed.
+        // Quoted text stands for itself, and a missing file is named as it was typed.
         assert_eq!(names("'@*.txt' @b.txt"), ok(&["*.txt", "b.txt"]));
         assert_eq!(names("@none here.txt").map(|names| names.len()), Ok(1));
         assert_eq!(names("@none.txt @a.txt"), ok(&["none.txt", "a.txt"]));

@@ -112,7 +112,7 @@ impl Context {
     /// the machine that asks is done itself.
     pub(crate) fn order(&mut self, order: Order) {
         let pending = |of: &Order| matches!(of, Order::CloseOutsiders);
-        // Who is outside is asked when it is carried out: once is enough.
+        // Outsiders are determined when it is carried out: once is enough.
         if !pending(&order) || !self.orders.iter().any(pending) {
             self.orders.push_back(order);
         }

@@ -212,7 +212,7 @@ pub enum Notice {
     Listening {
         /// `host:port`, LAN addresses first.
         addresses: Vec<String>,
-        /// Of those the ones that lead through a tunnel, with its name.
+        /// Those that lead through a tunnel, with its name.
         #[serde(skip)]
         tunnels: Vec<(String, String)>,
     },

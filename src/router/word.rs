@@ -76,7 +76,7 @@ pub(crate) fn nfc(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// Of all matches the one with this id, or else all of them.
+/// The match with this very id, or else all matches.
 pub(crate) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
     let (mut by_id, mut others) = (Vec::new(), Vec::new());
     for (fit, item) in fitting {

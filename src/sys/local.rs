@@ -57,7 +57,7 @@ mod system {
                     Ok(Self(UnixListener::from(OwnedFd::from(listener))))
                 }
                 Err(error) => {
-                    // What cannot be reached is of no use to anybody.
+                    // A socket that cannot be reached is of no use to anybody.
                     let _ = fs::remove_file(&path);
                     Err(error)
                 }

@@ -126,7 +126,7 @@ pub fn is_sentence(line: &str) -> bool {
     words.next().is_some_and(|word| line.starts_with(word) && is_word(word)) && words.count() > 1
 }
 
-/// What is wrong with a line where nobody can be asked: it may hold what is not for the room.
+/// What is wrong with a line when nobody can be asked: it may hold something not for the room.
 ///
 /// # Errors
 /// `did_you_mean`.

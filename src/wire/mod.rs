@@ -32,13 +32,13 @@ pub enum WireError {
         /// Where, counted from 1.
         at: usize,
     },
-    /// Of a kind that does not belong here.
+    /// A kind that does not belong here.
     #[error("a message came out of turn")]
     OutOfTurn,
     /// More elements than a message may have.
     #[error("a message holds {count} {what}; at most {max} are allowed")]
     TooMany {
-        /// Of what.
+        /// The name of the elements.
         what: &'static str,
         /// How many there are.
         count: usize,

@@ -24,7 +24,7 @@ use crate::router::text::{is_control, is_format};
 use crate::ui::command::{is_command, secret_part};
 use crate::ui::known::{Known, OutsidePlaces};
 
-/// What stands before the line being typed.
+/// The prompt before the line being typed.
 const PROMPT: &str = "> ";
 /// A sequence that begins with Esc goes on within this time.
 const ESCAPE_MS: u16 = 200;
@@ -239,7 +239,7 @@ struct Assistant {
     screen: Arc<Screen>,
     known: Arc<Mutex<Known>>,
     hosts: RefCell<Vec<String>>,
-    /// What is typed is a secret.
+    /// The line is a secret.
     hidden: Cell<bool>,
     /// The line as it was last edited.
     line: RefCell<String>,
@@ -360,7 +360,7 @@ impl Highlighter for Assistant {
 }
 
 impl Assistant {
-    /// What stays on the screen of a line that will not be ended.
+    /// The rows left on the screen by a line that will not be ended.
     fn left(&self, prompt: &str) -> String {
         let line = self.line.borrow();
         if line.is_empty() || self.hidden.get() {

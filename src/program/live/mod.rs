@@ -306,7 +306,7 @@ impl LiveInput {
         self.screen.gate().wake();
         self.type_ahead(secret, || true);
         if secret {
-            // What stood in the line may have been the beginning of it.
+            // The text in the line may have been the beginning of it.
             if let Some(begun) = self.editor.take_begun().filter(|begun| !begun.trim().is_empty()) {
                 self.ahead.push(begun, true);
                 self.show_ahead();

@@ -90,7 +90,7 @@ impl Files {
         }
     }
 
-    // What is offered.
+    // The offers.
 
     /// In view of who is here and holds what.
     pub(crate) fn lookup<'a>(&'a self, swarm: &'a Swarm, members: &'a Members) -> Lookup<'a> {
@@ -173,7 +173,7 @@ impl Files {
         self.catalogue.clear();
     }
 
-    // What is being hashed.
+    // Files being hashed.
 
     /// The jobs of hashing.
     pub(crate) fn hashing(&mut self) -> &mut Hashing {
@@ -184,7 +184,7 @@ impl Files {
         !self.hashing.is_idle()
     }
 
-    /// What is being hashed, in the order asked; what waits for its turn comes last.
+    /// The files being hashed, in the order asked; those waiting for their turn come last.
     pub(crate) fn hash_rows(&self, now: Millis) -> Vec<TransferLine> {
         self.hashing.rows(now)
     }

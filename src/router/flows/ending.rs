@@ -100,7 +100,8 @@ impl Router {
         self.swarm.link_down(&mut self.cx, conn);
     }
 
-    /// Who put us out shows it: from then on it is so here as well. Without that it is hearsay.
+    /// A refusal that shows the record that put us out counts here from then on; without it, it is
+    /// hearsay.
     fn heed_refusal(&mut self, conn: &Conn, refusal: &Refusal) {
         // A link is in the room, by whichever way it was entered.
         let here = conn.my_room() == Some(self.stay.room())

@@ -13,7 +13,7 @@ use crate::router::signed::{Offer, SignedEntry};
 const NAMED_MAX: usize = 4;
 
 impl Router {
-    /// What is offered, in view of who is here and holds what.
+    /// The offers, with the members that are here and hold them.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         self.files.lookup(&self.swarm, &self.members)
     }

@@ -125,7 +125,7 @@ impl Conn {
         self.side == Side::Dialer
     }
 
-    /// What it carries.
+    /// Whether it is a link or a lane.
     pub(crate) fn role(&self) -> Role {
         self.role
     }

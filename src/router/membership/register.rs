@@ -29,7 +29,7 @@ pub const ACTS_MAX: usize = 256;
 pub const TOTAL_MAX: usize = 4096;
 /// Open tickets of a room.
 pub const OPEN_MAX: usize = TOTAL_MAX / 2;
-/// Whom one record may keep.
+/// Members that one record may keep.
 pub const KEPT_MAX: usize = 200;
 /// Tickets that a lock may name as its standing; see [`Membership::standing_of_lock`].
 pub const STANDING_MAX: usize = 64;
@@ -97,7 +97,7 @@ pub struct Register<S> {
     founder: MemberId,
     records: BTreeMap<RecordId, Arc<S>>,
     shares: BTreeMap<MemberId, Share>,
-    /// Whom the founder ever named a steward, and in how many records.
+    /// Members that the founder ever named stewards, and in how many records.
     stewards: BTreeMap<MemberId, usize>,
     total: usize,
     open: usize,
@@ -271,7 +271,7 @@ impl<S: AsRef<Record>> Register<S> {
         Membership::of(self.founder, self.values().chain(others))
     }
 
-    /// Whom `act` is to keep: [`plan_keep`].
+    /// The members that `act` is to keep: [`plan_keep`].
     pub fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
         plan_keep(self.founder, self.values(), act, stay)
     }

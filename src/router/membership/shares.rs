@@ -76,7 +76,7 @@ impl Share {
         }
     }
 
-    /// What of this signer gives way: its tickets, the largest id first, and then its acts.
+    /// This signer's record that gives way: of its tickets the largest id first, then its acts.
     fn victim(&self, kind: ShareKind) -> Option<RecordId> {
         match kind {
             ShareKind::Open => self.open.last().copied(),

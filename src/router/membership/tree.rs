@@ -42,7 +42,7 @@ pub(super) struct TicketNode {
     pub(super) member: usize,
     /// `None`: the founder, or not there.
     pub(super) parent: Option<usize>,
-    /// Of the answerer, likewise.
+    /// The same for the answerer.
     pub(super) standing: Option<usize>,
     /// Longest way to the founder along both kinds of edges; 0: it waits.
     level: usize,

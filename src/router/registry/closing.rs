@@ -134,10 +134,10 @@ impl Registry {
         self.register_own_keeping(at, Record::Lock(lock))
     }
 
-    /// Whom a closing keeps: those present, those named, and all with more than open tickets.
+    /// A closing keeps those present, those named, and all with more than open tickets.
     fn kept_by(&self, at: &Scene<'_>, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
         let membership = self.membership();
-        // Of people without a link anybody can tell: they stay if they are members, or spoke here.
+        // Those without a link stay if they are members, or spoke here.
         let spoke = |id: &MemberId| at.log.is_author(id);
         let stands = |id: &MemberId| self.links.has(id) || membership.is_member(id) || spoke(id);
         let mut present: BTreeSet<MemberId> = at.members.present().filter(stands).collect();

@@ -9,7 +9,7 @@ use crate::router::membership::record::Record;
 use crate::router::notice::Standing;
 use crate::router::signed::SignedRecord;
 
-/// What is known of somebody who proved who it is.
+/// What is known of a peer that proved its identity.
 #[derive(Debug)]
 pub(crate) enum Judged {
     /// It may link.
@@ -65,7 +65,7 @@ impl Registry {
         let membership = self.membership();
         let removals = membership.removals_of(member);
         let (first, _) = removals.first()?;
-        // Whom this node let in itself, and whom the removal does not reach.
+        // Members that this node let in itself, and that the removal does not reach.
         let issued = self.issued.get(member).map(|of| (of.id, &of.record));
         if issued.is_some_and(|of| self.register.membership_with([of]).is_member(member)) {
             return None;

@@ -71,9 +71,9 @@ pub(crate) struct Registry {
     links: links::RecordsLinks,
     /// How often the set changed.
     changes: u64,
-    /// Who dropped out, until links with outsiders are ended.
+    /// Those that dropped out, until links with outsiders are ended.
     losses: Vec<Loss>,
-    /// Who put this node out of the room.
+    /// The member that put this node out of the room.
     out_by: Option<MemberId>,
     /// The founder was told that it is the only one who can remove anybody.
     steward_proposed: bool,
@@ -201,7 +201,7 @@ impl Registry {
         new
     }
 
-    /// Whom `act`, which keeps nobody yet, is to keep ([`super::membership::plan_keep`]).
+    /// Members that `act`, which keeps nobody yet, is to keep: [`super::membership::plan_keep`].
     fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
         self.register.plan_keep(act, stay)
     }

@@ -133,7 +133,7 @@ pub(super) fn kept_ticket(
     })
 }
 
-/// Whom a record keeps besides those who would drop out: people who hold no ticket yet.
+/// Members that a record keeps besides those who would drop out: they hold no ticket yet.
 pub(super) fn kept_below(
     members: impl IntoIterator<Item = MemberId>,
     parent: Option<RecordId>,

@@ -51,12 +51,12 @@ impl Hosting {
         self.fetching && self.held.is_some()
     }
 
-    /// What taking note of it costs, in chunks of a bitmap.
+    /// The cost of taking note of it, in chunks of a bitmap.
     fn bits(&self) -> u64 {
         self.held.as_ref().map_or(0, |held| u64::from(held.len()))
     }
 
-    /// What remembering it costs, in bytes of bitmap.
+    /// The cost of remembering it, in bytes of bitmap.
     fn bytes(&self) -> usize {
         self.bits().div_ceil(8) as usize
     }
@@ -178,7 +178,7 @@ impl Holder {
         heard
     }
 
-    /// Of a file that matters less than others there is no room for what it holds.
+    /// No room for the chunks it holds of a file that matters less than others.
     pub(super) fn has_no_room_for(&mut self, file: &FileId, most: usize) -> bool {
         let full = !self.hosting.contains_key(file) && self.hosting.len() >= most;
         self.has_more |= full;

@@ -1,4 +1,4 @@
-//! What others hold, as they report it.
+//! The chunks that others hold, as they report them.
 
 use super::Swarm;
 use super::holders::{Holder, Hosting};
@@ -78,7 +78,7 @@ impl Swarm {
         said: (Held, bool),
         chunks: Option<u32>,
     ) {
-        // Of what is fetched or served here every host counts: there is only so much of it.
+        // Every host of a file fetched or served here counts: their number is bounded.
         let matters = self.is_fetching(&file) || self.is_shared(&file);
         // The cost lies in counting who has which chunk.
         let counted = self.choice.picker(&file).is_some();

@@ -104,7 +104,7 @@ impl Comparisons {
             return cx.reply(face, line, "verify", Err(Failure::new(Code::Unreachable, text)));
         }
         let conn = *conn;
-        // Of a comparison that is under way the words are told as well.
+        // The words of a comparison under way are told as well.
         if link.comparing.is_none() {
             link.comparing = Some(Comparing::Drawing);
             cx.effect(Effect::DrawValue { conn });

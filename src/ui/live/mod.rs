@@ -149,7 +149,7 @@ impl LiveView {
         self.noise.due_ms()
     }
 
-    /// What time alone brings.
+    /// What changes with time alone.
     pub fn tick(&mut self, now_ms: i64) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for text in self.noise.summaries(now_ms) {
