@@ -1,4 +1,4 @@
-/** Puts the page together: one store, one socket, the components, and what they may ask for. */
+/** Ties the page together: one store, one socket, the components and their actions. */
 
 import { el } from "./lib/dom.js";
 import { keepFocus } from "./lib/focus.js";
@@ -24,14 +24,14 @@ import { createFarewell } from "./components/farewell/farewell.js";
 const RUN = "klatch.run";
 const ROOM = "klatch.room";
 const LAST = "klatch.last";
-/** How long somebody's wish to compare words stays in sight. */
+/** How long a request to compare words is shown. */
 const WORDS_MS = 120_000;
-/** How long something can be undone; klatch keeps files as long. */
+/** How long something can be undone; klatch keeps files that long. */
 const UNDO_MS = 10_000;
 /** Who is what is asked for once it settled. */
 const SETTLE_MS = 300;
 const MEMBERSHIP = ["joined", "member_joined", "member_removed", "room_locked", "steward_changed"];
-/** The buttons of a file that are not called as klatch's commands are. */
+/** The buttons of a file whose names differ from klatch's commands. */
 const COMMANDS = { Resume: "download", Discard: "cancel" };
 const OVER = ["expired", "refused", "ended"];
 
@@ -55,7 +55,7 @@ let loaded = null;
 let shared = null;
 
 /**
- * What components may use.
+ * The interface for components.
  * @typedef {typeof app} App
  */
 const app = {
@@ -106,7 +106,7 @@ async function answer(question) {
   (question.event === "confirm" ? answerQuestion : answerPassword)(app, question);
 }
 
-/** Somebody waits with these words in sight. */
+/** Somebody asked to compare these words. */
 function offerWords() {
   const { words } = store.state;
   const act = async () =>
@@ -123,7 +123,7 @@ function lookAgain() {
   looking = setTimeout(() => socket.ask("members").catch(() => {}), SETTLE_MS);
 }
 
-/** Ends the stay in a room, but asks first where there is something to lose. */
+/** Leaves a room or quits, but asks first if there is something to lose. */
 async function endRoom(name, act) {
   const { confirmEnd } = await import("./components/dialog/room-dialogs.js");
   return confirmEnd(app, name, act);
@@ -139,7 +139,7 @@ function takeCode() {
 /** @type {WeakMap<object, Record<string, string>>} */
 const labelsOf = new WeakMap();
 
-/** Offers by the name that people see: those of one name carry the beginning of their ids. */
+/** Offers by the name that people see: equal names are followed by the beginning of their ids. */
 function fileLabels() {
   const { files } = store.state;
   if (!labelsOf.has(files)) {
@@ -187,7 +187,7 @@ async function preview(media, file) {
   openPreview(media, file);
 }
 
-/** A download is answered at its end: its card tells how it went. It outlives connections. */
+/** A download is answered at its end, which its card shows. It outlives connections. */
 function toldElsewhere({ code, lost }, id) {
   return lost || code === "cancelled" || Boolean(store.state.files[id]?.failure);
 }

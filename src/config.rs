@@ -547,9 +547,9 @@ fn bridge_value(text: &str) -> Result<ListenAt, String> {
     let place = listen_value(text)?;
     let addr = place.addr.unwrap_or(Ipv4Addr::LOCALHOST.into());
     if !addr.is_loopback() {
-        return Err("the page is for this computer only, for whoever can open it is you in the \
-                    room, and nothing on the way is encrypted: give a port alone, or an address \
-                    of this computer's own such as 127.0.0.1 or [::1]"
+        return Err("the page is for this computer only, because anyone who can open it acts as \
+                    you in the room, and nothing on the way is encrypted: give a port alone, or \
+                    an address of this computer's own such as 127.0.0.1 or [::1]"
             .into());
     }
     Ok(ListenAt { addr: Some(addr), ..place })

@@ -87,8 +87,8 @@ where
     })
 }
 
-/// Runs `work`; a panic is logged and ends only this thread's work. Whoever waits for its outcome
-/// learns it from the drop of what it owned.
+/// Runs `work`; a panic is logged and ends only this thread's work. Threads that wait for its
+/// outcome learn it from the drop of what it owned.
 fn guard<F: FnOnce()>(work: F) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         report_panic();

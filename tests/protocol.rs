@@ -39,7 +39,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 const NOW_MS: i64 = 1_795_305_600_000;
 
-/// What has to stand in the document, with a name for whoever reads a failure.
+/// Text that has to be in the document, with a name for the failure's reader.
 #[derive(Default)]
 struct Values(Vec<(String, String)>);
 

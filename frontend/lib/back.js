@@ -1,14 +1,14 @@
 /**
- * What lies over the page is closed by the browser's Back, before Back leaves the page.
+ * The browser's Back closes dialogs and panels before it leaves the page.
  *
- * While something lies there the history has one entry more. It goes with the last of them.
+ * While one is open the history has one more entry, which goes with the last of them.
  */
 
 /** What lies over the page, the topmost last. @type {(() => void)[]} */
 const layers = [];
-/** The further entry is there. */
+/** Whether the additional entry is there. */
 let ahead = false;
-/** It is being taken away: until that is told nothing else may be done with the history. */
+/** Whether it is being removed: until then the history must not be changed. */
 let leaving = false;
 
 /**

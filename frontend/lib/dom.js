@@ -49,7 +49,7 @@ export function setText(node, text) {
 }
 
 /**
- * Names a control for everybody: what it does in sight, with its file's name for who listens.
+ * Names a control: its action as visible text, with its file's name for screen readers.
  * @param {HTMLElement} element
  * @param {string} name
  */

@@ -1,6 +1,6 @@
 /**
- * Whom and what a name means that a person typed. How its accents are written is the keyboard's
- * doing: names are compared in NFC.
+ * Which member or file a typed name means. How its accents are encoded depends on the keyboard, so
+ * names are compared in NFC.
  *
  * @typedef {import("./types.js").Member} Member
  * @typedef {import("./types.js").FileRow} FileRow
@@ -27,7 +27,7 @@ export function findMember(members, nick) {
   );
 }
 
-/** As many digits of an id, or more, name what it is of. */
+/** At least this many digits of an id can stand for it. */
 const ID = /^[0-9a-f]{8,64}$/i;
 
 /**

@@ -1,14 +1,14 @@
 /**
- * The focus never falls to the body: where the element that had it goes, is hidden or is disabled,
- * the nearest one that is left takes it over.
+ * The focus never falls to the body: if its element is removed, hidden or disabled,
+ * the nearest remaining one takes it over.
  *
- * A press beside everything is the person's own wish, and takes no element away.
+ * A click beside everything is intended, and removes no element.
  */
 
 const FOCUSABLE =
   "a[href], button, input:not([tabindex='-1']), textarea, select, summary, [tabindex='0']";
 
-/** What had the focus last, and what it stood in, the nearest first. */
+/** The element that had the focus last, and its ancestors, the nearest first. */
 let last = null;
 let around = [];
 
@@ -39,7 +39,7 @@ function look(changes) {
 
 const inDialog = (element) => Boolean(element.closest("dialog:modal"));
 
-/** The same control made anew, or the first one in what is left around it. */
+/** The same control, rendered again, or the first one in the nearest remaining ancestor. */
 function heir() {
   const name = nameOf(last);
   for (const place of around) {
@@ -53,7 +53,7 @@ function heir() {
   return null;
 }
 
-/** Where the whole view changed one goes on where one writes. */
+/** If the whole view changed, the focus goes to the text box. */
 function main(inside) {
   return inside.find((one) => one.matches("textarea, main input")) ?? inside[0];
 }

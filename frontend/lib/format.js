@@ -56,7 +56,7 @@ export function duration(seconds) {
 }
 
 /**
- * How long the rest takes at this rate, or null where nobody can tell.
+ * The time left at this rate, or null if unknown.
  * @param {number} done
  * @param {number} size
  * @param {number} rate  bytes per second

@@ -9,7 +9,7 @@
 import { plural } from "./format.js";
 import { marked } from "./text.js";
 
-/** Fewer files in a row stand by themselves. */
+/** Fewer files in a row are shown one by one. */
 const TOGETHER_MIN = 4;
 /** Offers that are further apart are not of one drop. */
 const APART_MS = 60_000;
@@ -46,7 +46,7 @@ function follows(left, right, after) {
 }
 
 /**
- * Whether an entry is an offer or takes one back.
+ * Whether an entry is an offer or a withdrawal.
  * @param {Entry} entry
  */
 export function ofFile({ kind, replaces }) {

@@ -1,5 +1,5 @@
 /**
- * What only this tab knows and a reload would lose: lines of klatch's own, the order in which
+ * State that only this tab has and a reload would lose: klatch's own lines, the order in which
  * people came, what is here of downloads that were cancelled, and the draft. It is kept for as long
  * as the tab is open, bounded, and holds for one room of one run of klatch.
  *

@@ -1,8 +1,8 @@
-/** What is done to many files at once. */
+/** Actions on many files at once. */
 
 import { plural } from "./format.js";
 
-/** Others are not asked for all at once. */
+/** How many downloads are requested at once. */
 const AT_ONCE = 16;
 
 /**
@@ -18,8 +18,8 @@ export async function downloadAll(app, ids) {
 }
 
 /**
- * Takes own offers back, in one command: all of them can be had again for as long. Where some
- * could not be taken back, it is told why, and the others can be had again all the same.
+ * Withdraws own offers in one command, so that all can be restored equally long. If some
+ * could not be withdrawn, it says why, and the others can still be restored.
  * @param {import("../main.js").App} app
  * @param {string[]} ids  of offers
  */

@@ -78,7 +78,7 @@ export function stewardLine({ self }, { member, off }) {
 }
 
 /**
- * What a member is in the room, or through whom it came in.
+ * A member's standing in the room, or who let it in.
  * @param {import("./types.js").Member} member
  * @param {{id: string}|null} self
  * @returns {string}  empty where nobody knows

@@ -9,7 +9,7 @@ import { line } from "./text.js";
 /** States of a transfer towards this computer. */
 const DOWNLOADS = new Set(["fetching", "queued", "waiting"]);
 
-/** An offer that does not stand any more: its file may still be here. */
+/** An offer that has ended; its file may still be here. */
 export function ended(files, id, end) {
   const row = files[id];
   if (!row) return files;
@@ -19,8 +19,8 @@ export function ended(files, id, end) {
 }
 
 /**
- * Names as people see them, by offer. Equal contents of one name have only their offers' ids to be
- * told apart by; how an accent is written nobody sees.
+ * Names as people see them, by offer. Only their offers' ids tell equal contents of one name
+ * apart; nobody sees how an accent is encoded.
  * @param {FileRow[]} rows
  * @returns {Record<string, string>}
  */
@@ -62,7 +62,7 @@ export function offered(id, file) {
   };
 }
 
-/** What goes to others; a way to somebody stays open for a while when nothing moves on it. */
+/** Uploads; one is still shown for a while after it became idle. */
 export function servedOf(list, before) {
   const rows = list.filter(({ to }) => to);
   return rows.map((row) => {
@@ -72,7 +72,7 @@ export function servedOf(list, before) {
   });
 }
 
-/** Tells each file how many members fetch it from here at this moment. */
+/** Sets for each file how many members fetch it from here now. */
 export function withTakers(files, served) {
   let next = files;
   for (const [id, row] of Object.entries(files)) {
@@ -126,7 +126,7 @@ export function withEntries({ files, filesLeftOut }, entries, known) {
   return { files: rows, filesLeftOut: Math.max(left, 0) };
 }
 
-/** What happens to a content happens to every offer of it. */
+/** An event about a content concerns every offer of it. */
 export function changed(state, file, change) {
   const rows = Object.values(state.files).filter((row) => row.file.id === file.id);
   if (rows.length === 0) return state;

@@ -1,5 +1,5 @@
 /**
- * Gives files to klatch, a few at a time: for each klatch waits for its disk, and many small ones
+ * Uploads files to klatch, a few at a time: klatch waits for its disk for each, and many small ones
  * would wait for each other. The browser reads them from the disk as they are sent; nothing is held
  * in memory.
  *
@@ -10,9 +10,9 @@ import { line } from "./text.js";
 
 /** Files on their way at once; klatch takes more, and the browser has some connections to spare. */
 const AT_ONCE = 4;
-/** Often enough to be seen moving; each time costs the browser memory that it frees only later. */
+/** Often enough to look smooth; each update costs the browser memory that it frees only later. */
 const PROGRESS_MS = 250;
-/** Words for what klatch could not say itself. */
+/** Messages for failures that klatch itself could not report. */
 const UNREACHABLE = { code: "io_error", text: "klatch could not be reached: try again" };
 
 const GONE = {
@@ -88,7 +88,7 @@ export function createSharing(needs) {
       next();
     },
     /**
-     * Says once what cannot be shared of a drop.
+     * Reports once what cannot be shared of a drop.
      * @param {string[]} folders  their names
      */
     refuse(folders) {

@@ -1,6 +1,6 @@
 /**
- * The one connection to klatch: proves who the tab is, sends commands, hands on notices, and comes
- * back by itself when the connection was lost.
+ * The one connection to klatch: authenticates the tab, sends commands, passes on notices, and
+ * reconnects by itself.
  *
  * @typedef {import("./types.js").Failure} Failure
  */
@@ -11,13 +11,13 @@ const TOKEN = "klatch.token";
 /** The close code with which klatch says that it ends (RFC 6455, 7.4.1). */
 const GOING_AWAY = 1001;
 
-/** What a command ended with when it failed. */
+/** The failure of a command. */
 export class CommandError extends Error {
   /** @param {Failure & {lost?: boolean}} failure */
   constructor({ code, text, lost = false }) {
     super(text);
     this.code = code;
-    /** Not refused: the connection went before the answer came. */
+    /** Not refused: the connection was lost before the answer came. */
     this.lost = lost;
   }
 }
@@ -157,7 +157,7 @@ export function createSocket(needs) {
      * @type {(command: string, fields?: object, how?: {signal?: AbortSignal}) => Promise<any[]>}
      */
     ask,
-    /** Ends klatch. That it has ended is only said once it took its leave. */
+    /** Ends klatch. It counts as ended only when it says so. */
     async quit() {
       ending = true;
       try {
@@ -173,7 +173,7 @@ export function createSocket(needs) {
       if (!socket && !done) connect();
     },
     /**
-     * The person opened a fresh address in this tab.
+     * The person opened a new address in this tab.
      * @param {string} fresh
      */
     useCode(fresh) {

@@ -1,10 +1,10 @@
-/** What would be cut off or lost if the stay in a room ended now. */
+/** What leaving the room or quitting now would interrupt or lose. */
 
 import { plural } from "./format.js";
 import { listed } from "./rooms.js";
 import { line } from "./text.js";
 
-/** Names that are worth saying; more people are counted. */
+/** Names that are listed; further people are counted. */
 const NAMED_MAX = 4;
 
 /**

@@ -17,7 +17,7 @@ import { marked } from "./text.js";
 
 /** Entries kept while the newest are read; older ones are fetched again. */
 export const KEPT_ENTRIES = 4000;
-/** So many failures are listed one by one. */
+/** Failures that are listed one by one. */
 const LISTED_MAX = 100;
 /** Members whose place in the list is remembered, present or not. */
 const ORDER_MAX = 1024;
@@ -250,7 +250,7 @@ const HANDLERS = {
     return said(moved, { at }, joinedLine(state, { members, locked, founder }));
   },
 
-  /** The fresh room follows as a snapshot; where klatch ends instead, the old one stays. */
+  /** The new room follows as a snapshot; if klatch ends instead, the old one stays. */
   left: (state) => ({ ...state, enteredRoom: null }),
 
   member_joined(state, { member, at }) {
@@ -360,7 +360,7 @@ const HANDLERS = {
 
   page_alert: (state, { code, text }) => alerted(state, { code, text }),
 
-  /** One of several things that failed together: all of them are to be read. */
+  /** One of several failures of one action: all of them stay visible. */
   page_failed(state, { code, text }) {
     const { alert } = state;
     if (!alert?.texts) return alerted(state, { code, text, texts: [text] });
@@ -374,13 +374,13 @@ const HANDLERS = {
   page_alert_closed: (state) => (state.alert ? { ...state, alert: null } : state),
 };
 
-/** Whoever is put out reads it whatever is shown next. */
+/** A person who was put out sees that, whatever is shown next. */
 function told(state, notice, text, out) {
   const next = said(state, notice, text);
   return out ? alerted(next, { code: "removed", text }) : next;
 }
 
-/** In another room nothing of the last one holds. */
+/** Another room starts with nothing of the last one. */
 function alone(state) {
   const { invitation, invitations, words } = initial;
   return { ...state, invitation, invitations, words };
@@ -390,7 +390,7 @@ function others(list, self) {
   return list.filter(({ own, id }) => !own && id !== self?.id);
 }
 
-/** Those who were seen before stand where they stood; the others come after them. */
+/** Members seen before keep their places; others come after them. */
 function inOrder(members, order) {
   const place = new Map(order.map((id, index) => [id, index]));
   const of = ({ id }) => place.get(id) ?? order.length;
@@ -404,12 +404,12 @@ function ordered(members, order) {
   return fresh.length > 0 ? [...order, ...fresh].slice(-ORDER_MAX) : order;
 }
 
-/** What this tab knew of the room before it was loaded anew. */
+/** What this tab knew of the room before a reload. */
 function recalledFor({ recalled, run }, { id }) {
   return recalled?.room === id && recalled.run === run ? recalled : null;
 }
 
-/** The lines of klatch's own that belong between what is there again. */
+/** Klatch's own lines, back in their places. */
 function recalledLines(recalled, { messages, earlier }, seq) {
   const first = earlier > 0 ? (messages[0]?.order ?? "") : "";
   const lines = (recalled?.lines ?? []).filter(({ order }) => order >= first);
@@ -429,7 +429,7 @@ function emptied(state) {
   return { ...state, entries, earlier, files, members, served, unread };
 }
 
-/** Own messages that are not listed are held by everybody here. */
+/** Everybody here has own messages that are not listed. */
 function withHeld(entries, { held, members, self }) {
   const behind = new Map(held.map((row) => [row.id, row]));
   const others = members.filter(({ id }) => id !== self.id).length;
@@ -440,7 +440,7 @@ function withHeld(entries, { held, members, self }) {
   });
 }
 
-/** Where somebody of these can be found again. */
+/** An address where one of these members can be reached again. */
 function addressOf(members) {
   const found = members.find(({ own, address }) => !own && address);
   if (!found) return null;
@@ -448,7 +448,7 @@ function addressOf(members) {
   return { host, port: Number(port) };
 }
 
-/** Counts what came while nobody looked, and bounds the log while somebody reads its end. */
+/** Counts unread entries, and bounds the log while its end is being read. */
 function arrived(before, next, entry, counts) {
   let { entries, earlier, unread } = next;
   if (counts && !before.attentive) {

@@ -110,7 +110,7 @@ function withoutTrailing(address) {
   return address.slice(0, end);
 }
 
-/** The address as the browser will open it, or null where it is none of the web's. */
+/** The address as the browser will open it, or null if it is not a web address. */
 function webAddress(text) {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);

@@ -1,5 +1,5 @@
 /**
- * Which part of the log stands in the document. The rest is only in the state, so that a long
+ * Which part of the log is in the document. The rest is only in the state, so that a long
  * history costs no layout.
  *
  * @typedef {{start: number, end: number}} Range  from `start` up to, not including, `end`

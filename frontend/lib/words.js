@@ -1,6 +1,6 @@
 /**
- * What a text in the box `Message` is: a message, a command behind a `/`, or something that is
- * better asked about. The words are those of klatch's terminal.
+ * What a text in the box `Message` is: a message, a command after a `/`, or something that klatch
+ * should ask about. The words are those of klatch's terminal.
  */
 
 /** Commands of the page, and the words that mean the same. */
@@ -24,11 +24,11 @@ export const COMMANDS = {
   say: [],
   help: [],
 };
-/** What only the terminal does. */
+/** Commands of the terminal only. */
 const TERMINAL = ["browser", "doctor", "limit", "wait"];
 const NO_PRIVATE =
   "klatch has no private messages: messages go to everybody in the room (just type)";
-/** Words that people know from elsewhere: what there is instead, in the terminal's sentences. */
+/** Words known from other programs, with the terminal's hints. */
 const INSTEAD = {
   msg: NO_PRIVATE,
   query: NO_PRIVATE,

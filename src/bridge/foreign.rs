@@ -6,7 +6,7 @@ use super::range::{self, WantedRange};
 use crate::router::command::Command;
 use crate::router::notice::Failure;
 
-/// What was understood of the head of a request.
+/// The part of a request's head that was understood.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// Bytes that the head takes.

@@ -140,7 +140,7 @@ impl Head {
         values.flat_map(|(_, value)| value.split(',')).any(|w| w.trim().eq_ignore_ascii_case(word))
     }
 
-    /// What proves that a WebSocket was understood (RFC 6455, 4.2.2); `None` when this is no valid
+    /// Proof that a WebSocket was understood (RFC 6455, 4.2.2); `None` when this is no valid
     /// request for one.
     pub(super) fn websocket_accept(&self) -> Option<String> {
         let asks = self.has_word("upgrade", "websocket") && self.has_word("connection", "upgrade");
@@ -200,7 +200,7 @@ impl Reply {
         self
     }
 
-    /// Another policy than that of the page.
+    /// A policy that differs from the page's.
     pub(super) fn policy(self, policy: &'static str) -> Self {
         Self { policy: Some(policy), ..self }
     }
@@ -258,7 +258,7 @@ fn reason(status: u16) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Client<'a> {
     stream: &'a Arc<TcpStream>,
-    /// What was read and not used: the beginning of a body, or further requests.
+    /// Bytes read and not used: the beginning of a body, or further requests.
     pending: Vec<u8>,
 }
 
@@ -272,7 +272,7 @@ impl<'a> Client<'a> {
         self.stream
     }
 
-    /// What came after the head.
+    /// The bytes after the head.
     pub(super) fn take_pending(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.pending)
     }
@@ -311,7 +311,7 @@ impl<'a> Client<'a> {
         Ok(count)
     }
 
-    /// Reads some of a body; 0 when the other end has no more to give.
+    /// Reads some of a body; 0 at its end.
     pub(super) fn read_body(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if !self.pending.is_empty() {
             let count = (&*self.pending).read(out)?;

@@ -15,7 +15,7 @@ use crate::files::merkle::chunk_bytes;
 use crate::files::served::Served;
 use crate::router::ids::FileId;
 
-/// Whatever it is, it may do nothing.
+/// No file may do anything, whatever its type.
 const POLICY: &str = "sandbox; default-src 'none'";
 /// Bytes read and sent at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -60,7 +60,7 @@ impl MediaKind {
     }
 }
 
-/// What a file of this name is shown as. What could act, such as HTML and SVG, is text.
+/// What a file of this name is shown as. Active types, such as HTML and SVG, are text.
 pub(super) fn kind_of(name: &str) -> MediaKind {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {

@@ -154,7 +154,7 @@ pub(super) enum TabOrder {
     SuggestPassword,
 }
 
-/// Who answers a command.
+/// The one that answers a command.
 pub(super) enum For {
     Router(Command),
     /// The router, of a command that asked a question of yes or no.
@@ -189,7 +189,7 @@ pub(super) fn read(text: &str) -> Result<Given, (Option<u64>, Failure)> {
             serde_json::error::Category::Data => "no command of this klatch",
             _ => "no JSON",
         };
-        // What was sent is not repeated: it may hold a password.
+        // The input is not repeated: it may hold a password.
         let text = format!("the page sent something that is {kind}: reload it");
         (line, Failure::new(Code::Usage, text))
     })

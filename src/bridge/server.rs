@@ -28,10 +28,10 @@ const BRIDGE: &str = "bridge";
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Requests on one connection, after which it is closed: a browser opens another.
 const REQUESTS_MAX: usize = 10_000;
-/// What the system keeps for a page that does not read.
+/// The system's buffer for a page that does not read.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// What all connections share.
+/// Shared by all connections.
 #[derive(Debug)]
 pub(super) struct BridgeShared {
     pub(super) addr: SocketAddr,
@@ -49,7 +49,7 @@ pub(super) struct BridgeShared {
     conns: Mutex<TabConns>,
 }
 
-/// Counts something of which there may be only a limited number.
+/// Counts something that is limited in number.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicUsize);
 
@@ -143,7 +143,7 @@ impl Drop for Leaver<'_> {
     fn drop(&mut self) {
         let mut conns = self.shared.lock();
         if let Some((stream, thread)) = conns.open.remove(&self.id) {
-            // A socket that is closed already is what was wanted.
+            // An already closed socket is fine.
             let _ = stream.shutdown(Shutdown::Both);
             conns.ended.extend(thread);
         }
@@ -225,7 +225,7 @@ fn accept(listener: &TcpListener, shared: &Arc<BridgeShared>) {
 /// Answers the requests of one connection, one after the other.
 fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
     let Ok(local) = stream.local_addr() else { return };
-    // Whatever the system would take, what a page has not taken is bounded.
+    // The bytes that a page has not taken are bounded, however many the system would take.
     let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     if stream.set_nodelay(true).is_err() {
         return;
@@ -267,7 +267,7 @@ fn answer(shared: &BridgeShared, client: &mut Client<'_>, head: &Head) -> io::Re
             Ok(false)
         }
         (Method::Put, "/share") => upload::receive(shared, client, head),
-        // What comes next would be the body.
+        // The body would come next.
         _ if head.length.is_some_and(|length| length > 0) => {
             client.refuse(400);
             Ok(false)

@@ -34,7 +34,7 @@ impl Outlet {
         Arc::new(Self { stream, turn: Mutex::new(()), patience })
     }
 
-    /// Sends whole frames; waits for a page that does not read, but not for ever.
+    /// Sends whole frames; waits for a page that does not read, but not forever.
     pub(super) fn write(&self, frames: &[u8]) -> io::Result<()> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         http::write(&self.stream, frames, self.patience)
@@ -60,7 +60,7 @@ impl Outlet {
 
     /// Ends the connection.
     pub(super) fn cut(&self) {
-        // A socket that is closed already is what was wanted.
+        // An already closed socket is fine.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn clear(base: &Path, prefix: &str, remove: impl Fn(&Path) -> io::Res
         if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
             continue;
         }
-        // Of the entry itself: a link is left alone.
+        // Facts of the entry itself: a link is left alone.
         let Ok(metadata) = entry.metadata() else { continue };
         if !metadata.is_dir() || !is_mine(&metadata) {
             continue;

@@ -53,7 +53,7 @@ impl NotTaken {
         Self::With(status, Failure::new(code, text))
     }
 
-    /// What the disk said.
+    /// The disk's error.
     fn disk(what: &str, path: &Path, error: &io::Error) -> Self {
         let full = matches!(
             error.kind(),
@@ -78,7 +78,7 @@ pub(super) fn receive(
             Ok(true)
         }
         Err(NotTaken::With(status, failure)) => {
-            // A stranger is told of a code that only the bridge has.
+            // An unauthorised client gets a code that only the bridge uses.
             let code = if status == 401 { "expired_address" } else { failure.code.word() };
             let answer = json!({ "code": code, "text": failure.text });
             let reply = Reply::new(status).header("Content-Type", "application/json");

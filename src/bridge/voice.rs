@@ -28,7 +28,7 @@ use crate::ui::json::{Said, snapshot, to_json};
 
 /// Entries of the history in one answer to a page: more would slow its start.
 pub(super) const HISTORY: usize = 200;
-/// Transfers that a page is told of unasked.
+/// Transfers that a page is told of without asking.
 const TAB_ROWS: usize = 1_000;
 /// Offers that a page is told of: what two members can offer at most.
 const TAB_FILES: usize = 8_192;
@@ -178,7 +178,7 @@ impl<'a> TabWriter<'a> {
         self.offers = !overview.files.is_empty();
         self.add(snapshot(&overview, left_out, &said, &saved))?;
         for (file, served) in &here {
-            // Of the others there is nothing to see but that all is here.
+            // The others have nothing to show but that all is here.
             if served.path().is_none() || served.sent().changes() > 0 {
                 self.add_chunks(file, served)?;
             }
@@ -191,7 +191,7 @@ impl<'a> TabWriter<'a> {
     fn within_limits(&self, mut overview: Overview) -> Overview {
         let most = TAB_FILES;
         if overview.files.len() > most {
-            // What ends with this node's stay is to be counted in full.
+            // Own files end with this node's stay: they are to be counted in full.
             overview.files.sort_by_key(|row| !row.own);
             overview.files.truncate(most);
         }
@@ -327,7 +327,7 @@ impl<'a> TabWriter<'a> {
         });
     }
 
-    /// What is told from time to time.
+    /// Told from time to time.
     fn tick(&mut self, now: Instant) -> Result<(), Silent> {
         if self.next_chunks <= now {
             // While nothing moves there is no hurry to see that something begins to.

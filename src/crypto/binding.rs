@@ -9,9 +9,9 @@
 use super::hash;
 use super::noise::HandshakeHash;
 
-/// What every byte string begins with that is hashed, MACed or signed: the protocol, its major
-/// version, the kind. All have one length, so that no label is the beginning of another, and
-/// each names one kind in all of klatch.
+/// The first bytes of everything that is hashed, MACed or signed: the protocol, its major version,
+/// the kind. All labels have the same length, so that none is the beginning of another, and each
+/// names one kind in all of klatch.
 pub type Label = [u8; 24];
 
 /// Bytes of a room tag or a MAC.

@@ -29,7 +29,7 @@ const PROTOCOL: &str = "Noise_NN_25519_AESGCM_SHA256";
 /// Why a handshake or a channel came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoiseError {
-    /// A call that is not due: writing when reading is, or going on after a failure.
+    /// A call out of turn: writing when reading is due, or continuing after a failure.
     #[error("the handshake was continued at the wrong step or after it failed; connect again")]
     OutOfTurn,
     /// The peer's handshake message is not one, or belongs to another prologue.

@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(third.len(), THIRD_BYTES);
         assert_eq!(admitter.verify(&third), Ok(()));
 
-        // What opened this exchange opens no other.
+        // A proof for this exchange is good for no other.
         let (_, first) = Joiner::start(&password()).unwrap();
         let (admitter, _) = Admitter::respond(&bobs, &ROOM, &first, &H).unwrap();
         assert_eq!(admitter.verify(&third), Err(OpaqueError::Wrong));

@@ -20,8 +20,8 @@ pub const MAX_BYTES: usize = 1_024;
 /// normalization).
 const MAX_EXPANSION: usize = 3;
 
-/// What is hard to mistake for anything else, read or heard: no `l`, `o`, `0`, `1`. A letter is
-/// worth five bits.
+/// Characters that are hard to confuse, read or heard: no `l`, `o`, `0`, `1`. Each is worth five
+/// bits.
 const ALPHABET: [u8; 32] = *b"abcdefghijkmnpqrstuvwxyz23456789";
 const GROUPS: usize = 4;
 const GROUP_LETTERS: usize = 4;

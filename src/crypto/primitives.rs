@@ -101,7 +101,7 @@ impl Dh for X25519 {
         self.secret.as_bytes()
     }
 
-    /// snow passes buffers as long as its longest keys, of which we use the beginning. A public
+    /// snow passes buffers as long as its longest keys; we use the beginning. A public
     /// key that forces the secret to be zero is refused, as RFC 7748, 6.1 allows.
     fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), Error> {
         let theirs = PublicKey::from(*pubkey.first_chunk::<32>().ok_or(Error::Dh)?);

@@ -16,7 +16,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Creates a file that does not exist yet, for reading and writing.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create_new(true).open(path)
     }
@@ -24,7 +24,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Writes a first part of `bytes` at `offset`; says how many.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
         file.write_at(bytes, offset)
     }
@@ -32,17 +32,17 @@ pub trait Disk: Debug + Send + Sync {
     /// Reads what is at `offset`, as much as comes; says how much.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn read_at(&self, file: &File, space: &mut [u8], offset: u64) -> io::Result<usize> {
         file.read_at(space, offset)
     }
 
-    /// Takes room for what is about to be written to a part of a file, of which nothing can be seen
-    /// until then: a system that has not to find it page by page writes with less work. Where it
-    /// cannot be done nothing is.
+    /// Reserves space for a part of a file that is about to be written; the file looks the same as
+    /// before. A system that need not find space page by page writes with less work. Does nothing
+    /// where that is not possible.
     ///
     /// # Errors
-    /// What the system says, also that this disk cannot do it.
+    /// The system's error, also when this disk cannot do it.
     fn take_room(&self, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
         files::take_room(file, offset, bytes)
     }
@@ -50,7 +50,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Cuts a file off, or makes it longer by a hole.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
         file.set_len(len)
     }
@@ -60,7 +60,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Applications Recover from fsync Failures?", USENIX ATC 2020).
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_all()
     }
@@ -68,7 +68,7 @@ pub trait Disk: Debug + Send + Sync {
     /// The same for the names in a folder.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         files::sync_folder(folder)
     }
@@ -76,7 +76,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Gives a file another name in one step, which must not exist: nothing is ever replaced.
     ///
     /// # Errors
-    /// What the system says, also that this disk cannot do it.
+    /// The system's error, also when this disk cannot do it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         files::rename_new(from, to)
     }
@@ -84,7 +84,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Gives a file a second name, which must not exist.
     ///
     /// # Errors
-    /// What the system says, also that this disk cannot do it.
+    /// The system's error, also when this disk cannot do it.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::hard_link(from, to)
     }
@@ -92,7 +92,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Gives a file another name, in the place of the file that has it.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -108,7 +108,7 @@ pub trait Disk: Debug + Send + Sync {
     /// To whom a file belongs.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn owner(&self, file: &File) -> io::Result<Owner> {
         Ok(Facts::of(file)?.owner)
     }
@@ -116,7 +116,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Says when a file was last changed.
     ///
     /// # Errors
-    /// What the system says, also that this disk or another owner does not allow it.
+    /// The system's error, also when this disk or another owner does not allow it.
     fn set_modified(&self, file: &File, time: SystemTime) -> io::Result<()> {
         file.set_modified(time)
     }
@@ -134,7 +134,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Removes a name.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }

@@ -72,7 +72,7 @@ pub fn hash_file(
         .ok_or_else(|| HashError::Read(io::Error::other("a hashing thread ended early")))
 }
 
-/// What the hashing threads share: they take the chunks in order, so that the disk is read forward.
+/// Shared by the hashing threads: they take the chunks in order, so that the disk is read forward.
 struct HashWork<'a> {
     file: &'a File,
     len: u64,
@@ -142,7 +142,7 @@ impl HashWork<'_> {
 }
 
 /// Hashes chunk `index` of a file of `len` bytes, which `read_at` reads from, through `buffer`;
-/// `read` is told of the bytes as they come and may end the work.
+/// `read` gets the bytes as they come and may end the work.
 pub(super) fn hash_chunk(
     read_at: impl Fn(&mut [u8], u64) -> io::Result<usize>,
     len: u64,

@@ -34,7 +34,7 @@ pub(super) struct Hidden {
     pub(super) is_locked: bool,
 }
 
-/// What an earlier run left.
+/// A partial file that an earlier run left.
 #[derive(Debug)]
 pub(super) enum LeftPart {
     /// It is held now.
@@ -131,7 +131,7 @@ impl Hidden {
     }
 }
 
-/// The hints about the partial file at `path`, whoever holds it; `None` if there are none of this
+/// The hints about the partial file at `path`, held or not; `None` if there are none of this
 /// user's.
 pub(super) fn claims_of(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     open_own(disk, &path.with_extension(CLAIMS))

@@ -50,13 +50,13 @@ mod x86_64 {
     use crate::files::merkle::LEAF_BYTES;
     use crate::router::ids::Digest32;
 
-    /// What SHA-256 begins with (FIPS 180-4, 5.3.3): `abef`, then `cdgh`, lowest word first.
+    /// SHA-256's initial hash value (FIPS 180-4, 5.3.3): `abef`, then `cdgh`, lowest word first.
     const START: [[u32; 4]; 2] = [
         [0x9b05_688c, 0x510e_527f, 0xbb67_ae85, 0x6a09_e667],
         [0x5be0_cd19, 0x1f83_d9ab, 0xa54f_f53a, 0x3c6e_f372],
     ];
 
-    /// What is added in each round (FIPS 180-4, 4.2.2), four rounds a row.
+    /// The round constants (FIPS 180-4, 4.2.2), four rounds a row.
     const ADDED: [[u32; 4]; 16] = [
         [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
         [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],

@@ -213,7 +213,7 @@ pub fn file_id(len: u64, root: &Digest32) -> FileId {
     FileId(hash.into())
 }
 
-/// What a file is made of: its length, the hash of each chunk, and the root over them.
+/// The contents of a file: its length, the hash of each chunk, and the root over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileTree {
     len: u64,

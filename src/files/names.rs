@@ -13,7 +13,7 @@ use crate::router::text::{is_control, is_format};
 pub const SAFE_NAME_MAX_BYTES: usize = 150;
 /// Longest extension in bytes, without its dot, that is kept when a name is cut.
 const EXTENSION_MAX_BYTES: usize = 16;
-/// What stands in for a name of which nothing is left.
+/// Replaces a name with nothing left in it.
 const NAMELESS: &str = "file";
 
 /// Makes a name from a peer safe to create in a folder: the last component after `/`, `\` and `:`,
@@ -87,7 +87,7 @@ pub fn download_name(stamp: &str, name: &str) -> String {
     format!("{stamp}_{}", safe_name(name))
 }
 
-/// Whether `saved` is what a download of `name` is called, with a date or without.
+/// Whether a download of `name` would be saved as `saved`, with a date or without.
 #[must_use]
 pub fn is_download_of(saved: &str, name: &str) -> bool {
     let stamp = saved.strip_suffix(safe_name(name).as_str());
@@ -100,7 +100,7 @@ pub fn is_download_of(saved: &str, name: &str) -> bool {
     })
 }
 
-/// `name` for the `number`th file that would bear it: the second of `a.txt` is `a (2).txt`.
+/// `name` for the `number`th file of that name: the second of `a.txt` is `a (2).txt`.
 #[must_use]
 pub fn numbered(name: &str, number: u32) -> String {
     if number < 2 {

@@ -113,7 +113,7 @@ impl Part {
         let claimed =
             reached.and_then(|()| read_claims(&hidden, chunks, len)).map_err(|error| {
                 if hidden.allocated_bytes() == 0 {
-                    // What was made just now is of no use to anybody.
+                    // The file made just now is of no use to anybody.
                     let _ = hidden.remove();
                 }
                 PartError::on("open the partial file", &hidden.path)(error)
@@ -227,7 +227,7 @@ impl Part {
     /// that are verified or claimed are left alone; writers of the others are superseded.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk's error.
     pub fn try_room(&self, chunks: &[u32]) -> Result<(), PartError> {
         let zeros = vec![0; BUFFER_BYTES];
         for &chunk in chunks {
@@ -368,7 +368,7 @@ impl Part {
         Ok(())
     }
 
-    /// What was written may be lost although it can still be read, to this run and to the next.
+    /// Written data may be lost although it can still be read: for this run and the next.
     fn distrust(&self) {
         self.distrusted.store(true, Ordering::Release);
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
@@ -472,7 +472,7 @@ impl Part {
 }
 
 impl Drop for Part {
-    /// A download of which nothing came leaves nothing behind.
+    /// A download that received nothing leaves nothing behind.
     fn drop(&mut self) {
         let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
         if !self.ended.load(Ordering::Acquire) && claims.iter().all(|&byte| byte == 0) {
@@ -556,8 +556,8 @@ impl ChunkWriter<'_> {
         Ok(())
     }
 
-    /// Ends the chunk: it counts if its hash is `expected`. False means that whoever sent it sent
-    /// a wrong byte, or too few or too many.
+    /// Ends the chunk: it counts if its hash is `expected`. False means that its sender sent a
+    /// wrong byte, or too few or too many.
     ///
     /// # Errors
     /// [`PartError::Superseded`] when a newer writer has the chunk.

@@ -25,7 +25,7 @@ const SHORTER_BYTES: [usize; 2] = [130, 60];
 pub struct Unnamed {
     /// The name that it would have had.
     pub path: PathBuf,
-    /// What the system says.
+    /// The system's error.
     pub error: io::Error,
 }
 
@@ -104,7 +104,7 @@ fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     }
     let renamed = disk.rename_over(from, to);
     if renamed.is_err() && is_ours() {
-        // What the rename says is more to the point.
+        // The error of the rename says more.
         let _ = disk.remove(to);
     }
     renamed

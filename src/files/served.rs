@@ -161,7 +161,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// A file of which every chunk is held. `stamp` is what it looked like when it was opened,
+    /// A file with every chunk held. `stamp` is what it looked like when it was opened,
     /// before it was hashed.
     #[must_use]
     pub fn complete(
@@ -176,7 +176,7 @@ impl Served {
         served
     }
 
-    /// A download of which no chunk is held yet; `file` is its partial file.
+    /// A download with no chunk held yet; `file` is its partial file.
     #[must_use]
     pub fn partial(tree: FileTree, file: File, open_files: &Arc<OpenFiles>) -> Self {
         Self::new(tree, Lies::Growing(Arc::new(file)), open_files)
@@ -526,7 +526,7 @@ mod tests {
             assert_eq!(out[..], count_bytes(0, 1_000));
             assert!(open_files.count() <= 4);
         }
-        // Who reads is not disturbed by those who came later.
+        // A reader is not disturbed by those that came later.
         first.read_into(0, &mut [IoSliceMut::new(&mut out)]).unwrap();
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::files::{Facts, FileId, FileKind, open_quietly};
 
-/// What tells that a file is still the one that was hashed.
+/// Facts that show that a file is still the one that was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Length in bytes.
@@ -87,7 +87,7 @@ pub enum OfferError {
     Io {
         /// As given.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

@@ -23,8 +23,7 @@ const LENGTH_BYTES: usize = 2;
 const AROUND_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
 /// Bytes that a receiving half asks the stream for when nothing says that more are under way.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
-/// What the kernel keeps of a lane's bytes before it sends them; more came out slower, and less no
-/// better.
+/// The kernel's send buffer for a lane: more measured slower, and less no better.
 const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// Why nothing was received.

@@ -93,14 +93,14 @@ impl Connection {
     /// address as long as it lasts.
     pub fn admit(&self, gate: &Arc<Gate>) {
         if let Socket::Open(_, remote) = *lock(&self.socket) {
-            // What it had before is given back.
+            // The memory it had before is given back.
             *lock(&self.permit) = Some(gate.admitted(remote));
         }
     }
 }
 
 fn shut(stream: &dyn Stream) {
-    // A socket that is already closed is what was wanted.
+    // An already closed socket is fine.
     let _ = stream.shut(Shutdown::Both);
 }
 

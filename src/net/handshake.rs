@@ -23,7 +23,7 @@ use crate::wire::opening::RECORD_MAX_BYTES;
 
 /// How often a thread that waits for the peer checks whether the router wants it to end.
 const SLICE: Duration = Duration::from_millis(200);
-/// What is sent here fits into any socket's buffer; a write that blocks this long never ends.
+/// All that is sent here fits into any socket's buffer; a write that blocks this long never ends.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How a connection ends before it is in use.
@@ -153,7 +153,7 @@ impl<'a> HandshakeRun<'a> {
         }
     }
 
-    /// Whether the peer, who proved that it is `member`, may link; false: it has to show its chain.
+    /// Whether the peer, which proved to be `member`, may link; false: it has to show its chain.
     pub(super) fn is_known(
         &mut self,
         member: MemberId,

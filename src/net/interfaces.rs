@@ -10,7 +10,7 @@ const NOWHERE: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// How well an address serves to be told to others, best first.
+/// How useful an address is to others, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     /// A private IPv4 address: short to type, and the one of a home's or office's network.
@@ -18,7 +18,7 @@ enum Rank {
     PublicV4,
     GlobalV6,
     UniqueLocalV6,
-    /// Good on this very cable only, and told where there is no other.
+    /// Good on this one network only; told when there is no other.
     LinkLocal,
     Tunnel,
     Virtual,
@@ -30,7 +30,7 @@ pub struct ReachablePlaces {
     /// Best first: those of the network, those of tunnels, then loopback, for peers on this
     /// computer.
     pub addresses: Vec<SocketAddr>,
-    /// Of those the ones that lead through a tunnel, with its name.
+    /// Those that lead through a tunnel, with its name.
     pub tunnels: Vec<(IpAddr, String)>,
 }
 
@@ -39,7 +39,7 @@ pub struct ReachablePlaces {
 struct Found {
     name: String,
     ip: IpAddr,
-    /// From one end to the other, as tunnels are.
+    /// Point to point, as tunnels are.
     point_to_point: bool,
 }
 
@@ -83,7 +83,7 @@ pub fn zones() -> Vec<u32> {
     zones.into_iter().map(|(_, zone)| zone).collect()
 }
 
-/// Whether an address is good on one network only, whichever that is.
+/// Whether an address is good on one network only.
 #[must_use]
 pub fn is_link_local(ip: IpAddr) -> bool {
     match ip {

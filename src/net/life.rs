@@ -16,8 +16,8 @@ use crate::router::event::Event;
 use crate::router::ids::RoomId;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 
-/// How long, and for how many bytes of the peer's, a connection that said its last word waits for
-/// the peer to read it.
+/// How long, and through how many bytes from the peer, a connection that said its last word waits
+/// for the peer to read it.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 64 * 1024;
 
@@ -51,10 +51,10 @@ pub(super) fn run(net: &Net, conn: &Connection, open: impl FnOnce() -> Option<Op
 }
 
 /// Runs `work` on a thread that ends with it. Handshakes compute, and what they touch of a stack
-/// would stay in memory for as long as the connection lasts, three times what it needs then. That
-/// the stack is of another size matters: the system keeps stacks for the next thread, and a
-/// session's would be given the one that a handshake used. Without another thread `work` runs
-/// here. `None` if it panicked.
+/// would stay in memory as long as the connection lasts, three times what it needs by then. The
+/// stack must have another size: the system keeps stacks for the next thread, and would give a
+/// session the one that a handshake used. If no thread can be started, `work` runs here. `None`
+/// if it panicked.
 #[inline(never)]
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     let mut work = Some(work);
@@ -69,7 +69,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// The handshake, and its end if it comes to nothing.
+/// The handshake, and the close if it fails.
 fn introduce<'a>(net: &'a Net, conn: &'a Connection, opened: Opened) -> Option<Introduced<'a>> {
     let Opened { side, role, channel, h, since } = opened;
     let remote = channel.remote();
@@ -127,8 +127,8 @@ fn lane(net: &Net, conn: &Connection, mut channel: Channel) {
     }
 }
 
-/// Lets the peer read the last words: a stream that is closed while bytes of the peer's are
-/// unread is reset, and what was sent last may be lost with it.
+/// Lets the peer read the last words: closing a stream with unread bytes of the peer's resets it,
+/// and the last words may be lost with it.
 fn linger(stream: &dyn Stream) {
     let deadline = Instant::now() + LINGER;
     let mut left = LINGER_BYTES;

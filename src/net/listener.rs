@@ -71,7 +71,7 @@ impl PortListener {
         while !stop.load(Ordering::SeqCst) {
             match self.socket.accept() {
                 Ok((stream, remote)) => {
-                    // What cannot be set is gone already.
+                    // If this fails, the connection is gone already.
                     if !stop.load(Ordering::SeqCst) && stream.set_nodelay(true).is_ok() {
                         admit(net, Arc::new(stream), remote);
                     }

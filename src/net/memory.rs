@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::Stream;
 
-/// What one direction holds before the writer has to wait: about what a socket does.
+/// Bytes that one direction holds before the writer has to wait: about as many as a socket.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The two ends of a new stream.
@@ -32,7 +32,7 @@ struct Buffer {
     bytes: VecDeque<u8>,
     /// The writer has finished.
     ended: bool,
-    /// Whoever reads is gone. As in a network, some is still taken from the other before it
+    /// The reader is gone. As in a network, some is still taken from the writer before it
     /// notices.
     deaf: bool,
     lost: usize,

@@ -15,7 +15,7 @@ use crate::router::ids::{MemberId, RoomId};
 use crate::router::message::{Hello, Message, Refusal};
 use crate::wire::message::size_hint;
 
-/// Bytes of messages that are taken, and then written, at once: about a few full records.
+/// Bytes of messages taken and written at once: a few full records.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Something that a connection is to do.
@@ -30,7 +30,7 @@ pub enum ConnOrder {
     },
     /// Go on with the handshake.
     Proceed(Plan),
-    /// The peer that was shown is known, or has to show its chain.
+    /// The peer is known, or has to show its chain.
     Judged {
         /// Which.
         known: bool,
@@ -71,9 +71,9 @@ pub enum Queued {
     Fine,
     /// It is queued, and the outbox is half full from now on.
     HalfFull,
-    /// It is lost, for the outbox is full: the connection cannot go on.
+    /// It is lost because the outbox is full: the connection cannot go on.
     Full,
-    /// It is lost, for the connection is ending.
+    /// It is lost because the connection is ending.
     Ending,
 }
 
@@ -141,8 +141,8 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an order; never blocks. Refusing and closing always have a place, and nothing has
-    /// one behind them.
+    /// Queues an order; never blocks. A refusal or a close always fits, and nothing is queued after
+    /// it.
     pub fn push(&self, order: ConnOrder) -> Queued {
         let mut state = self.lock();
         if state.ending || state.ended {
@@ -198,7 +198,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// The batch is written. True when that drained an outbox that was half full.
+    /// The batch is written. True if an outbox that was half full is drained by it.
     #[must_use]
     pub fn written(&self) -> bool {
         let mut state = self.lock();

@@ -1,4 +1,4 @@
-//! Places for chunks that are being sent, few at a time, given in the order of asking.
+//! Upload places: few chunks are sent at a time, in the order of the requests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 /// The places of a node.
 ///
 /// Few at a time, because a chunk that has arrived can be passed on, and several that are under way
-/// can not. A receiver that takes long loses its place to who waits, and goes on without: so those
-/// on slow lines do not keep a host from the others. Each lane has its turn, not each member: who
-/// is behind the others asks over a second lane, and so catches up with them.
+/// cannot. A slow receiver loses its place to the next in the queue and goes on without one, so
+/// slow lines do not keep a host from the others. Turns go by lane, not by member: a member that
+/// lags behind asks over a second lane, and so catches up.
 #[derive(Debug)]
 pub struct Places {
     most: usize,
@@ -87,7 +87,7 @@ impl Places {
         }
     }
 
-    /// Gives no more places, and sends away who waits.
+    /// Gives no more places, and sends away those that wait.
     pub fn close(&self) {
         self.lock().closed = true;
         self.freed.notify_all();
@@ -95,7 +95,7 @@ impl Places {
 }
 
 impl Taken {
-    /// Whether there is a free place, taking one from a receiver that is slow if need be.
+    /// Whether there is a free place, if necessary one taken from a slow receiver.
     fn make_room(&mut self, most: usize, now: Instant, held: Duration) -> bool {
         if self.holders.len() >= most {
             self.holders.retain(|_, since| now.saturating_duration_since(*since) < held);

@@ -22,7 +22,7 @@ use crate::router::message::{Refusal, Why};
 use crate::router::signed::{Claim, SignedInvitation, SignedRecord, pages, room_hint};
 use crate::wire::opening::Opening;
 
-/// What a newcomer without an invitation signs in place of one's key.
+/// A newcomer without an invitation signs this in place of an invitation's key.
 const NO_INVITATION: [u8; 32] = [0; 32];
 /// Records that are shown at once: the chains of a member and of the maker of an invitation.
 const SHOWN_MAX: usize = 2 * CHAIN_MAX;

@@ -82,7 +82,7 @@ fn read(net: &Net, conn: &Connection, mut receiver: RecvHalf, room: &RoomId) -> 
             Err(error) => return broken(error.to_string()),
         };
         if conn.outbox.is_ending() {
-            // What the peer said before it learnt that we leave.
+            // The peer said this before it learnt that we leave.
             continue;
         }
         match decode(plain, room, &net.limits) {
@@ -114,7 +114,7 @@ fn leave(conn: &Connection, end: ReadEnd, done: &Receiver<()>) {
             conn.note(cause);
             let last = refusal.map_or(ConnOrder::Close, ConnOrder::Refuse);
             if conn.outbox.push(last) != Queued::Full {
-                // The writer ends by dropping its end: an error is what is waited for.
+                // The writer drops its end when it is done: the error is expected.
                 let _ = done.recv_timeout(FAREWELL);
             }
         }

@@ -34,7 +34,7 @@ pub trait Stream: Debug + Send + Sync {
     /// Ends one direction or both, for both ends, and wakes threads that wait there.
     ///
     /// # Errors
-    /// What the system says, for instance because the stream is gone.
+    /// The system's error, for instance because the stream is gone.
     fn shut(&self, how: Shutdown) -> io::Result<()>;
 
     /// How long a read may block.

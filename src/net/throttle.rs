@@ -18,7 +18,7 @@ const PIECE_MIN_BYTES: usize = 1024;
 pub struct Throttle {
     /// Bytes per second; 0: no limit.
     rate: AtomicU64,
-    /// When all that was let through will have passed at this rate.
+    /// When everything admitted so far will have passed at this rate.
     free_at: Mutex<Instant>,
     changed: Condvar,
 }

@@ -13,7 +13,7 @@ pub(super) struct Clock {
     start: Instant,
     /// Where both clocks were last seen together.
     seen: (Instant, SystemTime),
-    /// What was last told of [`Clock::wall_at_zero_ms`].
+    /// The last reported value of [`Clock::wall_at_zero_ms`].
     told_ms: i64,
 }
 
@@ -27,7 +27,7 @@ impl Clock {
         Self { start: now, seen: (now, wall), told_ms: since_1970_ms(wall) }
     }
 
-    /// What the wall clock shows, less what the steady one does: milliseconds since 1970 UTC.
+    /// The wall clock (milliseconds since 1970 UTC) less the steady clock.
     pub(super) fn wall_at_zero_ms(&self) -> i64 {
         let (steady, wall) = self.seen;
         since_1970_ms(wall).saturating_sub_unsigned(self.at(steady).0)

@@ -174,7 +174,7 @@ pub struct Face {
     pub id: FaceId,
     /// What it may do.
     pub rights: FaceRights,
-    /// What it is told; disconnected when the node has ended, or the face read too slowly.
+    /// Its notices; disconnected when the node has ended, or the face read too slowly.
     pub answers: Receiver<Answer>,
     faces: Arc<Faces>,
 }

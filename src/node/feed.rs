@@ -170,7 +170,7 @@ impl Feed {
         FeedReader { feed: self.clone(), id }
     }
 
-    /// What was said in the room, in the order in which it came, as far as that is kept.
+    /// The messages of the room, in the order in which they came, as far as they are kept.
     #[must_use]
     pub fn history(&self) -> Vec<Arc<Notice>> {
         let state = self.shared.lock();
@@ -292,7 +292,7 @@ pub struct FeedReader {
 }
 
 impl FeedReader {
-    /// The next notice; waits for it for `patience`, or for ever if `None`.
+    /// The next notice; waits for it for `patience`, or forever if `None`.
     pub fn next(&mut self, patience: Option<Duration>) -> FeedItem {
         self.next_unless(patience, || false)
     }
@@ -359,7 +359,7 @@ impl Drop for FeedReader {
     }
 }
 
-/// What members said, which nobody may miss.
+/// Members' messages, which no reader may miss.
 fn is_of_room(notice: &Notice) -> bool {
     matches!(
         notice,

@@ -12,7 +12,7 @@ use crate::node::{Answer, Face, Handle};
 use crate::router::command::Command;
 use crate::router::notice::{Failure, Notice};
 
-/// What prints how commands ended, and passes the news on to stdin.
+/// Prints how commands ended, and passes the news on to stdin.
 pub(super) struct Answering {
     pub(super) output: Arc<Output>,
     pub(super) failures: Arc<Failures>,
@@ -60,7 +60,7 @@ impl Answering {
         }
     }
 
-    /// Nobody waits for the command any more, so nobody is asked: it goes on without a yes.
+    /// Nobody waits for the command any more, so nobody is asked: it continues without a yes.
     fn decline(&self, face: &Face, question: &Answer) {
         // A node that has ended waits for no answer.
         let _ = match question {

@@ -34,12 +34,12 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Messages from before that a person sees unless told otherwise.
 const BACKLOG: usize = 20;
 
-/// What is kept from run to run.
+/// Kept from run to run.
 #[derive(Debug)]
 pub(super) struct RunState {
     /// The data directory, if this run's identity is its own.
     pub(super) dir: Option<PathBuf>,
-    /// Whom the person has verified.
+    /// Identities that the person has verified.
     pub(super) memory: Memory,
     /// What people are to know from the start.
     pub(super) remarks: Vec<String>,
@@ -170,7 +170,7 @@ pub(super) fn run_interactive(
             answers.output.wait_ended(LAST_LINES);
             answers.output.print(&Notice::Stopped { exit_code });
             answers.output.close();
-            // Who waited for it may have gone.
+            // The client that waited for it may have gone.
             let _ = last.send(exit_code);
         })
     };
@@ -194,8 +194,8 @@ pub(super) fn run_interactive(
     code.unwrap_or_else(|_| ending.exit_code(node_code))
 }
 
-/// Stdout cannot be written any more: whoever watches stderr and the exit code hears of it, and
-/// what is to be said is still said.
+/// Stdout cannot be written any more: stderr and the exit code report it, and the script is still
+/// carried out.
 struct Broken {
     failures: Arc<Failures>,
     handle: Handle,
@@ -228,11 +228,11 @@ impl Broken {
     }
 }
 
-/// What the exit code follows from.
+/// The exit code follows from this.
 #[derive(Debug, Clone)]
 struct Ending {
     failures: Arc<Failures>,
-    /// A one-shot has done all that was named; everything else has nothing to be done with.
+    /// Whether a one-shot has done everything; false for anything else.
     done: Arc<AtomicBool>,
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::router::notice::Notice;
 
-/// What was said before comes without longer breaks.
+/// Earlier messages come without longer breaks.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// What was said and offered before, held back until it is known which messages are the last.
+/// Earlier messages and offers, held back until it is known which are the last.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
     /// How many messages are printed; `None`: all of them, at once.
@@ -49,7 +49,7 @@ impl HeldBack {
         true
     }
 
-    /// What is to be printed before this notice: all that is held, if it belongs to the present.
+    /// To be printed before this notice: everything held, if the notice belongs to the present.
     pub(super) fn before(&mut self, notice: &Notice) -> VecDeque<Notice> {
         let is_present = matches!(
             notice,
@@ -64,7 +64,7 @@ impl HeldBack {
         if is_present { self.release() } else { VecDeque::new() }
     }
 
-    /// What is to be printed because nothing older comes any more.
+    /// To be printed because nothing older comes any more.
     pub(super) fn due(&mut self) -> VecDeque<Notice> {
         match self.patience() {
             Some(left) if left.is_zero() => self.release(),

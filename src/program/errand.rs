@@ -29,7 +29,7 @@ const FINDING: Duration = Duration::from_secs(60);
 const NO_LIMIT_MS: u64 = u64::MAX;
 /// Under this name stdin is offered unless told otherwise.
 const STDIN_NAME: &str = "stdin";
-/// What goes on to stdout lies under this name until then.
+/// A file for stdout has this name until then.
 const PASSING_NAME: &str = "content";
 
 /// Where downloads of a `get` go.
@@ -275,7 +275,7 @@ impl<R: BufRead> Stdin<R> {
     ) -> Result<(bool, bool), Stopped> {
         let plain = safe_name(row.file.name.raw());
         let (save, there) = match target {
-            // What is to be found again the next time bears the name that it is looked for by.
+            // A file that is to be found again next time has the name it is looked for by.
             SaveTarget::Folder(folder) if single || skip_existing => {
                 (SaveAs::Plain, folder.join(&plain))
             }
@@ -359,7 +359,7 @@ impl<R: BufRead> Stdin<R> {
     fn pass_on(&self, path: &Path) -> Result<(), Failure> {
         let passed = File::open(path).and_then(|mut file| self.output.copy(&mut file));
         passed.map_err(|error| failed(&error))?;
-        // What cannot be removed goes with its folder.
+        // A file that cannot be removed goes with its folder.
         let _ = std::fs::remove_file(path);
         Ok(())
     }

@@ -14,7 +14,7 @@ const SENTENCES_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Failures {
     any: AtomicBool,
-    /// What fails counts; otherwise a person saw it.
+    /// Failures count; otherwise a person saw them.
     counts: bool,
     /// Lines that are commands and might be sentences.
     sentences: Mutex<BTreeSet<u64>>,
@@ -38,7 +38,7 @@ impl Failures {
         output.print(&error(line, command, self.hinted(line, command, failure)));
     }
 
-    /// What follows the command of this line may fit nothing because it is a sentence.
+    /// The text after this line's command may fit nothing because it is a sentence.
     pub(super) fn note_sentence(&self, line: u64) {
         let mut lines = self.sentences.lock().unwrap_or_else(PoisonError::into_inner);
         lines.insert(line);

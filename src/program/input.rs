@@ -76,7 +76,7 @@ pub(super) struct Stdin<R> {
     pub(super) interrupt: Sender<()>,
     /// The line of that command, or [`NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
-    /// What the node tells, for its position.
+    /// The node's feed, for its position.
     pub(super) feed: Feed,
     /// Where answers are printed.
     pub(super) output: Arc<Output>,
@@ -105,7 +105,7 @@ pub(super) struct Pulse(AtomicU64);
 impl Pulse {
     /// No more lines are read.
     const ENDED: u64 = u64::MAX;
-    /// Who is given a line takes it sooner.
+    /// A reader that is given a line takes it sooner.
     const QUIET: Duration = Duration::from_millis(200);
 
     fn beat(&self) {
@@ -122,7 +122,7 @@ impl Pulse {
             let before = self.0.load(Ordering::SeqCst);
             std::thread::sleep(Self::QUIET);
             let reads = before % 2 == 1 && self.0.load(Ordering::SeqCst) == before;
-            // What cannot tell has nothing.
+            // A stream that cannot tell has nothing.
             let nothing = waiting_bytes_of_stdin() == 0;
             if before == Self::ENDED || reads && nothing {
                 return;
@@ -382,7 +382,7 @@ impl<R: BufRead> Stdin<R> {
                 Answer::Reply { result, after, .. } => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     if matches!(self.source, Source::Live(..)) {
-                        // What it has to show comes before what is typed next.
+                        // Its output comes before the next input.
                         self.output.wait_for(after);
                     }
                     if matches!(word, "connect" | "password" | "remove") {
@@ -413,7 +413,7 @@ impl<R: BufRead> Stdin<R> {
         while !over() && Instant::now() < soon {
             std::thread::sleep(SOON / 20);
         }
-        // What is typed where a password was asked for may be one more try.
+        // A line typed after a question for a password may be one more try.
         let secret = word == "password" || self.confirm_next;
         if !over() && !live.type_ahead(secret, over) {
             // One that is on its way already will do.
@@ -504,7 +504,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// What is typed, unseen, or the next line of a pipe.
+    /// A line typed without echo, or the next line of a pipe.
     fn answer(&mut self, prompt: &str, address: &str, after: u64) -> Result<String, Failure> {
         self.confirm_next = self.interactive;
         match &mut self.source {

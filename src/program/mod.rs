@@ -98,14 +98,14 @@ fn printed(done: io::Result<()>, code: u8) -> u8 {
     }
 }
 
-/// What a terminal gets depends on what it can do; what is no terminal gets text alone.
+/// Output to a terminal depends on what it can do; anything else gets text alone.
 fn style(options: &Options) -> Style {
     let terminal = io::stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let color = terminal && !no_color && !live::is_dumb();
     let color_errors = color && io::stderr().is_terminal();
     let timestamps = terminal || options.timestamps;
-    // What a person typed stands on the screen already.
+    // A person's input is on the screen already.
     Style {
         color,
         color_errors,
@@ -242,7 +242,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     Ok(attend::run_interactive(node, &settings, output, (first, style, target), (kept, pages)))
 }
 
-/// What is wrong with a place, and what may have been meant by it.
+/// What is wrong with a place, and what the person may have meant.
 fn meant(place: &str, failure: Failure) -> Failure {
     let first = place.split_whitespace().next().unwrap_or_default();
     match nearest(first, ["send", "get", "say"]) {

@@ -32,7 +32,7 @@ struct OutputState {
     broken: Option<Failure>,
     /// What people see of it.
     shows: Shows,
-    /// Of files only what this face moves is told; `None`: of all.
+    /// Only this face's transfers are shown; `None`: all.
     moves: Option<Moves>,
     backlog: HeldBack,
     /// The node leaves.
@@ -40,7 +40,7 @@ struct OutputState {
     ended: bool,
 }
 
-/// What of it is for people.
+/// The part that is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shows {
     /// Everything.
@@ -51,12 +51,12 @@ enum Shows {
     Nothing,
 }
 
-/// What one of several faces moves.
+/// The transfers of one of several faces.
 #[derive(Debug)]
 struct Moves {
-    /// What it sends, by its path.
+    /// Files it sends, by path.
     paths: BTreeSet<PathBuf>,
-    /// What it fetches.
+    /// Files it fetches.
     files: BTreeSet<FileId>,
     /// Where that goes.
     folder: PathBuf,
@@ -72,7 +72,7 @@ enum Sink {
         renderer: Renderer,
         out: BufWriter<OutputStream>,
         err: OutputStream,
-        /// What moves, in one line on stderr.
+        /// The transfers, in one line on stderr.
         bar: Option<Box<Bar>>,
     },
     /// Above a line being typed.
@@ -122,7 +122,7 @@ impl Output {
     /// From now on tells of no files but those that go to this folder or are sent by
     /// [`Output::sends`], as others have theirs.
     pub(super) fn only_own_files(&self, folder: &Path) {
-        // A folder that is not there is told of when something is to go to it.
+        // A missing folder is reported when something is to be saved there.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let (paths, files) = Default::default();
         self.lock().moves = Some(Moves { paths, files, folder });
@@ -425,7 +425,7 @@ impl OutputState {
             self.broken = Some(failed(&error));
         }
         if let Some(line) = output.err {
-            // What came before belongs in front of it, should both go to one screen.
+            // Earlier output belongs in front of it, should both go to one screen.
             if self.broken.is_none()
                 && let Err(error) = out.flush()
             {

@@ -21,8 +21,8 @@ struct ShellWord {
     is_glob: bool,
 }
 
-/// The files that a line means. What is not there is left as it was typed, so that whoever opens
-/// it says what is missing.
+/// The files that a line means. A missing file is left as typed, so that opening it reports what
+/// is missing.
 ///
 /// # Errors
 /// When a glob fits nothing, or is none.
@@ -61,7 +61,7 @@ pub(super) fn meant(line: &str) -> Result<Vec<PathBuf>, Failure> {
 pub(super) fn expand(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let whole = folder.join(path);
     let glob = path.to_str().filter(|path| path.contains(['*', '?', '[']));
-    // Whatever its characters mean, a file that is there is meant.
+    // An existing file wins, whatever the characters of its name would mean.
     match glob.filter(|_| !is_there(&whole)) {
         Some(glob) => fitting(folder, glob),
         None => Ok(vec![whole]),
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(names("@*.txt"), ok(&all), "without what is hidden, and without folders");
         assert_eq!(names("@.h*"), ok(&[".hidden.txt"]));
         assert_eq!(names("@?.txt @b.txt"), ok(&["a.txt", "b.txt", "b.txt"]));
-        // What is quoted stands for itself, and what is missing is told as it was typed.
+        // Quoted text stands for itself, and a missing file is named as it was typed.
         assert_eq!(names("'@*.txt' @b.txt"), ok(&["*.txt", "b.txt"]));
         assert_eq!(names("@none here.txt").map(|names| names.len()), Ok(1));
         assert_eq!(names("@none.txt @a.txt"), ok(&["none.txt", "a.txt"]));

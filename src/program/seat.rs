@@ -18,13 +18,13 @@ use crate::router::ids::FaceId;
 /// Answers on their way to stdin: it waits for one at a time.
 const TURNS: usize = 16;
 
-/// What the threads of one face share.
+/// Shared by the threads of one face.
 pub(super) struct FaceSeat {
     /// Where commands go.
     pub(super) handle: Handle,
     /// The face.
     pub(super) face: FaceId,
-    /// What the node tells, for its position.
+    /// The node's feed, for its position.
     pub(super) feed: Feed,
     /// Where answers are printed.
     pub(super) output: Arc<Output>,

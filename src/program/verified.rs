@@ -41,7 +41,7 @@ impl Memory {
         let (Notice::MemberVerified { member }, Some(path)) = (notice, &self.0) else {
             return None;
         };
-        // What tells it apart from others today is not its name.
+        // The digits that tell it apart from others today are not part of its name.
         let Who { id, name, .. } = &member.who;
         let digits = format!("·{}", id.short().get(..4).unwrap_or_default());
         let name = name.raw().strip_suffix(&digits).unwrap_or(name.raw());

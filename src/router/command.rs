@@ -8,12 +8,12 @@ use super::ids::{EntryId, RoomId};
 use super::invite_link::InviteLink;
 use crate::crypto::password::Password;
 
-/// A bound of what files may take of the network.
+/// A bandwidth limit of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Towards others; otherwise what is fetched.
+    /// Uploads; otherwise downloads.
     pub up: bool,
-    /// Bytes per second; `None`: as fast as it goes.
+    /// Bytes per second; `None`: no limit.
     pub bytes_per_second: Option<u64>,
 }
 
@@ -25,7 +25,7 @@ pub enum Command {
         /// Valid message text (checked by [`crate::router::text::check_message`]).
         text: String,
     },
-    /// Link with a peer.
+    /// Join a peer's room.
     Connect {
         /// Host name or address, without brackets.
         host: String,
@@ -39,7 +39,7 @@ pub enum Command {
         /// The invitation.
         link: InviteLink,
     },
-    /// [`Command::Connect`] or [`Command::Join`], tried again for as long as it may still work.
+    /// [`Command::Connect`] or [`Command::Join`], with retries.
     Reach {
         /// That command.
         by: Box<Command>,
@@ -55,7 +55,7 @@ pub enum Command {
     },
     /// Open the room again.
     Unlock,
-    /// Throw somebody out who came in through oneself or below.
+    /// Remove somebody who came in through this node, directly or indirectly.
     Remove {
         /// Its name, as it is shown or as it is.
         nick: String,
@@ -64,16 +64,16 @@ pub enum Command {
         /// Somebody is there to answer questions.
         asks: bool,
     },
-    /// Put somebody above everybody but oneself, the founder, and earlier stewards.
+    /// Put somebody above everybody but the founder (this node) and earlier stewards.
     Steward {
         /// Its name.
         nick: String,
-        /// It is a steward no more.
+        /// It is no longer a steward.
         off: bool,
     },
-    /// Make an invitation, close the room if it is open, and list the invitations that live.
+    /// Make an invitation, close the room if it is open, and list the valid invitations.
     Invite {
-        /// It lets in one guest only.
+        /// It admits one guest only.
         once: bool,
         /// How long it admits; `None`: a day.
         for_ms: Option<u64>,
@@ -84,7 +84,7 @@ pub enum Command {
     Ignore {
         /// Its name.
         nick: String,
-        /// Hide it no more.
+        /// Stop hiding it.
         off: bool,
     },
     /// Offer files, one after the other.
@@ -92,16 +92,16 @@ pub enum Command {
         /// The paths.
         paths: Vec<PathBuf>,
     },
-    /// Offer a file under a name of one's own choice.
+    /// Offer a file under another name.
     SendAs {
         /// The path.
         path: PathBuf,
         /// The name.
         name: String,
     },
-    /// Offer a file that a page gave, by the copy that was made of it.
+    /// Offer a file shared from a page, by its copy.
     Share {
-        /// Where the copy lies; it goes when the offer is taken back.
+        /// The copy's path; it is deleted when the offer is withdrawn.
         path: PathBuf,
         /// The file's own name.
         name: String,
@@ -110,17 +110,17 @@ pub enum Command {
     Download {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
-        /// Wait for a host as long as it takes; otherwise a minute without one ends it.
+        /// Wait for a host indefinitely; otherwise it fails after a minute without one.
         patient: bool,
         /// Somebody is there to answer questions, and goes on typing when the download has begun:
         /// it is answered then. Otherwise it is answered at its end.
         asks: bool,
     },
-    /// Fetch a file, as [`Command::Download`], and say how it is to be called.
+    /// Fetch a file, as [`Command::Download`], under a given name.
     Fetch {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
-        /// Wait for a host as long as it takes; otherwise a minute without one ends it.
+        /// Wait for a host indefinitely; otherwise it fails after a minute without one.
         patient: bool,
         /// Its name on this computer.
         save: SaveAs,
@@ -133,12 +133,12 @@ pub enum Command {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
     },
-    /// Take own offers back; for a while [`Command::Restore`] undoes it.
+    /// Withdraw own offers; for a while [`Command::Restore`] undoes it.
     Withdraw {
         /// As faces know them.
         offers: Vec<EntryId>,
     },
-    /// Offer again what was just taken back.
+    /// Restore offers that were just withdrawn.
     Restore {
         /// As faces know them.
         offers: Vec<EntryId>,
@@ -148,15 +148,15 @@ pub enum Command {
         /// The line of that command.
         of: u64,
     },
-    /// What is offered.
+    /// List offers.
     Files,
-    /// Who is here.
+    /// List members.
     Members,
-    /// What is moving.
+    /// List transfers.
     Transfers,
-    /// Bound what files may take of the network, or say how it is bounded.
+    /// Limit the bandwidth of files, or show the limits.
     Limit {
-        /// What is to change; `None`: say what holds.
+        /// The change; `None`: show the limits.
         change: Option<RateLimit>,
     },
     /// Change the nickname.
@@ -164,14 +164,14 @@ pub enum Command {
         /// A valid name (checked by [`crate::router::text::check_name`]).
         name: String,
     },
-    /// For scripts: wait until something holds.
+    /// For scripts: wait for a condition.
     Wait {
         /// What to wait for.
         what: Wait,
         /// Give up after this long.
         within_ms: u64,
     },
-    /// What is wrong and what to do.
+    /// Find problems, and say what to do.
     Doctor,
     /// Compare words with a member.
     Verify {
@@ -180,18 +180,18 @@ pub enum Command {
         /// They were compared, and are the same.
         same: bool,
     },
-    /// Into a fresh room alone.
+    /// Leave for a new room.
     Leave(LeaveWhen),
     /// End the program.
     Quit(LeaveWhen),
-    /// The face that gives this means this room: in another one it does nothing more.
+    /// Binds the face to this room: in another one it does nothing more.
     BeginFace {
         /// The room.
         room: RoomId,
     },
-    /// The face that gives this ends: what it waits for, hashes and fetches ends with it.
+    /// The face ends, and with it its waiting, hashing and downloads.
     EndFace {
-        /// What it offered stays offered; otherwise that is taken back.
+        /// Its offers stay; otherwise they are withdrawn.
         keep_offers: bool,
     },
     /// The end of piped stdin: finish what is under way, then end.
@@ -285,12 +285,12 @@ impl Command {
     }
 }
 
-/// What a person wants the password of its room to be.
+/// The password that a person wants for its room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewPassword {
     /// This.
     Set(Password),
-    /// None: only members and people with an invitation get in.
+    /// None: only members and people with an invitation can join.
     Nothing,
 }
 
@@ -305,7 +305,7 @@ pub enum LockWish {
     Password(Password),
 }
 
-/// How a download is called on this computer. No file is ever replaced: where the name is taken,
+/// The name of a download on this computer. No file is ever replaced: if the name is taken,
 /// it is dated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SaveAs {
@@ -316,7 +316,7 @@ pub enum SaveAs {
     Plain,
     /// This one.
     Named(String),
-    /// This one, for as long as it takes to pass its bytes on: it is not served from there.
+    /// This one, only to pass its bytes on: it is not served from there.
     Passing(String),
 }
 
@@ -329,18 +329,18 @@ pub enum Wait {
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
-    /// Offers that this name, glob or id means, or whatever is offered, for whoever wants to have
-    /// them and nothing else: told what is missing, and in the end what there is.
+    /// Offers that this name, glob or id means, or any offers, for a one-shot that wants only them:
+    /// it is told what is missing, and in the end what there is.
     Offer(Option<String>),
     /// A message of another member that contains this text, after the one that satisfied the last.
     Message(String),
-    /// Every download, from whichever face it was begun.
+    /// Every download, of any face.
     Downloads,
-    /// Everything that the face which waits has offered held by those who are present now, as far
-    /// as they stay, or by the first who comes.
+    /// Members that are present now, as far as they stay, or else the first that comes, hold
+    /// everything that the waiting face has offered.
     Fetched,
     /// This many members hold everything that the waiting face has offered.
     FetchedBy(usize),
-    /// Everything that was said here held by those present, and by somebody.
+    /// Those present, and at least somebody, hold everything that was said here.
     Held,
 }

@@ -112,7 +112,7 @@ impl Context {
     /// the machine that asks is done itself.
     pub(crate) fn order(&mut self, order: Order) {
         let pending = |of: &Order| matches!(of, Order::CloseOutsiders);
-        // Who is outside is asked when it is carried out: once is enough.
+        // Outsiders are determined when it is carried out: once is enough.
         if !pending(&order) || !self.orders.iter().any(pending) {
             self.orders.push_back(order);
         }
@@ -143,7 +143,7 @@ impl Context {
         conn
     }
 
-    /// Nobody is dialled any more who was not dialled yet.
+    /// Dials that have not begun are dropped.
     pub(crate) fn drop_dials(&mut self) {
         self.orders.retain(|order| !matches!(order, Order::Dial { .. }));
     }

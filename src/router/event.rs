@@ -30,11 +30,11 @@ use crate::crypto::opaque::PasswordData;
 /// Fresh secrets, drawn by the shell for the events that may need them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draw {
-    /// Makes the id of a room that nobody has been in.
+    /// The nonce of a new room.
     pub room: RoomNonce,
-    /// A new chain of this author.
+    /// The nonce of a new chain.
     pub nonce: LogNonce,
-    /// Shared with nobody yet: an invitation's.
+    /// The secret of a new invitation.
     pub secret: InviteSecret,
 }
 
@@ -43,18 +43,18 @@ pub struct Draw {
 pub enum Event {
     /// Time passed: a deadline is due.
     Tick,
-    /// Where this node can be reached by others, its listening port last known.
+    /// Where others can reach this node.
     Listening {
         /// The port.
         port: u16,
         /// Addresses of the interfaces, best first.
         addresses: Vec<SocketAddr>,
-        /// Of those the ones that lead through a tunnel, with its name.
+        /// Those of them that lead through a tunnel, with its name.
         tunnels: Vec<(IpAddr, String)>,
     },
-    /// The machine slept: the wall clock ran ahead of the steady one.
+    /// The machine was suspended: the wall clock ran ahead of the steady one.
     Woke,
-    /// The wall clock was set, or went on while the machine slept.
+    /// The wall clock was set, or continued while the machine was suspended.
     ClockSet {
         /// What it would have shown when the steady clock showed 0, milliseconds since 1970 UTC.
         wall_at_zero_ms: i64,
@@ -72,7 +72,7 @@ pub enum Event {
         /// Secrets for commands that make a room or a key.
         draw: Draw,
     },
-    /// A face answered [`Effect::AskPassword`]; `None`: it did not want to.
+    /// A face answered [`Effect::AskPassword`]; `None`: it declined.
     PasswordGiven {
         /// The face.
         face: FaceId,
@@ -87,10 +87,10 @@ pub enum Event {
         face: FaceId,
         /// The line of the command that asked.
         line: u64,
-        /// The answer; `None`: there was none, and the whole command ends.
+        /// The answer; `None`: cancel the whole command.
         yes: Option<bool>,
     },
-    /// A face begins, or begins anew: answered by [`Effect::Overview`].
+    /// A face starts, or needs a new snapshot: answered by [`Effect::Overview`].
     OverviewWanted {
         /// The face.
         face: FaceId,
@@ -150,19 +150,19 @@ pub enum Event {
         conn: ConnId,
         /// The peer.
         member: MemberId,
-        /// What makes it a member, if it was asked.
+        /// Its chain, if it was asked for it.
         chain: Option<Vec<Arc<SignedRecord>>>,
         /// The invitation that it holds.
         invitation: Option<InvitationId>,
     },
-    /// A room lets us in, and the member that does proved that it is this one; the connection waits
+    /// A room admits us, and the answering member proved its identity; the connection waits
     /// for [`Effect::Judge`].
     Welcomed {
         /// The connection.
         conn: ConnId,
-        /// Who lets us in.
+        /// The member that admits us.
         member: MemberId,
-        /// The room; its id is that of its founder and nonce.
+        /// The room; its id follows from founder and nonce.
         home: Home,
         /// The invitation that we brought: the secret and the room's hint are those of its text.
         invitation: Option<Arc<SignedInvitation>>,
@@ -173,7 +173,7 @@ pub enum Event {
         conn: ConnId,
         /// The peer.
         member: MemberId,
-        /// What the plan gave.
+        /// The result.
         outcome: Outcome,
     },
     /// [`Effect::DrawValue`] is done.
@@ -190,7 +190,7 @@ pub enum Event {
         /// What.
         message: Message,
     },
-    /// The outbox of a connection is half full: only what must go is queued from here on.
+    /// The outbox of a connection is half full: from now on only necessary messages are queued.
     Congested {
         /// The connection.
         conn: ConnId,
@@ -213,7 +213,7 @@ pub enum Event {
         /// The connection.
         conn: ConnId,
     },
-    /// A job has its turn.
+    /// A hashing job has started.
     HashBegan {
         /// The job.
         job: u64,
@@ -222,7 +222,7 @@ pub enum Event {
         /// Its bytes.
         size: u64,
     },
-    /// Hashing goes on.
+    /// Progress of hashing.
     HashProgressed {
         /// The job.
         job: u64,
@@ -242,7 +242,7 @@ pub enum Event {
         face: FaceId,
         /// The line of the command.
         line: u64,
-        /// Where the file lies; `None`: nowhere, or it is not what it was.
+        /// Where the file is; `None`: nowhere, or it has changed.
         path: Option<PathBuf>,
     },
     /// [`Effect::OpenPart`] is done.
@@ -263,7 +263,7 @@ pub enum Event {
         /// Whether the disk takes bytes.
         result: Result<(), DiskError>,
     },
-    /// At the start: what earlier runs left in the folder for downloads.
+    /// At the start: partial files of earlier runs in the download folder.
     LeftoversFound(Leftovers),
     /// [`Effect::RemovePart`] is done.
     PartRemoved {
@@ -293,10 +293,10 @@ pub enum Event {
         turn: u64,
         /// The lane it came over.
         conn: ConnId,
-        /// Verified chunks on disk, now that there is something to verify them against.
+        /// Verified chunks on disk, now that they can be verified.
         result: Result<Bitmap, FetchError>,
     },
-    /// The host chose a chunk ([`Want::Pick`]); it is on its way.
+    /// The host picked a chunk ([`Want::Pick`]); it is on its way.
     ChunkPicked {
         /// The file.
         file: FileId,
@@ -307,7 +307,7 @@ pub enum Event {
         /// The chunk.
         chunk: u32,
     },
-    /// Somebody waits for these chunks of a download, as a player does: they come first.
+    /// These chunks of a download are needed first, for instance by a player.
     ChunkUrgent {
         /// The file.
         file: FileId,
@@ -316,7 +316,7 @@ pub enum Event {
         /// The last of them.
         last: u32,
     },
-    /// A part of a chunk came; told now and then while a chunk takes long.
+    /// A part of a chunk came; reported while a chunk takes long.
     ChunkCame {
         /// The file.
         file: FileId,
@@ -324,7 +324,7 @@ pub enum Event {
         conn: ConnId,
         /// The chunk.
         chunk: u32,
-        /// Bytes since this was last told.
+        /// Bytes since the last report.
         bytes: u64,
     },
     /// [`Effect::Fetch`] is done.
@@ -342,28 +342,28 @@ pub enum Event {
     SourceChecked {
         /// The file.
         file: FileId,
-        /// It is still what was offered.
+        /// Whether it is still what was offered.
         intact: bool,
     },
     /// [`Parking::Check`] is done.
     ParkedChecked {
         /// The file.
         file: FileId,
-        /// It is what it was when it was laid aside.
+        /// Whether it is unchanged since it was parked.
         intact: bool,
     },
-    /// A serving thread sent a chunk, or went on with one that takes long.
+    /// A serving thread sent a chunk, or a part of one that takes long.
     ChunkServed {
         /// To whom.
         member: MemberId,
         /// The file.
         file: FileId,
-        /// Bytes sent that were not told before.
+        /// Bytes sent since the last report.
         bytes: u64,
     },
 }
 
-/// What became of [`Effect::Fetch`].
+/// The result of [`Effect::Fetch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     /// The file.
@@ -372,11 +372,11 @@ pub struct Fetched {
     pub turn: u64,
     /// The lane it came over.
     pub conn: ConnId,
-    /// The chunk; `None` when the host was to choose and did not.
+    /// The chunk; `None` if the host was to pick one and did not.
     pub chunk: Option<u32>,
     /// Bytes that came over the network.
     pub bytes: u64,
-    /// Those of them that [`Event::ChunkCame`] did not tell.
+    /// Those of them that [`Event::ChunkCame`] did not report.
     pub more: u64,
     /// Verified and written, or why not.
     pub result: Result<(), FetchError>,
@@ -389,9 +389,9 @@ pub struct Config {
     pub name: String,
     /// The identity is for this run only.
     pub temporary: bool,
-    /// The first room is closed before anybody can come.
+    /// The first room is closed before anybody can join.
     pub locked: bool,
-    /// Drawn at start.
+    /// This run of the program.
     pub run: RunId,
     /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC; later ones
     /// come as [`Event::ClockSet`].

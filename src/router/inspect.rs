@@ -34,7 +34,7 @@ pub struct Inspection {
 /// How full a collection is that others can make grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// What is kept.
+    /// The name of the things kept.
     pub what: &'static str,
     /// How many are kept.
     pub size: usize,
@@ -87,7 +87,7 @@ impl Router {
         let mut loads = vec![load("links", self.links.count(), limits.peers)];
         loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
-        // Of what is held or fetched here every host counts.
+        // Every host of a file held or fetched here counts.
         let (files, shared) = self.swarm.files_of_links();
         let own = shared + DOWNLOADS_MAX + QUEUED_MAX;
         let most = limits.hosted_files_per_member + own;

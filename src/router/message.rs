@@ -60,8 +60,7 @@ impl Capability {
     }
 }
 
-/// An entry on its way to the links that it is pushed to: whoever sends it first writes its form,
-/// and the others take that.
+/// An entry that is pushed to several links: the first one encodes it, and the others reuse that.
 #[derive(Debug, Clone)]
 pub struct PushedEntry {
     entry: Arc<SignedEntry>,
@@ -97,7 +96,7 @@ impl PartialEq for PushedEntry {
 
 impl Eq for PushedEntry {}
 
-/// What a dialer brings, and so how alone it enters.
+/// What a dialer brings, which alone decides how it enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brings {
     /// Nothing: it is a member, or the room is open.
@@ -111,14 +110,14 @@ pub enum Brings {
 /// Why a connection is refused, as told to the other side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// A code of the contract, or one of the silent ones.
+    /// The reason.
     pub why: Why,
-    /// How long to wait before another try, if that helps.
+    /// How long to wait before retrying, if that helps.
     pub wait_ms: Option<u64>,
     /// The record that puts the refused peer out, signed by its author.
     pub record: Option<Arc<SignedRecord>>,
-    /// If its author stands above the refused as a steward: what made it one. Whoever does not know
-    /// that would not heed the record, and never agree with who does.
+    /// The author's ticket as a steward, if it is one. Without knowing it, the refused peer would
+    /// not accept the record, and never agree with those that do.
     pub steward: Option<Arc<SignedRecord>>,
 }
 
@@ -149,23 +148,23 @@ pub enum Why {
     DialerLocked,
     /// A redial found another room.
     OtherRoom,
-    /// The room is closed, and the peer is no member of it.
+    /// The room is closed, and the peer is not a member of it.
     NotMember,
     /// A member removed the peer.
     Removed,
     /// The room is closed and no password admits to it.
     NoPassword,
-    /// No invitation that lives is the one that was brought.
+    /// The invitation is not known here, or has ended.
     NoInvitation,
-    /// The invitation let in as many as it may.
+    /// The invitation has admitted as many as it may.
     InvitationUsed,
-    /// The invitation's time is over.
+    /// The invitation has expired.
     InvitationExpired,
     /// The password does not open the lock.
     WrongPassword,
     /// Too many attempts.
     TooManyAttempts,
-    /// No place for another peer.
+    /// No room for another link or ticket.
     Full,
     /// Another run of the same identity is linked.
     IdentityInUse,
@@ -242,7 +241,7 @@ impl Why {
     }
 }
 
-/// How far somebody has a chain.
+/// How much of a chain a node holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Have {
     /// The chain.
@@ -255,7 +254,7 @@ pub struct Have {
     pub forked: bool,
 }
 
-/// One line of a question: the entries of `chain` behind the first `from`.
+/// One line of a question: the entries of `chain` after the first `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// The chain.
@@ -286,12 +285,12 @@ pub enum Done {
 /// A control message of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Before the link: nothing more to agree on; committed when both said so.
+    /// Before the link: the sender is ready; the link is committed when both are.
     Ready {
         /// The receiver's address as the sender sees it.
         seen: IpAddr,
     },
-    /// The connection ends, and why.
+    /// The connection ends, with the reason.
     Refuse(Refusal),
     /// Before the link: names the sender's register, the same for equal ones.
     Register(Digest32),
@@ -318,7 +317,7 @@ pub enum Message {
         /// Members only know this of its secret.
         find: FindKey,
     },
-    /// Compare words with me: this names the value that I will tell when I know yours.
+    /// Begins to compare words: commits to the value that follows when the peer's is known.
     VerifyCommit(Digest32),
     /// A value for comparing words.
     VerifyNonce(Digest32),
@@ -326,16 +325,16 @@ pub enum Message {
     Presence(Arc<SignedPresence>),
     /// A new entry, unasked.
     Entry(PushedEntry),
-    /// How far the sender has some chains.
+    /// How much of some chains the sender has.
     Have(Vec<Have>),
-    /// How far `holder` has a chain, passed on to its author.
+    /// How much of a chain `holder` has, passed on to its author.
     Receipt {
         /// Who has it.
         holder: MemberId,
         /// How far.
         have: Have,
     },
-    /// Please send what is behind these.
+    /// Asks for the entries after these.
     Ask {
         /// Number of the question on this link.
         number: u32,
@@ -351,9 +350,9 @@ pub enum Message {
         /// The answer ends with this.
         last: bool,
     },
-    /// Are you there?
+    /// Asks for a pong.
     Ping(u32),
-    /// Yes.
+    /// Answers a ping.
     Pong(u32),
     /// The sender holds these chunks of a file.
     Hosting {
@@ -378,16 +377,16 @@ pub enum Message {
         /// Why it will not fetch it, if that is so.
         done: Option<Done>,
     },
-    /// Please dial me with a `lane-serve`: I cannot reach you.
+    /// Asks the receiver to dial with `lane-serve`, because the sender cannot reach it.
     LaneWanted,
-    /// A chunk that was asked of you comes from somebody else: do not send it.
+    /// A requested chunk is no longer needed.
     Unwanted {
         /// The file.
         file: FileId,
         /// The chunk.
         chunk: u32,
     },
-    /// A chunk that you sent does not fit its hash.
+    /// A chunk from the receiver does not match its hash.
     BadChunk {
         /// The file.
         file: FileId,

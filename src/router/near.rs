@@ -16,7 +16,7 @@ pub fn nearest<'w>(typed: &str, words: impl IntoIterator<Item = &'w str>) -> Opt
         let most = typed.len().max(lower.len());
         let far = lower.len() > LONGEST_CHARS || typed.len().abs_diff(lower.len()) > most / 3;
         let steps = if far { most } else { distance(&typed, &lower) };
-        // A word that goes on as it was begun is what many mean.
+        // An abbreviated word is a common case.
         let begun = typed.len() >= 3 && lower.starts_with(&typed);
         (begun || steps <= most / 3 && steps < most)
             .then_some((if begun { 0 } else { steps }, word))

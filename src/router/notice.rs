@@ -34,7 +34,7 @@ pub struct Who {
 }
 
 impl Who {
-    /// The name in a sentence of klatch's, escaped, and marked if it is verified.
+    /// The name for a sentence of klatch's: escaped, and marked if it is verified.
     #[must_use]
     pub fn marked(&self) -> String {
         let mut name = self.name.short();
@@ -73,7 +73,7 @@ pub struct MemberLine {
     pub fingerprint: String,
     /// What it is in the room.
     pub standing: Standing,
-    /// Through whom it came in; `None`: through nobody, or nobody knows.
+    /// Who let it in; `None`: nobody, or unknown.
     pub through: Option<Who>,
     /// This node's person hides it.
     pub ignored: bool,
@@ -89,9 +89,9 @@ pub enum Standing {
     Steward,
     /// A member by password, invitation, or because somebody kept it.
     Member,
-    /// It came by an open door.
+    /// It came in while the room was open.
     Visitor,
-    /// It was a member, and is none now.
+    /// It is no longer a member.
     Outside,
 }
 
@@ -109,7 +109,7 @@ impl Standing {
     }
 }
 
-/// An invitation that lets people in now.
+/// A valid invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InvitationLine {
     /// Its id.
@@ -118,32 +118,32 @@ pub struct InvitationLine {
     pub maker: Who,
     /// This node made it.
     pub own: bool,
-    /// Until then it lets people in.
+    /// When it expires.
     #[serde(rename = "expires", serialize_with = "form::time")]
     #[schemars(with = "form::Time")]
     pub until_ms: i64,
-    /// Guests that it may still let in, as far as this node knows; `None`: any number.
+    /// Guests that it can still admit, as far as this node knows; `None`: any number.
     pub left: Option<u32>,
 }
 
 /// One line of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
-    /// Nothing need be done about it.
+    /// Whether all is well.
     pub good: bool,
-    /// What is so; foreign text in it is already escaped.
+    /// The finding; foreign text in it is already escaped.
     pub text: String,
     /// What to do about it; empty when it is good.
     pub advice: String,
 }
 
 impl Finding {
-    /// Something that is as it should be.
+    /// Something that is fine.
     pub fn good(text: impl Into<String>) -> Self {
         Self { good: true, text: text.into(), advice: String::new() }
     }
 
-    /// Something that is not, and what to do.
+    /// A problem, and what to do about it.
     pub fn bad(text: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { good: false, text: text.into(), advice: advice.into() }
     }
@@ -171,7 +171,7 @@ pub struct Overview {
     pub addresses: Vec<String>,
     /// Who is here, this node first.
     pub members: Vec<MemberLine>,
-    /// Where this node reached members that are linked; other addresses are what members say.
+    /// Where this node reached linked members; other addresses are members' own statements.
     pub reached: Vec<SocketAddr>,
     /// What is offered, by name.
     pub files: Vec<FileLine>,
@@ -212,11 +212,11 @@ pub enum Notice {
     Listening {
         /// `host:port`, LAN addresses first.
         addresses: Vec<String>,
-        /// Of those the ones that lead through a tunnel, with its name.
+        /// Those that lead through a tunnel, with its name.
         #[serde(skip)]
         tunnels: Vec<(String, String)>,
     },
-    /// A fresh address of the page, good once.
+    /// A new address of the page, which works once.
     Bridge {
         /// With its code.
         url: String,
@@ -322,15 +322,15 @@ pub enum Notice {
         own: bool,
         /// Was offered before this node came.
         history: bool,
-        /// The offer whose place it takes: a new version of it.
+        /// The offer that it replaces as a new version.
         replaces: Option<EntryId>,
         /// Sortable, among messages as well.
         order: String,
-        /// Another file of this name is offered too: only ids tell them apart.
+        /// Another file of this name is offered as well: only ids tell them apart.
         #[serde(skip)]
         alike: bool,
     },
-    /// An offer was taken back.
+    /// An offer was withdrawn.
     FileWithdrawn {
         /// The offer, under the id first shown.
         id: EntryId,
@@ -349,19 +349,19 @@ pub enum Notice {
         /// Sortable, among messages as well.
         order: String,
     },
-    /// Answer to `download` of what is here already: it is not fetched again.
+    /// Answer to `download` of a file that is already here: it is not downloaded again.
     #[serde(rename = "notice")]
     AlreadyHave {
         /// The file.
         #[serde(flatten, serialize_with = "form::already_have")]
         #[schemars(with = "form::AlreadyHave")]
         file: FileInfo,
-        /// Where it lies (absolute).
+        /// Its absolute path.
         #[serde(serialize_with = "form::path")]
         #[schemars(with = "String")]
         path: PathBuf,
     },
-    /// A download waits until others, asked for before, are here.
+    /// A download waits for earlier ones.
     DownloadQueued {
         /// The file.
         file: FileInfo,
@@ -371,7 +371,7 @@ pub enum Notice {
         /// The file.
         file: FileInfo,
     },
-    /// A download goes on; every 250 ms while bytes arrive.
+    /// Progress of a download, every 250 ms while bytes arrive.
     DownloadProgress {
         /// The file.
         file: FileInfo,
@@ -379,7 +379,7 @@ pub enum Notice {
         bytes_done: u64,
         /// Over the last few seconds.
         bytes_per_second: u64,
-        /// Until the rest is here at this rate; `None`: nobody can tell.
+        /// Seconds left at this rate; `None`: unknown.
         seconds_left: Option<u64>,
         /// Hosts in use.
         hosts: usize,
@@ -388,7 +388,7 @@ pub enum Notice {
     DownloadFinished {
         /// The file.
         file: FileInfo,
-        /// Where it lies (absolute).
+        /// Its absolute path.
         #[serde(serialize_with = "form::path")]
         #[schemars(with = "String")]
         path: PathBuf,
@@ -416,7 +416,7 @@ pub enum Notice {
         /// By this node.
         #[serde(skip)]
         own: bool,
-        /// A password lets people in; otherwise only invitations do.
+        /// A password admits people; otherwise only invitations do.
         password: bool,
         /// Members that it put out.
         out: Vec<Who>,
@@ -431,7 +431,7 @@ pub enum Notice {
         #[serde(skip)]
         own: bool,
     },
-    /// A member was thrown out.
+    /// A member was removed.
     MemberRemoved {
         /// Who.
         #[serde(serialize_with = "form::member_without_address")]
@@ -444,10 +444,10 @@ pub enum Notice {
         own: bool,
         /// It is this node, or this node went with it.
         me_out: bool,
-        /// Members that it had let in and that went with it.
+        /// Members that it had let in and that went out with it.
         also: Vec<Who>,
     },
-    /// A member is a steward now, or no more.
+    /// A member became a steward, or is no longer one.
     StewardChanged {
         /// Who.
         #[serde(serialize_with = "form::member_without_address")]
@@ -456,28 +456,28 @@ pub enum Notice {
         /// This node made the change.
         #[serde(skip)]
         own: bool,
-        /// It is none any more.
+        /// It is no longer one.
         off: bool,
     },
-    /// Answer to `/invite`: what to pass on.
+    /// Answer to `/invite`: the invitation to send.
     Invitation {
         /// The invitation.
         #[serde(flatten, serialize_with = "form::invitation")]
         #[schemars(with = "form::InvitationForm")]
         text: String,
-        /// It lets people in until then.
+        /// When it expires.
         #[serde(rename = "expires", serialize_with = "form::time")]
         #[schemars(with = "form::Time")]
         until_ms: i64,
-        /// It lets in one guest only.
+        /// It admits one guest only.
         once: bool,
     },
-    /// Answer to `/invite`: the invitations that live.
+    /// Answer to `/invite`: the valid invitations.
     Invitations {
         /// Own ones first.
         list: Vec<InvitationLine>,
     },
-    /// A password is needed to go on with a command of one face.
+    /// A password is needed to continue a command of one face.
     PasswordRequired {
         /// `host:port` of the locked room; empty for the own room's new password.
         address: String,

@@ -14,7 +14,7 @@ use super::notice::Failure;
 pub(crate) enum Order {
     /// A connection ended; `refusal`: what this side had against it.
     EndConn { conn: ConnId, how: Closed, refusal: Option<Refusal> },
-    /// What two are agreeing on goes on.
+    /// An agreement of two continues.
     Agree(ConnId),
     /// The register changed: links and lanes with those who are no members end.
     CloseOutsiders,

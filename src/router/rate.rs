@@ -10,7 +10,7 @@ const SAMPLE_MS: u64 = 250;
 const PAST_MS: u64 = 750;
 /// After this time without a byte the rate is 0.
 const SILENCE_MS: u64 = 2_000;
-/// What comes after a longer silence is not on its way since the last of before.
+/// Bytes that come after a longer silence have not been under way since the last ones.
 const PAUSE_MS: u64 = 30_000;
 
 /// Counts what comes.
@@ -38,7 +38,7 @@ impl MeasuredRate {
             return;
         }
         if now >= self.silent_at() {
-            // What came before is another time. Over a slow link it was on its way since then.
+            // Earlier bytes do not count. Over a slow link these were under way since then.
             *self = Self::new(self.last.max(Millis(now.0.saturating_sub(PAUSE_MS))));
         }
         self.bytes += bytes;

@@ -53,13 +53,13 @@ impl Replies {
                 all_of(failures)
             }
         };
-        // What fails in a page is told there, and its person sees it.
+        // Failures in a page are told there, and its person sees them.
         self.failed |= result.is_err() && face == FaceId::TERMINAL;
         Some(result)
     }
 }
 
-/// What one command that named several files says of those which could not be offered.
+/// The answer of a command with several files about those that could not be offered.
 pub(crate) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(()), Err);

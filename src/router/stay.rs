@@ -23,7 +23,7 @@ impl Stay {
         self.room
     }
 
-    /// A link was committed in it.
+    /// Whether a link was ever committed in it.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled
     }
@@ -33,22 +33,22 @@ impl Stay {
         self.settled = true;
     }
 
-    /// `joined` was told.
+    /// Whether `joined` was reported.
     pub(crate) fn is_announced(&self) -> bool {
         self.announced
     }
 
-    /// Whether `joined` is to be told now.
+    /// Whether to report `joined` now.
     pub(crate) fn announce(&mut self) -> bool {
         !std::mem::replace(&mut self.announced, true)
     }
 
-    /// Whether it is to be told now that others call this node no member.
+    /// Whether to report now that others do not consider this node a member.
     pub(crate) fn tell_outside(&mut self) -> bool {
         !std::mem::replace(&mut self.told_outside, true)
     }
 
-    /// Somebody was present at some time.
+    /// Whether anybody was ever present.
     pub(crate) fn has_met(&self) -> bool {
         self.met
     }

@@ -290,7 +290,7 @@ pub fn look(name: &str) -> String {
     unicode_security::skeleton(&small).collect()
 }
 
-/// Whether a word means all that it fits, and not only what bears it as its name.
+/// Whether a word is a glob, which means all its matches, and not just a name.
 #[must_use]
 pub fn is_glob(word: &str) -> bool {
     word.contains(['*', '?', '['])

@@ -43,7 +43,7 @@ impl WallClock {
         self.settings.push_back((now, at_zero_ms));
     }
 
-    /// What it showed, or shows, at a moment: milliseconds since 1970 UTC.
+    /// Its time at a moment: milliseconds since 1970 UTC.
     pub(crate) fn at(&self, moment: Millis) -> i64 {
         let then = self.settings.iter().rev().find(|(from, _)| *from <= moment);
         let at_zero_ms = then.or(self.settings.front()).map_or(0, |(_, at_zero_ms)| *at_zero_ms);

@@ -10,7 +10,7 @@ use super::time::Millis;
 pub(crate) enum Timer {
     /// An attempt is tried again, or its history did not come in time.
     Attempt(u64),
-    /// People are told of wrong passwords.
+    /// Wrong passwords are reported to people.
     Guesses,
     /// A connection is looked at: both have to agree, or it may be silent.
     Link(ConnId),
@@ -34,7 +34,7 @@ pub(crate) enum Timer {
     Swarm,
     /// An offer that was taken back is so for good.
     Undo,
-    /// More is to be said of files over a link.
+    /// A link is still to be told of files.
     SayFiles(ConnId),
 }
 

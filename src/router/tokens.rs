@@ -2,7 +2,8 @@
 
 use super::time::Millis;
 
-/// What a peer may still do at once of what costs us something: more with time.
+/// An allowance for things that cost us something: a peer may do so many at once, and more with
+/// time.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     per_s: u64,

@@ -9,8 +9,8 @@ use super::text::is_glob;
 /// Hex digits of an id that name something, at least.
 pub(crate) const PREFIX_MIN: usize = 8;
 
-/// How a word fits. A whole id can only be meant as one, even where somebody gave another file
-/// that id as its name. The first digits of one and a name are equally good: whoever was told to
+/// How a word matches. A full id always means its file, even if somebody gave another file that id
+/// as its name. The first digits of an id and a name are equally good: a person who was told to
 /// type these digits must not get a file that somebody else named so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WordFit {
@@ -76,7 +76,7 @@ pub(crate) fn nfc(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// Of all that fits, what has this id, or else all of it.
+/// The match with this very id, or else all matches.
 pub(crate) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
     let (mut by_id, mut others) = (Vec::new(), Vec::new());
     for (fit, item) in fitting {

@@ -43,7 +43,7 @@ pub struct FileId {
     pub number: u64,
 }
 
-/// What the system says of a file.
+/// The system's facts about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// What it is.
@@ -70,7 +70,7 @@ impl Facts {
     /// Of an open file.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn of(file: &File) -> io::Result<Self> {
         system::facts_of(file)
     }
@@ -78,15 +78,15 @@ impl Facts {
     /// Of what a path leads to, through symbolic links.
     ///
     /// # Errors
-    /// What the system says, such as that nothing is there.
+    /// The system's error, for instance when nothing is there.
     pub fn at(path: &Path) -> io::Result<Self> {
         system::facts_at(path)
     }
 
-    /// Of what bears this very name: a symbolic link is one.
+    /// Of the entry with this very name: a symbolic link counts as itself.
     ///
     /// # Errors
-    /// What the system says, such as that nothing is there.
+    /// The system's error, for instance when nothing is there.
     pub fn of_name(path: &Path) -> io::Result<Self> {
         system::facts_of_name(path)
     }
@@ -111,20 +111,20 @@ pub trait Positional {
     /// Reads what is at `offset`, as much as comes; says how much. Nothing comes behind the end.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn read_at(&self, space: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Writes a first part of `bytes` at `offset`; says how many.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
     /// Reads into several places, one behind the other, as much as comes; says how much. One call
     /// of the system where it has such a call.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn read_vectored_at(&self, space: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
 
     /// Fills `space` with what is at `offset`.
@@ -166,11 +166,11 @@ pub trait Positional {
     }
 }
 
-/// Takes room on the disk for `bytes` bytes from `offset`, of which nothing can be seen. Elsewhere
-/// than on Linux nothing is done, for it only saves work.
+/// Reserves disk space for `bytes` bytes from `offset`; the file looks the same as before. Does
+/// nothing except on Linux, because it only saves work.
 ///
 /// # Errors
-/// What the system says, also that this disk cannot do it.
+/// The system's error, also when this disk cannot do it.
 pub fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     system::take_room(file, offset, bytes)
 }
@@ -187,7 +187,7 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 /// that and keeps a journal of names: nothing is done there.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     system::sync_folder(folder)
 }
@@ -195,7 +195,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Opens a folder to lock it. Windows opens it and locks no folders.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn open_folder(folder: &Path) -> io::Result<File> {
     system::open_folder(folder)
 }
@@ -204,7 +204,7 @@ pub fn open_folder(folder: &Path) -> io::Result<File> {
 /// terminal the program's own.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn open_quietly(path: &Path) -> io::Result<File> {
     system::open_quietly(path)
 }
@@ -213,7 +213,7 @@ pub fn open_quietly(path: &Path) -> io::Result<File> {
 /// not followed: that is an error, or (Windows) what is opened is no regular file.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn open_as_it_is(path: &Path, write: bool) -> io::Result<File> {
     system::open_as_it_is(path, write)
 }
@@ -228,7 +228,7 @@ pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 /// is there stays as it is. Windows: they are for whom the folder above is.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     system::make_private_folder(path)
 }
@@ -237,7 +237,7 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 /// goes with what is in it when it is dropped. Windows: it is for whom `base` is.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn make_temporary_folder(base: &Path, prefix: &str) -> io::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     system::private_folders(builder.prefix(prefix)).tempdir_in(base)
@@ -246,7 +246,7 @@ pub fn make_temporary_folder(base: &Path, prefix: &str) -> io::Result<TempDir> {
 /// Bytes that this user can still write on the disk that holds a folder.
 ///
 /// # Errors
-/// What the system says; `Unsupported` on Windows, where it is not asked.
+/// The system's error; `Unsupported` on Windows, where it is not asked.
 pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     system::free_bytes(folder)
 }

@@ -46,7 +46,7 @@ pub struct Interface {
 /// All addresses of all interfaces.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn list() -> io::Result<Vec<Interface>> {
     let found = if_addrs::get_if_addrs()?;
     let interface = |found: if_addrs::Interface| Interface {

@@ -57,7 +57,7 @@ mod system {
                     Ok(Self(UnixListener::from(OwnedFd::from(listener))))
                 }
                 Err(error) => {
-                    // What cannot be reached is of no use to anybody.
+                    // A socket that cannot be reached is of no use to anybody.
                     let _ = fs::remove_file(&path);
                     Err(error)
                 }
@@ -67,7 +67,7 @@ mod system {
         /// Waits until somebody connects, or the other end of `woken` says something or hangs up.
         ///
         /// # Errors
-        /// What the system says, also that a signal came.
+        /// The system's error, also when a signal came.
         pub fn wait(&self, woken: &Stream) -> io::Result<()> {
             let mut both = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(woken, PollFlags::IN)];
             poll(&mut both, None)?;
@@ -94,7 +94,7 @@ mod system {
     /// Two ends that are connected to each other.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn pair() -> io::Result<(Stream, Stream)> {
         Stream::pair()
     }
@@ -175,7 +175,7 @@ mod system {
     /// Two ends that are connected to each other, over the loopback interface.
     ///
     /// # Errors
-    /// What the system says; `ConnectionRefused` when another program came in between.
+    /// The system's error; `ConnectionRefused` when another program came in between.
     pub fn pair() -> io::Result<(Stream, Stream)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let one = Stream::connect(listener.local_addr()?)?;

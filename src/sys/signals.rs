@@ -56,8 +56,8 @@ mod system {
         }
     }
 
-    /// Whoever writes too much of a file is told by the write that fails (`ulimit -f`), and not
-    /// ended by SIGXFSZ. Windows has no such limit.
+    /// A file that grows too long (`ulimit -f`) makes the write fail, instead of SIGXFSZ ending the
+    /// program. Windows has no such limit.
     pub fn ignore_file_limit() {
         let nobody_looks = Arc::new(AtomicBool::new(false));
         // Where that fails it is as it would be anyway.

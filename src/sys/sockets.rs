@@ -9,7 +9,7 @@ use socket2::Socket;
 /// hindrance, and the option would take a port away from another program: nothing is done there.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn take_lingering_port(socket: &Socket) -> io::Result<()> {
     if cfg!(unix) { socket.set_reuse_address(true) } else { Ok(()) }
 }

@@ -85,15 +85,15 @@ mod system {
         tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp())
     }
 
-    /// Writes to stdout at once, whoever holds its lock; says how many bytes.
+    /// Writes to stdout at once, even while its lock is held; returns the number of bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn write_to_stdout(bytes: &[u8]) -> io::Result<usize> {
         Ok(rustix::io::write(io::stdout(), bytes)?)
     }
 
-    /// Columns and rows of the terminal on stdout, either of which may be 0; `None` where it is no
+    /// Columns and rows of the terminal on stdout; either may be 0. `None` where it is no
     /// terminal, and on Windows.
     #[must_use]
     pub fn size_of_stdout() -> Option<(u16, u16)> {
@@ -185,7 +185,7 @@ mod system {
     /// Writes to stdout when nobody else does; says how many bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn write_to_stdout(bytes: &[u8]) -> io::Result<usize> {
         io::stdout().write(bytes)
     }

@@ -36,7 +36,7 @@ pub(crate) fn socket(path: &Path) -> Box<dyn Any> {
     panic!("no socket {path:?}");
 }
 
-/// What others than the owner may do to a file, and what the owner may: the mode, in octal digits.
+/// The mode of a file, in octal digits.
 pub(crate) fn mode(path: &Path) -> u32 {
     #[cfg(unix)]
     return std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions())

@@ -16,7 +16,7 @@ const CONNECT_STEPS: usize = 1;
 /// What a person is asked about a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// It fits a command: shall that be done?
+    /// It fits a command: ask whether to run it.
     Run,
     /// It fits none, or none without its `/`, but this may be meant: shall it be said?
     Say(&'static str),
@@ -126,7 +126,7 @@ pub fn is_sentence(line: &str) -> bool {
     words.next().is_some_and(|word| line.starts_with(word) && is_word(word)) && words.count() > 1
 }
 
-/// What is wrong with a line where nobody can be asked: it may hold what is not for the room.
+/// What is wrong with a line when nobody can be asked: it may hold something not for the room.
 ///
 /// # Errors
 /// `did_you_mean`.

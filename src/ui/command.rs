@@ -272,7 +272,7 @@ fn form_lines(form: &str) -> Vec<String> {
     }
 }
 
-/// Where a line holds a password: what stands before it, and the password with all that follows.
+/// If a line contains a password: the text before it, and the password with the rest.
 #[must_use]
 pub fn secret_part(line: &str) -> Option<(&str, &str)> {
     let body = line.strip_prefix('/').unwrap_or(line);
@@ -375,7 +375,7 @@ fn limit(rest: &str) -> Result<Input, Misfit> {
     Ok(Input::Command(Command::Limit { change }))
 }
 
-/// A download that fails without a host: whoever goes on typing meanwhile sets it to be patient.
+/// A download that fails without a host; a face whose person keeps typing makes it patient.
 fn download(wanted: &str) -> Command {
     Command::Download { wanted: wanted.to_owned(), patient: false, asks: false }
 }

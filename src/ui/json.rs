@@ -17,7 +17,7 @@ use crate::router::text::{Untrusted, is_control, is_format};
 
 /// The notice as one line of JSON, without a line feed.
 ///
-/// Whatever could touch a terminal (controls, invisible and reordering characters) is written as
+/// Characters that could affect a terminal (controls, invisible and reordering ones) are written as
 /// `\uXXXX`: the same text to a parser, and harmless to look at.
 #[must_use]
 pub fn to_json(notice: &Notice) -> String {

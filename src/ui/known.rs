@@ -19,11 +19,11 @@ const OFFERS_MAX: usize = 65_536;
 /// Candidates that are worth a list.
 const CANDIDATES_MAX: usize = 100;
 
-/// What the room has that can be named.
+/// Things in the room that can be named.
 #[derive(Debug, Default)]
 pub struct Known {
     me: Option<MemberId>,
-    /// Members present, who spoke last first.
+    /// Members present, recent speakers first.
     members: Vec<(MemberId, String)>,
     /// What is offered, by offer.
     offers: BTreeMap<EntryId, (u64, FileInfo)>,
@@ -40,7 +40,7 @@ pub struct Candidate {
     pub replacement: String,
 }
 
-/// What lies outside the room.
+/// Things outside the room.
 pub trait OutsidePlaces {
     /// Names in a folder (as typed: may begin with `~`), and whether each is a folder itself.
     fn folder(&self, path: &str) -> Vec<(String, bool)>;
@@ -115,7 +115,7 @@ impl Known {
         let Some((word, rest)) = body.split_once(' ') else {
             let mut found = commands(body, after_slash == 1, " ");
             if after_slash == 0 {
-                // What people learn is the form that can be no message.
+                // People learn the form that cannot be a message.
                 for Candidate { replacement, .. } in &mut found {
                     replacement.insert(0, '/');
                 }
@@ -152,7 +152,7 @@ impl Known {
         (start, found)
     }
 
-    /// Files by name, or by id where the name cannot be typed or is that of several.
+    /// Files by name, or by id if the name cannot be typed or is ambiguous.
     fn files(&self, prefix: &str) -> Vec<Candidate> {
         let mut offers: Vec<_> = self.offers.values().collect();
         offers.sort_by_key(|(number, _)| Reverse(*number));

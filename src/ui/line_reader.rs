@@ -96,7 +96,7 @@ impl<R: BufRead> LineReader<R> {
         }
     }
 
-    /// `bytes` is the length of the line without its ending, of which `line` holds what fits.
+    /// `bytes` is the length of the line without its ending; `line` holds as much as fits.
     fn finish(&self, mut line: Vec<u8>, bytes: u64) -> Line {
         match usize::try_from(bytes) {
             Ok(length) if length <= self.max_bytes => line.truncate(length),

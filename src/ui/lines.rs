@@ -177,7 +177,7 @@ fn about_file(notice: &Notice) -> Option<String> {
         Notice::DownloadFinished { file, path, bytes_fetched, took_ms, hosts } => format!(
             "saved as {} ({} in {}.{} s{} from {})",
             path_text(path),
-            // What was here already from an earlier try did not come now; what came twice is more
+            // Chunks kept from an earlier try did not come now; chunks that came twice are more
             // than the file.
             match bytes_fetched.cmp(&file.size) {
                 Ordering::Less => {
@@ -200,7 +200,7 @@ fn about_file(notice: &Notice) -> Option<String> {
     })
 }
 
-/// Of an offer in place of an earlier one.
+/// For an offer in place of an earlier one.
 fn version<T>(replaces: &Option<T>) -> &'static str {
     if replaces.is_some() { "a new version of " } else { "" }
 }
@@ -264,7 +264,7 @@ pub(super) fn typed_nick(who: &Who) -> String {
             let rest: String = name.chars().skip(1).collect();
             format!("\\u{{{:x}}}{rest}", c as u32)
         }
-        // `error: …` is what klatch itself writes.
+        // Only klatch itself writes `error: …`.
         Some(_) if name.trim().eq_ignore_ascii_case("error") => format!("{name}·{id}"),
         Some(_) => name,
     }

@@ -413,7 +413,7 @@ fn people_read_sentences() {
     }
     let shown = "* saved as ana (12.3 MB, 2.0 MB of it now in 1.2 s, 1.6 MB/s from 1 member)";
     assert_eq!(plain(&resumed), shown);
-    // What was fetched twice makes no file larger.
+    // Chunks fetched twice make no file larger.
     if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {
         *bytes_fetched = 12_900_000;
     }

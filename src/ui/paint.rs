@@ -188,7 +188,7 @@ impl Style {
 
     fn local(&self, time_ms: i64) -> OffsetDateTime {
         let utc = utc(time_ms);
-        // Without a time zone the time is that of Greenwich.
+        // Without a time zone, UTC.
         let system = || UtcOffset::local_offset_at(utc).unwrap_or(UtcOffset::UTC);
         let offset = self.offset.unwrap_or_else(system);
         // At the very ends of time an offset leads nowhere.

@@ -13,7 +13,7 @@ const INVITE_MIN_HOURS: u64 = 1;
 pub(crate) const INVITE_MAX_HOURS: u64 = 7 * 24;
 /// An invitation is much longer, and no word of a sentence is as long.
 const INVITATION_MIN_CHARS: usize = 20;
-/// What a person may have copied along with an invitation.
+/// Text that a person may have copied along with an invitation.
 const PROGRAM: &str = "klatch";
 
 /// `/lock`: as `password` alone. A password on the line would stay on the screen.

@@ -136,7 +136,7 @@ pub(super) fn time_left(seconds: u64) -> String {
 /// Columns that a cell takes in the rows of others: a longer one moves only what stands behind it.
 const CELL_MAX: usize = 32;
 
-/// What stands before a row of klatch's own.
+/// The prefix of a row of klatch's own.
 const MARK_COLUMNS: usize = 2;
 
 /// Rows in columns, two spaces in; the last column is as wide as it likes. A row that is wider than

@@ -5,7 +5,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// What rows after the first begin with, so that none can look like a line of klatch's.
+/// Rows after the first begin with this, so that none can look like a line of klatch's.
 pub const INDENT: &str = "    ";
 /// Terminals narrower than this break lines themselves.
 const NARROWEST: usize = 20;
@@ -63,7 +63,7 @@ pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
-/// Breaks each line of a text into rows of at most so many columns, between words where that is
+/// Breaks each line of a text into rows of at most `columns` columns, between words where
 /// possible; rows after the first are indented.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> String {
@@ -82,7 +82,7 @@ fn wrap_line(line: &str, columns: usize) -> String {
     for (part, columns_of) in parts(line) {
         if used + columns_of > columns {
             match space.take() {
-                // What would leave most of the row empty is broken where it stands.
+                // A word that would leave most of the row empty is broken where it stands.
                 Some((at, before)) if before > columns / 2 => {
                     out.insert_str(at, &format!("\n{INDENT}"));
                     used = used - before + INDENT.len();

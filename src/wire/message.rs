@@ -138,8 +138,8 @@ struct WireWanted {
 /// Appends the bytes of `message` to `out`; on an error `out` stays as it was.
 ///
 /// # Errors
-/// [`WireError::TooLong`] above `limits.message_max_bytes`: whoever composes messages keeps them
-/// shorter, so this is a mistake of ours.
+/// [`WireError::TooLong`] above `limits.message_max_bytes`: messages are composed shorter, so this
+/// is a bug.
 pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(), WireError> {
     if let Message::Entry(pushed) = message {
         let form = pushed.form(|entry| {

@@ -23,7 +23,7 @@ use crate::router::message::{Refusal, Why};
 use crate::router::signed::SignedError;
 use bytes::Word;
 
-/// Why bytes are no message, or a message does not become bytes.
+/// Why bytes are not a valid message, or a message cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
     /// Not the JSON object that its kind asks for.
@@ -32,20 +32,20 @@ pub enum WireError {
         /// Where, counted from 1.
         at: usize,
     },
-    /// Of a kind that does not belong here.
+    /// A kind that does not belong here.
     #[error("a message came out of turn")]
     OutOfTurn,
     /// More elements than a message may have.
     #[error("a message holds {count} {what}; at most {max} are allowed")]
     TooMany {
-        /// Of what.
+        /// The name of the elements.
         what: &'static str,
         /// How many there are.
         count: usize,
         /// How many there may be.
         max: usize,
     },
-    /// A number that cannot be.
+    /// A value that is not possible.
     #[error("a message holds an impossible {0}")]
     Impossible(&'static str),
     /// Signed bytes that do not hold.

@@ -27,25 +27,25 @@ pub enum Opening {
         /// Its room, hashed for this connection (`binding::room_tag`).
         tag: [u8; 32],
     },
-    /// The connection ends here, and why.
+    /// The connection ends, with the reason.
     Refuse(Refusal),
-    /// Who the sender is, to those who know the room.
+    /// The sender's identity, in a room that both know.
     Identity {
         /// Its public key.
         member: MemberId,
         /// Over `binding::identity_message`; not verified here.
         signature: [u8; 64],
     },
-    /// Who the sender is, to a room that it does not know yet.
+    /// The sender's key, before it knows the room.
     Newcomer {
         /// Its public key.
         member: MemberId,
         /// Over `binding::newcomer_message`; not verified here.
         signature: [u8; 64],
     },
-    /// The sender knows the peer as somebody who may link.
+    /// By the sender's register the peer may link.
     Known,
-    /// It does not: the peer shows its chain.
+    /// It may not: the peer shows its chain.
     Unknown,
     /// A part of the tickets that make the sender a member, parents first.
     Chain {
@@ -54,7 +54,7 @@ pub enum Opening {
         /// The chain ends with this.
         last: bool,
     },
-    /// The newcomer is let in: what makes the room's id.
+    /// The newcomer is admitted: the room's id is computed from these.
     Grant {
         /// The founder.
         founder: MemberId,
@@ -70,9 +70,9 @@ pub enum Opening {
     },
     /// The guest knows the secret of an invitation (`binding::find_proof`).
     Find([u8; 32]),
-    /// So does the member.
+    /// The member knows the find key as well.
     Found([u8; 32]),
-    /// Who the guest is, and that it holds the key of the invitation.
+    /// The guest's key, and proof that it has the invitation.
     Guest {
         /// Its public key.
         member: MemberId,
@@ -83,7 +83,7 @@ pub enum Opening {
     },
     /// The invitation that was found; its signature was verified.
     Invitation(Arc<SignedInvitation>),
-    /// By the invitation's key over `Claim::message`: what the guest gives for its ticket.
+    /// By the invitation's key over `Claim::message`; the guest's ticket will carry it.
     Claim([u8; 64]),
     /// The lane may be used.
     Ready,

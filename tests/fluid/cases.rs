@@ -79,7 +79,7 @@ pub const CASES: &[Case] = &[
     case(250, 256, Links::Same, Churn::Coming),
 ];
 
-/// What came of a swarm.
+/// The result of a swarm.
 #[derive(Debug)]
 pub struct Played {
     case: Case,

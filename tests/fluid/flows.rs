@@ -51,7 +51,7 @@ impl Flow {
 #[derive(Debug, Clone, Default)]
 struct Pipe {
     rate: f64,
-    /// What no flow uses.
+    /// The capacity that no flow uses.
     spare: f64,
     flows: Vec<usize>,
     /// Flows without a rate, while rates are given.

@@ -13,11 +13,11 @@ use crate::flows::Flow;
 use crate::world::{World, member};
 use klatch::node::transfers::SERVING_CHUNKS;
 
-/// Who holds a place for so long loses it to who waits.
+/// A place held this long is given to the next in the queue.
 const HELD: u64 = 1_000_000;
-/// Who waited so long for a place is told that the host is busy.
+/// A request that waited this long for a place is answered busy.
 const PATIENCE: u64 = 5_000_000;
-/// What is not needed any more is remembered for so long.
+/// Chunks not needed any more are remembered this long.
 const SPARED: u64 = 3_000_000;
 /// A lane: who asks whom, and what the host has not answered.
 #[derive(Debug)]

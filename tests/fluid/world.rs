@@ -44,9 +44,9 @@ const LOST: u64 = 50_000;
 const DRIP: u64 = 20_000_000;
 /// A node that is silent for so long is dead.
 const DEAD: u64 = 15_000_000;
-/// One in so many calls of the choice is timed.
+/// One in this many calls of the choice is timed.
 const TIMED: u64 = 16;
-/// Who took so long had the processor taken away.
+/// A call that took this long had the processor taken away.
 const INTERRUPTED: Duration = Duration::from_millis(1);
 
 pub const FILE: FileId = FileId([1; 32]);

@@ -209,7 +209,7 @@ fn a_job_fetches_to_where_it_was_started() {
     assert!(said.starts_with("* saved as ") && said.contains("/a.txt ("), "{said}");
     assert!(same(&out.path("a.txt"), b"of ben"));
     assert!(ana.saved().is_empty());
-    // What is here already is copied, whoever has gone meanwhile.
+    // A file that is here already is copied, even if its host has gone.
     ben.quit();
     ana.expect(json!({"event": "member_left"}));
     let elsewhere = Folder::new();

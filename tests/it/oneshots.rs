@@ -89,7 +89,7 @@ fn with_stay_send_and_get_go_on_serving() {
     first.expect(json!({"event": "download_finished"}));
     let mut second = launch("second", ["get", invitation]);
     assert_eq!(second.ended(), 0);
-    // What it was told to do is done: whoever ends it then ends it well.
+    // Its work is done: anything that ends it now ends it well.
     desk.program.signal(Signal::TERM);
     assert_eq!(desk.ended(), 0);
     let third = first.expect(json!({"event": "listening"}))["addresses"][0].clone();

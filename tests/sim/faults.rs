@@ -9,7 +9,7 @@ use crate::world::World;
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 50 * MIB;
-/// Of a file of so many bytes.
+/// The chunk size of such a file.
 const CHUNK: u64 = 256 * 1024;
 
 fn complaints(world: &World, node: usize, code: Code) -> usize {

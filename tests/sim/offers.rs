@@ -219,7 +219,7 @@ fn cancel_ends_hashing_and_transfers_shows_it() {
     assert!(files(&mut world, bob).is_empty());
 }
 
-/// What a one-shot finds under a word, as names.
+/// The names of the files that a one-shot finds under a word.
 fn meant(world: &mut World, node: usize, word: Option<&str>) -> Vec<String> {
     let what = Wait::Offer(word.map(str::to_owned));
     let before = world.nodes[node].notices.len();

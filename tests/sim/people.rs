@@ -53,7 +53,7 @@ impl World {
         self.command(node, Command::Steward { nick, off })
     }
 
-    /// What somebody is called, with its digits in case another is called the same.
+    /// A member's name, with its digits if another has the same name.
     pub fn nick(&self, who: usize) -> String {
         let digits: String = self.id(who).short().chars().take(4).collect();
         format!("{}·{digits}", self.nodes[who].called)

@@ -178,7 +178,7 @@ pub struct World {
     pub truth: Truth,
     /// Pairs that cannot exchange anything.
     pub cuts: BTreeSet<(usize, usize)>,
-    /// Who cannot dial whom.
+    /// Pairs that cannot dial: from, to.
     pub no_dial: BTreeSet<(usize, usize)>,
     /// Bounds of machines to come.
     pub limits: Limits,

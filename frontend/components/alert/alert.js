@@ -1,4 +1,4 @@
-/** What went wrong in the room, and what there is to know. */
+/** Failures and notes about the room. */
 
 import { el } from "../../lib/dom.js";
 import { atStart, connected } from "../../lib/state.js";
@@ -11,7 +11,7 @@ const OUTSIDE =
   "menu More, starts a new one.";
 
 /**
- * Said as long as klatch does not answer, or the room is not one's own any more.
+ * Shown as long as klatch does not answer, or the person is out of the room.
  * @param {import("../../main.js").App} app
  */
 export function createBanner(app) {
@@ -61,11 +61,11 @@ function listOf(texts, more) {
   return el("ul", {}, ...rows, more > 0 && el("li", {}, `and ${more} more`));
 }
 
-/** So many notes of one's own doing at once; the oldest give way. */
+/** Notes about own actions that are shown at once; the oldest give way. */
 const NOTES_MAX = 5;
 
 /**
- * What is to be known and perhaps acted on, each for a while.
+ * Notes, some with an action, each shown for a while.
  * @param {import("../../main.js").App} app
  */
 export function createNotes(app) {

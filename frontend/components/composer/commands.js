@@ -1,4 +1,4 @@
-/** Does what was written in the box `Message`; nothing that begins with a `/` reaches the room. */
+/** Carries out the text of the box `Message`; nothing that begins with a `/` reaches the room. */
 
 import { splitAddress } from "../../lib/address.js";
 import { el } from "../../lib/dom.js";
@@ -12,7 +12,7 @@ const roomDialogs = () => import("../dialog/room-dialogs.js");
 const memberDialogs = () => import("../dialog/member-dialogs.js");
 
 /**
- * Ends when the line is taken, or stands in the box again: not before a question is answered.
+ * Ends when the line is taken, or is back in the box: not before a question is answered.
  * @param {import("../../main.js").App} app
  * @param {string} text
  * @param {object} box

@@ -1,4 +1,4 @@
-/** Where one writes. Enter sends; Shift+Enter breaks the line; what could not be sent stays. */
+/** The text box. Enter sends; Shift+Enter breaks the line; text that could not be sent stays. */
 
 import { el } from "../../lib/dom.js";
 import { keepDraft, recallDraft } from "../../lib/keep.js";
@@ -53,7 +53,7 @@ export function createComposer(app, needs) {
     element.requestSubmit();
   }
 
-  /** Lines that left the box and are not taken yet: after a reload they stand in it again. */
+  /** Lines that left the box and are not taken yet: after a reload they are back in it. */
   let given = [];
 
   function changed() {

@@ -78,7 +78,7 @@ function notches(id) {
 }
 
 /**
- * The table: a place for everyone here, and one laid for whoever comes next.
+ * The table: a place for everyone here, and one for the next guest.
  * @param {string[]} ids  members, oneself first; not more than eight are drawn
  * @returns {SVGElement}
  */

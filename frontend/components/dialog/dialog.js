@@ -1,4 +1,4 @@
-/** Modal dialogs with one form each: a field or none, one way to go on, one way back. */
+/** Modal dialogs with one form each: a field or none, one way forward, one way back. */
 
 import { onBack } from "../../lib/back.js";
 import { el } from "../../lib/dom.js";
@@ -83,7 +83,7 @@ export function showFailure(alert, failure) {
 }
 
 /**
- * A field, with the place for what is wrong with what stands in it.
+ * A field, with a place for its error.
  * @param {string} label
  * @param {Record<string, unknown>} properties  of the input
  * @param {string} [hint]

@@ -1,4 +1,4 @@
-/** Inviting: what to pass on, until when it lets people in, and which invitations live. */
+/** Inviting: the line to send, its expiry, and the valid invitations. */
 
 import { copyButton } from "../../lib/copy.js";
 import { el } from "../../lib/dom.js";

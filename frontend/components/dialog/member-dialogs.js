@@ -1,4 +1,4 @@
-/** What one can do about a member: compare words, remove, put above the others. */
+/** Actions on a member: compare words, remove, make a steward. */
 
 import { el } from "../../lib/dom.js";
 import { line, marked } from "../../lib/text.js";

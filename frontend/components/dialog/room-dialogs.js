@@ -6,7 +6,7 @@ import { stakes } from "../../lib/stakes.js";
 import { checkbox, field, openDialog } from "./dialog.js";
 
 /**
- * Asks for the password of the room at an address until it opens or the person gives up.
+ * Asks for the password of the room at an address until it is right or the person gives up.
  * @param {string} place  `host port`, as it was typed
  * @param {(password: string) => Promise<void>} enter
  * @param {() => void} giveUp
@@ -19,7 +19,7 @@ export function askPassword(place, enter, giveUp) {
   });
   openDialog({
     name: "Room is locked",
-    text: `The room at ${line(place)} is closed: its password opens it. Ask whoever is inside.`,
+    text: `The room at ${line(place)} is closed: it needs its password. Ask a member for it.`,
     fields: [password.element],
     at: password,
     accept: "Enter room",
@@ -150,7 +150,7 @@ export function changeName(app) {
 }
 
 /**
- * Ends the stay in a room: at once where there is nothing to lose, otherwise after a question.
+ * Leaves a room or quits: at once if there is nothing to lose, otherwise after a question.
  * @param {import("../../main.js").App} app
  * @param {"Leave room"|"Quit klatch"} name
  * @param {() => Promise<any>} act

@@ -1,4 +1,4 @@
-/** Where this page ends: it needs a fresh address, or klatch has ended. */
+/** The end of this page: it needs a new address, or klatch has ended. */
 
 import { el } from "../../lib/dom.js";
 

@@ -9,7 +9,7 @@ import { mark } from "../masthead/marks.js";
 /** Somebody else offers it, and it is not fetched yet. */
 export const offered = ({ phase, own, from }) => phase === "offered" && !own && from.length > 0;
 
-/** What may be done with a file, and when. */
+/** The actions on a file, and when each is possible. */
 const ACTIONS = [
   ["Download", (row) => offered(row) && row.bytesDone === 0],
   ["Resume", (row) => offered(row) && row.bytesDone > 0],
@@ -117,7 +117,7 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
 }
 
 /**
- * One line of facts, the most important first: where there is no room for all, the last are left
+ * One line of facts, the most important first: if there is no room for all, the last are left
  * out.
  * @param {HTMLElement} element
  * @param {string[]} parts

@@ -1,4 +1,4 @@
-/** What is shared here, what is on its way, and the ways to share more. */
+/** The shared files, those being uploaded, and the ways to share more. */
 
 import { el, setLabel, setText } from "../../lib/dom.js";
 import { bytes, compareNames, inTwo, plural } from "../../lib/format.js";

@@ -76,7 +76,7 @@ export function createLog(app, { invite, inviteSlot }) {
   let following = true;
   let fetching = false;
   let lastTop = 0;
-  /** What stands in the log, and the entries that it was made of. */
+  /** The rendered units of the log, and the entries that they were made from. */
   let entries = [];
   let taken = null;
 

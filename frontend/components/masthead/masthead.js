@@ -1,4 +1,4 @@
-/** The strip above the room: where one is, who is here, and whether klatch answers. */
+/** The bar above the room: which room, who is here, and whether klatch answers. */
 
 import { onBack } from "../../lib/back.js";
 import { el, setText } from "../../lib/dom.js";

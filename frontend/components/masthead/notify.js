@@ -1,5 +1,5 @@
 /**
- * Notifications and the title's badge, for messages that come while nobody looks.
+ * Notifications and the title's badge, for messages that arrive while the page is not visible.
  * The browser is asked only when the person presses the button.
  */
 

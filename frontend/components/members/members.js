@@ -1,4 +1,4 @@
-/** Who is at the table, oneself first; and what one can do about each. */
+/** The members, oneself first, and the actions on each. */
 
 import { el } from "../../lib/dom.js";
 import { fingerprint } from "../../lib/format.js";

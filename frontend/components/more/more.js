@@ -1,4 +1,4 @@
-/** The menu `More`: what one can do with the room. */
+/** The menu `More`: actions on the room. */
 
 import { el } from "../../lib/dom.js";
 import { connected } from "../../lib/state.js";

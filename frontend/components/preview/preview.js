@@ -1,6 +1,6 @@
 /**
- * A look at a file, in the page and inert: images, sound and films by the browser's own players,
- * text as text. It may still be arriving: klatch fetches first what is looked at.
+ * The preview of a file, inert: images, audio and video by the browser's own players,
+ * text as text. It may still be downloading: klatch fetches the previewed part first.
  */
 
 import { el } from "../../lib/dom.js";

@@ -152,14 +152,14 @@ export function createStart(app, connection) {
     form.setAttribute("aria-busy", String(now));
   }
 
-  /** What went wrong stands where it can be mended. */
+  /** Errors are shown at the field that can fix them. */
   function fail(failure) {
     const at = failure.at ?? (ABOUT_PASSWORDS.includes(failure.code) ? password : null);
     if (at) at.fail(failure);
     else showFailure(alert, failure);
   }
 
-  /** Does something of which every failure is about one field. */
+  /** Does something whose failures all concern one field. */
   async function about(at, act) {
     try {
       await act();
@@ -267,7 +267,7 @@ export function createStart(app, connection) {
     restarted.replaceChildren(...(again ? [text, rejoin] : []));
   }
 
-  /** Back to whoever was there, by one press. */
+  /** Rejoins the last room with one press. */
   function comeBack(signal) {
     const { host, port: last } = app.store.state.lastAddress;
     return enterRoom({ address: host, port: last }, password.input.value, signal);

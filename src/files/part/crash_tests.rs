@@ -51,7 +51,7 @@ fn live(computer: &Arc<Computer>, dir: &Path, rng: &mut Rng, fetched: &mut u32) 
     part.finish("a.bin", STAMP, &tree).ok()
 }
 
-/// What has a name that people see is whole.
+/// A file under a name that people see is whole.
 fn check_visible(dir: &Path) {
     for name in names(dir).iter().filter(|name| !name.starts_with('.')) {
         assert!(std::fs::read(dir.join(name)).unwrap() == all_bytes(), "{name} is not whole");
@@ -78,7 +78,7 @@ fn power_that_goes_at_any_moment_leaves_nothing_wrong() {
                 break saved;
             }
         };
-        // What was called saved is there after a crash, under its name, if its folder was synced.
+        // A file told as saved is there after a crash, under its name, if its folder was synced.
         let visible = names(&place.1).iter().filter(|name| !name.starts_with('.')).count();
         assert!(visible <= 2, "seed {seed}");
         assert!(saved.file_name().is_some());

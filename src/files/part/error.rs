@@ -74,24 +74,24 @@ pub enum PartError {
         /// On which path.
         path: PathBuf,
     },
-    /// What the system says of this folder or its disk, and will say again.
+    /// An error of this folder or its disk that will occur again.
     #[error("cannot {action} {path}: {source}; choose another (--downloads, or --output of get)")]
     Unfit {
         /// What was tried.
         action: &'static str,
         /// On which path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What the system says, and may say no more in a while.
+    /// A system error that may pass.
     #[error("cannot {action} {path}: {source}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// On which path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Somebody else moved, changed, cut or replaced the partial file.

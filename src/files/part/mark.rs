@@ -9,7 +9,7 @@ use crate::files::hidden::Hidden;
 /// coarsely a disk keeps time.
 const BEFORE: Duration = Duration::from_secs(60);
 
-/// The time that a partial file bears between the changes that are made here.
+/// The modification time of a partial file between klatch's own changes.
 #[derive(Debug)]
 pub(super) struct Mark {
     time: SystemTime,

@@ -183,7 +183,7 @@ fn h5_an_invitation_leads_into_its_own_room_and_through_its_own_maker_only() {
     }
 }
 
-/// Whom the router does not want is told so before it learns which room it is.
+/// A peer that the router does not want is told so before it learns which room it is.
 #[test]
 fn a_newcomer_that_is_not_wanted_learns_nothing_of_the_room() {
     let (alice, bob) = peers();

@@ -47,7 +47,7 @@ fn dial_through(
                 let _ = from.shut(Shutdown::Write);
             });
             pass_records(from, into, clear, tamper);
-            // What is cut is cut for both; an end that came by itself is passed on.
+            // A cut is for both; an end that came by itself is passed on.
             let _ = into.shut(Shutdown::Both);
             let _ = from.shut(Shutdown::Both);
         });

@@ -85,9 +85,9 @@ fn an_address_with_too_many_connections_is_turned_away_and_told() {
     assert_eq!(told, [&MAGIC[..], &[MAJOR, 0xff]].concat());
 }
 
-/// What alice is told when what listens says `answer`, and then closes or waits.
+/// What alice is told when the listening program says `answer`, and then closes or waits.
 fn failure(answer: &'static [u8], closes: bool) -> (Code, String) {
-    // Who says nothing is waited for; who has said something, for as long as it takes.
+    // A silent one is waited for; one that has said something, as long as it takes.
     let nothing = Limits { handshake_deadline_ms: 300, ..Limits::default() };
     let waits = answer.is_empty() && !closes;
     let alice = Peer::new(if waits { nothing } else { patient() });

@@ -110,7 +110,7 @@ fn h6_a_newcomers_signature_is_good_for_one_connection() {
     }
 }
 
-/// Who is let in shows the same identity again, for the room: eve cannot bring somebody else's.
+/// One that is let in shows the same identity again, for the room: eve cannot bring another's.
 #[test]
 fn h6_a_newcomer_stays_who_it_was() {
     let alice = Peer::new(patient());
@@ -283,7 +283,7 @@ fn h5_nothing_follows_the_first_password_message_when_the_room_answers_open() {
     assert_eq!(played, Err(Closed::Refused(Refusal::of(Why::NotLocked))));
 }
 
-/// Who lets somebody in proves for that very room that it is who it says.
+/// The one that lets a newcomer in proves its identity for that very room.
 #[test]
 fn h6_a_host_shows_itself_for_the_room_that_it_grants() {
     let alice = Peer::new(patient());

@@ -105,7 +105,7 @@ fn request(
 fn place(command: &Command) -> Option<RoomPlace> {
     match command {
         Command::Connect { host, port, lock } => {
-            // What has no address is nobody's: the running klatch is not there.
+            // Nothing at that address: the running klatch is not there.
             let found = (host.as_str(), *port).to_socket_addrs();
             let addresses = found.map(Iterator::collect).unwrap_or_default();
             let closed = !matches!(lock, LockWish::Unknown);

@@ -42,7 +42,7 @@ impl Drop for JobDoor {
 
 /// Whether a klatch of this user's listens in `dir`, or did so when it was killed.
 pub(super) fn is_ours(dir: &Path) -> bool {
-    // In a folder that others can write to, anybody could wait for what is to be said.
+    // In a folder that others can write to, anybody could listen there.
     Facts::of_name(&dir.join(NAME)).is_ok_and(|socket| socket.owner == me())
 }
 

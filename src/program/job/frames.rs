@@ -141,7 +141,7 @@ pub(super) struct Until<'a> {
 impl Read for Until<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        // A time of nothing would mean for ever.
+        // A timeout of zero would mean forever.
         self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         let mut stream = self.stream;
         let read = stream.read(bytes);

@@ -33,7 +33,7 @@ pub(super) use client::hand_over;
 pub(super) use door::JobDoor;
 pub(super) use server::Jobs;
 
-/// Of requests and frames; another one is refused in words.
+/// The version of requests and frames; another one is refused in words.
 const VERSION: u32 = 1;
 
 /// What is to be done, and how its result is to look.

@@ -32,7 +32,7 @@ use crate::ui::notice::Format;
 
 /// A request comes whole within this time.
 const REQUEST: Duration = Duration::from_secs(10);
-/// What a client ends with that is gone and told no signal.
+/// The exit code of a client that is gone and reported no signal.
 const GONE: u8 = 1;
 
 /// Does what a client asks for, until one of both has ended.
@@ -53,7 +53,7 @@ pub(super) fn run(shared: &JobShared, stream: &Stream) {
 /// Tells a client why nothing is done.
 pub(super) fn refuse(writer: &Writer, failure: &Failure) {
     let text = format!("{}\n{}", failure.code.word(), failure.text);
-    // Whoever is gone needs no answer.
+    // A client that is gone needs no answer.
     let _ = writer.send(FrameKind::Refused, text.as_bytes());
 }
 
@@ -220,7 +220,7 @@ impl RunningJob<'_> {
             // A node that has ended already need not be told.
             let _ = handle.command(face.id, 0, Command::EndFace { keep_offers });
             handle.close(face.id);
-            // What they have to print comes before the end; panics were logged.
+            // Their output comes before the end; panics were logged.
             let _ = answers.join();
             output.finish(feed);
             let _ = printing.join();
@@ -351,7 +351,7 @@ fn target(save: Save) -> Result<SaveTarget, Failure> {
 fn is_here(places: &[RoomPlace], overview: &Overview, addr: SocketAddr) -> bool {
     let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let own = overview.addresses.iter().filter_map(|text| read_spoken(text));
-    // What members say of themselves must not draw anything into their room.
+    // Members' own words about themselves must not draw anything into their room.
     let known: Vec<_> = own.chain(overview.reached.iter().copied()).map(plain).collect();
     places.iter().all(|place| match place {
         // The attempt to enter an open room reports that it will not do.
@@ -375,7 +375,7 @@ fn read_spoken(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, port?))
 }
 
-/// What was said before the job came is history to it.
+/// Messages from before the job came are history to it.
 fn as_history(notice: &Notice) -> Notice {
     let mut notice = notice.clone();
     match &mut notice {

@@ -24,7 +24,7 @@ use crate::router::text::{is_control, is_format};
 use crate::ui::command::{is_command, secret_part};
 use crate::ui::known::{Known, OutsidePlaces};
 
-/// What stands before the line being typed.
+/// The prompt before the line being typed.
 const PROMPT: &str = "> ";
 /// A sequence that begins with Esc goes on within this time.
 const ESCAPE_MS: u16 = 200;
@@ -122,8 +122,8 @@ impl LineEditor {
         Some(std::mem::take(&mut self.begun)).filter(|begun| !begun.is_empty())
     }
 
-    /// Reads a line until it is to be broken off, but not before all is taken in that was typed by
-    /// then; whoever changes what `breaks` says wakes the editor. `secret`: nothing of it is seen.
+    /// Reads a line until `breaks` interrupts it, but not before everything typed by then is taken
+    /// in; a change of `breaks` must wake the editor. `secret`: nothing of the line is shown.
     pub(super) fn read_until(&mut self, secret: bool, breaks: Breaks) -> Read {
         if let Some(assistant) = self.editor.helper() {
             *assistant.breaks.borrow_mut() = Some(breaks);
@@ -239,7 +239,7 @@ struct Assistant {
     screen: Arc<Screen>,
     known: Arc<Mutex<Known>>,
     hosts: RefCell<Vec<String>>,
-    /// What is typed is a secret.
+    /// The line is a secret.
     hidden: Cell<bool>,
     /// The line as it was last edited.
     line: RefCell<String>,
@@ -360,7 +360,7 @@ impl Highlighter for Assistant {
 }
 
 impl Assistant {
-    /// What stays on the screen of a line that will not be ended.
+    /// The rows left on the screen by a line that will not be ended.
     fn left(&self, prompt: &str) -> String {
         let line = self.line.borrow();
         if line.is_empty() || self.hidden.get() {

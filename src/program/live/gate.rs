@@ -152,7 +152,7 @@ mod tests {
     /// A gate, and where the editor is woken.
     fn gate() -> (&'static EditorGate, crossbeam_channel::Receiver<()>) {
         let (wake, wakes) = bounded(1);
-        // The editor's thread stands at it for ever.
+        // The editor's thread stays there forever.
         (Box::leak(Box::new(EditorGate::new(wake))), wakes)
     }
 

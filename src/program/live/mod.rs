@@ -306,7 +306,7 @@ impl LiveInput {
         self.screen.gate().wake();
         self.type_ahead(secret, || true);
         if secret {
-            // What stood in the line may have been the beginning of it.
+            // The text in the line may have been the beginning of it.
             if let Some(begun) = self.editor.take_begun().filter(|begun| !begun.trim().is_empty()) {
                 self.ahead.push(begun, true);
                 self.show_ahead();
@@ -319,8 +319,8 @@ impl LiveInput {
         self.screen.show_ahead(self.ahead.rows(columns()));
     }
 
-    /// The next line begins with this text, as if it had been typed, and all that was typed ahead
-    /// comes behind it, up to what is not to be seen: whoever mends it sees what follows.
+    /// The next line begins with this text, as if it had been typed, followed by everything typed
+    /// ahead, up to what must not be shown: so a person who corrects it sees what follows.
     pub(super) fn put_back(&mut self, line: String) {
         let begun = self.editor.take_begun();
         let lines = std::iter::once(line).chain(self.ahead.take_shown()).chain(begun);

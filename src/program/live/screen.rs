@@ -53,7 +53,7 @@ struct ScreenState {
     stale: bool,
     /// Rows of both right above the prompt.
     live_rows: usize,
-    /// What stands above them, the last rows of it.
+    /// The last rows above them.
     shown: VecDeque<String>,
     /// Columns and rows of the terminal when it was drawn.
     size: Option<(usize, usize)>,
@@ -162,7 +162,7 @@ impl Screen {
         out += &state.take_pending();
         if resized {
             // Terminals differ in what they make of long rows then: nobody knows what stands where.
-            // What waited and has no room there any more goes up first.
+            // Rows that waited and have no room there any more go up first.
             out += TO_THE_TOP;
             out += &state.last_rows(size);
         }
@@ -245,7 +245,7 @@ impl Screen {
 }
 
 impl ScreenState {
-    /// What waits, which is shown now.
+    /// Shows the rows that wait.
     fn take_pending(&mut self) -> String {
         let rows = std::mem::take(&mut self.pending);
         for row in rows.lines() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::screen::Screen;
 use crate::sys::terminal::{Modes, is_in_background, write_to_stdout};
 
-/// What takes back modes that an editor may have left on: bracketed paste, synchronised updates,
+/// Resets the modes that an editor may have left on: bracketed paste, synchronised updates,
 /// a hidden cursor, colours.
 const RESET: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
 
@@ -69,7 +69,7 @@ impl Tty {
 impl SavedModes {
     fn restore(&self) {
         self.screen.gate().close();
-        // Who comes second may end the program right away, and waits until the first is done.
+        // The second to come may end the program right away, so it waits until the first is done.
         let mut modes = self.modes.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(saved) = modes.take() else { return };
         set(&saved);

@@ -21,74 +21,74 @@ pub enum Closed {
     ByUs,
     /// The socket closed.
     Gone,
-    /// Nothing came for too long.
+    /// A timeout.
     Silent,
-    /// What came was no valid protocol.
+    /// The peer violated the protocol.
     Protocol(String),
 }
 
-/// What the handshake goes on with, decided by both Hellos.
+/// How the handshake continues, decided by both Hellos.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// One room: both show who they are, and each looks the other up.
+    /// One room: both show their identities, and each looks the other up.
     Recognise {
         /// The room.
         room: RoomId,
-        /// What makes this node a member, should the peer not know it.
+        /// This node's chain, for a peer that does not know it.
         chain: Vec<Arc<SignedRecord>>,
     },
-    /// Let a newcomer in.
+    /// Admit a newcomer.
     Admit {
         /// The room.
         home: Home,
         /// By which way.
         entrance: Entrance,
     },
-    /// Be let in.
+    /// Enter the peer's room.
     Enter(Entry),
 }
 
-/// A room as its members show it to newcomers.
+/// A room as a member shows it to newcomers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
-    /// Its id, made of the two below.
+    /// Its id, computed from the next two fields.
     pub room: RoomId,
     /// Who founded it.
     pub founder: MemberId,
     /// The founder's nonce.
     pub nonce: RoomNonce,
-    /// What makes the one who shows it a member, parents first.
+    /// The chain of the member that shows it, parents first.
     pub chain: Vec<Arc<SignedRecord>>,
 }
 
-/// How a newcomer is let in.
+/// What a newcomer needs to be admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entrance {
-    /// The room is open.
+    /// Nothing: the room is open.
     Open,
-    /// It has to know the password.
+    /// The password.
     Password(PasswordData),
-    /// It has to hold one of these.
+    /// One of these invitations.
     Invitations(Vec<Findable>),
 }
 
-/// An invitation that a guest may turn out to hold.
+/// An invitation that a guest may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findable {
     /// The invitation.
     pub invitation: Arc<SignedInvitation>,
-    /// By what its guest is known.
+    /// The key by which its guest is found.
     pub find: FindKey,
-    /// It lets nobody in any more, and why.
+    /// Why it has ended, if it has.
     pub over: Option<Why>,
-    /// What makes its maker a member, parents first.
+    /// Its maker's chain, parents first.
     pub chain: Vec<Arc<SignedRecord>>,
 }
 
 /// What a newcomer brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// Nothing: an open room is entered.
+    /// Nothing, for an open room.
     Open,
     /// The password of the room.
     Password(Password),
@@ -96,19 +96,19 @@ pub enum Entry {
     Invitation(InviteLink),
 }
 
-/// What the handshake gave.
+/// The result of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Both are in one room and know each other.
     Recognised,
     /// The newcomer proved what it had to.
     Admitted {
-        /// How it is let in.
+        /// How it is admitted.
         how: How,
-        /// What it gave for its ticket, by invitation.
+        /// Its claim, if it came by invitation.
         claim: Option<Claim>,
     },
-    /// We were let in, and the router found the room to be what it should be.
+    /// We were admitted, and the router accepted the room.
     Entered(Home),
 }
 

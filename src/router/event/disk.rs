@@ -6,12 +6,12 @@ use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 use crate::router::notice::Failure;
 
-/// What to ask a host for.
+/// What to request from a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
     /// This chunk.
     Chunk(u32),
-    /// Whichever of these the host has sent to nobody who is linked with it.
+    /// One of these, which the host picks.
     Pick(Bitmap),
 }
 
@@ -41,24 +41,24 @@ pub enum PartState {
     Complete,
 }
 
-/// Why a chunk or a list did not come.
+/// Why a chunk or a list was not received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchError {
     /// The lane ended.
     Lane,
     /// The host says that it does not have it.
     NotHeld,
-    /// It does not fit its hash: the host lied or its copy is damaged.
+    /// It does not match its hash: the host lied or its copy is damaged.
     Bad,
-    /// The host was to choose, and has sent each of these chunks to somebody already.
+    /// The host was to pick, and has already sent each of these chunks to somebody.
     Elsewhere,
     /// This computer could not write it.
     Disk(DiskError),
-    /// No thread could be had.
+    /// No thread was free.
     Busy,
 }
 
-/// What the disk of this computer did not allow.
+/// An error of this computer's disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskError {
     /// What was tried, on what, and why it failed.
@@ -77,23 +77,23 @@ pub struct Leftovers {
     pub files: Vec<Leftover>,
 }
 
-/// What is left of a download of an earlier run.
+/// A partial file of an earlier run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// The first digits of its file's id.
     pub id: String,
-    /// The name under which it was begun, if that can still be read.
+    /// The name under which it was started, if that can still be read.
     pub name: Option<String>,
     /// Bytes that it takes on disk.
     pub bytes: u64,
 }
 
-/// What becomes of a file that is offered in a room which is left.
+/// What happens to a file offered in a room that is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parking {
-    /// Lay aside what serves it: it is served no more until it is taken up again.
+    /// Park its source: it is not served until it is restored.
     Begin,
-    /// Look whether it is still what it was.
+    /// Check whether it is unchanged.
     Check,
     /// Serve it again.
     Resume,

@@ -32,14 +32,14 @@ pub enum Effect {
         /// For the tag; never sent.
         room: RoomId,
     },
-    /// Go on with the handshake; `password`: the longer deadline holds.
+    /// Continue the handshake by this plan.
     Proceed {
         /// The connection.
         conn: ConnId,
         /// How.
         plan: Plan,
     },
-    /// The peer is known as somebody who may link; or it is not, and shows its chain.
+    /// Whether the peer is known to be allowed to link, or must show its chain.
     Judge {
         /// The connection.
         conn: ConnId,
@@ -83,7 +83,7 @@ pub enum Effect {
         conn: ConnId,
         /// With whom.
         member: MemberId,
-        /// This side asks; otherwise it serves.
+        /// This side requests; otherwise it serves.
         fetch: bool,
     },
 
@@ -98,7 +98,7 @@ pub enum Effect {
         /// The last one was wrong.
         again: bool,
     },
-    /// Ask a face a question of yes or no; only for commands that said that somebody is there.
+    /// Ask a face a yes-or-no question; only for commands that said that somebody is there.
     Confirm {
         /// The face.
         face: FaceId,
@@ -107,7 +107,7 @@ pub enum Effect {
         /// The question; foreign text in it is already escaped.
         question: String,
     },
-    /// Make what members keep of a password (slow, elsewhere).
+    /// Make password data (slow, on another thread).
     PrepareLock {
         /// The face.
         face: FaceId,
@@ -129,7 +129,7 @@ pub enum Effect {
         /// What.
         notice: Notice,
     },
-    /// Tell one face how things stand.
+    /// Give one face the overview.
     Overview {
         /// The face.
         face: FaceId,
@@ -161,16 +161,16 @@ pub enum Effect {
     HashAs {
         /// The job.
         job: u64,
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// Its name in the offer.
         name: String,
     },
-    /// The offer was taken back by its author: the copy that was made for it goes with it.
+    /// The offer was withdrawn: delete the copy that was made for it.
     DiscardCopy {
         /// The file.
         file: FileId,
-        /// Where the copy lies.
+        /// The copy's path.
         path: PathBuf,
     },
     /// Stop hashing.
@@ -178,7 +178,7 @@ pub enum Effect {
         /// The job.
         job: u64,
     },
-    /// Serve what this job hashed.
+    /// Serve the file that this job hashed.
     Serve {
         /// The file.
         file: FileId,
@@ -190,14 +190,14 @@ pub enum Effect {
         /// The file.
         file: FileId,
     },
-    /// Lay a file that is served aside, or do something with one that was.
+    /// Park a served file, or change one that is parked.
     Park {
         /// The file.
         file: FileId,
         /// What to do.
         step: Parking,
     },
-    /// Look where on this computer a file lies that is served whole.
+    /// Find where on this computer a completely served file is.
     Look {
         /// The face.
         face: FaceId,
@@ -216,7 +216,7 @@ pub enum Effect {
         size: u64,
         /// BEP 52 root.
         root: Digest32,
-        /// Name as offered: how a person knows what is left of it later.
+        /// Name as offered, under which a partial file is listed later.
         name: String,
         /// A complete source of the same content is served here: copy it.
         copy: bool,
@@ -243,7 +243,7 @@ pub enum Effect {
         /// What to ask for.
         want: Want,
     },
-    /// A member does not need a chunk any more that it asked for: it need not be sent.
+    /// A member no longer needs a chunk that it requested: it need not be sent.
     Spare {
         /// The member.
         member: MemberId,
@@ -252,11 +252,11 @@ pub enum Effect {
         /// The chunk.
         chunk: u32,
     },
-    /// Limits the bytes of files per second; chat is never limited.
+    /// Limit the bytes of files per second; chat is never limited.
     Limit {
-        /// Towards others; otherwise what is fetched.
+        /// Uploads; otherwise downloads.
         up: bool,
-        /// Bytes per second; `None`: as fast as it goes.
+        /// Bytes per second; `None`: no limit.
         bytes_per_second: Option<u64>,
     },
     /// A member is not linked any more: what it was sent, others can have from us only, and what it
@@ -283,7 +283,7 @@ pub enum Effect {
         /// Which opening.
         turn: u64,
     },
-    /// Write into the partial file where these chunks will lie, to see whether the disk takes it.
+    /// Write to the partial file in the place of these chunks, to see whether the disk accepts it.
     TryPart {
         /// The file.
         file: FileId,
@@ -301,17 +301,17 @@ pub enum Effect {
         line: u64,
         /// What the command named.
         wanted: String,
-        /// Hex digits, 8 or more; `None`: there is but the name.
+        /// Hex digits, 8 or more; `None`: only the name is known.
         prefix: Option<String>,
     },
-    /// Look whether the folder for downloads takes any.
+    /// Check whether the download folder is usable.
     ExamineFolder {
         /// The face.
         face: FaceId,
         /// The line of the command.
         line: u64,
     },
-    /// Rehash a chunk that somebody calls bad.
+    /// Rehash a chunk that was reported as bad.
     Recheck {
         /// The file.
         file: FileId,

@@ -60,7 +60,7 @@ impl Catalogue {
         self.changes
     }
 
-    /// The offers of a file that stand, whoever made them: its length and root are the same in all.
+    /// All members' offers of a file that stand: its length and root are the same in all.
     pub(super) fn of_file(&self, file: FileId) -> impl Iterator<Item = &Offered> {
         let ids = self.by_file.get(&file).into_iter().flatten();
         ids.filter_map(|(_, id)| self.offers.get(id))
@@ -82,7 +82,7 @@ impl Catalogue {
         self.offers_of(author, file).next().is_some()
     }
 
-    /// What an author offers.
+    /// The offers of an author.
     pub(super) fn offers_by(&self, author: MemberId) -> impl Iterator<Item = &Offered> {
         self.offers.values().filter(move |offered| offered.author == author)
     }
@@ -158,7 +158,7 @@ fn unlist<K: Ord, V: Ord>(lists: &mut BTreeMap<K, BTreeSet<V>>, key: &K, id: &V)
 }
 
 impl Offered {
-    /// What an entry offers.
+    /// The file that an entry offers.
     pub(super) fn of(
         entry: &SignedEntry,
         offer: &Offer,
@@ -197,7 +197,7 @@ impl Offered {
         Untrusted::new(&self.file.name)
     }
 
-    /// Its place among all that was said.
+    /// Its place in the log's order.
     pub(super) fn order(&self) -> EntryOrder {
         self.order
     }
@@ -216,7 +216,7 @@ mod tests {
     const ALICE: MemberId = MemberId([1; 32]);
     const EVE: MemberId = MemberId([2; 32]);
 
-    /// What an entry does: the depth of it stands for its place in the order.
+    /// The effect of an entry: its depth stands for its place in the order.
     #[derive(Debug, Clone, Copy)]
     enum Does {
         /// Offers under this id, in place of that one.

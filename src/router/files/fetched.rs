@@ -10,16 +10,16 @@ use crate::router::message::Done;
 use crate::router::swarm::Swarm;
 use crate::router::text::few;
 
-/// What whoever waits was told: of each member once that it is waited for, and once that it has
-/// everything, whatever it says.
+/// What a waiting face was told: of each member once that it is waited for, and once that it has
+/// everything.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// Who was here when the waiting began.
+    /// Members that were here when the waiting began.
     at_first: BTreeSet<MemberId>,
     waited_for: BTreeSet<MemberId>,
-    /// Who had everything at some time, here or gone meanwhile.
+    /// Members that had everything at some time, here or gone meanwhile.
     fetched: BTreeSet<MemberId>,
-    /// Who was here at first, is still, and lacks something.
+    /// Members that were here at first, still are, and lack something.
     missing: BTreeSet<MemberId>,
 }
 
@@ -51,7 +51,7 @@ impl Told {
         !self.fetched.is_empty() && self.missing.is_empty()
     }
 
-    /// Why the waiting was in vain.
+    /// Why the waiting failed.
     pub(crate) fn why_in_vain(&self, members: &Members) -> String {
         match self.missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),

@@ -171,7 +171,7 @@ impl Hashing {
         Some(job)
     }
 
-    /// What was asked is done: the next file of the same command has its turn.
+    /// The request is done: the next file of the same command has its turn.
     pub(crate) fn end(&mut self, cx: &mut Context, job: OfferJob, result: Result<(), Failure>) {
         if let (Err(failure), true) = (&result, job.told) {
             let (path, failure) = (job.path.clone(), failure.clone());
@@ -213,7 +213,7 @@ impl Hashing {
         }
     }
 
-    /// What is being hashed, in the order asked; what waits for its turn comes last.
+    /// The files being hashed, in the order asked; those waiting for their turn come last.
     pub(super) fn rows(&self, now: Millis) -> Vec<TransferLine> {
         let row = |job: &OfferJob| {
             let rate = job.rate.at(now);
@@ -240,7 +240,7 @@ impl Hashing {
 
     /// A face ended: nothing is hashed for it any more.
     pub(super) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
-        self.stop(cx, "whoever asked for it ended", |job| job.face == face);
+        self.stop(cx, "the page or program that asked for it ended", |job| job.face == face);
     }
 
     /// The room was left: what waits was meant for it as well.

@@ -35,7 +35,7 @@ impl<'a> Lookup<'a> {
         offered.author() == self.me
     }
 
-    /// An offer of which a host is present, or may be about to say so.
+    /// An offer with a host that is present, or may be about to say so.
     fn is_candidate(&self, offered: &Offered) -> bool {
         self.is_own(offered)
             || self.members.is_present(&offered.author())
@@ -122,7 +122,7 @@ impl<'a> Lookup<'a> {
         let none_fits = found.is_empty();
         let mut here: Vec<_> =
             found.into_iter().filter(|offered| self.is_candidate(offered)).collect();
-        // Of equal contents, the name of the first offer.
+        // For equal contents, the name of the first offer.
         here.sort_by_key(|offered| offered.order());
         let files: BTreeSet<_> = here.iter().map(|offered| offered.file()).collect();
         match files.len() {

@@ -34,7 +34,7 @@ use super::swarm::Swarm;
 use super::time::Millis;
 use super::word::FileWord;
 
-/// Offers of the room, and what belongs to those of this node.
+/// The offers of the room, with the state of this node's own.
 #[derive(Debug)]
 pub(crate) struct Files {
     me: MemberId,
@@ -48,7 +48,7 @@ pub(crate) struct Files {
     parked: BTreeMap<FileId, bool>,
     /// Own offers that were just taken back, by the ids that faces know.
     taken_back: BTreeMap<EntryId, TakenBack>,
-    /// Files that are offered no more, whose serving is laid aside until that is for good.
+    /// Withdrawn files whose sources are kept until that can no longer be undone.
     laid_aside: BTreeSet<FileId>,
 }
 
@@ -64,7 +64,7 @@ struct TakenBack {
     until: Millis,
 }
 
-/// What came of an entry that offers something.
+/// The result of an entry that offers something.
 #[derive(Debug)]
 pub(crate) struct OfferCame {
     pub(crate) offered: Offered,
@@ -90,7 +90,7 @@ impl Files {
         }
     }
 
-    // What is offered.
+    // The offers.
 
     /// In view of who is here and holds what.
     pub(crate) fn lookup<'a>(&'a self, swarm: &'a Swarm, members: &'a Members) -> Lookup<'a> {
@@ -173,7 +173,7 @@ impl Files {
         self.catalogue.clear();
     }
 
-    // What is being hashed.
+    // Files being hashed.
 
     /// The jobs of hashing.
     pub(crate) fn hashing(&mut self) -> &mut Hashing {
@@ -184,7 +184,7 @@ impl Files {
         !self.hashing.is_idle()
     }
 
-    /// What is being hashed, in the order asked; what waits for its turn comes last.
+    /// The files being hashed, in the order asked; those waiting for their turn come last.
     pub(crate) fn hash_rows(&self, now: Millis) -> Vec<TransferLine> {
         self.hashing.rows(now)
     }

@@ -9,10 +9,10 @@ use crate::router::context::Context;
 use crate::router::event::{Effect, Hashed};
 use crate::router::ids::{EntryId, FaceId, FileId};
 
-/// Paths of own offers that are kept in mind.
+/// Paths of own offers that are remembered.
 const PATHS_MAX: usize = 65_536;
 
-/// What belongs to own offers.
+/// Things that belong to own offers.
 #[derive(Debug, Default)]
 pub(super) struct OwnOffers {
     /// Where their files lie, in this room or in one that was left; true for a copy that was made
@@ -106,7 +106,7 @@ impl OwnOffers {
 pub(crate) struct OfferPlan {
     /// The very offer stands already.
     pub(crate) again: Option<Offered>,
-    /// What lay at its path before, under its name.
+    /// The earlier file at its path, under its name.
     pub(crate) before: Option<Offered>,
     /// The offer goes with the face that asks for it.
     pub(crate) goes: bool,

@@ -118,7 +118,7 @@ impl Files {
         self.forget_those(cx, |_| true);
     }
 
-    /// What was taken back is so for good by now.
+    /// The withdrawals are final by now.
     pub(crate) fn undo_due(&mut self, cx: &mut Context) {
         let now = cx.now;
         self.forget_those(cx, |of| of.until <= now);

@@ -120,7 +120,7 @@ impl Router {
         if member == self.cx.my_id {
             return self.cx.refuse(id, Why::IdentityInUse);
         }
-        // What was brought opens the room that was asked for; it does not lead into another.
+        // The newcomer's ticket or password is for the room it asked for, and no other.
         let other = home.room != self.stay.room();
         if other && (conn.is_same_room() || self.stay.is_settled()) {
             return self.cx.refuse(id, Why::OtherRoom);

@@ -17,7 +17,7 @@ use crate::router::signed::{RECORD_EXTRA_BYTES, SignedRecord, pages};
 const RECORDS_BEFORE_LINK_BYTES: usize = 256 * 1024;
 
 impl Router {
-    /// Goes on with what is to be said before the link.
+    /// Continues the agreement with whatever is due.
     pub(crate) fn agree(&mut self, id: ConnId) {
         loop {
             match self.links.next_word(self.cx.my_id, id, &self.registry) {
@@ -34,7 +34,7 @@ impl Router {
     fn say_register(&mut self, id: ConnId) {
         let Some(of) = self.links.get(id).and_then(Conn::agreement) else { return };
         let member = of.member();
-        // A ticket for an open door is shown to its holder only.
+        // An open ticket is shown to its holder only.
         let ticket = match of.reason() {
             Reason::Admitted { ticket } => Some(ticket.clone()),
             Reason::Recognised if self.is_visitor_of_mine(&member) => {
@@ -88,6 +88,12 @@ impl Router {
                     self.registry.hold(ticket);
                 }
             }
+            Heard::OverLink(message) => {
+                self.commit(id);
+                if self.links.link(id).is_some() {
+                    self.said(id, message);
+                }
+            }
             Heard::Refused(refusal) => self.cx.close(id, Closed::Refused(refusal)),
             Heard::Refuse(why) => self.cx.refuse(id, why),
         }
@@ -111,7 +117,7 @@ impl Router {
         if room == self.stay.room() {
             if let Err(record) = self.registry.may_link(&member) {
                 let removed = record.as_ref().is_some_and(|record| record.is_removal());
-                // It came by a door that was closed meanwhile: it may have another way.
+                // The room was closed meanwhile: it may have another way in.
                 return if admitted && !removed {
                     self.cx.refuse(id, Why::Busy)
                 } else {
@@ -119,11 +125,11 @@ impl Router {
                 };
             }
         } else {
-            // Only who is still in the fresh room that it dialled from moves.
+            // Only a node that is still in the fresh room that it dialled from moves.
             let from = self.links.get(id).and_then(Conn::my_room);
             let fresh = from == Some(self.stay.room()) && !self.stay.is_settled();
             let registry = if fresh { self.links.take_entered(id) } else { None };
-            // The records that it told may have put the peer itself out.
+            // The peer's own records may have put it out.
             match registry.filter(|registry| registry.may_link(&member).is_ok()) {
                 Some(registry) => self.move_to(room, registry, member),
                 None => return self.cx.refuse(id, Why::Busy),

@@ -13,7 +13,7 @@ use crate::router::order::{GivenCommand, Order};
 use crate::router::text::{Untrusted, few};
 
 impl Router {
-    /// Does what `quit`, `leave` or the end of stdin says, now or once nobody needs this node.
+    /// Carries out `quit`, `leave` or the end of stdin, now or once nobody needs this node.
     pub(crate) fn depart(&mut self, mut given: GivenCommand) {
         let when = match &mut given.command {
             Command::Leave(when) | Command::Quit(when) => std::mem::replace(when, LeaveWhen::Now),

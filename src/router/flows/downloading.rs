@@ -141,7 +141,7 @@ impl Router {
         Notice::Transfers { list: self.transfer_rows() }
     }
 
-    /// What is moving, and what is being hashed.
+    /// The transfers, and the files being hashed.
     pub(crate) fn transfer_rows(&self) -> Vec<TransferLine> {
         let offered = |file: &FileId| self.files.any(file).map(Offered::named_file).cloned();
         let mut list = self.swarm.transfer_rows(self.cx.now, &self.members, offered);

@@ -10,8 +10,8 @@ use crate::router::order::Order;
 use crate::router::order::Purpose;
 
 impl Router {
-    /// A connection is over: whoever waited for it is told. `refusal`: what this side had against
-    /// it. Safe to call twice.
+    /// A connection is over: everything that waited for it is told. `refusal`: why this side
+    /// refused it. Safe to call twice.
     pub(crate) fn conn_ended(&mut self, id: ConnId, how: Closed, refusal: Option<Refusal>) {
         let refusal = match &how {
             Closed::Refused(refusal) => Some(refusal),
@@ -100,7 +100,8 @@ impl Router {
         self.swarm.link_down(&mut self.cx, conn);
     }
 
-    /// Who put us out shows it: from then on it is so here as well. Without that it is hearsay.
+    /// A refusal that shows the record that put us out counts here from then on; without it, it is
+    /// hearsay.
     fn heed_refusal(&mut self, conn: &Conn, refusal: &Refusal) {
         // A link is in the room, by whichever way it was entered.
         let here = conn.my_room() == Some(self.stay.room())

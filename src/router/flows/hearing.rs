@@ -27,7 +27,7 @@ impl Router {
             Message::Ask { number, chains } => self.log.asked(&mut self.cx, id, number, chains),
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            // What was dropped would never be said again: the link goes, and both begin anew.
+            // Dropped records would never be said again: the link closes, and both begin anew.
             Message::Records(records) if !self.registry.may_hear(id, records.len(), now) => {
                 return self.cx.refuse(id, Why::Busy);
             }
@@ -59,7 +59,7 @@ impl Router {
                 self.swarm.blamed(&mut self.cx, id, (file, chunk));
             }
             Message::Refuse(refusal) => self.cx.close(id, Closed::Refused(refusal)),
-            // Of an agreement that is over.
+            // These belong to an agreement that is over.
             Message::Ready { .. } | Message::Register(_) | Message::Ids { .. } => {}
         }
         self.link_lives(member, run);

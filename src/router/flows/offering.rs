@@ -75,7 +75,7 @@ impl Router {
     /// that is to stay.
     pub(crate) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
         for shown in self.files.end_face(&mut self.cx, face).iter().filter(|_| !keep) {
-            // What cannot be taken back for want of room in the log ends with this program.
+            // Offers that cannot be withdrawn because the log is full end with this program.
             let _ = self.files.own_offer(shown).cloned().map(|own| self.withdraw(&[own]));
         }
     }
@@ -109,7 +109,7 @@ impl Router {
         }
     }
 
-    // What can be had again.
+    // Offers that can be restored.
 
     /// Takes own offers back, for good only after a while; the first failure stands for all.
     pub(crate) fn take_back(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
@@ -149,7 +149,7 @@ impl Router {
         Ok(())
     }
 
-    /// A file that was laid aside was looked at.
+    /// A parked file was checked.
     pub(crate) fn parked_checked(&mut self, file: FileId, intact: bool) {
         let place = self.parking_place();
         let found = (file, intact);

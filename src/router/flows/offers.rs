@@ -13,7 +13,7 @@ use crate::router::signed::{Offer, SignedEntry};
 const NAMED_MAX: usize = 4;
 
 impl Router {
-    /// What is offered, in view of who is here and holds what.
+    /// The offers, with the members that are here and hold them.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         self.files.lookup(&self.swarm, &self.members)
     }
@@ -110,7 +110,7 @@ impl Router {
     }
 
     /// The room is about to be left, and there are no links any more: nothing is fetched or served,
-    /// and what is offered in it is laid aside.
+    /// and its offers are parked.
     pub(crate) fn leave_files(&mut self) {
         self.swarm.drop_links(&mut self.cx);
         self.swarm.drop_downloads(&mut self.cx);

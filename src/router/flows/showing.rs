@@ -173,7 +173,7 @@ impl Router {
     }
 }
 
-/// What people read to each other to tell identities apart; `verify` has shorter words.
+/// People read this to each other to tell identities apart; `verify` has shorter words.
 fn fingerprint(id: &MemberId) -> String {
     let digits: Vec<char> = id.to_string().chars().take(FINGERPRINT_DIGITS).collect();
     let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();

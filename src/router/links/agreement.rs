@@ -24,7 +24,7 @@ use crate::router::time::Millis;
 
 /// Ids in one message: as base64 in JSON they fit into it.
 const IDS_AT_ONCE: usize = 640;
-/// Ids that a peer may say in all.
+/// Ids, and records, that a peer may send before the commit.
 const IDS_MAX: usize = 8_192;
 
 /// Why the two may link.
@@ -38,20 +38,20 @@ pub(crate) enum Reason {
     Entered { registry: Box<Registry> },
 }
 
-/// What is known once the peer is, until both are ready.
+/// The state from the peer's recognition until both sides are ready.
 #[derive(Debug)]
 pub(crate) struct Agreement {
     member: MemberId,
     room: RoomId,
     reason: Reason,
-    /// Our register when we named it.
+    /// The digest of our register when we sent it.
     my_digest: Option<Digest32>,
     their_digest: Option<Digest32>,
     sent_ids: bool,
     their_ids: BTreeSet<RecordId>,
-    /// Records that came.
+    /// How many records came.
     records_heard: usize,
-    /// All of them came.
+    /// Whether all of them came.
     ids_heard: bool,
     sent_records: bool,
     sent_ready: bool,
@@ -60,6 +60,8 @@ pub(crate) struct Agreement {
     presence: Option<Arc<SignedPresence>>,
     /// The peer is ready; our address as it sees it.
     ready: Option<IpAddr>,
+    /// The peer has committed this connection, so it commits no other of the pair.
+    peer_committed: bool,
 }
 
 impl Agreement {
@@ -87,7 +89,7 @@ impl Agreement {
     }
 }
 
-/// What is to be said next before a link.
+/// The next step of the agreement.
 #[derive(Debug)]
 pub(crate) enum NextWord {
     /// Which register is ours.
@@ -100,19 +102,21 @@ pub(crate) enum NextWord {
     Ready,
 }
 
-/// What follows from a message before the link.
+/// The result of a message before the link.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Nothing,
-    /// There may be something to say now.
+    /// A step may be due now.
     GoOn,
     /// The peer is ready.
     Ready,
-    /// Records for our own register; the ticket is this node's own for an open door.
+    /// Records for our own register; `ticket` is this node's own open one.
     Records {
         others: Vec<Arc<SignedRecord>>,
         ticket: Option<Arc<SignedRecord>>,
     },
+    /// A message of a link: the peer has committed this connection.
+    OverLink(Message),
     /// The peer refuses.
     Refused(Refusal),
     /// It is to be refused.
@@ -134,7 +138,7 @@ pub(crate) struct Commitment {
 }
 
 impl Links {
-    /// The peer is known: it has to be agreed on what both hold.
+    /// The peer is known: the agreement begins.
     pub(crate) fn begin_agreement(
         &mut self,
         cx: &mut Context,
@@ -157,6 +161,7 @@ impl Links {
             doubts: None,
             presence: None,
             ready: None,
+            peer_committed: false,
         };
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Agreeing(Box::new(agreement));
@@ -168,8 +173,8 @@ impl Links {
         self.conns.get_mut(&id)?.agreement_mut()
     }
 
-    /// What is to be said next over a connection that is not a link yet; `None`: the peer has the
-    /// word, or another connection of the pair.
+    /// The next step on a connection that is not a link yet; `None`: it is the turn of the
+    /// peer, or of another connection of the pair.
     ///
     /// # Errors
     /// Why the connection is to be refused.
@@ -200,7 +205,7 @@ impl Links {
         Ok((!outdone).then_some(NextWord::Ready))
     }
 
-    /// Names our register.
+    /// Sends the digest of our register.
     pub(crate) fn say_register(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
         let Some(of) = self.agreement_mut(id) else { return };
         let Some(digest) = of.registry(ours).map(Registry::digest) else { return };
@@ -208,7 +213,7 @@ impl Links {
         cx.effect(Effect::Send { conn: id, message: Message::Register(digest) });
     }
 
-    /// Says which records are in our register.
+    /// Sends the ids of our register.
     pub(crate) fn say_ids(&mut self, cx: &mut Context, id: ConnId, ours: &Registry) {
         let Some(of) = self.agreement_mut(id) else { return };
         let Some(registry) = of.registry(ours) else { return };
@@ -222,14 +227,14 @@ impl Links {
         }
     }
 
-    /// Records were said that the peer lacks.
+    /// The records that the peer lacks were sent.
     pub(crate) fn records_said(&mut self, id: ConnId) {
         if let Some(of) = self.agreement_mut(id) {
             of.sent_records = true;
         }
     }
 
-    /// Says who we are, and that we are ready.
+    /// Sends our presence record and `ready`.
     pub(crate) fn say_ready(
         &mut self,
         cx: &mut Context,
@@ -272,6 +277,12 @@ impl Links {
                 Heard::Ready
             }
             Message::Refuse(refusal) => Heard::Refused(refusal),
+            // Here another connection of the pair wins, on which the peer is not ready yet; its
+            // refusal of that one may come later than this.
+            message if of.sent_ready && of.ready.is_some() => {
+                of.peer_committed = true;
+                Heard::OverLink(message)
+            }
             _ => Heard::Refuse(Why::Protocol),
         }
     }
@@ -312,8 +323,9 @@ impl Links {
         let Some(conn) = self.get(id) else { return Ok(None) };
         let Some(of) = conn.agreement() else { return Ok(None) };
         let (true, Some(seen)) = (of.sent_ready, of.ready) else { return Ok(None) };
-        // Who said ready on the connection that wins commits no other.
-        if self.rivals(me, id).any(|(sent_ready, wins)| wins && sent_ready) {
+        // A side that said ready on the connection that wins commits no other, unless the peer did.
+        let mut rivals = self.rivals(me, id);
+        if !of.peer_committed && rivals.any(|(sent_ready, wins)| wins && sent_ready) {
             return Ok(None);
         }
         let run = conn.their_run.ok_or(Why::Protocol)?;
@@ -356,8 +368,8 @@ impl Agreement {
         if self.records_heard > IDS_MAX {
             return Heard::Refuse(Why::Protocol);
         }
-        // A ticket for an open door is ours to publish: it comes before the peer names its
-        // register, and what comes later others know already.
+        // An open ticket is ours to publish if it comes before the peer's `register`; later ones
+        // are known to others already.
         let unpublished = self.their_digest.is_none();
         let (mine, others): (Vec<_>, Vec<_>) = records
             .into_iter()
@@ -373,5 +385,58 @@ impl Agreement {
             registry.hold(ticket);
         }
         Heard::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::binding::Role;
+    use crate::router::signed::Presence;
+
+    fn record_of(cx: &Context, room: &RoomId) -> Arc<SignedPresence> {
+        let body = Presence {
+            member: cx.my_id,
+            run: cx.config.run,
+            version: 1,
+            name: cx.config.name.clone(),
+            addresses: Vec::new(),
+            unlinked: Vec::new(),
+            bye: false,
+        };
+        SignedPresence::sign(room, &cx.me, body)
+    }
+
+    #[test]
+    fn a_connection_that_the_peer_committed_is_committed_although_another_one_wins() {
+        let room = RoomId([7; 32]);
+        let (mut cx, bob) = (Context::of_test("alice", 1), Context::of_test("bob", 2));
+        let (me, peer) = (cx.my_id, bob.my_id);
+        let (loser, winner) = (ConnId(1), ConnId(2));
+        let mut dialled = [Side::Listener, Side::Dialer];
+        if peer < me {
+            dialled.reverse();
+        }
+        let mut links = Links::default();
+        for (id, side) in [loser, winner].into_iter().zip(dialled) {
+            let mut conn = Conn::new(side, Role::Session, cx.now);
+            conn.their_run = Some(bob.config.run);
+            links.conns.insert(id, conn);
+            links.begin_agreement(&mut cx, id, (peer, room), Reason::Recognised);
+            let record = record_of(&cx, &room);
+            links.say_ready(&mut cx, id, record);
+        }
+        let seen = core::net::Ipv4Addr::LOCALHOST.into();
+        for message in [Message::Presence(record_of(&bob, &room)), Message::Ready { seen }] {
+            links.hear_before_link(me, loser, message);
+        }
+        assert!(matches!(links.commitment(me, loser), Ok(None)), "the other one wins here");
+
+        let heard = links.hear_before_link(me, loser, Message::Ping(1));
+        assert!(matches!(heard, Heard::OverLink(Message::Ping(1))), "{heard:?}");
+        assert!(matches!(links.commitment(me, loser), Ok(Some(_))));
+
+        let heard = links.hear_before_link(me, winner, Message::Ping(1));
+        assert!(matches!(heard, Heard::Refuse(Why::Protocol)), "it is not ready: {heard:?}");
     }
 }

@@ -10,7 +10,7 @@ use crate::router::message::{Brings, Capability, Hello};
 use crate::router::order::Purpose;
 use crate::router::time::Millis;
 
-/// How far a connection is.
+/// The stage of a connection.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Dialled, or its Hello is under way.
@@ -63,12 +63,12 @@ impl Link {
         self.run
     }
 
-    /// It takes less than is to be said.
+    /// Whether it is slower than what is sent.
     pub(crate) fn is_congested(&self) -> bool {
         self.congested.is_some()
     }
 
-    /// When something last came.
+    /// When something last arrived.
     pub(crate) fn heard(&self) -> Millis {
         self.heard
     }
@@ -87,7 +87,7 @@ pub(crate) struct Conn {
     pub(super) remote: Option<SocketAddr>,
     pub(super) purpose: Option<Purpose>,
     pub(super) began: Millis,
-    /// What this node said, and of which room.
+    /// What this node said, and the room it was for.
     pub(super) my_hello: Option<(Hello, RoomId)>,
     pub(super) their_run: Option<RunId>,
     /// A password admits to the peer's room.
@@ -125,7 +125,7 @@ impl Conn {
         self.side == Side::Dialer
     }
 
-    /// What it carries.
+    /// Whether it is a link or a lane.
     pub(crate) fn role(&self) -> Role {
         self.role
     }
@@ -135,7 +135,7 @@ impl Conn {
         self.remote
     }
 
-    /// What it was dialled for.
+    /// Its purpose, if this node dialled.
     pub(crate) fn purpose(&self) -> Option<Purpose> {
         self.purpose
     }

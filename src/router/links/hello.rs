@@ -13,7 +13,7 @@ use crate::router::ids::{ConnId, RecordId, RoomId};
 use crate::router::message::{Brings, Capability, Hello, Why};
 use crate::router::order::Purpose;
 
-/// How things stand in this node's room.
+/// The state of this node's room, as its Hello tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standpoint {
     pub(crate) room: RoomId,
@@ -24,7 +24,7 @@ pub(crate) struct Standpoint {
     pub(crate) password: bool,
 }
 
-/// What both Hellos come to.
+/// The result of both Hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Greeting {
     Refuse(Why),
@@ -39,7 +39,7 @@ pub(crate) enum Greeting {
 }
 
 impl Links {
-    /// A channel is up; the attempt that it was dialled for.
+    /// A channel is up; returns the attempt that it was dialled for.
     pub(crate) fn opened(
         &mut self,
         cx: &Context,
@@ -56,7 +56,7 @@ impl Links {
         }
     }
 
-    /// Says how things stand here, and what the one who dialled brings.
+    /// Sends Hello: the state here, and what this side brings as the dialer.
     pub(crate) fn say_hello(
         &mut self,
         cx: &mut Context,
@@ -78,7 +78,7 @@ impl Links {
         cx.effect(Effect::SendHello { conn: id, hello, room: stand.room });
     }
 
-    /// The peer's Hello is here, and whether it is of the same room.
+    /// The peer's Hello arrived; `same_room` says whether both are in one room.
     pub(crate) fn greet(
         &mut self,
         cx: &Context,
@@ -115,7 +115,7 @@ impl Links {
                 Some(Purpose::Attempt(attempt)) => Greeting::Enter(attempt, brings),
                 _ => return None,
             },
-            // Somebody lets us in elsewhere: this room is about to be left.
+            // We are being admitted elsewhere: this room is about to be left.
             (Verdict::Enter(_), Side::Listener) if self.is_entering() => {
                 Greeting::Refuse(Why::Busy)
             }
@@ -123,7 +123,7 @@ impl Links {
         })
     }
 
-    /// A member of another room proved who it is, and lets this node in.
+    /// Whether a member of another room proved its identity and is admitting this node.
     fn is_entering(&self) -> bool {
         let entered = |conn: &Conn| {
             conn.agreement().is_some_and(|of| matches!(of.reason(), Reason::Entered { .. }))

@@ -12,14 +12,14 @@ use crate::router::timers::Timer;
 /// How long a second connection of a pair waits for the first to answer a ping.
 const DUPLICATE_PING_MS: u64 = 2_000;
 
-/// What is to happen to a connection whose time has come.
+/// What happens to a connection whose deadline has come.
 #[derive(Debug)]
 pub(crate) enum Overdue {
-    /// Both did not come to an agreement in time.
+    /// The agreement was not reached in time.
     Agreement,
     /// The older link with a member did not answer, and gives way.
     OlderLink(MemberId),
-    /// Nothing comes any more, or nothing is taken.
+    /// Nothing comes, or nothing is taken.
     Silence,
 }
 
@@ -61,7 +61,7 @@ impl Links {
         cx.timers.set(Timer::Link(id), deadline);
     }
 
-    /// Asks the other end of a link for a sign of life.
+    /// Pings a link.
     pub(crate) fn ping(&mut self, cx: &mut Context, id: ConnId) {
         let number = cx.rng.next_u64() as u32;
         let Some(link) = self.conns.get_mut(&id).and_then(Conn::link_mut) else { return };
@@ -89,7 +89,7 @@ impl Links {
         Some((link.member, link.run))
     }
 
-    /// The other end of a link asks for a sign of life.
+    /// A link was pinged.
     pub(crate) fn answer_ping(&mut self, cx: &mut Context, id: ConnId, number: u32) {
         if let Some(link) = self.conns.get_mut(&id).and_then(Conn::link_mut) {
             link.pong = Some(number);
@@ -97,7 +97,7 @@ impl Links {
         }
     }
 
-    /// The sign of life that is owed.
+    /// The pong that is due.
     pub(crate) fn flush(&mut self, id: ConnId, messages: &mut Vec<Message>) {
         let link = self.conns.get_mut(&id).and_then(Conn::link_mut);
         messages.extend(link.and_then(|link| link.pong.take()).map(Message::Pong));

@@ -2,18 +2,18 @@
 
 use crate::router::message::{Brings, Hello, Why};
 
-/// What both ends conclude from both Hellos.
+/// The verdict, which both ends compute from both Hellos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing comes of it.
+    /// The connection is refused.
     Refuse(Why),
-    /// One room: both show who they are.
+    /// Both are in one room: they show their identities.
     Recognise,
     /// The dialer enters the listener's room with what it brings.
     Enter(Brings),
 }
 
-/// The one rule, the same at both ends: it sees nothing but the Hellos and who dialled. Only a
+/// The rule, the same at both ends: it depends only on the Hellos and on who dialled. Only a
 /// dialer moves, so no stranger moves anybody.
 pub(super) fn decide(dialer: &Hello, listener: &Hello, same_room: bool) -> Verdict {
     let free = !dialer.settled && !dialer.locked;

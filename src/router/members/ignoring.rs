@@ -10,7 +10,7 @@ use crate::router::notice::{Code, Failure};
 const IGNORED_MAX: usize = 1_024;
 
 impl Members {
-    /// Ignores a member, or hears it again; returns what the person is told of that.
+    /// Ignores a member, or stops ignoring it; returns the text for the person.
     pub(crate) fn change_ignored(&mut self, id: MemberId, off: bool) -> Result<String, Failure> {
         let name = self.who(&id).marked();
         let refused = |text: String| Err(Failure::new(Code::Usage, text));

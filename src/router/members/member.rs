@@ -28,14 +28,14 @@ pub(super) struct Redial {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) record: Option<Arc<SignedPresence>>,
-    /// What it last said of itself before it was put out.
+    /// Its last presence record before it was put out.
     said_before: Option<Arc<SignedPresence>>,
     pub(super) heard: Millis,
     pub(super) taught_by: MemberId,
-    /// Taught from this very computer, so that its loopback addresses mean something here.
+    /// Its addresses came from this very computer, so that loopback ones are valid here.
     pub(super) taught_here: bool,
     pub(super) conn: Option<ConnId>,
-    /// Where it proved to be.
+    /// The address of its link.
     pub(super) remote: Option<SocketAddr>,
     /// When the last link was lost, and whether its socket closed (not just silence).
     pub(super) lost: Option<(Millis, bool)>,

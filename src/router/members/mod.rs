@@ -39,11 +39,11 @@ pub(crate) struct Members {
     names: Names,
     /// Whom the person at this node has verified, each with the name that it had then.
     verified: BTreeMap<MemberId, String>,
-    /// Others under such a name that were told of.
+    /// Members with such a name that were reported.
     told_lookalikes: BTreeSet<MemberId>,
     /// Whom the person at this node does not want to hear.
     ignored: BTreeSet<MemberId>,
-    /// What each link is still to be told of others.
+    /// What each link is still to be told of other members.
     tellings: BTreeMap<ConnId, Telling>,
     /// Failed dials of taught addresses, by teller.
     failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
@@ -77,7 +77,7 @@ impl Members {
         self.own.forget();
     }
 
-    /// This node goes alone into another room: nobody is known there.
+    /// This node moves alone into another room, where it knows nobody.
     pub(crate) fn leave(&mut self, cx: &Context, room: RoomId) {
         self.move_to(room);
         self.known.clear();
@@ -197,9 +197,9 @@ impl Members {
         others().filter(|(_, name)| *name == nick).map(|(id, _)| *id).collect()
     }
 
-    /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
-    /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor
-    /// leaves no trace on the name that it took; and whoever is gone is told apart from all others.
+    /// The name to show: four digits tell it apart from the same name of others, and from klatch's
+    /// own; the id if no name is known. Members that are gone do not affect the names of those
+    /// here, so a visitor leaves no trace; those that are gone are told apart from all others.
     pub(crate) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let is_here = |id: &MemberId| *id == self.me || self.is_present(id);

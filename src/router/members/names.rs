@@ -29,7 +29,7 @@ impl Names {
         self.given.iter()
     }
 
-    /// Others whose name looks like that of a member.
+    /// Others whose name looks like a member's.
     pub(super) fn others_like(&self, id: &MemberId, seen: &str) -> impl Iterator<Item = &MemberId> {
         self.holders.get(seen).into_iter().flatten().filter(move |other| *other != id)
     }

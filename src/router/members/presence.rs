@@ -21,14 +21,14 @@ use crate::router::timers::Timer;
 const UNLINKED_AFTER_MS: u64 = 2_000;
 /// Refresh interval of presence records while somebody is unlinked.
 const PRESENCE_REFRESH_MS: u64 = 5_000;
-/// Least time between records that outdo those of another run.
+/// Least time between records that replace those of another run.
 const OUTDO_MS: u64 = 1_000;
 /// Presence records said to one link per event.
 const RECORDS_AT_ONCE: usize = 128;
 /// Their signed bytes: others choose how long records are, and an outbox takes them at once.
 const RECORDS_AT_ONCE_BYTES: usize = 64 * 1024;
 
-/// What one link is still to be told of others.
+/// What one link is still to be told of other members.
 #[derive(Debug)]
 pub(super) struct Telling {
     member: MemberId,
@@ -155,7 +155,7 @@ impl Members {
         }
         let Some(member) = self.entry(cx, id, teller, is_author) else { return HeardOf::default() };
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
-            // Not even a sign of life: anybody can repeat it for ever.
+            // Not even a sign of life: anybody can replay it forever.
             return HeardOf::default();
         }
         let before = member.record.replace(record.clone());
@@ -256,8 +256,8 @@ impl Members {
         newly
     }
 
-    /// A link is over; `refused`: what its other end said. `in_doubt`: whoever says that this node
-    /// is no member has not heard of something yet; `outside`: it is right.
+    /// A link is over; `refused`: the peer's reason. `in_doubt`: a peer that says that this node is
+    /// not a member may lack a record; `outside`: it is right.
     pub(crate) fn link_down(
         &mut self,
         cx: &mut Context,
@@ -318,8 +318,8 @@ impl Members {
         }
     }
 
-    /// Looks who is present, whom others are to pass things on to, and whom to dial, if anything
-    /// changed since or it is time.
+    /// Updates who is present, who is out of reach, and whom to dial, if anything changed or a
+    /// deadline came.
     pub(crate) fn settle(&mut self, cx: &mut Context) -> Comings {
         if !std::mem::take(&mut self.changed) {
             return Comings::default();

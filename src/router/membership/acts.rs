@@ -335,8 +335,8 @@ impl Acts {
         acts.filter(|(number, _)| !known.has(*number)).map(|(_, id)| id).collect()
     }
 
-    /// Of one author's locks in the order of how many of its own each knows, every one knows all
-    /// before it if there is but one copy of the author.
+    /// In one author's locks, sorted by how many of the author's own each knows, every one knows
+    /// all before it if there is only one copy of the author.
     pub(super) fn copies_of(&self, author: usize) -> Option<(RecordId, RecordId)> {
         let own = self.by_author.get(&author)?;
         let mut mask = Bits::new(self.removals.len() + self.locks.len());
@@ -403,7 +403,7 @@ fn first_not_in(
     })
 }
 
-/// Of what is sorted by author, that of those above `node`. Looks either for everybody above or
+/// Those entries of `by_author` whose author is above `node`. Goes through everybody above or
 /// through all authors, whichever are fewer.
 fn reaching<'a, T>(
     by_author: &'a BTreeMap<usize, T>,

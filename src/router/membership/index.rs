@@ -8,7 +8,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Of ids that ascend.
+    /// Takes ids in ascending order.
     pub(super) fn of(ids: impl Iterator<Item = [u8; 32]>) -> Self {
         let ids: Vec<[u8; 32]> = ids.collect();
         Self { keys: ids.iter().map(first_bytes).collect(), ids }

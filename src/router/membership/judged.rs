@@ -8,14 +8,14 @@ use super::seat::Seat;
 use super::tree::{self, TicketNode, Tree};
 use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId};
 
-/// As what a member signs.
+/// Under which ticket a member signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignsAs {
-    /// As the founder, who holds no ticket.
+    /// As the founder, without a ticket.
     Founder,
-    /// Under this ticket, of its living ones the nearest to the founder.
+    /// Under this ticket, its living one nearest to the founder.
     Ticket(RecordId),
-    /// As nobody: it is not a member.
+    /// Not at all: it is not a member.
     Outside,
 }
 
@@ -90,7 +90,7 @@ impl Membership {
         self.living(member).map(|node| &node.seat)
     }
 
-    /// Whether `member` came by nothing but an open door, so that a closing by somebody above
+    /// Whether `member` has open tickets only, so that a closing by somebody above
     /// puts it out unless it keeps it.
     #[must_use]
     pub fn is_passer_by(&self, member: &MemberId) -> bool {
@@ -136,7 +136,7 @@ impl Membership {
         self.tree.find(id).map_or(0, |node| node.depth)
     }
 
-    /// As what `member` signs.
+    /// Under which ticket `member` signs.
     #[must_use]
     pub fn standing(&self, member: &MemberId) -> SignsAs {
         if *member == self.founder {
@@ -145,9 +145,9 @@ impl Membership {
         self.tickets_of(member).next().map_or(SignsAs::Outside, |seat| SignsAs::Ticket(seat.id))
     }
 
-    /// What a lock of `member` names as its standing: living tickets of it such that whoever
-    /// stands above these stands above all of them. At most `DEPTH_MAX` + 1, however many
-    /// tickets others give it.
+    /// The `standing` of a lock of `member`: a selection of its living tickets such that a member
+    /// above all of these is above all living ones. At most `DEPTH_MAX` + 1, however many tickets
+    /// others give it.
     #[must_use]
     pub fn standing_of_lock(&self, member: &MemberId) -> BTreeSet<RecordId> {
         let mut named = BTreeSet::new();
@@ -259,7 +259,7 @@ impl Membership {
         self.acts.new_to(self.tree.person(author))
     }
 
-    /// Two locks of `author` neither of which knows the other: two copies of it, or a forgery.
+    /// Two locks of `author` that do not know each other: two copies of it, or a forgery.
     #[must_use]
     pub fn copies_of(&self, author: &MemberId) -> Option<(RecordId, RecordId)> {
         self.acts.copies_of(self.tree.person(author)?)

@@ -8,20 +8,20 @@ use super::seat::{DEPTH_MAX, kept_id};
 use super::tree::TicketNode;
 use crate::router::ids::{MemberId, RecordId};
 
-/// Whoever would come deeper than this is kept below the author instead, so that there is always
-/// room below the kept.
+/// Members that would be deeper than this are kept below the author instead, so that there is
+/// always room below them.
 const KEPT_DEPTH_MAX: usize = DEPTH_MAX / 2;
 
 /// Stands for the act that is being planned, which has no id before it is signed.
 const PLANNED: RecordId = RecordId([0xff; 32]);
 
-/// Whom `act`, a removal or a lock that keeps nobody yet, is to keep: everybody who would drop out
-/// by it and for whom `stay` says so. Each stays in place, below the nearest holder above it that
-/// stays and that the author is above, else below the author, and with the pardons that it had.
+/// The members that `act`, a removal or a lock that keeps nobody yet, is to keep: everybody who
+/// would drop out by it and is to stay by `stay`. Each stays in place, below the nearest holder
+/// above it that stays and is below the author, else below the author, and with its pardons.
 /// Parents stand before children.
 ///
-/// Nobody else is named: whom the author cannot keep, because a removal by somebody above the
-/// author is pardoned to it in the old place only, drops out.
+/// Nobody else is named: a member drops out if the author cannot keep it, because a removal by
+/// somebody above the author is pardoned to it in the old place only.
 pub fn plan_keep<'a>(
     founder: MemberId,
     records: impl IntoIterator<Item = (RecordId, &'a Record)>,

@@ -4,13 +4,13 @@ use super::judged::Membership;
 use super::tree::{FOUNDER, TicketFault, TicketNode};
 use crate::router::ids::{MemberId, RecordId};
 
-/// Somebody who is no member any more.
+/// Somebody who is no longer a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// Who.
     pub member: MemberId,
-    /// With whom it went: the holder of the ticket above its own that ended, or whoever answered
-    /// the invitation that it brought. `None`: its own ticket ended.
+    /// With whom it went out: the holder of the ticket above its own that ended, or the answerer of
+    /// its invitation. `None`: its own ticket ended.
     pub with: Option<MemberId>,
     /// Why that ticket ended.
     pub cause: Cause,
@@ -33,7 +33,7 @@ pub enum Cause {
         /// Its record.
         removal: RecordId,
     },
-    /// The holder came by an open door that `by` had closed.
+    /// The holder came into an open room that `by` had closed.
     ClosedOut {
         /// Who closed.
         by: MemberId,

@@ -63,7 +63,7 @@ pub struct Invited {
     pub standing: Option<RecordId>,
 }
 
-/// Ends every ticket of `member` below the author, with all that hangs below those.
+/// Ends every ticket of `member` below the author, with all tickets below those.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
     /// The author.

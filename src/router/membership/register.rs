@@ -29,7 +29,7 @@ pub const ACTS_MAX: usize = 256;
 pub const TOTAL_MAX: usize = 4096;
 /// Open tickets of a room.
 pub const OPEN_MAX: usize = TOTAL_MAX / 2;
-/// Whom one record may keep.
+/// Members that one record may keep.
 pub const KEPT_MAX: usize = 200;
 /// Tickets that a lock may name as its standing; see [`Membership::standing_of_lock`].
 pub const STANDING_MAX: usize = 64;
@@ -97,7 +97,7 @@ pub struct Register<S> {
     founder: MemberId,
     records: BTreeMap<RecordId, Arc<S>>,
     shares: BTreeMap<MemberId, Share>,
-    /// Whom the founder ever named a steward, and in how many records.
+    /// Members that the founder ever named stewards, and in how many records.
     stewards: BTreeMap<MemberId, usize>,
     total: usize,
     open: usize,
@@ -210,8 +210,8 @@ impl<S: AsRef<Record>> Register<S> {
         }
     }
 
-    /// Whoever has no share but the whole: the founder, and whom it ever named a steward. Who
-    /// was one once stays one here, or what it had signed would give way when it is none.
+    /// Signers bounded by the whole register only: the founder, and members that it ever named a
+    /// steward. Former stewards count, or their records would give way when they are none.
     fn is_exempt(&self, signer: &MemberId) -> bool {
         *signer == self.founder || self.stewards.contains_key(signer)
     }
@@ -271,7 +271,7 @@ impl<S: AsRef<Record>> Register<S> {
         Membership::of(self.founder, self.values().chain(others))
     }
 
-    /// Whom `act` is to keep: [`plan_keep`].
+    /// The members that `act` is to keep: [`plan_keep`].
     pub fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
         plan_keep(self.founder, self.values(), act, stay)
     }
@@ -323,8 +323,8 @@ impl<S: AsRef<Record>> Register<S> {
         order::parents_first(self.membership(), &missing)
     }
 
-    /// Records that show the membership of `member` to whoever knows none of them, parents first:
-    /// a living ticket, the nearest to the founder that needs no more than [`CHAIN_MAX`], with all
+    /// Records that show the membership of `member` to a node that knows none of them, parents
+    /// first: its living ticket nearest to the founder that needs at most [`CHAIN_MAX`], with all
     /// that it depends on. Empty for the founder and for non-members.
     #[must_use]
     pub fn chain_of(&self, member: &MemberId) -> Vec<RecordId> {

@@ -76,7 +76,7 @@ impl Share {
         }
     }
 
-    /// What of this signer gives way: its tickets, the largest id first, and then its acts.
+    /// This signer's record that gives way: of its tickets the largest id first, then its acts.
     fn victim(&self, kind: ShareKind) -> Option<RecordId> {
         match kind {
             ShareKind::Open => self.open.last().copied(),
@@ -97,12 +97,12 @@ pub(super) enum ShareKind {
     Any,
 }
 
-/// How much every member takes with those that hang below it; and how much signers take that are
-/// no members.
+/// How much each member takes up together with those below it, and how much signers take up that
+/// are not members.
 ///
-/// A ticket is charged to its signer, and a member hangs below the nearest other that stands on
-/// every way to it from the founder, along signers and holders of living tickets. So whoever gives
-/// a ticket to a member of another branch draws nobody into its own.
+/// A ticket is charged to its signer. The parent of a member is the nearest other member on every
+/// path to it from the founder, along signers and holders of living tickets. So giving a ticket to
+/// a member of another branch moves nobody into the giver's own.
 #[derive(Debug)]
 pub(super) struct Branches {
     kind: ShareKind,

@@ -18,7 +18,7 @@ pub(super) const FOUNDER: usize = 0;
 /// Why a ticket does not live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TicketFault {
-    /// It hangs on what is not there, or too deep.
+    /// It depends on a missing ticket, or is too deep.
     Waits,
     /// The issuer is not above the ticket.
     NotAbove,
@@ -42,7 +42,7 @@ pub(super) struct TicketNode {
     pub(super) member: usize,
     /// `None`: the founder, or not there.
     pub(super) parent: Option<usize>,
-    /// Of the answerer, likewise.
+    /// The same for the answerer.
     pub(super) standing: Option<usize>,
     /// Longest way to the founder along both kinds of edges; 0: it waits.
     level: usize,
@@ -174,7 +174,7 @@ impl Tree {
         }
     }
 
-    /// Finds what the node hangs on, and notes what is not there.
+    /// Finds the tickets that the node depends on, and notes missing ones.
     fn join(&mut self, place: usize, find: &dyn Fn(&RecordId) -> Option<usize>) {
         let Some(node) = self.nodes.get_mut(place) else { return };
         let standing = node.seat.invited.and_then(|invited| invited.standing);
@@ -190,7 +190,7 @@ impl Tree {
         }
     }
 
-    /// The level and the depth of a node by those of what it hangs on; 0 while one waits.
+    /// A node's level and depth, from those of the tickets it depends on; 0 while one waits.
     fn level(&self, node: &TicketNode) -> (usize, usize) {
         let standing = node.seat.invited.and_then(|invited| invited.standing);
         let level = |id: Option<RecordId>, place: Option<usize>| match (id, place) {
@@ -333,8 +333,8 @@ impl Tree {
         }
     }
 
-    /// Takes in one ticket more; `false` and nothing done if that changes more than itself. A lock
-    /// that names the ticket is its holder's, and whoever signed any act is not taken in this way.
+    /// Takes in one more ticket; `false` and nothing done if that changes more than itself. A lock
+    /// that names the ticket is its holder's, and signers of acts are not taken in this way.
     pub(super) fn admit(&mut self, id: RecordId, ticket: &Ticket, acts: &Acts) -> bool {
         let founder = self.id_of(FOUNDER);
         let does_more = ticket.how == How::Steward

@@ -31,11 +31,11 @@ pub struct FileLine {
     pub hosts: usize,
     /// Offered by this node.
     pub own: bool,
-    /// All of it lies on this computer.
+    /// All of it is on this computer.
     pub held: bool,
     /// It is being fetched.
     pub fetching: bool,
-    /// Bytes that an earlier run left here of a download that was not finished.
+    /// Bytes of an unfinished download of an earlier run.
     pub kept: u64,
 }
 
@@ -44,13 +44,13 @@ pub struct FileLine {
 pub struct TransferLine {
     /// The file.
     pub file: MovingFile,
-    /// What becomes of it.
+    /// Its state.
     pub state: TransferState,
     /// Bytes verified (download), sent (serving) or hashed.
     pub bytes_done: u64,
     /// Bytes per second over the last few seconds.
     pub bytes_per_second: u64,
-    /// Seconds until the rest is here at this rate (download); `None`: nobody can tell.
+    /// Seconds left at this rate (download); `None`: unknown.
     pub seconds_left: Option<u64>,
     /// Hosts in use (download), 0 when serving.
     pub hosts: usize,
@@ -58,7 +58,7 @@ pub struct TransferLine {
     pub to: Option<Who>,
 }
 
-/// A file that is moving.
+/// A file in transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MovingFile {
     /// Its content id; `None` while it is not known.
@@ -69,21 +69,21 @@ pub struct MovingFile {
     pub size: u64,
 }
 
-/// What becomes of a file of [`TransferLine`].
+/// The state of a [`TransferLine`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferState {
     /// It is being fetched, or waits for somebody who has it.
     Fetching,
-    /// It will be fetched when others, asked for before, are here.
+    /// It waits for earlier downloads.
     Queued,
-    /// The disk does not take this download now; it goes on when it does.
+    /// It waits for the disk, and resumes by itself.
     Waiting,
     /// It is being sent to somebody.
     Serving,
     /// It is being read, in order to be offered.
     Hashing,
-    /// It will be read when others are.
+    /// It waits for other files to be read.
     HashQueued,
 }
 

@@ -14,7 +14,7 @@ impl Registry {
     /// The way in for a newcomer that brings this.
     ///
     /// # Errors
-    /// Why nobody is let in that way.
+    /// Why nobody is admitted that way.
     pub(crate) fn entrance(&self, brings: Brings, now_ms: i64) -> Result<Entrance, Why> {
         // A non-member of a closed room admits nobody.
         if self.is_closed() && !self.is_member(&self.me) {
@@ -54,8 +54,8 @@ impl Registry {
         live.collect()
     }
 
-    /// Why a newcomer is not let in, now that it proved who it is. `knows`: it has the room's
-    /// records; who has not cannot check one.
+    /// Why a newcomer is not admitted, now that it proved its key. `knows`: it has the room's
+    /// records, and so can check one.
     pub(crate) fn refuses_newcomer(
         &self,
         member: &MemberId,

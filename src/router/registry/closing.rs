@@ -26,8 +26,8 @@ impl Registry {
         }
         if !self.has_room_for_act() {
             let text = format!(
-                "you cannot {what}: your share of this room's register is full; ask whoever let \
-                 you in, or start another room"
+                "you cannot {what}: your share of this room's register is full; ask the \
+                 member who let you in, or start another room"
             );
             return Err(Failure::new(Code::RoomFull, text));
         }
@@ -59,8 +59,7 @@ impl Registry {
         if let Err(failure) = self.close_room(at, None, &[]) {
             at.cx.complain(failure);
         }
-        // That it is closed is what is told first; whoever waits for the event waits for the
-        // password.
+        // The first notice says that the room is closed; the next such event is for the password.
         let is_closing =
             |effect: &Effect| matches!(effect, Effect::Notify(Notice::RoomLocked { .. }));
         at.cx.retract(is_closing);
@@ -135,11 +134,10 @@ impl Registry {
         self.register_own_keeping(at, Record::Lock(lock))
     }
 
-    /// Whom a closing keeps: those present, those named, and all who came by more than an open
-    /// door.
+    /// A closing keeps those present, those named, and all with more than open tickets.
     fn kept_by(&self, at: &Scene<'_>, act: &Record, keep: &[MemberId]) -> Vec<Kept> {
         let membership = self.membership();
-        // Of people without a link anybody can tell: they stay if they are members, or spoke here.
+        // Those without a link stay if they are members, or spoke here.
         let spoke = |id: &MemberId| at.log.is_author(id);
         let stands = |id: &MemberId| self.links.has(id) || membership.is_member(id) || spoke(id);
         let mut present: BTreeSet<MemberId> = at.members.present().filter(stands).collect();

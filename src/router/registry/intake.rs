@@ -53,8 +53,8 @@ impl Registry {
         self.tell_of_invitations(at.cx, &ended, &new);
     }
 
-    /// A link is up: whoever came may be a visitor whom a closing does not reach, and nobody
-    /// needed to know before.
+    /// A link is up: the peer may be a visitor whom a closing does not reach, which nobody needed
+    /// to know before.
     pub(crate) fn show_who_came(&mut self, at: &mut Scene<'_>) {
         let tickets = self.tickets_to_show(&self.links.members());
         self.take_in(at, &tickets, None);

@@ -137,7 +137,7 @@ impl Registry {
 
 /// Those of this node's addresses that go into the text of an invitation.
 fn worth_inviting_to(mut all: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    // Of a link-local one the other side tries every network that it has: it is better than
+    // The other side tries a link-local one on every network that it has: it is better than
     // none.
     let is_beside = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
     let others = all.iter().any(|addr| !is_beside(addr.ip()) && !is_loopback(addr.ip()));

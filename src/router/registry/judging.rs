@@ -9,7 +9,7 @@ use crate::router::membership::record::Record;
 use crate::router::notice::Standing;
 use crate::router::signed::SignedRecord;
 
-/// What is known of somebody who proved who it is.
+/// What is known of a peer that proved its identity.
 #[derive(Debug)]
 pub(crate) enum Judged {
     /// It may link.
@@ -51,7 +51,7 @@ impl Registry {
         }
         match membership.closings().next() {
             None => Ok(()),
-            // A closing names people: only who was among them is shown it.
+            // A closing names people: only those with a ticket are shown it.
             Some(closing) => {
                 let known = self.records().any(|record| lets_in(&record.record, member));
                 Err(self.record(&closing.id).filter(|_| known).cloned())
@@ -59,13 +59,13 @@ impl Registry {
         }
     }
 
-    /// The removal that puts out somebody who is no member. Others' removals of a visitor count
-    /// once its ticket is known: only then is it known who stands above it.
+    /// The removal that puts out a non-member. Others' removals of a visitor count once its ticket
+    /// is known: only then is it known who is above it.
     fn removal_in_force(&self, member: &MemberId) -> Option<Arc<SignedRecord>> {
         let membership = self.membership();
         let removals = membership.removals_of(member);
         let (first, _) = removals.first()?;
-        // Whom this node let in itself, and whom the removal does not reach.
+        // Members that this node let in itself, and that the removal does not reach.
         let issued = self.issued.get(member).map(|of| (of.id, &of.record));
         if issued.is_some_and(|of| self.register.membership_with([of]).is_member(member)) {
             return None;
@@ -78,7 +78,7 @@ impl Registry {
         self.record(found.or_else(|| had_ticket().then_some(first))?).cloned()
     }
 
-    /// A removal because of which a ticket for `member` by `issuer` would not live.
+    /// A removal that would make a ticket for `member` by `issuer` dead.
     pub(super) fn removal_against(
         &self,
         member: &MemberId,

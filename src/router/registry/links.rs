@@ -25,7 +25,7 @@ const SAID_AT_ONCE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 struct RecordsLink {
     member: MemberId,
-    /// It is a link: until then what is to be told waits.
+    /// It is a link; before that, marks wait.
     up: bool,
     records: BTreeSet<RecordId>,
     /// Password data and invitations may have to be said.

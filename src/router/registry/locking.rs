@@ -19,7 +19,7 @@ pub(super) struct LockChange {
     /// The command's word.
     word: &'static str,
     choice: NewPassword,
-    /// Who spoke here, is not present, and would be out.
+    /// Members that spoke here, are not present, and would be out.
     absent: Vec<MemberId>,
     /// They stay.
     keeps: bool,
@@ -111,7 +111,7 @@ impl Registry {
         }
     }
 
-    /// What members keep of the new password is made.
+    /// The password data for the new password is made.
     pub(crate) fn lock_prepared(
         &mut self,
         at: &mut Scene<'_>,

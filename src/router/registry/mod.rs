@@ -43,7 +43,7 @@ use crate::crypto::opaque::PasswordData;
 
 pub(crate) use judging::Judged;
 
-/// What an act needs beside the register: when it is done, who is here, and who spoke here.
+/// What an act needs beside the register: the time, who is here, and who spoke here.
 pub(crate) struct Scene<'a> {
     pub(crate) cx: &'a mut Context,
     pub(crate) members: &'a Members,
@@ -57,12 +57,12 @@ pub(crate) struct Registry {
     founder: MemberId,
     nonce: RoomNonce,
     register: Register<SignedRecord>,
-    /// This node's ticket for an open door and what it hangs below, not published yet.
+    /// This node's open ticket, not published yet, with the records that it depends on.
     held: Vec<Arc<SignedRecord>>,
     /// Such tickets that this node issued.
     issued: BTreeMap<MemberId, Arc<SignedRecord>>,
-    /// The ticket by which this node came in. It goes on signing below that one while it lives:
-    /// whoever gives it another one gains nothing above it.
+    /// The ticket by which this node came in. It keeps signing below that one while it lives:
+    /// giving it another one puts nobody above it.
     came_by: Option<RecordId>,
     /// Passwords by the locks that set them: the one in force, and those that no later lock is
     /// over, because the next record may put them in force (again).
@@ -71,9 +71,9 @@ pub(crate) struct Registry {
     links: links::RecordsLinks,
     /// How often the set changed.
     changes: u64,
-    /// Who dropped out, until links with outsiders are ended.
+    /// Those that dropped out, until links with outsiders are ended.
     losses: Vec<Loss>,
-    /// Who put this node out of the room.
+    /// The member that put this node out of the room.
     out_by: Option<MemberId>,
     /// The founder was told that it is the only one who can remove anybody.
     steward_proposed: bool,
@@ -84,7 +84,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// That of a room in which nobody is but its founder.
+    /// The registry of a room with nobody in it but its founder.
     pub(crate) fn new(me: MemberId, founder: MemberId, nonce: RoomNonce) -> Self {
         Self {
             me,
@@ -106,8 +106,8 @@ impl Registry {
         }
     }
 
-    /// Into another room. Whoever was about to do something in this one is still answered, and
-    /// those that are being agreed with are still told what comes.
+    /// Into another room. Commands under way in this one are still answered, and peers in an
+    /// agreement are still told what comes.
     pub(crate) fn enter(&mut self, room: Self) {
         let old = std::mem::replace(self, room);
         (self.locking, self.removing, self.links) = (old.locking, old.removing, old.links);
@@ -201,7 +201,7 @@ impl Registry {
         new
     }
 
-    /// Whom `act`, which keeps nobody yet, is to keep ([`super::membership::plan_keep`]).
+    /// Members that `act`, which keeps nobody yet, is to keep: [`super::membership::plan_keep`].
     fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
         self.register.plan_keep(act, stay)
     }

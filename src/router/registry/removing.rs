@@ -13,7 +13,7 @@ use crate::router::notice::{Code, Failure};
 /// What is still to be asked after a removal.
 #[derive(Debug)]
 pub(super) enum RemovalQuestion {
-    /// Take these in again, who went along.
+    /// Take in again these, which went out too.
     Guests(Vec<MemberId>),
     /// End this invitation of somebody else's.
     Invitation(InvitationId, MemberId),
@@ -22,7 +22,7 @@ pub(super) enum RemovalQuestion {
 }
 
 impl Registry {
-    /// Throws `member` out at once; gives what is to be asked after that.
+    /// Removes `member` at once; returns the questions that follow.
     pub(super) fn throw_out(
         &mut self,
         at: &mut Scene<'_>,
@@ -61,7 +61,7 @@ impl Registry {
         for invitation in &invitations {
             self.forget_invitation(invitation);
         }
-        // A removal opens no door, not even where the removed had closed it.
+        // A removal must not open the room, even if the removed member had closed it.
         if was_closed && !self.is_closed() {
             self.close_room(at, None, &[])?;
         }

@@ -10,7 +10,7 @@ use crate::router::membership::record::{Below, How, Invited, Kept, Record, Ticke
 use crate::router::signed::{Claim, KEPT_MAX, RECORD_MAX_BYTES, SignedRecord};
 
 impl Registry {
-    /// Signs a record of this node's and puts it in force, here and for everybody linked.
+    /// Signs a record of this node's own and puts it in force, here and at all links.
     pub(super) fn register_own(&mut self, at: &mut Scene<'_>, record: Record) -> RecordId {
         let signed = SignedRecord::sign(&self.room(), &at.cx.me, record, None);
         let id = signed.id;
@@ -64,9 +64,8 @@ impl Registry {
         }
     }
 
-    /// Lets somebody in. A ticket for an open door is shown to its holder only, unless somebody
-    /// removed that one; `None`: this node's share of the register is full, or it is no member
-    /// itself.
+    /// Admits somebody. An open ticket is shown to its holder only, unless somebody removed that
+    /// one; `None`: this node's share of the register is full, or it is not a member itself.
     pub(crate) fn issue(
         &mut self,
         at: &mut Scene<'_>,
@@ -96,7 +95,7 @@ impl Registry {
             ticket.invited = Some(Invited { invitation, answerer: self.me, standing });
         } else if how == How::Open {
             if self.is_closed() {
-                return None; // Who comes by an open door cannot know what closed it.
+                return None; // An open ticket made now would know the closing.
             }
             ticket.knows = self.closings_to_know(standing);
             if ticket.knows.len() > KNOWN_MAX {
@@ -134,7 +133,7 @@ pub(super) fn kept_ticket(
     })
 }
 
-/// Whom a record keeps besides those who would drop out: people who hold no ticket yet.
+/// Members that a record keeps besides those who would drop out: they hold no ticket yet.
 pub(super) fn kept_below(
     members: impl IntoIterator<Item = MemberId>,
     parent: Option<RecordId>,

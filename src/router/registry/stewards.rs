@@ -33,7 +33,7 @@ impl Registry {
             let is = if off { "is not a steward" } else { "is above everybody already" };
             return Err(Failure::new(Code::Usage, format!("{name} {is}")));
         }
-        // Who was a steward before was removed as one: that is over, whichever way it goes now.
+        // A former steward was removed as one: that is over, however it goes now.
         let removals = before.removals_of(&member);
         let pardons: BTreeSet<RecordId> = removals.into_iter().map(|(id, _)| id).collect();
         if !off {

@@ -87,7 +87,7 @@ impl Registry {
         // A visitor holds no ticket that everybody knows.
         let here = member == self.me || self.links.has(&member);
         let visitor = here && self.may_link(&member).is_err();
-        // In an open room, who came along with somebody that was removed may still link.
+        // In an open room, members that went out with a removed one may still link.
         let me_out =
             self.am_out() && ((gone || visitor) && member == self.me || also.contains(&self.me));
         if !gone && !visitor && also.is_empty() {

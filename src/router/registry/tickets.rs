@@ -12,7 +12,7 @@ use crate::router::signed::SignedRecord;
 
 /// Closings that one ticket names: with these it is far from too long.
 pub(super) const KNOWN_MAX: usize = 256;
-/// Tickets for an open door that are remembered until they are shown.
+/// Open tickets that are remembered until they are shown.
 const ISSUED_MAX: usize = 1_024;
 
 impl Registry {
@@ -61,14 +61,14 @@ impl Registry {
         if chain.is_empty() { self.held.clone() } else { chain }
     }
 
-    /// Whether it is this node's ticket for an open door, which it need not show.
+    /// Whether it is an open ticket of this node, which it need not show.
     pub(crate) fn is_visitors_ticket(record: &SignedRecord, me: &MemberId) -> bool {
         matches!(&record.record, Record::Ticket(Ticket { member, how: How::Open, .. })
             if member == me)
     }
 
-    /// Closings that a ticket for an open door below `parent` has to name, or they would end it. Of
-    /// very many only those that can: others count if their authors become stewards.
+    /// Closings that an open ticket below `parent` must name, or they would end it. If there are
+    /// too many, only those that can: others count if their authors become stewards.
     pub(super) fn closings_to_know(&self, parent: Option<RecordId>) -> BTreeSet<RecordId> {
         let membership = self.membership();
         let mut closings = membership.all_closings();
@@ -87,7 +87,7 @@ impl Registry {
         !self.held.is_empty() && self.register.membership_with(held).is_member(&self.me)
     }
 
-    /// Keeps this node's ticket for an open door, unless it has one that lives.
+    /// Keeps an open ticket of this node, unless it has one that lives.
     pub(crate) fn hold(&mut self, ticket: Arc<SignedRecord>) {
         if self.holds_living_ticket() {
             return;
@@ -100,12 +100,12 @@ impl Registry {
         }
     }
 
-    /// This node's ticket for an open door, to be published now that it does something.
+    /// This node's open ticket, to be published now that it does something.
     pub(super) fn take_held(&mut self) -> Vec<Arc<SignedRecord>> {
         if self.is_member(&self.me) { Vec::new() } else { std::mem::take(&mut self.held) }
     }
 
-    /// Keeps a ticket for an open door that its holder has not shown yet.
+    /// Keeps an open ticket that its holder has not shown yet.
     pub(super) fn remember_issued(&mut self, member: MemberId, ticket: Arc<SignedRecord>) {
         if self.issued.len() >= ISSUED_MAX && !self.issued.contains_key(&member) {
             return; // Those who are here keep theirs.
@@ -113,8 +113,8 @@ impl Registry {
         self.issued.insert(member, ticket);
     }
 
-    /// Tickets for an open door of those who are `here`, and of this node, that make them members
-    /// although a closing or a removal by somebody beside them puts out whoever has none.
+    /// Open tickets of those who are `here`, and of this node, that make them members although a
+    /// closing or a removal by somebody beside them puts out everybody without a ticket.
     pub(super) fn tickets_to_show(&self, here: &BTreeSet<MemberId>) -> Vec<Arc<SignedRecord>> {
         let membership = self.membership();
         let stays = |member: &MemberId, tickets: &[Arc<SignedRecord>]| {

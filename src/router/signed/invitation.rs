@@ -22,14 +22,14 @@ const INVITE_ROOM: &[u8] = b"klatch invite room 1\0";
 pub struct Invitation {
     /// Who made it.
     pub maker: MemberId,
-    /// The maker's ticket: guests hang below it. `None`: the maker is the founder.
+    /// The maker's ticket, below which guests get theirs. `None`: the maker is the founder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<RecordId>,
     /// Ed25519 public key, made of the secret that the guest holds.
     pub key: Digest32,
     /// Names the find key ([`crate::crypto::invite::FindKey::hash`]).
     pub find: Digest32,
-    /// It admits until then, milliseconds since 1970 UTC on the clock of whoever answers.
+    /// It admits until then, in milliseconds since 1970 UTC by the answering member's clock.
     pub until: i64,
     /// How many it lets in at most; `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

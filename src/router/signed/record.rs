@@ -154,7 +154,7 @@ struct WireKept {
 }
 
 impl SignedRecord {
-    /// Signs one's own record for `room`; `claim` is what a ticket by invitation is issued for.
+    /// Signs this node's own record for `room`; a ticket by invitation is issued for a `claim`.
     #[must_use]
     pub fn sign(room: &RoomId, me: &Identity, record: Record, claim: Option<Claim>) -> Arc<Self> {
         let wire = wire_of(&record, claim.as_ref());

@@ -116,7 +116,7 @@ pub struct Choice {
     asked: usize,
     /// How fast all hosts deliver together.
     pace: HostPace,
-    /// Bytes that came, and those of them that were asked of somebody else meanwhile.
+    /// Bytes that came, and how many of them had been requested elsewhere meanwhile.
     came_bytes: u64,
     twice_bytes: u64,
     /// As of when hosts were last looked at: the longest round trip to one that is asked for

@@ -109,7 +109,7 @@ impl Swarm {
         }
     }
 
-    /// The room is left: nothing is fetched, and nobody is a host any more.
+    /// The room is left: downloads end, and there are no hosts.
     pub(crate) fn drop_downloads(&mut self, cx: &mut Context) {
         let failure = "the room was left meanwhile; verified chunks are kept for next time";
         self.fail_all(cx, &Failure::new(Code::Cancelled, failure));

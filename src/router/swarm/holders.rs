@@ -51,12 +51,12 @@ impl Hosting {
         self.fetching && self.held.is_some()
     }
 
-    /// What taking note of it costs, in chunks of a bitmap.
+    /// The cost of taking note of it, in chunks of a bitmap.
     fn bits(&self) -> u64 {
         self.held.as_ref().map_or(0, |held| u64::from(held.len()))
     }
 
-    /// What remembering it costs, in bytes of bitmap.
+    /// The cost of remembering it, in bytes of bitmap.
     fn bytes(&self) -> usize {
         self.bits().div_ceil(8) as usize
     }
@@ -67,7 +67,7 @@ impl Hosting {
 pub(super) struct Holder {
     member: MemberId,
     hosting: BTreeMap<FileId, Hosting>,
-    /// It has more than is kept in mind: what is wanted of the rest is asked for.
+    /// It has more than is remembered: it is asked for files that are wanted.
     has_more: bool,
     bitmap_bytes: usize,
     /// For chunks in the bitmaps that it says.
@@ -109,7 +109,7 @@ impl Holder {
         self.hosting.get(file).is_some_and(|hosting| hosting.held.is_none())
     }
 
-    /// It holds more files than are kept in mind of it.
+    /// It holds more files than are remembered of it.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
     }
@@ -124,7 +124,7 @@ impl Holder {
         if self.holds_all(file) { Some(Done::Fetched) } else { self.done.get(file).copied() }
     }
 
-    /// A file is not served here any more: nobody is waited for.
+    /// A file is no longer served here: nobody is waited for.
     pub(super) fn forget_done(&mut self, file: &FileId) {
         self.done.remove(file);
     }
@@ -164,28 +164,28 @@ impl Holder {
         say
     }
 
-    /// It calls a chunk bad: whether it is believed.
+    /// It reports a bad chunk: whether that counts.
     pub(super) fn blames(&mut self, now: Millis) -> bool {
         let believed = self.blamed.is_none_or(|at| now >= at.plus(BLAME_MS));
         self.blamed = if believed { Some(now) } else { self.blamed };
         believed
     }
 
-    /// It asks for lanes: whether it is heard.
+    /// It asks for lanes: whether that counts.
     pub(super) fn wants_lane(&mut self, now: Millis) -> bool {
         let heard = self.lane_wanted.is_none_or(|at| now >= at.plus(LANE_WANTED_MS));
         self.lane_wanted = if heard { Some(now) } else { self.lane_wanted };
         heard
     }
 
-    /// Of a file that matters less than others there is no room for what it holds.
+    /// No room for the chunks it holds of a file that matters less than others.
     pub(super) fn has_no_room_for(&mut self, file: &FileId, most: usize) -> bool {
         let full = !self.hosting.contains_key(file) && self.hosting.len() >= most;
         self.has_more |= full;
         full
     }
 
-    /// More is kept in mind of it than of a file that matters to nobody.
+    /// More is remembered of it than its share.
     pub(super) fn is_overfull(&self, most: usize) -> bool {
         self.has_more && self.hosting.len() > most
     }
@@ -271,7 +271,7 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// A link is up: these files are to be told of.
+    /// A link is up: it is to be told of these files.
     pub(super) fn add(
         &mut self,
         conn: ConnId,

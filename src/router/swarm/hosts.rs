@@ -1,4 +1,4 @@
-//! What others hold, as they report it.
+//! The chunks that others hold, as they report them.
 
 use super::Swarm;
 use super::holders::{Holder, Hosting};
@@ -43,7 +43,7 @@ impl Swarm {
     }
 
     /// Hosts of a file among those present: linked members that hold some of it, and this node.
-    /// Who has more than is kept in mind is believed to have what it offers.
+    /// A member with more files than are remembered is assumed to have what it offers.
     pub(crate) fn hosts_of(&self, file: &FileId, offers: impl Fn(MemberId) -> bool) -> usize {
         let holds = |holder: &&Holder| match holder.hosting(file) {
             Some(hosting) => hosting.holds_any(),
@@ -53,7 +53,7 @@ impl Swarm {
         linked + usize::from(self.holds_all(file))
     }
 
-    /// Somebody has more files than are kept in mind of it.
+    /// Whether somebody has more files than are remembered of it.
     pub(crate) fn may_have_more(&self) -> bool {
         self.holders.all().any(Holder::has_more)
     }
@@ -64,8 +64,7 @@ impl Swarm {
         self.holders.of(member)?.done_with(file)
     }
 
-    /// How many files each linked member has said that it holds, and how many may be kept in mind
-    /// whoever it is.
+    /// How many files each linked member says it holds, and how many are remembered of any member.
     pub(crate) fn files_of_links(&self) -> (Vec<usize>, usize) {
         (self.holders.all().map(Holder::files).collect(), self.shares.files().count())
     }
@@ -79,9 +78,9 @@ impl Swarm {
         said: (Held, bool),
         chunks: Option<u32>,
     ) {
-        // Of what is fetched or served here every host counts: there is only so much of it.
+        // Every host of a file fetched or served here counts: their number is bounded.
         let matters = self.is_fetching(&file) || self.is_shared(&file);
-        // Counting who has which chunk is what costs.
+        // The cost lies in counting who has which chunk.
         let counted = self.choice.picker(&file).is_some();
         let Some(holder) = self.holders.get_mut(conn) else { return };
         if !matters && holder.has_no_room_for(&file, cx.limits().hosted_files_per_member) {

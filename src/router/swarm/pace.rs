@@ -23,7 +23,7 @@ pub(crate) struct HostPace {
 }
 
 impl HostPace {
-    /// Something is asked of a host of which nothing was asked.
+    /// A host without requests is asked for something.
     pub(crate) fn begin(&mut self, now: Millis) {
         if self.since.is_none() {
             self.since = Some(now);

@@ -30,7 +30,7 @@ const BEHIND_PART: u64 = 64;
 struct ChunkSource {
     /// `None`: every chunk.
     held: Option<Bitmap>,
-    /// What only it has is on its way to others, who will pass it on.
+    /// The chunks that only it has are on their way to others, which will pass them on.
     elsewhere_until: Millis,
 }
 
@@ -66,7 +66,7 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// A file of `size` bytes of which nothing is here.
+    /// A file of `size` bytes with nothing here yet.
     #[must_use]
     pub fn new(size: u64) -> Self {
         let chunks = merkle::chunk_count(size);
@@ -337,7 +337,7 @@ impl Picker {
             if source.elsewhere_until > Millis(0)
                 && now.since(source.elsewhere_until) < VAIN_FACTOR * ELSEWHERE_MS
             {
-                // It waited for others in vain.
+                // Nobody else announced it.
                 return Some(Want::Chunk(64 * first as u32 + any_bit(words(first), rng)));
             }
             return Some(Want::Pick(Bitmap::from_words(level.len(), (0..length).map(words))));

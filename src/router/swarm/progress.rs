@@ -6,7 +6,7 @@ use crate::router::time::Millis;
 /// Time between two reports of progress while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 
-/// What came, and what was told of it.
+/// The bytes that arrived, and what was reported of them.
 #[derive(Debug)]
 pub(super) struct DownloadProgress {
     /// Of all that arrives, verified or not: a chunk may take longer than anybody's patience.

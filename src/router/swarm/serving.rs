@@ -59,8 +59,8 @@ impl Swarm {
         self.uploads.clear();
     }
 
-    /// Whoever only gives waits for others and not for each other: from now on those whose files
-    /// are offered hear that they are not fetched here.
+    /// Nodes that only give wait for others, not for each other: from now on members that offer
+    /// files are told that they are not fetched here.
     pub(crate) fn only_give(
         &mut self,
         cx: &mut Context,
@@ -75,7 +75,7 @@ impl Swarm {
         }
     }
 
-    /// A member that offers a file is to hear if it is not fetched here.
+    /// Tells a member that offers a file if it is not fetched here.
     pub(crate) fn say_done_with(&mut self, cx: &mut Context, member: MemberId, file: FileId) {
         if self.shares.done_with(&file).is_none() {
             return;

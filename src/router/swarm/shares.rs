@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::router::ids::FileId;
 use crate::router::message::Done;
 
-/// Files that were passed on and are kept in mind.
+/// Files that were passed on and are remembered.
 const PASSED_MAX: usize = 65_536;
 
 /// How much of a file is here.
@@ -20,7 +20,7 @@ pub(super) enum Portion {
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     files: BTreeMap<FileId, Portion>,
-    /// This program only gives: nobody is to wait until it has fetched something.
+    /// This program only gives: nobody waits for it to fetch something.
     only_gives: bool,
     /// Files that were fetched and passed on, and are not here any more.
     passed: BTreeSet<FileId>,

@@ -37,7 +37,7 @@ impl LoneSwarm {
         messages
     }
 
-    /// Fetches a file of so many chunks, none of which is here yet.
+    /// Fetches a file of `chunks` chunks; none is here yet.
     fn fetch(&mut self, file: FileId, chunks: u32) -> u64 {
         let file = NamedFile {
             id: file,
@@ -98,7 +98,7 @@ fn whoever_only_gives_tells_those_who_offer_something() {
     let declined = Message::Dropped { file: file(1), done: Some(Done::Declined) };
     assert_eq!(node.says(LINK), std::slice::from_ref(&declined));
     node.link(ConnId(2), CAROL, &[file(1)]);
-    assert_eq!(node.says(ConnId(2)), [declined], "whoever comes later as well");
+    assert_eq!(node.says(ConnId(2)), [declined], "later ones as well");
 }
 
 #[test]

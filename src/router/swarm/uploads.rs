@@ -32,7 +32,7 @@ impl Uploads {
         upload.last = now;
     }
 
-    /// Those that seem to run: to whom, of which file, bytes, and bytes per second.
+    /// Those that seem to run: receiver, file, bytes, and bytes per second.
     pub(super) fn running(
         &self,
         now: Millis,

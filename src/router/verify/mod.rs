@@ -104,7 +104,7 @@ impl Comparisons {
             return cx.reply(face, line, "verify", Err(Failure::new(Code::Unreachable, text)));
         }
         let conn = *conn;
-        // Of a comparison that is under way the words are told as well.
+        // The words of a comparison under way are told as well.
         if link.comparing.is_none() {
             link.comparing = Some(Comparing::Drawing);
             cx.effect(Effect::DrawValue { conn });
@@ -176,7 +176,7 @@ impl Comparisons {
         if both && cx.my_id < link.member {
             return;
         }
-        // Words that nobody asked for are not to fill the screen; the other side waits in vain.
+        // Unwanted words must not fill the screen; the other side runs into its timeout.
         if !both && link.asked.is_some_and(|at| cx.now.since(at) < ASKED_MS) {
             return;
         }

@@ -120,7 +120,7 @@ fn nobody_is_confirmed_whose_words_were_not_shown() {
     compare(&mut ada, id);
     play(&mut ada, &mut bo);
     assert!(confirm(&mut ada).is_ok());
-    assert!(confirm(&mut ada).is_err(), "whoever comes under that name now");
+    assert!(confirm(&mut ada).is_err(), "anyone under that name now");
 }
 
 #[test]

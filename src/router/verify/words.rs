@@ -10,7 +10,7 @@ const WORD_BITS: usize = 11;
 const LABEL: &[u8] = b"klatch verify 1\0";
 const COMMIT: &[u8] = b"klatch verify commit 1\0";
 
-/// What commits to a value before it is told.
+/// A commitment to a value before it is told.
 pub(super) fn commit_to(value: &Digest32) -> Digest32 {
     Digest32(digest(&[COMMIT, &value.0]))
 }

@@ -14,7 +14,7 @@ use super::{Facts, FileId, FileKind, Owner, Positional};
 
 /// Also folders are opened (`FILE_FLAG_BACKUP_SEMANTICS`).
 const FOLDERS_TOO: u32 = 0x0200_0000;
-/// What has this very name is opened (`FILE_FLAG_OPEN_REPARSE_POINT`).
+/// Opens the very thing with this name (`FILE_FLAG_OPEN_REPARSE_POINT`).
 const AS_IT_IS: u32 = 0x0020_0000;
 
 pub(super) fn facts_of(file: &File) -> io::Result<Facts> {

@@ -149,7 +149,7 @@ impl LiveView {
         self.noise.due_ms()
     }
 
-    /// What time alone brings.
+    /// What changes with time alone.
     pub fn tick(&mut self, now_ms: i64) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for text in self.noise.summaries(now_ms) {
@@ -181,7 +181,7 @@ impl LiveView {
         }
     }
 
-    /// Rows of which one is to be copied: the terminal breaks it, so that it stays one line.
+    /// Rows with one to be copied: the terminal breaks that one, so that it stays one line.
     fn copyable(&mut self, rows: Option<String>, pieces: &mut Vec<Piece>) {
         let rows = rows.map(|rows| {
             let row = |row: &str| match lines::is_copyable(row) {

@@ -15,7 +15,7 @@ const FOLLOWED_MAX: usize = 1_024;
 /// Cells of a bar.
 const BAR_CELLS: u64 = 16;
 
-/// What moves, in the order in which it began to, and then what is queued.
+/// Running transfers, in the order in which they began, then the queued ones.
 #[derive(Debug, Default)]
 pub struct Moving {
     moving: Vec<(MovingKey, MovingRow)>,
@@ -115,7 +115,7 @@ impl Moving {
                     self.put(key, MovingRow { name: format!("⇡ {name}"), says });
                 }
             }
-            // What belonged to a room that was left fails or is read no more.
+            // Transfers of a room that was left fail or are read no more.
             Notice::Left { .. } => *self = Self::default(),
             _ => {}
         }

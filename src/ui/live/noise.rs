@@ -1,5 +1,5 @@
-//! Comings and goings: a few are told one by one, many as one sentence, and so are the visits of
-//! whoever comes and goes again and again.
+//! Comings and goings: a few are shown one by one, many as one sentence, and so are repeated
+//! visits.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,14 +11,14 @@ use crate::ui::lines::{listed, nick};
 const ROWS_MAX: usize = 4;
 /// See above.
 const WINDOW_MS: i64 = 10_000;
-/// What was held back is told after this time without comings and goings, or after the window.
+/// Notices held back are told after this time without comings and goings, or after the window.
 const QUIET_MS: i64 = 1_500;
 /// Names that are remembered for one sentence; a member more is only counted.
 const NAMES_MAX: usize = 64;
 
 /// A shorter stay is a visit, as the one-shots of scripts make.
 const VISIT_MS: i64 = 30_000;
-/// Who visited so lately is expected to do so again: it is told if it stays.
+/// A member that visited so lately is expected to do so again: it is told if it stays.
 const AGAIN_MS: i64 = 600_000;
 /// Visits within this time make one sentence.
 const VISITS_MS: i64 = 300_000;
@@ -32,7 +32,7 @@ pub(super) struct Noise {
     unnamed: usize,
     /// When the first and the last of them came.
     kept: Option<(i64, i64)>,
-    /// Who came while this was watched and is here.
+    /// Members that came while this was watched and are here.
     here: BTreeMap<MemberId, NoisyStay>,
     /// Those whose last stay was a visit. By name: a one-shot has another id each time.
     visitors: BTreeMap<String, Visitor>,

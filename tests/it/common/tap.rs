@@ -1,6 +1,6 @@
 //! A way to a peer on which files move only as far as the test lets them.
 //!
-//! What is said passes freely; lanes pass so many bytes towards the dialer as were allowed, and
+//! Links pass freely; lanes pass as many bytes towards the dialer as were allowed, and
 //! then stand still. So a test can stop a transfer in its very middle, on any machine.
 
 use std::io::{self, Read, Write};

@@ -253,7 +253,7 @@ fn h17_old_invitations_do_not_bring_the_removed_back() {
     }
     bob.say("bob stays");
     alice.hears_text("bob stays");
-    // What is still open to whoever holds it is open to a new key, until it is ended.
+    // An open ticket stays open to a new key, until it is ended.
     let mallory = Eve::new();
     let session = mallory.join_by(bob.addr(), &Entry::Invitation(other.clone()), Vec::new());
     mallory.leaves(session);

@@ -32,7 +32,7 @@ fn spoil(path: &Path, len: usize) {
 /// Most that can be in flight to one member: each thread a chunk of 256 KiB.
 const IN_FLIGHT_BYTES: u64 = 32 * 256 * 1024;
 
-/// What the bytes of a finished download came to.
+/// The bytes of a finished download.
 fn bytes_fetched(host: &mut Host) -> u64 {
     host.hears("the end", |notice| match notice {
         Notice::DownloadFinished { bytes_fetched, .. } => Some(*bytes_fetched),

@@ -229,7 +229,7 @@ proptest! {
         for (one, other) in [(&before, &after), (&after, &before)] {
             for member in one.members().filter(|member| !other.is_member(member)) {
                 for seat in one.tickets_of(&member) {
-                    // Who has lost it all hung below the signer; so does whoever is new.
+                    // All that have lost it hung below the signer; so do new ones.
                     prop_assert!(reached_by(one, &seat.id).contains(&record.signer()));
                 }
             }

@@ -29,7 +29,7 @@ pub(super) fn name(number: usize) -> RecordId {
     RecordId(crate::crypto::hash::digest(&[b"record", &number.to_be_bytes()]))
 }
 
-/// The ticket of `member` below whoever has the number `by`, whose ticket has the same number.
+/// The ticket of `member` below the member number `by`, whose ticket has the same number.
 pub(super) fn numbered(by: usize, member: usize) -> Named {
     let mut ticket = ticket('F', None, 'F', How::Kept);
     ticket.member = key(member);

@@ -72,7 +72,7 @@ impl Choice {
                 return self.no_turn();
             }
         }
-        // One of which nothing is known is tried nevertheless: who is asked may be slow on purpose.
+        // An unknown host is tried nevertheless: those that are asked may be slow on purpose.
         let enough = self.is_enough();
         let may = |host: &HostLoad| !enough || host.can_be_tried(now);
         let lone = self.files.values().find_map(|(_, picker)| picker.lone());

@@ -16,7 +16,7 @@ const SLOW_REST_MAX_MS: u64 = 60_000;
 /// Of two hosts one is slow, and what is asked of it is stuck, if the other is more than so many
 /// times as fast.
 const SLOW_FACTOR: u64 = 16;
-/// Bytes per second that are hoped for from a host of which nothing is known.
+/// Bytes per second expected of an unknown host.
 const HOPED_RATE: u64 = 1024 * 1024;
 /// While more than this part of all bytes came twice, chunks are taken over from the slowest only.
 const WASTE_PART: u64 = 64;
@@ -109,7 +109,7 @@ impl Choice {
         self.far_ms = asked().map(|host| host.rtt_ms).max().unwrap_or(0);
     }
 
-    /// Whether a host of which nothing is asked waits for its turn, and could be asked.
+    /// Whether a host without requests waits for its turn, and could be asked.
     fn is_useful(&self, id: &MemberId, host: &HostLoad, now: Millis) -> bool {
         let free = host.waits && host.asked() == 0 && host.free_lane(now).is_some();
         free && self.files.values().any(|(_, picker)| picker.gives(id))

@@ -227,7 +227,7 @@ fn many_hosts_are_asked_for_one_chunk_each_until_that_is_enough() {
     let conns: BTreeSet<_> = first.iter().take(12).map(|(conn, _)| *conn).collect();
     assert_eq!(conns, (1..=12).collect(), "each once before any is asked twice");
     assert_eq!(first.len(), 16);
-    // Who is new is tried all the same, and then it is the turn of whoever brings it soonest.
+    // A new host is tried all the same, then the one that brings it soonest.
     full_hosts(&mut choice, 13..=14);
     let mut tried = Vec::new();
     for now in [200, 250, 300] {
