@@ -17,7 +17,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use etcetera::base_strategy::BaseStrategy;
 
 use crate::router::notice::{Code, Failure};
-use crate::router::text::{NAME_MAX_CHARS, check_name, is_control, is_format};
+use crate::router::text::{NAME_MAX_CHARS, check_own_name, is_control, is_format};
 use crate::settings::Saved;
 use crate::sys::process::login_name;
 use crate::ui::rate::parse_rate;
@@ -493,7 +493,7 @@ fn name_from_login(login: Option<OsString>) -> String {
     let kept = login.to_string_lossy();
     let kept = kept.chars().filter(|&c| !(c == ':' || is_control(c) || is_format(c)));
     let kept: String = kept.skip_while(|c| "*/ ".contains(*c)).take(NAME_MAX_CHARS).collect();
-    check_name(&kept).unwrap_or_else(|_| "guest".into())
+    check_own_name(&kept).unwrap_or_else(|_| "guest".into())
 }
 
 /// Bytes per second, or no limit: what `--limit-up` takes.
@@ -529,7 +529,7 @@ fn room_value(text: &str) -> Result<RoomChoice, String> {
 }
 
 fn name_value(text: &str) -> Result<String, String> {
-    check_name(text).map_err(|error| error.to_string())
+    check_own_name(text).map_err(|error| error.to_string())
 }
 
 fn listen_value(text: &str) -> Result<ListenAt, String> {

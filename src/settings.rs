@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::router::notice::{Code, Failure};
-use crate::router::text::check_name;
+use crate::router::text::check_own_name;
 use crate::sys::files::make_private_folder;
 use crate::ui::rate::parse_rate;
 
@@ -102,7 +102,7 @@ impl Saved {
         })?;
         let wrong = |key: &str, what: String| (line_of(text, key), format!("{key}: {what}"));
         if let Some(name) = &saved.name {
-            check_name(name).map_err(|error| wrong("name", error.to_string()))?;
+            check_own_name(name).map_err(|error| wrong("name", error.to_string()))?;
         }
         if saved.max_peers.is_some_and(|peers| !(1..=1_024).contains(&peers)) {
             return Err(wrong("max_peers", "write a number from 1 to 1024".into()));

@@ -6,7 +6,7 @@ use crate::config::DEFAULT_PORT;
 use crate::router::command::{Command, LockWish, NewPassword};
 use crate::router::ids::{EntryId, FileId};
 use crate::router::notice::{Code, Failure};
-use crate::router::text::{TextError, check_message, check_name};
+use crate::router::text::{TextError, check_message, check_own_name};
 use crate::ui::address::{read_address, read_port};
 use crate::ui::command::read_password;
 use crate::ui::slash::{HOUR_MS, INVITE_MAX_HOURS, invitation};
@@ -239,7 +239,7 @@ impl TabOrder {
             Self::Restore(offers) => Command::Restore { offers: offers.all() },
             Self::GiveUp { of } => Command::GiveUp { of },
             Self::Name { name } => {
-                Command::Name { name: check_name(name.trim()).map_err(text_failure)? }
+                Command::Name { name: check_own_name(name.trim()).map_err(text_failure)? }
             }
             // The page asks its person first, and says what would be cut off.
             Self::Leave => Command::Leave,

@@ -161,7 +161,7 @@ pub enum Command {
     },
     /// Change the nickname.
     Name {
-        /// A valid name (checked by [`crate::router::text::check_name`]).
+        /// A valid name (checked by [`crate::router::text::check_own_name`]).
         name: String,
     },
     /// For scripts: wait until something holds.

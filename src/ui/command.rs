@@ -13,7 +13,7 @@ use crate::crypto::password::{Password, PasswordError};
 use crate::router::command::{Command, LockWish, NewPassword, RateLimit, Wait};
 use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure};
-use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
+use crate::router::text::{TextError, Untrusted, check_message, check_own_name, is_control};
 
 /// What stands for no password at all.
 const NO_PASSWORD: &str = "-";
@@ -399,7 +399,7 @@ fn verify(rest: &str) -> Result<Input, Misfit> {
 }
 
 fn name(rest: &str) -> Result<Input, Misfit> {
-    let name = check_name(some(unquoted(rest))?).map_err(text_failure)?;
+    let name = check_own_name(some(unquoted(rest))?).map_err(text_failure)?;
     Ok(Input::Command(Command::Name { name }))
 }
 

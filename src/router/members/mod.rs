@@ -11,13 +11,14 @@ mod names;
 mod own;
 mod presence;
 mod redial;
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::member::Member;
-use self::names::Names;
-pub(crate) use self::names::with_digits;
+use self::names::{Names, with_digits, without_digits};
 use self::own::Own;
 use self::presence::Telling;
 pub(crate) use self::presence::Via;
@@ -26,7 +27,7 @@ use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::inspect::Load;
 use crate::router::notice::{MemberInfo, Notice, Who};
-use crate::router::text::{Untrusted, is_reserved, look, without_marks};
+use crate::router::text::{Untrusted, as_chosen, is_reserved, look};
 use crate::router::time::Millis;
 
 /// Members of the room but this one, and the names of everyone who ever spoke.
@@ -184,30 +185,39 @@ impl Members {
 
     /// Who is shown or was ever known under a name, here or gone.
     pub(crate) fn known_as(&self, nick: &str) -> Vec<MemberId> {
-        let shown = |id: &MemberId| {
-            let name = self.name_of(id);
-            name.raw() == nick || with_digits(name.raw(), id) == nick
-        };
         let others = || self.names.iter().filter(|(id, _)| **id != self.me);
         let found: Vec<MemberId> =
-            others().filter(|(id, _)| shown(id)).map(|(id, _)| *id).collect();
+            others().filter(|(id, _)| self.is_shown_as(id, nick)).map(|(id, _)| *id).collect();
         if !found.is_empty() {
             return found;
         }
         others().filter(|(_, name)| *name == nick).map(|(id, _)| *id).collect()
     }
 
-    /// The name to show: told apart by four digits from others who bear it, and from klatch itself;
-    /// the id where none is known. Whoever is here yields to nobody who is gone, so a visitor
-    /// leaves no trace on the name that it took; and whoever is gone is told apart from all others.
+    /// Whether a member is shown under a name, or would be with these digits.
+    fn is_shown_as(&self, id: &MemberId, nick: &str) -> bool {
+        let with_digits = |(name, digits): (&str, &str)| {
+            as_chosen(self.bare_name(id).unwrap_or_default()) == name
+                && id.to_string().starts_with(&digits.to_ascii_lowercase())
+        };
+        self.name_of(id).raw() == nick || without_digits(nick).is_some_and(with_digits)
+    }
+
+    /// The name to show: told apart by digits from others who bear it, and from klatch itself; the
+    /// id where none is known. Whoever is here yields to nobody who is gone, so a visitor leaves no
+    /// trace on the name that it took; and whoever is gone is told apart from all others. A
+    /// verified member needs no digits: the others of its name have them, even while it is gone.
     pub(crate) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
+        let seen = look(name);
+        let others = || self.names.others_like(id, &seen);
         let is_here = |id: &MemberId| *id == self.me || self.is_present(id);
         let here = is_here(id);
-        let seen = look(name);
-        let shared = self.names.others_like(id, &seen).any(|other| !here || is_here(other));
-        let name = without_marks(name);
-        Untrusted::new(if shared || is_reserved(&seen) { with_digits(&name, id) } else { name })
+        let sure = |id: &MemberId| self.verified.get(id).is_some_and(|known| look(known) == seen);
+        let shared = others().any(|other| !here || is_here(other) || sure(other));
+        let apart = shared && (!sure(id) || others().any(sure)) || is_reserved(&seen);
+        let name = as_chosen(name);
+        Untrusted::new(if apart { with_digits(&name, id, others()) } else { name })
     }
 
     // Whom the person at this node trusts, or does not want to hear.
