@@ -5,33 +5,12 @@
 //! members out: the last place is theirs, and neither address nor rate is held against them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::limits::Limits;
-
-/// Where a connection comes from: an IPv4 address, or the /64 that one IPv6 site has to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct AddressSource(IpAddr);
-
-impl AddressSource {
-    fn of(addr: IpAddr) -> Self {
-        match addr.to_canonical() {
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
-            }
-            v4 => Self(v4),
-        }
-    }
-}
-
-/// One's own computer. The other addresses of 127/8 are not meant: tests play strangers there.
-fn is_own_computer(addr: IpAddr) -> bool {
-    let addr = addr.to_canonical();
-    addr == IpAddr::V4(Ipv4Addr::LOCALHOST) || addr == IpAddr::V6(Ipv6Addr::LOCALHOST)
-}
+use crate::router::address::{is_own_computer, source_of};
 
 /// No place just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +29,8 @@ pub struct Gate {
 #[derive(Debug)]
 struct GateState {
     pending: usize,
-    pending_by_source: BTreeMap<AddressSource, usize>,
-    admitted_by_source: BTreeMap<AddressSource, usize>,
+    pending_by_source: BTreeMap<IpAddr, usize>,
+    admitted_by_source: BTreeMap<IpAddr, usize>,
     /// Handshakes that may begin at once, in millionths: a bucket that fills with time.
     tokens: u64,
     filled: Instant,
@@ -84,7 +63,7 @@ impl Gate {
     /// # Errors
     /// [`Denied`]: there is none; another try a second later may have one.
     pub fn enter(self: &Arc<Self>, addr: IpAddr, now: Instant) -> Result<Permit, Denied> {
-        let source = AddressSource::of(addr);
+        let source = source_of(addr);
         let mut state = self.lock();
         let favoured = state.admitted_by_source.contains_key(&source);
         // One place stays free for members.
@@ -105,7 +84,7 @@ impl Gate {
     /// Favours `addr` until the permit is dropped.
     #[must_use]
     pub fn admitted(self: &Arc<Self>, addr: IpAddr) -> Permit {
-        let source = AddressSource::of(addr);
+        let source = source_of(addr);
         *self.lock().admitted_by_source.entry(source).or_default() += 1;
         Permit { gate: Arc::clone(self), source, admitted: true }
     }
@@ -131,7 +110,7 @@ impl Gate {
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
-    source: AddressSource,
+    source: IpAddr,
     admitted: bool,
 }
 

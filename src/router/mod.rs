@@ -20,7 +20,7 @@ pub mod signed;
 pub mod text;
 pub mod time;
 
-mod address;
+pub(crate) mod address;
 mod admission;
 mod context;
 mod desk;

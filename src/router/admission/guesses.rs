@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits::Limits;
-use crate::router::address::plain_ip;
+use crate::router::address::{is_own_computer, neighbourhood_of, plain_ip, source_of};
 use crate::router::context::Context;
 use crate::router::ids::ConnId;
 use crate::router::time::Millis;
@@ -52,7 +52,7 @@ impl Guesses {
         if self.under_way.len() >= PASSWORD_EXCHANGES {
             return Err(1_000);
         }
-        let own = is_own_loopback(ip);
+        let own = is_own_computer(ip);
         if !(own && limits.trust_loopback) {
             let source = source_of(ip);
             let times = self.by_addr.get(&source);
@@ -152,28 +152,6 @@ impl Guesses {
             (1, Some((ip, _))) => format!("warning: wrong password tried from {ip}"),
             _ => format!("warning: {total} wrong passwords tried: {}", places.join(", ")),
         });
-    }
-}
-
-/// Addresses are counted one by one in IPv4 and by /64 in IPv6.
-fn source_of(ip: IpAddr) -> IpAddr {
-    match plain_ip(ip) {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 64)).into()),
-    }
-}
-
-/// 127.0.0.1 and ::1 are this computer's own; other 127/8 addresses count as strangers.
-fn is_own_loopback(ip: IpAddr) -> bool {
-    matches!(plain_ip(ip), IpAddr::V4(core::net::Ipv4Addr::LOCALHOST))
-        || ip == IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)
-}
-
-/// Those who are likely to be one and the same: a /24 in IPv4, a /48 in IPv6.
-fn neighbourhood_of(ip: IpAddr) -> IpAddr {
-    match plain_ip(ip) {
-        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & (!0u32 << 8)).into()),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 80)).into()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It decides who counts as present, what is passed on of whom, and which members are dialled
 //! again. Who may be in the room it asks of others, and what anybody says is not its business.
 
+mod dials;
 mod finding;
 mod health;
 mod ignoring;
@@ -15,8 +16,9 @@ mod redial;
 mod tests;
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use self::dials::{PAYERS_MAX, Payer};
 use self::member::Member;
 use self::names::{Names, with_digits, without_digits};
 use self::own::Own;
@@ -28,7 +30,7 @@ use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::inspect::Load;
 use crate::router::notice::{MemberInfo, Notice, Who};
 use crate::router::text::{Untrusted, as_chosen, is_reserved, look};
-use crate::router::time::Millis;
+use crate::router::tokens::Buckets;
 
 /// Members of the room but this one, and the names of everyone who ever spoke.
 #[derive(Debug)]
@@ -46,8 +48,8 @@ pub(crate) struct Members {
     ignored: BTreeSet<MemberId>,
     /// What each link is still to be told of others.
     tellings: BTreeMap<ConnId, Telling>,
-    /// Failed dials of taught addresses, by teller.
-    failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
+    /// What those may still cost who name addresses to dial.
+    budgets: Buckets<Payer>,
     /// Something changed that may change who is present or dialled.
     changed: bool,
 }
@@ -65,7 +67,7 @@ impl Members {
             told_lookalikes: BTreeSet::new(),
             ignored: BTreeSet::new(),
             tellings: BTreeMap::new(),
-            failed_dials: BTreeMap::new(),
+            budgets: Buckets::new(PAYERS_MAX),
             changed: false,
         };
         members.names.set(cx.my_id, &cx.config.name);
@@ -264,7 +266,7 @@ impl Members {
         let mut loads = vec![
             load("members", self.known.len(), limits.members),
             load("names", self.names.len(), limits.members + limits.chains),
-            load("tellers", self.failed_dials.len(), limits.members),
+            load("tellers", self.budgets.len(), PAYERS_MAX),
         ];
         let to_say = |telling: &Telling| load("presence to say", telling.len(), limits.members);
         loads.extend(self.tellings.values().map(to_say));

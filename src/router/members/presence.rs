@@ -48,6 +48,8 @@ pub(crate) struct Via {
     /// Who is at its other end, and where.
     pub(crate) member: MemberId,
     pub(crate) remote: Option<SocketAddr>,
+    /// This node dialled.
+    pub(crate) dialled: bool,
 }
 
 impl Via {
@@ -164,6 +166,7 @@ impl Members {
         member.heard = cx.now;
         member.taught_by = teller;
         member.taught_here = via.is_here();
+        member.taught_from = via.remote.map(|remote| remote.ip());
         // It said something in this room since: it is worth a dial again, whoever passed it on.
         member.redial.given_up = false;
         let quiet = !member.present;
@@ -223,7 +226,14 @@ impl Members {
         let say = speaking.map(|(id, _)| *id).collect();
         let mut telling = Telling { member: id, up: cx.now, say };
         let mut newly = false;
+        let mut paid = Vec::new();
         if let Some(known) = self.entry(cx, id, id, is_author) {
+            if let Some(remote) = via.remote.filter(|_| via.dialled) {
+                known.reach_at(remote, cx.limits());
+                paid = std::mem::take(&mut known.redial.paid);
+            }
+            known.taught_from = via.remote.map(|remote| remote.ip());
+            known.came_from = known.taught_from;
             known.conn = Some(via.conn);
             known.remote = via.remote;
             known.taught_here = via.is_here();
@@ -241,15 +251,12 @@ impl Members {
                 telling.say.insert(id);
             }
         }
+        self.pay_back(&paid);
         self.tellings.insert(via.conn, telling);
         cx.mark(via.conn);
         self.changed = true;
         self.rename(cx, id, &record.body.name, true);
-        if let Some(port) = self.own.port()
-            && !seen.is_unspecified()
-            && (!is_loopback(seen) || via.is_here())
-            && self.own.see(SocketAddr::new(seen, port))
-        {
+        if self.own.see(via.remote.map(|remote| remote.ip()), seen, !via.dialled) {
             self.renew(cx);
         }
         newly

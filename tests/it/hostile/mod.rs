@@ -12,7 +12,7 @@
 //! | W5 replays, reflections | `w5_…`: whole nodes | `net::tests::{hostile,moved}::w5_…` |
 //! | W6 counts of 2^32 | `w6_…` | `wire::tests::w6_…` |
 //! | W7 connecting to oneself, at once | `w7_…` | |
-//! | W8 a teller of 10,000 addresses | `w8_…` | |
+//! | W8 a teller of 10,000 addresses | `w8_…` | `router::members` |
 //! | H3 guessing | `h3_…` | `crypto::opaque::tests` |
 //! | H5 "open" instead of locked | `h5_…` | `h5_…` in `net::tests` |
 //! | H6 moved identities and proofs | `h6_…` | `net::tests::moved::h6_…`, `crypto::binding` |
@@ -26,6 +26,7 @@
 //! | H17 the removed comes back | `h17_…`, `it::removing` | the simulator |
 //! | N2 invitations | `n2_…` | `router::invite_link`, `n2_…` in `wire`, `net` |
 //! | R7 floods of records | `floods` | the simulator |
+//! | R8 victims as scanners | `w8_…` | `r8_…`: `router::members` |
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
 //! | S1 bad bytes | `s1_…` | [2] |
@@ -37,7 +38,8 @@
 //! | S9 names | `s9_…`: end to end | `files::names`: 2,000 names |
 //! | S11 like names | `s11_…` | |
 //! | S12 8 EiB | `s12_…` | |
-//! | T1 control bytes | `t1_…` | `router::text`, `ui::notice` |
+//! | T1 control bytes, long texts | `t1_…`, `it::live` | `router::text`, `ui::{notice,live}` |
+//! | T6 ground digits | | `t6_…`: `router::members`, `router::text` |
 //! | L3 replays, clocks, numbers | `l3_…` | `crypto::identity` |
 //! | L4 claims of 2^60 | `l4_…` | |
 //! | L5 poison | `l5_…` | `router::log` |
