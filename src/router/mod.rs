@@ -29,13 +29,14 @@ mod flows;
 mod log;
 mod members;
 mod order;
+mod quiet;
 mod rate;
 mod registry;
 mod replies;
 mod stay;
 pub mod swarm;
 mod timers;
-mod tokens;
+pub(crate) mod tokens;
 mod verify;
 mod word;
 
@@ -260,6 +261,7 @@ impl Router {
                 Timer::SayFiles(conn) => self.cx.mark(conn),
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Link(conn) => self.link_due(conn),
+                Timer::Notices => self.cx.notify_due(),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
                 Timer::RecordsLeft(conn) => self.cx.mark(conn),

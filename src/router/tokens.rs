@@ -49,6 +49,13 @@ impl Tokens {
         self.parts >= parts_of(many)
     }
 
+    /// After how many milliseconds there are so many, if none are taken meanwhile.
+    pub(crate) fn wait_ms(&mut self, many: u64, now: Millis) -> u64 {
+        self.fill(now);
+        let lacking = parts_of(many).saturating_sub(self.parts).max(0).unsigned_abs();
+        lacking.div_ceil(u64::from(self.rate.per_min).max(1))
+    }
+
     /// Gives back what was taken in vain.
     pub(crate) fn give(&mut self, many: u64) {
         self.parts = self.parts.saturating_add(parts_of(many)).min(self.most());
@@ -58,8 +65,7 @@ impl Tokens {
     pub(crate) fn owe(&mut self, many: u64, now: Millis) -> u64 {
         self.fill(now);
         self.parts = self.parts.saturating_sub(parts_of(many));
-        let lacking = self.parts.min(0).unsigned_abs();
-        lacking.div_ceil(u64::from(self.rate.per_min).max(1))
+        self.wait_ms(0, now)
     }
 
     fn fill(&mut self, now: Millis) {

@@ -9,7 +9,9 @@ use crate::router::event::{Effect, Home, Outcome, Plan};
 use crate::router::ids::{ConnId, InvitationId, MemberId, RunId};
 use crate::router::links::{Conn, Greeting, Reason, Standpoint};
 use crate::router::message::{Brings, Hello, Refusal, Why};
+use crate::router::notice::Notice;
 use crate::router::order::Purpose;
+use crate::router::quiet::Topic;
 use crate::router::registry::{Judged, Registry};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 
@@ -180,9 +182,10 @@ impl Router {
             } else {
                 let name = self.members.who(&member).marked();
                 self.cx.refuse(id, Why::IdentityInUse);
-                self.cx.remark(format!(
+                let text = format!(
                     "a second program tried to connect with the identity of {name} and was refused"
-                ));
+                );
+                self.cx.notify_of(Topic::SecondRun, member, Notice::Remark { text });
             }
         }
     }

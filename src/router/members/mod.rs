@@ -29,6 +29,7 @@ use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::inspect::Load;
 use crate::router::notice::{MemberInfo, Notice, Who};
+use crate::router::quiet::Topic;
 use crate::router::text::{Untrusted, as_chosen, is_reserved, look};
 use crate::router::tokens::Buckets;
 
@@ -175,7 +176,12 @@ impl Members {
         // As people saw it: told apart from others of that name.
         let before = self.name_of(&id);
         if self.names.set(id, name) && !quiet {
-            cx.notify(Notice::NameChanged { member: self.info(&id), before });
+            let notice = Notice::NameChanged { member: self.info(&id), before };
+            if id == self.me {
+                cx.notify(notice);
+            } else {
+                cx.notify_of(Topic::Name, id, notice);
+            }
             self.warn_if_lookalike(cx, &id);
         }
     }
@@ -245,10 +251,11 @@ impl Members {
             return;
         };
         let (name, digits) = (self.name_of(id), known.short());
-        cx.remark(format!(
+        let text = format!(
             "warning: {name}'s key is not the one you verified ({digits}); verify {name} compares \
              again"
-        ));
+        );
+        cx.notify_of(Topic::Lookalike, *id, Notice::Remark { text });
         if self.told_lookalikes.len() >= cx.limits().members {
             self.told_lookalikes.clear();
         }

@@ -13,6 +13,7 @@ use crate::router::event::Effect;
 use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::message::{Message, Why};
 use crate::router::notice::Notice;
+use crate::router::quiet::Topic;
 use crate::router::signed::SignedPresence;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
@@ -377,11 +378,11 @@ impl Members {
             let member = self.info(&id);
             if present {
                 comings.came = true;
-                cx.notify(Notice::MemberJoined { member });
+                cx.notify_of(Topic::Presence, id, Notice::MemberJoined { member });
                 self.warn_if_lookalike(cx, &id);
             } else {
                 comings.left.push(id);
-                cx.notify(Notice::MemberLeft { member });
+                cx.notify_of(Topic::Presence, id, Notice::MemberLeft { member });
             }
         }
         comings

@@ -376,6 +376,51 @@ fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     alice.assert_bounded();
 }
 
+/// R7: names and locks that change all the time are a few lines, and the last of them is told.
+#[test]
+fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
+    let mut alice = Alice::new();
+    let mut eve = Eve::new();
+    let (conn, effects) = alice.joins(&eve);
+    let hers = ticket_of(&effects, &eve);
+    alice.hears(conn, Message::Records(vec![hers.clone()]));
+    let lines = |effects: &[Effect]| {
+        let line = |effect: &&Effect| match effect {
+            Effect::Notify(Notice::Remark { .. } | Notice::NameChanged { .. }) => true,
+            Effect::Notify(Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. }) => true,
+            _ => false,
+        };
+        effects.iter().filter(line).count()
+    };
+    let (mut renamed, mut locked) = (0, 0);
+    for version in 2..5_000 {
+        eve.name = format!("eve {version}");
+        let presence = eve.presence(&alice.room, version, vec![]);
+        renamed += lines(&alice.hears(conn, Message::Presence(presence)));
+    }
+    assert!((1..=16).contains(&renamed), "{renamed}");
+    let mut over: std::collections::BTreeSet<RecordId> = Default::default();
+    for number in 0..250 {
+        let closed = number % 2 == 0;
+        let (by, standing) = (eve.id(), [hers.id].into());
+        let before = std::mem::take(&mut over);
+        let lock = Lock { by, standing, closed, password: None, over: before, kept: Vec::new() };
+        let lock = SignedRecord::sign(&alice.room, &eve.identity, Record::Lock(lock), None);
+        over.insert(lock.id);
+        locked += lines(&alice.hears(conn, Message::Records(vec![lock])));
+    }
+    assert!((1..=8).contains(&locked), "{locked}");
+    alice.assert_bounded();
+    let told = alice.waits(10_000);
+    let last = told.iter().find_map(|effect| match effect {
+        Effect::Notify(Notice::NameChanged { member, before }) => Some((member, before)),
+        _ => None,
+    });
+    let (member, before) = last.expect("her last name");
+    assert_eq!(member.who.name.raw(), "eve 4999");
+    assert_eq!(before.raw(), "eve 17", "the last that was told");
+}
+
 /// N2: the clock of whoever answers decides, and says why.
 #[test]
 fn n2_an_invitation_is_over_when_its_time_is() {

@@ -25,7 +25,7 @@
 //! | H16 secrets | `h16_…` | |
 //! | H17 the removed comes back | `h17_…`, `it::removing` | the simulator |
 //! | N2 invitations | `n2_…` | `router::invite_link`, `n2_…` in `wire`, `net` |
-//! | R7 floods of records | `floods` | the simulator |
+//! | R7 floods, each kind of message | `r7_…`, `floods` | `r7_…`: `net::pace`, `router::quiet` |
 //! | R8 victims as scanners | `w8_…` | `r8_…`: `router::members` |
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
