@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tungstenite::handshake::derive_accept_key;
@@ -259,13 +260,24 @@ fn reason(status: u16) -> &'static str {
 pub(super) struct Client<'a> {
     stream: &'a Arc<TcpStream>,
     limits: &'a Limits,
+    /// It showed a key.
+    proven: &'a AtomicBool,
     /// What was read and not used: the beginning of a body, or further requests.
     pending: Vec<u8>,
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(stream: &'a Arc<TcpStream>, limits: &'a Limits) -> Self {
-        Self { stream, limits, pending: Vec::new() }
+    pub(super) fn new(
+        stream: &'a Arc<TcpStream>,
+        limits: &'a Limits,
+        proven: &'a AtomicBool,
+    ) -> Self {
+        Self { stream, limits, proven, pending: Vec::new() }
+    }
+
+    /// It showed a key that only a page of klatch's has: it gives way to nobody.
+    pub(super) fn prove(&self) {
+        self.proven.store(true, Ordering::SeqCst);
     }
 
     /// Its socket.

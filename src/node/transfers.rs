@@ -18,6 +18,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ use crate::net::Lanes;
 use crate::net::channel::Channel;
 use crate::net::chunk::FetchLane;
 use crate::net::places::Places;
-use crate::net::serve::{Host, Sources, Spared, serve};
+use crate::net::serve::{Host, LaneUse, Sources, Spared, serve};
 use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
@@ -116,6 +117,26 @@ struct TransfersState {
     parked: BTreeMap<FileId, Arc<Served>>,
 }
 
+impl TransfersState {
+    fn serving(&self) -> impl Iterator<Item = (ConnId, &ServedLane)> {
+        self.lanes.iter().filter_map(|(conn, lane)| match lane {
+            LaneHold::Serve(lane) => Some((*conn, lane)),
+            LaneHold::Fetch(_) => None,
+        })
+    }
+
+    /// Of the lanes over which nothing is asked for, the one that is idle for longest among those
+    /// of whoever has most.
+    fn longest_idle(&self) -> Option<ConnId> {
+        let lanes_of = |member| self.serving().filter(|(_, lane)| lane.member == member).count();
+        let idle = self.serving().filter_map(|(conn, lane)| {
+            let since = lane.used.idle_since()?;
+            Some((Reverse(lanes_of(lane.member)), since, conn))
+        });
+        idle.min().map(|(_, _, conn)| conn)
+    }
+}
+
 /// What the router calls a download.
 struct OpenPart {
     turn: u64,
@@ -126,7 +147,15 @@ struct OpenPart {
 #[derive(Clone)]
 enum LaneHold {
     Fetch(Arc<FetchLane>),
-    Serve(Arc<dyn Stream>),
+    Serve(ServedLane),
+}
+
+/// A lane over which a member may ask.
+#[derive(Clone)]
+struct ServedLane {
+    stream: Arc<dyn Stream>,
+    member: MemberId,
+    used: Arc<LaneUse>,
 }
 
 impl LaneHold {
@@ -134,7 +163,7 @@ impl LaneHold {
         match self {
             Self::Fetch(lane) => lane.close(Closed::ByUs),
             // A stream that is gone already needs no shutting down.
-            Self::Serve(stream) => drop(stream.shut(Shutdown::Both)),
+            Self::Serve(lane) => drop(lane.stream.shut(Shutdown::Both)),
         }
     }
 }
@@ -291,8 +320,10 @@ impl Transfers {
         }
         lower_priority();
         channel.bound_unsent();
-        match self.open_lane(conn, LaneHold::Serve(Arc::clone(channel.stream()))) {
-            Some(_open) => serve(channel, member, host),
+        let (stream, used) = (Arc::clone(channel.stream()), Arc::new(LaneUse::new()));
+        let hold = ServedLane { stream, member, used: Arc::clone(&used) };
+        match self.open_lane(conn, LaneHold::Serve(hold)) {
+            Some(_open) => serve(channel, member, host, &used),
             None => Closed::ByUs,
         }
     }
@@ -302,11 +333,16 @@ impl Transfers {
         let host = &self.shared.host;
         {
             let mut state = self.shared.lock();
-            let serves = |lane: &LaneHold| matches!(lane, LaneHold::Serve(_));
-            let serving = state.lanes.values().filter(|lane| serves(lane)).count();
-            let full = serves(&lane) && serving >= host.limits.serve_threads;
-            if full || self.shared.is_stopping() {
+            if self.shared.is_stopping() {
                 return None;
+            }
+            if matches!(lane, LaneHold::Serve(_)) {
+                let serving = state.serving().count();
+                if serving >= host.limits.serve_threads {
+                    // Its thread ends as soon as it finds its stream closed.
+                    let idle = state.longest_idle()?;
+                    state.lanes.remove(&idle).iter().for_each(LaneHold::close);
+                }
             }
             state.lanes.insert(conn, lane);
         }

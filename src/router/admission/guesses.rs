@@ -90,10 +90,12 @@ impl Guesses {
             return 0;
         }
         let pace_ms = HOUR_MS / u64::try_from(budget.max(1)).unwrap_or(u64::MAX);
-        let next = self.all.back().map_or(0, |(at, _)| left(*at, pace_ms, now));
         let near = neighbourhood_of(ip);
         let used = self.all.iter().filter(|(_, of)| *of == near);
         let (count, last) = used.fold((0, None), |(count, _), (at, _)| (count + 1, Some(*at)));
+        // Whoever had none is next before all who had some.
+        let turn_ms = if count == 0 { pace_ms } else { 2 * pace_ms };
+        let next = self.all.back().map_or(0, |(at, _)| left(*at, turn_ms, now));
         let own = last.map_or(0, |at| left(at, pace_ms.saturating_mul(count), now));
         next.max(own)
     }
@@ -194,6 +196,26 @@ mod tests {
             more += u32::from(guess(&mut guesses, 400 + number, &ip, 130_000).is_ok());
         }
         assert_eq!(more, 0);
+    }
+
+    /// R9: twelve addresses guessed as often as they might, and newcomers were out for an hour.
+    #[test]
+    fn r9_the_next_turn_is_for_who_had_none() {
+        let mut guesses = Guesses::default();
+        let (mut number, mut came) = (0, None);
+        for second in 0..600 {
+            for place in 0..12 {
+                number += 1;
+                // They are told no more often than that they may not.
+                let _ = guess(&mut guesses, number, &format!("10.{place}.0.1"), second * 1_000);
+            }
+            number += 1;
+            let mut tries = || guess(&mut guesses, number, "203.0.113.1", second * 1_000);
+            if second >= 300 && came.is_none() && tries().is_ok() {
+                came = Some(second);
+            }
+        }
+        assert!(came.is_some_and(|second| second <= 360), "{came:?}");
     }
 
     #[test]

@@ -34,7 +34,10 @@ impl Router {
 
     pub(crate) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         let stand = self.standpoint();
-        let greeting = self.links.greet(&self.cx, id, (theirs, same_room), stand);
+        // Who may turn out to be a member finds a place where others only walked in.
+        let perhaps_member = same_room || theirs.brings != Brings::Nothing;
+        let full = self.is_full_for(id, perhaps_member);
+        let greeting = self.links.greet(id, (theirs, same_room), stand, full);
         let (plan, enters) = match greeting {
             None => return,
             Some(Greeting::Refuse(why)) => return self.cx.refuse(id, why),

@@ -107,7 +107,10 @@ impl Router {
             return self.cx.refuse(id, Why::Crossing);
         }
         if self.links.count() >= self.cx.limits().peers {
-            return self.cx.refuse(id, Why::Full);
+            match self.to_give_way(id, self.came_in_properly(&member)) {
+                Some(other) => self.cx.refuse(other, Why::Full),
+                None => return self.cx.refuse(id, Why::Full),
+            }
         }
         if room == self.stay.room() {
             if let Err(record) = self.registry.may_link(&member) {

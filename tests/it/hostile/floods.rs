@@ -62,9 +62,14 @@ impl Alice {
 
     /// Somebody who comes by the open door, and all that alice says meanwhile.
     fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
+        self.joins_from(eve, [192, 0, 2, 66])
+    }
+
+    /// The same from an address.
+    fn joins_from(&mut self, eve: &Eve, from: [u8; 4]) -> (ConnId, Vec<Effect>) {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        let remote = SocketAddr::from(([192, 0, 2, 66], 4_000));
+        let remote = SocketAddr::from((from, 4_000));
         let (side, role) = (Side::Listener, Role::Session);
         self.event(Event::ConnOpened { conn, side, role, remote });
         self.event(Event::HelloArrived { conn, theirs: eve.hello(), same_room: false });
@@ -419,6 +424,39 @@ fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
     let (member, before) = last.expect("her last name");
     assert_eq!(member.who.name.raw(), "eve 4999");
     assert_eq!(before.raw(), "eve 17", "the last that was told");
+}
+
+/// R9: somebody with 127 names walked in by the open door, and nobody else found a place.
+#[test]
+fn r9_names_from_one_place_do_not_fill_the_room() {
+    use klatch::router::message::Why;
+    let mut alice = Alice::new();
+    let peers = Limits::default().peers;
+    for _ in 0..peers {
+        alice.joins(&Eve::new());
+    }
+    let refused = |effects: &[Effect]| {
+        let is_full = |of: &Effect| match of {
+            Effect::Refuse { refusal, .. } => refusal.why == Why::Full,
+            _ => false,
+        };
+        effects.iter().filter(|of| is_full(of)).count()
+    };
+    for n in 0..3 {
+        let (_, effects) = alice.joins_from(&Eve::new(), [203, 0, n, 5]);
+        assert_eq!(refused(&effects), 1, "one of the many gives way");
+        assert_eq!(alice.router.inspect().links.len(), peers);
+    }
+    // She does not come back in another's place.
+    let (conn, eve) = (ConnId(1_000), Eve::new());
+    let remote = SocketAddr::from(([192, 0, 2, 67], 4_000));
+    let (side, role) = (Side::Listener, Role::Session);
+    alice.event(Event::ConnOpened { conn, side, role, remote });
+    let theirs = eve.hello();
+    let effects = alice.event(Event::HelloArrived { conn, theirs, same_room: false });
+    assert_eq!(refused(&effects), 1);
+    assert_eq!(alice.router.inspect().links.len(), peers);
+    alice.assert_bounded();
 }
 
 /// N2: the clock of whoever answers decides, and says why.

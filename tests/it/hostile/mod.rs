@@ -29,6 +29,7 @@
 //! | R8 victims as scanners | `w8_…` | `r8_…`: `router::members` |
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
+//! | R9 strangers who hold places | `r9_…`, `it::bridge::guards` | `r9_…`: `net::gate` and [4] |
 //! | S1 bad bytes | `s1_…` | [2] |
 //! | S2 lying bitmaps | | the simulator: `s2_…` |
 //! | S3 drips | `s3_…` | |
@@ -47,7 +48,8 @@
 //! Of `node::transfers::tests::faults`:
 //! [1] `a_lane_that_is_cut_at_any_record_never_gives_a_chunk`,
 //! [2] `one_wrong_byte_costs_one_chunk`,
-//! [3] `an_edited_truncated_or_swapped_file_is_not_served`.
+//! [3] `an_edited_truncated_or_swapped_file_is_not_served`;
+//! [4] `router::admission`, `node::transfers`.
 //!
 //! `floods` holds attacks on what a member can make another member remember, compute or send.
 
