@@ -66,6 +66,8 @@ pub struct Limits {
     // Files.
     /// Requests to hosts that are not answered, at once, over all lanes.
     pub unanswered_requests: usize,
+    /// Threads that serve a lane: twice as many as members that can fetch from here at once.
+    pub serve_threads: usize,
     /// An idle lane closes after so long.
     pub lane_idle_ms: u64,
     /// Chunks of a file at most (2 TiB in chunks of 16 MiB).
@@ -120,6 +122,7 @@ impl Default for Limits {
             redial_min_ms: 250,
             redial_max_ms: 30_000,
             unanswered_requests: 32,
+            serve_threads: 64,
             lane_idle_ms: 5_000,
             file_chunks: 131_072,
             hosted_files_per_member: 4_096,

@@ -30,6 +30,7 @@ use crate::limits::Limits;
 use crate::net::conn::Conns;
 use crate::net::gate::Gate;
 use crate::net::listener::{Listen, PortListener};
+use crate::net::pace::MemberPace;
 use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
 use crate::router::event::Config;
@@ -163,6 +164,7 @@ impl Node {
             inbox: inbox.clone(),
             conns: Arc::new(Conns::default()),
             gate: Gate::new(&limits, Instant::now()),
+            pace: MemberPace::new(Instant::now()),
             lanes: Arc::clone(&transfers) as Arc<dyn Lanes>,
         });
         let library = transfers.library();

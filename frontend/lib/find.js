@@ -17,7 +17,9 @@ export function findMember(members, nick) {
   const wanted = nick.normalize();
   const named = ({ id, name }) => {
     const own = name.normalize();
-    const digits = wanted.startsWith(`${own}·`) && wanted.slice(own.length + 1);
+    // It may be shown with more of them: others were made to begin alike.
+    const [bare] = own.split(/·[0-9a-f]+$/);
+    const digits = wanted.startsWith(`${bare}·`) && wanted.slice(bare.length + 1);
     return wanted === own || (digits && id.startsWith(digits));
   };
   return only(

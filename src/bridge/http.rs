@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tungstenite::handshake::derive_accept_key;
@@ -258,13 +259,20 @@ fn reason(status: u16) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Client<'a> {
     stream: &'a Arc<TcpStream>,
+    /// It showed a key.
+    proven: &'a AtomicBool,
     /// Bytes read and not used: the beginning of a body, or further requests.
     pending: Vec<u8>,
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(stream: &'a Arc<TcpStream>) -> Self {
-        Self { stream, pending: Vec::new() }
+    pub(super) fn new(stream: &'a Arc<TcpStream>, proven: &'a AtomicBool) -> Self {
+        Self { stream, proven, pending: Vec::new() }
+    }
+
+    /// It showed a key that only a page of klatch's has: it gives way to nobody.
+    pub(super) fn prove(&self) {
+        self.proven.store(true, Ordering::SeqCst);
     }
 
     /// Its socket.

@@ -113,6 +113,7 @@ pub(super) fn serve(
         client.respond(head, &Reply::new(404), b"there is nothing here")?;
         return Ok(true);
     };
+    client.prove();
     let FileTicket { file, size, name, .. } = &ticket;
     let served = shared.node.library.file(file, BEGINNING);
     let Some(served) = served.filter(|served| served.tree().len() == *size) else {

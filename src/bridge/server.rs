@@ -76,9 +76,20 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// A connection of a browser, or of anything else on this computer.
+#[derive(Debug)]
+struct TabConn {
+    stream: Arc<TcpStream>,
+    thread: Option<JoinHandle<()>>,
+    /// It showed a key that only a page of klatch's has.
+    proven: Arc<AtomicBool>,
+    /// It gave way to another, and ends.
+    leaving: bool,
+}
+
 #[derive(Debug, Default)]
 struct TabConns {
-    open: BTreeMap<u64, (Arc<TcpStream>, Option<JoinHandle<()>>)>,
+    open: BTreeMap<u64, TabConn>,
     ended: Vec<JoinHandle<()>>,
     next: u64,
     closed: bool,
@@ -115,20 +126,47 @@ impl BridgeShared {
             // It is over but for its last instructions; a panic was logged by its guard.
             let _ = thread.join();
         }
-        if conns.closed || conns.open.len() >= CONNS {
+        if conns.closed || !conns.make_room() {
             return;
         }
         let id = conns.next;
         conns.next += 1;
         let (shared, socket) = (Arc::clone(self), Arc::clone(&stream));
+        let proven = Arc::new(AtomicBool::new(false));
+        let proof = Arc::clone(&proven);
         let started = thread::spawn("bridge-conn", STACK_LARGE_BYTES, move || {
             let _gone = Leaver { shared: &shared, id };
-            serve(&shared, &socket);
+            serve(&shared, &socket, &proof);
         });
         match started {
             // Its thread may have ended already, but cannot have left the table, which is locked.
-            Ok(thread) => drop(conns.open.insert(id, (stream, Some(thread)))),
+            Ok(thread) => {
+                let thread = Some(thread);
+                conns.open.insert(id, TabConn { stream, thread, proven, leaving: false });
+            }
             Err(error) => tracing::warn!(%error, "no thread could be started for a browser"),
+        }
+    }
+}
+
+impl TabConns {
+    /// Whether there is a place for one more: of those that showed no key the oldest gives way.
+    fn make_room(&mut self) -> bool {
+        let staying = self.open.values().filter(|conn| !conn.leaving).count();
+        if staying < CONNS {
+            return true;
+        }
+        let unproven = |conn: &&mut TabConn| !conn.leaving && !conn.proven.load(Ordering::SeqCst);
+        // Its thread is out of the table when it has found that.
+        let most = self.open.len() < 2 * CONNS;
+        match self.open.values_mut().find(unproven).filter(|_| most) {
+            Some(oldest) => {
+                oldest.leaving = true;
+                // A socket that is closed already is what is wanted.
+                let _ = oldest.stream.shutdown(Shutdown::Both);
+                true
+            }
+            None => false,
         }
     }
 }
@@ -142,10 +180,10 @@ struct Leaver<'a> {
 impl Drop for Leaver<'_> {
     fn drop(&mut self) {
         let mut conns = self.shared.lock();
-        if let Some((stream, thread)) = conns.open.remove(&self.id) {
+        if let Some(conn) = conns.open.remove(&self.id) {
             // An already closed socket is fine.
-            let _ = stream.shutdown(Shutdown::Both);
-            conns.ended.extend(thread);
+            let _ = conn.stream.shutdown(Shutdown::Both);
+            conns.ended.extend(conn.thread);
         }
     }
 }
@@ -185,9 +223,9 @@ impl Server {
         {
             let mut conns = shared.lock();
             conns.closed = true;
-            for (stream, thread) in conns.open.values_mut() {
-                let _ = stream.shutdown(Shutdown::Both);
-                threads.extend(thread.take());
+            for conn in conns.open.values_mut() {
+                let _ = conn.stream.shutdown(Shutdown::Both);
+                threads.extend(conn.thread.take());
             }
             threads.append(&mut conns.ended);
         }
@@ -223,14 +261,14 @@ fn accept(listener: &TcpListener, shared: &Arc<BridgeShared>) {
 }
 
 /// Answers the requests of one connection, one after the other.
-fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
+fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>, proven: &AtomicBool) {
     let Ok(local) = stream.local_addr() else { return };
     // The bytes that a page has not taken are bounded, however many the system would take.
     let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let mut client = Client::new(stream);
+    let mut client = Client::new(stream, proven);
     for _ in 0..REQUESTS_MAX {
         let head = match client.head() {
             Ok(Some(head)) => head,

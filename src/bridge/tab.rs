@@ -43,6 +43,7 @@ pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
     let Some(session) = greet(shared, &mut inlet, &outlet) else {
         return outlet.close(CloseCode::Policy);
     };
+    client.prove();
     let Some(_tab) = shared.tabs.enter(TABS) else {
         let most = TABS;
         let text = format!("{most} pages of this klatch are open already: close one of them");

@@ -99,6 +99,7 @@ fn taken(
         let text = "this page's address is too old: type `browser` in klatch's terminal";
         return Err(NotTaken::new(401, Code::PermissionDenied, text));
     }
+    client.prove();
     let name = head.parameter("name").and_then(|name| offer_name(&name));
     let name = name.ok_or_else(|| {
         NotTaken::new(400, Code::Usage, "a file needs a name, as text of the parameter `name`")

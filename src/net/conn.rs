@@ -22,6 +22,8 @@ use crate::thread;
 
 /// Connections that were dialled have numbers from here on, drawn by the router.
 const DIALLED: u64 = 1 << 63;
+/// So often a thread that pauses looks whether it still has to.
+const PAUSE_SLICE: Duration = Duration::from_millis(50);
 
 /// One connection.
 #[derive(Debug)]
@@ -87,6 +89,16 @@ impl Connection {
     #[must_use]
     pub fn is_shut(&self) -> bool {
         matches!(*lock(&self.socket), Socket::Shut)
+    }
+
+    /// Waits so long, or until the connection ends.
+    #[cold]
+    pub fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let left = || until.saturating_duration_since(Instant::now());
+        while !left().is_zero() && !self.is_shut() && !self.outbox.is_ending() {
+            std::thread::sleep(left().min(PAUSE_SLICE));
+        }
     }
 
     /// The connection is admitted: it no longer counts as pending, and `gate` favours its

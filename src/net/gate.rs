@@ -3,35 +3,26 @@
 //! Strangers cost a thread and a handshake each, so their number is bounded in total, per address
 //! and per second. Addresses of admitted sessions are exempt from the bounds per address and per
 //! second, and the last place is theirs, so that strangers cannot lock members out.
+//! Among strangers those are favoured whose neighbourhood asks for least: where all places are
+//! taken the oldest connection of the busiest neighbourhood gives way.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Shutdown};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::stream::Stream;
 use crate::limits::Limits;
+use crate::router::address::{is_own_computer, neighbourhood_of, source_of};
+use crate::router::time::Millis;
+use crate::router::tokens::{Buckets, TokenRate, Tokens};
 
-/// Where a connection comes from: an IPv4 address, or the /64 that one IPv6 site has to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct AddressSource(IpAddr);
-
-impl AddressSource {
-    fn of(addr: IpAddr) -> Self {
-        match addr.to_canonical() {
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
-            }
-            v4 => Self(v4),
-        }
-    }
-}
-
-/// One's own computer. The other addresses of 127/8 are not meant: tests play strangers there.
-fn is_own_computer(addr: IpAddr) -> bool {
-    let addr = addr.to_canonical();
-    addr == IpAddr::V4(Ipv4Addr::LOCALHOST) || addr == IpAddr::V6(Ipv6Addr::LOCALHOST)
-}
+/// A connection that waits for so long may give way to one from where as many or more wait.
+const GIVES_WAY: Duration = Duration::from_secs(1);
+/// Where few handshakes are left this second, so many may still come from one neighbourhood.
+const SCARCE: TokenRate = TokenRate { per_min: 120, burst: 8 };
+/// Neighbourhoods of which that is remembered.
+const NEIGHBOURHOODS_MAX: usize = 4_096;
 
 /// No place just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,84 +33,105 @@ pub struct Denied;
 pub struct Gate {
     places: usize,
     places_per_source: usize,
-    rate_per_s: u32,
     burst: u32,
+    began: Instant,
     state: Mutex<GateState>,
 }
 
 #[derive(Debug)]
 struct GateState {
-    pending: usize,
-    pending_by_source: BTreeMap<AddressSource, usize>,
-    admitted_by_source: BTreeMap<AddressSource, usize>,
-    /// Handshakes that may begin at once, in millionths: a bucket that fills with time.
-    tokens: u64,
-    filled: Instant,
+    /// By the number of their permits: the oldest first.
+    pending: BTreeMap<u64, Pending>,
+    next: u64,
+    admitted_by_source: BTreeMap<IpAddr, usize>,
+    /// Handshakes that may begin.
+    tokens: Tokens,
+    tokens_near: Buckets<IpAddr>,
 }
 
-/// Millionths of a handshake in one.
-const ONE: u64 = 1_000_000;
+/// A connection that nobody has admitted.
+#[derive(Debug)]
+struct Pending {
+    addr: IpAddr,
+    since: Instant,
+    /// What is closed when it gives way.
+    stream: Option<Arc<dyn Stream>>,
+}
+
+/// One's own computer counts for itself.
+fn near(addr: IpAddr) -> IpAddr {
+    if is_own_computer(addr) { addr.to_canonical() } else { neighbourhood_of(addr) }
+}
 
 impl Gate {
     /// A gate with the bounds of `limits`.
     #[must_use]
     pub fn new(limits: &Limits, now: Instant) -> Arc<Self> {
+        let (per_s, burst) = (limits.handshakes_per_s, limits.handshake_burst);
         Arc::new(Self {
             places: limits.pending_conns,
             places_per_source: limits.pending_conns_per_addr,
-            rate_per_s: limits.handshakes_per_s,
-            burst: limits.handshake_burst,
+            burst,
+            began: now,
             state: Mutex::new(GateState {
-                pending: 0,
-                pending_by_source: BTreeMap::new(),
+                pending: BTreeMap::new(),
+                next: 0,
                 admitted_by_source: BTreeMap::new(),
-                tokens: u64::from(limits.handshake_burst) * ONE,
-                filled: now,
+                tokens: Tokens::new(per_s, burst, Millis(0)),
+                tokens_near: Buckets::new(NEIGHBOURHOODS_MAX),
             }),
         })
     }
 
-    /// A place for a connection from `addr`, until the permit is dropped.
+    /// A place for a connection from `addr`, until the permit is dropped or it gives way.
     ///
     /// # Errors
     /// [`Denied`]: there is none; another try a second later may have one.
     pub fn enter(self: &Arc<Self>, addr: IpAddr, now: Instant) -> Result<Permit, Denied> {
-        let source = AddressSource::of(addr);
+        let source = source_of(addr);
         let mut state = self.lock();
         let favoured = state.admitted_by_source.contains_key(&source);
         // One place stays free for members.
         let places = if favoured { self.places } else { self.places.saturating_sub(1) };
-        let from_source = state.pending_by_source.get(&source).copied().unwrap_or(0);
         let bounded = !favoured && !is_own_computer(addr);
-        if state.pending >= places || bounded && from_source >= self.places_per_source {
+        let from_source = state.from(source).count();
+        let mut leaves = None;
+        if bounded && from_source >= self.places_per_source {
+            leaves = Some(state.oldest_of_source(source, now).ok_or(Denied)?);
+        } else if state.pending.len() >= places {
+            leaves = Some(state.to_give_way(addr, now).ok_or(Denied)?);
+        }
+        if !favoured && !self.spend(&mut state, addr, now) {
             return Err(Denied);
         }
-        if !favoured && !self.spend(&mut state, now) {
-            return Err(Denied);
+        if let Some(pending) = leaves.and_then(|number| state.pending.remove(&number))
+            && let Some(stream) = pending.stream
+        {
+            // One that is closed already is what was wanted.
+            let _ = stream.shut(Shutdown::Both);
         }
-        state.pending += 1;
-        *state.pending_by_source.entry(source).or_default() += 1;
-        Ok(Permit { gate: Arc::clone(self), source, admitted: false })
+        let number = state.next;
+        state.next += 1;
+        state.pending.insert(number, Pending { addr, since: now, stream: None });
+        Ok(Permit { gate: Arc::clone(self), source, pending: Some(number) })
     }
 
     /// Favours `addr` until the permit is dropped.
     #[must_use]
     pub fn admitted(self: &Arc<Self>, addr: IpAddr) -> Permit {
-        let source = AddressSource::of(addr);
+        let source = source_of(addr);
         *self.lock().admitted_by_source.entry(source).or_default() += 1;
-        Permit { gate: Arc::clone(self), source, admitted: true }
+        Permit { gate: Arc::clone(self), source, pending: None }
     }
 
-    /// Takes one handshake out of the bucket, after filling it for the time that passed.
-    fn spend(&self, state: &mut GateState, now: Instant) -> bool {
-        let passed_us = now.saturating_duration_since(state.filled).as_micros();
-        let gained = u64::try_from(passed_us).unwrap_or(u64::MAX);
-        let gained = gained.saturating_mul(u64::from(self.rate_per_s));
-        state.tokens = state.tokens.saturating_add(gained).min(u64::from(self.burst) * ONE);
-        state.filled = state.filled.max(now);
-        let spent = state.tokens.checked_sub(ONE);
-        state.tokens = spent.unwrap_or(state.tokens);
-        spent.is_some()
+    /// Takes one handshake out of the bucket. Where little is left in it, neighbourhoods that used
+    /// much have to leave that to others.
+    fn spend(&self, state: &mut GateState, addr: IpAddr, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.began).as_millis();
+        let now = Millis(u64::try_from(passed).unwrap_or(u64::MAX));
+        let near_has = state.tokens_near.get(near(addr), SCARCE, now).take(1, now);
+        let is_scarce = !state.tokens.has(u64::from(self.burst / 4), now);
+        (near_has || !is_scarce || is_own_computer(addr)) && state.tokens.take(1, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, GateState> {
@@ -127,27 +139,70 @@ impl Gate {
     }
 }
 
+impl GateState {
+    fn from(&self, source: IpAddr) -> impl Iterator<Item = (u64, &Pending)> {
+        let all = self.pending.iter().map(|(number, pending)| (*number, pending));
+        all.filter(move |(_, pending)| source_of(pending.addr) == source)
+    }
+
+    /// Of one source the oldest connection, if it has waited for long.
+    fn oldest_of_source(&self, source: IpAddr, now: Instant) -> Option<u64> {
+        let (number, oldest) = self.from(source).next()?;
+        oldest.is_old(now).then_some(number)
+    }
+
+    /// The oldest connection of the neighbourhood that has most, if that has more than the one of
+    /// `addr`, or if it has waited for long.
+    fn to_give_way(&self, addr: IpAddr, now: Instant) -> Option<u64> {
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for pending in self.pending.values() {
+            *counts.entry(near(pending.addr)).or_default() += 1;
+        }
+        let (busiest, most) = counts.iter().max_by_key(|(_, count)| **count)?;
+        let own = counts.get(&near(addr)).copied().unwrap_or(0);
+        let mut of_busiest = self.pending.iter().filter(|(_, of)| near(of.addr) == *busiest);
+        let (number, oldest) = of_busiest.next()?;
+        (*most > own + 1 || oldest.is_old(now)).then_some(*number)
+    }
+}
+
+impl Pending {
+    fn is_old(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= GIVES_WAY
+    }
+}
+
 /// A place at the gate; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
-    source: AddressSource,
-    admitted: bool,
+    source: IpAddr,
+    /// The place of a connection that nobody has admitted; else its source is favoured.
+    pending: Option<u64>,
+}
+
+impl Permit {
+    /// This is closed when the connection gives way to another.
+    pub fn attach(&self, stream: &Arc<dyn Stream>) {
+        let mut state = self.gate.lock();
+        if let Some(of) = self.pending.and_then(|number| state.pending.get_mut(&number)) {
+            of.stream = Some(Arc::clone(stream));
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.gate.lock();
-        let counts = if self.admitted {
-            &mut state.admitted_by_source
-        } else {
-            state.pending = state.pending.saturating_sub(1);
-            &mut state.pending_by_source
-        };
-        if let Some(count) = counts.get_mut(&self.source) {
+        if let Some(number) = self.pending {
+            // It may have given way before.
+            state.pending.remove(&number);
+            return;
+        }
+        if let Some(count) = state.admitted_by_source.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.source);
+                state.admitted_by_source.remove(&self.source);
             }
         }
     }
@@ -219,5 +274,63 @@ mod tests {
         assert!(knock(now + Duration::from_millis(101)).is_ok());
         let _member = gate.admitted(addr("127.0.0.1"));
         assert!(knock(now + Duration::from_millis(101)).is_ok());
+    }
+
+    /// R9: 17 strangers with idle connections took all places.
+    #[test]
+    fn r9_who_has_many_idle_connections_gives_way_to_who_has_few() {
+        let limits = Limits { handshake_burst: 1_000, ..Limits::default() };
+        let start = Instant::now();
+        let gate = Gate::new(&limits, start);
+        let stranger = |n: usize| addr(&format!("198.51.{}.{}", n / 4, n % 4));
+        // Each from a place of its own with all connections that it may have, and then another.
+        let mut idle: Vec<_> =
+            (0..17 * 4).map_while(|n| gate.enter(stranger(n), start).ok()).collect();
+        let places = limits.pending_conns - 1;
+        assert!(idle.len() >= places, "{}", idle.len());
+        let newcomer = gate.enter(addr("203.0.113.5"), start).unwrap();
+        assert_eq!(gate.lock().pending.len(), places);
+        let gone = idle.iter().filter(|permit| {
+            permit.pending.is_some_and(|number| !gate.lock().pending.contains_key(&number))
+        });
+        assert!(gone.count() >= 1);
+        // What gave way gives nothing back.
+        idle.clear();
+        assert_eq!(gate.lock().pending.len(), 1);
+        drop(newcomer);
+        assert!(gate.lock().pending.is_empty());
+    }
+
+    /// R9: of one address the newest connection counts, not the one that does nothing.
+    #[test]
+    fn r9_an_old_idle_connection_gives_way_to_its_neighbour() {
+        let (gate, now) = gate(100, 100);
+        let (ours, theirs) = crate::net::memory::pair();
+        let stuck = gate.enter(addr("192.0.2.1"), now).unwrap();
+        let stream: Arc<dyn Stream> = ours;
+        stuck.attach(&stream);
+        let _second = gate.enter(addr("192.0.2.1"), now).unwrap();
+        assert!(gate.enter(addr("192.0.2.1"), now + GIVES_WAY / 2).is_err(), "not yet");
+        let _third = gate.enter(addr("192.0.2.1"), now + GIVES_WAY).unwrap();
+        assert!(gate.enter(addr("192.0.2.1"), now + GIVES_WAY).is_ok());
+        assert_eq!(theirs.read(&mut [0; 1]).ok(), Some(0), "it was closed");
+    }
+
+    /// R9: when handshakes run short, neighbourhoods that had many leave the rest to others.
+    #[test]
+    fn r9_the_last_handshakes_are_for_those_who_had_few() {
+        let limits = Limits::default();
+        let now = Instant::now();
+        let gate = Gate::new(&limits, now);
+        let knocks = |at| gate.enter(addr("198.51.100.1"), at).is_ok();
+        let burst = (0..10_000).filter(|_| knocks(now)).count();
+        assert!((100..=160).contains(&burst), "{burst}");
+        for n in 0..40 {
+            assert!(gate.enter(addr(&format!("203.0.{n}.5")), now).is_ok(), "{n}");
+        }
+        // Nor do they get what comes.
+        let later = now + Duration::from_millis(200);
+        assert!(!(0..10_000).any(|_| knocks(later)));
+        assert!(gate.enter(addr("192.0.2.1"), later).is_ok());
     }
 }

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::channel::Channel;
 use super::conn::Connection;
-use super::handshake::{self, HandshakeRun};
+use super::handshake::{self, Admitted, HandshakeRun};
 use super::stream::Stream;
 use super::{Net, session};
 use crate::crypto::binding::{Role, Side};
 use crate::crypto::noise::HandshakeHash;
 use crate::router::event::Event;
-use crate::router::ids::RoomId;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 
 /// How long, and through how many bytes from the peer, a connection that said its last word waits
@@ -35,16 +34,16 @@ struct Introduced<'a> {
     report: EndReport<'a>,
     role: Role,
     channel: Channel,
-    room: RoomId,
+    admitted: Admitted,
 }
 
 /// Everything that a connection does, `open` first. The router hears of a channel and, exactly
 /// once, of its end.
 pub(super) fn run(net: &Net, conn: &Connection, open: impl FnOnce() -> Option<Opened> + Send) {
     let introduced = on_deep_stack(|| introduce(net, conn, open()?));
-    let Some(Introduced { report, role, channel, room }) = introduced.flatten() else { return };
+    let Some(Introduced { report, role, channel, admitted }) = introduced.flatten() else { return };
     match role {
-        Role::Session => session::run(net, conn, channel, room),
+        Role::Session => session::run(net, conn, channel, admitted),
         Role::LaneFetch | Role::LaneServe => lane(net, conn, channel),
     }
     drop(report);
@@ -80,7 +79,7 @@ fn introduce<'a>(net: &'a Net, conn: &'a Connection, opened: Opened) -> Option<I
     match handshake.run() {
         Ok(admitted) => {
             let channel = handshake.into_channel();
-            Some(Introduced { report, role, channel, room: admitted.room })
+            Some(Introduced { report, role, channel, admitted })
         }
         Err(end) => {
             let told = handshake.end(end);

@@ -109,6 +109,7 @@ pub fn admit(net: &Arc<Net>, stream: Arc<dyn Stream>, remote: SocketAddr) {
     let Ok(permit) = net.gate.enter(remote.ip(), now) else {
         return preamble::turn_away(&*stream);
     };
+    permit.attach(&stream);
     let shared = Arc::clone(net);
     let id = net.conns.next_accepted();
     let started = net.conns.start(id, &net.limits, Some(permit), move |conn| {

@@ -16,6 +16,7 @@ pub mod interfaces;
 pub mod lane;
 pub mod listener;
 pub mod outbox;
+pub mod pace;
 pub mod places;
 pub mod preamble;
 pub mod serve;
@@ -44,6 +45,7 @@ use crate::router::ids::{ConnId, LogNonce, MemberId};
 use channel::Channel;
 use conn::Conns;
 use gate::Gate;
+use pace::MemberPace;
 
 /// Where admitted lanes go.
 pub trait Lanes: Send + Sync {
@@ -65,6 +67,8 @@ pub struct Net {
     pub conns: Arc<Conns>,
     /// Who may knock.
     pub gate: Arc<Gate>,
+    /// How fast members are heard.
+    pub pace: MemberPace,
     /// Where admitted lanes go.
     pub lanes: Arc<dyn Lanes>,
 }

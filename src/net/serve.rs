@@ -150,12 +150,40 @@ pub struct Host {
     pub limits: Arc<Limits>,
 }
 
+/// Since when nothing is asked for over a lane: one that is idle may give way to another.
+#[derive(Debug)]
+pub struct LaneUse(Mutex<Option<Instant>>);
+
+impl LaneUse {
+    /// Of a lane that begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Mutex::new(Some(Instant::now())))
+    }
+
+    /// Since when it is idle; `None` while it answers.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, idle_since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = idle_since;
+    }
+}
+
+impl Default for LaneUse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Serves a lane on the calling thread until it ends, and says how it ended.
 #[must_use]
-pub fn serve(channel: Channel, member: MemberId, host: &Host) -> Closed {
+pub fn serve(channel: Channel, member: MemberId, host: &Host, used: &LaneUse) -> Closed {
     let (sender, receiver) = channel.split();
     let waiting = VecDeque::new();
-    let mut serving = Serving { sender, receiver, member, host, waiting };
+    let mut serving = Serving { sender, receiver, member, host, used, waiting };
     loop {
         let answered = serving.next_request().and_then(|request| serving.answer(&request));
         if let Err(closed) = answered {
@@ -169,6 +197,7 @@ struct Serving<'a> {
     receiver: RecvHalf,
     member: MemberId,
     host: &'a Host,
+    used: &'a LaneUse,
     /// Requests that were read and not answered.
     waiting: VecDeque<Request>,
 }
@@ -184,12 +213,16 @@ enum BrokenOff {
 impl Serving<'_> {
     fn next_request(&mut self) -> Result<Request, Closed> {
         let max = request_max_bytes(self.host.limits.file_chunks);
+        if self.waiting.is_empty() {
+            self.used.set(Some(Instant::now()));
+        }
         while self.waiting.is_empty() {
             // All of it within the lane's patience, however it drips.
             let due = Instant::now() + Duration::from_millis(self.host.limits.stuck_link_ms);
             let record = self.receiver.recv_by(max, due).map_err(closed_by_recv)?;
             self.waiting.push_back(request(record)?);
         }
+        self.used.set(None);
         // A deadline that has come reads nothing more: these are the records that came along.
         while let Ok(record) = self.receiver.recv_by(max, Instant::now()) {
             self.waiting.push_back(request(record)?);

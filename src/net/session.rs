@@ -1,23 +1,25 @@
 //! A session: the connection's thread reads, one scoped thread writes.
 //!
-//! The reader decodes and verifies, and blocks while the router is busy, which the peer feels as
-//! back-pressure. The writer takes orders in batches, so that a burst needs few system calls. While
-//! idle, neither holds a buffer.
+//! The reader decodes and verifies, and waits where the peer says too much ([`super::pace`]) and
+//! while the router is busy, which the peer feels as back-pressure. The writer takes orders in
+//! batches, so that a burst needs few system calls. While idle, neither holds a buffer.
 //!
 //! An idle session keeps every page of both stacks that was ever touched. So rare work is done in
 //! functions that are not inlined, and large values are not copied in the two loops.
 
 use std::io;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
 use super::Net;
 use super::channel::{Channel, RecvError, RecvHalf, SendError, SendHalf};
 use super::conn::Connection;
+use super::handshake::Admitted;
 use super::outbox::{ConnOrder, Queued};
 use crate::router::event::{Closed, Event};
-use crate::router::ids::RoomId;
+use crate::router::ids::MemberId;
 use crate::router::message::{Message, Refusal, Why};
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
 use crate::wire::message::{decode, encode};
@@ -30,24 +32,25 @@ const WRITE_BYTES: usize = 64 * 1024;
 const PLAIN_BYTES: usize = 1024;
 
 /// Runs the session until it ends; why is noted in `conn`.
-pub(super) fn run(net: &Net, conn: &Connection, channel: Channel, room: RoomId) {
+pub(super) fn run(net: &Net, conn: &Connection, channel: Channel, with: Admitted) {
     // The router pings and gives up long before; this is for a router that does not.
     let silence = Duration::from_millis(2 * net.limits.dead_after_ms);
     let stuck = Duration::from_millis(net.limits.stuck_link_ms);
     if channel.set_timeouts(silence, stuck).is_err() {
         return conn.note(Closed::Gone);
     }
+    let from = channel.remote().ip();
     let (sender, receiver) = channel.split();
     std::thread::scope(|scope| {
         let (alive, done) = bounded::<()>(0);
         let writer = spawn_scoped(scope, "writer", STACK_SMALL_BYTES, move || {
             let _alive = alive;
             let _guard = ShutOnPanic(conn);
-            write(net, conn, sender);
+            write(net, conn, sender, (with.member, from));
         });
         match writer {
             Ok(writer) => {
-                let end = read(net, conn, receiver, &room);
+                let end = read(net, conn, receiver, (with, from));
                 leave(conn, end, &done);
                 // Its panic was logged where panics are, and the guard closed the connection.
                 let _ = writer.join();
@@ -72,7 +75,12 @@ enum ReadEnd {
     Tell(Closed, Option<Refusal>),
 }
 
-fn read(net: &Net, conn: &Connection, mut receiver: RecvHalf, room: &RoomId) -> ReadEnd {
+fn read(
+    net: &Net,
+    conn: &Connection,
+    mut receiver: RecvHalf,
+    (with, from): (Admitted, IpAddr),
+) -> ReadEnd {
     receiver.set_lean(true);
     loop {
         let plain = match receiver.recv(net.limits.message_max_bytes) {
@@ -85,9 +93,13 @@ fn read(net: &Net, conn: &Connection, mut receiver: RecvHalf, room: &RoomId) -> 
             // The peer said this before it learnt that we leave.
             continue;
         }
-        match decode(plain, room, &net.limits) {
-            Ok(None) => {}
-            Ok(Some(message)) => {
+        match decode(plain, &with.room, &net.limits) {
+            Ok(message) => {
+                let wait = net.pace.hear((with.member, from), message.as_ref(), Instant::now());
+                if !wait.is_zero() {
+                    conn.pause(wait);
+                }
+                let Some(message) = message else { continue };
                 if net.inbox.send(Event::Said { conn: conn.id, message }).is_err() {
                     return ReadEnd::Tell(Closed::ByUs, None);
                 }
@@ -123,10 +135,10 @@ fn leave(conn: &Connection, end: ReadEnd, done: &Receiver<()>) {
     conn.shut();
 }
 
-fn write(net: &Net, conn: &Connection, mut sender: SendHalf) {
+fn write(net: &Net, conn: &Connection, mut sender: SendHalf, peer: (MemberId, IpAddr)) {
     let mut batch = Vec::new();
     while conn.outbox.take(&mut batch).is_ok() {
-        match write_batch(net, &mut batch, &mut sender) {
+        match write_batch(net, &mut batch, &mut sender, peer) {
             Ok(false) => {}
             Ok(true) => {
                 conn.note(Closed::ByUs);
@@ -159,12 +171,18 @@ fn write_batch(
     net: &Net,
     batch: &mut Vec<ConnOrder>,
     sender: &mut SendHalf,
+    peer: (MemberId, IpAddr),
 ) -> Result<bool, SendError> {
     let mut plain = Vec::with_capacity(PLAIN_BYTES);
     for order in batch.drain(..) {
         // By reference: a copy of a message on the stack would cost every idle link its size.
         match &order {
-            ConnOrder::Send(message) => queue(net, message, &mut plain, sender)?,
+            ConnOrder::Send(message) => {
+                if matches!(message, Message::Ask { .. }) {
+                    net.pace.ask(peer);
+                }
+                queue(net, message, &mut plain, sender)?;
+            }
             ConnOrder::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
             ConnOrder::Close => {}
             // Steps of a handshake that is over.

@@ -18,6 +18,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ use crate::net::channel::Channel;
 use crate::net::chunk::{Answers, send_requests};
 use crate::net::lane::Request;
 use crate::net::places::Places;
-use crate::net::serve::{Host, Sources, Spared, serve};
+use crate::net::serve::{Host, LaneUse, Sources, Spared, serve};
 use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
@@ -47,8 +48,6 @@ use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::swarm::choice::LANE_QUEUE;
 use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority, spawn_scoped};
 
-/// Threads that serve a lane: twice as many as members that can fetch from here at once.
-pub const SERVE_THREADS: usize = 64;
 /// Chunks that one host sends at a time.
 pub const SERVING_CHUNKS: usize = 8;
 /// Files hashed at once; each takes all cores, and a short one need not wait for a long one.
@@ -122,6 +121,26 @@ struct TransfersState {
     parked: BTreeMap<FileId, Arc<Served>>,
 }
 
+impl TransfersState {
+    fn serving(&self) -> impl Iterator<Item = (ConnId, &ServedLane)> {
+        self.lanes.iter().filter_map(|(conn, lane)| match lane {
+            LaneHold::Serve(lane) => Some((*conn, lane)),
+            LaneHold::Fetch(..) => None,
+        })
+    }
+
+    /// Of the lanes over which nothing is asked for, the one that is idle for longest among those
+    /// of whoever has most.
+    fn longest_idle(&self) -> Option<ConnId> {
+        let lanes_of = |member| self.serving().filter(|(_, lane)| lane.member == member).count();
+        let idle = self.serving().filter_map(|(conn, lane)| {
+            let since = lane.used.idle_since()?;
+            Some((Reverse(lanes_of(lane.member)), since, conn))
+        });
+        idle.min().map(|(_, _, conn)| conn)
+    }
+}
+
 /// What the router calls a download.
 struct OpenPart {
     turn: u64,
@@ -133,7 +152,15 @@ struct OpenPart {
 enum LaneHold {
     /// With where requests go, until it is closed.
     Fetch(Arc<dyn Stream>, Option<Sender<(Request, FetchTask)>>),
-    Serve(Arc<dyn Stream>),
+    Serve(ServedLane),
+}
+
+/// A lane over which a member may ask.
+#[derive(Clone)]
+struct ServedLane {
+    stream: Arc<dyn Stream>,
+    member: MemberId,
+    used: Arc<LaneUse>,
 }
 
 impl LaneHold {
@@ -143,7 +170,7 @@ impl LaneHold {
                 *requests = None;
                 stream
             }
-            Self::Serve(stream) => stream,
+            Self::Serve(lane) => &lane.stream,
         };
         // A stream that is gone already needs no shutting down.
         let _ = stream.shut(Shutdown::Both);
@@ -293,8 +320,10 @@ impl Transfers {
         }
         lower_priority();
         channel.bound_unsent();
-        match self.open_lane(conn, LaneHold::Serve(Arc::clone(channel.stream()))) {
-            Some(_open) => serve(channel, member, host),
+        let (stream, used) = (Arc::clone(channel.stream()), Arc::new(LaneUse::new()));
+        let hold = ServedLane { stream, member, used: Arc::clone(&used) };
+        match self.open_lane(conn, LaneHold::Serve(hold)) {
+            Some(_open) => serve(channel, member, host, &used),
             None => Closed::ByUs,
         }
     }
@@ -333,11 +362,16 @@ impl Transfers {
         let host = &self.shared.host;
         {
             let mut state = self.shared.lock();
-            let serves = |lane: &LaneHold| matches!(lane, LaneHold::Serve(_));
-            let serving = state.lanes.values().filter(|lane| serves(lane)).count();
-            let full = serves(&lane) && serving >= SERVE_THREADS;
-            if full || self.shared.is_stopping() {
+            if self.shared.is_stopping() {
                 return None;
+            }
+            if matches!(lane, LaneHold::Serve(_)) {
+                let serving = state.serving().count();
+                if serving >= host.limits.serve_threads {
+                    // Its thread ends as soon as it finds its stream closed.
+                    let idle = state.longest_idle()?;
+                    state.lanes.remove(&idle).iter_mut().for_each(LaneHold::close);
+                }
             }
             state.lanes.insert(conn, lane);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::router::ids::MemberId;
 use crate::router::notice::{Notice, Who};
-use crate::router::text::read_name;
+use crate::router::text::{DIGITS_MARK, read_name};
 use crate::sys::files::private;
 use crate::ui::line_reader::{Line, LineReader};
 
@@ -43,8 +43,9 @@ impl Memory {
         };
         // The digits that tell it apart from others today are not part of its name.
         let Who { id, name, .. } = &member.who;
-        let digits = format!("·{}", id.short().get(..4).unwrap_or_default());
-        let name = name.raw().strip_suffix(&digits).unwrap_or(name.raw());
+        let bare = name.raw().rsplit_once(DIGITS_MARK);
+        let bare = bare.filter(|(_, digits)| id.to_string().starts_with(digits));
+        let name = bare.map_or(name.raw(), |(bare, _)| bare);
         let line = format!("{id} {name}\n");
         let mut options = OpenOptions::new();
         let file = private(options.append(true).create(true)).open(path);

@@ -8,10 +8,11 @@ use super::ids::{ConnId, FaceId, MemberId};
 use super::message::{Refusal, Why};
 use super::notice::{Failure, Notice};
 use super::order::{GivenCommand, Order, Purpose};
+use super::quiet::{Quiet, Topic, WAITING_MAX};
 use super::replies::Replies;
 use super::rng::Rng;
 use super::time::{Millis, WallClock};
-use super::timers::Timers;
+use super::timers::{Timer, Timers};
 use crate::crypto::identity::Identity;
 use crate::limits::Limits;
 
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     marked: BTreeSet<ConnId>,
     orders: VecDeque<Order>,
     next_conn: u64,
+    quiet: Quiet,
 }
 
 impl Context {
@@ -51,6 +53,7 @@ impl Context {
             marked: BTreeSet::new(),
             orders: VecDeque::new(),
             next_conn: FIRST_DIALLED,
+            quiet: Quiet::default(),
             config,
         }
     }
@@ -65,6 +68,43 @@ impl Context {
 
     pub(crate) fn notify(&mut self, notice: Notice) {
         self.effects.push(Effect::Notify(notice));
+    }
+
+    /// Tells of something that others can bring about as often as they like.
+    pub(crate) fn notify_of(&mut self, topic: Topic, member: MemberId, notice: Notice) {
+        if let Some(notice) = self.quiet.admit((topic, member), notice, self.now) {
+            self.notify(notice);
+        }
+        self.rearm_quiet();
+    }
+
+    /// The same, at once: this node did it, or is concerned itself.
+    pub(crate) fn notify_now(&mut self, topic: Topic, member: MemberId, notice: Notice) {
+        self.quiet.forget((topic, member));
+        self.notify(notice);
+    }
+
+    /// The time has come for something that waited.
+    pub(crate) fn notify_due(&mut self) {
+        let due = self.quiet.take_due(self.now);
+        due.into_iter().for_each(|notice| self.notify(notice));
+        self.rearm_quiet();
+    }
+
+    /// Another room: nothing that waited is told.
+    pub(crate) fn forget_notices(&mut self) {
+        self.quiet.forget_all();
+        self.rearm_quiet();
+    }
+
+    /// How many notices wait, and how many may.
+    pub(crate) fn notices_waiting(&self) -> (usize, usize) {
+        (self.quiet.len(), WAITING_MAX)
+    }
+
+    fn rearm_quiet(&mut self) {
+        let at = self.quiet.next_due(self.now);
+        self.timers.set(Timer::Notices, at);
     }
 
     pub(crate) fn remark(&mut self, text: impl Into<String>) {

@@ -85,6 +85,8 @@ impl Router {
         let limits = self.cx.limits();
         let load = |what, size, bound| Load { what, size, bound };
         let mut loads = vec![load("links", self.links.count(), limits.peers)];
+        let (waiting, most) = self.cx.notices_waiting();
+        loads.push(load("notices that wait", waiting, most));
         loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
         // Every host of a file held or fetched here counts.

@@ -22,7 +22,7 @@ pub mod signed;
 pub mod text;
 pub mod time;
 
-mod address;
+pub(crate) mod address;
 mod admission;
 mod context;
 mod desk;
@@ -31,13 +31,14 @@ mod flows;
 pub(crate) mod log;
 mod members;
 mod order;
+mod quiet;
 mod rate;
 mod registry;
 mod replies;
 mod stay;
 pub mod swarm;
 mod timers;
-mod tokens;
+pub(crate) mod tokens;
 mod verify;
 mod word;
 
@@ -265,6 +266,7 @@ impl Router {
                 Timer::SayFiles(conn) => self.cx.mark(conn),
                 Timer::Attempt(id) => self.attempt_due(id),
                 Timer::Link(conn) => self.link_due(conn),
+                Timer::Notices => self.cx.notify_due(),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
                 Timer::RecordsLeft(conn) => self.cx.mark(conn),

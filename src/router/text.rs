@@ -261,9 +261,34 @@ pub fn is_mark(c: char) -> bool {
 /// The name with such characters escaped: nobody marks themselves.
 #[must_use]
 pub fn without_marks(name: &str) -> String {
+    without(name, is_mark)
+}
+
+/// Stands between a name and the digits that tell it apart.
+pub const DIGITS_MARK: char = '·';
+
+/// Characters that could be taken for [`DIGITS_MARK`], or for another one and that.
+#[must_use]
+pub fn is_digits_mark(c: char) -> bool {
+    let alike = || unicode_security::skeleton(c.encode_utf8(&mut [0; 4])).any(|c| c == DIGITS_MARK);
+    // Some that fonts draw so, and the table does not have.
+    let further = matches!(
+        c,
+        DIGITS_MARK | '\u{387}' | '\u{2024}' | '\u{2e33}' | '\u{318d}' | '\u{119e}' | '\u{302e}'
+    );
+    further || !c.is_ascii() && alike()
+}
+
+/// A name as its bearer chose it, with everything escaped that klatch alone adds to names.
+#[must_use]
+pub fn as_chosen(name: &str) -> String {
+    without(name, |c| is_mark(c) || is_digits_mark(c))
+}
+
+fn without(name: &str, is_unwanted: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
-        if is_mark(c) { out += &format!("\\u{{{:x}}}", c as u32) } else { out.push(c) }
+        if is_unwanted(c) { out += &format!("\\u{{{:x}}}", c as u32) } else { out.push(c) }
     }
     out
 }
@@ -282,12 +307,11 @@ pub(crate) fn few(names: impl IntoIterator<Item = String>) -> String {
 /// other (the skeleton of Unicode Technical Standard 39, 4, whatever the case).
 #[must_use]
 pub fn look(name: &str) -> String {
-    let unseen = |c: &char| is_mark(*c) || *c == '·';
-    let name: String = name.chars().filter(|c| !unseen(c)).collect();
+    let name: String = name.chars().filter(|c| !is_mark(*c)).collect();
     // Capitals first, as some of them look like small letters of another name.
     let looks: String = unicode_security::skeleton(&name).collect();
     let small = looks.to_lowercase();
-    unicode_security::skeleton(&small).collect()
+    unicode_security::skeleton(&small).filter(|c| *c != DIGITS_MARK).collect()
 }
 
 /// Whether a word is a glob, which means all its matches, and not just a name.
@@ -320,6 +344,9 @@ pub enum TextError {
     /// A name that could be mistaken for something of klatch's.
     #[error("a name may not contain ':' nor begin with '*' or '/'")]
     NameForm,
+    /// A name with what klatch puts before the digits that tell names apart.
+    #[error("a name may not contain '·' or what looks like it: digits behind it tell names apart")]
+    NameDigits,
     /// A name as which klatch itself speaks.
     #[error("a name may not look like you, klatch or error: klatch itself speaks under these")]
     NameReserved,
@@ -349,14 +376,17 @@ pub fn check_message(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Checks a nickname that this node's person chooses: [`read_name`], and none under which klatch
-/// itself speaks.
+/// Checks a nickname that this node's person chooses: [`read_name`], none under which klatch itself
+/// speaks, and none that could be taken for another one with its digits.
 ///
 /// # Errors
 /// Says what is wrong.
 pub fn check_name(name: &str) -> Result<String, TextError> {
     let name = read_name(name)?;
-    if is_reserved(&look(&name)) { Err(TextError::NameReserved) } else { Ok(name) }
+    if is_reserved(&look(&name)) {
+        return Err(TextError::NameReserved);
+    }
+    if name.contains(is_digits_mark) { Err(TextError::NameDigits) } else { Ok(name) }
 }
 
 /// Reads a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
@@ -439,6 +469,21 @@ mod tests {
         for (one, other) in [("ana", "anna"), ("bob", "rob"), ("a b", "ab")] {
             assert_ne!(look(one), look(other), "{one} {other}");
         }
+    }
+
+    /// T6: digits behind a name are klatch's own.
+    #[test]
+    fn t6_nobody_puts_digits_behind_a_name() {
+        for c in
+            ['·', '\u{387}', '\u{2d1}', '\u{2022}', '\u{2219}', '\u{30fb}', '\u{ff65}', '\u{140}']
+        {
+            assert!(is_digits_mark(c), "{c} U+{:04X}", c as u32);
+            let name = format!("ben{c}9359");
+            assert_eq!(check_name(&name), Err(TextError::NameDigits), "{name}");
+            assert!(!as_chosen(&name).contains(is_digits_mark));
+        }
+        assert_eq!(as_chosen("ben·9359✓"), "ben\\u{b7}9359\\u{2713}");
+        assert_eq!(check_name("Gal.la"), Ok("Gal.la".into()));
     }
 
     #[test]

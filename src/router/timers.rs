@@ -10,6 +10,8 @@ use super::time::Millis;
 pub(crate) enum Timer {
     /// An attempt is tried again, or its history did not come in time.
     Attempt(u64),
+    /// Something is told that others caused too often.
+    Notices,
     /// Wrong passwords are reported to people.
     Guesses,
     /// A connection is looked at: both have to agree, or it may be silent.

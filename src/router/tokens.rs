@@ -1,31 +1,132 @@
-//! A token bucket: how much a peer may do at once.
+//! How much somebody may still do: buckets of tokens that fill with time.
+
+use std::collections::BTreeMap;
 
 use super::time::Millis;
 
-/// An allowance for things that cost us something: a peer may do so many at once, and more with
-/// time.
+/// So many parts are a token: each millisecond brings as many of them as a minute brings tokens.
+const PARTS: i64 = 60_000;
+
+/// How fast a bucket fills, and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TokenRate {
+    pub(crate) per_min: u32,
+    /// What a full bucket holds: nobody who wants less at once is slowed down.
+    pub(crate) burst: u32,
+}
+
+/// What a peer may still do at once of what costs us something: more with time.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    per_s: u64,
-    burst: u64,
-    thousandths: u64,
+    rate: TokenRate,
+    /// In parts of tokens; less than none where more was done than there was.
+    parts: i64,
     counted: Millis,
 }
 
 impl Tokens {
     pub(crate) fn new(per_s: u32, burst: u32, now: Millis) -> Self {
-        let burst = 1000 * u64::from(burst);
-        Self { per_s: per_s.into(), burst, thousandths: burst, counted: now }
+        Self::at(TokenRate { per_min: per_s.saturating_mul(60), burst }, now)
+    }
+
+    /// A full bucket.
+    pub(crate) fn at(rate: TokenRate, now: Millis) -> Self {
+        Self { rate, parts: PARTS * i64::from(rate.burst), counted: now }
     }
 
     /// Takes this many; false, and none are taken, when there are fewer.
     pub(crate) fn take(&mut self, many: u64, now: Millis) -> bool {
-        let more = now.since(self.counted).saturating_mul(self.per_s);
-        self.thousandths = self.thousandths.saturating_add(more).min(self.burst);
-        self.counted = now;
-        let left = self.thousandths.checked_sub(many.saturating_mul(1000));
-        self.thousandths = left.unwrap_or(self.thousandths);
-        left.is_some()
+        let enough = self.has(many, now);
+        if enough {
+            self.parts -= parts_of(many);
+        }
+        enough
+    }
+
+    /// Whether there are so many.
+    pub(crate) fn has(&mut self, many: u64, now: Millis) -> bool {
+        self.fill(now);
+        self.parts >= parts_of(many)
+    }
+
+    /// After how many milliseconds there are so many, if none are taken meanwhile.
+    pub(crate) fn wait_ms(&mut self, many: u64, now: Millis) -> u64 {
+        self.fill(now);
+        let lacking = parts_of(many).saturating_sub(self.parts).max(0).unsigned_abs();
+        lacking.div_ceil(u64::from(self.rate.per_min).max(1))
+    }
+
+    /// Gives back what was taken in vain.
+    pub(crate) fn give(&mut self, many: u64) {
+        self.parts = self.parts.saturating_add(parts_of(many)).min(self.most());
+    }
+
+    /// Takes so many, though there may be fewer; for how many milliseconds there are none then.
+    pub(crate) fn owe(&mut self, many: u64, now: Millis) -> u64 {
+        self.fill(now);
+        self.parts = self.parts.saturating_sub(parts_of(many));
+        self.wait_ms(0, now)
+    }
+
+    fn fill(&mut self, now: Millis) {
+        let passed = i64::try_from(now.since(self.counted)).unwrap_or(i64::MAX);
+        let more = passed.saturating_mul(self.rate.per_min.into());
+        self.parts = self.parts.saturating_add(more).min(self.most());
+        self.counted = self.counted.max(now);
+    }
+
+    fn most(&self) -> i64 {
+        PARTS * i64::from(self.rate.burst)
+    }
+}
+
+fn parts_of(many: u64) -> i64 {
+    i64::try_from(many).unwrap_or(i64::MAX).saturating_mul(PARTS)
+}
+
+/// A bucket for each of those who did something lately: it outlives whatever they came by.
+#[derive(Debug)]
+pub(crate) struct Buckets<K> {
+    most: usize,
+    of: BTreeMap<K, Tokens>,
+}
+
+impl<K: Ord + Copy> Buckets<K> {
+    /// Buckets for so many at once. One more takes the place of who did least.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, of: BTreeMap::new() }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Somebody's bucket, full if it did nothing lately.
+    pub(crate) fn get(&mut self, of: K, rate: TokenRate, now: Millis) -> &mut Tokens {
+        if self.of.len() >= self.most && !self.of.contains_key(&of) {
+            self.make_room(now);
+        }
+        self.of.entry(of).or_insert_with(|| Tokens::at(rate, now))
+    }
+
+    /// Gives back what somebody took in vain.
+    pub(crate) fn give(&mut self, to: K, many: u64) {
+        if let Some(tokens) = self.of.get_mut(&to) {
+            tokens.give(many);
+        }
+    }
+
+    /// A full bucket is the same as none.
+    fn make_room(&mut self, now: Millis) {
+        self.of.retain(|_, tokens| !tokens.has(tokens.rate.burst.into(), now));
+        let lacking = |tokens: &Tokens| tokens.most() - tokens.parts;
+        while self.of.len() >= self.most.max(1)
+            && let Some(least) = self.of.iter().min_by_key(|(_, tokens)| lacking(tokens))
+        {
+            let least = *least.0;
+            self.of.remove(&least);
+        }
     }
 }
 
@@ -43,5 +144,43 @@ mod tests {
         assert!(tokens.take(1, Millis(100)));
         assert!(!tokens.take(101, Millis(1_000_000)), "more than a burst");
         assert!(tokens.take(100, Millis(1_000_000)));
+        assert!(!tokens.take(u64::MAX, Millis(2_000_000)));
+    }
+
+    #[test]
+    fn few_a_minute_come_as_well_however_often_one_looks() {
+        let mut tokens = Tokens::at(TokenRate { per_min: 4, burst: 1 }, Millis(0));
+        assert!(tokens.take(1, Millis(0)));
+        let came = (1..=60_000).filter(|ms| tokens.take(1, Millis(*ms))).count();
+        assert_eq!(came, 4);
+        tokens.give(7);
+        assert!(!tokens.has(2, Millis(60_001)), "never more than a burst");
+    }
+
+    #[test]
+    fn who_does_more_than_there_is_waits() {
+        let mut tokens = Tokens::new(10, 5, Millis(0));
+        assert_eq!(tokens.owe(5, Millis(0)), 0);
+        assert_eq!(tokens.owe(1, Millis(0)), 100);
+        assert_eq!(tokens.owe(1, Millis(0)), 200);
+        assert_eq!(tokens.owe(0, Millis(150)), 50);
+        assert_eq!(tokens.owe(1, Millis(1_000)), 0);
+    }
+
+    #[test]
+    fn buckets_outlive_connections_and_are_bounded() {
+        let rate = TokenRate { per_min: 60, burst: 10 };
+        let mut buckets = Buckets::new(3);
+        for (who, many) in [(1, 9), (2, 1), (3, 5)] {
+            assert!(buckets.get(who, rate, Millis(0)).take(many, Millis(0)));
+        }
+        assert!(!buckets.get(1, rate, Millis(1)).take(2, Millis(1)), "it is remembered");
+        // Who did least is as good as new.
+        buckets.get(4, rate, Millis(2)).take(2, Millis(2));
+        assert_eq!(buckets.len(), 3);
+        assert!(!buckets.get(1, rate, Millis(3)).take(2, Millis(3)));
+        // And everybody after a while.
+        buckets.get(5, rate, Millis(60_000));
+        assert_eq!(buckets.len(), 1);
     }
 }

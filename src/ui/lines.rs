@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::path::Path;
 
 use super::paint::{Paint, Style};
+use super::width::INDENT;
 use super::{rooms, tables};
 use crate::router::invite_link::COMMAND_LINE;
 use crate::router::notice::{Code, Failure, FileInfo, Notice, Who};
@@ -16,6 +17,10 @@ use crate::router::text::{Untrusted, VERIFIED_MARK, without_marks};
 
 /// Members named in one sentence at most; the rest is counted.
 const NAMED_MAX: usize = 8;
+/// Lines of a message that a terminal shows.
+const LINES_MAX: usize = 24;
+/// And of a longer one, which is folded.
+const LINES_SHOWN: usize = 20;
 
 /// The notice as one or more lines for people, without the last line feed; `None` for what people
 /// are not told. Only [`Notice::Error`] belongs on stderr: [`error_line`].
@@ -80,9 +85,20 @@ fn meaning(notice: &Notice) -> Paint {
     }
 }
 
-fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &Style) -> String {
+/// A message's text: further lines are indented. At a terminal one that is long is folded.
+pub(super) fn spoken(text: &Untrusted, style: &Style) -> String {
     // A tab moves the cursor, if only by a little.
-    let text = text.block().replace('\t', "    ");
+    let mut text = text.block().replace('\t', INDENT);
+    if style.echo_own && text.matches('\n').count() >= LINES_MAX {
+        let end = text.match_indices('\n').nth(LINES_SHOWN - 1).map_or(text.len(), |(at, _)| at);
+        let more = text.split_off(end).matches('\n').count();
+        text += &format!("\n{INDENT}… {more} more lines: browser shows them");
+    }
+    text
+}
+
+fn message(from: &Who, text: &Untrusted, stamp: String, history: bool, style: &Style) -> String {
+    let text = spoken(text, style);
     if history {
         stamp + &style.paint(Paint::Dim, &format!("{}: {text}", nick(from)))
     } else {

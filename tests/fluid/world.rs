@@ -22,7 +22,6 @@ use klatch::router::time::Millis;
 use crate::events::{Answer, Event, Timed};
 use crate::flows::{Flow, Flows};
 use crate::host::{Host, Lane};
-use klatch::node::transfers::SERVE_THREADS;
 use klatch::router::swarm::LANES_PER_PAIR;
 
 /// Rates are made anew so often, in microseconds like all times here.
@@ -363,7 +362,7 @@ impl World {
     }
 
     fn dialled(&mut self, id: usize, host: usize) {
-        let free = SERVE_THREADS.saturating_sub(self.nodes[host].host.lanes.len());
+        let free = self.limits.serve_threads.saturating_sub(self.nodes[host].host.lanes.len());
         let present = self.nodes[host].present;
         let Some(link) = self.nodes[id].links.get_mut(&host) else { return };
         let wanted = LANES_PER_PAIR - link.lanes.len();

@@ -228,7 +228,7 @@ fn names_change_and_are_told_apart() {
     assert_eq!(changed["member"]["name"], "Bär the 2nd");
     bob.done("it is me");
     assert_eq!(alice.hears("it is me")["from"]["name"], "Bär the 2nd");
-    for wrong in ["name", "name a:b", "name *star", "name /root", "name \u{202e}x"] {
+    for wrong in ["name", "name a:b", "name *star", "name /root", "name \u{202e}x", "name b·93"] {
         bob.refused(wrong, "usage");
     }
     bob.refused(&format!("name {}", "x".repeat(33)), "usage");

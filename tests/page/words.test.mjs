@@ -136,6 +136,9 @@ test("a name means the same however its accents are written", () => {
   assert.equal(findMember(members, nfc), members[0]);
   assert.equal(findMember(members, `${nfc}·0f9`), members[0]);
   assert.throws(() => findMember(members, `${nfc}·1f9`), { code: "name_not_found" });
+  const alike = ["01", "02"].map((end) => ({ id: `9359${end}`, name: `ben·9359${end}` }));
+  assert.equal(findMember(alike, "ben·935902"), alike[1]);
+  assert.throws(() => findMember(alike, "ben·9359"), { code: "ambiguous_name" });
 });
 
 test("the page knows every command of the terminal, by all its words, and no other", () => {

@@ -22,6 +22,7 @@ use super::conn::Conns;
 use super::gate::Gate;
 use super::listener::{Listen, PortListener, wake};
 use super::outbox::ConnOrder;
+use super::pace::MemberPace;
 use super::stream::Stream;
 use super::{Lanes, Net, dial, listener, memory};
 use crate::crypto::binding::Role;
@@ -68,6 +69,7 @@ impl Peer {
         let lanes = Arc::new(Shelf::default());
         let net = Arc::new(Net {
             gate: Gate::new(&limits, Instant::now()),
+            pace: MemberPace::new(Instant::now()),
             limits: Arc::new(limits),
             identity: Arc::new(Identity::generate()),
             inbox,

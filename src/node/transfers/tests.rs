@@ -192,12 +192,17 @@ struct Running {
 
 impl Running {
     fn start(node: &Node, fetch: bool, channel: Channel) -> Self {
+        Self::with(node, MemberId([9; 32]), fetch, channel)
+    }
+
+    /// The same with this member at the other end.
+    fn with(node: &Node, member: MemberId, fetch: bool, channel: Channel) -> Self {
         static CONNS: AtomicU64 = AtomicU64::new(1);
         let conn = ConnId(CONNS.fetch_add(1, Ordering::Relaxed));
         let (tell, closed) = bounded(1);
         let transfers = Arc::clone(&node.transfers);
         let work = move || {
-            tell.send(transfers.lane(conn, MemberId([9; 32]), fetch, channel)).unwrap();
+            tell.send(transfers.lane(conn, member, fetch, channel)).unwrap();
         };
         let thread = spawn("lane", STACK_SMALL_BYTES, work).unwrap();
         node.find(|event| (event == Event::LaneOpened { conn }).then_some(()));
@@ -215,6 +220,26 @@ impl Running {
 fn lane(alice: &Node, bob: &Node) -> (Running, Running) {
     let (asks, serves) = channels();
     (Running::start(bob, true, asks), Running::start(alice, false, serves))
+}
+
+/// R9: 64 lanes over which nothing was asked for kept a download waiting for 20 s.
+#[test]
+fn r9_idle_lanes_give_way() {
+    let alice = Node::new(Limits { serve_threads: 4, ..Limits::default() });
+    let start = |member: u8| {
+        let (theirs, ours) = channels();
+        (Running::with(&alice, MemberId([member; 32]), false, ours), theirs)
+    };
+    let ben = start(1);
+    let eves: Vec<_> = (0..3).map(|_| start(2)).collect();
+    let _mia = start(3);
+    let mut eves = eves.into_iter();
+    let (first, _ours) = eves.next().unwrap();
+    assert_eq!(first.closed(), Closed::Gone, "the oldest of who has most");
+    let _another = start(4);
+    let (second, _ours) = eves.next().unwrap();
+    assert_eq!(second.closed(), Closed::Gone);
+    assert!(ben.0.closed.is_empty(), "one lane is nobody's burden");
 }
 
 fn soon() -> Instant {

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits::Limits;
-use crate::router::address::plain_ip;
+use crate::router::address::{is_own_computer, neighbourhood_of, plain_ip, source_of};
 use crate::router::context::Context;
 use crate::router::ids::ConnId;
 use crate::router::time::Millis;
@@ -54,7 +54,7 @@ impl Guesses {
         if self.under_way.len() >= PASSWORD_EXCHANGES {
             return Err(1_000);
         }
-        let own = is_own_loopback(ip);
+        let own = is_own_computer(ip);
         if !(own && limits.trust_loopback) {
             let source = source_of(ip);
             let times = self.by_addr.get(&source);
@@ -92,10 +92,12 @@ impl Guesses {
             return 0;
         }
         let pace_ms = HOUR_MS / u64::try_from(budget.max(1)).unwrap_or(u64::MAX);
-        let next = self.all.back().map_or(0, |(at, _)| left(*at, pace_ms, now));
         let near = neighbourhood_of(ip);
         let used = self.all.iter().filter(|(_, of)| *of == near);
         let (count, last) = used.fold((0, None), |(count, _), (at, _)| (count + 1, Some(*at)));
+        // Whoever had none is next before all who had some.
+        let turn_ms = if count == 0 { pace_ms } else { 2 * pace_ms };
+        let next = self.all.back().map_or(0, |(at, _)| left(*at, turn_ms, now));
         let own = last.map_or(0, |at| left(at, pace_ms.saturating_mul(count), now));
         next.max(own)
     }
@@ -157,28 +159,6 @@ impl Guesses {
     }
 }
 
-/// Addresses are counted one by one in IPv4 and by /64 in IPv6.
-fn source_of(ip: IpAddr) -> IpAddr {
-    match plain_ip(ip) {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 64)).into()),
-    }
-}
-
-/// 127.0.0.1 and ::1 are this computer's own; other 127/8 addresses count as strangers.
-fn is_own_loopback(ip: IpAddr) -> bool {
-    matches!(plain_ip(ip), IpAddr::V4(core::net::Ipv4Addr::LOCALHOST))
-        || ip == IpAddr::V6(core::net::Ipv6Addr::LOCALHOST)
-}
-
-/// Those who are likely to be one and the same: a /24 in IPv4, a /48 in IPv6.
-fn neighbourhood_of(ip: IpAddr) -> IpAddr {
-    match plain_ip(ip) {
-        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & (!0u32 << 8)).into()),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (!0u128 << 80)).into()),
-    }
-}
-
 /// What is left of `span_ms` that began at `at`.
 fn left(at: Millis, span_ms: u64, now: Millis) -> u64 {
     span_ms.saturating_sub(now.since(at))
@@ -218,6 +198,26 @@ mod tests {
             more += u32::from(guess(&mut guesses, 400 + number, &ip, 130_000).is_ok());
         }
         assert_eq!(more, 0);
+    }
+
+    /// R9: twelve addresses guessed as often as they might, and newcomers were out for an hour.
+    #[test]
+    fn r9_the_next_turn_is_for_who_had_none() {
+        let mut guesses = Guesses::default();
+        let (mut number, mut came) = (0, None);
+        for second in 0..600 {
+            for place in 0..12 {
+                number += 1;
+                // They are told no more often than that they may not.
+                let _ = guess(&mut guesses, number, &format!("10.{place}.0.1"), second * 1_000);
+            }
+            number += 1;
+            let mut tries = || guess(&mut guesses, number, "203.0.113.1", second * 1_000);
+            if second >= 300 && came.is_none() && tries().is_ok() {
+                came = Some(second);
+            }
+        }
+        assert!(came.is_some_and(|second| second <= 360), "{came:?}");
     }
 
     #[test]

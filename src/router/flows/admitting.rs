@@ -9,7 +9,9 @@ use crate::router::event::{Effect, Home, Outcome, Plan};
 use crate::router::ids::{ConnId, InvitationId, MemberId, RunId};
 use crate::router::links::{Conn, Greeting, Reason, Standpoint};
 use crate::router::message::{Brings, Hello, Refusal, Why};
+use crate::router::notice::Notice;
 use crate::router::order::Purpose;
+use crate::router::quiet::Topic;
 use crate::router::registry::{Judged, Registry};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 
@@ -32,7 +34,10 @@ impl Router {
 
     pub(crate) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         let stand = self.standpoint();
-        let greeting = self.links.greet(&self.cx, id, (theirs, same_room), stand);
+        // Who may turn out to be a member finds a place where others only walked in.
+        let perhaps_member = same_room || theirs.brings != Brings::Nothing;
+        let full = self.is_full_for(id, perhaps_member);
+        let greeting = self.links.greet(id, (theirs, same_room), stand, full);
         let (plan, enters) = match greeting {
             None => return,
             Some(Greeting::Refuse(why)) => return self.cx.refuse(id, why),
@@ -180,9 +185,10 @@ impl Router {
             } else {
                 let name = self.members.who(&member).marked();
                 self.cx.refuse(id, Why::IdentityInUse);
-                self.cx.remark(format!(
+                let text = format!(
                     "a second program tried to connect with the identity of {name} and was refused"
-                ));
+                );
+                self.cx.notify_of(Topic::SecondRun, member, Notice::Remark { text });
             }
         }
     }

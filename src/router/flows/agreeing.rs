@@ -9,6 +9,7 @@ use crate::router::links::{Commitment, Conn, Heard, NextWord, Reason};
 use crate::router::membership::record::How;
 use crate::router::message::{Capability, Message, Why};
 use crate::router::notice::Notice;
+use crate::router::quiet::Topic;
 use crate::router::registry::Registry;
 use crate::router::signed::{RECORD_EXTRA_BYTES, SignedRecord, pages};
 
@@ -46,7 +47,7 @@ impl Router {
             self.cx.effect(Effect::Send { conn: id, message: Message::Records(vec![ticket]) });
         }
         self.links.say_register(&mut self.cx, id, &self.registry);
-        self.registry.register_named(&self.cx, id, member);
+        self.registry.register_named(id, member);
     }
 
     /// Whether a member needs a ticket of this node's to be in an open room.
@@ -112,7 +113,10 @@ impl Router {
             return self.cx.refuse(id, Why::Crossing);
         }
         if self.links.count() >= self.cx.limits().peers {
-            return self.cx.refuse(id, Why::Full);
+            match self.to_give_way(id, self.came_in_properly(&member)) {
+                Some(other) => self.cx.refuse(other, Why::Full),
+                None => return self.cx.refuse(id, Why::Full),
+            }
         }
         if room == self.stay.room() {
             if let Err(record) = self.registry.may_link(&member) {
@@ -164,7 +168,7 @@ impl Router {
             let founder = self.members.who(&self.registry.founder());
             self.cx.notify(Notice::Joined { room, members: vec![info], locked, founder });
         } else if newly {
-            self.cx.notify(Notice::MemberJoined { member: info });
+            self.cx.notify_of(Topic::Presence, member, Notice::MemberJoined { member: info });
         }
         self.members.warn_if_lookalike(&mut self.cx, &member);
         self.attempts.linked(&mut self.cx, id, member);

@@ -3,13 +3,12 @@
 use crate::router::Router;
 use crate::router::event::Closed;
 use crate::router::ids::ConnId;
-use crate::router::message::{Message, Why};
+use crate::router::message::Message;
 
 impl Router {
     /// A message of any connection.
     pub(crate) fn said(&mut self, id: ConnId, message: Message) {
-        let now = self.cx.now;
-        let Some((member, run)) = self.links.hear(now, id) else {
+        let Some((member, run)) = self.links.hear(self.cx.now, id) else {
             return self.heard_before_link(id, message);
         };
         match message {
@@ -27,10 +26,6 @@ impl Router {
             Message::Ask { number, chains } => self.log.asked(&mut self.cx, id, number, chains),
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            // Dropped records would never be said again: the link closes, and both begin anew.
-            Message::Records(records) if !self.registry.may_hear(id, records.len(), now) => {
-                return self.cx.refuse(id, Why::Busy);
-            }
             Message::Records(records) => self.records_arrived(&records, Some(id)),
             Message::Password { lock, data } => {
                 self.registry.password_told(&mut self.cx, lock, data);

@@ -50,15 +50,16 @@ impl Router {
     /// A member cannot dial us for its lanes: dial it, to serve.
     pub(crate) fn lane_wanted(&mut self, id: ConnId) {
         let Some(member) = self.links.get(id).and_then(Conn::member) else { return };
-        if !self.swarm.hears_lane_wanted(&self.cx, id)
-            || self.members.teaches_bad_addresses(&self.cx, &member)
-        {
+        if !self.swarm.hears_lane_wanted(&self.cx, id) {
             return;
         }
         let serves = Some(Purpose::Serve(member));
         let open = self.links.all().filter(|(_, conn)| conn.purpose() == serves).count();
         let Some(address) = self.addresses_for_lane(member).first().copied() else { return };
         for _ in open..LANES_PER_PAIR {
+            if !self.members.pays_for_lane(&self.cx, member) {
+                return;
+            }
             self.cx.dial(Target::Addr(address), Purpose::Serve(member));
         }
     }
@@ -99,6 +100,9 @@ impl Router {
         if !self.is_same_run(id, &member) || !expected.contains(&conn.purpose()) {
             return self.cx.refuse(id, Why::NoSession);
         }
+        if conn.purpose() == Some(Purpose::Serve(member)) {
+            self.members.lane_led_to(member);
+        }
         let fetch = conn.is_dialled() == (conn.role() == Role::LaneFetch);
         let is_other = |(other, conn): &(ConnId, &Conn)| {
             let same = |lane: Lane| lane.member == member && lane.fetch == fetch;
@@ -126,10 +130,6 @@ impl Router {
 
     /// A dial for a lane failed: the next address is next.
     pub(crate) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
-        if conn.role() == Role::LaneServe {
-            // It asked for this dial, and named the address.
-            self.members.record_bad_address(self.cx.now, member);
-        }
         let addresses = self.addresses_for_lane(member);
         let links = &self.links;
         let tried = (conn.remote(), addresses.as_slice());

@@ -33,6 +33,7 @@ impl Router {
         self.members.leave(&self.cx, self.stay.room());
         self.files.clear();
         self.cx.effect(Effect::Forget);
+        self.cx.forget_notices();
         self.guesses.forget_untold();
         self.desk.room_left(&mut self.cx);
         if announced {

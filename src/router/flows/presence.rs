@@ -30,7 +30,7 @@ impl Router {
     /// Whose connection it is, and where it leads.
     pub(crate) fn via(&self, conn: ConnId) -> Option<Via> {
         let of = self.links.get(conn)?;
-        Some(Via { conn, member: of.member()?, remote: of.remote() })
+        Some(Via { conn, member: of.member()?, remote: of.remote(), dialled: of.is_dialled() })
     }
 
     /// A dial led to no link with the member that was dialled.

@@ -81,10 +81,10 @@ impl Links {
     /// The peer's Hello arrived; `same_room` says whether both are in one room.
     pub(crate) fn greet(
         &mut self,
-        cx: &Context,
         id: ConnId,
         (theirs, same_room): (&Hello, bool),
         stand: Standpoint,
+        full: bool,
     ) -> Option<Greeting> {
         let conn = self.conns.get_mut(&id)?;
         let (mine, room) = conn.my_hello.clone()?;
@@ -109,7 +109,7 @@ impl Links {
         Some(match (verdict, side) {
             (Verdict::Refuse(why), _) => Greeting::Refuse(why),
             _ if said != stand => Greeting::Refuse(Why::Busy),
-            _ if self.count() >= cx.limits().peers => Greeting::Refuse(Why::Full),
+            _ if full => Greeting::Refuse(Why::Full),
             (Verdict::Recognise, _) => Greeting::Recognise,
             (Verdict::Enter(brings), Side::Dialer) => match purpose {
                 Some(Purpose::Attempt(attempt)) => Greeting::Enter(attempt, brings),

@@ -1,6 +1,6 @@
 //! Which member a name means, and names in a sentence.
 
-use super::{Members, with_digits};
+use super::{Members, without_digits};
 use crate::router::ids::MemberId;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{Untrusted, VERIFIED_MARK};
@@ -30,10 +30,7 @@ impl Members {
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
             self.present().filter(wanted).collect()
         };
-        let mut candidates = found(&|id| {
-            let name = self.name_of(id);
-            name.raw() == nick || with_digits(name.raw(), id) == nick
-        });
+        let mut candidates = found(&|id| self.is_shown_as(id, nick));
         if candidates.is_empty() {
             candidates = found(&|id| self.bare_name(id).unwrap_or_default() == nick);
         }
@@ -52,13 +49,14 @@ impl Members {
         }
     }
 
-    /// The member that a name means, present or not.
+    /// The member that a name means, present or not. Digits mean nobody here rather than somebody
+    /// who is gone: they may be ones that were made to begin alike.
     pub(crate) fn find_known(&self, nick: &str) -> Result<MemberId, Failure> {
+        let bare = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
         let present = self.find_present(nick);
-        if present.is_ok() {
+        if present.is_ok() && without_digits(bare).is_none() {
             return present;
         }
-        let bare = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
         match self.known_as(bare).as_slice() {
             [one] => Ok(*one),
             [] => present,

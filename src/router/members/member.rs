@@ -1,8 +1,9 @@
 //! One member: its last presence record, how long it counts as present, and when to dial it.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::dials::Payer;
 use crate::limits::Limits;
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::signed::SignedPresence;
@@ -20,6 +21,8 @@ pub(super) struct Redial {
     pub(super) wait_ms: u64,
     pub(super) conn: Option<ConnId>,
     pub(super) next_address: usize,
+    /// Who paid for that dial.
+    pub(super) paid: Vec<Payer>,
     /// It is not in this room any more, or will not have us: no more dials until it says something.
     pub(super) given_up: bool,
 }
@@ -37,6 +40,12 @@ pub(super) struct Member {
     pub(super) conn: Option<ConnId>,
     /// The address of its link.
     pub(super) remote: Option<SocketAddr>,
+    /// From where it came last.
+    pub(super) came_from: Option<IpAddr>,
+    /// Where whoever taught its addresses came from.
+    pub(super) taught_from: Option<IpAddr>,
+    /// Addresses at which it was reached, newest last.
+    reached: Vec<SocketAddr>,
     /// When the last link was lost, and whether its socket closed (not just silence).
     pub(super) lost: Option<(Millis, bool)>,
     pub(super) present: bool,
@@ -54,6 +63,9 @@ impl Member {
             taught_here: false,
             conn: None,
             remote: None,
+            came_from: None,
+            taught_from: None,
+            reached: Vec::new(),
             lost: None,
             present: false,
             without_link: now,
@@ -61,6 +73,7 @@ impl Member {
                 at: now,
                 wait_ms: limits.redial_min_ms,
                 conn: None,
+                paid: Vec::new(),
                 next_address: 0,
                 given_up: false,
             },
@@ -84,6 +97,20 @@ impl Member {
             self.heard = now;
             self.without_link = now;
         }
+    }
+
+    /// It was reached at an address.
+    pub(super) fn reach_at(&mut self, address: SocketAddr, limits: &Limits) {
+        self.reached.retain(|known| *known != address);
+        self.reached.push(address);
+        if self.reached.len() > limits.addresses_per_member {
+            self.reached.remove(0);
+        }
+    }
+
+    /// Whether it was reached at an address before.
+    pub(super) fn was_reached_at(&self, address: SocketAddr) -> bool {
+        self.reached.contains(&address)
     }
 
     pub(super) fn said_bye(&self) -> bool {

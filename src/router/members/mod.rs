@@ -3,6 +3,7 @@
 //! It decides who counts as present, which records are passed on, and which members are redialled.
 //! It asks others who may be in the room, and never looks at what anybody says.
 
+mod dials;
 mod finding;
 mod health;
 mod ignoring;
@@ -11,13 +12,15 @@ mod names;
 mod own;
 mod presence;
 mod redial;
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use self::dials::{PAYERS_MAX, Payer};
 use self::member::Member;
-use self::names::Names;
-pub(crate) use self::names::with_digits;
+use self::names::{Names, with_digits, without_digits};
 use self::own::Own;
 use self::presence::Telling;
 pub(crate) use self::presence::Via;
@@ -26,8 +29,9 @@ use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::inspect::Load;
 use crate::router::notice::{MemberInfo, Notice, Who};
-use crate::router::text::{Untrusted, is_reserved, look, without_marks};
-use crate::router::time::Millis;
+use crate::router::quiet::Topic;
+use crate::router::text::{Untrusted, as_chosen, is_reserved, look};
+use crate::router::tokens::Buckets;
 
 /// Members of the room but this one, and the names of everyone who ever spoke.
 #[derive(Debug)]
@@ -45,8 +49,8 @@ pub(crate) struct Members {
     ignored: BTreeSet<MemberId>,
     /// What each link is still to be told of other members.
     tellings: BTreeMap<ConnId, Telling>,
-    /// Failed dials of taught addresses, by teller.
-    failed_dials: BTreeMap<MemberId, VecDeque<Millis>>,
+    /// What those may still cost who name addresses to dial.
+    budgets: Buckets<Payer>,
     /// Something changed that may change who is present or dialled.
     changed: bool,
 }
@@ -64,7 +68,7 @@ impl Members {
             told_lookalikes: BTreeSet::new(),
             ignored: BTreeSet::new(),
             tellings: BTreeMap::new(),
-            failed_dials: BTreeMap::new(),
+            budgets: Buckets::new(PAYERS_MAX),
             changed: false,
         };
         members.names.set(cx.my_id, &cx.config.name);
@@ -172,7 +176,12 @@ impl Members {
         // As people saw it: told apart from others of that name.
         let before = self.name_of(&id);
         if self.names.set(id, name) && !quiet {
-            cx.notify(Notice::NameChanged { member: self.info(&id), before });
+            let notice = Notice::NameChanged { member: self.info(&id), before };
+            if id == self.me {
+                cx.notify(notice);
+            } else {
+                cx.notify_of(Topic::Name, id, notice);
+            }
             self.warn_if_lookalike(cx, &id);
         }
     }
@@ -184,30 +193,39 @@ impl Members {
 
     /// Who is shown or was ever known under a name, here or gone.
     pub(crate) fn known_as(&self, nick: &str) -> Vec<MemberId> {
-        let shown = |id: &MemberId| {
-            let name = self.name_of(id);
-            name.raw() == nick || with_digits(name.raw(), id) == nick
-        };
         let others = || self.names.iter().filter(|(id, _)| **id != self.me);
         let found: Vec<MemberId> =
-            others().filter(|(id, _)| shown(id)).map(|(id, _)| *id).collect();
+            others().filter(|(id, _)| self.is_shown_as(id, nick)).map(|(id, _)| *id).collect();
         if !found.is_empty() {
             return found;
         }
         others().filter(|(_, name)| *name == nick).map(|(id, _)| *id).collect()
     }
 
-    /// The name to show: four digits tell it apart from the same name of others, and from klatch's
-    /// own; the id if no name is known. Members that are gone do not affect the names of those
-    /// here, so a visitor leaves no trace; those that are gone are told apart from all others.
+    /// Whether a member is shown under a name, or would be with these digits.
+    fn is_shown_as(&self, id: &MemberId, nick: &str) -> bool {
+        let with_digits = |(name, digits): (&str, &str)| {
+            as_chosen(self.bare_name(id).unwrap_or_default()) == name
+                && id.to_string().starts_with(&digits.to_ascii_lowercase())
+        };
+        self.name_of(id).raw() == nick || without_digits(nick).is_some_and(with_digits)
+    }
+
+    /// The name to show: digits tell it apart from the same name of others, and from klatch's own;
+    /// the id if no name is known. Members that are gone do not affect the names of those here, so
+    /// a visitor leaves no trace; those that are gone are told apart from all others. A verified
+    /// member needs no digits: the others of its name have them, even while it is gone.
     pub(crate) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
+        let seen = look(name);
+        let others = || self.names.others_like(id, &seen);
         let is_here = |id: &MemberId| *id == self.me || self.is_present(id);
         let here = is_here(id);
-        let seen = look(name);
-        let shared = self.names.others_like(id, &seen).any(|other| !here || is_here(other));
-        let name = without_marks(name);
-        Untrusted::new(if shared || is_reserved(&seen) { with_digits(&name, id) } else { name })
+        let sure = |id: &MemberId| self.verified.get(id).is_some_and(|known| look(known) == seen);
+        let shared = others().any(|other| !here || is_here(other) || sure(other));
+        let apart = shared && (!sure(id) || others().any(sure)) || is_reserved(&seen);
+        let name = as_chosen(name);
+        Untrusted::new(if apart { with_digits(&name, id, others()) } else { name })
     }
 
     // Whom the person at this node trusts, or does not want to hear.
@@ -233,10 +251,11 @@ impl Members {
             return;
         };
         let (name, digits) = (self.name_of(id), known.short());
-        cx.remark(format!(
+        let text = format!(
             "warning: {name}'s key is not the one you verified ({digits}); verify {name} compares \
              again"
-        ));
+        );
+        cx.notify_of(Topic::Lookalike, *id, Notice::Remark { text });
         if self.told_lookalikes.len() >= cx.limits().members {
             self.told_lookalikes.clear();
         }
@@ -254,7 +273,7 @@ impl Members {
         let mut loads = vec![
             load("members", self.known.len(), limits.members),
             load("names", self.names.len(), limits.members + limits.chains),
-            load("tellers", self.failed_dials.len(), limits.members),
+            load("tellers", self.budgets.len(), PAYERS_MAX),
         ];
         let to_say = |telling: &Telling| load("presence to say", telling.len(), limits.members);
         loads.extend(self.tellings.values().map(to_say));

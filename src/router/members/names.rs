@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::router::ids::MemberId;
-use crate::router::text::look;
+use crate::router::text::{DIGITS_MARK, look};
+
+/// Digits that are shown behind a name at least, where any are.
+const DIGITS_MIN: usize = 4;
 
 /// The names of everyone who ever spoke.
 #[derive(Debug, Default)]
@@ -65,8 +68,25 @@ impl Names {
     }
 }
 
-/// A name told apart from others by the first digits of its bearer.
-pub(crate) fn with_digits(name: &str, id: &MemberId) -> String {
-    let digits = id.short();
-    format!("{name}·{}", digits.get(..4).unwrap_or_default())
+/// A name told apart from those of `others` by the first digits of its bearer: as many as it takes,
+/// for anybody can make keys until one begins like another's.
+pub(super) fn with_digits<'a>(
+    name: &str,
+    id: &MemberId,
+    others: impl Iterator<Item = &'a MemberId>,
+) -> String {
+    let digits = id.to_string();
+    let alike = |other: &MemberId| {
+        let other = other.to_string();
+        digits.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count()
+    };
+    let apart = others.map(|other| alike(other) + 1).fold(DIGITS_MIN, usize::max);
+    format!("{name}{DIGITS_MARK}{}", digits.get(..apart).unwrap_or(&digits))
+}
+
+/// A name and the digits behind it, of what was typed as [`with_digits`] shows it.
+pub(super) fn without_digits(nick: &str) -> Option<(&str, &str)> {
+    let (name, digits) = nick.rsplit_once(DIGITS_MARK)?;
+    let is_digits = digits.len() >= DIGITS_MIN && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_digits.then_some((name, digits))
 }

@@ -13,6 +13,7 @@ use crate::router::event::Effect;
 use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::message::{Message, Why};
 use crate::router::notice::Notice;
+use crate::router::quiet::Topic;
 use crate::router::signed::SignedPresence;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
@@ -50,6 +51,8 @@ pub(crate) struct Via {
     /// Who is at its other end, and where.
     pub(crate) member: MemberId,
     pub(crate) remote: Option<SocketAddr>,
+    /// This node dialled.
+    pub(crate) dialled: bool,
 }
 
 impl Via {
@@ -166,6 +169,7 @@ impl Members {
         member.heard = cx.now;
         member.taught_by = teller;
         member.taught_here = via.is_here();
+        member.taught_from = via.remote.map(|remote| remote.ip());
         // It spoke in this room since: it is worth a dial again.
         member.redial.given_up = false;
         let quiet = !member.present;
@@ -224,7 +228,14 @@ impl Members {
         let say = speaking.map(|(id, _)| *id).collect();
         let mut telling = Telling { member: id, up: cx.now, say };
         let mut newly = false;
+        let mut paid = Vec::new();
         if let Some(known) = self.entry(cx, id, id, is_author) {
+            if let Some(remote) = via.remote.filter(|_| via.dialled) {
+                known.reach_at(remote, cx.limits());
+                paid = std::mem::take(&mut known.redial.paid);
+            }
+            known.taught_from = via.remote.map(|remote| remote.ip());
+            known.came_from = known.taught_from;
             known.conn = Some(via.conn);
             known.remote = via.remote;
             known.taught_here = via.is_here();
@@ -242,15 +253,12 @@ impl Members {
                 telling.say.insert(id);
             }
         }
+        self.pay_back(&paid);
         self.tellings.insert(via.conn, telling);
         cx.mark(via.conn);
         self.changed = true;
         self.rename(cx, id, &record.body.name, true);
-        if let Some(port) = self.own.port()
-            && !seen.is_unspecified()
-            && (!is_loopback(seen) || via.is_here())
-            && self.own.see(SocketAddr::new(seen, port))
-        {
+        if self.own.see(via.remote.map(|remote| remote.ip()), seen, !via.dialled) {
             self.renew(cx);
         }
         newly
@@ -371,11 +379,11 @@ impl Members {
             let member = self.info(&id);
             if present {
                 comings.came = true;
-                cx.notify(Notice::MemberJoined { member });
+                cx.notify_of(Topic::Presence, id, Notice::MemberJoined { member });
                 self.warn_if_lookalike(cx, &id);
             } else {
                 comings.left.push(id);
-                cx.notify(Notice::MemberLeft { member });
+                cx.notify_of(Topic::Presence, id, Notice::MemberLeft { member });
             }
         }
         comings

@@ -1,24 +1,20 @@
-//! Whom to dial again, where, and whose addresses to avoid.
+//! Whom to dial again, and where.
 
 use core::net::SocketAddr;
 
 use super::Members;
-use crate::router::address::is_loopback;
-use crate::router::address::plain_ip;
+use super::member::Member;
+use crate::router::address::{Reach, plain_ip, reach};
 use crate::router::context::Context;
 use crate::router::event::Target;
 use crate::router::ids::MemberId;
 use crate::router::message::Why;
 use crate::router::order::Purpose;
-use crate::router::time::{Earliest, Millis};
+use crate::router::time::Earliest;
 
 /// Lower ports in advertised addresses are not dialled: they belong to other services.
 const FIRST_TAUGHT_PORT: u16 = 1024;
-/// How long a failed dial counts against the member that advertised the address.
-const TELLER_MS: u64 = 60_000;
-/// Failed dials in that time after which a teller is not followed.
-const FAILED_DIALS_MAX: usize = 4;
-/// Time after which a backed-off teller is looked at again.
+/// Time after which a member whose dials nobody can pay for is looked at again.
 const LOOK_AGAIN_MS: u64 = 1_000;
 
 impl Members {
@@ -34,7 +30,6 @@ impl Members {
         let jitter = cx.rng.between(0, 250);
         let Some(member) = self.known.get_mut(&id) else { return };
         self.changed = true;
-        let teller = member.taught_by;
         let addresses = member.addresses().len();
         let redial = &mut member.redial;
         redial.conn = None;
@@ -54,31 +49,11 @@ impl Members {
                 _ => {}
             }
         }
-        if refused.is_none() && teller != id {
-            self.record_bad_address(cx.now, teller);
+        let paid = std::mem::take(&mut redial.paid);
+        // Whoever says so is in the room.
+        if matches!(refused, Some(Why::Crossing | Why::Busy | Why::Full)) {
+            self.pay_back(&paid);
         }
-    }
-
-    /// An address that `teller` taught led nowhere.
-    pub(crate) fn record_bad_address(&mut self, now: Millis, teller: MemberId) {
-        self.failed_dials.retain(|_, failed| {
-            failed.retain(|at| now.since(*at) < TELLER_MS);
-            !failed.is_empty()
-        });
-        self.failed_dials.entry(teller).or_default().push_back(now);
-    }
-
-    /// Whether too many addresses from a member failed lately.
-    pub(crate) fn teaches_bad_addresses(&self, cx: &Context, teller: &MemberId) -> bool {
-        let recent = |at: &&Millis| cx.now.since(**at) < TELLER_MS;
-        let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
-        failed >= FAILED_DIALS_MAX
-    }
-
-    /// A teller whose taught addresses fail too often is not followed for a while.
-    fn is_backed_off(&self, cx: &Context, teller: &MemberId, subject: &MemberId) -> bool {
-        // What a member says of itself over its own link is worth any number of dials.
-        teller != subject && self.teaches_bad_addresses(cx, teller)
     }
 
     /// Redials that may begin now.
@@ -93,44 +68,58 @@ impl Members {
     /// Dials members that are due, as far as dials are free.
     pub(super) fn redial(&mut self, cx: &mut Context) {
         let mut free = self.free_redials(cx);
-        let due = self.known.iter().filter(|(id, member)| {
-            member.wants_dial()
-                && member.redial.at <= cx.now
-                && !self.is_backed_off(cx, &member.taught_by, id)
-        });
+        let is_due = |member: &Member| member.wants_dial() && member.redial.at <= cx.now;
+        let due = self.known.iter().filter(|(_, member)| is_due(member));
         for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
             if free == 0 {
                 return;
             }
-            let Some(member) = self.known.get_mut(&id) else { continue };
-            let next = member.addresses().iter().enumerate().skip(member.redial.next_address);
-            let usable = next.into_iter().find(|(_, address)| {
-                address.port() >= FIRST_TAUGHT_PORT
-                    && !address.ip().is_unspecified()
-                    && (!is_loopback(address.ip()) || member.taught_here)
-            });
-            let Some((index, address)) = usable.map(|(index, address)| (index, *address)) else {
-                let redial = &mut member.redial;
-                redial.next_address = 0;
+            free -= usize::from(self.redial_one(cx, id));
+        }
+    }
+
+    /// Dials a member at the next of its addresses that is worth it, if somebody pays for that.
+    fn redial_one(&mut self, cx: &mut Context, id: MemberId) -> bool {
+        let Some(member) = self.known.get(&id) else { return false };
+        let plain = |at: &SocketAddr| SocketAddr::new(plain_ip(at.ip()), at.port());
+        let next =
+            member.addresses().iter().map(plain).enumerate().skip(member.redial.next_address);
+        let usable = next.filter(|(_, address)| {
+            address.port() >= FIRST_TAUGHT_PORT
+                && match reach(address.ip()) {
+                    Reach::Nowhere => false,
+                    Reach::Here => member.taught_here,
+                    Reach::Near | Reach::Public => true,
+                }
+        });
+        let usable = usable.map(|(at, address)| (at, address, Self::payers(id, member, address)));
+        let usable: Vec<_> = usable.collect();
+        let none = usable.is_empty();
+        let paid = usable.into_iter().find(|(_, _, payers)| self.pay(cx, payers));
+        let Some(member) = self.known.get_mut(&id) else { return false };
+        let redial = &mut member.redial;
+        let Some((index, address, payers)) = paid else {
+            redial.next_address = 0;
+            if none {
                 redial.at = cx.now.plus(redial.wait_ms);
                 redial.wait_ms = (redial.wait_ms * 2).min(cx.limits().redial_max_ms);
-                continue;
-            };
-            let address = SocketAddr::new(plain_ip(address.ip()), address.port());
-            member.redial.next_address = index + 1;
-            member.redial.conn = Some(cx.dial(Target::Addr(address), Purpose::Redial(id)));
-            free -= 1;
-        }
+            } else {
+                redial.at = cx.now.plus(LOOK_AGAIN_MS);
+            }
+            return false;
+        };
+        redial.next_address = index + 1;
+        redial.paid = payers;
+        redial.conn = Some(cx.dial(Target::Addr(address), Purpose::Redial(id)));
+        true
     }
 
     pub(super) fn redial_deadline(&self, cx: &Context, earliest: &mut Earliest) {
         if self.free_redials(cx) == 0 {
             return;
         }
-        for (id, member) in self.known.iter().filter(|(_, member)| member.wants_dial()) {
-            let backed_off = self.is_backed_off(cx, &member.taught_by, id);
-            let pause_ms = if backed_off { LOOK_AGAIN_MS } else { 0 };
-            earliest.at(member.redial.at.max(cx.now.plus(pause_ms)));
+        for member in self.known.values().filter(|member| member.wants_dial()) {
+            earliest.at(member.redial.at);
         }
     }
 }

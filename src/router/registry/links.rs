@@ -1,4 +1,4 @@
-//! Which records and secrets each link is still to be told, and how many it may send.
+//! Which records and secrets each link is still to be told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,19 +9,13 @@ use crate::router::context::Context;
 use crate::router::ids::{ConnId, InvitationId, MemberId, RecordId};
 use crate::router::message::Message;
 use crate::router::signed::{SignedRecord, pages};
-use crate::router::time::Millis;
 use crate::router::timers::Timer;
-use crate::router::tokens::Tokens;
 
-/// The same in a burst: a whole register and more.
-const RECORDS_BURST: u32 = 8_192;
-/// Records of the register that a link says, per second; what exceeds it ends the link.
-const RECORDS_PER_S: u32 = 50;
 /// Signed bytes of records said to one link per event: others choose how long records are, and an
 /// outbox takes them at once.
 const SAID_AT_ONCE_BYTES: usize = 64 * 1024;
 
-/// What the other end of a connection is still to be told, and how much it may tell.
+/// What the other end of a connection is still to be told.
 #[derive(Debug)]
 struct RecordsLink {
     member: MemberId,
@@ -32,8 +26,6 @@ struct RecordsLink {
     secrets: bool,
     password_said: Option<RecordId>,
     invitations_said: BTreeSet<InvitationId>,
-    /// For records that it says.
-    tokens: Tokens,
 }
 
 /// Connections that are links, or will be once both sides have agreed.
@@ -75,7 +67,7 @@ impl RecordsLinks {
 impl Registry {
     /// This node named its register to a peer: what comes from now on is said once they are
     /// linked.
-    pub(crate) fn register_named(&mut self, cx: &Context, conn: ConnId, peer: MemberId) {
+    pub(crate) fn register_named(&mut self, conn: ConnId, peer: MemberId) {
         self.links.0.entry(conn).or_insert_with(|| RecordsLink {
             member: peer,
             up: false,
@@ -83,7 +75,6 @@ impl Registry {
             secrets: true,
             password_said: None,
             invitations_said: BTreeSet::new(),
-            tokens: Tokens::new(RECORDS_PER_S, RECORDS_BURST, cx.now),
         });
     }
 
@@ -96,7 +87,7 @@ impl Registry {
 
     /// A link is up.
     pub(crate) fn link_up(&mut self, cx: &mut Context, conn: ConnId, peer: MemberId) {
-        self.register_named(cx, conn, peer);
+        self.register_named(conn, peer);
         if let Some(of) = self.links.0.get_mut(&conn) {
             of.up = true;
             cx.mark(conn);
@@ -107,11 +98,6 @@ impl Registry {
     pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         self.links.0.remove(&conn);
         cx.timers.set(Timer::RecordsLeft(conn), None);
-    }
-
-    /// Whether the peer may send this many records now.
-    pub(crate) fn may_hear(&mut self, conn: ConnId, many: usize, now: Millis) -> bool {
-        self.links.0.get_mut(&conn).is_none_or(|of| of.tokens.take(many as u64, now))
     }
 
     /// What is to be said over one link now.

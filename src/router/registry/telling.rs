@@ -10,7 +10,20 @@ use crate::router::ids::{MemberId, RecordId};
 use crate::router::membership::record::{How, Record, Ticket};
 use crate::router::membership::{Cause, Loss, Membership};
 use crate::router::notice::Notice;
+use crate::router::quiet::Topic;
 use crate::router::signed::{SignedInvitation, SignedRecord};
+
+/// Members that dropped out with one message and are told one by one.
+const LOSSES_TOLD: usize = 8;
+
+/// Tells of something that others can do again and again; what concerns this node at once.
+fn tell(cx: &mut Context, (topic, member): (Topic, MemberId), notice: Notice, at_once: bool) {
+    if at_once {
+        cx.notify_now(topic, member, notice);
+    } else {
+        cx.notify_of(topic, member, notice);
+    }
+}
 
 impl Registry {
     /// Tells what new records change.
@@ -40,8 +53,14 @@ impl Registry {
             }
         }
         self.tell_lock(at, both, new, losses, &mut told);
-        for loss in losses.iter().filter(|loss| !told.contains(&loss.member)) {
+        // Whoever is at this node hears of itself in any case.
+        let untold = losses.iter().filter(|loss| !told.contains(&loss.member));
+        let (mine, others): (Vec<_>, Vec<_>) = untold.partition(|loss| loss.member == self.me);
+        for loss in mine.into_iter().chain(others.iter().copied().take(LOSSES_TOLD)) {
             self.tell_loss(at, loss);
+        }
+        if others.len() > LOSSES_TOLD {
+            at.cx.remark(format!("{} more are out", others.len() - LOSSES_TOLD));
         }
         self.tell_copies(at, after, new);
         self.tell_return(at, new);
@@ -55,8 +74,9 @@ impl Registry {
     ) {
         let (was, is) = (before.stewards().contains(&member), after.stewards().contains(&member));
         if was != is {
-            let (member, own) = (at.members.who(&member), by == self.me);
-            at.cx.notify(Notice::StewardChanged { member, own, off: was });
+            let (who, own) = (at.members.who(&member), by == self.me);
+            let notice = Notice::StewardChanged { member: who, own, off: was };
+            tell(at.cx, (Topic::Steward, member), notice, own || member == self.me);
         }
     }
 
@@ -97,7 +117,9 @@ impl Registry {
         let (member, own) = (at.members.who(&member), by == self.me);
         let by = at.members.who(&by);
         let author = by.id;
-        at.cx.notify(Notice::MemberRemoved { member, by, own, me_out, also });
+        let about = (Topic::Removal, member.id);
+        let notice = Notice::MemberRemoved { member, by, own, me_out, also };
+        tell(at.cx, about, notice, own || me_out);
         if me_out {
             self.put_me_out(at, author);
         }
@@ -124,7 +146,7 @@ impl Registry {
             if let (true, Some(opening)) = (before.is_closed(), opening) {
                 let by = opening.record.by();
                 let (by, own) = (at.members.who(&by), by == self.me);
-                at.cx.notify(Notice::RoomUnlocked { by, own });
+                tell(at.cx, self.about_lock(), Notice::RoomUnlocked { by, own }, own);
             }
             return;
         }
@@ -150,10 +172,16 @@ impl Registry {
         let password = after.password().is_some();
         let by = at.members.who(&by);
         let author = by.id;
-        at.cx.notify(Notice::RoomLocked { by, own, password, out, me_out });
+        let notice = Notice::RoomLocked { by, own, password, out, me_out };
+        tell(at.cx, self.about_lock(), notice, own || me_out);
         if me_out {
             self.put_me_out(at, author);
         }
+    }
+
+    /// There is one lock, whoever closes and opens it.
+    fn about_lock(&self) -> (Topic, MemberId) {
+        (Topic::Lock, self.founder())
     }
 
     /// Somebody who dropped out when two halves of the room met.
@@ -212,10 +240,11 @@ impl Registry {
                 && (is_new(&first) || is_new(&second))
             {
                 let name = at.members.who(&author).marked();
-                at.cx.remark(format!(
+                let text = format!(
                     "warning: {name} signed two conflicting locks: there are two copies of {name}, \
                      or somebody has its identity file"
-                ));
+                );
+                at.cx.notify_of(Topic::Copies, author, Notice::Remark { text });
             }
         }
     }

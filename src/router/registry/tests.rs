@@ -105,7 +105,7 @@ fn records_are_said_once_to_every_link_but_the_one_they_came_over() {
     ada.link(2, who(2));
     ada.link(3, who(3));
     // This one's register was named, and the link is not up yet.
-    ada.registry.register_named(&ada.cx, ConnId(4), who(4));
+    ada.registry.register_named(ConnId(4), who(4));
     let mut other = LoneNode::alone(1);
     let ticket = other.lets_in(who(5), How::Password);
     ada.act(|registry, at| {

@@ -192,6 +192,12 @@ impl SignedRecord {
 }
 
 impl SignedRecord {
+    /// Whether it ends tickets: a removal or a lock.
+    #[must_use]
+    pub fn is_act(&self) -> bool {
+        !matches!(self.record, Record::Ticket(_))
+    }
+
     /// Whether it throws somebody out.
     #[must_use]
     pub fn is_removal(&self) -> bool {

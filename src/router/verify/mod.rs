@@ -24,11 +24,14 @@ use super::message::{Message, Why};
 use super::notice::{Code, Failure, MemberInfo, Notice};
 use super::time::Millis;
 use super::timers::Timer;
+use super::tokens::{Buckets, TokenRate};
 
 /// How long words are waited for: the other side answers by itself.
 const WORDS_MS: u64 = 10_000;
-/// Least time between comparisons that one peer begins over a link.
-const ASKED_MS: u64 = 1_000;
+/// Comparisons that one member begins.
+const ASKED: TokenRate = TokenRate { per_min: 6, burst: 8 };
+/// Members of whom that is remembered.
+const ASKING_MAX: usize = 1_024;
 
 /// How far a comparison over one link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +53,6 @@ struct WordsLink {
     /// Its klatch can compare words.
     able: bool,
     comparing: Option<Comparing>,
-    /// When the peer last began to compare words.
-    asked: Option<Millis>,
 }
 
 /// A command that waits for words over a link.
@@ -64,18 +65,31 @@ struct Awaited {
 }
 
 /// Comparisons that are under way, and what was told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Comparisons {
     links: BTreeMap<ConnId, WordsLink>,
     awaited: Vec<Awaited>,
     /// Whose words were shown: only they can have been compared.
     shown: BTreeSet<MemberId>,
+    /// How often members may still begin, over whichever links.
+    asked: Buckets<MemberId>,
+}
+
+impl Default for Comparisons {
+    fn default() -> Self {
+        Self {
+            links: BTreeMap::new(),
+            awaited: Vec::new(),
+            shown: BTreeSet::new(),
+            asked: Buckets::new(ASKING_MAX),
+        }
+    }
 }
 
 impl Comparisons {
     /// A link is up.
     pub(crate) fn link_up(&mut self, conn: ConnId, member: MemberId, able: bool) {
-        self.links.insert(conn, WordsLink { member, able, comparing: None, asked: None });
+        self.links.insert(conn, WordsLink { member, able, comparing: None });
     }
 
     /// A link is over: no words come over it.
@@ -177,10 +191,9 @@ impl Comparisons {
             return;
         }
         // Unwanted words must not fill the screen; the other side runs into its timeout.
-        if !both && link.asked.is_some_and(|at| cx.now.since(at) < ASKED_MS) {
+        if !both && !self.asked.get(link.member, ASKED, cx.now).take(1, cx.now) {
             return;
         }
-        link.asked = Some(cx.now);
         link.comparing = Some(Comparing::Answering(commit));
         cx.effect(Effect::DrawValue { conn });
     }

@@ -12,7 +12,7 @@ use time::Date;
 
 use super::lines::{self, nick};
 use super::paint::{Paint, Style};
-use super::width::{INDENT, fit, wrap};
+use super::width::{fit, wrap};
 use crate::router::ids::EntryId;
 use crate::router::notice::{Notice, Who};
 use crate::router::text::Untrusted;
@@ -212,7 +212,7 @@ impl LiveView {
         history: bool,
     ) -> String {
         let style = &self.style;
-        let text = text.block().replace('\t', INDENT);
+        let text = lines::spoken(text, style);
         let stamp = style.stamp(time_ms);
         if history {
             return stamp + &style.paint(Paint::Dim, &format!("{}: {text}", nick(from)));

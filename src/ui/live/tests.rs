@@ -221,3 +221,21 @@ fn transfers_have_a_row_each_while_they_move() {
     view.resize(200);
     assert!(view.block()[0].ends_with("1.0 MB/s, 9 s left from 2 members"), "{:?}", view.block());
 }
+
+/// A message of nothing but line feeds took 4,002 rows.
+#[test]
+fn t1_a_long_message_is_folded_and_says_where_the_rest_is() {
+    let mut view = ana();
+    let pieces = view.hear(&said(2, "eve", &("\n".repeat(4_000) + "x"), false), NOON_MS);
+    let told = rows(&pieces).join("\n");
+    assert_eq!(told.lines().count(), 21);
+    assert!(told.ends_with("\n    … 3981 more lines: browser shows them"), "{told:?}");
+    // Whoever pastes a few lines is read at once.
+    let few = (1..=24).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+    let pieces = view.hear(&said(3, "bob", &few, false), NOON_MS);
+    assert_eq!(rows(&pieces).join("\n").lines().count(), 24);
+    // A pipe is read by programs, and gets all of it.
+    let long = said(3, "bob", &"1\n".repeat(100), false);
+    let piped = lines::to_lines(&long, &Style::plain()).unwrap_or_default();
+    assert_eq!(piped.matches('\n').count(), 100);
+}

@@ -281,3 +281,17 @@ fn more_tabs_than_there_may_be_are_told_so() {
     assert!(event.is_some());
     alice.quit();
 }
+
+/// R9: whatever else runs on this computer took all connections and starved the page.
+#[test]
+fn r9_connections_without_a_key_give_way_to_the_page() {
+    let (mut alice, address) = browser("alice");
+    let mut page = Page::open(&address);
+    let idle: Vec<TcpStream> =
+        (0..200).map(|_| TcpStream::connect(address.addr).unwrap()).collect();
+    assert_eq!(get(address.addr, "/", "").status, 200);
+    // The page that is open showed its key, and stays.
+    page.done(json!({"command": "say", "text": "still here"}));
+    drop(idle);
+    alice.quit();
+}

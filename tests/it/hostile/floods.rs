@@ -68,9 +68,14 @@ impl Alice {
 
     /// Somebody who comes by the open door, and all that alice says meanwhile.
     fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
+        self.joins_from(eve, [192, 0, 2, 66])
+    }
+
+    /// The same from an address.
+    fn joins_from(&mut self, eve: &Eve, from: [u8; 4]) -> (ConnId, Vec<Effect>) {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        let remote = SocketAddr::from(([192, 0, 2, 66], 4_000));
+        let remote = SocketAddr::from((from, 4_000));
         let (side, role) = (Side::Listener, Role::Session);
         self.event(Event::ConnOpened { conn, side, role, remote });
         self.event(Event::HelloArrived { conn, theirs: eve.hello(), same_room: false });
@@ -373,6 +378,84 @@ fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     let done = |effect: &Effect| matches!(effect, Effect::Reply { result: Ok(()), .. });
     assert!(effects.iter().any(done), "{effects:?}");
     assert!(alice.router.inspect().closed);
+    alice.assert_bounded();
+}
+
+/// R7: names and locks that change all the time are a few lines, and the last of them is told.
+#[test]
+fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
+    let mut alice = Alice::new();
+    let mut eve = Eve::new();
+    let (conn, effects) = alice.joins(&eve);
+    let hers = ticket_of(&effects, &eve);
+    alice.hears(conn, Message::Records(vec![hers.clone()]));
+    let lines = |effects: &[Effect]| {
+        let line = |effect: &&Effect| match effect {
+            Effect::Notify(Notice::Remark { .. } | Notice::NameChanged { .. }) => true,
+            Effect::Notify(Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. }) => true,
+            _ => false,
+        };
+        effects.iter().filter(line).count()
+    };
+    let (mut renamed, mut locked) = (0, 0);
+    for version in 2..5_000 {
+        eve.name = format!("eve {version}");
+        let presence = eve.presence(&alice.room, version, vec![]);
+        renamed += lines(&alice.hears(conn, Message::Presence(presence)));
+    }
+    assert!((1..=16).contains(&renamed), "{renamed}");
+    let mut over: std::collections::BTreeSet<RecordId> = Default::default();
+    for number in 0..250 {
+        let closed = number % 2 == 0;
+        let (by, standing) = (eve.id(), [hers.id].into());
+        let before = std::mem::take(&mut over);
+        let lock = Lock { by, standing, closed, password: None, over: before, kept: Vec::new() };
+        let lock = SignedRecord::sign(&alice.room, &eve.identity, Record::Lock(lock), None);
+        over.insert(lock.id);
+        locked += lines(&alice.hears(conn, Message::Records(vec![lock])));
+    }
+    assert!((1..=8).contains(&locked), "{locked}");
+    alice.assert_bounded();
+    let told = alice.waits(10_000);
+    let last = told.iter().find_map(|effect| match effect {
+        Effect::Notify(Notice::NameChanged { member, before }) => Some((member, before)),
+        _ => None,
+    });
+    let (member, before) = last.expect("her last name");
+    assert_eq!(member.who.name.raw(), "eve 4999");
+    assert_eq!(before.raw(), "eve 17", "the last that was told");
+}
+
+/// R9: somebody with 127 names walked in by the open door, and nobody else found a place.
+#[test]
+fn r9_names_from_one_place_do_not_fill_the_room() {
+    use klatch::router::message::Why;
+    let mut alice = Alice::new();
+    let peers = Limits::default().peers;
+    for _ in 0..peers {
+        alice.joins(&Eve::new());
+    }
+    let refused = |effects: &[Effect]| {
+        let is_full = |of: &Effect| match of {
+            Effect::Refuse { refusal, .. } => refusal.why == Why::Full,
+            _ => false,
+        };
+        effects.iter().filter(|of| is_full(of)).count()
+    };
+    for n in 0..3 {
+        let (_, effects) = alice.joins_from(&Eve::new(), [203, 0, n, 5]);
+        assert_eq!(refused(&effects), 1, "one of the many gives way");
+        assert_eq!(alice.router.inspect().links.len(), peers);
+    }
+    // She does not come back in another's place.
+    let (conn, eve) = (ConnId(1_000), Eve::new());
+    let remote = SocketAddr::from(([192, 0, 2, 67], 4_000));
+    let (side, role) = (Side::Listener, Role::Session);
+    alice.event(Event::ConnOpened { conn, side, role, remote });
+    let theirs = eve.hello();
+    let effects = alice.event(Event::HelloArrived { conn, theirs, same_room: false });
+    assert_eq!(refused(&effects), 1);
+    assert_eq!(alice.router.inspect().links.len(), peers);
     alice.assert_bounded();
 }
 

@@ -12,7 +12,7 @@
 //! | W5 replays, reflections | `w5_…`: whole nodes | `net::tests::{hostile,moved}::w5_…` |
 //! | W6 counts of 2^32 | `w6_…` | `wire::tests::w6_…` |
 //! | W7 connecting to oneself, at once | `w7_…` | |
-//! | W8 a teller of 10,000 addresses | `w8_…` | |
+//! | W8 a teller of 10,000 addresses | `w8_…` | `router::members` |
 //! | H3 guessing | `h3_…` | `crypto::opaque::tests` |
 //! | H5 "open" instead of locked | `h5_…` | `h5_…` in `net::tests` |
 //! | H6 moved identities and proofs | `h6_…` | `net::tests::moved::h6_…`, `crypto::binding` |
@@ -25,9 +25,11 @@
 //! | H16 secrets | `h16_…` | |
 //! | H17 the removed comes back | `h17_…`, `it::removing` | the simulator |
 //! | N2 invitations | `n2_…` | `router::invite_link`, `n2_…` in `wire`, `net` |
-//! | R7 floods of records | `floods` | the simulator |
+//! | R7 floods, each kind of message | `r7_…`, `floods` | `r7_…`: `net::pace`, `router::quiet` |
+//! | R8 victims as scanners | `w8_…` | `r8_…`: `router::members` |
 //! | R2 drips | `r2_…`: each later step | `net::tests::knocking::r2_…` |
 //! | R5 no threads, panics | `r5_…`: no threads | `net::tests::hostile::r5_…`: panics |
+//! | R9 strangers who hold places | `r9_…`, `it::bridge::guards` | `r9_…`: `net::gate` and [4] |
 //! | S1 bad bytes | `s1_…` | [2] |
 //! | S2 lying bitmaps | | the simulator: `s2_…` |
 //! | S3 drips | `s3_…` | |
@@ -37,7 +39,8 @@
 //! | S9 names | `s9_…`: end to end | `files::names`: 2,000 names |
 //! | S11 like names | `s11_…` | |
 //! | S12 8 EiB | `s12_…` | |
-//! | T1 control bytes | `t1_…` | `router::text`, `ui::notice` |
+//! | T1 control bytes, long texts | `t1_…`, `it::live` | `router::text`, `ui::{notice,live}` |
+//! | T6 ground digits | | `t6_…`: `router::members`, `router::text` |
 //! | L3 replays, clocks, numbers | `l3_…` | `crypto::identity` |
 //! | L4 claims of 2^60 | `l4_…` | |
 //! | L5 poison | `l5_…` | `router::log` |
@@ -45,7 +48,8 @@
 //! Of `node::transfers::tests::faults`:
 //! [1] `a_lane_that_is_cut_at_any_record_never_gives_a_chunk`,
 //! [2] `one_wrong_byte_costs_one_chunk`,
-//! [3] `an_edited_truncated_or_swapped_file_is_not_served`.
+//! [3] `an_edited_truncated_or_swapped_file_is_not_served`;
+//! [4] `router::admission`, `node::transfers`.
 //!
 //! `floods` holds attacks on what a member can make another member remember, compute or send.
 

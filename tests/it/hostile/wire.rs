@@ -1,5 +1,6 @@
 //! Messages that lie about their size, their counts and the addresses of others.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::time::Instant;
 use klatch::limits::Limits;
 use klatch::router::command::{Command, Wait};
 use klatch::router::message::{Message, Why};
+use klatch::router::notice::Notice;
 use klatch::router::swarm::LANES_PER_PAIR;
 use serde_json::json;
 
@@ -122,7 +124,7 @@ fn w8_a_teller_of_10_000_addresses_makes_us_dial_a_handful() {
     let (trap, dialled) = trap();
     let mut session = Eve::new().join(alice.addr());
     let limits = Limits::default();
-    for number in 0..10_000 {
+    for number in 0..10_000 / limits.addresses_per_member as u64 {
         let stranger = Eve::new();
         let addresses = vec![trap; limits.addresses_per_member];
         session.say(&Message::Presence(stranger.presence(&session.room, number, addresses)));
@@ -139,6 +141,29 @@ fn w8_a_teller_of_10_000_addresses_makes_us_dial_a_handful() {
     let greedy = Eve::new().presence(&session.room, 1, vec![trap; 5]);
     session.say(&Message::Presence(greedy));
     assert_eq!(session.wire.ended(), Some(Why::Protocol));
+}
+
+/// R7: what a member says at line rate is heard slowly. Its link stays, nobody else waits, and
+/// people are told a few times.
+#[test]
+fn r7_a_member_at_line_rate_slows_down_its_own_link_only() {
+    let (mut alice, mut bob) = Host::pair();
+    let mut eve = Eve::new();
+    let mut session = eve.join(alice.addr());
+    for number in 0..5_000 {
+        eve.name = format!("eve {number}");
+        let record = eve.presence(&session.room, (1 << 60) + number, Vec::new());
+        session.say(&Message::Presence(record));
+    }
+    assert_well(&mut alice, &mut bob);
+    let renamed = Cell::new(0);
+    bob.say("and now");
+    alice.hears("and now", |notice| {
+        renamed.set(renamed.get() + usize::from(matches!(notice, Notice::NameChanged { .. })));
+        matches!(notice, Notice::Message { text, .. } if text.raw() == "and now").then_some(())
+    });
+    assert!(renamed.get() <= 30, "{} lines of new names", renamed.get());
+    assert_eq!(alice.linked(), 2, "eve is still there");
 }
 
 /// A member may ask to be dialled for lanes, at an address that it names: a lever on third parties.

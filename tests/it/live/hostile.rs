@@ -42,6 +42,20 @@ fn ours(text: &str) -> usize {
     if known { 2 + length + 1 } else { 0 }
 }
 
+/// 4,002 rows for one message would push everything else out of sight.
+#[test]
+fn t1_a_message_of_line_feeds_does_not_fill_the_screen() {
+    let folder = Folder::new();
+    let mut alice = Person::start("alice", &folder.path(""), &[]);
+    let address = alice.address().parse().unwrap();
+    says_goodbye(address, &format!("top{}bottom", "\n".repeat(4_000)));
+    alice.sees("3981 more lines: browser shows them");
+    alice.types(&format!("quit{ENTER}"));
+    alice.ends();
+    let rows = alice.raw.iter().filter(|byte| **byte == b'\n').count();
+    assert!(rows < 200, "{rows} rows");
+}
+
 #[test]
 fn t1_nothing_foreign_reaches_a_live_terminal() {
     let folder = Folder::new();

@@ -1,0 +1,212 @@
+//! What others can make klatch tell again and again. A few times it is told at once; after that it
+//! waits, and is told from time to time as it is by then.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::ids::MemberId;
+use super::notice::Notice;
+use super::time::Millis;
+use super::tokens::{TokenRate, Tokens};
+
+/// Notices that wait. Each is of another member or topic, so these are more than members know.
+pub(crate) const WAITING_MAX: usize = 4_096;
+
+/// What a notice is about, beside a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// Somebody came or went.
+    Presence,
+    /// It calls itself otherwise.
+    Name,
+    /// The room is closed or open.
+    Lock,
+    /// Somebody was thrown out.
+    Removal,
+    /// It is a steward, or none any more.
+    Steward,
+    /// It looks like somebody else.
+    Lookalike,
+    /// It signs as two would.
+    Copies,
+    /// Another program came with its identity.
+    SecondRun,
+}
+
+impl Topic {
+    /// All members together: whoever tells much delays what is told of others, and cannot keep it
+    /// back.
+    fn rate(self) -> TokenRate {
+        let (burst, per_min) = match self {
+            // A whole room may come at once.
+            Self::Presence => (256, 120),
+            Self::Name | Self::Removal => (16, 12),
+            Self::Lock | Self::Steward | Self::Lookalike => (8, 6),
+            Self::Copies | Self::SecondRun => (2, 2),
+        };
+        TokenRate { per_min, burst }
+    }
+}
+
+/// What may be told, and what waits.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet {
+    tokens: BTreeMap<Topic, Tokens>,
+    /// Oldest first.
+    waiting: VecDeque<(Topic, MemberId, Notice)>,
+}
+
+impl Quiet {
+    /// Whether a notice is told now: it is given back. Otherwise it waits, in place of what waited
+    /// of the same.
+    pub(crate) fn admit(
+        &mut self,
+        (topic, member): (Topic, MemberId),
+        notice: Notice,
+        now: Millis,
+    ) -> Option<Notice> {
+        let same = |(of, about, _): &(Topic, MemberId, Notice)| (*of, *about) == (topic, member);
+        if let Some(at) = self.waiting.iter().position(same) {
+            let before = self.waiting.remove(at).map(|(_, _, notice)| notice);
+            if let Some(notice) = before.and_then(|before| merged(before, notice)) {
+                self.waiting.insert(at, (topic, member, notice));
+            }
+            return None;
+        }
+        if self.tokens(topic, now).take(1, now) {
+            return Some(notice);
+        }
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back((topic, member, notice));
+        }
+        None
+    }
+
+    /// What this node does itself is told at once, in place of what waits of the same.
+    pub(crate) fn forget(&mut self, (topic, member): (Topic, MemberId)) {
+        self.waiting.retain(|(of, about, _)| (*of, *about) != (topic, member));
+    }
+
+    /// Another room: what waits is of no use there.
+    pub(crate) fn forget_all(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What may be told by now.
+    pub(crate) fn take_due(&mut self, now: Millis) -> Vec<Notice> {
+        let mut due = Vec::new();
+        for _ in 0..self.waiting.len() {
+            let Some((topic, member, notice)) = self.waiting.pop_front() else { break };
+            if self.tokens(topic, now).take(1, now) {
+                due.push(notice);
+            } else {
+                self.waiting.push_back((topic, member, notice));
+            }
+        }
+        due
+    }
+
+    /// When something may be told.
+    pub(crate) fn next_due(&mut self, now: Millis) -> Option<Millis> {
+        let mut next = None;
+        let waits = |of: &Topic| self.waiting.iter().any(|(topic, ..)| topic == of);
+        for tokens in self.tokens.iter_mut().filter(|(of, _)| waits(of)).map(|(_, of)| of) {
+            let at = now.plus(tokens.wait_ms(1, now));
+            next = Some(next.map_or(at, |next: Millis| next.min(at)));
+        }
+        next
+    }
+
+    fn tokens(&mut self, topic: Topic, now: Millis) -> &mut Tokens {
+        self.tokens.entry(topic).or_insert_with(|| Tokens::at(topic.rate(), now))
+    }
+}
+
+/// One notice in place of two, as faces know nothing of the first; `None` if nothing changed.
+fn merged(first: Notice, second: Notice) -> Option<Notice> {
+    Some(match (first, second) {
+        (Notice::NameChanged { before, .. }, Notice::NameChanged { member, .. }) => {
+            if member.who.name == before {
+                return None;
+            }
+            Notice::NameChanged { member, before }
+        }
+        (Notice::MemberJoined { .. }, Notice::MemberLeft { .. })
+        | (Notice::MemberLeft { .. }, Notice::MemberJoined { .. }) => return None,
+        (Notice::StewardChanged { off: first, .. }, Notice::StewardChanged { off, .. })
+            if first != off =>
+        {
+            return None;
+        }
+        (
+            Notice::RoomLocked { out: mut first, .. },
+            Notice::RoomLocked { by, own, password, out, me_out },
+        ) => {
+            let new = out.into_iter().filter(|who| !first.iter().any(|known| known.id == who.id));
+            let new: Vec<_> = new.collect();
+            first.extend(new);
+            Notice::RoomLocked { by, own, password, out: first, me_out }
+        }
+        (_, second) => second,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::notice::{MemberInfo, Who};
+    use crate::router::text::Untrusted;
+
+    fn renamed(of: u8, before: &str, name: &str) -> Notice {
+        let who = Who { id: MemberId([of; 32]), name: Untrusted::new(name), verified: false };
+        let member = MemberInfo { who, address: String::new() };
+        Notice::NameChanged { member, before: Untrusted::new(before) }
+    }
+
+    /// R7: 120,000 lines of new names stood on the screen.
+    #[test]
+    fn r7_what_changes_all_the_time_is_told_as_it_is_from_time_to_time() {
+        let mut quiet = Quiet::default();
+        let about = (Topic::Name, MemberId([1; 32]));
+        let mut told = Vec::new();
+        for number in 0..120_000_u64 {
+            let (before, name) = (format!("eve {number}"), format!("eve {}", number + 1));
+            let now = Millis(number / 12);
+            told.extend(quiet.take_due(now));
+            told.extend(quiet.admit(about, renamed(1, &before, &name), now));
+        }
+        assert!(told.len() <= 16 + 2, "{}", told.len());
+        assert_eq!(quiet.len(), 1);
+        // Others' changes are told in their turn, and nothing is lost but what is over.
+        let ben = (Topic::Name, MemberId([2; 32]));
+        assert_eq!(quiet.admit(ben, renamed(2, "ben", "benno"), Millis(9_999)), None);
+        assert_eq!(quiet.admit(ben, renamed(2, "benno", "bernd"), Millis(9_999)), None);
+        let mut now = Millis(9_999);
+        let mut last = Vec::new();
+        while let Some(at) = quiet.next_due(now) {
+            now = at;
+            last.extend(quiet.take_due(now));
+        }
+        assert!(now <= Millis(20_000), "{now:?}");
+        let Notice::NameChanged { before: shown, .. } = told.last().cloned().unwrap() else {
+            unreachable!()
+        };
+        assert_ne!(shown.raw(), "eve 120000");
+        assert_eq!(last.len(), 2);
+        assert_eq!(last[1], renamed(2, "ben", "bernd"));
+        let Notice::NameChanged { member, .. } = &last[0] else { unreachable!() };
+        assert_eq!(member.who.name.raw(), "eve 120000");
+        // What came back to what it was is not worth a word.
+        for _ in 0..16 {
+            quiet.admit(ben, renamed(2, "bernd", "ben"), now);
+        }
+        quiet.forget_all();
+        assert_eq!(quiet.admit(ben, renamed(2, "ben", "b"), now), None);
+        assert_eq!(quiet.admit(ben, renamed(2, "b", "ben"), now), None);
+        assert_eq!(quiet.len(), 0);
+    }
+}
