@@ -275,7 +275,7 @@ impl Example {
                 _ => Kind::Withdraw(prev.unwrap()),
             };
             let (parents, time_ms) = (Vec::new(), NOW_MS + 500);
-            let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
+            let body = EntryBody { chain, seq, depth: seq, prev, parents, time_ms, kind };
             let entry = SignedEntry::sign(&self.room, &self.alice.identity, body);
             let name = format!("entry {seq}");
             self.values.text(&name, String::from_utf8(entry.bytes().to_vec()).unwrap());

@@ -136,6 +136,12 @@ const HANDLERS = {
     return arrived(state, next, entry, !notice.own && !notice.history);
   },
 
+  /** It counts no more: two programs spoke with the identity of its author. */
+  message_withdrawn(state, { id }) {
+    const entries = state.entries.filter(({ key }) => key !== id);
+    return entries.length < state.entries.length ? { ...state, entries } : state;
+  },
+
   held(state, { id, held_by: heldBy, present }) {
     // An own message is among the newest ones: looking from the end is short.
     const index = state.entries.findLastIndex((entry) => entry.key === id);

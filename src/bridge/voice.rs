@@ -5,7 +5,7 @@
 //! thread blocks and is cut off; if it falls behind, it gets a new snapshot. Neither affects
 //! anybody else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::socket::{Outlet, add_ping, add_text};
 use crate::files::served::Served;
 use crate::node::{Answer, Face, FeedItem, FeedReader, Stopped};
 use crate::router::command::Command;
-use crate::router::ids::{FileId, MemberId};
+use crate::router::ids::{EntryId, FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
@@ -414,10 +414,22 @@ pub(super) fn said<'e>(
     before: Option<&str>,
     count: usize,
 ) -> Said<'e> {
+    let withdrawn: BTreeSet<EntryId> = entries.iter().filter_map(|of| withdraws(of)).collect();
+    entries.retain(|entry| match &**entry {
+        Notice::Message { id, .. } | Notice::MessageWithdrawn { id, .. } => !withdrawn.contains(id),
+        _ => true,
+    });
     entries.retain(|entry| before.is_none_or(|before| order(entry) < before));
     entries.sort_by(|left, right| order(left).cmp(order(right)));
     let earlier = entries.len().saturating_sub(count);
     Said { notices: entries.get(earlier..).unwrap_or_default(), earlier }
+}
+
+fn withdraws(notice: &Notice) -> Option<EntryId> {
+    match notice {
+        Notice::MessageWithdrawn { id, .. } => Some(*id),
+        _ => None,
+    }
 }
 
 fn order(entry: &Notice) -> &str {

@@ -286,6 +286,7 @@ mod tests {
         let body = EntryBody {
             chain: Chain { author, nonce: LogNonce([4; 8]) },
             seq: 1,
+            depth: 1,
             prev: None,
             parents: Vec::new(),
             time_ms: 0,

@@ -363,7 +363,10 @@ impl Drop for FeedReader {
 fn is_of_room(notice: &Notice) -> bool {
     matches!(
         notice,
-        Notice::Message { .. } | Notice::FileOffered { .. } | Notice::FileWithdrawn { .. }
+        Notice::Message { .. }
+            | Notice::MessageWithdrawn { .. }
+            | Notice::FileOffered { .. }
+            | Notice::FileWithdrawn { .. }
     )
 }
 

@@ -34,6 +34,13 @@ impl HeldBack {
                 | Notice::FileOffered { history: true, .. }
                 | Notice::FileWithdrawn { history: true, .. }
         );
+        if let Notice::MessageWithdrawn { id, .. } = notice {
+            let is = |held: &Notice| matches!(held, Notice::Message { id: of, .. } if of == id);
+            let Some(place) = self.held.iter().position(is) else { return false };
+            self.held.remove(place);
+            self.messages -= 1;
+            return true;
+        }
         if !is_old {
             return false;
         }

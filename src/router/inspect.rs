@@ -44,7 +44,7 @@ pub struct Load {
 
 impl Router {
     /// What this node holds to be so.
-    pub fn inspect(&mut self) -> Inspection {
+    pub fn inspect(&self) -> Inspection {
         let entries: Vec<_> = self.log.entries().cloned().collect();
         let mut ordered: Vec<_> =
             entries.iter().map(|entry| (self.log.order_of(entry), entry.id)).collect();

@@ -276,6 +276,7 @@ impl Router {
                 Timer::Words => self.comparisons.expire(&mut self.cx),
                 Timer::Members => self.members.due(),
                 Timer::Presence(conn) => self.cx.mark(conn),
+                Timer::Parents => self.parents_overdue(),
                 Timer::Receipts => self.log.tell_held(&mut self.cx, &self.members),
             }
         }

@@ -192,6 +192,14 @@ pub struct Receipt {
     pub present: usize,
 }
 
+/// Why a message counts no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WithdrawalReason {
+    /// Two programs speak with the identity of its author, and what differs is left out.
+    Fork,
+}
+
 /// Something to tell the faces. Times are wall-clock milliseconds since 1970 UTC; programs see
 /// them in the form of RFC 3339, ids as lower-case hex, sizes in bytes and paths as absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -275,6 +283,13 @@ pub enum Notice {
         /// False for a kind of entry that this version does not know (a placeholder is shown).
         #[serde(skip_serializing_if = "form::is_true")]
         known: bool,
+    },
+    /// A message that was told counts no more: it was taken back.
+    MessageWithdrawn {
+        /// The entry, under the id first shown.
+        id: EntryId,
+        /// Why.
+        reason: WithdrawalReason,
     },
     /// How many present members hold an own message.
     Held {

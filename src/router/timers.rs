@@ -30,6 +30,8 @@ pub(crate) enum Timer {
     Waits,
     /// Words are not waited for any longer.
     Words,
+    /// Entries wait no longer for what they refer to.
+    Parents,
     /// Counts of own messages are to be told.
     Receipts,
     /// Something of a download, a host or a lane.

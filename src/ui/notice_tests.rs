@@ -8,7 +8,7 @@ use crate::router::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use crate::router::notice::form::rfc3339;
 use crate::router::notice::{
     Code, Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, MovingFile,
-    Standing, TransferLine, TransferState, Who,
+    Standing, TransferLine, TransferState, Who, WithdrawalReason,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 
@@ -36,6 +36,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("member_left", "member"),
     ("name_changed", "member before"),
     ("message", "id from text time own history order"),
+    ("message_withdrawn", "id reason"),
     ("held", "id held_by present"),
     ("hash_progress", "path bytes_done size"),
     ("file_offered", "id file from time own history replaces order"),
@@ -167,6 +168,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::MemberLeft { member: member(text, text) },
         Notice::NameChanged { member: member(text, text), before: Untrusted::new(text) },
         message(text, text),
+        Notice::MessageWithdrawn { id, reason: WithdrawalReason::Fork },
         Notice::Held { id, held_by: 4, present: 5 },
         Notice::HashProgress { path: text.into(), bytes_done: 5, size: 10 },
         offer(text, text),

@@ -38,6 +38,7 @@ fn entry(text: &str) -> std::sync::Arc<SignedEntry> {
     let body = EntryBody {
         chain: chain(),
         seq: 1,
+        depth: 1,
         prev: None,
         parents: Vec::new(),
         time_ms: 0,
@@ -294,6 +295,7 @@ fn entries() -> Vec<std::sync::Arc<SignedEntry>> {
     let later = kinds.into_iter().map(|kind| EntryBody {
         chain: chain(),
         seq: 2,
+        depth: 4,
         prev: Some(EntryId([1; 32])),
         parents: vec![parent],
         time_ms: -1,

@@ -40,6 +40,14 @@ test("what the reducer does not know changes nothing", () => {
   assert.equal(reduce(initial, { event: "toString" }), initial);
 });
 
+test("a message that is withdrawn is gone, and nothing else", () => {
+  const state = inRoom([message(1), message(2)]);
+  const withdrawn = { event: "message_withdrawn", id: "m1", reason: "fork" };
+  const next = reduce(state, withdrawn);
+  assert.deepEqual(texts(next), ["text 2"]);
+  assert.equal(reduce(next, withdrawn), next, "what is not here changes nothing");
+});
+
 test("a snapshot puts the page into the room", () => {
   const members = [
     { ...ANA, own: true, address: "" },

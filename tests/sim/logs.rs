@@ -132,7 +132,8 @@ fn forge(world: &mut World, author: usize, change: impl FnOnce(&mut EntryBody)) 
     let me = Identity::from_seed(world.nodes[author].key);
     let chain = Chain { author: MemberId(me.public()), nonce: LogNonce(world.draw_bytes()) };
     let kind = Kind::Text("poison".into());
-    let mut body = EntryBody { chain, seq: 1, prev: None, parents: Vec::new(), time_ms: 0, kind };
+    let (prev, parents) = (None, Vec::new());
+    let mut body = EntryBody { chain, seq: 1, depth: 1, prev, parents, time_ms: 0, kind };
     change(&mut body);
     Message::Entry(SignedEntry::sign(&room, &me, body).into())
 }

@@ -30,13 +30,18 @@ pub(crate) struct Offered {
     order: EntryOrder,
 }
 
+/// An entry that may end another, and where it stands.
+type Enders = BTreeSet<EntryOrder>;
+
 /// Offers by their entries, and what was taken back.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     offers: BTreeMap<EntryId, Offered>,
-    /// Entries that their author took back or replaced, last by this one, whether or not they are
-    /// here yet: what comes before that does not stand.
-    ended: BTreeMap<(MemberId, EntryId), EntryOrder>,
+    /// Offers that do not stand, until a fork takes back what ended them.
+    over: BTreeMap<EntryId, Offered>,
+    /// Entries that their author took back or replaced, by these, whether or not they are here
+    /// yet: what comes before the last of them does not stand.
+    ended: BTreeMap<(MemberId, EntryId), Enders>,
     by_file: BTreeMap<FileId, BTreeSet<(MemberId, EntryId)>>,
     /// By their names in NFC.
     by_name: BTreeMap<String, BTreeSet<EntryId>>,
@@ -117,13 +122,30 @@ impl Catalogue {
     ) -> (bool, Option<Offered>) {
         self.touch();
         let before = replaces.and_then(|id| self.end(offered.author, id, offered.order));
-        let ended = self.ended.get(&(offered.author, offered.id));
-        if ended.is_some_and(|order| *order > offered.order) {
+        if self.is_ended(&offered) {
+            self.over.insert(offered.id, offered);
             return (false, before);
         }
+        (self.stand(offered), before)
+    }
+
+    fn is_ended(&self, offered: &Offered) -> bool {
+        let ended = self.ended.get(&(offered.author, offered.id));
+        ended.and_then(BTreeSet::last).is_some_and(|order| *order > offered.order)
+    }
+
+    fn stand(&mut self, offered: Offered) -> bool {
         self.by_file.entry(offered.file.id).or_default().insert((offered.author, offered.id));
         self.by_name.entry(nfc(&offered.file.name)).or_default().insert(offered.id);
-        (self.offers.insert(offered.id, offered).is_none(), before)
+        self.offers.insert(offered.id, offered).is_none()
+    }
+
+    fn take(&mut self, id: &EntryId) -> Option<Offered> {
+        let offered = self.offers.remove(id)?;
+        self.touch();
+        unlist(&mut self.by_file, &offered.file.id, &(offered.author, *id));
+        unlist(&mut self.by_name, &nfc(&offered.file.name), id);
+        Some(offered)
     }
 
     /// An entry by `author`, at that place in the order, ends an offer of that author; returned if
@@ -134,17 +156,32 @@ impl Catalogue {
         id: EntryId,
         order: EntryOrder,
     ) -> Option<Offered> {
-        let at = self.ended.entry((author, id)).or_insert(order);
-        *at = (*at).max(order);
+        self.ended.entry((author, id)).or_default().insert(order);
         let ends = |offered: &Offered| offered.author == author && offered.order < order;
         if !self.offers.get(&id).is_some_and(ends) {
             return None;
         }
-        let offered = self.offers.remove(&id)?;
-        self.touch();
-        unlist(&mut self.by_file, &offered.file.id, &(author, id));
-        unlist(&mut self.by_name, &nfc(&offered.file.name), &id);
+        let offered = self.take(&id)?;
+        self.over.insert(id, offered.clone());
         Some(offered)
+    }
+
+    /// A fork took back the entry of an offer; returned if it stood.
+    pub(super) fn undo_offer(&mut self, id: &EntryId) -> Option<Offered> {
+        self.over.remove(id);
+        self.take(id)
+    }
+
+    /// A fork took back an entry that ends an offer, which stands again if nothing else ends it.
+    pub(super) fn undo_end(&mut self, author: MemberId, id: EntryId, order: EntryOrder) {
+        unlist(&mut self.ended, &(author, id), &order);
+        let over = self.over.get(&id).filter(|of| of.author == author && !self.is_ended(of));
+        if over.is_some()
+            && let Some(offered) = self.over.remove(&id)
+        {
+            self.touch();
+            self.stand(offered);
+        }
     }
 }
 
@@ -229,7 +266,7 @@ mod tests {
         (depth, Chain { author, nonce: LogNonce([0; 8]) }, depth)
     }
 
-    fn played(entries: &[(MemberId, u64, Does)]) -> Vec<u8> {
+    fn played(entries: &[(MemberId, u64, Does)], undone: Option<usize>) -> Vec<u8> {
         let mut catalogue = Catalogue::default();
         for (author, depth, does) in entries {
             let (author, order) = (*author, order(*author, *depth));
@@ -250,6 +287,17 @@ mod tests {
                     catalogue.insert(offered, replaces.map(|id| EntryId([id; 32])));
                 }
                 Does::Withdraw(id) => drop(catalogue.end(author, EntryId([*id; 32]), order)),
+            }
+        }
+        if let Some((author, depth, does)) = undone.map(|at| entries[at]) {
+            let order = order(author, depth);
+            match does {
+                Does::Offer(id, replaces) => {
+                    let before = replaces.map(|id| EntryId([id; 32]));
+                    before.into_iter().for_each(|id| catalogue.undo_end(author, id, order));
+                    catalogue.undo_offer(&EntryId([id; 32]));
+                }
+                Does::Withdraw(id) => catalogue.undo_end(author, EntryId([id; 32]), order),
             }
         }
         let word = FileWord::new("shot.png");
@@ -319,7 +367,13 @@ mod tests {
             ),
         ] {
             for entries in permutations(entries) {
-                assert_eq!(played(&entries), stand, "{story}: {entries:?}");
+                assert_eq!(played(&entries, None), stand, "{story}: {entries:?}");
+                for undone in 0..entries.len() {
+                    let mut rest = entries.clone();
+                    rest.remove(undone);
+                    let without = played(&rest, None);
+                    assert_eq!(played(&entries, Some(undone)), without, "{story}: {entries:?}");
+                }
             }
         }
     }

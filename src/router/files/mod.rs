@@ -18,7 +18,6 @@ mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use self::catalogue::Catalogue;
 pub(crate) use self::catalogue::Offered;
@@ -153,19 +152,21 @@ impl Files {
         self.catalogue.end(author, id, order)
     }
 
-    /// After a fork some entries count no more: these do.
-    pub(crate) fn rebuild(
-        &mut self,
-        entries: impl Iterator<Item = (EntryOrder, EntryId, Arc<SignedEntry>)>,
-    ) {
-        self.catalogue.clear();
-        for (order, shown, entry) in entries {
-            match &entry.body.kind {
-                Kind::Offer(offer) => drop(self.offer_came(&entry, offer, (order, shown))),
-                Kind::Withdraw(id) => drop(self.withdrawn(entry.body.chain.author, *id, order)),
-                Kind::Text(_) | Kind::Name(_) | Kind::Unknown => {}
+    /// A fork took an entry back; the offer that does not stand any more because of that. What it
+    /// had ended may stand again.
+    pub(crate) fn undo(&mut self, entry: &SignedEntry, order: EntryOrder) -> Option<Offered> {
+        let author = entry.body.chain.author;
+        match &entry.body.kind {
+            Kind::Offer(offer) => {
+                if let Some(before) = offer.replaces {
+                    self.catalogue.undo_end(author, before, order);
+                }
+                return self.catalogue.undo_offer(&entry.id);
             }
+            Kind::Withdraw(id) => self.catalogue.undo_end(author, *id, order),
+            Kind::Text(_) | Kind::Name(_) | Kind::Unknown => {}
         }
+        None
     }
 
     /// Another room: nothing is offered there yet.

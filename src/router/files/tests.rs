@@ -28,7 +28,7 @@ impl LoneOffers {
         let chain = Chain { author: self.cx.my_id, nonce: LogNonce([0; 8]) };
         let (seq, parents) = (self.said, Vec::new());
         self.said += 1;
-        let body = EntryBody { chain, seq, prev: None, parents, time_ms: 0, kind };
+        let body = EntryBody { chain, seq, depth: 1, prev: None, parents, time_ms: 0, kind };
         let me = Identity::from_seed([1; 32]);
         let entry = SignedEntry::sign(&RoomId([0; 32]), &me, body);
         let order = (seq, chain, seq);

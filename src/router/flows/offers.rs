@@ -87,12 +87,26 @@ impl Router {
         });
     }
 
-    /// After a fork some entries count no more.
-    pub(crate) fn rebuild_offers(&mut self) {
-        let entries: Vec<_> = self.log.entries().cloned().collect();
-        let log = &mut self.log;
-        let known = |of: Arc<SignedEntry>| (log.order_of(&of), log.shown(&of.id), of);
-        self.files.rebuild(entries.into_iter().map(known));
+    /// A fork took an entry back, and what it offered with it.
+    pub(crate) fn undo_offer(&mut self, entry: &SignedEntry, order: EntryOrder) {
+        let Some(offered) = self.files.undo(entry, order) else { return };
+        let author = entry.body.chain.author;
+        let own = author == self.cx.my_id;
+        if own {
+            self.own_offer_ended(&offered);
+        }
+        if self.members.is_ignored(&author) {
+            return;
+        }
+        self.cx.notify(Notice::FileWithdrawn {
+            id: offered.shown(),
+            file: offered.info(),
+            from: self.members.who(&author),
+            time_ms: entry.body.time_ms,
+            own,
+            history: self.log.is_history(entry),
+            order: order_text(order),
+        });
     }
 
     /// An own offer does not stand any more: its file is served no more unless another own offer

@@ -6,7 +6,7 @@ use crate::router::Router;
 use crate::router::ids::{ConnId, EntryId, MemberId};
 use crate::router::log::{EntryOrder, Log, Placed, order_text};
 use crate::router::message::Why;
-use crate::router::notice::{Code, Failure, Notice};
+use crate::router::notice::{Code, Failure, Notice, WithdrawalReason};
 use crate::router::signed::{Chain, Kind, SignedEntry};
 use crate::router::text::Untrusted;
 
@@ -87,9 +87,9 @@ impl Router {
     fn place(&mut self, via: ConnId, entry: &Arc<SignedEntry>) -> bool {
         let entries = match self.log.place(&mut self.cx, via, entry) {
             Placed::Accepted(entries) => entries,
-            Placed::Forked(entries) => {
-                self.forked(entry.body.chain);
-                entries
+            Placed::Forked { dropped, woken } => {
+                self.forked(entry.body.chain, &dropped);
+                woken
             }
             Placed::Proof => Vec::new(),
             Placed::Conflict | Placed::Known | Placed::Waits | Placed::Refused => return false,
@@ -100,8 +100,24 @@ impl Router {
         true
     }
 
-    fn forked(&mut self, chain: Chain) {
-        self.rebuild_offers();
+    /// Entries that refer to what nobody brings are taken in without it.
+    pub(crate) fn parents_overdue(&mut self) {
+        for entry in self.log.take_overdue(&mut self.cx) {
+            self.accepted(&entry, false);
+        }
+    }
+
+    /// A chain is forked, which takes these entries back.
+    fn forked(&mut self, chain: Chain, dropped: &[(EntryOrder, Arc<SignedEntry>)]) {
+        for (order, entry) in dropped {
+            self.undo_offer(entry, *order);
+            let shown = matches!(entry.body.kind, Kind::Text(_) | Kind::Unknown)
+                && !self.members.is_ignored(&chain.author);
+            if shown {
+                let (id, reason) = (self.log.shown(&entry.id), WithdrawalReason::Fork);
+                self.cx.notify(Notice::MessageWithdrawn { id, reason });
+            }
+        }
         let name = self.members.who(&chain.author).marked();
         let text = if self.log.is_own_chain(&chain) {
             "another program speaks with your identity in this room; leave and connect again"

@@ -1,18 +1,19 @@
 //! Signed entries in chains: their causal order, forks, and what a peer has that we lack.
 //!
 //! Invariants: an entry is accepted after all that it refers to; a chain has no gaps; two nodes
-//! with the same set of entries and forks have the same order. Nothing here trusts a number that
-//! can be derived: depth is computed, `seq` is checked against the chain.
+//! with the same set of entries and forks have the same order. A fork costs what it takes back.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use super::waiting::{Waiter, Waiting};
 use crate::crypto::hash::digest;
 use crate::limits::Limits;
 use crate::router::ids::{EntryId, LogNonce, MemberId};
 use crate::router::message::{Have, Wanted};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
+use crate::router::time::Millis;
 
 /// Bytes in one answer of repair.
 const ANSWER_BYTES: usize = 256 * 1024;
@@ -20,6 +21,12 @@ const ANSWER_BYTES: usize = 256 * 1024;
 pub(crate) const LOG_BYTES: usize = 256 * 1024 * 1024;
 /// The same for one author.
 const LOG_BYTES_PER_AUTHOR: usize = 64 * 1024 * 1024;
+
+/// An entry waits so long for entries of other chains. Then these count as absent.
+const PARENTS_WAIT_MS: u64 = 10_000;
+/// How far the depth of an entry may be above that of what it refers to and is here. It is more
+/// than a log can hold, so that whoever is honest stays within it, whatever was refused here.
+const DEPTH_AHEAD_MAX: u64 = 1 << 20;
 
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +39,13 @@ pub(crate) enum Placed {
     Waits,
     /// It continues another version of its chain: somebody has a fork of it.
     Conflict,
-    /// It proves a fork; then those that had waited for it.
-    Forked(Vec<Arc<SignedEntry>>),
+    /// It proves a fork.
+    Forked {
+        /// What it takes back, the last first.
+        dropped: Vec<(EntryOrder, Arc<SignedEntry>)>,
+        /// Those that had waited for it, in order.
+        woken: Vec<Arc<SignedEntry>>,
+    },
     /// It is a better proof of a known fork; nothing else changes.
     Proof,
     /// A bound of this node is reached.
@@ -64,9 +76,6 @@ struct ChainState {
     fork: Option<Fork>,
 }
 
-/// A waiting entry: its chain, seq and id.
-type WaitingKey = (Chain, u64, EntryId);
-
 /// All accepted entries of a room.
 #[derive(Debug)]
 pub(crate) struct Entries {
@@ -76,11 +85,7 @@ pub(crate) struct Entries {
     heads: BTreeSet<EntryRef>,
     bytes: usize,
     bytes_by_author: BTreeMap<MemberId, usize>,
-    waiting: BTreeMap<WaitingKey, Arc<SignedEntry>>,
-    /// The first thing that a waiting entry lacks, and who waits for it.
-    blocked: BTreeMap<(Chain, u64), Vec<WaitingKey>>,
-    /// Depths are stale since a fork.
-    stale: bool,
+    waiting: Waiting,
 }
 
 enum Fitness {
@@ -97,9 +102,7 @@ impl Entries {
             heads: BTreeSet::new(),
             bytes: 0,
             bytes_by_author: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            blocked: BTreeMap::new(),
-            stale: false,
+            waiting: Waiting::default(),
         }
     }
 
@@ -138,7 +141,7 @@ impl Entries {
 
     /// Waiting entries as listed under what they wait for.
     pub(crate) fn blocked_count(&self) -> usize {
-        self.blocked.values().map(Vec::len).sum()
+        self.waiting.blocked_len()
     }
 
     /// Whether a chain is known to be forked.
@@ -146,28 +149,32 @@ impl Entries {
         self.chains.get(chain).is_some_and(|state| state.fork.is_some())
     }
 
-    /// Seq, previous id and parents for the next entry of one's own `chain`.
-    pub(crate) fn next_of(&self, chain: &Chain) -> (u64, Option<EntryId>, Vec<EntryRef>) {
+    /// Seq, depth, previous id and parents for the next entry of one's own `chain`.
+    pub(crate) fn next_of(&self, chain: &Chain) -> (u64, u64, Option<EntryId>, Vec<EntryRef>) {
         let seq = self.chain_len(chain) + 1;
         let prev = self.entry_at(chain, seq - 1).map(|entry| entry.id);
         let mut heads: Vec<_> =
             self.heads.iter().filter(|head| head.chain != *chain).copied().collect();
         heads.sort_by_key(|head| Reverse(self.depth_at(&head.chain, head.seq)));
         heads.truncate(PARENTS_MAX);
-        (seq, prev, heads)
+        let above = |head: &EntryRef| self.depth_at(&head.chain, head.seq);
+        let before = self.depth_at(chain, seq - 1).max(heads.first().and_then(above));
+        (seq, 1 + before.unwrap_or(0), prev, heads)
     }
 
     /// Where an accepted entry stands in the common order.
-    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> EntryOrder {
-        if self.stale {
-            self.recompute_depths();
-        }
+    pub(crate) fn order_of(&self, entry: &SignedEntry) -> EntryOrder {
         let body = &entry.body;
         (self.depth_at(&body.chain, body.seq).unwrap_or(0), body.chain, body.seq)
     }
 
     /// Takes an entry in, if its time has come.
-    pub(crate) fn place(&mut self, entry: &Arc<SignedEntry>, limits: &Limits) -> Placed {
+    pub(crate) fn place(
+        &mut self,
+        entry: &Arc<SignedEntry>,
+        now: Millis,
+        limits: &Limits,
+    ) -> Placed {
         let (chain, seq) = (entry.body.chain, entry.body.seq);
         if let Some(state) = self.chains.get(&chain) {
             if let Some(fork) = &state.fork {
@@ -196,20 +203,27 @@ impl Entries {
                 return self.fork(chain, seq, ours, entry.clone(), limits);
             }
         }
-        if self.waiting.contains_key(&(chain, seq, entry.id)) {
+        if self.waiting.holds(entry) {
             return Placed::Waits;
         }
         if !self.has_room_for(entry, limits) {
             return Placed::Refused;
         }
-        match self.fit(entry) {
+        match self.fit(entry, limits) {
             Fitness::Yes => {
                 self.accept(entry.clone());
                 let mut accepted = vec![entry.clone()];
                 self.wake(chain, seq, &mut accepted, limits);
                 Placed::Accepted(accepted)
             }
-            Fitness::Lacks(on, on_seq) => self.wait(entry, on, on_seq, limits),
+            Fitness::Lacks(chain, seq) => {
+                if !self.waiting.has_room_for(entry.body.chain.author, limits.waiting_entries) {
+                    return Placed::Refused;
+                }
+                let (on, until) = ((chain, seq), now.plus(PARENTS_WAIT_MS));
+                self.waiting.insert(Waiter { entry: entry.clone(), on, until });
+                Placed::Waits
+            }
             Fitness::Never => Placed::Conflict,
         }
     }
@@ -232,9 +246,9 @@ impl Entries {
     /// that we would take. `Some(Err(()))`: the two versions of the chain differ somewhere.
     pub(crate) fn lacks(&self, theirs: &Have, limits: &Limits) -> Option<Result<u64, ()>> {
         let Some(state) = self.chains.get(&theirs.chain) else {
-            let full = self.chains.len() >= limits.chains || self.author_is_full(theirs);
-            return (!full && (theirs.len > 0 || theirs.forked))
-                .then(|| Ok(self.behind_waiting(&theirs.chain, 0)));
+            let refused = self.refuses(&theirs.chain, limits);
+            return (!refused && (theirs.len > 0 || theirs.forked))
+                .then(|| Ok(self.waiting.reaches(&theirs.chain, 0)));
         };
         let len = state.items.len() as u64;
         if theirs.forked {
@@ -249,13 +263,13 @@ impl Entries {
         if let Some(ours) = self.entry_at(&theirs.chain, theirs.len) {
             return (ours.id != theirs.head).then_some(Err(()));
         }
-        (theirs.len > len && !self.author_is_full(theirs))
-            .then(|| Ok(self.behind_waiting(&theirs.chain, len)))
+        (theirs.len > len && !self.refuses(&theirs.chain, limits))
+            .then(|| Ok(self.waiting.reaches(&theirs.chain, len)))
     }
 
     /// Chains that waiting entries lack something of.
     pub(crate) fn missing(&self) -> BTreeSet<Chain> {
-        self.blocked.keys().map(|(chain, _)| *chain).collect()
+        self.waiting.missing()
     }
 
     /// What answers a question, in the order of acceptance, within the bounds of one answer.
@@ -290,20 +304,14 @@ impl Entries {
         entries
     }
 
-    fn behind_waiting(&self, chain: &Chain, len: u64) -> u64 {
-        let mut from = len;
-        let start = (*chain, len + 1, EntryId([0; 32]));
-        for (of, seq, _) in self.waiting.range(start..).map(|(key, _)| key) {
-            if of != chain || *seq > from + 1 {
-                break;
-            }
-            from = *seq;
-        }
-        from
+    /// Whether nothing more of a chain is taken, so that nobody waits for it.
+    fn refuses(&self, chain: &Chain, limits: &Limits) -> bool {
+        let new = !self.chains.contains_key(chain);
+        new && self.chains.len() >= limits.chains || self.author_is_full(&chain.author)
     }
 
-    fn author_is_full(&self, theirs: &Have) -> bool {
-        let used = self.bytes_by_author.get(&theirs.chain.author).copied().unwrap_or(0);
+    fn author_is_full(&self, author: &MemberId) -> bool {
+        let used = self.bytes_by_author.get(author).copied().unwrap_or(0);
         // So much may be needed for the next entry: what would not fit is not asked for.
         let next = 2 * ENTRY_MAX_BYTES + 256;
         used + next > LOG_BYTES_PER_AUTHOR || self.bytes + next > LOG_BYTES
@@ -318,7 +326,22 @@ impl Entries {
         chain_fits && used + cost <= LOG_BYTES_PER_AUTHOR && self.bytes + cost <= LOG_BYTES
     }
 
-    fn fit(&self, entry: &SignedEntry) -> Fitness {
+    fn fit(&self, entry: &SignedEntry, limits: &Limits) -> Fitness {
+        let fits = self.fit_in_chain(entry);
+        let lacked = entry.body.parents.iter().find(|parent| {
+            let state = self.chains.get(&parent.chain);
+            let fork = state.and_then(|state| state.fork.as_ref());
+            let forked = fork.is_some_and(|fork| parent.seq >= fork.at);
+            !forked && self.held(parent).is_none() && !self.refuses(&parent.chain, limits)
+        });
+        match (fits, lacked) {
+            (Fitness::Yes, Some(parent)) => Fitness::Lacks(parent.chain, parent.seq),
+            (fits, _) => fits,
+        }
+    }
+
+    /// Whether an entry is the next of its chain.
+    fn fit_in_chain(&self, entry: &SignedEntry) -> Fitness {
         let body = &entry.body;
         let len = self.chain_len(&body.chain);
         let fork = self.chains.get(&body.chain).and_then(|state| state.fork.as_ref());
@@ -331,18 +354,13 @@ impl Entries {
         if body.prev != self.entry_at(&body.chain, len).map(|head| head.id) {
             return Fitness::Never;
         }
-        for parent in &body.parents {
-            let state = self.chains.get(&parent.chain);
-            let fork_at = state.and_then(|state| state.fork.as_ref()).map(|fork| fork.at);
-            if fork_at.is_some_and(|at| parent.seq >= at) {
-                continue;
-            }
-            match self.entry_at(&parent.chain, parent.seq) {
-                Some(there) if there.id == parent.id => {}
-                _ => return Fitness::Lacks(parent.chain, parent.seq),
-            }
-        }
         Fitness::Yes
+    }
+
+    /// The very entry that is referred to.
+    fn held(&self, parent: &EntryRef) -> Option<&ChainItem> {
+        let there = self.entry_at(&parent.chain, parent.seq)?;
+        (there.id == parent.id).then(|| self.item_at(&parent.chain, parent.seq))?
     }
 
     fn accept(&mut self, entry: Arc<SignedEntry>) {
@@ -362,36 +380,12 @@ impl Entries {
         self.accepted.push(Some(entry));
     }
 
+    /// The depth that its author gave it, as far as that can be.
     fn depth_of(&self, entry: &SignedEntry) -> u64 {
         let body = &entry.body;
         let prev = self.depth_at(&body.chain, body.seq - 1).unwrap_or(0);
-        let parents = body.parents.iter().filter_map(|parent| {
-            let there = self.entry_at(&parent.chain, parent.seq)?;
-            (there.id == parent.id).then(|| self.depth_at(&parent.chain, parent.seq))?
-        });
-        1 + parents.fold(prev, u64::max)
-    }
-
-    fn wait(
-        &mut self,
-        entry: &Arc<SignedEntry>,
-        on: Chain,
-        on_seq: u64,
-        limits: &Limits,
-    ) -> Placed {
-        // Only so many may wait, and no author may take more than a quarter of the places.
-        let author = entry.body.chain.author;
-        let of_author = self.waiting.keys().filter(|(chain, ..)| chain.author == author);
-        if self.waiting.len() >= limits.waiting_entries
-            || (self.waiting.len() >= limits.waiting_entries / 4
-                && of_author.count() >= limits.waiting_entries / 4)
-        {
-            return Placed::Refused;
-        }
-        let key = (entry.body.chain, entry.body.seq, entry.id);
-        self.waiting.insert(key, entry.clone());
-        self.blocked.entry((on, on_seq)).or_default().push(key);
-        Placed::Waits
+        let parents = body.parents.iter().filter_map(|parent| Some(self.held(parent)?.depth));
+        body.depth.min(parents.fold(prev, u64::max).saturating_add(DEPTH_AHEAD_MAX))
     }
 
     /// Looks again at what waited for `seq` of `chain`, and at what waited for that in turn.
@@ -402,23 +396,44 @@ impl Entries {
         accepted: &mut Vec<Arc<SignedEntry>>,
         limits: &Limits,
     ) {
-        let mut ready = self.blocked.remove(&(chain, seq)).unwrap_or_default();
-        while let Some(key) = ready.pop() {
-            let Some(entry) = self.waiting.remove(&key) else { continue };
-            match self.fit(&entry) {
+        let mut ready = self.waiting.take_blocked((chain, seq));
+        while let Some(Waiter { entry, until, .. }) = ready.pop() {
+            match self.fit(&entry, limits) {
                 Fitness::Yes if self.has_room_for(&entry, limits) => {
                     let at = (entry.body.chain, entry.body.seq);
                     self.accept(entry.clone());
                     accepted.push(entry);
-                    ready.extend(self.blocked.remove(&at).unwrap_or_default());
+                    ready.extend(self.waiting.take_blocked(at));
                 }
-                Fitness::Lacks(on, on_seq) => {
-                    self.waiting.insert(key, entry);
-                    self.blocked.entry((on, on_seq)).or_default().push(key);
+                Fitness::Lacks(chain, seq) => {
+                    self.waiting.insert(Waiter { entry, on: (chain, seq), until });
                 }
                 Fitness::Yes | Fitness::Never => {}
             }
         }
+    }
+
+    /// When [`Self::take_overdue`] has something to do.
+    pub(crate) fn next_overdue(&self) -> Option<Millis> {
+        self.waiting.next_end()
+    }
+
+    /// Accepts entries that have waited long enough for those of other chains, with all that
+    /// waited for them. Nobody's words are lost because nobody brings what they refer to.
+    pub(crate) fn take_overdue(&mut self, now: Millis, limits: &Limits) -> Vec<Arc<SignedEntry>> {
+        let mut accepted = Vec::new();
+        while let Some(waiter) = self.waiting.take_overdue(now) {
+            let entry = waiter.entry;
+            match self.fit_in_chain(&entry) {
+                Fitness::Yes if self.has_room_for(&entry, limits) => {
+                    self.accept(entry.clone());
+                    accepted.push(entry.clone());
+                    self.wake(entry.body.chain, entry.body.seq, &mut accepted, limits);
+                }
+                Fitness::Yes | Fitness::Lacks(..) | Fitness::Never => {}
+            }
+        }
+        accepted
     }
 
     fn improve_proof(&mut self, entry: &Arc<SignedEntry>) -> Placed {
@@ -446,47 +461,29 @@ impl Entries {
     ) -> Placed {
         let Some(state) = self.chains.get_mut(&chain) else { return Placed::Known };
         let kept = usize::try_from(at - 1).unwrap_or(usize::MAX).min(state.items.len());
-        let dropped: Vec<_> = state.items.drain(kept..).map(|item| item.pos).collect();
+        let dropped: Vec<_> = state.items.drain(kept..).collect();
         let mut proof = [ours, other];
         proof.sort_by_key(|entry| entry.id);
         state.fork = Some(Fork { at, proof });
-        let mut freed = 0;
-        for pos in dropped {
-            if let Some(entry) = self.accepted.get_mut(pos).and_then(Option::take) {
-                freed += entry.cost_bytes();
-            }
-        }
+        let taken = dropped.into_iter().rev().map(|ChainItem { pos, depth }| {
+            let entry = self.accepted.get_mut(pos)?.take()?;
+            Some(((depth, chain, entry.body.seq), entry))
+        });
+        let dropped: Vec<_> = taken.flatten().collect();
+        let freed: usize = dropped.iter().map(|(_, entry)| entry.cost_bytes()).sum();
         self.bytes -= freed;
         if let Some(used) = self.bytes_by_author.get_mut(&chain.author) {
             *used -= freed;
         }
-        self.heads.retain(|head| head.chain != chain || head.seq < at);
-        self.stale = true;
-        let behind: Vec<_> =
-            self.blocked.range((chain, at)..=(chain, u64::MAX)).map(|(key, _)| *key).collect();
-        let mut accepted = Vec::new();
-        for (chain, seq) in behind {
-            self.wake(chain, seq, &mut accepted, limits);
+        if let Some((_, last)) = dropped.first() {
+            self.heads.remove(&EntryRef { chain, seq: last.body.seq, id: last.id });
         }
-        self.waiting.retain(|(of, seq, _), _| *of != chain || *seq < at);
-        self.blocked.retain(|_, keys| {
-            keys.retain(|key| self.waiting.contains_key(key));
-            !keys.is_empty()
-        });
-        Placed::Forked(accepted)
-    }
-
-    fn recompute_depths(&mut self) {
-        // The order of acceptance is an order in which everything follows what it refers to.
-        for pos in 0..self.accepted.len() {
-            let Some(entry) = self.accepted.get(pos).and_then(Option::clone) else { continue };
-            let depth = self.depth_of(&entry);
-            let items = self.chains.get_mut(&entry.body.chain).map(|state| &mut state.items);
-            if let Some(item) = items.and_then(|items| items.get_mut(index(entry.body.seq))) {
-                item.depth = depth;
-            }
+        let mut woken = Vec::new();
+        for (chain, seq) in self.waiting.places_behind(chain, at) {
+            self.wake(chain, seq, &mut woken, limits);
         }
-        self.stale = false;
+        self.waiting.drop_behind(chain, at);
+        Placed::Forked { dropped, woken }
     }
 
     fn item_at(&self, chain: &Chain, seq: u64) -> Option<&ChainItem> {

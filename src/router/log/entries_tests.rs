@@ -5,8 +5,10 @@ use crate::crypto::identity::Identity;
 use crate::limits::Limits;
 use crate::router::ids::{LogNonce, RoomId};
 use crate::router::signed::{EntryBody, Kind};
+use crate::router::time::Millis;
 
 const ROOM: RoomId = RoomId([7; 32]);
+const NOW: Millis = Millis(1_000);
 
 struct Author {
     me: Identity,
@@ -29,6 +31,7 @@ impl Author {
         let body = EntryBody {
             chain: self.chain,
             seq: prev.map_or(1, |prev| prev.body.seq + 1),
+            depth: 1 + prev.iter().chain(parents).map(|of| of.body.depth).max().unwrap_or(0),
             prev: prev.map(|prev| prev.id),
             parents: parents.iter().map(|parent| refer(parent)).collect(),
             time_ms: 0,
@@ -45,7 +48,7 @@ fn refer(entry: &SignedEntry) -> EntryRef {
 fn log_of(entries: &[&Arc<SignedEntry>]) -> Entries {
     let mut log = Entries::new();
     for entry in entries {
-        log.place(entry, &Limits::default());
+        log.place(entry, NOW, &Limits::default());
     }
     log
 }
@@ -62,14 +65,14 @@ fn repair(log: &mut Entries, from: &Entries, chain: Chain) {
             Some(Err(())) => probe.unwrap_or(0),
         };
         for entry in from.answer(&[Wanted { chain, from: behind }], &limits) {
-            if log.place(&entry, &limits) == Placed::Conflict {
+            if log.place(&entry, NOW, &limits) == Placed::Conflict {
                 probe = Some(0);
             }
         }
     }
 }
 
-fn texts(log: &mut Entries) -> Vec<(EntryOrder, EntryId)> {
+fn texts(log: &Entries) -> Vec<(EntryOrder, EntryId)> {
     let entries: Vec<_> = log.entries().cloned().collect();
     let mut texts: Vec<_> = entries.iter().map(|e| (log.order_of(e), e.id)).collect();
     texts.sort();
@@ -82,12 +85,12 @@ fn whatever_the_order_of_arrival_the_order_of_entries_is_one() {
     let a1 = alice.says("hello", None, &[]);
     let b1 = bob.says("hi", None, &[&a1]);
     let a2 = alice.says("how are you?", Some(&a1), &[&b1]);
-    let mut one = log_of(&[&a1, &b1, &a2]);
+    let one = log_of(&[&a1, &b1, &a2]);
     let mut other = log_of(&[&a2, &b1, &a1]);
-    assert_eq!(texts(&mut one), texts(&mut other));
-    let order: Vec<_> = texts(&mut one).into_iter().map(|(_, id)| id).collect();
+    assert_eq!(texts(&one), texts(&other));
+    let order: Vec<_> = texts(&one).into_iter().map(|(_, id)| id).collect();
     assert_eq!(order, [a1.id, b1.id, a2.id]);
-    assert_eq!(other.place(&a2, &Limits::default()), Placed::Known);
+    assert_eq!(other.place(&a2, NOW, &Limits::default()), Placed::Known);
 }
 
 #[test]
@@ -100,11 +103,66 @@ fn a_forked_chain_keeps_its_prefix_on_all_sides() {
     let mut bob = log_of(&[&e1, &b2]);
     repair(&mut bob, &alice, eve.chain);
     repair(&mut alice, &bob, eve.chain);
-    assert_eq!(texts(&mut alice), texts(&mut bob));
-    assert_eq!(texts(&mut alice).len(), 1);
+    assert_eq!(texts(&alice), texts(&bob));
+    assert_eq!(texts(&alice).len(), 1);
     assert!(alice.is_forked(&eve.chain) && bob.is_forked(&eve.chain));
     assert_eq!(alice.have(&eve.chain), bob.have(&eve.chain));
-    assert_eq!(alice.place(&a3, &Limits::default()), Placed::Known);
+    assert_eq!(alice.place(&a3, NOW, &Limits::default()), Placed::Known);
+}
+
+#[test]
+fn a_fork_takes_back_what_is_behind_it_and_touches_nothing_else() {
+    let (eve, bob) = (Author::new(3), Author::new(2));
+    let e1 = eve.says("one", None, &[]);
+    let (a2, b2) = (eve.says("two", Some(&e1), &[]), eve.says("zwei", Some(&e1), &[]));
+    let a3 = eve.says("three", Some(&a2), &[]);
+    let b1 = bob.says("I saw three", None, &[&a3]);
+    let mut log = log_of(&[&e1, &a2, &a3, &b1]);
+    let before = log.order_of(&b1);
+    let Placed::Forked { dropped, woken } = log.place(&b2, NOW, &Limits::default()) else {
+        panic!("no fork")
+    };
+    let ids: Vec<_> = dropped.iter().map(|(_, entry)| entry.id).collect();
+    assert_eq!((ids, woken.len()), (vec![a3.id, a2.id], 0));
+    assert_eq!(log.order_of(&b1), before, "the depth is bob's word");
+    assert_eq!(texts(&log), texts(&log_of(&[&e1, &a2, &b2, &a3, &b1])));
+    assert_eq!(log.next_of(&bob.chain).1, 5);
+}
+
+#[test]
+fn nobody_waits_for_ever_for_what_an_entry_refers_to() {
+    let (eve, bob) = (Author::new(3), Author::new(2));
+    let never = Author::new(9).says("nobody has this", None, &[]);
+    let e1 = eve.says("poison", None, &[&never]);
+    let b1 = bob.says("I saw the poison", None, &[&e1]);
+    let limits = Limits::default();
+    let mut log = Entries::new();
+    assert_eq!(log.place(&e1, NOW, &limits), Placed::Waits);
+    assert_eq!(log.place(&b1, NOW.plus(5_000), &limits), Placed::Waits);
+    let due = log.next_overdue().unwrap();
+    assert_eq!(log.take_overdue(Millis(due.0 - 1), &limits), []);
+    assert_eq!(log.take_overdue(due, &limits), [e1.clone(), b1.clone()]);
+    assert_eq!((log.next_overdue(), log.waiting_count(), log.blocked_count()), (None, 0, 0));
+    // Whoever has all of it has the same order.
+    let other = log_of(&[&never, &e1, &b1]);
+    assert_eq!(texts(&log)[..], texts(&other)[1..]);
+    // What comes late takes its place.
+    assert_eq!(log.place(&never, due, &limits), Placed::Accepted(vec![never.clone()]));
+    assert_eq!(texts(&log), texts(&other));
+}
+
+#[test]
+fn no_lie_about_its_depth_puts_an_entry_beyond_reach() {
+    let (eve, bob) = (Author::new(3), Author::new(2));
+    let body = EntryBody { depth: u64::MAX, ..eve.says("last for ever", None, &[]).body.clone() };
+    let e1 = SignedEntry::sign(&ROOM, &eve.me, body);
+    let log = log_of(&[&e1]);
+    let (_, depth, ..) = log.next_of(&bob.chain);
+    assert_eq!(depth, DEPTH_AHEAD_MAX + 1);
+    let body = EntryBody { depth, ..bob.says("after it", None, &[&e1]).body.clone() };
+    let b1 = SignedEntry::sign(&ROOM, &bob.me, body);
+    let log = log_of(&[&e1, &b1]);
+    assert!(log.order_of(&e1) < log.order_of(&b1));
 }
 
 #[test]
@@ -116,12 +174,12 @@ fn a_fork_is_found_at_its_first_difference_even_if_that_was_withheld() {
     let mut alice = log_of(&[&e1, &a2, &a3]);
     let mut bob = log_of(&[&e1, &b2, &b3]);
     // Eve shows each the other's third entry, and withholds the second.
-    assert_eq!(alice.place(&b3, &Limits::default()), Placed::Conflict);
-    assert_eq!(bob.place(&a3, &Limits::default()), Placed::Conflict);
+    assert_eq!(alice.place(&b3, NOW, &Limits::default()), Placed::Conflict);
+    assert_eq!(bob.place(&a3, NOW, &Limits::default()), Placed::Conflict);
     repair(&mut alice, &bob, eve.chain);
     repair(&mut bob, &alice, eve.chain);
-    assert_eq!(texts(&mut alice), texts(&mut bob));
-    assert_eq!(texts(&mut alice).len(), 1);
+    assert_eq!(texts(&alice), texts(&bob));
+    assert_eq!(texts(&alice).len(), 1);
 }
 
 #[test]
@@ -133,10 +191,12 @@ fn what_refers_to_a_fork_is_not_held_up_by_it() {
     let b1 = bob.says("I saw the other one", None, &[&f2]);
     let mut log = log_of(&[&e1, &b1]);
     assert_eq!(log.chain_len(&bob.chain), 0);
-    let Placed::Forked(woken) = log.place(&f1, &Limits::default()) else { panic!("no fork") };
+    let Placed::Forked { woken, .. } = log.place(&f1, NOW, &Limits::default()) else {
+        panic!("no fork")
+    };
     assert_eq!(woken.len(), 1);
     assert_eq!(log.chain_len(&bob.chain), 1);
-    assert_eq!(texts(&mut log).len(), 1);
+    assert_eq!(texts(&log).len(), 1);
 }
 
 #[test]
@@ -148,12 +208,12 @@ fn poison_waits_within_bounds_and_others_flow() {
     let mut prev = None;
     for _ in 0..100 {
         let entry = eve.says("waits for ever", prev.as_ref(), &[&never]);
-        log.place(&entry, &limits);
+        log.place(&entry, NOW, &limits);
         prev = Some(entry);
     }
     assert!(log.waiting_count() <= 8);
     let b1 = bob.says("hello", None, &[]);
-    assert_eq!(log.place(&b1, &limits), Placed::Accepted(vec![b1.clone()]));
+    assert_eq!(log.place(&b1, NOW, &limits), Placed::Accepted(vec![b1.clone()]));
 }
 
 #[test]
@@ -162,7 +222,7 @@ fn nothing_is_asked_that_would_be_refused() {
     let (alice, bob) = (Author::new(1), Author::new(2));
     let a1 = alice.says("hello", None, &[]);
     let mut log = Entries::new();
-    log.place(&a1, &limits);
+    log.place(&a1, NOW, &limits);
     let theirs = Have { chain: bob.chain, len: 1 << 60, head: EntryId([1; 32]), forked: false };
     assert_eq!(log.lacks(&theirs, &limits), None);
     assert_eq!(log.lacks(&theirs, &Limits::default()), Some(Ok(0)));

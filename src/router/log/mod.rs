@@ -9,6 +9,7 @@ mod entries;
 mod exchange;
 mod receipts;
 mod repair;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::router::message::{Message, PushedEntry};
 use crate::router::notice::{Code, Failure};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry};
 use crate::router::time::Millis;
+use crate::router::timers::Timer;
 
 /// What is said in a room, and this node's part of it.
 #[derive(Debug)]
@@ -111,9 +113,9 @@ impl Log {
                         again";
             return Err(Failure::new(Code::ChainForked, text));
         }
-        let (seq, prev, parents) = self.entries.next_of(&self.chain);
+        let (seq, depth, prev, parents) = self.entries.next_of(&self.chain);
         let time_ms = shown.map_or_else(|| cx.wall_ms(), |(_, time_ms)| time_ms);
-        let body = EntryBody { chain: self.chain, seq, prev, parents, time_ms, kind };
+        let body = EntryBody { chain: self.chain, seq, depth, prev, parents, time_ms, kind };
         let entry = SignedEntry::sign(room, &cx.me, body);
         if entry.bytes().len() > ENTRY_MAX_BYTES {
             let text = "too long to be said: send it as a file";
@@ -122,7 +124,7 @@ impl Log {
         if let Some((first, _)) = shown {
             self.aliases.insert(entry.id, first);
         }
-        let Placed::Accepted(_) = self.entries.place(&entry, cx.limits()) else {
+        let Placed::Accepted(_) = self.entries.place(&entry, cx.now, cx.limits()) else {
             let text =
                 "this room's log is full: nothing more can be said in it; leave for a fresh one";
             return Err(Failure::new(Code::IoError, text));
@@ -138,14 +140,22 @@ impl Log {
         entry: &Arc<SignedEntry>,
     ) -> Placed {
         let chain = entry.body.chain;
-        let placed = self.entries.place(entry, cx.limits());
+        let placed = self.entries.place(entry, cx.now, cx.limits());
+        cx.timers.set(Timer::Parents, self.entries.next_overdue());
         match &placed {
             // The proof of a fork is another: all must come to the same one.
-            Placed::Forked(_) | Placed::Proof => self.say_haves(cx, &[chain], 0),
+            Placed::Forked { .. } | Placed::Proof => self.say_haves(cx, &[chain], 0),
             Placed::Conflict => self.compare(cx, via, chain),
             Placed::Accepted(_) | Placed::Known | Placed::Waits | Placed::Refused => {}
         }
         placed
+    }
+
+    /// Entries that waited long enough for others are taken in now.
+    pub(crate) fn take_overdue(&mut self, cx: &mut Context) -> Vec<Arc<SignedEntry>> {
+        let accepted = self.entries.take_overdue(cx.now, cx.limits());
+        cx.timers.set(Timer::Parents, self.entries.next_overdue());
+        accepted
     }
 
     /// Sends a new entry to every link that is `open`; repair brings it to the others.
@@ -210,7 +220,7 @@ impl Log {
     }
 
     /// Where an entry stands in the order that all members agree on.
-    pub(crate) fn order_of(&mut self, entry: &SignedEntry) -> EntryOrder {
+    pub(crate) fn order_of(&self, entry: &SignedEntry) -> EntryOrder {
         self.entries.order_of(entry)
     }
 
@@ -252,5 +262,5 @@ impl Log {
 
 /// The order of an entry as faces sort by it.
 pub(crate) fn order_text((depth, chain, seq): EntryOrder) -> String {
-    format!("{depth:012}-{}-{}-{seq:012}", chain.author.short(), chain.nonce)
+    format!("{depth:020}-{}-{}-{seq:012}", chain.author.short(), chain.nonce)
 }

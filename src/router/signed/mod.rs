@@ -111,6 +111,8 @@ pub struct EntryBody {
     pub chain: Chain,
     /// Its place in the chain, from 1.
     pub seq: u64,
+    /// Its place in the room, from 1: one more than the greatest of all that the author had seen.
+    pub depth: u64,
     /// The entry before it in the chain; `None` exactly for the first.
     pub prev: Option<EntryId>,
     /// Heads of other chains that the author had seen.
@@ -144,6 +146,7 @@ struct WireEntry<'a> {
     #[serde(flatten)]
     chain: Chain,
     seq: u64,
+    depth: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prev: Option<EntryId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -224,6 +227,7 @@ fn wire_of(body: &EntryBody) -> String {
     let mut wire = WireEntry {
         chain: body.chain,
         seq: body.seq,
+        depth: body.depth,
         prev: body.prev,
         parents: body.parents.clone(),
         time: body.time_ms,
@@ -266,7 +270,7 @@ fn wire_of(body: &EntryBody) -> String {
 fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
     let parents_fit = wire.parents.len() <= PARENTS_MAX
         && wire.parents.iter().all(|parent| parent.seq > 0 && parent.chain != wire.chain);
-    if wire.seq == 0 || (wire.seq == 1) != wire.prev.is_none() || !parents_fit {
+    if wire.seq == 0 || wire.depth == 0 || (wire.seq == 1) != wire.prev.is_none() || !parents_fit {
         return None;
     }
     // A known kind with a content that does not fit is as good as an unknown kind: it takes its
@@ -293,6 +297,7 @@ fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
     Some(EntryBody {
         chain: wire.chain,
         seq: wire.seq,
+        depth: wire.depth,
         prev: wire.prev,
         parents: wire.parents,
         time_ms: wire.time,
@@ -388,7 +393,8 @@ mod tests {
         let chain = Chain { author: MemberId(me.public()), nonce: LogNonce([2; 8]) };
         for (text, shares) in [("plain", true), ("héllo ✓", true), ("two\nlines", false)] {
             let (prev, parents, kind) = (None, Vec::new(), Kind::Text(text.into()));
-            let body = EntryBody { chain, seq: 1, prev, parents, time_ms: 0, kind };
+            let (seq, depth, time_ms) = (1, 1, 0);
+            let body = EntryBody { chain, seq, depth, prev, parents, time_ms, kind };
             let signed = SignedEntry::sign(&room, &me, body);
             let heard = SignedEntry::verify(&room, signed.bytes(), &signed.signature).unwrap();
             assert_eq!(signed, heard);

@@ -24,6 +24,7 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("member_left", &["member"], &[]),
     ("name_changed", &["member", "before"], &[]),
     ("message", &["id", "from", "text", "time", "own", "history", "order"], &["known"]),
+    ("message_withdrawn", &["id", "reason"], &[]),
     ("held", &["id", "held_by", "present"], &[]),
     ("hash_progress", &["path", "bytes_done", "size"], &[]),
     ("hash_failed", &["path", "code", "text"], &[]),

@@ -49,7 +49,8 @@ impl Writer {
     pub(super) fn draft(&self, seq: u64, parents: Vec<EntryRef>, kind: Kind) -> Arc<SignedEntry> {
         let prev = if seq == 1 { None } else { Some(self.prev.unwrap_or_default()) };
         let (chain, time_ms) = (self.chain, self.time_ms);
-        let body = EntryBody { chain, seq, prev, parents, time_ms, kind };
+        let depth = seq;
+        let body = EntryBody { chain, seq, depth, prev, parents, time_ms, kind };
         SignedEntry::sign(&self.room, &self.identity, body)
     }
 

@@ -1,0 +1,132 @@
+//! Entries that wait for what they refer to, each for one thing at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::router::ids::{EntryId, LogNonce, MemberId};
+use crate::router::signed::{Chain, SignedEntry};
+use crate::router::time::Millis;
+
+/// A waiting entry: its chain, seq and id.
+pub(super) type WaitingKey = (Chain, u64, EntryId);
+/// A place of a chain that an entry waits for.
+pub(super) type Place = (Chain, u64);
+
+/// An entry that waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) entry: Arc<SignedEntry>,
+    /// For what.
+    pub(super) on: Place,
+    /// Until then it waits for entries of other chains.
+    pub(super) until: Millis,
+}
+
+/// What waits, and for what.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    waiters: BTreeMap<WaitingKey, Waiter>,
+    /// Who waits for a place.
+    blocked: BTreeMap<Place, BTreeSet<WaitingKey>>,
+    /// Who waits for an entry of another chain, and until when.
+    ends: BTreeSet<(Millis, WaitingKey)>,
+}
+
+fn key_of(entry: &SignedEntry) -> WaitingKey {
+    (entry.body.chain, entry.body.seq, entry.id)
+}
+
+const FIRST: EntryId = EntryId([0; 32]);
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Entries as listed under what they wait for.
+    pub(super) fn blocked_len(&self) -> usize {
+        self.blocked.values().map(BTreeSet::len).sum()
+    }
+
+    pub(super) fn holds(&self, entry: &SignedEntry) -> bool {
+        self.waiters.contains_key(&key_of(entry))
+    }
+
+    /// Whether another entry of this author may wait: only `most` may, and no author may take
+    /// more than a quarter of the places.
+    pub(super) fn has_room_for(&self, author: MemberId, most: usize) -> bool {
+        let chain = |nonce| Chain { author, nonce: LogNonce(nonce) };
+        let all =
+            (chain([0; 8]), 0, FIRST)..=(chain([u8::MAX; 8]), u64::MAX, EntryId([u8::MAX; 32]));
+        self.waiters.len() < most
+            && (self.waiters.len() < most / 4 || self.waiters.range(all).count() < most / 4)
+    }
+
+    /// An entry waits for a place.
+    pub(super) fn insert(&mut self, waiter: Waiter) {
+        let key = key_of(&waiter.entry);
+        self.blocked.entry(waiter.on).or_default().insert(key);
+        if waiter.on.0 != key.0 {
+            self.ends.insert((waiter.until, key));
+        }
+        self.waiters.insert(key, waiter);
+    }
+
+    fn take(&mut self, key: &WaitingKey) -> Option<Waiter> {
+        let waiter = self.waiters.remove(key)?;
+        self.ends.remove(&(waiter.until, *key));
+        if let Some(keys) = self.blocked.get_mut(&waiter.on) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.blocked.remove(&waiter.on);
+            }
+        }
+        Some(waiter)
+    }
+
+    /// Those that waited for a place wait no more.
+    pub(super) fn take_blocked(&mut self, on: Place) -> Vec<Waiter> {
+        let keys = self.blocked.get(&on).cloned().unwrap_or_default();
+        keys.iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    /// When somebody has waited for an entry of another chain for long enough.
+    pub(super) fn next_end(&self) -> Option<Millis> {
+        self.ends.first().map(|(until, _)| *until)
+    }
+
+    /// Somebody who has.
+    pub(super) fn take_overdue(&mut self, now: Millis) -> Option<Waiter> {
+        let (_, key) = *self.ends.first().filter(|(until, _)| *until <= now)?;
+        self.take(&key)
+    }
+
+    /// Entries of a chain from a place on will never be accepted.
+    pub(super) fn drop_behind(&mut self, chain: Chain, at: u64) {
+        let keys = self.waiters.range((chain, at, FIRST)..).map(|(key, _)| *key);
+        let keys: Vec<_> = keys.take_while(|(of, ..)| *of == chain).collect();
+        keys.iter().for_each(|key| drop(self.take(key)));
+    }
+
+    /// Places of a chain from one on that are waited for.
+    pub(super) fn places_behind(&self, chain: Chain, at: u64) -> Vec<Place> {
+        self.blocked.range((chain, at)..=(chain, u64::MAX)).map(|(place, _)| *place).collect()
+    }
+
+    /// How far a chain is here, counting what waits without a gap behind the first `len`.
+    pub(super) fn reaches(&self, chain: &Chain, len: u64) -> u64 {
+        let mut from = len;
+        for (of, seq, _) in self.waiters.range((*chain, len + 1, FIRST)..).map(|(key, _)| key) {
+            if of != chain || *seq > from + 1 {
+                break;
+            }
+            from = *seq;
+        }
+        from
+    }
+
+    /// Chains that something is waited for of.
+    pub(super) fn missing(&self) -> BTreeSet<Chain> {
+        self.blocked.keys().map(|(chain, _)| *chain).collect()
+    }
+}
