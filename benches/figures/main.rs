@@ -74,7 +74,7 @@ struct Options {
     size_mib: u64,
     /// Rounds of figures whose things take turns, if not as many as each of them likes best.
     rounds: Option<usize>,
-    /// Where programs of others lie.
+    /// The folder of the other programs.
     peers: Option<PathBuf>,
 }
 
