@@ -26,7 +26,9 @@ use klatch::router::invite_link::{InviteLink, SCHEME};
 use klatch::router::signed::{
     KEPT_MAX, PARENTS_MAX, SignedEntry, SignedInvitation, SignedPresence, SignedRecord,
 };
-use klatch::router::text::{Untrusted, check_message, check_name, is_control, is_format};
+use klatch::router::text::{
+    Untrusted, check_message, check_name, is_control, is_format, read_name,
+};
 use klatch::settings::Saved;
 use klatch::wire::message::{self, size_hint};
 use klatch::wire::opening::Opening;
@@ -134,7 +136,7 @@ fn entry(bytes: &[u8]) -> bool {
 fn presence(bytes: &[u8]) -> bool {
     let signature = alice().sign(&[&b"klatch presence 1\0"[..], &ROOM.0, bytes].concat());
     let Ok(presence) = SignedPresence::verify(&ROOM, bytes, &signature) else { return false };
-    same(check_name(&presence.body.name), presence.body.name.clone());
+    same(read_name(&presence.body.name), presence.body.name.clone());
     let again = SignedPresence::sign(&ROOM, &alice(), presence.body.clone());
     assert_eq!(again.body, presence.body);
     same(SignedPresence::verify(&ROOM, &again.bytes, &again.signature), again);

@@ -1,6 +1,6 @@
-//! Options of the command line and what follows from them: the settings of one run.
+//! Command line options, and the settings of one run that follow from them.
 //!
-//! [`Options`] is what was typed; [`Settings`] is what holds, with the defaults of this machine
+//! [`Options`] is what was typed; [`Settings`] is the result, with the defaults of this machine
 //! filled in. Nothing here opens a file or a socket.
 
 // Descriptions of options are shown as they stand: they are no Markdown.
@@ -64,11 +64,11 @@ pub struct ListenAt {
     override_usage = "klatch [OPTIONS] [WHERE]\n       klatch [OPTIONS] <send|get|say> …"
 )]
 pub struct Options {
-    /// Where to begin: an invitation (klatch:…), or ADDRESS[:PORT]
+    /// The room to join: an invitation (klatch:…), or ADDRESS[:PORT]
     #[arg(value_name = "WHERE", num_args = 0..=3)]
     pub place: Vec<String>,
 
-    /// Which interface to use; without it klatch asks
+    /// The interface to use; klatch asks if it is not given
     #[arg(long, global = true, value_name = "terminal|browser", hide_possible_values = true)]
     pub ui: Option<UiChoice>,
 
@@ -76,7 +76,7 @@ pub struct Options {
     #[arg(short, long, global = true, value_name = "NICK", value_parser = name_value)]
     pub name: Option<String>,
 
-    /// Where others reach you [default: all addresses, port 51692 or any free one]
+    /// Where to listen for others [default: all addresses, port 51692 or any free one]
     #[arg(short, long, global = true, value_name = "[ADDR:]PORT", value_parser = listen_value)]
     pub listen: Option<ListenAt>,
 
@@ -84,7 +84,7 @@ pub struct Options {
     #[arg(short, long, global = true, value_name = "WHERE")]
     pub connect: Vec<String>,
 
-    /// Where the browser finds klatch [default: 127.0.0.1:8765 or the next free port]
+    /// Where to serve the page [default: 127.0.0.1:8765 or the next free port]
     #[arg(long, global = true, value_name = "[ADDR:]PORT", value_parser = bridge_value)]
     pub bridge: Option<ListenAt>,
 
@@ -92,19 +92,19 @@ pub struct Options {
     #[arg(short, long, global = true, value_name = "DIR")]
     pub downloads: Option<PathBuf>,
 
-    /// Identity and settings [default: the platform's data directory; env: KLATCH_DATA_DIR]
+    /// Data directory, with identity and settings [default: the platform's; env: KLATCH_DATA_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Keep nothing on disk but downloads; the identity is for this run only
+    /// Keep nothing on disk but downloads; use a new identity for this run
     #[arg(long, global = true)]
     pub ephemeral: bool,
 
-    /// Send at most so many bytes of files in a second, e.g. 5MB/s
+    /// Upload limit for files, e.g. 5MB/s
     #[arg(long, global = true, value_name = "RATE", value_parser = rate_value)]
     pub limit_up: Option<Rate>,
 
-    /// Fetch at most so many bytes of files in a second
+    /// Download limit for files
     #[arg(long, global = true, value_name = "RATE", value_parser = rate_value)]
     pub limit_down: Option<Rate>,
 
@@ -112,11 +112,11 @@ pub struct Options {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// How much of what was said before is printed [default: 20 at a terminal, otherwise all]
+    /// How many earlier messages to print [default: 20 at a terminal, otherwise all]
     #[arg(long, global = true, value_name = "N|all|none", value_parser = backlog_value)]
     pub backlog: Option<Backlog>,
 
-    /// send, get and say: do without the klatch that runs with this data directory
+    /// send, get and say: ignore a klatch that runs with this data directory
     #[arg(long, global = true)]
     pub alone: bool,
 
@@ -133,40 +133,39 @@ pub struct Options {
     #[arg(long, global = true)]
     pub no_open: bool,
 
-    /// Keep running: when stdin ends; `send`: keep offering; `get`: go on serving
+    /// Keep running when stdin ends; `send`: keep offering; `get`: keep serving
     #[arg(long, global = true)]
     pub stay: bool,
 
-    /// Begin in a closed room, with the password from --password-file or asked for
+    /// Start in a closed room, with the password from --password-file or asked for
     #[arg(long, global = true)]
     pub lock: bool,
 
-    /// Answer password questions with this file, less its final newline; with WHERE an open room
-    /// is refused
+    /// Read passwords from this file, without its final newline; with WHERE, refuse an open room
     #[arg(long, global = true, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
-    /// Say more: every address, and a log on stderr
+    /// Show more: every address, and a log on stderr
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
-    /// Write a settings file with explanations into the data directory, and end
+    /// Write a settings file with explanations to the data directory, and exit
     #[arg(long)]
     pub init_config: bool,
 
-    /// Print the JSON Schema of the events of --json, and end
+    /// Print the JSON Schema of the events of --json, and exit
     #[arg(long)]
     pub json_schema: bool,
 
-    /// Print the completions for a shell, and end
+    /// Print the completion script for a shell, and exit
     #[arg(long, value_name = "bash|zsh|fish")]
     pub completions: Option<Shell>,
 
-    /// Print the man page, and end
+    /// Print the man page, and exit
     #[arg(long)]
     pub man: bool,
 
-    /// What to do in one go, in place of talking
+    /// A single task, instead of a chat
     #[command(subcommand)]
     pub one_shot: Option<OneShot>,
 }

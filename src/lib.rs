@@ -1,10 +1,10 @@
 //! klatch: rooms without a server.
 //!
-//! People connect to each other by address and port, chat, lock their room with a password and
-//! share files; every member who has a piece of a file serves it to the others.
+//! People connect to each other by address and port, chat, close their room and share files; every
+//! member that has a piece of a file serves it to the others.
 //!
-//! Dependencies point one way: `crypto <- router <- wire <- net <- node <- bridge <- main`,
-//! with `ui` between `router` and `bridge`, and `sys` below all that touch the system.
+//! Dependencies point one way: `crypto <- router <- wire <- net <- node <- bridge <- main`, with
+//! `ui` between `router` and `bridge`, and `sys` below everything that touches the system.
 //! ARCHITECTURE.md is the map.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]

@@ -76,8 +76,8 @@ pub struct Limits {
     pub presence_ttl_ms: u64,
 
     // Files.
-    /// Threads that fetch a chunk: requests that are not answered, at once.
-    pub fetch_threads: usize,
+    /// Requests to hosts that are not answered, at once, over all lanes.
+    pub unanswered_requests: usize,
     /// Threads that serve a lane: twice as many as members that can fetch from here at once.
     pub serve_threads: usize,
     /// Lanes per pair of members and direction of the bytes.
@@ -172,7 +172,7 @@ impl Default for Limits {
             redial_max_ms: 30_000,
             unlinked_after_ms: 2_000,
             presence_ttl_ms: 15_000,
-            fetch_threads: 32,
+            unanswered_requests: 32,
             serve_threads: 64,
             lanes_per_pair: 2,
             lane_queue: 16,

@@ -243,5 +243,5 @@ impl Drop for Node {
 }
 
 fn no_thread(error: &std::io::Error) -> Failure {
-    Failure::new(Code::IoError, format!("the system starts no thread for klatch: {error}"))
+    Failure::new(Code::IoError, format!("cannot start a thread: {error}"))
 }

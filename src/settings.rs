@@ -1,4 +1,4 @@
-//! Settings that are remembered: a small TOML file in the data directory. Options outrank it.
+//! Saved settings: a small TOML file in the data directory. Options override it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,32 +17,32 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// What `klatch --init-config` writes: every setting, explained, and commented out.
 pub const TEMPLATE: &str = "\
-# Settings of klatch. A line that begins with # says what holds anyway; take the # away to change
-# it. What is given on the command line outranks what stands here.
+# Settings of klatch. The lines below show the defaults; remove the # to change one. Options on the
+# command line override this file.
 
-# Your nickname (without it, your login name).
+# Your nickname (default: your login name).
 # name = \"ana\"
 
-# Where downloads go (without it, the folder that klatch is started in).
+# Where downloads go (default: the folder that klatch is started in).
 # downloads = \"~/Downloads\"
 
-# Ring the terminal's bell when somebody says your name.
+# Ring the terminal's bell when somebody mentions you.
 # bell = false
 
 # Colours on a terminal.
 # color = true
 
-# How many peers to link with at most.
+# Maximum number of links.
 # max_peers = 128
 
-# Where files given in the page lie (without it, `shared` in the data directory).
+# Folder for files shared from the page (default: `shared` in the data directory).
 # share_dir = \"~/Shared\"
 
-# What files may take of the network, up and down: \"5MB/s\", \"20Mbit/s\", \"off\".
+# Upload and download limits of files: \"5MB/s\", \"20Mbit/s\", \"off\".
 # limit_up = \"off\"
 # limit_down = \"off\"
 
-# Do not count wrong passwords that come from this computer itself.
+# Do not count wrong passwords from this computer.
 # trust_loopback = false
 ";
 
@@ -147,7 +147,7 @@ pub fn init(data_dir: &Path) -> Result<PathBuf, Failure> {
     let path = data_dir.join(FILE);
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
-            let text = format!("{} is there already: edit it", path.display());
+            let text = format!("{} already exists: edit it", path.display());
             return Failure::new(Code::Usage, text);
         }
         let text = format!("cannot write {}: {error}", path.display());

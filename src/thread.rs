@@ -1,6 +1,6 @@
-//! The one place where threads begin: each is named, has an explicit stack, is guarded against
-//! panics and counted, so that a shutdown can wait for all of them and a test can see that none
-//! is left.
+//! The only place where threads start: each is named, has an explicit stack size, is guarded
+//! against panics and counted, so that a shutdown can wait for all of them and a test can check
+//! that none is left.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,7 +65,7 @@ where
 }
 
 /// Starts a thread that ends before `scope` does. Out of line, so that starting it does not
-/// deepen the stack of whoever then waits for it.
+/// deepen the stack of the thread that waits for it.
 ///
 /// # Errors
 /// When the system cannot start another thread.

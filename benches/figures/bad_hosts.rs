@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::Options;
 use crate::files::{Source, memory_folder};
 use crate::hostile::liar::lie;
+use crate::narrow::{NarrowRelay, Way};
 use crate::program::{Program, text};
-use crate::relay::{Relay, Way};
 use crate::report::{Report, median, seconds, times};
 
 const FILE_BYTES: u64 = 64 << 20;
@@ -81,7 +81,7 @@ fn run(source: &Source, what: Bad, bad: usize) -> Result<f64> {
     }
     for way in ways {
         let host = Program::start(&["--name", "host"])?;
-        let relay = Relay::start(host.address()?.parse()?, way)?;
+        let relay = NarrowRelay::start(host.address()?.parse()?, way)?;
         // Before it knows anybody else: the link is the one that goes through the relay.
         bob.run(&format!("connect {}", relay.addr))?;
         hosts.push((host, relay));

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::Options;
 use crate::files::{Source, memory_folder};
+use crate::narrow::{NarrowRelay, Way};
 use crate::program::{Program, name_of};
-use crate::relay::{Relay, Way};
 use crate::report::{Report, median, percent, rate};
 
 const FILE_BYTES: u64 = 256 << 20;
@@ -45,7 +45,7 @@ pub(crate) fn far(options: &Options, report: &mut Report) -> Result<()> {
 /// more than it says.
 fn raw_rate() -> Result<f64> {
     let source = TcpListener::bind("127.0.0.1:0")?;
-    let relay = Relay::start(source.local_addr()?, WAY)?;
+    let relay = NarrowRelay::start(source.local_addr()?, WAY)?;
     let mut sink = TcpStream::connect(relay.addr)?;
     let (mut pushing, _) = source.accept()?;
     std::thread::spawn(move || {
@@ -65,7 +65,7 @@ fn raw_rate() -> Result<f64> {
 fn run(source: &Source) -> Result<f64> {
     let downloads = memory_folder()?;
     let mut alice = Program::start(&["--name", "alice"])?;
-    let relay = Relay::start(alice.address()?.parse()?, WAY)?;
+    let relay = NarrowRelay::start(alice.address()?.parse()?, WAY)?;
     let (address, folder) = (relay.addr.to_string(), downloads.path().to_string_lossy());
     let mut bob =
         Program::start(&["--name", "bob", "--downloads", &folder, "--connect", &address])?;

@@ -2,7 +2,7 @@
 //!
 //! Each kill comes at a random moment of a transfer and hits the downloader or the host; the one
 //! that was hit is started again and goes on. No wrong byte may ever be called a file, and what
-//! was on disk may not be fetched again, but for a chunk that a thread had in its hands.
+//! was on disk may not be fetched again, but for a chunk that a lane was bringing.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -23,8 +23,8 @@ use crate::report::{Report, times};
 const FILE_BYTES: u64 = 16 << 20;
 /// How fast the downloader may be, where the program can be told: kills then hit more often.
 const LIMIT: &str = "64MB/s";
-/// How the threads that fetch are called.
-const FETCHING: &str = "fetch";
+/// How the threads are called of which each lane has one over which it fetches.
+const FETCHING: &str = "asker";
 /// An undisturbed transfer is watched so often to learn how long it takes.
 const WATCHED: usize = 5;
 
@@ -52,7 +52,7 @@ pub(crate) fn kills(options: &Options, report: &mut Report) -> Result<()> {
     report.note("files whole in the end, no byte wrong", whole.to_string());
     let each = again / (downloader + host).max(1) as f64;
     report.note("chunks fetched again for a kill, mean", format!("{each:.2}"));
-    report.at_most("the same for each fetching thread, at most", again_most, 1.0, times);
+    report.at_most("the same for each lane, at most", again_most, 1.0, times);
     Ok(())
 }
 
@@ -75,7 +75,7 @@ struct Tally {
     underway: usize,
     /// Chunks that were fetched again.
     again: f64,
-    /// The most of them in one download, over the threads that the kills in it cut short.
+    /// The most of them in one download, over the lanes that the kills in it cut short.
     again_most: f64,
 }
 
@@ -93,7 +93,7 @@ impl Soak {
             let patience = self.patience();
             let Some((at, event)) = guest.0.event_within("download_finished", patience)? else {
                 self.left -= 1;
-                let threads = guest.0.threads_called(FETCHING)?.max(1);
+                let lanes = guest.0.threads_called(FETCHING)?.max(1);
                 if random::<1>()[0] < 128 {
                     guest.0.kill()?;
                     self.tally.downloader += 1;
@@ -102,13 +102,13 @@ impl Soak {
                         // It was done and did not come to say so.
                         None => return Ok(()),
                     };
-                    cut_short = threads;
+                    cut_short = lanes;
                     guest = self.guest(folder.path(), &host)?;
                     began = Instant::now();
                 } else {
                     host.0.kill()?;
                     self.tally.host += 1;
-                    cut_short += threads;
+                    cut_short += lanes;
                     host = self.host(&["--connect", &guest.1])?;
                 }
                 continue;

@@ -16,10 +16,12 @@ mod hostile;
 mod kills;
 mod links;
 mod messages;
+mod narrow;
 mod netns;
 mod peers;
 mod people;
 mod program;
+#[path = "../../tests/it/common/relay.rs"]
 mod relay;
 mod report;
 mod start;

@@ -119,7 +119,7 @@ try {
   await tab.field("Files to share").setInputFiles(at("packing-list.txt"));
   await tab.fileButton("Withdraw", "packing-list.txt").waitFor();
   await tab.say("The list so far. Add what is missing, please.");
-  await tab.message("The list so far").getByText("held by 2 of 2").waitFor();
+  await tab.message("The list so far").getByText("2 of 2 have it").waitFor();
   await photographPage(tab, "chat");
   await tab.page.setViewportSize({ width: 1920, height: 1080 });
   await tab.page.screenshot({ path: `${OUT}page-chat-wide.png` });

@@ -29,10 +29,10 @@ export function lockedLine(state, { by, password, out, me_out: meOut }) {
   const need = password ? "the password or an invitation" : "an invitation";
   const closed = `closed the room: those here stay; others need ${need}`;
   const own = by.id === state.self?.id;
-  const before = own ? "" : ": the one before lets nobody in any more";
+  const before = own ? "" : ": the old one no longer works";
   const again = password
     ? `changed the password of the room${before}`
-    : "took the password off the room: others need an invitation";
+    : "removed the room's password: others need an invitation";
   const gone = out.length ? `; ${listed(out)} ${out.length === 1 ? "is" : "are"} out` : "";
   return `${who} ${changed ? again : closed}${gone}`;
 }

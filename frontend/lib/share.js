@@ -13,7 +13,7 @@ const AT_ONCE = 4;
 /** Often enough to be seen moving; each time costs the browser memory that it frees only later. */
 const PROGRESS_MS = 250;
 /** Words for what klatch could not say itself. */
-const UNREACHABLE = { code: "io_error", text: "klatch could not be reached: try it again" };
+const UNREACHABLE = { code: "io_error", text: "klatch could not be reached: try again" };
 
 const GONE = {
   code: "file_not_found",

@@ -24,7 +24,7 @@ export class CommandError extends Error {
 
 const CUT_OFF = {
   code: "io_error",
-  text: "the connection to klatch was lost: try it again",
+  text: "the connection to klatch was lost: try again",
   lost: true,
 };
 

@@ -25,14 +25,14 @@ export function stakes({ members, entries, files, served, shares, room, standing
       : !alone && `${company(members)} stay${members.length === 1 ? "s" : ""} in the room.`,
     content &&
       (alone
-        ? "Nobody else is here: what was said and offered is gone then."
+        ? "Nobody else is here: what was said and offered will be gone."
         : "What was said stays in the room, and is gone from this computer."),
-    alone && room?.locked && "The password and the invitations of this room lead nowhere then.",
-    offers && `${plural(offers, "file")} can no longer be fetched from you.`,
+    alone && room?.locked && "Its password and invitations will no longer work.",
+    offers && `${plural(offers, "file")} can no longer be downloaded from you.`,
     fetching &&
       `${plural(fetching, "download")} of yours ${fetching === 1 ? "is" : "are"} not complete.`,
     takers &&
-      `${plural(takers, "member")} ${takers === 1 ? "is" : "are"} still fetching files from you.`,
+      `${plural(takers, "member")} ${takers === 1 ? "is" : "are"} still downloading from you.`,
     shares.length &&
       `${plural(shares.length, "file")} you share ${shares.length === 1 ? "is" : "are"} not ready.`,
   ].filter(Boolean);

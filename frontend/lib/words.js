@@ -27,14 +27,14 @@ export const COMMANDS = {
 /** What only the terminal does. */
 const TERMINAL = ["browser", "doctor", "limit", "wait"];
 const NO_PRIVATE =
-  "klatch has no private messages: what is said goes to everybody in the room (type it)";
+  "klatch has no private messages: messages go to everybody in the room (just type)";
 /** Words that people know from elsewhere: what there is instead, in the terminal's sentences. */
 const INSTEAD = {
   msg: NO_PRIVATE,
   query: NO_PRIVATE,
-  resume: "to go on with a download, download the same file again: /download <name>",
-  discard: "to be rid of what is left of a download: /cancel <name or id>",
-  me: "klatch has no actions: say it as a message (type it without the /)",
+  resume: "to resume a download, download the same file again: /download <name>",
+  discard: "to discard a partial download: /cancel <name or id>",
+  me: "klatch has no actions: send a message instead (type it without the /)",
 };
 const PASSWORD_STEPS = 2;
 const SHOWN_MAX_CHARS = 60;

@@ -1,5 +1,5 @@
-//! The files of the page. They are part of the program; a debug build reads them from `frontend/`
-//! anew for each request, so that a change shows at the next reload.
+//! The files of the page. They are compiled into the program; a debug build reads them from
+//! `frontend/` for each request, so that a reload shows a change.
 
 use std::borrow::Cow;
 

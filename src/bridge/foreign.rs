@@ -1,4 +1,4 @@
-//! What browsers send, as text: for tests that give the bridge's parsers what no browser would.
+//! Browser input as text, for tests that feed the bridge's parsers what no browser would send.
 
 use super::http::{Head, Reject};
 use super::orders::{self, For, TabGreeting};

@@ -1,5 +1,5 @@
 //! HTTP/1.1 (RFC 9112), as much of it as a page needs: heads under a deadline and a limit, bodies
-//! of a known length, answers with the headers that keep the page to itself.
+//! of a known length, answers with security headers.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::limits::Limits;
 
-/// A connection without a request is closed after so long.
+/// Idle timeout of a connection without a request.
 const IDLE_MS: u64 = 15_000;
 /// From the first byte of a head to its last, absolute.
 const HEAD_MS: u64 = 5_000;

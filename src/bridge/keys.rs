@@ -1,8 +1,8 @@
-//! What opens the bridge: one-time codes for a first visit, tokens for coming back, tickets for
+//! The keys of the bridge: one-time codes for a first visit, tokens for coming back, tickets for
 //! files.
 //!
-//! A token is made of a random session, the time, and a MAC over both, so that nothing about it
-//! needs to be remembered: with a secret that survives a restart, tokens do as well.
+//! A token consists of a random session, the time, and a MAC over both, so nothing about it needs
+//! to be stored: tokens outlive a restart if the MAC's secret does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
-//! Files of the room for the page to show or to save, also while they are still arriving.
+//! Serves files of the room for the page to show or save, even while they are still downloading.
 //!
-//! What members send is hostile: a browser may show it only as what cannot act (pictures, sound,
-//! films, plain text), in a sandbox, and at paths that nobody can guess.
+//! Members' files are hostile: a browser may show only passive content (pictures, audio, video,
+//! plain text), in a sandbox, and at unguessable paths.
 
 use std::io;
 use std::sync::Arc;

@@ -1,16 +1,15 @@
-//! The bridge: the room as a page, served to browsers on this computer.
+//! The bridge: serves the room as a page to browsers on this computer.
 //!
 //! One port speaks HTTP/1.1 and, after an upgrade, WebSocket; each connection has a thread, and
-//! each page a second one that writes. Pages are faces like the terminal: the same commands in,
-//! the same notices out.
+//! each page a second one that writes. Pages are faces like the terminal: the same commands in, the
+//! same notices out.
 //!
-//! Anything on this computer can reach the port, and any page of the web can make a browser send
-//! something to it. So every request must name this very address as its host; what changes
-//! anything must come from this very origin; and nothing of the room is told before a code or a
-//! token was given. Codes are good once and travel in the address's fragment, which browsers send
-//! nowhere.
+//! Anything on this computer can reach the port, and any web page can make a browser send requests
+//! to it. So every request must name this address as its host, requests that change anything must
+//! come from this origin, and nothing about the room is revealed before a valid code or token.
+//! Codes work once and travel in the address's fragment, which browsers do not send.
 //!
-//! Absent: cookies, templates, caches, and any list of what was said: the feed keeps that.
+//! Absent: cookies, templates, caches, and a copy of the messages, which the feed keeps.
 
 mod assets;
 #[doc(hidden)]

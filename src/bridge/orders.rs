@@ -1,4 +1,4 @@
-//! What a page says: one JSON object per message, first its key, then commands.
+//! Messages from a page: one JSON object each, first the key, then commands.
 
 use serde::Deserialize;
 

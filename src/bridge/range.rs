@@ -1,4 +1,4 @@
-//! Which bytes of a file a request wants (RFC 9110, 14): one range at most.
+//! The byte range that a request asks for (RFC 9110, 14): one range at most.
 
 use super::http::read_number;
 

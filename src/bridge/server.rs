@@ -1,5 +1,5 @@
-//! The port of the bridge: accepts, and gives each connection a thread that answers its requests
-//! one after the other.
+//! The port of the bridge: accepts connections, and gives each a thread that answers its requests
+//! one by one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -51,7 +51,7 @@ pub(super) struct BridgeShared {
     conns: Mutex<TabConns>,
 }
 
-/// Counts what there may only be so many of.
+/// Counts something of which there may be only a limited number.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicUsize);
 
@@ -175,7 +175,7 @@ impl Server {
         let shared = Arc::clone(shared);
         let started = thread::spawn(BRIDGE, STACK_SMALL_BYTES, move || accept(&listener, &shared));
         let thread = started.map_err(|error| {
-            let text = format!("the system starts no thread for the page: {error}");
+            let text = format!("cannot start a thread for the page: {error}");
             Failure::new(Code::IoError, text)
         })?;
         Ok(Self { addr, thread: Some(thread) })
@@ -251,7 +251,7 @@ fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>) {
         }
         match answer(shared, &mut client, &head) {
             Ok(true) if head.keep_alive => {}
-            // Whoever broke off needs no answer.
+            // A client that broke off needs no answer.
             Ok(_) | Err(_) => return,
         }
     }

@@ -1,7 +1,7 @@
-//! One WebSocket with a thread that reads and one that writes.
+//! One WebSocket, shared by a thread that reads and one that writes.
 //!
-//! tungstenite does not split a socket, so each thread has a half of its own over the same
-//! stream: both write whole frames under one lock, and only the reading half reads.
+//! tungstenite does not split a socket, so each thread has its own half over the same stream: both
+//! write whole frames under one lock, and only the reading half reads.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,4 @@
-//! One page: its key, then its commands. What it is told is [`super::voice`]'s.
+//! The reading thread of one page: its key, then its commands. [`super::voice`] writes to it.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,7 +20,7 @@ use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::thread::{self, STACK_LARGE_BYTES};
 use crate::ui::json::{history, to_json};
 
-/// A page that was silent for so long has gone.
+/// Idle timeout of a page.
 const DEAD_MS: u64 = 60_000;
 /// The same in a burst.
 const MESSAGES_BURST: u32 = 2_000;
@@ -91,8 +91,8 @@ fn greet(shared: &BridgeShared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Se
         }
     };
     if session.is_none() {
-        let text = "this address was used or is too old: type `browser` in klatch's terminal for \
-                    a fresh one";
+        let text = "this address was already used, or is too old: type `browser` in klatch's \
+                    terminal for a new one";
         // A page that has gone needs no answer.
         let _ = outlet.send(refusal("expired_address", text));
     }
@@ -185,7 +185,7 @@ struct TabReader<'a> {
 }
 
 impl TabReader<'_> {
-    /// Gives a command to whoever is to do it.
+    /// Passes a command on to the right place.
     fn take(&self, text: &str) -> Result<(), TabClosed> {
         let (line, order) = match orders::read(text) {
             Ok(given) => (given.line, given.order),

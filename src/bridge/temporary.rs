@@ -1,6 +1,7 @@
-//! A folder that ends with its run, and the removal of those whose run was killed.
+//! Temporary folders that are removed with their run, or by a later one if their run was killed.
 //!
-//! Each is this user's alone, and locked while its run lives: one that can be locked is nobody's.
+//! Each is private to this user and locked while its run lives; one that can be locked is left
+//! over.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

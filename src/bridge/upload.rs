@@ -1,8 +1,8 @@
-//! Files that a person gives in the page: their bytes are streamed into the share folder and
-//! offered from there, for a browser tells nobody where they lie.
+//! Files that a person shares from the page: they are streamed into the share folder and offered
+//! from there, because a browser does not reveal where they are stored.
 //!
-//! Nothing is held in memory, nothing is replaced, and whatever ends the request early leaves
-//! nothing behind.
+//! Nothing is held in memory, nothing is replaced, and a request that ends early leaves nothing
+//! behind.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,9 +1,9 @@
-//! What a page is told: how things stand, then what happens, in one stream with the answers to its
-//! commands.
+//! The writing thread of a page: a snapshot, then news and the answers to its commands, in one
+//! stream.
 //!
-//! Everything is pulled from the feed at the page's own pace. A page that does not read blocks the
-//! thread that writes to it, which then is cut; one that fell behind begins anew. Neither is felt
-//! by anybody else.
+//! It pulls everything from the feed at the page's own pace. If a page does not read, its writing
+//! thread blocks and is cut off; if it falls behind, it gets a new snapshot. Neither affects
+//! anybody else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -30,13 +30,13 @@ use crate::ui::json::{Said, snapshot, to_json};
 const TAB_ROWS: usize = 1_000;
 /// Offers that a page is told of: what two members can offer at most.
 const TAB_FILES: usize = 8_192;
-/// A page is pinged so often.
+/// Ping interval of a page.
 const PING_MS: u64 = 20_000;
-/// Frames are sent together up to so many bytes.
+/// Bytes of frames that are sent together.
 const BATCH_BYTES: usize = 64 * 1024;
-/// Chunks that came or went are told so often.
+/// Time between two reports of chunks that came or went.
 const CHUNKS: Duration = Duration::from_millis(250);
-/// Hosts and transfers are told so often.
+/// Time between two reports of hosts and transfers.
 const ROWS: Duration = Duration::from_secs(1);
 /// The lines of commands that the page did not give.
 const OWN_LINE: u64 = u64::MAX;

@@ -1,4 +1,4 @@
-//! What klatch does in one go, in place of talking: `send`, `get`, `say`.
+//! The one-shot commands `send`, `get` and `say`.
 
 // Descriptions of options are shown as they stand: they are no Markdown.
 #![allow(rustdoc::broken_intra_doc_links)]
@@ -17,9 +17,9 @@ use crate::ui::command::is_invitation;
 pub enum OneShot {
     /// Offer files until those in the room have them
     Send(SendArgs),
-    /// Fetch files
+    /// Download files
     Get(GetArgs),
-    /// Say something
+    /// Send a message
     Say(SayArgs),
 }
 
@@ -30,17 +30,17 @@ pub struct SendArgs {
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 
-    /// An invitation or ADDRESS[:PORT]; without it the room of your running klatch, or else a
-    /// closed one, begun now, with the line that fetches the files printed
+    /// An invitation or ADDRESS[:PORT] [default: the room of your running klatch, or else a new
+    /// closed room; then the line that fetches the files is printed]
     #[arg(long, value_name = "WHERE")]
     pub to: Vec<String>,
 
-    /// The name under which the file is offered, without folders
+    /// The name under which to offer the file, without folders
     #[arg(long = "as", value_name = "NAME")]
     pub offered_as: Option<String>,
 
-    /// End when so many members have it [default: those who are here when it is offered, or the
-    /// first who comes]
+    /// Exit when N members have it [default: those who are here when it is offered, or the first
+    /// who comes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub until: Option<u32>,
 
@@ -57,7 +57,7 @@ pub struct GetArgs {
     #[arg(value_name = "INVITATION|NAME")]
     pub wanted: Vec<String>,
 
-    /// An invitation or ADDRESS[:PORT]; without it the room of your running klatch
+    /// An invitation or ADDRESS[:PORT] [default: the room of your running klatch]
     #[arg(long, value_name = "WHERE")]
     pub from: Vec<String>,
 
@@ -65,7 +65,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "PATH|-")]
     pub output: Option<PathBuf>,
 
-    /// Leave out what is there already under its own name
+    /// Skip files that already exist under their own name
     #[arg(long)]
     pub skip_existing: bool,
 
@@ -77,11 +77,11 @@ pub struct GetArgs {
 /// `klatch say`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SayArgs {
-    /// What to say, or - for stdin, a message per line; nothing in it is a command
+    /// The message, or - for stdin, one message per line; no line is a command
     #[arg(value_name = "TEXT|-", required = true)]
     pub text: Vec<String>,
 
-    /// An invitation or ADDRESS[:PORT]; without it the room of your running klatch
+    /// An invitation or ADDRESS[:PORT] [default: the room of your running klatch]
     #[arg(long, value_name = "WHERE")]
     pub to: Vec<String>,
 
@@ -116,7 +116,7 @@ pub enum Task {
         paths: Vec<OsString>,
         /// The name under which the only file is offered.
         name: Option<String>,
-        /// End when so many have it.
+        /// End when this many have it.
         until: Option<usize>,
     },
     /// Fetch files.

@@ -1,11 +1,10 @@
-//! What ties everything said in a handshake to one connection.
+//! Binds everything said in a handshake to one connection.
 //!
-//! Noise's NN pattern authenticates nobody: somebody in the middle can have a channel with each
-//! side. But the two channels have different handshake hashes (Noise specification, 11.2), and
-//! every tag, proof and signature covers the hash of the channel that it travels in, so none
-//! holds in another. It covers as well who makes it (so that it cannot be sent back to its
-//! maker) and for which role, and begins with the label of its kind. All fields have a fixed
-//! length, so no two lists of fields are the same bytes.
+//! Noise's NN pattern authenticates neither side: a man in the middle can have a channel with each.
+//! But the two channels have different handshake hashes (Noise specification, 11.2), and every tag,
+//! proof and signature covers the hash of its channel, so none is valid in another. It also covers
+//! the side that makes it (so that it cannot be reflected) and the role, and begins with a label of
+//! its kind. All fields have a fixed length, so no two lists of fields give the same bytes.
 
 use super::hash;
 use super::noise::HandshakeHash;

@@ -1,9 +1,9 @@
-//! Who somebody is: an Ed25519 key pair (RFC 8032), verified strictly.
+//! A member's identity: an Ed25519 key pair (RFC 8032), verified strictly.
 //!
-//! Strictly means that there is one signature per key, message and nonce, and none by a weak
-//! key: `s` must be below the group's order, neither the key nor `R` may have small order, and
-//! the equation is checked without the cofactor. So everybody agrees on what is valid, and a
-//! signature cannot be altered into another one.
+//! Strictly means one valid signature per key, message and nonce, and none by a weak key: `s` must
+//! be below the group's order, neither the key nor `R` may have small order, and the equation is
+//! checked without the cofactor. So everybody agrees on what is valid, and a signature cannot be
+//! altered into another valid one.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! The secret of an invitation, and what is made of it.
+//! The secret of an invitation, and the keys derived from it.
 //!
-//! Whoever makes an invitation draws 128 random bits and passes them on to its guest. Members get
-//! what they need to answer the guest (the find key) and to check it (the public key), never the
-//! secret itself, so no member but the maker can pass the invitation on to somebody else.
+//! The maker of an invitation draws 128 random bits and gives them to its guest. Members get what
+//! they need to answer the guest (the find key) and to check it (the public key), never the secret
+//! itself, so only the maker can pass the invitation on.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl InviteSecret {
         FindKey(Zeroizing::new(hash::hmac(&self.key(), FIND)))
     }
 
-    /// The key pair of the invitation: whoever has it holds the invitation.
+    /// The key pair of the invitation: its possession proves possession of the invitation.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity::from_seed(hash::hmac(&self.key(), KEY))

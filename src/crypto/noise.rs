@@ -1,9 +1,9 @@
 //! The encrypted channel: `Noise_NN_25519_AESGCM_SHA256` (Noise Protocol Framework, revision 34).
 //!
-//! Two messages without payloads, `e` and `e, ee`, give both sides two keys and one handshake
-//! hash. NN authenticates nobody; [`super::binding`] is what ties identities to the channel.
-//! Afterwards each direction counts its records: one that is altered, repeated, left out or out
-//! of order does not open. Absent is rekeying: a channel that used up its numbers is replaced.
+//! Two messages without payloads, `e` and `e, ee`, give both sides two keys and one handshake hash.
+//! NN authenticates neither side; [`super::binding`] ties identities to the channel. Each direction
+//! then numbers its records: one that is altered, repeated, dropped or reordered does not open.
+//! There is no rekeying: a channel that has used up its numbers is replaced.
 
 use std::fmt;
 

@@ -1,13 +1,13 @@
 //! Entering a closed room by its password: OPAQUE (RFC 9807) over ristretto255, SHA-512, Argon2id.
 //!
-//! The newcomer is OPAQUE's client, any member is its server: members keep what the server
-//! keeps, never the password. Whoever listens in, or pretends to be either side, learns nothing
-//! that can be tested offline: one exchange tests one guess. (A member can test guesses offline,
-//! with what it keeps.) The credential's id is the room's, there are no identifiers, and the
-//! context is [`password_context`], so an exchange that is passed on to another connection fails.
+//! The newcomer is OPAQUE's client, any member its server: members keep what the server keeps,
+//! never the password. An eavesdropper, or an impostor on either side, learns nothing that can be
+//! tested offline: one exchange tests one guess. (A member can test guesses offline, with the data
+//! that it keeps.) The credential identifier is the room's id, there are no other identities, and
+//! the context is [`password_context`], so an exchange that is relayed to another connection fails.
 //!
-//! The session key that OPAQUE also makes is not used: the channel has its keys, and its
-//! handshake hash is in the context.
+//! OPAQUE's session key is not used: the channel has keys of its own, and its handshake hash is in
+//! the context.
 
 use std::fmt;
 

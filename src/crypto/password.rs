@@ -1,7 +1,7 @@
-//! The password of a locked room, as people type it.
+//! The password of a closed room, as people type it.
 //!
-//! What opens a room with it is [`super::opaque`]. Absent is any judgement of strength beyond the
-//! length: who wants a strong one takes [`suggest`]'s.
+//! [`super::opaque`] opens a room with it. Strength is not judged beyond the length: [`suggest`]
+//! offers a strong one.
 
 use std::fmt;
 

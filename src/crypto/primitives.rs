@@ -1,9 +1,9 @@
-//! The primitives that snow builds its handshakes from: X25519 (RFC 7748) by x25519-dalek,
-//! AES-256-GCM (NIST SP 800-38D) by ring, which is the fastest there is, SHA-256, and the
-//! system's random numbers. Absent is every other choice.
+//! The primitives for snow's handshakes: X25519 (RFC 7748) by x25519-dalek, AES-256-GCM (NIST SP
+//! 800-38D) by ring, which is the fastest, SHA-256, and the system's random numbers. There are no
+//! others.
 //!
-//! snow's traits have calls that cannot fail; where one is handed something impossible (a length
-//! that snow never passes) it does nothing or says 0 bytes, which [`super::noise`] refuses.
+//! Some calls of snow's traits cannot return an error; given something impossible (a length that
+//! snow never passes) they do nothing or return 0 bytes, which [`super::noise`] refuses.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use snow::Error;

@@ -1,7 +1,7 @@
-//! What partial files do to a disk, in one place: tests put a disk here that is full or broken, or
-//! a computer that loses its power.
+//! All changes that partial files make to a disk, so that tests can simulate a full or broken disk,
+//! or a power failure.
 //!
-//! What is only looked at goes to the file itself, for that cannot be lost.
+//! Reads go to the file directly, because they cannot lose anything.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -121,7 +121,7 @@ pub trait Disk: Debug + Send + Sync {
         file.set_modified(time)
     }
 
-    /// Whether a file can be so long here, as far as that can be told without making it so.
+    /// Whether a file can have this length here, as far as that is known without trying.
     ///
     /// # Errors
     /// That it cannot.

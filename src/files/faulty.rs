@@ -1,4 +1,4 @@
-//! A disk that is full, broken or slow to take what it is given.
+//! A simulated disk that is full, broken or slow.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -24,7 +24,7 @@ pub(crate) struct Faults {
     pub(crate) rename_over: Option<Errno>,
     pub(crate) lock: Option<Errno>,
     pub(crate) set_modified: Option<Errno>,
-    /// To whom all files belong, whoever makes them.
+    /// The owner of all files.
     pub(crate) owner: Option<u32>,
     /// The number of a file that belongs to somebody else all the same.
     pub(crate) foreign: Option<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct Faults {
     pub(crate) ascii: bool,
     /// Bytes of the longest file.
     pub(crate) file_bytes: Option<u64>,
-    /// A write takes so many bytes at most, and every third is interrupted.
+    /// The most bytes that a write takes; every third write is interrupted.
     pub(crate) most_bytes: Option<usize>,
     writes: u64,
 }

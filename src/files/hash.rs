@@ -1,4 +1,4 @@
-//! Hashing a file on this disk: on all cores, each byte once, in small reused buffers.
+//! Hashes a file on disk: on all cores, each byte once, in small reused buffers.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 
 /// Bytes read at a time: stays in the cache of a core while it is hashed.
 pub const BUFFER_BYTES: usize = 256 * 1024;
-/// Progress is told each time that so many more bytes are hashed.
+/// Bytes hashed between two reports of progress.
 const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Why a file could not be hashed.
@@ -78,7 +78,7 @@ struct HashWork<'a> {
     len: u64,
     next: AtomicU32,
     done_bytes: AtomicU64,
-    /// The first failure; whoever sees it stops.
+    /// The first failure; threads that see it stop.
     failure: OnceLock<HashError>,
     progress: &'a (dyn Fn(u64) + Sync),
     cancel: &'a AtomicBool,

@@ -1,7 +1,7 @@
-//! A hidden file that this program alone holds, and the way it gets its name in the end.
+//! A hidden file that this program alone holds, and how it gets its final name.
 //!
-//! The folder may be shared with other programs and other people: nothing is followed, trusted or
-//! replaced that this program did not make or lock.
+//! Other programs and people may share the folder: nothing is followed, trusted or replaced that
+//! this program did not create or lock.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -41,7 +41,7 @@ pub(super) enum LeftPart {
     Here(Hidden),
     /// Another program holds it.
     Held,
-    /// It belongs to somebody else, and takes so many bytes on the disk.
+    /// It belongs to somebody else, and takes up this many bytes on the disk.
     Foreign(u64),
     /// It is no partial file.
     Nothing,

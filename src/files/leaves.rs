@@ -1,10 +1,9 @@
-//! The hashes of several leaves at once, on one core.
+//! Hashes several leaves at once on one core.
 //!
-//! Each round of SHA-256 waits for the one before, so a core that hashes one message is idle half
-//! of the time. Here the rounds of several messages take turns. Where the processor has
-//! instructions for SHA-256 that are known here (x86-64) two or four leaves take about half the
-//! time; elsewhere sha2 is given their blocks in turns, of which a processor that works ahead
-//! makes something as well.
+//! Each round of SHA-256 waits for the one before, so a core that hashes one message is half idle.
+//! Here the rounds of several messages are interleaved. On processors with SHA-256 instructions
+//! that are supported here (x86-64), two or four leaves take about half the time; elsewhere sha2
+//! gets their blocks in turn, which also helps a processor that executes out of order.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;

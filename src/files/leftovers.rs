@@ -1,4 +1,4 @@
-//! Partial files of earlier downloads that nobody holds: what they are, and removing them.
+//! Partial files of earlier downloads that nobody holds: lists and removes them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub enum PartRemoval {
     Held,
     /// It belongs to another user.
     Foreign(PathBuf),
-    /// Removed; so many bytes are free.
+    /// Removed, which freed this many bytes.
     Removed(u64),
 }
 

@@ -1,8 +1,8 @@
-//! Files on this disk: hashing, partial files, safe names, what can be served.
+//! Files on this disk: hashing, partial files, safe names, and serving.
 //!
-//! Knows disks and bytes only: no socket, no room. Every path that a peer has a hand in goes
-//! through [`names`]; nothing is ever replaced; no memory grows with the bytes of a file (32 bytes
-//! per chunk do, and chunks are few).
+//! This layer knows disks and bytes only: no socket, no room. Every path that a peer can influence
+//! goes through [`names`]; nothing is ever replaced; memory does not grow with the bytes of a file
+//! (32 bytes per chunk do, and chunks are few).
 
 pub mod disk;
 pub mod hash;

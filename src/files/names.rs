@@ -1,7 +1,7 @@
-//! File names: what we call a file towards others, and what becomes of a name that others sent.
+//! File names: what a file is called when offered, and how a foreign name is made safe.
 //!
-//! A paired peer is still hostile: whatever it sends, [`safe_name`] makes one plain component of
-//! it, and no path of klatch's contains any other form of a foreign name.
+//! Members are hostile here too: whatever they send, [`safe_name`] turns it into one plain path
+//! component, and no path of klatch's contains a foreign name in any other form.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ fn trimmed(name: &str) -> String {
     if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
 }
 
-/// A name of at most so many bytes without dots and spaces at its end.
+/// The name cut to this many bytes, without dots and spaces at its end.
 pub(super) fn shortened(name: &str, max_bytes: usize) -> String {
     trimmed(&cut(&trimmed(name), max_bytes))
 }

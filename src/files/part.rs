@@ -1,16 +1,17 @@
 //! A download in progress: a hidden, sparse file that gets its name when every chunk is verified.
 //!
-//! - A chunk counts only once its hash was compared; its writer hashes what it writes.
-//! - A chunk has one writer at a time. Its newest writer wins: a slow host's late bytes can never
-//!   land in a chunk that a faster one has taken over.
-//! - Room is taken for as much again of a chunk as came of it, and 1 MiB at most: an offer may lie
-//!   about its length.
-//! - After a crash, what was claimed is a hint; it is hashed again before it counts.
-//! - File first, then its name, then the folder: each is on disk before the next begins.
-//! - Between its changes the partial file bears a time of klatch's own: what other programs change
-//!   shows, and then all of it is hashed again before it is called finished.
-//! - After a sync that failed, what was written is written once more; the system may have lost it
-//!   although it can still be read.
+//! - A chunk counts only after its hash was compared; the thread that writes it hashes it.
+//! - A chunk has one writer at a time, and the newest wins: late bytes of a slow host never
+//!   overwrite a chunk that a faster one has taken over.
+//! - Space is reserved for as many bytes of a chunk as have arrived, 1 MiB at most: an offer may
+//!   lie about its length.
+//! - After a crash, claimed chunks are a hint; they are hashed again before they count.
+//! - File, then name, then folder: each is synced before the next step begins.
+//! - Between its own changes klatch gives the partial file a modification time of its own: if
+//!   another program changes it, that shows, and all of it is hashed again before it is called
+//!   finished.
+//! - After a failed sync, chunks are written again; the system may have lost them although they can
+//!   still be read.
 
 #[cfg(test)]
 mod crash_tests;
@@ -45,7 +46,7 @@ use crate::sys::files::Positional;
 pub(super) const STEM_DIGITS: usize = 16;
 /// So much is written between syncs while bytes come.
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
-/// Room is taken for so much at a time, of one chunk.
+/// How much space is reserved at a time, of one chunk.
 const ROOM_BYTES: usize = 1024 * 1024;
 /// Stands at the end of the hints, behind the name and its length.
 const NAME_MARK: &[u8] = b"klatch name\n";
@@ -74,8 +75,8 @@ pub struct Part {
     writing: Mutex<Mark>,
     /// Bytes that were written since the last sync began.
     unsynced: AtomicU64,
-    /// A sync that is under way.
-    syncing: Mutex<()>,
+    /// A sync is under way, or about to be.
+    syncing: AtomicBool,
     /// A sync failed: only what is written again counts.
     distrusted: AtomicBool,
     ended: AtomicBool,
@@ -127,7 +128,7 @@ impl Part {
             claims: Mutex::new(claimed.to_bytes()),
             writing: Mutex::new(mark),
             unsynced: AtomicU64::new(0),
-            syncing: Mutex::default(),
+            syncing: AtomicBool::new(false),
             distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         };
@@ -179,7 +180,7 @@ impl Part {
         self.missing() == 0
     }
 
-    /// Begins to write `chunk` from its first byte, and ends the work of whoever was writing it.
+    /// Begins to write `chunk` from its first byte, and ends the work of an earlier writer.
     /// `None` when it is verified already, or beyond the end.
     #[must_use]
     pub fn writer(&self, chunk: u32) -> Option<ChunkWriter<'_>> {
@@ -282,18 +283,22 @@ impl Part {
         placed
     }
 
-    /// Syncs on the calling thread if much was written since this was last done, so that little
-    /// is left for the end; returns at once if another thread is at it.
+    /// Whether so much was written since the last sync that whoever gets this answer is to call
+    /// [`Part::sync_early`] on a thread that may wait for the disk.
+    #[must_use]
+    pub fn wants_sync(&self) -> bool {
+        self.unsynced.load(Ordering::Relaxed) >= SYNC_BYTES
+            && !self.syncing.swap(true, Ordering::AcqRel)
+    }
+
+    /// Syncs while bytes still come, so that little is left for the end.
     pub fn sync_early(&self) {
         let Hidden { disk, file, .. } = &self.hidden;
-        let Ok(_syncing) = self.syncing.try_lock() else { return };
-        if self.unsynced.load(Ordering::Relaxed) < SYNC_BYTES {
-            return;
-        }
         self.unsynced.store(0, Ordering::Relaxed);
         if disk.sync(file).is_err() {
             self.distrust();
         }
+        self.syncing.store(false, Ordering::Release);
     }
 
     fn place(

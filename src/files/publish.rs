@@ -1,10 +1,9 @@
-//! How a file that is whole gets its name: nothing is ever replaced, and every disk has a way.
+//! Gives a finished file its name without ever replacing anything, on every kind of disk.
 //!
-//! - A rename that replaces nothing; where the disk has none (FUSE, some network disks), a hard
-//!   link; where it has none either (exFAT, FAT), an empty file takes the name, and the whole one
-//!   then takes its place.
-//! - Where a name is too long for the disk it is cut, and where its characters are none of the
-//!   disk's they become `_`.
+//! - It renames without replacing; if the disk cannot do that (FUSE, some network disks), it makes
+//!   a hard link; if it cannot do that either (exFAT, FAT), an empty file reserves the name and the
+//!   finished one then replaces it.
+//! - A name that is too long for the disk is cut, and characters that it does not allow become `_`.
 
 use std::fs::File;
 use std::io;

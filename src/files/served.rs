@@ -1,9 +1,9 @@
-//! What is served to other members: a file of the user's own, a finished download, or one that
-//! still grows.
+//! What is served to other members: a file of the user's own, a finished download, or one still in
+//! progress.
 //!
-//! A source may be edited, truncated or swapped while it is served. That costs nobody a wrong byte,
-//! for every chunk is verified where it arrives; [`Served::unchanged`] and [`Served::recheck`] let
-//! a host notice first and withdraw its offer.
+//! A source may be edited, truncated or swapped while it is served. Nobody gets a wrong byte,
+//! because every chunk is verified where it arrives; [`Served::unchanged`] and [`Served::recheck`]
+//! let a host notice first and withdraw its offer.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -81,7 +81,7 @@ impl Place {
 }
 
 /// Finished files that are open to be read: so many, and the one that was used longest ago goes
-/// for the next. Whoever reads one keeps it open until it is done.
+/// for the next. A reader keeps its file open until it is done.
 #[derive(Debug)]
 pub struct OpenFiles {
     most: usize,
@@ -90,7 +90,7 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// At most so many.
+    /// How many at most.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, open: Mutex::default() }
@@ -282,7 +282,7 @@ impl Served {
         if let Some(word) = self.held.get(chunk as usize / 64) {
             word.fetch_or(1 << (chunk % 64), Ordering::AcqRel);
             self.arrivals.fetch_add(1, Ordering::Relaxed);
-            // Whoever looked before this and saw nothing is waiting when it is told.
+            // A thread that looked before this and saw nothing is waiting when it is told.
             drop(self.came.0.lock().unwrap_or_else(PoisonError::into_inner));
             self.came.1.notify_all();
         }

@@ -1,4 +1,4 @@
-//! Files of the user's own: which can be offered, and how to tell that one was changed.
+//! Files of the user's own: which can be offered, and how a change is detected.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! Contents and vectors that the tests of this module share.
+//! Contents and vectors shared by the tests of this module.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! The channel of one connection: sealed records over a stream.
 //!
 //! A record is the length of its ciphertext (two bytes, big-endian), then the ciphertext. A
-//! [`Channel`] is split into halves for two threads; both share one stream, so whoever shuts
-//! it down wakes both.
+//! [`Channel`] is split into halves for two threads; both share one stream, so shutting it down
+//! wakes both.
 //!
-//! Invariants: a length is checked against the limit of its stage before anything is allocated
-//! for it; a half that failed is not used again; buffers can be given back while nothing moves.
-//! Absent is any knowledge of what the records say.
+//! Invariants: a length is checked against the limit of its stage before anything is allocated for
+//! it; a half that failed is not used again; buffers can be released while idle. The channel knows
+//! nothing of what the records contain.
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
@@ -58,7 +58,7 @@ pub enum SendError {
     /// The peer took nothing for as long as the stream's write timeout.
     #[error("the peer takes nothing")]
     Stuck,
-    /// One record cannot carry so much. Nothing was sealed: sending can go on.
+    /// Too long for one record. Nothing was sealed: sending can go on.
     #[error("{bytes} bytes do not fit into one record; at most {RECORD_MAX_PLAIN_BYTES} do")]
     TooLong {
         /// How many bytes there were.

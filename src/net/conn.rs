@@ -1,7 +1,7 @@
-//! The connections of a node as the shell and their threads share them.
+//! The connections of a node, as the shell and their threads share them.
 //!
 //! Invariants: every connection that the router was told of ends with exactly one event, however
-//! its thread ends; what closed it first is what is reported; a thread that ended waits in the
+//! its thread ends; the first cause of its end is the one reported; a finished thread waits in the
 //! table to be joined, which never blocks the shell.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
-//! Dialling: from what a person typed, or a member taught, to a channel.
+//! Dialling: from an address that a person typed or a member advertised to a channel.
 //!
-//! Names are looked up on a thread of their own, because nothing can interrupt that. All addresses
-//! of a name are tried, each a little after the one before (RFC 8305, "Happy Eyeballs"), within
-//! one time; closing the connection or ending the program interrupts it.
+//! Names are resolved on a separate thread, because nothing can interrupt that. All addresses of a
+//! name are tried, each a little after the one before (RFC 8305, "Happy Eyeballs"), under one
+//! deadline; closing the connection or ending the program interrupts it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs};
@@ -25,16 +25,16 @@ use crate::router::text::Untrusted;
 use crate::sys::errors::is_connecting;
 use crate::thread;
 
-/// A connect attempt gives up after so long.
+/// Timeout of a connect attempt.
 const CONNECT_TIMEOUT_MS: u64 = 10_000;
-/// Addresses of one name that are tried.
+/// How many addresses of one name are tried.
 const ADDRESSES_MAX: usize = 8;
-/// The next address gets its turn after so long (RFC 8305, 5).
+/// Delay before the next address is tried as well (RFC 8305, 5).
 const STAGGER: Duration = Duration::from_millis(250);
 /// First and longest pause between two looks at the sockets that are connecting.
 const LOOK_MIN: Duration = Duration::from_micros(200);
 const LOOK_MAX: Duration = Duration::from_millis(20);
-/// So often a dial that waits for a name looks whether it is still wanted.
+/// How often a dial that waits for a name checks whether it is still wanted.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// Starts a dial. It ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(texts, ["[fe80::1%2]:51692", "[fe80::1%7]:51692"]);
         let failure = in_zones(addr, &[]).unwrap_err();
         assert!(failure.text.contains("fe80::1") && failure.text.contains("cable"), "{failure:?}");
-        // One that says where it is meant stays as it is, and so does any other.
+        // One with a zone stays as it is, and so does any other.
         for text in ["[fe80::1%3]:51692", "[::1]:51692", "169.254.1.1:51692"] {
             let addr: SocketAddr = text.parse().unwrap();
             assert_eq!(zoned(addr).unwrap(), [addr]);

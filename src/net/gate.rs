@@ -1,8 +1,8 @@
-//! Who may knock: bounds on connections that nobody has admitted yet.
+//! Admission control: bounds on connections that are not admitted yet.
 //!
-//! Strangers cost a thread and a handshake each, so their number at once, per address and per
-//! second is bounded. Addresses of admitted sessions are favoured, so that strangers cannot lock
-//! members out: the last place is theirs, and neither address nor rate is held against them.
+//! Strangers cost a thread and a handshake each, so their number is bounded in total, per address
+//! and per second. Addresses of admitted sessions are exempt from the bounds per address and per
+//! second, and the last place is theirs, so that strangers cannot lock members out.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,8 +1,8 @@
 //! From the channel to an identified peer, under one absolute deadline.
 //!
-//! Both sides send Hello at once, ask their routers for the verdict and carry out the plan that it
-//! names (the `plan` module). The router decides, this thread speaks; whatever happens, there is
-//! one way out, which says what the peer is told.
+//! Both sides send Hello at once, ask their routers for the verdict and carry out the resulting
+//! plan (the `plan` module). The router decides, this thread speaks; there is one way out, which
+//! determines what the peer is told.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ use crate::router::signed::{SignedInvitation, SignedRecord};
 use crate::wire::WireError;
 use crate::wire::opening::Opening;
 
-/// So often a thread that waits for the peer looks whether the router wants it to end.
+/// How often a thread that waits for the peer checks whether the router wants it to end.
 const SLICE: Duration = Duration::from_millis(200);
-/// What is sent here fits into any socket's buffer; a write that blocks for so long never ends.
+/// What is sent here fits into any socket's buffer; a write that blocks this long never ends.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How a connection ends before it is in use.

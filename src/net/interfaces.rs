@@ -1,4 +1,4 @@
-//! The addresses of this computer under which peers can reach it.
+//! The addresses of this computer at which peers can reach it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 

@@ -66,7 +66,7 @@ pub enum ChunkWanted {
     List,
     /// A chunk.
     Chunk(u32),
-    /// Whichever of these the host thinks best.
+    /// One of these, which the host picks.
     Pick(Bitmap),
 }
 
@@ -90,7 +90,7 @@ pub enum Status {
     Busy,
     /// The file is no longer what was offered.
     Changed,
-    /// Everything to pick from was sent to others, who will pass it on.
+    /// All chunks to pick from were sent to others, which will pass them on.
     Elsewhere,
 }
 
@@ -162,7 +162,7 @@ impl Request {
     }
 }
 
-/// Bytes of the longest request, in a file of so many chunks.
+/// Bytes of the longest request, for a file with this many chunks.
 #[must_use]
 pub fn request_max_bytes(chunks: u32) -> usize {
     REQUEST_BYTES + (chunks as usize).div_ceil(8)

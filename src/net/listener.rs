@@ -1,7 +1,8 @@
-//! Where peers knock: binding the port, and the thread that accepts.
+//! The listener: binds the port and accepts connections.
 //!
 //! The accepting thread hands every connection to a thread of its own and never waits for a peer.
-//! It is woken by connecting to oneself; when descriptors run out it pauses and goes on.
+//! It is woken by a connection from its own program; when descriptors run out it pauses and goes
+//! on.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -86,7 +87,7 @@ impl PortListener {
 }
 
 /// Wakes a listener that is bound to `addr`. It can fail when descriptors have run out, so
-/// whoever waits for the listener repeats it.
+/// callers that wait for the listener repeat it.
 pub fn wake(addr: SocketAddr) {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

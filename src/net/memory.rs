@@ -1,4 +1,4 @@
-//! A stream inside this process, for tests: two ends, a bounded buffer in each direction.
+//! A stream inside this process, for tests: two ends, and a bounded buffer in each direction.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::Stream;
 
-/// What one direction holds before whoever writes has to wait: about what a socket does.
+/// What one direction holds before the writer has to wait: about what a socket does.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The two ends of a new stream.
@@ -30,7 +30,7 @@ struct Direction {
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: VecDeque<u8>,
-    /// Whoever writes has said its last word.
+    /// The writer has finished.
     ended: bool,
     /// Whoever reads is gone. As in a network, some is still taken from the other before it
     /// notices.

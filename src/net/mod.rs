@@ -1,8 +1,8 @@
 //! Blocking threads around sockets.
 //!
-//! One thread per connection: it shakes hands under one absolute deadline, asking the router at
-//! each turn, and then becomes what its Hello declared: the reader of a session or the end of a
-//! lane. Nothing is decided here: threads report events and carry out orders.
+//! There is one thread per connection: it performs the handshake under one absolute deadline,
+//! asking the router at each step, and then becomes the reader of a session or one end of a lane.
+//! Nothing is decided here: threads report events and carry out orders.
 //!
 //! Absent: any state of the room, any knowledge of other connections.
 
@@ -47,8 +47,8 @@ use gate::Gate;
 
 /// Where admitted lanes go.
 pub trait Lanes: Send + Sync {
-    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`) lets
-    /// others ask for chunks over it. Reports [`Event::LaneOpened`] when it is ready for that, and
+    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`)
+    /// fetches what is asked for. Reports [`Event::LaneOpened`] when it is ready for that, and
     /// returns how it ended.
     fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed;
 }

@@ -1,10 +1,9 @@
-//! What the router wants of one connection, in order, from its first step to its last message.
+//! The router's orders for one connection, in sequence, from its first step to its last message.
 //!
-//! The handshaking thread takes orders one by one, the writer of a session takes them in batches.
-//! The router's side never blocks: a queue that is half full says so once, a full one refuses.
-//! It is a plain queue under a lock because an idle link must cost next to nothing (a channel of
-//! a thousand slots is allocated as a whole) and because messages, bytes and fill levels have to
-//! change together.
+//! The handshake thread takes orders one by one, a session's writer takes them in batches. The
+//! router's side never blocks: a queue that is half full reports it once, a full one refuses. It is
+//! a plain queue under a lock because an idle link must cost next to nothing (a channel allocates
+//! its thousand slots at once) and because messages, bytes and fill levels must change together.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -217,7 +216,7 @@ impl Outbox {
         self.lock().orders.is_empty()
     }
 
-    /// Drops what waits and takes no more; wakes whoever waits for orders.
+    /// Drops what waits and takes no more; wakes threads that wait for orders.
     pub fn end(&self) {
         let mut state = self.lock();
         state.ended = true;

@@ -1,12 +1,12 @@
-//! A few places for chunks that are on their way, given in the order of asking.
+//! Places for chunks that are being sent, few at a time, given in the order of asking.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A place that is held for so long is given to who waits.
+/// A place held longer than this is given to the next in the queue.
 const PLACE_HELD: Duration = Duration::from_secs(1);
-/// Who waited so long for a place is told that the host is busy, and may ask another one.
+/// After this time in the queue a request is answered busy, and may go to another host.
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// The places of a node.
@@ -42,7 +42,7 @@ pub struct ThreadPlace<'a> {
 }
 
 impl Places {
-    /// So many places.
+    /// This many places.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self::with_times(most, PLACE_HELD, PLACE_WAIT)
@@ -69,7 +69,7 @@ impl Places {
             let now = Instant::now();
             if state.closed || now >= deadline {
                 state.waiting.retain(|waiting| *waiting != number);
-                // Whoever is first now may have been waiting behind this one only.
+                // The next one may have been waiting behind this one only.
                 self.freed.notify_all();
                 return None;
             }

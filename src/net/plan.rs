@@ -1,8 +1,8 @@
-//! The part of a handshake that the verdict chose: recognising a member, letting a newcomer in,
-//! being let in.
+//! The part of a handshake that the verdict chose: recognising a member, admitting a newcomer, or
+//! being admitted.
 //!
-//! Both sides look the other up before they say anything but keys. What is signed is signed for
-//! this connection; what is shown of a room is checked against its id.
+//! Before each side has looked up the other, only keys and chains are exchanged. Signatures are
+//! made for this connection; what a peer shows of a room is checked against its id.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl HandshakeRun<'_> {
 
     // One room.
 
-    /// The dialer shows itself first: whoever is dialled shows itself to members only.
+    /// The dialer shows itself first: the listener shows itself to members only.
     fn recognise_dialling(&mut self, chain: &ShownTickets) -> Result<MemberId, End> {
         self.show_identity()?;
         let mut next = self.recv(self.large())?;

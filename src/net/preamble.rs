@@ -2,7 +2,7 @@
 //!
 //! The dialer sends eight bytes (magic, major version, role) and Noise's `e`; the listener answers
 //! its own eight and `e, ee`. The dialer's eight bytes are the prologue of the Noise handshake, so
-//! that nobody in the middle can change them unnoticed. Whoever is no klatch of this version gets
+//! a man in the middle cannot change them unnoticed. A peer that does not speak this version gets
 //! at most the listener's eight bytes, and is not read further.
 
 use std::io::ErrorKind;

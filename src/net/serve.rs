@@ -1,7 +1,8 @@
-//! The serving side of a data lane: answers requests in order, out of what is held on this disk.
+//! The serving side of a data lane: answers requests in order from what this disk holds.
 //!
-//! One thread per lane reads and sends; nothing is hashed here, for whoever asked verifies. Chunks
-//! are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on, soon.
+//! One thread per lane reads and sends; nothing is hashed here, because the requester verifies.
+//! Chunks are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on,
+//! soon.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSliceMut;
@@ -24,11 +25,11 @@ use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
 use crate::router::swarm::sent::Picked;
 
-/// A chunk that is not needed is remembered for so long.
+/// How long an unwanted chunk is remembered.
 const SPARED: Duration = Duration::from_secs(3);
-/// So many of one member's: more than it can have asked for over its lanes.
+/// Unwanted chunks of one member: more than it can have requested over its lanes.
 const SPARED_EACH: usize = 64;
-/// And so many in all.
+/// Unwanted chunks in all.
 const SPARED_MAX: usize = 1_024;
 
 /// What this node serves: its own files, and downloads as far as they have come.
@@ -241,7 +242,7 @@ impl Serving<'_> {
             ChunkWanted::Chunk(chunk) => *chunk,
             ChunkWanted::Pick(of) => match source.pick(member, of) {
                 Picked::Chunk(chunk) => {
-                    // Whoever did not know what is picked cannot have meant it.
+                    // An earlier word cannot have meant a chunk that is picked only now.
                     host.spared.take(member, file, chunk);
                     chunk
                 }

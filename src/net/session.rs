@@ -1,11 +1,11 @@
 //! A session: the connection's thread reads, one scoped thread writes.
 //!
-//! The reader decodes and verifies, and blocks while the router is busy, which reaches the peer
-//! as back-pressure. The writer takes orders in batches, so that a burst leaves with few system
-//! calls. While nothing moves, neither holds a buffer.
+//! The reader decodes and verifies, and blocks while the router is busy, which the peer feels as
+//! back-pressure. The writer takes orders in batches, so that a burst needs few system calls. While
+//! idle, neither holds a buffer.
 //!
-//! An idle session keeps the pages of both stacks that were ever touched. So what happens seldom
-//! is a function out of line, and large values are not copied in the two loops.
+//! An idle session keeps every page of both stacks that was ever touched. So rare work is done in
+//! functions that are not inlined, and large values are not copied in the two loops.
 
 use std::io;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::router::message::{Message, Refusal, Why};
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
 use crate::wire::message::{decode, encode};
 
-/// Last words have so long to leave.
+/// How long last messages may take to leave.
 pub const FAREWELL: Duration = Duration::from_millis(500);
 /// Sealed bytes that are gathered for one write.
 const WRITE_BYTES: usize = 64 * 1024;

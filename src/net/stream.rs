@@ -1,7 +1,7 @@
-//! A stream of bytes to a peer, whatever carries it: the seam between channels and transports.
+//! A byte stream to a peer: the seam between channels and transports.
 //!
-//! A channel needs no more of its transport than this, so a connection over TCP, through a relay
-//! or inside one process is all the same to it.
+//! A channel needs no more of its transport than this, so TCP, a relay and a connection inside one
+//! process are all alike to it.
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -31,7 +31,7 @@ pub trait Stream: Debug + Send + Sync {
     /// As [`Stream::read`], after the write timeout.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Ends one direction or both, for both ends, and wakes whoever waits there.
+    /// Ends one direction or both, for both ends, and wakes threads that wait there.
     ///
     /// # Errors
     /// What the system says, for instance because the stream is gone.

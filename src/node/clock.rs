@@ -1,5 +1,4 @@
-//! The steady clock that the router lives by, and the wall clock that shows when the machine
-//! slept.
+//! The steady clock of the router, and the wall clock, which shows when the machine was suspended.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +17,7 @@ pub(super) struct Clock {
     told_ms: i64,
 }
 
-/// The wall clock may drift from the steady one by so much, in milliseconds, before it is told.
+/// Drift of the wall clock from the steady one, in milliseconds, that is reported.
 const DRIFT_MS: u64 = 500;
 
 impl Clock {

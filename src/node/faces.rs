@@ -1,4 +1,4 @@
-//! How faces (the terminal, browser tabs) talk with a node: commands in, answers out.
+//! How faces (the terminal, browser tabs) talk to a node: commands in, answers out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

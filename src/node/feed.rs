@@ -1,9 +1,9 @@
-//! Notices on their way to the faces: written by the router's thread, which never waits, and
-//! pulled by readers, each at its own pace.
+//! Notices on their way to the faces: written by the router's thread, which never waits, and pulled
+//! by readers, each at its own pace.
 //!
-//! What the room said (messages, offers, withdrawals) is kept until every reader has passed it;
-//! everything else lies in a ring, and a reader that fell behind is told how many it missed. One
-//! sequence runs through both, so that each reader sees them in the order in which they came.
+//! Messages, offers and withdrawals are kept until every reader has passed them; everything else is
+//! kept in a ring, and a reader that falls behind is told how many notices it missed. One sequence
+//! covers both, so that every reader sees them in the order in which they came.
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ pub enum FeedItem {
     Notice(Arc<Notice>),
     /// The room was left: what it said is history.
     Forget,
-    /// So many notices were lost, because this reader was too slow for them.
+    /// This many notices were lost, because the reader was too slow for them.
     Missed(u64),
     /// Nothing came in time.
     Nothing,
@@ -181,7 +181,7 @@ impl Feed {
 
     /// Has every reader look whether what it waits for besides notices is there.
     pub fn wake(&self) {
-        // Whoever looked before this and saw nothing is waiting when it is told.
+        // A reader that looked before this and saw nothing is waiting when it is told.
         drop(self.shared.lock());
         self.shared.wake.notify_all();
     }

@@ -1,9 +1,9 @@
-//! The shell around the router: takes one event, has the router handle it, performs all effects
-//! in order, takes the next.
+//! The shell around the router: takes one event, lets the router handle it, performs all effects in
+//! order, takes the next.
 //!
-//! It never waits for anything but events: orders go into outboxes that may refuse, slow work
-//! goes to threads of its own, and what performing an effect gives rise to is handled next, from
-//! a queue that only this thread knows.
+//! It waits for nothing but events: orders go into outboxes that may refuse them, slow work goes to
+//! other threads, and events caused by performing an effect are handled next, from a queue that
+//! only this thread knows.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ use crate::router::ids::{ConnId, FaceId, RoomId};
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES};
 
-/// The loop looks at the clocks at least so often, to notice that the machine slept.
+/// How often the loop looks at the clocks at least, to notice that the machine was suspended.
 const LOOK: Duration = Duration::from_secs(2);
 /// Local events in a row before the inbox has its turn.
 const LOCALS: usize = 16;
@@ -272,7 +272,7 @@ impl NodeShell {
         let deadline = Instant::now() + Duration::from_millis(self.net.limits.shutdown_ms);
         self.door.stop.store(true, Ordering::SeqCst);
         self.net.conns.close();
-        // Whoever blocks on the router goes on, and finds that it has ended.
+        // Threads that block on the router go on, and find that it has ended.
         self.inbox = None;
         for conn in self.net.conns.all() {
             conn.outbox.push(ConnOrder::Close);

@@ -25,9 +25,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
 use self::content::{Content, Contents};
+use self::fetching::{FetchTask, Fetching};
 use self::hashing::HashJob;
 use self::pool::{Bounds, Pool};
 use crate::files::disk::Disk;
@@ -35,14 +36,15 @@ use crate::files::served::{OpenFiles, Served};
 use crate::limits::Limits;
 use crate::net::Lanes;
 use crate::net::channel::Channel;
-use crate::net::chunk::FetchLane;
+use crate::net::chunk::{Answers, send_requests};
+use crate::net::lane::Request;
 use crate::net::places::Places;
 use crate::net::serve::{Host, Sources, Spared, serve};
 use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
 use crate::router::ids::{ConnId, FileId, MemberId};
-use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority};
+use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority, spawn_scoped};
 
 /// Files hashed at once; each takes all cores, and a short one need not wait for a long one.
 const HASH_THREADS: usize = 2;
@@ -54,9 +56,8 @@ const WAITING_JOBS: usize = 4_096;
 /// All transfers of a node.
 pub struct Transfers {
     shared: Arc<TransferShared>,
-    fetching: Pool<()>,
-    hashing: Pool<()>,
-    disk: Pool<()>,
+    hashing: Pool,
+    disk: Pool,
 }
 
 /// What the threads share.
@@ -123,19 +124,24 @@ struct OpenPart {
     content: Option<Arc<Content>>,
 }
 
-#[derive(Clone)]
+/// A lane as all but its own thread see it.
 enum LaneHold {
-    Fetch(Arc<FetchLane>),
+    /// With where requests go, until it is closed.
+    Fetch(Arc<dyn Stream>, Option<Sender<(Request, FetchTask)>>),
     Serve(Arc<dyn Stream>),
 }
 
 impl LaneHold {
-    fn close(&self) {
-        match self {
-            Self::Fetch(lane) => lane.close(Closed::ByUs),
-            // A stream that is gone already needs no shutting down.
-            Self::Serve(stream) => drop(stream.shut(Shutdown::Both)),
-        }
+    fn close(&mut self) {
+        let stream = match self {
+            Self::Fetch(stream, requests) => {
+                *requests = None;
+                stream
+            }
+            Self::Serve(stream) => stream,
+        };
+        // A stream that is gone already needs no shutting down.
+        let _ = stream.shut(Shutdown::Both);
     }
 }
 
@@ -154,7 +160,7 @@ struct OpenLane<'a> {
 impl Drop for OpenLane<'_> {
     fn drop(&mut self) {
         let lane = self.shared.lock().lanes.remove(&self.conn);
-        lane.iter().for_each(LaneHold::close);
+        lane.into_iter().for_each(|mut lane| lane.close());
     }
 }
 
@@ -179,9 +185,6 @@ impl Transfers {
     ) -> Self {
         let pool =
             |name, threads, waiting, stack_bytes| Bounds { name, threads, waiting, stack_bytes };
-        // A thread reports its chunk before it is free for the next, which may be here by then.
-        let threads = limits.fetch_threads;
-        let fetching = pool("fetch", threads, threads, STACK_SMALL_BYTES);
         let (sources, places) = (Sources::default(), Places::new(limits.serving_chunks));
         let fetch_throttle = Arc::new(Throttle::new(limits.down_bytes_per_s));
         let open_files = Arc::new(OpenFiles::new(limits.open_files));
@@ -204,7 +207,6 @@ impl Transfers {
         };
         Self {
             shared: Arc::new(shared),
-            fetching: Pool::new(fetching),
             hashing: Pool::new(pool("hash", HASH_THREADS, WAITING_JOBS, STACK_LARGE_BYTES)),
             disk: Pool::new(pool("disk", DISK_THREADS, WAITING_JOBS, STACK_SMALL_BYTES)),
         }
@@ -281,20 +283,40 @@ impl Transfers {
         if channel.set_timeouts(stuck, stuck).is_err() {
             return Closed::Gone;
         }
-        if fetch {
-            let throttle = Arc::clone(&self.shared.fetch_throttle);
-            let lane = Arc::new(FetchLane::new(channel, host.limits.lane_queue, stuck, throttle));
-            let Some(_open) = self.open_lane(conn, LaneHold::Fetch(Arc::clone(&lane))) else {
-                return Closed::ByUs;
-            };
-            return lane.watch(Duration::from_millis(host.limits.lane_idle_ms));
-        }
         lower_priority();
+        if fetch {
+            return self.fetch_over(conn, channel, stuck);
+        }
         channel.bound_unsent();
         match self.open_lane(conn, LaneHold::Serve(Arc::clone(channel.stream()))) {
             Some(_open) => serve(channel, member, host),
             None => Closed::ByUs,
         }
+    }
+
+    fn fetch_over(&self, conn: ConnId, channel: Channel, patience: Duration) -> Closed {
+        let limits = &self.shared.host.limits;
+        let (requests, queue) = bounded(limits.lane_queue);
+        // With the one that is being answered.
+        let (sent, asked) = bounded(limits.lane_queue.saturating_sub(1));
+        let hold = LaneHold::Fetch(Arc::clone(channel.stream()), Some(requests));
+        let Some(open) = self.open_lane(conn, hold) else { return Closed::ByUs };
+        let (sender, receiver) = channel.split();
+        let throttle = Arc::clone(&self.shared.fetch_throttle);
+        let answers = Answers::new(receiver, patience, throttle);
+        let idle = Duration::from_millis(limits.lane_idle_ms);
+        std::thread::scope(|scope| {
+            // However this ends, the lane is closed then, and so the other thread ends.
+            let _open = open;
+            let send = move || send_requests(sender, &queue, &sent);
+            match spawn_scoped(scope, "asker", STACK_SMALL_BYTES, send) {
+                Ok(_) => Fetching { transfers: self, conn, answers }.run(asked, idle),
+                Err(error) => {
+                    tracing::warn!(%error, "no thread could be started for a lane");
+                    Closed::ByUs
+                }
+            }
+        })
     }
 
     /// Counts a lane in and tells the router; `None` when there are too many, or no more to come.
@@ -317,8 +339,7 @@ impl Transfers {
 
     /// Ends a lane; its thread returns from [`Transfers::lane`] soon.
     pub fn close_lane(&self, conn: ConnId) {
-        let lane = self.shared.lock().lanes.get(&conn).cloned();
-        lane.iter().for_each(LaneHold::close);
+        self.shared.lock().lanes.get_mut(&conn).into_iter().for_each(LaneHold::close);
     }
 
     /// Ends everything soon: lanes, hashing, what waits. Partial files keep what is verified.
@@ -328,10 +349,9 @@ impl Transfers {
         // Who waits for its turn under a limit goes on, and finds its lane closed.
         self.shared.host.throttle.limit(None);
         self.shared.fetch_throttle.limit(None);
-        let state = std::mem::take(&mut *self.shared.lock());
-        state.lanes.values().for_each(LaneHold::close);
+        let mut state = std::mem::take(&mut *self.shared.lock());
+        state.lanes.values_mut().for_each(LaneHold::close);
         state.hash_jobs.values().for_each(|job| job.cancel());
-        self.fetching.stop();
         self.hashing.stop();
         self.disk.stop();
     }
@@ -339,7 +359,7 @@ impl Transfers {
     /// Waits for all threads of its own to end; false when some still run at `deadline`. Those of
     /// the lanes belong to the connections.
     pub fn join(&self, deadline: Instant) -> bool {
-        let ended = [self.fetching.join(deadline), self.hashing.join(deadline)];
-        self.disk.join(deadline) && ended == [true, true]
+        let hashing = self.hashing.join(deadline);
+        self.disk.join(deadline) && hashing
     }
 }

@@ -1,4 +1,4 @@
-//! How commands ended: printed where it belongs, and told to whoever waits for it.
+//! How commands ended: printed where it belongs, and passed to the thread that waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

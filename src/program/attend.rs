@@ -1,4 +1,4 @@
-//! Serving the terminal: the threads that print, read and answer, until the node has ended.
+//! Runs the terminal: the threads that print, read and answer, until the node has ended.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ pub(super) fn run_interactive(
     let (interrupt, interrupts) = bounded(1);
     let awaited = Arc::new(AtomicU64::new(NOBODY));
     let tty = Arc::new(OnceLock::<Tty>::new());
-    // Before anything is seen of klatch: whoever sees it may send a signal.
+    // Before klatch shows anything: people who see it may send a signal.
     let signals = {
         let (tty, awaited) = (Arc::clone(&tty), Arc::clone(&awaited));
         let on_tty = |act: fn(&Tty)| {
@@ -176,7 +176,7 @@ pub(super) fn run_interactive(
     };
     for started in [signals, printing, reading, answering] {
         if let Err(error) = started {
-            let text = format!("the system starts no thread for klatch: {error}");
+            let text = format!("cannot start a thread: {error}");
             failures.say(output, 0, None, Failure::new(Code::IoError, text));
             quit();
         }

@@ -1,5 +1,5 @@
-//! How much of what was said before is printed: the last messages only, which are known when
-//! nothing older comes any more.
+//! Limits how many earlier messages are printed: only the last ones, which are known when nothing
+//! older arrives any more.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const QUIET: Duration = Duration::from_millis(300);
 /// What was said and offered before, held back until it is known which messages are the last.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
-    /// So many messages are printed; `None`: all of them, at once.
+    /// How many messages are printed; `None`: all of them, at once.
     most: Option<usize>,
     held: VecDeque<Notice>,
     messages: usize,

@@ -1,5 +1,5 @@
-//! The data directory: whose identity this is, what makes tokens of pages good again after a
-//! restart, and that only one program uses it at a time.
+//! The data directory: it holds the identity and the secret of the pages' tokens, and only one
+//! program uses it at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};

@@ -1,5 +1,5 @@
-//! One-shots: `send`, `get` and `say` begin with the commands of the command line, do one thing,
-//! and end. Each step is a command of the room like any other; none is read from stdin.
+//! One-shots: `send`, `get` and `say` start with the commands of the command line, do one thing,
+//! and exit. Each step is a command of the room like any other; none is read from stdin.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -69,7 +69,7 @@ impl SaveTarget {
             _ => return Ok(Self::Folder(whole)),
         };
         if whole.exists() && !skip_existing {
-            let text = format!("{shown} is there already, and nothing is replaced: name another");
+            let text = format!("{shown} already exists and is not replaced: choose another name");
             return Err(Failure::new(Code::IoError, text));
         }
         Ok(Self::File(folder.to_owned(), name))
@@ -221,7 +221,7 @@ impl<R: BufRead> Stdin<R> {
             }
             Err(error) if is_gone(&error) => Err(Stopped),
             Err(error) => {
-                let text = format!("cannot take in what stdin says: {error}");
+                let text = format!("cannot keep what came from stdin: {error}");
                 Ok(Err(Failure::new(Code::IoError, text)))
             }
         }
@@ -250,7 +250,7 @@ impl<R: BufRead> Stdin<R> {
             if let (SaveTarget::File(_, output), true) = (target, several || wanted.len() > 1) {
                 let output = Untrusted::new(output);
                 let text =
-                    format!("--output {output} is one file, and more are meant: name a folder");
+                    format!("--output {output} is one file, but there are several: name a folder");
                 self.fail("get", Failure::new(Code::Usage, text));
                 return Ok(OneShotEnd { all: false, ..done });
             }
@@ -287,7 +287,7 @@ impl<R: BufRead> Stdin<R> {
         };
         if skip_existing && there.exists() {
             let there = Untrusted::new(there.to_string_lossy()).line();
-            self.output.hint(0, &format!("{there} is there already: skipped"));
+            self.output.hint(0, &format!("{there} already exists: skipped"));
             return Ok((true, false));
         }
         let patient = clock.0.is_some();
@@ -390,7 +390,7 @@ fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
     }
 }
 
-/// Whoever has stdin is gone before its end.
+/// The holder of stdin is gone before its end.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionAborted
 }
@@ -405,7 +405,7 @@ fn named(
     let files = paths::expand(folder, path)?;
     if files.len() > 1 && name.is_some() {
         let (shown, more) = (Untrusted::new(path.to_string_lossy()).line(), files.len());
-        let text = format!("--as names one file, and {shown} fits {more}");
+        let text = format!("--as names one file, but {shown} matches {more}");
         return Err(Failure::new(Code::Usage, text));
     }
     Ok(files.into_iter().map(|path| (path, name.map(str::to_owned))).collect())

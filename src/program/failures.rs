@@ -1,4 +1,4 @@
-//! Which commands failed: the exit code remembers.
+//! Records failed commands, for the exit code.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,7 +70,7 @@ impl Failures {
         self.any.fetch_or(self.counts, Ordering::SeqCst);
     }
 
-    /// Notes a failure that counts whoever saw it.
+    /// Notes a failure that always counts.
     pub(super) fn note_in_any_case(&self) {
         self.any.store(true, Ordering::SeqCst);
     }

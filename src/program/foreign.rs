@@ -1,4 +1,4 @@
-//! What comes out of files and sockets of the data directory: for tests that give the program's
+//! The contents of files and sockets of the data directory, for tests that feed the program's
 //! parsers what no klatch wrote.
 
 use std::collections::BTreeMap;

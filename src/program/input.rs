@@ -1,5 +1,5 @@
-//! Commands from stdin, one line at a time: from a person, who goes on typing, or from a pipe,
-//! where each command ends before the next line is read.
+//! Commands from stdin, line by line: from a person, who keeps typing, or from a pipe, where each
+//! command ends before the next line is read.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -353,8 +353,8 @@ impl<R: BufRead> Stdin<R> {
                 recv(self.answers) -> answer => answer.map_err(|_| Stopped)?,
                 recv(over) -> _ => {
                     let text = format!(
-                        "{word} took longer than --within allows: what came so far is kept for the \
-                         next time"
+                        "{word} took longer than --within allows: what arrived so far is kept for \
+                         the next time"
                     );
                     let failure = Failure::new(Code::WaitTimeout, text);
                     self.failures.say(&self.output, line, Some(word), failure);
@@ -365,7 +365,7 @@ impl<R: BufRead> Stdin<R> {
                 }
                 recv(self.interrupts) -> _ => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
-                    let text = format!("{word} goes on by itself");
+                    let text = format!("{word} continues in the background");
                     self.output.print(&Notice::Remark { text });
                     // The question that showed it is gone, and it may still come to hold.
                     self.tell_taken(true);
@@ -402,7 +402,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Has a person type on until there is an answer. Whoever does not want to wait interrupts.
+    /// Lets a person type on until there is an answer, or an interrupt.
     fn type_ahead(&mut self, word: &str) {
         let Source::Live(live) = &mut self.source else { return };
         // Most answers are here before anybody sees a prompt.
@@ -420,7 +420,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Asks a person; whoever is not there says no, and whoever leaves gives up the command.
+    /// Asks a person; without one the answer is no, and a person who leaves cancels the command.
     fn confirm(&mut self, question: &str, after: u64) -> Option<bool> {
         self.output.wait_for(after);
         let Source::Live(live) = &mut self.source else { return Some(false) };
@@ -521,7 +521,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Whoever took the password that was offered needs it once more, to pass it on.
+    /// A person who took the password that was offered needs to see it, to pass it on.
     fn tell_taken(&mut self, holds: bool) {
         if let Some(password) = self.taken.take().filter(|_| holds) {
             let text = format!("the password is {}: pass it on", password.expose());

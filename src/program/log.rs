@@ -1,5 +1,5 @@
-//! The log: errors, with `--verbose` more, and with `KLATCH_LOG` what that says; on stderr or
-//! above the line being typed.
+//! The log: errors, more with `--verbose`, and whatever `KLATCH_LOG` selects; on stderr or above
+//! the line being typed.
 
 use std::io;
 

@@ -87,7 +87,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn printed(done: io::Result<()>, code: u8) -> u8 {
     match done {
         Ok(()) => code,
-        // Whoever stopped reading has what they wanted.
+        // A reader that stopped has what it wanted.
         Err(error) if is_gone(&error) => code,
         Err(error) => {
             // Where that cannot be said there is nobody to tell.
@@ -150,7 +150,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     for address in &settings.connect {
         let mut command =
             connect_argument(address).map_err(|failure| usage(meant(address, failure)))?;
-        // Whoever brings a password means a closed room: to an open one nothing is sent.
+        // A password implies a closed room: nothing is sent to an open one.
         if let Command::Connect { lock: lock @ LockWish::Unknown, .. } = &mut command
             && settings.password_file.is_some()
         {
@@ -205,7 +205,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     let open = || "the room is open: --password-file answers questions only, --lock closes it";
     let mut remarks: Vec<_> =
         made.or_else(|| unused.then(|| open().to_owned())).into_iter().collect();
-    // Before the node: whoever sees that it runs may have a job for it.
+    // Before the node: as soon as it is seen to run, there may be jobs for it.
     let takes_jobs = kept_dir.as_ref().filter(|_| settings.errand.is_none());
     let jobs = takes_jobs.map(|dir| job::JobDoor::open(dir)).transpose().unwrap_or_else(|error| {
         remarks.push(format!("klatch send, get and say cannot act in this klatch: {error}"));

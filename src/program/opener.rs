@@ -1,8 +1,8 @@
-//! A page on this disk that leads the browser on to klatch.
+//! A page on this disk that sends the browser to klatch.
 //!
-//! What a program is started with, everybody on the computer can read; the address of the page
-//! holds a code that opens the room. So the browser is started with the name of a file that only
-//! this user can read.
+//! Everybody on the computer can read a program's arguments, and the address of the page contains a
+//! code that opens the room. So the browser is started with the name of a file that only this user
+//! can read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! What the program prints: notices as they come, answers where they belong among them.
+//! Prints notices as they come, and answers in their place among them.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -16,7 +16,7 @@ use crate::sys::terminal::columns_of_stderr;
 use crate::ui::live::Moving;
 use crate::ui::notice::{Format, NoticeOutput as Rendered, Renderer, Style, error_line};
 
-/// The screen or the pipe, shared by the printer and by whoever answers commands.
+/// The screen or the pipe, shared by the printer and the threads that answer commands.
 pub(super) struct Output {
     state: Mutex<OutputState>,
     passed: Condvar,
@@ -170,7 +170,7 @@ impl Output {
         }
     }
 
-    /// From now on so many messages from before are printed at most; `None`: all.
+    /// Sets how many earlier messages are printed; `None`: all.
     pub(super) fn bound_backlog(&self, most: Option<usize>) {
         self.lock().backlog = HeldBack::new(most);
     }
@@ -497,7 +497,7 @@ impl Shows {
 
 /// Why stdout takes nothing.
 pub(super) fn failed(error: &io::Error) -> Failure {
-    let text = format!("stdout cannot be written: {error}");
+    let text = format!("cannot write to stdout: {error}");
     Failure::new(Code::OutputFailed, text)
 }
 

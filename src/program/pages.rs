@@ -1,4 +1,4 @@
-//! The bridge of this program: started at once in browser mode, else by the first `browser`.
+//! The bridge of this program: started at once in browser mode, otherwise by the first `browser`.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Which files somebody means by what stands behind `send`: one path as it stands, or the words
-//! that a shell would make of it, with quotes, `~`, `\ ` and globs.
+//! Resolves the arguments of `send`: one path as it stands, or the words that a shell would make of
+//! them, with quotes, `~`, `\ ` and globs.
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ fn fitting(folder: &Path, glob: &str) -> Result<Vec<PathBuf>, Failure> {
     // The characters of the folder mean nothing but themselves.
     let whole = Path::new(&Pattern::escape(&folder.to_string_lossy())).join(glob);
     let found = glob::glob(&whole.to_string_lossy()).map_err(|error| {
-        Failure::new(Code::Usage, format!("{shown} is no glob that can be read: {error}"))
+        Failure::new(Code::Usage, format!("{shown} is not a valid glob: {error}"))
     })?;
     let dotted = glob.split('/').filter(|part| part.starts_with('.'));
     let dotted: Vec<Pattern> = dotted.filter_map(|part| Pattern::new(part).ok()).collect();
@@ -91,7 +91,7 @@ fn fitting(folder: &Path, glob: &str) -> Result<Vec<PathBuf>, Failure> {
     let found = found.filter_map(Result::ok).filter(is_meant);
     let files: Vec<_> = found.filter(|path| path.is_file()).collect();
     match files.is_empty() {
-        true => Err(Failure::new(Code::NothingMatches, format!("no file fits {shown}"))),
+        true => Err(Failure::new(Code::NothingMatches, format!("no file matches {shown}"))),
         false => Ok(files),
     }
 }

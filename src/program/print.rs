@@ -1,5 +1,5 @@
-//! What klatch prints about itself: the man page, completions for shells, the schema of events.
-//! All of it comes from the one definition of the options and from the one table of commands.
+//! What klatch prints about itself: the man page, shell completions, the schema of events. All of
+//! it is generated from the definition of the options and the table of commands.
 
 use std::io::{self, Write};
 
@@ -59,8 +59,8 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     }
     rest.control("SH", ["COMMANDS"]);
     rest.text([roman(
-        "One on each line. A line that begins with / is always a command; those down to /help work \
-         without it as well. Anything else is a message to the room.",
+        "One command per line. A line that begins with / is always a command; the commands up to \
+         /help also work without it. Anything else is a message to the room.",
     )]);
     for command in COMMANDS.iter().chain(SLASH_COMMANDS) {
         rest.control("TP", []);
@@ -69,17 +69,17 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     }
     rest.control("SH", ["EXIT STATUS"]);
     rest.text([roman(
-        "0: all well. 1: some command of a pipe or a one-shot failed, or the output could not be \
-         written. 2: wrong usage. 3: klatch could not start. 129, 130, 143: send, get or say was \
-         ended by SIGHUP, SIGINT, SIGTERM before it was done; also anything by the second of these \
-         signals. 131: ended at once by SIGQUIT.",
+        "0: success. 1: a command of a pipe or a one-shot failed, or the output could not be \
+         written. 2: wrong usage. 3: klatch could not start. 129, 130, 143: SIGHUP, SIGINT or \
+         SIGTERM ended send, get or say early, or anything when it came twice. 131: ended at once \
+         by SIGQUIT.",
     )]);
     rest.control("SH", ["ENVIRONMENT"]);
     for (variable, meaning) in [
         ("KLATCH_DATA_DIR", "The data directory, unless --data-dir names one."),
         ("KLATCH_LOG", "What is logged: a level such as debug, or klatch::net=trace."),
         ("NO_COLOR", "If not empty: no colours."),
-        ("TERM", "If missing, empty or dumb: plain lines, which the terminal itself edits."),
+        ("TERM", "If missing, empty or dumb: plain lines, without line editing."),
     ] {
         rest.control("TP", []);
         rest.text([bold(variable)]);
@@ -89,7 +89,7 @@ fn man(out: &mut impl Write) -> io::Result<()> {
     rest.text([roman(
         "In the data directory: identity (your key), settings.toml (see --init-config), verified \
          (members that you compared words with), history (commands, without passwords), socket \
-         (while klatch runs: by it send, get and say act there).",
+         (while klatch runs: send, get and say reach it there).",
     )]);
     rest.to_writer(out)
 }

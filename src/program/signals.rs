@@ -1,9 +1,9 @@
-//! SIGINT, SIGTERM and SIGHUP: the first leaves, the second ends the program at once, as SIGQUIT
-//! does. SIGCONT: klatch was stopped, and goes on. SIGXFSZ is left to the
-//! write that fails.
+//! SIGINT, SIGTERM and SIGHUP: the first one leaves, the second ends the program at once, as
+//! SIGQUIT does. SIGCONT: klatch was stopped, and continues. SIGXFSZ is left to the write that
+//! fails.
 //!
-//! Who sends one signal may deliver it twice: `timeout` signals its child and then its whole group.
-//! The same signal again, right after the first, is therefore still the first.
+//! One signal may be delivered twice: `timeout` signals its child and then its whole group. The
+//! same signal again, right after the first, therefore counts as the first.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -74,7 +74,7 @@ pub(super) fn watch(
         signals.each(|kind| match kind {
             Signal::Continue => resumed(),
             Signal::HangUp => signal(HUNG_UP),
-            // Whoever presses Ctrl-\ has no patience.
+            // Ctrl-\ ends at once.
             Signal::Quit => {
                 at_once();
                 std::process::exit(QUIT)

@@ -1,4 +1,5 @@
-//! Whom this person has verified: remembered in the data directory, with the names of then.
+//! The members that this person has verified, kept in the data directory with the names they had
+//! then.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::router::ids::MemberId;
 use crate::router::notice::{Notice, Who};
-use crate::router::text::check_name;
+use crate::router::text::read_name;
 use crate::sys::files::private;
 use crate::ui::line_reader::{Line, LineReader};
 
@@ -69,7 +70,7 @@ pub(super) fn read(file: impl Read) -> io::Result<BTreeMap<MemberId, String>> {
         };
         if let Some((id, name)) = line.split_once(' ')
             && let Ok(id) = MemberId::from_hex(id)
-            && let Ok(name) = check_name(name)
+            && let Ok(name) = read_name(name)
         {
             members.insert(id, name);
         }

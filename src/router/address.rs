@@ -1,4 +1,4 @@
-//! Addresses as they are compared and counted.
+//! Addresses in the form in which they are compared and counted.
 
 use core::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Which chunks of a file somebody holds: one bit per chunk.
+//! Which chunks of a file a member holds: one bit per chunk.
 
 /// A fixed-length set of chunk numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a person, a script or a page can ask for: one closed enum for every face.
+//! Everything a person, a script or a page can ask for: one closed enum for every face.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub enum Command {
         /// What is known of the lock, and the password if one was given.
         lock: LockWish,
     },
-    /// Enter a room by an invitation, through whoever of its addresses answers.
+    /// Enter a room by an invitation, through any of its addresses that answers.
     Join {
         /// The invitation.
         link: InviteLink,
@@ -75,7 +75,7 @@ pub enum Command {
     Invite {
         /// It lets in one guest only.
         once: bool,
-        /// It admits for so long; `None`: a day.
+        /// How long it admits; `None`: a day.
         for_ms: Option<u64>,
     },
     /// End the invitations that this node made.
@@ -324,9 +324,9 @@ pub enum SaveAs {
 /// What `wait` can wait for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
-    /// So many milliseconds.
+    /// This many milliseconds.
     Time(u64),
-    /// So many other members present, or more.
+    /// This many other members present, or more.
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
@@ -340,7 +340,7 @@ pub enum Wait {
     /// Everything that the face which waits has offered held by those who are present now, as far
     /// as they stay, or by the first who comes.
     Fetched,
-    /// Everything that the face which waits has offered held by so many members.
+    /// This many members hold everything that the waiting face has offered.
     FetchedBy(usize),
     /// Everything that was said here held by those present, and by somebody.
     Held,

@@ -1,5 +1,5 @@
-//! What every machine of the router may use: who this node is, its settings, the time, and the
-//! effects that it gives rise to.
+//! What every machine of the router may use: this node's identity and settings, the time, and the
+//! list of effects.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -112,7 +112,7 @@ impl Context {
     /// the machine that asks is done itself.
     pub(crate) fn order(&mut self, order: Order) {
         let pending = |of: &Order| matches!(of, Order::CloseOutsiders);
-        // Whoever is outside is asked for when it is carried out: once is enough.
+        // Who is outside is asked when it is carried out: once is enough.
         if !pending(&order) || !self.orders.iter().any(pending) {
             self.orders.push_back(order);
         }

@@ -1,4 +1,4 @@
-//! What reaches the router, and what it decides: closed enums of plain data.
+//! Events, which reach the router, and effects, which it returns: closed enums of plain data.
 
 mod conn;
 mod disk;

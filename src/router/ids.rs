@@ -1,4 +1,4 @@
-//! The names of things: fixed-size identifiers, printed as lower-case hex everywhere.
+//! Identifiers of fixed size, printed as lower-case hex everywhere.
 
 use std::borrow::Cow;
 use std::fmt;

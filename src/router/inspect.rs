@@ -1,4 +1,4 @@
-//! What a simulator, a test or a diagnosis may look at. Nothing here changes what the router does.
+//! A read-only view of the router for simulators, tests and diagnosis.
 
 use std::sync::Arc;
 

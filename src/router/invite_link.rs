@@ -1,4 +1,4 @@
-//! The text of an invitation: what its maker passes on and its guest types.
+//! The text of an invitation: what its maker sends and its guest types.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -23,7 +23,7 @@ const EPOCH_MS: i64 = 1_767_225_600_000;
 const CHECK: &[u8] = b"klatch invite check 1\0";
 const CHECK_BYTES: usize = 2;
 
-/// What whoever gets this invitation types at a shell.
+/// The command line for the person who gets this invitation.
 #[must_use]
 pub fn command_line(text: &str) -> String {
     format!("{COMMAND_LINE}{}", text.strip_prefix(SCHEME).unwrap_or(text))

@@ -1,4 +1,4 @@
-//! What linked nodes say to each other: valid values; `wire` turns them into bytes and back.
+//! Messages between linked nodes as valid values; `wire` turns them into bytes and back.
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
@@ -115,7 +115,7 @@ pub struct Refusal {
     pub why: Why,
     /// How long to wait before another try, if that helps.
     pub wait_ms: Option<u64>,
-    /// The record that puts the refused out, signed by whoever did it.
+    /// The record that puts the refused peer out, signed by its author.
     pub record: Option<Arc<SignedRecord>>,
     /// If its author stands above the refused as a steward: what made it one. Whoever does not know
     /// that would not heed the record, and never agree with who does.

@@ -1,8 +1,9 @@
 //! The pure core: the room's state machine. No socket, file, thread, channel, clock or entropy.
 //!
 //! [`Router::handle`] takes one [`Event`] and returns all its [`Effect`]s in order. Time is an
-//! argument, the seed feeds ties and jitter only, and every collection is ordered, so the same
-//! seed and the same events give the same effects. Handles stay in the shell; ids go in here.
+//! argument, the seed is used for ties and jitter only, and every collection is ordered, so the
+//! same seed and the same events give the same effects. Handles stay in the shell; the router knows
+//! ids.
 
 pub mod bitmap;
 pub mod command;

@@ -1,4 +1,4 @@
-//! What somebody meant who mistyped it.
+//! Finds the word that somebody probably meant.
 
 /// Longer words are not compared: the work grows with the square of them.
 const LONGEST_CHARS: usize = 255;

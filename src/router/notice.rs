@@ -1,10 +1,10 @@
-//! What klatch tells its faces: one closed enum, which `ui` shows to people as lines.
+//! What klatch tells its faces: one closed enum, which `ui` turns into lines for people.
 //!
-//! Programs and the page read it as it is: its JSON form follows from the derives here, with
-//! `"event"` first and fields in their order, and so does the schema of `--json-schema`. What the
-//! contract does not name is skipped, or appears only where it says something.
+//! Programs and the page read it directly: its JSON form follows from the derives here, with
+//! `"event"` first and fields in order, and so does the schema of `--json-schema`. Fields outside
+//! the contract are skipped, or appear only where they have a value.
 //!
-//! Every text that a peer had a hand in is [`Untrusted`]: faces cannot print it unescaped.
+//! Every text that a peer can influence is [`Untrusted`]: faces cannot print it unescaped.
 
 mod failure;
 mod files;

@@ -1,7 +1,7 @@
-//! What one machine wants of the router because others have a part in it.
+//! What one machine wants of the router because other machines are involved.
 //!
-//! A machine never calls another one. What it needs to know of others it is handed to look at;
-//! what is to happen elsewhere it orders, and the router sees to that once the machine is done.
+//! A machine never calls another one. It gets a read-only view of others; what should happen
+//! elsewhere it orders, and the router carries that out once the machine is done.
 
 use super::command::Command;
 use super::event::{Closed, Draw, Target};

@@ -1,14 +1,14 @@
-//! How fast bytes move, as people are told it: steady while they come, and 0 once none do.
+//! Transfer rates as people see them: steady while bytes come, and 0 once none do.
 //!
-//! What decides whom to ask for how much is the business of [`super::swarm::pace`].
+//! [`super::swarm::pace`] measures what decides how much to request from whom.
 
 use super::time::Millis;
 
-/// Bytes are counted over so long at least before they change a rate.
+/// Time over which bytes are counted before they change a rate.
 const SAMPLE_MS: u64 = 250;
 /// So much of the past counts beside a new sample, which makes a rate steady.
 const PAST_MS: u64 = 750;
-/// When nothing came for so long, nothing moves.
+/// After this time without a byte the rate is 0.
 const SILENCE_MS: u64 = 2_000;
 /// What comes after a longer silence is not on its way since the last of before.
 const PAUSE_MS: u64 = 30_000;

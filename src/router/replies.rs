@@ -18,7 +18,7 @@ pub(crate) struct Replies {
 }
 
 impl Replies {
-    /// A command is answered when so many downloads have ended.
+    /// A command is answered when this many downloads have ended.
     pub(crate) fn await_several(&mut self, of: (FaceId, u64), count: usize) {
         self.several.insert(of, (count, Vec::new()));
     }

@@ -1,4 +1,4 @@
-//! This node's stay in a room: which one, and what happened in it so far.
+//! This node's stay in a room: which one, and what has happened in it so far.
 
 use super::ids::RoomId;
 

@@ -1,5 +1,4 @@
-//! Texts that people and peers write: what is allowed, and the one type that foreign text travels
-//! in.
+//! Texts written by people and peers: the rules for them, and the one type for foreign text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -17,7 +16,7 @@ pub const MESSAGE_MAX_BYTES: usize = 8 * 1024;
 /// Longest nickname, in characters.
 pub const NAME_MAX_CHARS: usize = 32;
 
-/// So many columns of a name are shown in a sentence.
+/// Columns of a name that are shown in a sentence.
 const SHOWN_COLUMNS: usize = 64;
 
 /// Text that somebody else had a hand in.
@@ -350,12 +349,22 @@ pub fn check_message(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Checks a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
-/// format characters, no leading `*` or `/`, and none under which klatch itself speaks.
+/// Checks a nickname that this node's person chooses: [`read_name`], and none under which klatch
+/// itself speaks.
 ///
 /// # Errors
 /// Says what is wrong.
 pub fn check_name(name: &str) -> Result<String, TextError> {
+    let name = read_name(name)?;
+    if is_reserved(&look(&name)) { Err(TextError::NameReserved) } else { Ok(name) }
+}
+
+/// Reads a nickname and returns it trimmed and in NFC: 1 to 32 characters, no `:`, no control or
+/// format characters, no leading `*` or `/`. Part of what is *valid*, so it never changes.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn read_name(name: &str) -> Result<String, TextError> {
     if name.len() > 8 * NAME_MAX_CHARS {
         return Err(TextError::NameTooLong { chars: name.chars().count() });
     }
@@ -372,9 +381,6 @@ pub fn check_name(name: &str) -> Result<String, TextError> {
     }
     if name.contains(':') || name.starts_with(['*', '/']) {
         return Err(TextError::NameForm);
-    }
-    if is_reserved(&look(&name)) {
-        return Err(TextError::NameReserved);
     }
     Ok(name)
 }
@@ -443,6 +449,7 @@ mod tests {
         assert_eq!(check_name("a:b"), Err(TextError::NameForm));
         for name in ["you", "Klatch", "\u{435}rror", "kl\u{430}tch", "you\u{2714}"] {
             assert_eq!(check_name(name), Err(TextError::NameReserved), "{name}");
+            assert_eq!(read_name(name), Ok(name.into()), "shown with digits of the key: {name}");
         }
         assert_eq!(check_name("young"), Ok("young".into()));
         assert_eq!(check_name("a\u{200b}"), Err(TextError::Control(0x200b)));

@@ -1,4 +1,4 @@
-//! Time as the router knows it: steady milliseconds, always an argument.
+//! The router's time: steady milliseconds, always an argument.
 
 use std::collections::VecDeque;
 
@@ -26,7 +26,7 @@ const SETTINGS: usize = 64;
 /// What the wall clock shows, which may be set at any time and goes on while a computer sleeps.
 #[derive(Debug)]
 pub(crate) struct WallClock {
-    /// From when on it showed so many milliseconds since 1970 UTC more than the steady one.
+    /// Milliseconds since 1970 UTC at the steady clock's zero.
     settings: VecDeque<(Millis, i64)>,
 }
 

@@ -1,4 +1,4 @@
-//! How much a peer may still do at once.
+//! A token bucket: how much a peer may do at once.
 
 use super::time::Millis;
 
@@ -17,7 +17,7 @@ impl Tokens {
         Self { per_s: per_s.into(), burst, thousandths: burst, counted: now }
     }
 
-    /// Takes so many; false, and nothing taken, when there are fewer.
+    /// Takes this many; false, and none are taken, when there are fewer.
     pub(crate) fn take(&mut self, many: u64, now: Millis) -> bool {
         let more = now.since(self.counted).saturating_mul(self.per_s);
         self.thousandths = self.thousandths.saturating_add(more).min(self.burst);

@@ -1,6 +1,7 @@
-//! What the numbers mean with which a system says that it failed.
+//! The meaning of a system's error numbers.
 //!
-//! [`std::io::ErrorKind`] has names for many of them; here are the questions that it cannot answer.
+//! [`std::io::ErrorKind`] names many of them; the questions that it cannot answer are answered
+//! here.
 
 use std::io;
 

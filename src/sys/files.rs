@@ -1,4 +1,4 @@
-//! Files: what they are, how one is read and written in place, named, kept from others.
+//! Files: their identity, positional reads and writes, renaming, and access rights.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IoSliceMut};

@@ -1,7 +1,7 @@
-//! The heap of the program.
+//! The program's heap.
 //!
-//! One for all threads: the allocator of Linux keeps an arena or a cache for each, which for two
-//! threads a link was half of what an idle link cost; bulk data allocates nothing per record.
+//! One heap for all threads: Linux's allocator keeps an arena or a cache per thread, which, with
+//! two threads per link, was half the cost of an idle link; bulk data allocates nothing per record.
 
 /// The allocator: one heap on Linux, the system's own elsewhere.
 #[cfg(target_os = "linux")]

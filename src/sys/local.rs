@@ -1,7 +1,7 @@
-//! Local sockets: how programs of one user on one computer talk to each other.
+//! Local sockets: how one user's programs on one computer talk to each other.
 //!
-//! Unix has them; Windows has none that the standard library knows, so that there nothing listens
-//! and nothing can be connected to.
+//! Unix has them; the standard library knows none on Windows, so there nothing listens and no
+//! connection succeeds.
 
 pub use system::{ARE_THERE, LONG_PATHS, LocalListener, Stream, connect, pair};
 
@@ -83,7 +83,7 @@ mod system {
         }
     }
 
-    /// Connects to whoever listens under `name` in `dir`.
+    /// Connects to the listener under `name` in `dir`.
     ///
     /// # Errors
     /// When nobody does.

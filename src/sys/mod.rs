@@ -1,9 +1,9 @@
-//! What differs between operating systems, and nothing else: the one place that names them.
+//! The differences between operating systems: the only module that names them.
 //!
-//! A file for each topic; each function says what it means and what is true where a system has no
-//! counterpart: either an error of the kind `Unsupported`, or a fallback that its documentation
-//! names. The rest of the crate has no `cfg` for a system, and compiles on Linux, macOS and Windows
-//! by construction (`tests/tidy.rs`).
+//! There is one file per topic; each function says what it means and what happens on a system
+//! without a counterpart: either an error of the kind `Unsupported`, or a documented fallback. The
+//! rest of the crate has no `cfg` for a system, and compiles on Linux, macOS and Windows by
+//! construction (`tests/tidy.rs`).
 //!
 //! It decides nothing: no file here knows peers, rooms, offers or settings.
 

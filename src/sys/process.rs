@@ -1,4 +1,4 @@
-//! This process, its threads and whose it is.
+//! This process, its threads and its user.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! Signals, but for the one of Ctrl-C, which every system has and `ctrlc` takes.
+//! Signals other than Ctrl-C's, which every system has and `ctrlc` handles.
 
 /// What a signal asks of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

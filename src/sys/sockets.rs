@@ -1,4 +1,4 @@
-//! Options of sockets that not every system has, or has with another meaning.
+//! Socket options that not every system has, or that mean something else on some.
 
 use std::io;
 use std::net::TcpStream;

@@ -1,6 +1,6 @@
 //! The terminal on stdin, stdout and stderr: its modes and its size.
 //!
-//! Windows' console is not asked for either: there no line is edited, and people type whole lines.
+//! The Windows console is not supported: there, lines are read whole, without editing.
 
 pub use system::{
     Modes, columns_of_stderr, is_in_background, size_of_stdout, waiting_bytes_of_stdin,

@@ -1,6 +1,6 @@
-//! What tests put into the way of klatch, as far as this system has it.
+//! Faults that tests inject, as far as this system has them.
 //!
-//! Where [`POSIX`] is false the functions panic: a test of such a thing asks for it first.
+//! Where [`POSIX`] is false the functions panic: tests of such faults check it first.
 
 use std::any::Any;
 use std::ffi::OsString;

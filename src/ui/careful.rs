@@ -1,5 +1,5 @@
-//! Lines that may hold a secret, or end something, by a slip: they are asked about before they act
-//! or are sent, or are errors where nobody can be asked.
+//! Lines that could reveal a secret or end something by a slip: klatch asks before it runs or sends
+//! them, or refuses them where it cannot ask.
 
 use super::command::{ALIASES, Input, SLASH_COMMANDS, parse, secret_part, shown};
 use super::slash::invitation_alone;
@@ -20,7 +20,7 @@ pub enum Doubt {
     Run,
     /// It fits none, or none without its `/`, but this may be meant: shall it be said?
     Say(&'static str),
-    /// It is an invitation and nothing else: shall this line enter that room?
+    /// It is an invitation and nothing else: shall this line join that room?
     Enter(String),
 }
 
@@ -31,7 +31,7 @@ impl Doubt {
         match self {
             Self::Run => "run this command?".into(),
             Self::Say(word) => format!("did you mean /{word}? send this as a message?"),
-            Self::Enter(_) => "enter that room?".into(),
+            Self::Enter(_) => "join that room?".into(),
         }
     }
 
@@ -132,7 +132,7 @@ pub fn is_sentence(line: &str) -> bool {
 /// `did_you_mean`.
 pub fn certain(line: &str) -> Result<(), Failure> {
     if invitation_alone(line).is_some() {
-        let text = "this is an invitation, and was not sent: write /join … to enter that room, or \
+        let text = "this is an invitation, and was not sent: write /join … to join that room, or \
                     /say … to send it";
         return Err(Failure::new(Code::DidYouMean, text));
     }
@@ -142,7 +142,7 @@ pub fn certain(line: &str) -> Result<(), Failure> {
 /// The error of a near miss where nobody can be asked; nothing of the line is repeated.
 fn did_you_mean(word: &str) -> Failure {
     let text = format!(
-        "did you mean /{word}? The line was neither done nor sent: write /{word} …, or /say … to \
+        "did you mean /{word}? The line was neither run nor sent: write /{word} …, or /say … to \
          send it"
     );
     Failure::new(Code::DidYouMean, text)

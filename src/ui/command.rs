@@ -1,9 +1,9 @@
-//! The line grammar: what a person or a pipe writes on one line becomes one [`Input`].
+//! The line grammar: one line from a person or a pipe becomes one [`Input`].
 //!
 //! A line is a command when it starts with a word of [`COMMANDS`], in lower case, or with `/`;
-//! anything else is a message. The words of [`SLASH_COMMANDS`] are commands only behind a `/`. A
-//! command's word in a line that does not fit the command's form is an error and never a message:
-//! what was meant for klatch does not reach the room.
+//! anything else is a message. The words of [`SLASH_COMMANDS`] are commands only after a `/`. A
+//! line that starts with a command's word but does not fit the command's form is an error and never
+//! a message: what was meant for klatch does not reach the room.
 
 use super::address::{is_number, read_address, read_port};
 use super::rate::parse_rate;
@@ -88,14 +88,11 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 
 /// Words that people know from elsewhere and that klatch has no command for: what there is instead.
 const INSTEAD: &[(&str, &str)] = &[
-    ("msg", "klatch has no private messages: what is said goes to everybody in the room (type it)"),
-    (
-        "query",
-        "klatch has no private messages: what is said goes to everybody in the room (type it)",
-    ),
-    ("resume", "to go on with a download, download the same file again: /download <name>"),
-    ("discard", "to be rid of what is left of a download: /cancel <name or id>"),
-    ("me", "klatch has no actions: say it as a message (type it without the /)"),
+    ("msg", "klatch has no private messages: messages go to everybody in the room (just type)"),
+    ("query", "klatch has no private messages: messages go to everybody in the room (just type)"),
+    ("resume", "to resume a download, download the same file again: /download <name>"),
+    ("discard", "to discard a partial download: /cancel <name or id>"),
+    ("me", "klatch has no actions: send a message instead (type it without the /)"),
 ];
 
 commands! {
@@ -104,7 +101,7 @@ commands! {
     COMMANDS:
 
     "/connect <address> [<port>] [locked]",
-    "link with a peer; `locked`: only a closed room",
+    "join a peer's room; `locked`: only a closed one",
     "connect" => connect;
 
     "/password [<password>]", "close the room, or change its password; -: none",
@@ -119,16 +116,16 @@ commands! {
     "/download <name, id, glob or all>", "fetch files from everyone who has them",
     "download" => |rest| with_text(rest, download);
 
-    "/cancel <filename or id>", "end a download (again: its part), send or offer",
+    "/cancel <filename or id>", "stop a download (again: discard it) or an offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
-    "/files", "what is offered here",
+    "/files", "list the files that are offered here",
     "files" => |rest| alone(rest, Command::Files);
 
-    "/members", "who is here",
+    "/members", "list who is here",
     "members" => |rest| alone(rest, Command::Members);
 
-    "/transfers", "what is moving",
+    "/transfers", "list transfers",
     "transfers" => |rest| alone(rest, Command::Transfers);
 
     "/name <nick>", "change your nickname",
@@ -138,28 +135,28 @@ commands! {
     "say" => |rest| say(unquoted(some(rest)?)).map_err(Misfit::Failure);
 
     "/wait <seconds> | members <n> | file <name> | message <text> | downloads [within <seconds>]",
-    "for scripts: wait until it holds",
+    "for scripts: wait for one of these",
     "wait" => wait;
 
-    "/limit [up|down <rate|off>]", "what files may take: /limit up 5MB/s; alone: tell",
+    "/limit [up|down <rate|off>]", "limit bandwidth: /limit up 5MB/s; alone: show",
     "limit" => limit;
 
-    "/doctor", "what is wrong, and what to do",
+    "/doctor", "find problems, and say what to do",
     "doctor" => |rest| alone(rest, Command::Doctor);
 
-    "/verify <nick> [same]", "compare 4 words; `same`: they are the same",
+    "/verify <nick> [same]", "compare 4 words; `same`: confirm them",
     "verify" => verify;
 
-    "/browser", "a fresh address of this room's page, good once",
+    "/browser", "a new address of this room's page, good once",
     "browser" => |rest| if rest.is_empty() { Ok(Input::Browser) } else { Err(Misfit::Form) };
 
-    "/leave", "into a fresh room, alone",
+    "/leave", "leave for a new room, alone",
     "leave" => |rest| alone(rest, Command::LeaveWhenServed { asks: false });
 
-    "/quit", "end klatch",
+    "/quit", "quit klatch",
     "quit" => |rest| alone(rest, Command::QuitWhenServed { asks: false });
 
-    "/help [<command>]", "this list, or one line of it",
+    "/help [<command>]", "this list, or help on one command",
     "help" => help;
 }
 
@@ -167,22 +164,22 @@ commands! {
     /// Every command that exists only with `/`, in the order in which `help` shows them.
     SLASH_COMMANDS:
 
-    "/invite [once] [1h|7d] [off]", "close the room, and print what lets people in",
+    "/invite [once] [1h|7d] [off]", "close the room, and print an invitation",
     "invite" => slash::invite;
 
-    "/join <invitation>", "enter the room that you are invited to",
+    "/join <invitation>", "join the room that you are invited to",
     "join" => connect;
 
-    "/lock", "close the room, or change its password; asks it",
+    "/lock", "like /password, but always asks for it",
     "lock" => slash::lock;
 
-    "/remove <nick> [off]", "throw out whom you, or somebody below you, let in",
+    "/remove <nick> [off]", "remove somebody who came in through you",
     "remove" => slash::remove;
 
-    "/steward <nick> [off]", "the founder's: somebody who may remove the others",
+    "/steward <nick> [off]", "founder only: name who may remove others",
     "steward" => slash::steward;
 
-    "/ignore <nick> [off]", "hide somebody, here only",
+    "/ignore <nick> [off]", "hide somebody, on your side only",
     "ignore" => slash::ignore;
 }
 
@@ -263,9 +260,7 @@ pub fn help_lines(topic: Option<&str>) -> Vec<String> {
             lines.push(format!("{form:HELP_COLUMN$}  {help}"));
         }
     }
-    lines.push(
-        "anything else is a message; the commands down to /help work without / as well".into(),
-    );
+    lines.push("anything else is a message; the commands up to /help also work without /".into());
     lines
 }
 
@@ -281,7 +276,7 @@ fn form_lines(form: &str) -> Vec<String> {
 #[must_use]
 pub fn secret_part(line: &str) -> Option<(&str, &str)> {
     let body = line.strip_prefix('/').unwrap_or(line);
-    // Whoever gives a password to `/lock` is told that it takes none; it is one all the same.
+    // `/lock` refuses a password, but one that is typed there is a secret all the same.
     let lock = || line.strip_prefix("/lock");
     let rest = body.strip_prefix("password").or_else(lock)?;
     let secret = rest.trim_start_matches([' ', '\t']);

@@ -71,7 +71,7 @@ fn the_table_names_every_command_of_the_contract_and_each_parses() {
     for line in help_lines(None) {
         assert!(line.len() <= 78, "too wide for 80 columns: {line}");
     }
-    assert_eq!(help_lines(Some("leave")), ["/leave: into a fresh room, alone"]);
+    assert_eq!(help_lines(Some("leave")), ["/leave: leave for a new room, alone"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Events for programs and for the page: one JSON object per line. Their form is that of
-//! [`crate::router::notice`]; what only a page asks for has its own here.
+//! Events for programs and the page: one JSON object per line. Their form is that of
+//! [`crate::router::notice`]; events that only a page asks for are defined here.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What a person can be spared to type: commands, nicknames (recent speakers first), offered
-//! files, paths and hosts used before.
+//! Completion: commands, nicknames (recent speakers first), offered files, paths and hosts used
+//! before.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Lines of a stream that nobody vouches for: bounded, and never mixed up by what they contain.
+//! Lines of an untrusted stream: of bounded length, and never confused by their content.
 
 use std::io::{self, BufRead, ErrorKind};
 

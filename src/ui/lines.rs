@@ -1,8 +1,8 @@
-//! Notices for people: a clear sentence each, and nothing in it that a peer could have forged.
+//! Notices for people: a clear sentence each, which no peer can forge.
 //!
-//! Three kinds of lines exist: `alice: hello`, system lines that begin with `* `, and `error: …`.
-//! Foreign text enters only escaped, a message's further lines are indented, and a nickname can
-//! begin no line of another kind.
+//! There are three kinds of lines: `alice: hello`, system lines that begin with `* `, and `error:
+//! …`. Foreign text is always escaped, further lines of a message are indented, and a nickname
+//! cannot begin a line of another kind.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -123,7 +123,7 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
             format!("{} said something that only a newer klatch can show", nick(from))
         }
         Notice::PasswordRequired { address, .. } if address.is_empty() => {
-            "which password shall the room have? (8 characters or more; - for none)".into()
+            "which password should the room have? (8 characters or more; - for none)".into()
         }
         Notice::PasswordRequired { address, .. } => {
             format!("the room at {} is closed: what is its password?", safe(address))
@@ -158,7 +158,7 @@ fn about_file(notice: &Notice) -> Option<String> {
             format!("{} withdrew {}", nick(from), file.name)
         }
         Notice::AlreadyHave { file, path } => {
-            format!("you have {} already, as {}: not fetched again", file.name, path_text(path))
+            format!("you already have {}, as {}: not downloaded again", file.name, path_text(path))
         }
         Notice::DownloadQueued { file } => {
             format!("{} is queued behind other downloads", titled(file))
@@ -219,7 +219,7 @@ fn started(who: &Who, temporary: bool, locked: bool) -> Vec<String> {
     };
     let mut lines = vec![format!("you are {}, alone in a new {kind}", nick(who))];
     if temporary {
-        lines.push("your identity is a temporary one: it ends with this run".into());
+        lines.push("your identity is temporary: it ends with this run".into());
     }
     lines
 }

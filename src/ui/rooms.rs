@@ -74,10 +74,9 @@ fn closed(
         (false, false) => "closed the room: those here stay; others need an invitation",
         (true, true) if own => "changed the password of the room",
         (true, true) => {
-            "changed the password of the room: the one before lets nobody in any more (/password \
-             sets another)"
+            "changed the password of the room: the old one no longer works (/password sets another)"
         }
-        (true, false) => "took the password off the room: others need an invitation",
+        (true, false) => "removed the room's password: others need an invitation",
     };
     format!("{by} {what}{}", are_out(out))
 }
@@ -134,7 +133,7 @@ fn steward(member: &Who, own: bool, off: bool, style: &Style) -> String {
 fn invitation(text: &str, until_ms: i64, once: bool, style: &Style) -> Vec<String> {
     let until = style.moment(until_ms);
     let what = if once {
-        format!("send this to the one you invite; it lets in one person, until {until}:")
+        format!("send this to the person you invite; it admits one person, until {until}:")
     } else {
         format!("send this to the people you invite; anyone who has it can join until {until}:")
     };
@@ -143,7 +142,7 @@ fn invitation(text: &str, until_ms: i64, once: bool, style: &Style) -> Vec<Strin
 
 fn invitations(list: &[InvitationLine], style: &Style) -> Vec<String> {
     if list.is_empty() {
-        return vec!["nobody can join by an invitation now".into()];
+        return vec!["no invitation can be used now".into()];
     }
     let row = |line: &InvitationLine| {
         let left = match line.left {

@@ -62,13 +62,13 @@ fn people_read_who_closed_the_room_and_who_is_out() {
         (
             locked(false, true, &[]),
             true,
-            "* ana changed the password of the room: the one before lets nobody in any more \
+            "* ana changed the password of the room: the old one no longer works \
              (/password sets another)",
         ),
         (
             locked(false, false, &[]),
             true,
-            "* ana took the password off the room: others need an invitation",
+            "* ana removed the room's password: others need an invitation",
         ),
         (
             Notice::RoomUnlocked { by: ana(), own: false },
@@ -169,7 +169,7 @@ fn an_invitation_is_one_line_that_can_be_copied_as_it_stands() {
     assert!(lines.ends_with(&format!("\nklatch {text}")), "{lines:?}");
     let once = Notice::Invitation { text, until_ms: NOW_MS, once: true };
     let lines = to_lines(&once, &Style { seen, ..terminal }).unwrap();
-    assert!(lines.contains("it lets in one person, until today 14:05:"), "{lines}");
+    assert!(lines.contains("it admits one person, until today 14:05:"), "{lines}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn the_invitations_that_live_are_listed() {
          * /invite off ends yours"
     );
     let none = Notice::Invitations { list: Vec::new() };
-    assert_eq!(said(&none, true), "* nobody can join by an invitation now");
+    assert_eq!(said(&none, true), "* no invitation can be used now");
 }
 
 #[test]

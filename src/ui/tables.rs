@@ -62,7 +62,7 @@ pub(super) fn finding_rows(list: &[Finding]) -> Vec<String> {
 
 pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
     if list.is_empty() {
-        return vec!["no file is offered yet: send <path> offers one".into()];
+        return vec!["no files are offered yet: send <path> offers one".into()];
     }
     let rows = list.iter().map(|line| {
         let by = if line.own { "you".to_owned() } else { nick(&line.from) };
@@ -88,7 +88,7 @@ pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
 
 pub(super) fn transfer_rows(list: &[TransferLine], style: &Style) -> Vec<String> {
     if list.is_empty() {
-        return vec!["nothing is moving".into()];
+        return vec!["no transfers".into()];
     }
     let rows = list.iter().map(|line| {
         let (what, whence) = match (line.state, &line.to) {

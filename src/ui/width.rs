@@ -16,7 +16,7 @@ pub fn width(text: &str) -> usize {
     parts(text).map(|(_, columns)| columns).sum()
 }
 
-/// The text within so many columns, the last one an ellipsis where something is missing.
+/// The text cut to this many columns, the last one an ellipsis where something is missing.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
@@ -56,7 +56,7 @@ pub fn fit_middle(text: &str, columns: usize) -> String {
     fit(text, columns.saturating_sub(used)) + text.get(tail..).unwrap_or_default()
 }
 
-/// The text and spaces, so that it fills so many columns.
+/// The text padded with spaces to this many columns.
 #[must_use]
 pub fn pad(text: &str, columns: usize) -> String {
     let missing = columns.saturating_sub(width(text));

@@ -87,10 +87,10 @@ scene("a tab reloads into the same room; its address works once", async ({ world
   assert.equal(new URL(page.page.url()).hash, "");
   const stranger = await open();
   await stranger.page.goto(await ana.url());
-  await stranger.page.getByText("Type browser in klatch's terminal for a fresh address.").waitFor();
+  await stranger.page.getByText("Type browser in klatch's terminal for a new address.").waitFor();
   const bare = await open();
   await bare.page.goto(new URL("/", await ana.url()).href);
-  await bare.page.getByText("Type browser in klatch's terminal for a fresh address.").waitFor();
+  await bare.page.getByText("Type browser in klatch's terminal for a new address.").waitFor();
 });
 
 scene("an unsent message stays when the connection is gone", async ({ world, open }) => {

@@ -54,10 +54,10 @@ scene("an invitation is copied, listed and ended", async ({ world, open }) => {
   await page.create();
   await page.more("Invite");
   const dialog = page.dialog("Invite");
-  await dialog.getByLabel("Lets in one person only").check();
+  await dialog.getByLabel("Admits one person only").check();
   await dialog.getByLabel("It lasts").selectOption("168");
   await page.button("Make invitation", dialog).click();
-  await dialog.getByText(/It lets in one person, until/).waitFor();
+  await dialog.getByText(/It admits one person, until/).waitFor();
   await page.button("Copy invitation", dialog).click();
   await dialog.getByText("Copied").waitFor();
   const copied = await page.page.evaluate(() => navigator.clipboard.readText());

@@ -20,7 +20,7 @@ scene("the page creates a room and a terminal joins", async ({ world, open }) =>
   ben.type("yes, I am");
   await page.sees("yes, I am");
   await page.log.getByRole("article", { name: /^ben, \d\d:\d\d$/ }).waitFor();
-  await page.message("is anybody there?").getByText("held by 1 of 1").waitFor();
+  await page.message("is anybody there?").getByText("1 of 1 have it").waitFor();
   await page.region("Members").getByText("ben", { exact: true }).waitFor();
 });
 

@@ -34,7 +34,7 @@ scene("the only host of a file quits: asked once, and then klatch ends", async (
   await page.files.getByText(/going to 1 member/).waitFor();
   await page.more("Quit klatch");
   const dialog = page.dialog("Quit klatch");
-  await dialog.getByText(/ben stays in the room\..*1 member is still fetching/).waitFor();
+  await dialog.getByText(/ben stays in the room\..*1 member is still downloading/).waitFor();
   await page.button("Cancel", dialog).click();
   await page.hears("Connection", "Connected");
   await page.end("Quit klatch");
@@ -111,7 +111,7 @@ scene("after a kill own offers are told as not served, and parts are gone on wit
   const ana = await again();
   await page.button("Rejoin").click();
   await page.others(1);
-  await page.files.getByText(/not served: share it again/).waitFor();
+  await page.files.getByText(/no longer shared: share it again/).waitFor();
   await page.fileButton("Withdraw", "mine.txt").waitFor();
   for (const word of ["Show", "Save"]) {
     assert.equal(await page.fileButton(word, "mine.txt").count(), 0, word);
@@ -124,7 +124,7 @@ scene("after a kill own offers are told as not served, and parts are gone on wit
   await ana.has("notice", ({ text }) => /large\.bin is removed/.test(text));
   await page.fileButton("Download", "large.bin").waitFor();
   await page.drop([{ name: "mine.txt", text: "7 bytes", type: "text/plain" }]);
-  await page.files.getByText(/not served/).waitFor({ state: "detached" });
+  await page.files.getByText(/no longer shared/).waitFor({ state: "detached" });
 });
 
 scene("an empty address is asked for, and every failure stands at its field", async (stage) => {

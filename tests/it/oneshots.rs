@@ -204,13 +204,13 @@ fn a_single_file_keeps_its_name_where_that_is_free() {
     assert_eq!(std::fs::read_dir(out.path("")).unwrap().count(), 2);
     let (code, said, errors) = get(&["a.*", "--skip-existing"]);
     assert_eq!((code, said.as_str()), (0, ""));
-    assert!(errors.contains("a.txt is there already: skipped"), "{errors}");
+    assert!(errors.contains("a.txt already exists: skipped"), "{errors}");
     // Elsewhere, under another name, and into a pipe.
     assert_eq!(get(&["a.txt", "--output", "other name"]).0, 0);
     assert!(same(&out.path("other name"), b"first"));
     let (code, _, errors) = get(&["a.txt", "--output", "other name"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("other name is there already"), "{errors}");
+    assert!(errors.contains("other name already exists"), "{errors}");
     assert_eq!(get(&["a.txt", "--output", "sub/"]).0, 0);
     assert!(same(&out.path("sub/a.txt"), b"first"));
     assert_eq!(get(&["a.txt", "--output", "-"]), (0, "first".into(), String::new()));
@@ -291,7 +291,7 @@ fn what_stdin_says_is_a_file_and_a_file_may_have_another_name() {
     }
     let (code, _, errors) = plain(&folder.path(""), &["send", "*.nothing"], "");
     assert_eq!(code, 1);
-    assert!(errors.contains("no file fits *.nothing"), "{errors}");
+    assert!(errors.contains("no file matches *.nothing"), "{errors}");
     assert!(folder.path("b.txt").exists(), "it is nobody's copy");
     ana.quit();
 }
@@ -391,7 +391,7 @@ fn output_that_cannot_be_written_is_an_error_and_what_was_to_be_said_is_said() {
         assert_eq!(output.status.code(), Some(1));
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(errors.lines().count(), 1, "{errors}");
-        assert!(errors.starts_with("error: stdout cannot be written"), "{errors}");
+        assert!(errors.starts_with("error: cannot write to stdout"), "{errors}");
         for text in ["one", "two", "three"] {
             ana.expect(
                 json!({"event": "message", "text": text, "from": {"name": format!("n{number}")}}),
@@ -419,7 +419,7 @@ fn a_send_whose_only_line_cannot_be_written_does_not_wait_for_anybody() {
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("error: stdout cannot be written"), "{errors}");
+    assert!(errors.contains("error: cannot write to stdout"), "{errors}");
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn a_file_size_limit_is_an_error_and_no_end_without_a_word() {
     let output = command.args(["-c", &line]).current_dir(folder.path("")).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.starts_with("error: stdout cannot be written: File too large"), "{errors}");
+    assert!(errors.starts_with("error: cannot write to stdout: File too large"), "{errors}");
 }
 
 #[test]

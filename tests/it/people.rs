@@ -34,7 +34,7 @@ fn a_session_reads_as_it_should() {
     bob.type_line("members");
     bob.expect_line("2 members here");
     bob.type_line("files");
-    bob.expect_line("no file is offered");
+    bob.expect_line("no files are offered");
 
     alice.type_line(&format!("send {}", folder.file("my report.pdf", &content(1, 1_234_567))));
     bob.expect_line("alice offers");
@@ -43,7 +43,7 @@ fn a_session_reads_as_it_should() {
     bob.type_line("files");
     bob.expect_line("1 file offered");
     bob.type_line("transfers");
-    bob.expect_line("nothing is moving");
+    bob.expect_line("no transfers");
     bob.type_line("download nothing");
     bob.type_line("/nonsense");
     bob.type_line("connect");

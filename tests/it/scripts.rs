@@ -67,7 +67,7 @@ fn settings_are_written_on_demand_and_a_wrong_key_names_its_line() {
     assert!(program.lines[0].contains(path.to_str().unwrap()), "{:?}", program.lines);
     let mut program = Program::run("again", ["--init-config", "--data-dir", &data]);
     assert_eq!(program.end(), 3);
-    assert!(program.stderr.contains("is there already"), "{}", program.stderr);
+    assert!(program.stderr.contains("already exists"), "{}", program.stderr);
 
     std::fs::write(&path, "# mine\nname = \"grace\"\nbel = true\n").unwrap();
     let args = ["--ui", "terminal", "--listen", "127.0.0.1:0", "--data-dir", &data];

@@ -335,7 +335,7 @@ test("closing and opening are seen and said", () => {
   const again = reduce(locked, { ...lock, by: ANA, password: false, out: [EVE] });
   assert.equal(
     texts(again).at(-1),
-    "you took the password off the room: others need an invitation; eve is out",
+    "you removed the room's password: others need an invitation; eve is out",
   );
   assert.equal(again.room.password, false);
   const open = reduce(locked, { event: "room_unlocked", by: ANA, at: 1 });

@@ -63,7 +63,7 @@ test("ending is asked about where there is company, content or a transfer, and o
   assert.ok(stakes(fetching).some((text) => /download of yours is not complete/.test(text)));
   assert.equal(stakes(inRoom([offer(1, ANA, true)])).length, 2);
   const locked = { room: { id: "r1", locked: true, settled: true } };
-  assert.match(stakes(inRoom([], locked))[0], /password and the invitations/);
+  assert.match(stakes(inRoom([], locked))[0], /password and invitations/);
   const out = stakes({ ...fetching, standing: "outside" });
   assert.match(out[0], /^You are out of this room already/);
   assert.ok(out.some((text) => /download of yours is not complete/.test(text)));
@@ -150,7 +150,7 @@ test("an own offer of an earlier run is not here, and what that run began to fet
   const [own, other] = [entry(1), entry(2)].map((id) => state.files[id]);
   assert.deepEqual([own.phase, own.hosts], ["offered", 0]);
   assert.equal(other.bytesDone, 400);
-  assert.ok(!stakes(state).some((text) => /fetched from you/.test(text)));
+  assert.ok(!stakes(state).some((text) => /downloaded from you/.test(text)));
   const served = reduce(state, { event: "hosts", file: file(1), hosts: 1, held: true, kept: 0 });
   assert.equal(served.files[entry(1)].phase, "held");
   // Where the history comes after the list, the list is told again.

@@ -34,9 +34,9 @@ fn run_until_chunks(world: &mut World, node: usize, count: u64) {
     assert!(world.run_until(120_000, |world| chunks(world, node) >= count), "{count} chunks");
 }
 
-/// Most that one member may have in flight: each thread a chunk.
+/// Most that one member may have in flight: each request a chunk.
 fn in_flight_bytes(world: &World, node: usize) -> u64 {
-    world.nodes[node].limits.fetch_threads as u64 * CHUNK
+    world.nodes[node].limits.unanswered_requests as u64 * CHUNK
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn s7_a_download_waits_for_a_disk_that_is_full_and_goes_on_by_itself() {
         let (bytes, _) = fetched(&world, bob)[0];
         assert!(bytes <= SIZE + in_flight_bytes(&world, bob), "{bytes} with {held} chunks held");
         let relieved =
-            world.remarks(bob).iter().filter(|text| text.contains("takes it again")).count();
+            world.remarks(bob).iter().filter(|text| text.contains("the disk works again")).count();
         assert_eq!(relieved, 1);
         world.run(10_000);
         world.check_room(&[host, bob]);

@@ -318,10 +318,9 @@ impl World {
         lane.serial += 1;
         let Some(fetcher) = lane.fetcher else { return };
         let End { node, conn, run, .. } = lane.ends[fetcher];
-        for request in queue {
-            if self.nodes[node].run == run {
-                self.done(node, 0, request.failed(conn, FetchError::Lane));
-            }
-        }
+        // What waited behind the answer that was under way is told by the end of the lane alone.
+        let under_way = queue.front().filter(|_| self.nodes[node].run == run);
+        let failed = under_way.map(|request| request.failed(conn, FetchError::Lane));
+        failed.into_iter().for_each(|event| self.done(node, 0, event));
     }
 }

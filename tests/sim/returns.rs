@@ -143,7 +143,7 @@ fn leaving_as_the_last_host_is_asked_about_as_quitting_is() {
     let asks = |asks| Command::LeaveWhenServed { asks };
     let line = world.command(host, asks(true));
     assert_eq!(world.finish(host, line), Ok(()));
-    assert_eq!(says(&world, host, "to leave all the same, leave again"), 1);
+    assert_eq!(says(&world, host, "to leave anyway, leave again"), 1);
     assert_eq!(alone(&world), 0);
     // In a pipe it waits until bob has the file.
     let line = world.command(host, asks(false));

@@ -245,7 +245,7 @@ fn who_does_not_reach_the_host_is_told_who_could_pass_it_on() {
     let line = world.download(bob, "film.mkv");
     world.run(100);
     let told = world.remarks(bob);
-    let way = "n1 reaches you both";
+    let way = "n1 can reach you both";
     assert!(told.iter().any(|text| text.contains(way)), "{told:?}");
     let passing = world.download(carol, "film.mkv");
     assert_eq!(world.finish(carol, passing), Ok(()));

@@ -4,11 +4,11 @@ import { el } from "../../lib/dom.js";
 import { atStart, connected } from "../../lib/state.js";
 
 const AWAY =
-  "klatch does not answer: it has ended, or stands still. When it runs again, this page is back " +
+  "klatch does not answer: it has ended, or hangs. When it runs again, this page is back " +
   "by itself.";
 const OUTSIDE =
   "You are out of this room: nobody in it hears you, and nothing comes in. Leave room, in the " +
-  "menu More, begins a fresh one.";
+  "menu More, starts a new one.";
 
 /**
  * Said as long as klatch does not answer, or the room is not one's own any more.

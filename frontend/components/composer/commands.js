@@ -29,7 +29,7 @@ export async function take(app, text, box) {
   return asked(box, {
     name: "Send message",
     text:
-      "This begins as /password does, and may hold a password. Everybody in the room would read " +
+      "This looks like /password, and may contain a password. Everybody in the room would read " +
       "it: send it as a message? (Lock room in the menu More sets a password.)",
     accept: "Send message",
     onAccept: () => box.say(text),
@@ -66,7 +66,7 @@ function asked(box, form, other) {
 function offerToJoin(app, invitation, text, box) {
   const form = {
     name: "Join room",
-    text: "This is an invitation: whoever reads it can enter that room. Enter it yourself?",
+    text: "This is an invitation: anyone who reads it can join that room. Join it yourself?",
     accept: "Join room",
     onAccept: () => join(app, invitation),
   };

@@ -16,7 +16,7 @@ const LIFETIMES = [
  * @param {import("../../main.js").App} app
  */
 export function invite(app) {
-  const once = checkbox("Lets in one person only");
+  const once = checkbox("Admits one person only");
   const lasts = lifetime();
   const made = el("div", { class: "invite", hidden: true });
   const live = el("div", { class: "invite" });
@@ -48,14 +48,14 @@ export function invite(app) {
   function showLive() {
     const { invitations, room } = app.store.state;
     closes.textContent = room?.locked
-      ? "Whoever has an invitation can join, without a password."
+      ? "Anyone with an invitation can join, without a password."
       : "This closes the room: only members and people with an invitation can join then.";
     const now = Date.now();
     const rows = invitations.filter(({ expires }) => Date.parse(expires) > now);
     const parts = [];
     if (rows.length > 0) {
       const list = rows.map((row) => liveRow(row, now));
-      parts.push(el("p", { class: "invite-lead" }, "These let people in now:"));
+      parts.push(el("p", { class: "invite-lead" }, "These can be used now:"));
       parts.push(el("ul", { class: "dialog-list" }, ...list));
     }
     if (rows.some(({ own }) => own)) parts.push(endAll);
@@ -82,7 +82,7 @@ function passOn({ line: typed, text, expires, once }) {
   const until = moment(Date.parse(expires), Date.now());
   const shown = el("code", { class: "invite-line" }, typed);
   const lead = once
-    ? `Send this to the one you invite. It lets in one person, until ${until}.`
+    ? `Send this to the person you invite. It admits one person, until ${until}.`
     : `Send this to the people you invite. Anyone who has it can join until ${until}.`;
   return [
     el("p", { class: "invite-lead", role: "status" }, lead),

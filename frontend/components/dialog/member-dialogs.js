@@ -25,7 +25,7 @@ export function compare(app, { member, words }) {
     name: "Verify",
     text:
       `Read these words to ${name} in person or by phone, and let ${name} read theirs. ` +
-      "If they differ, somebody may stand between you: say nothing secret here.",
+      "If they differ, somebody may sit between you: say nothing secret here.",
     fields: [el("p", { class: "dialog-words" }, line(words))],
     accept: "They are the same",
     onAccept: () => app.ask("verify", { nick: member.name, same: true }),
@@ -42,9 +42,9 @@ export function remove(app, member) {
   openDialog({
     name: "Remove",
     text: closed
-      ? `${name} is put out of the room, and with ${name} whoever came in through them and is ` +
-        "not here now. The password ends as well: you are asked for a new one."
-      : `${name} is put out of the room. As long as it is open, ${name} can come back as ` +
+      ? `${name} is removed from the room, with everybody who came in through them and is ` +
+        "not here now. The password stops working as well: you are asked for a new one."
+      : `${name} is removed from the room. As long as it is open, ${name} can come back as ` +
         "somebody else: close it to keep others out.",
     accept: "Remove",
     onAccept: async () => {
@@ -64,7 +64,7 @@ export function steward(app, member, off = member.standing === "steward") {
   openDialog({
     name: off ? "No steward" : "Make steward",
     text: off
-      ? `${name} can no longer remove those whom others let in.`
+      ? `${name} can no longer remove people whom others let in.`
       : `${name} can remove everybody but you and earlier stewards, even when you are away.`,
     accept: off ? "No steward" : "Make steward",
     onAccept: () => app.ask("steward", { nick: member.name, off }),

@@ -53,7 +53,7 @@ export function lockRoom(app) {
  */
 export function answerPassword(app, { line: of }) {
   newPassword(app, {
-    text: "The old password lets nobody in any more. Set a new one for newcomers.",
+    text: "The old password no longer works. Set a new one for newcomers.",
     onAccept: (password) => app.ask("give_password", { of, password }),
     onDismiss: () => app.ask("give_password", { of, cancel: true }).catch(app.alert),
   });
@@ -83,7 +83,7 @@ export function answerQuestion(app, { line: of, question }) {
 export function unlockRoom(app) {
   openDialog({
     name: "Unlock room",
-    text: "Anyone who can reach it can join from then on, without password or invitation.",
+    text: "Anyone who can reach it can then join, without password or invitation.",
     accept: "Unlock room",
     onAccept: () => app.ask("unlock"),
   });

@@ -16,7 +16,7 @@ export function createFarewell(app) {
       text.replaceChildren(
         "Type ",
         el("code", {}, "browser"),
-        " in klatch's terminal for a fresh address.",
+        " in klatch's terminal for a new address.",
       );
     } else if (connection === "refused") {
       title.textContent = "klatch does not take this page.";

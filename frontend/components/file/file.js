@@ -138,7 +138,7 @@ function factsOf(row) {
   const { file, from, own, hosts, takers, phase, bytesDone, path, version, ended } = row;
   if (phase === "fetching") return paceOf(row);
   const parts = [];
-  if (own && phase === "offered" && hosts === 0) parts.push("not served: share it again");
+  if (own && phase === "offered" && hosts === 0) parts.push("no longer shared: share it again");
   if (offered(row) && hosts === 0) parts.push("nobody here has it");
   if (saved(row)) parts.push("saved");
   if (phase === "queued") parts.push("queued");

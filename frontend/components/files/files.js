@@ -135,7 +135,7 @@ export function createFiles(app) {
       bar.value = sent;
       const done = `${bytes(sent)} of ${bytes(size)}`;
       const said = {
-        waiting: "waits its turn",
+        waiting: "waiting",
         sending: `sharing, ${done}`,
         reading: `almost there, ${done} read`,
       };

@@ -65,7 +65,7 @@ export function createLog(app, { invite, inviteSlot }) {
     el(
       "p",
       { class: "log-empty-text" },
-      "What you write or share now is here for whoever comes later.",
+      "What you write or share now will be here for those who come later.",
     ),
   );
 

@@ -84,7 +84,7 @@ function createMessage(entry) {
   const long = entry.text.length > LONG_CHARS || entry.text.split("\n").length > LONG_LINES;
   if (long) fold(words);
   const update = ({ own, heldBy, present }) => {
-    setText(held, own && present > 0 ? `held by ${heldBy} of ${present}` : "");
+    setText(held, own && present > 0 ? `${heldBy} of ${present} have it` : "");
     held.classList.toggle("all", heldBy === present);
   };
   return { body, update };

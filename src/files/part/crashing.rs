@@ -1,7 +1,7 @@
-//! A computer that loses its power: what was not synced may be lost, page by page.
+//! A simulated power failure: what was not synced may be lost, page by page.
 //!
-//! Files are real, so that what was written can be read as from the cache of a system; beside them
-//! is kept what would be on the disk.
+//! Files are real, so that written data can be read as from a system's cache; a copy beside them is
+//! what the disk would hold.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -122,7 +122,7 @@ pub enum PartError {
     #[error("the download has ended already")]
     Ended,
     /// The caller said so.
-    #[error("the download was cancelled; what is verified stays for next time")]
+    #[error("the download was cancelled; verified chunks are kept for next time")]
     Cancelled,
 }
 

@@ -1,5 +1,5 @@
-//! How a change by another program shows: between klatch's own changes a partial file bears a time
-//! that nobody else would give it.
+//! Detects changes by other programs: between klatch's own changes a partial file has a
+//! modification time that nobody else would give it.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +25,7 @@ impl Mark {
         let mut mark = Self {
             time: SystemTime::now().checked_sub(BEFORE).unwrap_or(SystemTime::UNIX_EPOCH),
             shown: None,
-            // Whoever has it as well may change it at any time.
+            // Another holder may change it at any time.
             meddled: !hidden.is_locked,
         };
         mark.set(hidden);

@@ -1,7 +1,9 @@
 //! Somebody in the middle, somebody who lies, somebody who withholds.
 
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
+use super::tamper::{CLEAR, pass_records};
 use super::*;
 use crate::crypto::binding::{Binding, Side, identity_message};
 use crate::crypto::noise::HandshakeHash;
@@ -9,34 +11,42 @@ use crate::net::preamble;
 use crate::router::ids::FileId;
 use crate::wire::opening::Opening;
 
-/// What a relay does with a record.
-enum Do {
-    /// Passes these on in its place.
-    Pass(Vec<Vec<u8>>),
-    /// Closes the connection in both directions.
-    Cut,
+impl Read for &dyn Stream {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        Stream::read(*self, room)
+    }
+}
+
+impl Write for &dyn Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Stream::write(*self, bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Dials bob for alice, through somebody who passes the connection on record by record; `tamper`
-/// sees those in the direction `from_dialer`, numbered from 0.
+/// sees those in the direction `from_dialer`, numbered from 0, and says what passes in the place
+/// of each; `None` closes the connection in both directions.
 fn dial_through(
     (alice, bob): (&Peer, &Peer),
     from_dialer: bool,
-    mut tamper: impl FnMut(usize, Vec<u8>) -> Do + Send + 'static,
+    tamper: impl FnMut(usize, Vec<u8>) -> Option<Vec<u8>> + Send + 'static,
 ) -> ConnId {
     let ((ours, dialer), (theirs, listener)) = (memory::pair(), memory::pair());
     let relaying = spawn("relay", STACK_SMALL_BYTES, move || {
-        let (from, into, clear) =
-            if from_dialer { (&*dialer, &*listener, 40) } else { (&*listener, &*dialer, 56) };
+        let (from, into, clear) = match from_dialer {
+            true => (&*dialer, &*listener, CLEAR[0]),
+            false => (&*listener, &*dialer, CLEAR[1]),
+        };
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut room = [0; 4096];
-                while let Ok(count @ 1..) = into.read(&mut room) {
-                    write_all(from, &room[..count]);
-                }
+                let _ = io::copy(&mut &*into, &mut &*from);
                 let _ = from.shut(Shutdown::Write);
             });
-            pass(from, into, clear, &mut tamper);
+            pass_records(from, into, clear, tamper);
             // What is cut is cut for both; an end that came by itself is passed on.
             let _ = into.shut(Shutdown::Both);
             let _ = from.shut(Shutdown::Both);
@@ -48,55 +58,6 @@ fn dial_through(
     conn
 }
 
-fn pass(
-    from: &dyn Stream,
-    into: &dyn Stream,
-    clear: usize,
-    tamper: &mut impl FnMut(usize, Vec<u8>) -> Do,
-) {
-    let mut head = vec![0; clear];
-    if !read_exact(from, &mut head) || !write_all(into, &head) {
-        return;
-    }
-    for number in 0.. {
-        let mut record = vec![0; 2];
-        if !read_exact(from, &mut record) {
-            return;
-        }
-        let length = usize::from(u16::from_be_bytes([record[0], record[1]]));
-        record.resize(2 + length, 0);
-        if !read_exact(from, &mut record[2..]) {
-            return;
-        }
-        match tamper(number, record) {
-            Do::Pass(records) if write_all(into, &records.concat()) => {}
-            Do::Pass(_) | Do::Cut => return,
-        }
-    }
-}
-
-/// Whether all of `room` was filled.
-fn read_exact(from: &dyn Stream, mut room: &mut [u8]) -> bool {
-    while !room.is_empty() {
-        match from.read(room) {
-            Ok(count @ 1..) => room = &mut room[count..],
-            _ => return false,
-        }
-    }
-    true
-}
-
-/// Whether all `bytes` were taken.
-fn write_all(into: &dyn Stream, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        match into.write(bytes) {
-            Ok(count @ 1..) => bytes = &bytes[count..],
-            _ => return false,
-        }
-    }
-    true
-}
-
 /// Records of the dialer's handshake in one room (Hello, identity, known), and of the listener's.
 const HANDSHAKE_RECORDS: [usize; 2] = [3, 2];
 
@@ -106,7 +67,7 @@ fn w4_a_connection_cut_between_any_two_records_ends_for_both() {
         for cut in 0..=records {
             let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
             let ours = dial_through((&alice, &bob), from_dialer, move |number, record| {
-                if number < cut { Do::Pass(vec![record]) } else { Do::Cut }
+                (number < cut).then_some(record)
             });
             assert_eq!(alice.opened(), ours);
             let theirs = bob.opened();
@@ -146,9 +107,11 @@ impl Peer {
 }
 
 /// Alice says 0, 1, 2, 3 through a relay that begins to tamper with the record of 1.
-fn bob_hears_through(tamper: impl FnMut(usize, Vec<u8>) -> Do + Send + 'static) -> Vec<Message> {
+fn bob_hears_through(
+    mut tamper: impl FnMut(usize, Vec<u8>) -> Vec<u8> + Send + 'static,
+) -> Vec<Message> {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
-    dial_through((&alice, &bob), true, tamper);
+    dial_through((&alice, &bob), true, move |number, record| Some(tamper(number, record)));
     let (ours, theirs) = agreed(&alice, &bob);
     (0..4).for_each(|number| alice.say(ours, Message::Ping(number)));
     let mut heard = Vec::new();
@@ -169,8 +132,8 @@ const TAMPERED: usize = HANDSHAKE_RECORDS[0] + 1;
 #[test]
 fn w5_a_record_that_comes_twice_closes_the_session() {
     let heard = bob_hears_through(|number, record| match number {
-        TAMPERED => Do::Pass(vec![record.clone(), record]),
-        _ => Do::Pass(vec![record]),
+        TAMPERED => [&record[..], &record].concat(),
+        _ => record,
     });
     assert_eq!(heard, [Message::Ping(0), Message::Ping(1)]);
 }
@@ -182,7 +145,7 @@ fn w5_an_old_record_closes_the_session() {
         if number == TAMPERED - 1 {
             old = record.clone();
         }
-        Do::Pass(vec![if number == TAMPERED { old.clone() } else { record }])
+        if number == TAMPERED { old.clone() } else { record }
     });
     assert_eq!(heard, [Message::Ping(0)]);
 }
@@ -193,10 +156,10 @@ fn w5_records_out_of_order_close_the_session() {
     let heard = bob_hears_through(move |number, record| match number {
         TAMPERED => {
             held = record;
-            Do::Pass(Vec::new())
+            Vec::new()
         }
-        _ if number == TAMPERED + 1 => Do::Pass(vec![record, held.clone()]),
-        _ => Do::Pass(vec![record]),
+        _ if number == TAMPERED + 1 => [&record[..], &held].concat(),
+        _ => record,
     });
     assert_eq!(heard, [Message::Ping(0)]);
 }
@@ -207,7 +170,7 @@ fn w5_an_altered_record_closes_the_session() {
         if number == TAMPERED {
             *record.last_mut().unwrap() ^= 1;
         }
-        Do::Pass(vec![record])
+        record
     });
     assert_eq!(heard, [Message::Ping(0)]);
 }
@@ -293,7 +256,7 @@ fn w1_a_length_above_the_stages_limit_is_refused_at_once() {
     let eve = Eve::dials(&bob);
     let conn = bob.opened();
     bob.order(conn, ConnOrder::SendHello { hello: hello(), room: ROOM });
-    assert!(write_all(&**eve.channel.stream(), &(4_096u16 + 17).to_be_bytes()));
+    (&**eve.channel.stream()).write_all(&(4_096u16 + 17).to_be_bytes()).unwrap();
     let how = bob.closed(conn);
     assert!(matches!(&how, Closed::Protocol(text) if text.contains("4097")), "{how:?}");
 }
@@ -311,7 +274,8 @@ fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
         bob.accept(theirs);
         match preamble::dial(&ours, NOWHERE, Role::Session, Instant::now() + SOON) {
             Ok((channel, _)) => {
-                write_all(&**channel.stream(), &4_000u16.to_be_bytes());
+                // One that is turned away after all takes nothing.
+                let _ = (&**channel.stream()).write_all(&4_000u16.to_be_bytes());
                 open.push(channel);
                 let_in += 1;
             }

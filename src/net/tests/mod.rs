@@ -5,6 +5,8 @@ mod handshake;
 mod hostile;
 mod knocking;
 mod moved;
+#[path = "../../../tests/it/hostile/tamper.rs"]
+mod tamper;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

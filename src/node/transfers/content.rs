@@ -1,8 +1,8 @@
 //! The downloads in progress, as far as they concern this disk.
 //!
 //! A partial file is held by one [`Content`], however often its download is begun and dropped:
-//! chunk threads of an earlier opening may still have it when the next one comes, and then share
-//! it. What was verified for one opening is verified for the next.
+//! lanes may still fetch for an earlier opening when the next one comes, and then share it. What was
+//! verified for one opening is verified for the next.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::content::Content;
-use super::fetching::Fetching;
+use super::fetching::FetchTask;
 use super::owed::ReplyGuard;
-use super::{LaneHold, OpenPart, TransferShared, Transfers, failures, fetching};
+use super::{LaneHold, OpenPart, TransferShared, Transfers, failures};
 use crate::files::merkle::{FileTree, chunk_count};
 use crate::files::names::{download_name, safe_name, stamp};
 use crate::files::served::Served;
-use crate::net::chunk::FetchLane;
+use crate::net::lane::{ChunkWanted, Request};
 use crate::router::command::SaveAs;
 use crate::router::event::Want;
 use crate::router::event::{DiskError, Event, FetchError, Fetched, PartState};
 use crate::router::ids::{ConnId, Digest32, FileId};
+use crate::router::notice::{Code, Failure};
 
 /// [`crate::router::event::Effect::OpenPart`].
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Transfers {
         let earlier = self.shared.lock().downloads.insert(file, download);
         earlier.into_iter().for_each(|earlier| self.put_away(earlier));
         let shared = Arc::clone(&self.shared);
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let result = Err(failures::lasting(failures::inside()));
             let failed = Event::PartOpened { file, turn, result };
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
@@ -54,7 +55,7 @@ impl Transfers {
     pub(super) fn try_part(&self, file: FileId, turn: u64, chunks: Vec<u32>) -> Option<Event> {
         let answer = move |result| Event::PartTried { file, turn, result };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
             // A download that is gone needs no answer, and this one no chunk.
@@ -66,51 +67,36 @@ impl Transfers {
     }
 
     pub(super) fn fetch_list(&self, file: FileId, turn: u64, conn: ConnId) -> Option<Event> {
-        let answer = move |result| Event::ListFetched { file, turn, conn, result };
-        let (content, lane) = match self.shared.fetchable(file, turn, conn) {
-            Ok(fetchable) => fetchable,
-            Err(error) => return Some(answer(Err(error))),
-        };
-        let shared = Arc::clone(&self.shared);
-        let submitted = self.fetching.submit(move |()| {
-            let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
-            let result = fetching::list(&content, &lane)
-                .and_then(|tree| shared.adopt(&content, turn, tree).map_err(FetchError::Disk))
-                .map(|served| served.held());
-            owed.send(answer(result));
-        });
-        submitted.err().map(|_| answer(Err(FetchError::Busy)))
+        let request = Request { file, wanted: ChunkWanted::List };
+        let state = self.shared.lock();
+        let content = state.content(file, turn).ok_or_else(not_open);
+        let asked =
+            content.and_then(|content| state.ask(conn, request, FetchTask { content, turn }));
+        asked.err().map(|error| Event::ListFetched { file, turn, conn, result: Err(error) })
     }
 
     pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, want: Want) -> Option<Event> {
-        let chunk = match &want {
-            Want::Chunk(chunk) => Some(*chunk),
-            Want::Pick(_) => None,
+        let (chunk, wanted) = match want {
+            Want::Chunk(chunk) => (Some(chunk), ChunkWanted::Chunk(chunk)),
+            Want::Pick(of) => (None, ChunkWanted::Pick(of)),
         };
-        let failed = move |error| {
-            let result = Err(error);
-            Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result })
-        };
-        let (content, lane) = match self.shared.fetchable(file, turn, conn) {
-            Ok(fetchable) => fetchable,
-            Err(error) => return Some(failed(error)),
-        };
-        let shared = Arc::clone(&self.shared);
-        let submitted = self.fetching.submit(move |()| {
-            let inbox = &shared.host.inbox;
-            let owed = ReplyGuard::new(inbox, failed(FetchError::Lane));
-            match content.served() {
-                Some(served) if content.is_for(turn) => {
-                    let (content, lane) = (&*content, &*lane);
-                    let fetching = Fetching { content, served, lane, inbox, conn, turn };
-                    owed.send(Event::ChunkFetched(fetching.run(want)));
-                    // After the news: nobody waits for it.
-                    content.part.sync_early();
+        let state = self.shared.lock();
+        let content = state.content(file, turn);
+        let served = content.as_ref().and_then(|content| content.served());
+        let is_held = served.map(|served| chunk.is_some_and(|chunk| served.holds(chunk)));
+        let result = match (content, is_held) {
+            // An earlier opening had asked for it.
+            (_, Some(true)) => Ok(()),
+            (Some(content), Some(false)) => {
+                let request = Request { file, wanted };
+                match state.ask(conn, request, FetchTask { content, turn }) {
+                    Ok(()) => return None,
+                    Err(error) => Err(error),
                 }
-                _ => owed.send(failed(fetching::not_open())),
             }
-        });
-        submitted.err().map(|_| failed(FetchError::Busy))
+            _ => Err(not_open()),
+        };
+        Some(Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result }))
     }
 
     pub(super) fn finish_part(
@@ -122,7 +108,7 @@ impl Transfers {
     ) -> Option<Event> {
         let answer = move |result| Event::PartFinished { file, turn, result };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
             owed.send(answer(shared.finish_part(file, turn, &name, &save)));
@@ -143,7 +129,7 @@ impl Transfers {
             self.shared.host.sources.remove_this(&content.file, served);
         }
         // If there is no room for the job the file is closed here: late beats never.
-        let _ = self.disk.submit(move |()| drop(content));
+        let _ = self.disk.submit(move || drop(content));
     }
 }
 
@@ -157,23 +143,18 @@ impl super::TransfersState {
         let download = self.downloads.get(&file).filter(|download| download.turn == turn)?;
         download.content.clone()
     }
+
+    /// Has the thread of a lane ask for something.
+    fn ask(&self, conn: ConnId, request: Request, task: FetchTask) -> Result<(), FetchError> {
+        let Some(LaneHold::Fetch(_, Some(requests))) = self.lanes.get(&conn) else {
+            return Err(FetchError::Lane);
+        };
+        let asked = requests.try_send((request, task));
+        asked.map_err(|error| if error.is_full() { FetchError::Busy } else { FetchError::Lane })
+    }
 }
 
 impl TransferShared {
-    fn fetchable(
-        &self,
-        file: FileId,
-        turn: u64,
-        conn: ConnId,
-    ) -> Result<(Arc<Content>, Arc<FetchLane>), FetchError> {
-        let state = self.lock();
-        let content = state.content(file, turn).ok_or_else(fetching::not_open)?;
-        match state.lanes.get(&conn) {
-            Some(LaneHold::Fetch(lane)) => Ok((content, Arc::clone(lane))),
-            _ => Err(FetchError::Lane),
-        }
-    }
-
     fn open_part(&self, opening: &PartOpening) -> Result<PartState, DiskError> {
         let PartOpening { file, turn, size, .. } = *opening;
         let max_bytes = self.host.limits.file_bytes;
@@ -208,7 +189,7 @@ impl TransferShared {
     }
 
     /// Takes the list of hashes for a download: from here on it is served as far as it has come.
-    fn adopt(
+    pub(super) fn adopt(
         &self,
         content: &Content,
         turn: u64,
@@ -264,4 +245,10 @@ fn short_tree(opening: &PartOpening) -> Option<FileTree> {
         _ => return None,
     };
     FileTree::verified(&opening.file, opening.size, hashes)
+}
+
+/// The router asked for something of a download that is not open.
+fn not_open() -> FetchError {
+    let text = "the download is not open; start it again";
+    FetchError::Disk(failures::lasting(Failure::new(Code::IoError, text)))
 }

@@ -20,7 +20,7 @@ impl Transfers {
     pub(crate) fn look_for_leftovers(&self) {
         let shared = Arc::clone(&self.shared);
         // A node that has so much to do at its very start can go without.
-        let _ = self.disk.submit(move |()| {
+        let _ = self.disk.submit(move || {
             let found = shared.contents.alone(|| leftovers::find(&shared.disk, &shared.folder));
             // A folder that cannot be read is told when something is downloaded.
             let files = found.unwrap_or_default();
@@ -45,7 +45,7 @@ impl Transfers {
             Event::PartRemoved { face, line, wanted, result }
         };
         let (shared, late) = (Arc::clone(&self.shared), answer.clone());
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(failures::inside())));
             owed.send(answer(shared.remove_meant(&wanted, prefix.as_deref())));
         });
@@ -56,7 +56,7 @@ impl Transfers {
     pub(super) fn examine_folder(&self, face: FaceId, line: u64) -> Option<Event> {
         let answer = move |list| Event::FolderExamined { face, line, list };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, answer(Vec::new()));
             owed.send(answer(health(&shared.folder)));
         });

@@ -16,7 +16,7 @@ impl Transfers {
         let hash_job = Arc::new(hash_job);
         self.shared.lock().hash_jobs.insert(job, Arc::clone(&hash_job));
         let shared = Arc::clone(&self.shared);
-        let hashed = self.hashing.submit(move |()| {
+        let hashed = self.hashing.submit(move || {
             let (inbox, max_bytes) = (&shared.host.inbox, shared.host.limits.file_bytes);
             let owed =
                 ReplyGuard::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
@@ -51,7 +51,7 @@ impl Transfers {
         let nowhere = Event::LookedAt { face, line, path: None };
         let Some(served) = self.shared.host.sources.get(&file) else { return Some(nowhere) };
         let (shared, otherwise) = (Arc::clone(&self.shared), nowhere.clone());
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, otherwise);
             owed.send(Event::LookedAt { face, line, path: served.path_now() });
         });
@@ -82,7 +82,7 @@ impl Transfers {
             return Some(changed);
         };
         let (shared, otherwise) = (Arc::clone(&self.shared), changed.clone());
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, otherwise);
             owed.send(Event::ParkedChecked { file, intact: parked.unchanged() });
         });
@@ -96,7 +96,7 @@ impl Transfers {
         if let Some(copy) = served.leave_place(&path) {
             let unwanted = Unwanted(copy);
             // Where there is no time for the job it is done by dropping it.
-            let _ = self.disk.submit(move |()| drop(unwanted));
+            let _ = self.disk.submit(move || drop(unwanted));
         }
     }
 
@@ -105,7 +105,7 @@ impl Transfers {
     pub(super) fn recheck(&self, file: FileId, chunk: u32) {
         let Some(served) = self.shared.host.sources.get(&file) else { return };
         let shared = Arc::clone(&self.shared);
-        let submitted = self.disk.submit(move |()| {
+        let submitted = self.disk.submit(move || {
             let intact = !served.holds(chunk)
                 || served.unchanged() && served.recheck(chunk).unwrap_or(false);
             // Without a router nobody wants to know.

@@ -1,6 +1,6 @@
 //! A few threads that take jobs in order: begun when there is work, ended when there is none.
 //!
-//! Bulk work (fetching, hashing, disks) runs here, at lower priority, so that it never delays
+//! Bulk work (hashing, disks) runs here, at lower priority, so that it never delays
 //! chat. Each pool bounds its threads and the jobs that wait; whoever submits never blocks.
 
 use std::collections::VecDeque;
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::thread;
 
-/// A thread without work ends after so long: long enough to be there for the next chunk, short
+/// A thread without work ends after so long: long enough to be there for the next job, short
 /// enough that an idle node has none.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Something to do, with what the thread keeps from one job to the next (a buffer).
-type PoolJob<S> = Box<dyn FnOnce(&mut S) + Send>;
+/// Something to do.
+type PoolJob = Box<dyn FnOnce() + Send>;
 
 /// All threads are busy and no more jobs may wait, or the pool has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,26 +37,26 @@ pub(super) struct Bounds {
 }
 
 /// Threads that share one queue of jobs.
-pub(super) struct Pool<S> {
-    shared: Arc<PoolShared<S>>,
+pub(super) struct Pool {
+    shared: Arc<PoolShared>,
 }
 
-struct PoolShared<S> {
+struct PoolShared {
     bounds: Bounds,
-    state: Mutex<PoolState<S>>,
+    state: Mutex<PoolState>,
     work: Condvar,
     ended: Condvar,
 }
 
-struct PoolState<S> {
-    queue: VecDeque<PoolJob<S>>,
+struct PoolState {
+    queue: VecDeque<PoolJob>,
     threads: usize,
     idle: usize,
     stopped: bool,
     handles: Vec<JoinHandle<()>>,
 }
 
-impl<S: Default + 'static> Pool<S> {
+impl Pool {
     /// A pool without threads yet.
     #[must_use]
     pub(super) fn new(bounds: Bounds) -> Self {
@@ -75,7 +75,7 @@ impl<S: Default + 'static> Pool<S> {
     ///
     /// # Errors
     /// [`Busy`]: the job was dropped.
-    pub(super) fn submit(&self, job: impl FnOnce(&mut S) + Send + 'static) -> Result<(), Busy> {
+    pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
         let bounds = &self.shared.bounds;
         let mut state = self.shared.lock();
         if state.stopped {
@@ -94,7 +94,7 @@ impl<S: Default + 'static> Pool<S> {
         Ok(())
     }
 
-    fn begin(&self, state: &mut PoolState<S>) -> bool {
+    fn begin(&self, state: &mut PoolState) -> bool {
         state.handles.retain(|handle| !handle.is_finished());
         let shared = Arc::clone(&self.shared);
         let bounds = &self.shared.bounds;
@@ -139,14 +139,14 @@ impl<S: Default + 'static> Pool<S> {
     }
 }
 
-impl<S> PoolShared<S> {
-    fn lock(&self) -> MutexGuard<'_, PoolState<S>> {
+impl PoolShared {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next job; `None` when the thread shall end. It is counted out in the same moment, so
     /// that no job is left to a thread that is about to go.
-    fn next(&self) -> Option<PoolJob<S>> {
+    fn next(&self) -> Option<PoolJob> {
         let mut state = self.lock();
         let mut waited_in_vain = false;
         loop {
@@ -168,14 +168,12 @@ impl<S> PoolShared<S> {
     }
 }
 
-fn work<S: Default>(shared: &PoolShared<S>) {
+fn work(shared: &PoolShared) {
     thread::lower_priority();
-    let mut kept = S::default();
     while let Some(job) = shared.next() {
         // What the job owned reports its end; the thread stays for the others.
-        if catch_unwind(AssertUnwindSafe(|| job(&mut kept))).is_err() {
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!(name = shared.bounds.name, "a job panicked; its work is given up");
-            kept = S::default();
         }
     }
 }
@@ -185,15 +183,15 @@ mod tests {
     use super::*;
     use crossbeam_channel::{Receiver, Sender, bounded};
 
-    fn pool(threads: usize, waiting: usize) -> Pool<()> {
+    fn pool(threads: usize, waiting: usize) -> Pool {
         Pool::new(Bounds { name: "test", threads, waiting, stack_bytes: 64 * 1024 })
     }
 
     /// A job that says that it began and ends when told.
-    fn held(pool: &Pool<()>) -> Result<(Receiver<()>, Sender<()>), Busy> {
+    fn held(pool: &Pool) -> Result<(Receiver<()>, Sender<()>), Busy> {
         let (began, begun) = bounded(1);
         let (end, ended) = bounded::<()>(0);
-        pool.submit(move |()| {
+        pool.submit(move || {
             let _ = began.send(());
             let _ = ended.recv();
         })?;
@@ -234,7 +232,7 @@ mod tests {
     #[test]
     fn a_panic_costs_the_job_and_not_the_thread() {
         let pool = pool(1, 8);
-        pool.submit(|()| panic!("a test of panics")).unwrap();
+        pool.submit(|| panic!("a test of panics")).unwrap();
         let (begun, _end) = held(&pool).unwrap();
         begun.recv().unwrap();
     }

@@ -25,9 +25,9 @@ use crate::ui::notice::{Style, error_line};
 
 /// The running klatch says within this time whether it does the job.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// After a signal: so long the running klatch is waited for.
+/// How long the running klatch is waited for after a signal.
 const LAST_ANSWER: Duration = Duration::from_millis(1_500);
-/// And then so long what there is to say about that.
+/// How long its last output is waited for then.
 const LAST_LINE: Duration = Duration::from_millis(300);
 
 /// Has the klatch that runs with the same data directory do the errand; gives its exit code, or
@@ -54,8 +54,8 @@ pub(in crate::program) fn hand_over(
             return Ok(None);
         }
         let text = format!(
-            "{option} is about a klatch of its own, and this is done by the one that runs: leave \
-             it out, or add --alone"
+            "{option} needs a klatch of its own, but your running klatch does this: leave it out, \
+             or add --alone"
         );
         return Err((2, Failure::new(Code::Usage, text)));
     }
@@ -73,7 +73,7 @@ fn request(
     (first, target, remark): (&[Command], &SaveTarget, Option<String>),
 ) -> Result<JobRequest, (u8, Failure)> {
     let folder = std::env::current_dir().map_err(|error| {
-        let text = format!("cannot tell in which folder this is: {error}");
+        let text = format!("cannot find the current folder: {error}");
         (1, Failure::new(Code::IoError, text))
     })?;
     let save = match target {
@@ -146,7 +146,7 @@ impl<'a> JobClient<'a> {
     fn is_accepted(&self, request: &JobRequest, within: Duration) -> Result<bool, (u8, Failure)> {
         let refused = |failure| (1, failure);
         let body = serde_json::to_vec(request).map_err(|error| refused(gone(&error.into())))?;
-        // Whoever refuses may have hung up already: what it said can still be read.
+        // It may refuse and hang up at once: what it said can still be read.
         let sent = self.writer.send(FrameKind::Request, &body);
         let deadline = Instant::now() + within;
         match frames::read(&mut Until { stream: &self.stream, deadline }) {
@@ -170,12 +170,12 @@ impl<'a> JobClient<'a> {
         let leave = {
             let (writer, stream) = (self.writer.clone(), Arc::new(self.stream.try_clone()));
             move || {
-                // Whoever is gone cannot be told, and whoever does not answer is left.
+                // A klatch that is gone cannot be told, and one that does not answer is left.
                 let exit_code = signals::first().unwrap_or(1);
                 let _ = writer.send(FrameKind::Leave, &[exit_code]);
                 std::thread::sleep(LAST_ANSWER);
                 let _ = (*stream).as_ref().map(|stream| stream.shutdown(Shutdown::Both));
-                // Whoever reads stdout may take nothing any more.
+                // The reader of stdout may take nothing any more.
                 std::thread::sleep(LAST_LINE);
                 std::process::exit(exit_code.into());
             }
@@ -198,7 +198,7 @@ impl<'a> JobClient<'a> {
                         // Where errors cannot be written there is nobody to tell.
                         let _ = writeln!(io::stderr(), "{line}");
                         if of_a_file {
-                            // Nobody takes the rest. Whoever is gone cannot be told.
+                            // Nobody takes the rest. A klatch that is gone cannot be told.
                             let _ = self.writer.send(FrameKind::Leave, &[1]);
                         }
                     }
@@ -235,7 +235,7 @@ impl<'a> JobClient<'a> {
                         Ok([]) => writer.send(FrameKind::EndOfInput, &[]),
                         Ok(bytes) => writer.send(FrameKind::Input, bytes),
                         Err(error) => {
-                            let text = format!("stdin cannot be read: {error}");
+                            let text = format!("cannot read stdin: {error}");
                             let line = error_line(&Failure::new(Code::IoError, text), &plain);
                             // Where errors cannot be written there is nobody to tell.
                             let _ = writeln!(io::stderr(), "{line}");

@@ -1,4 +1,4 @@
-//! The socket in the data directory: `socket`, for its owner alone.
+//! The socket in the data directory: `socket`, for its owner only.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Frames: a byte that says of which kind, four of the length, then that many bytes.
+//! Frames: one byte for the kind, four for the length, then that many bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};

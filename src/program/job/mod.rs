@@ -1,17 +1,18 @@
-//! Jobs: what `klatch send`, `get` and `say` have a klatch do that runs with the same data
-//! directory, in its room and under its name.
+//! Jobs: `klatch send`, `get` and `say` that a running klatch with the same data directory carries
+//! out, in its room and under its name.
 //!
-//! The running klatch listens on a socket in its data directory ([`door`]), which only its owner
-//! can reach. Whoever connects says in one request ([`JobRequest`]) what is to be done; then bytes
-//! for stdout and stderr come back, and in the end the exit code ([`frames`]). The errand itself
-//! runs in the running klatch ([`work`]), as a face of its own and by the code of any one-shot;
-//! the process that was started passes on bytes and signals ([`client`]).
+//! The running klatch listens on a socket in its data directory ([`door`]) that only its owner can
+//! reach. The client sends one request ([`JobRequest`]); then bytes for stdout and stderr come
+//! back, and finally the exit code ([`frames`]). The errand itself runs in the running klatch
+//! ([`work`]), as a separate face and with the same code as any one-shot; the client process passes
+//! on bytes and signals ([`client`]).
 //!
-//! - What comes over the socket is bounded in length and time, and checked before it is used.
-//! - Stdin is given piece by piece, when it is asked for: nobody can flood the running klatch, and
-//!   it always learns at once that the client is gone.
-//! - A client that is gone ends its job: what it offered is taken back, what it fetches stops.
-//! - One that reads nothing holds up its own threads only; at the end of klatch its stream is shut.
+//! - Everything that comes over the socket is bounded in length and time, and checked before use.
+//! - Stdin is sent piece by piece, on request: nobody can flood the running klatch, and it notices
+//!   at once when the client is gone.
+//! - If the client is gone, its job ends: its offers are withdrawn and its downloads stop.
+//! - A client that reads nothing holds up only its own threads; when klatch ends, its stream is
+//!   shut.
 
 mod client;
 mod door;
@@ -50,7 +51,7 @@ struct JobRequest {
     /// Only in the room whose id begins so.
     room: Option<String>,
     look: Look,
-    /// So many messages from before are wanted at most; `None`: nothing from before.
+    /// How many earlier messages are wanted; `None`: none.
     backlog: Option<usize>,
     /// What people are to know from the start.
     remark: Option<String>,

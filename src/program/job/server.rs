@@ -1,4 +1,4 @@
-//! The running klatch's side of the socket: accepting, and a thread for each job.
+//! The running klatch's side of the socket: accepts, and starts a thread for each job.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
 /// Jobs at once.
 const JOBS_MAX: usize = 16;
-/// When klatch has ended: so long jobs may say their last words.
+/// How long jobs may write their last output after klatch has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// So long their threads are waited for.
 const LAST_JOBS: Duration = Duration::from_millis(1_500);
@@ -119,7 +119,7 @@ fn begin(stream: Stream, shared: &Arc<JobShared>, jobs: usize) -> std::io::Resul
     if jobs >= JOBS_MAX {
         // There is room for so little in a stream that nobody has written to.
         stream.set_nonblocking(true)?;
-        let text = format!("klatch does {JOBS_MAX} other things at once: try again later");
+        let text = format!("klatch is busy with {JOBS_MAX} other jobs: try again later");
         work::refuse(&Writer::new(stream), &Failure::new(Code::IoError, text));
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! One job in the running klatch: a face of its own that does what a one-shot does.
+//! One job in the running klatch: a separate face that does what a one-shot does.
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
@@ -41,7 +41,7 @@ pub(super) fn run(shared: &JobShared, stream: &Stream) {
     match read_request(stream) {
         Ok(request) => {
             let job = RunningJob { shared, stream, writer: &writer };
-            // Whoever is gone needs no answer.
+            // A client that is gone needs no answer.
             let _ = job.answer(request);
         }
         Err(failure) => refuse(&writer, &failure),
@@ -75,7 +75,7 @@ pub(super) fn parse_request(body: &[u8]) -> Result<JobRequest, Failure> {
     }
     let version = serde_json::from_slice(body).map(|Version { version }| version);
     if version.as_ref().is_ok_and(|version| *version != VERSION) {
-        let text = "the running klatch is of another version: start it again, or use --alone";
+        let text = "the running klatch is another version: restart it, or use --alone";
         return Err(Failure::new(Code::VersionMismatch, text));
     }
     let request = version.and_then(|_| serde_json::from_slice(body));
@@ -125,7 +125,7 @@ impl RunningJob<'_> {
             }
         };
         output.only_own_files(target.folder());
-        // Whoever named the room does not mean the one that its person may go to next.
+        // The room was named: another one, to which its person may go next, is not meant.
         let named = !request.places.is_empty() || request.room.is_some();
         let first = named.then_some(Command::BeginFace { room }).into_iter().collect();
         let work = JobTools { face, output, target, folder, stay: request.stay };
@@ -198,7 +198,7 @@ impl RunningJob<'_> {
             let hearing = || {
                 let exit_code = hear(stream, &give);
                 *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit_code);
-                // Whoever waits for an answer or for stdin goes on.
+                // Threads that wait for an answer or for stdin go on.
                 handle.close(face.id);
                 drop((give, client));
             };
@@ -354,7 +354,7 @@ fn is_here(places: &[RoomPlace], overview: &Overview, addr: SocketAddr) -> bool 
     // What members say of themselves must not draw anything into their room.
     let known: Vec<_> = own.chain(overview.reached.iter().copied()).map(plain).collect();
     places.iter().all(|place| match place {
-        // That an open room will not do is said by whoever tries to enter it.
+        // The attempt to enter an open room reports that it will not do.
         RoomPlace::Addresses { closed: true, .. } if !overview.locked => false,
         RoomPlace::Addresses { addresses, .. } => addresses.iter().any(|one| {
             let one = plain(*one);

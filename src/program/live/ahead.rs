@@ -1,5 +1,5 @@
-//! Lines that were typed ahead of their turn: while a command was waited for, or before a question
-//! came. They wait here, in order, and are shown above the line being typed.
+//! Type-ahead: lines that were typed while a command was waited for, or before a question came.
+//! They wait here, in order, and are shown above the line being typed.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The line being typed: rustyline, with what klatch knows about commands, passwords and names.
+//! The line being typed: rustyline, with klatch's completion, hints and hidden passwords.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};

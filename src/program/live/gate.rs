@@ -1,8 +1,8 @@
 //! Who may use the terminal: the editor's thread until the program ends, and then nobody.
 //!
-//! The editor sets the terminal's modes when a line begins and sets them back when it ends. When
-//! klatch ends at that very moment, the last word must be ours: [`EditorGate::close`] waits until
-//! the editor's thread stands still at the gate, and it never goes on from there.
+//! The editor sets the terminal's modes when a line begins and restores them when it ends. If
+//! klatch ends at that very moment, klatch must restore them last: [`EditorGate::close`] waits
+//! until the editor's thread has stopped at the gate, and it never continues from there.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;

@@ -1,6 +1,5 @@
-//! Commands of earlier runs, for the arrow keys and for completion. Only commands that were
-//! understood are kept on disk, and none that holds a password or an invitation; what was said to
-//! a room never is.
+//! Commands of earlier runs, for the arrow keys and for completion. Only valid commands are kept on
+//! disk, none with a password or an invitation, and never messages.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufReader, Write};

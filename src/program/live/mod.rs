@@ -1,8 +1,8 @@
-//! The live terminal: a line being typed, and everything else above it.
+//! The live terminal: a line being typed, with everything else above it.
 //!
 //! Three threads take part. The printer (see [`super::output`]) turns notices into rows; the stdin
 //! thread runs the editor and is the only one that writes while a line is typed; and because the
-//! editor's external printer can block, a thread of its own wakes the editor through it.
+//! editor's external printer can block, a separate thread wakes the editor through it.
 
 mod ahead;
 mod editor;

@@ -1,12 +1,12 @@
-//! What stands above the line being typed: the one place that writes to a live terminal.
+//! The rows above the line being typed: the only code that writes to a live terminal.
 //!
-//! While the editor runs, nobody but the editor's thread writes: whatever is to be shown waits
-//! here, and [`Screen::redraw`] gives it to the editor as part of its prompt, so that every row
-//! appears in one write above the line being typed, in order, and never through it. While the
-//! editor does not run, rows are written at once.
+//! While the editor runs, only its thread writes: new rows wait here, and [`Screen::redraw`] gives
+//! them to the editor as part of its prompt, so that every row appears in one write above the line
+//! being typed, in order, and never through it. While the editor does not run, rows are written at
+//! once.
 //!
 //! The last own message (the tail) and the transfers (the block) are redrawn in place as long as
-//! nothing else was printed below them; a tail becomes an ordinary row then.
+//! nothing else was printed below them; then a tail becomes an ordinary row.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use crate::router::ids::EntryId;
 use crate::ui::live::Piece;
 use crate::ui::width::width;
 
-/// Bytes that wait for the editor at most; then whoever prints waits for it.
+/// Bytes that may wait for the editor; beyond that, printing threads wait for it.
 const PENDING_MAX_BYTES: usize = 64 * 1024;
 
 /// Has a terminal show at once what it was given (synchronised updates).
@@ -121,7 +121,7 @@ impl Screen {
         }
     }
 
-    /// Shows a row of the log, unless too much waits already: whoever logs must not wait.
+    /// Shows a row of the log, unless too much waits already: logging must not block.
     pub(super) fn log(&self, row: &str) {
         let mut state = self.lock();
         if state.pending.len() >= PENDING_MAX_BYTES {

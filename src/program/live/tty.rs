@@ -1,5 +1,5 @@
-//! The terminal's modes: nothing typed between two lines is echoed, and everything is as it was
-//! when klatch ends, however it ends.
+//! The terminal's modes: nothing typed between two lines is echoed, and the modes are restored
+//! however klatch ends.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};

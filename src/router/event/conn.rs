@@ -1,4 +1,4 @@
-//! How connections begin and end, and what handshakes go on with and give.
+//! Events and values of connections and handshakes.
 
 use core::net::SocketAddr;
 use std::sync::Arc;

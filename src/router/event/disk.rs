@@ -1,4 +1,4 @@
-//! What files on this computer gave or did not give.
+//! Results of work on this computer's files.
 
 use std::path::PathBuf;
 

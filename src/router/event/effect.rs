@@ -1,4 +1,4 @@
-//! What the router decides, to be done by the shell.
+//! What the router decides and the shell performs.
 
 use std::path::PathBuf;
 
@@ -77,7 +77,7 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
-    /// The lane is admitted: say ready; then serve, or hand it to the fetching threads.
+    /// The lane is admitted: say ready; then serve, or fetch over it.
     StartLane {
         /// The connection.
         conn: ConnId,
@@ -252,7 +252,7 @@ pub enum Effect {
         /// The chunk.
         chunk: u32,
     },
-    /// So many bytes of files may pass in a second; chat is never limited.
+    /// Limits the bytes of files per second; chat is never limited.
     Limit {
         /// Towards others; otherwise what is fetched.
         up: bool,

@@ -1,9 +1,9 @@
-//! What is offered in the room, from the log: every offer that stands, whose it is, and which a
-//! command means.
+//! The offers of the room, derived from the log: which stand, whose they are, and which a command
+//! means.
 //!
-//! An offer is known by its entry. It stands until its author takes it back, or offers another in
-//! its place; what else its author or anybody else offers, under whatever name and with whatever
-//! content, stands beside it. Nobody has a say in the offers of others.
+//! An offer is identified by its entry. It stands until its author withdraws or replaces it; other
+//! offers, by the same author or others, of any name and content, stand beside it. Nobody can
+//! affect the offers of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::router::swarm::NamedFile;
 use crate::router::text::Untrusted;
 use crate::router::word::{FileWord, nfc};
 
-/// So many offers are looked at for another content of the same name.
+/// Offers that are searched for another content of the same name.
 const COMPARED_MAX: usize = 1_000;
 
 /// An offer that stands.

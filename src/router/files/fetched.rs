@@ -1,4 +1,4 @@
-//! Whether those who are here have what a face of this node offered: what a one-shot offer waits
+//! Whether the members here have what a face of this node offered, which a one-shot `send` waits
 //! for.
 
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ struct Fetchers {
 }
 
 impl Told {
-    /// Nothing was told yet to whoever begins to wait now.
+    /// A face that begins to wait now was told nothing yet.
     pub(crate) fn new(members: &Members) -> Self {
         Self { at_first: members.present().collect(), ..Self::default() }
     }
@@ -74,7 +74,7 @@ impl Told {
         let done: BTreeSet<_> = done.difference(&self.fetched).copied().collect();
         self.fetched.extend(&done);
         let lacking: BTreeSet<_> = lacking.difference(&self.fetched).copied().collect();
-        // Whoever comes later is waited for only where nobody was here who may fetch anything.
+        // Later members are waited for only if nobody was here who may fetch anything.
         let all = until.is_some() || self.at_first.is_subset(&declining);
         let lacking = if all { lacking } else { &lacking & &self.at_first };
         self.missing = &lacking & &self.at_first;

@@ -1,4 +1,4 @@
-//! Own files on their way to an offer: one after the other of each command is hashed, and then
+//! Own files on their way to an offer: the files of each command are hashed one by one, and then
 //! offered.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -53,7 +53,7 @@ impl OfferJob {
         }
     }
 
-    /// Whoever asked for it.
+    /// The face that asked for it.
     pub(crate) fn of(&self) -> (FaceId, u64) {
         (self.face, self.line)
     }
@@ -161,7 +161,7 @@ impl Hashing {
         result: &Result<Hashed, Failure>,
     ) -> Option<OfferJob> {
         let job = self.jobs.remove(&number)?;
-        // Whoever was shown how far it is, is shown its end.
+        // A face that was shown its progress is shown its end.
         if let Ok(Hashed { path, size, .. }) = result
             && job.told
         {

@@ -1,4 +1,4 @@
-//! What people mean by a word, and what is offered here, with regard to who is here.
+//! Which offers a word means, and what is offered here, given who is present.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::router::word::{FileWord, WordFit, best, digits_apart, nfc};
 
 /// Offers that are named one by one.
 const NAMED_MAX: usize = 8;
-/// So many names are compared with one that was mistyped.
+/// Names that are compared with a mistyped one.
 const COMPARED_MAX: usize = 1_000;
 
 /// The offers of a room, in view of who is here and holds what.
@@ -122,7 +122,7 @@ impl<'a> Lookup<'a> {
         let none_fits = found.is_empty();
         let mut here: Vec<_> =
             found.into_iter().filter(|offered| self.is_candidate(offered)).collect();
-        // Of equal contents the name of whoever offered it first.
+        // Of equal contents, the name of the first offer.
         here.sort_by_key(|offered| offered.order());
         let files: BTreeSet<_> = here.iter().map(|offered| offered.file()).collect();
         match files.len() {
@@ -148,7 +148,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// A word that names several of these files, whoever offers them.
+    /// A word that names several of these files, by any member.
     pub(crate) fn ambiguous<'f>(
         &self,
         wanted: &str,

@@ -1,10 +1,10 @@
-//! Files as they are offered in the room, by anybody and by this node.
+//! The machine of offers, by anybody and by this node.
 //!
-//! Decides which offers stand, which of them a word means, and what becomes of the offers of this
-//! node: where their files lie, which face they go with, what is hashed for the next ones, and
-//! what can be had again after it was taken back or after its room was left. It says nothing in
-//! the room: an offer stands once its entry is in the log. What is held of a file, here or by
-//! others, is the business of [`super::swarm`], which it only looks at.
+//! It decides which offers stand, which of them a word means, and what becomes of this node's own:
+//! where their files are, which face they belong to, what is hashed next, and what can be restored
+//! after it was withdrawn or its room was left. It never speaks in the room: an offer stands once
+//! its entry is in the log. [`super::swarm`] decides what is held of a file; this machine only
+//! looks at it.
 
 mod catalogue;
 pub(crate) mod fetched;

@@ -1,5 +1,5 @@
-//! Own offers: where their files lie, which faces made them, and what ends with them. All by the
-//! ids that faces know.
+//! Own offers: where their files are, which faces made them, and what ends with them, by the ids
+//! that faces know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ impl Files {
             own.find(|offered| self.own.is_astray(&offered.shown()))
         };
         let again = before.filter(|offered| offered.file() == *file).or_else(astray);
-        // Whoever ends badly leaves what others had offered before.
+        // A face that ends badly leaves what others had offered before.
         let goes = again.or(before).is_none_or(|of| self.own.goes_with(face, &of.shown()));
         OfferPlan { again: again.cloned(), before: before.cloned(), goes }
     }

@@ -1,9 +1,8 @@
-//! Own offers of a room that was left: served again when this node comes back to it.
+//! Own offers of a room that was left, which are served again when this node returns to it.
 //!
-//! An offer outlives its author's stay in the log of the room, and in nothing else: what served it
-//! is laid aside at `leave` and taken up again only in the very room that it was offered in, under
-//! the very lock that held when it was left, and only if the file did not change meanwhile. So a
-//! file is never served to anybody whom it was not offered to.
+//! An offer outlives its author's stay in the room's log. What served it is parked at `leave` and
+//! restored only in the same room, under the lock that was in force then, and only if the file did
+//! not change. So a file is never served to anybody to whom it was not offered.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +26,7 @@ impl Files {
         if files.is_empty() {
             return;
         }
-        // Whoever comes back to the room finds own offers under the ids of their entries.
+        // On return to the room, own offers are found by the ids of their entries.
         let own = self.catalogue.offers_by(self.me);
         self.own.rename(&own.map(|offered| (offered.shown(), offered.id())).collect());
         if !self.is_parked_in(&place) {

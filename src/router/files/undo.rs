@@ -1,5 +1,5 @@
-//! Own offers that were just taken back: for a while the person can have them back, and until then
-//! what served them is laid aside and a copy that was made for a page stays.
+//! Own offers that were just withdrawn: for a while the person can undo that; until then their
+//! sources are kept, and so are copies made for a page.
 
 use super::{Files, Offered, TakenBack};
 use crate::router::context::Context;

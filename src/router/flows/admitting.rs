@@ -1,4 +1,4 @@
-//! From a channel to a known peer: Hellos, and who is let in by which way.
+//! From a channel to a known peer: Hellos, and how a newcomer is admitted.
 
 use core::net::SocketAddr;
 use std::sync::Arc;

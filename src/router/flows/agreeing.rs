@@ -1,4 +1,4 @@
-//! From a known peer to a link: what is said before it, and all that follows once it is up.
+//! From a known peer to a link: the agreement, and everything that follows from a new link.
 
 use std::sync::Arc;
 

@@ -1,8 +1,7 @@
-//! `cancel`: a download, what is being hashed, an own offer, or what is left of a download that is
-//! not under way.
+//! `cancel`: a download, a file being hashed, an own offer, or a partial file.
 //!
-//! A download that is cancelled keeps what is verified for the next time; cancelled once more, or
-//! after a restart, its partial file is removed.
+//! A cancelled download keeps its verified chunks for the next time; cancelled again, or after a
+//! restart, its partial file is removed.
 
 use crate::router::Router;
 use crate::router::event::Effect;
@@ -87,8 +86,8 @@ impl Router {
             }
             Ok(None) => {
                 let text = format!(
-                    "neither a download nor an offer of yours is called {}, and no part of it is \
-                     here",
+                    "no download or offer of yours is called {}, and there is no partial file of \
+                     it",
                     Untrusted::new(wanted)
                 );
                 Err(Failure::new(Code::NoSuchOffer, text))

@@ -1,4 +1,4 @@
-//! Commands and answers to questions, each to the machine that does it.
+//! Passes each command and each answer to a question to its machine.
 
 use core::net::SocketAddr;
 
@@ -35,7 +35,7 @@ impl Router {
         self.carry_out(given);
     }
 
-    /// Does what a command says. Whatever is not done at once is answered by whoever does it.
+    /// Does what a command says. What takes longer is answered by the machine that does it.
     fn carry_out(&mut self, given: GivenCommand) {
         let GivenCommand { face, line, command, draw } = given;
         let (word, of) = (command.word(), (face, line));
@@ -155,7 +155,7 @@ impl Router {
         }
     }
 
-    /// A password was given, or not, to whoever asked for it.
+    /// A password was given, or refused, to the machine that asked for it.
     pub(crate) fn password_given(&mut self, of: (FaceId, u64), password: Option<NewPassword>) {
         if let Some(waited) = self.desk.password_given(&mut self.cx, of, password.as_ref()) {
             // It waits for another change to end, as if it had come with its password.

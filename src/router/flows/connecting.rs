@@ -1,4 +1,4 @@
-//! A person's way into another room, as far as others have a part in it.
+//! A person's way into another room, where it involves several machines.
 
 use crate::crypto::password::Password;
 use crate::router::Router;
@@ -80,7 +80,7 @@ impl Router {
         self.attempts.conn_ended(&mut self.cx, id, &ended, &here);
     }
 
-    /// An attempt is tried again, or whoever it led to did not tell the whole history in time.
+    /// It is time to retry an attempt, or its peer did not send the whole history in time.
     pub(crate) fn attempt_due(&mut self, id: u64) {
         if self.attempts.due(&mut self.cx, id) {
             self.attempt_succeeded(id);

@@ -1,4 +1,4 @@
-//! How this node leaves: not under those who need it, and not before what it began is done.
+//! How this node leaves: not while others need it, and not before its own work is done.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl Router {
         let fetching = format!("only you have all of {files}, and {members} still fetching it");
         if asks {
             self.cx.remark(format!(
-                "{fetching}: better stay until that is done; to {word} all the same, {word} again"
+                "{fetching}: better wait until that is done; to {word} anyway, {word} again"
             ));
             self.cx.answer(&given, Ok(()));
         } else if word == "leave" && self.desk.is_quitting() {
@@ -68,7 +68,7 @@ impl Router {
 
     fn end_input(&mut self, given: &GivenCommand) {
         let in_vain = self.log.has_spoken() && !self.stay.has_met() && !self.desk.waited_in_vain();
-        let text = "nobody was ever here to hear what was said: connect first, or wait members 1";
+        let text = "nobody was ever here to get your messages: connect first, or wait members 1";
         let result = if in_vain { Err(Failure::new(Code::NobodyPresent, text)) } else { Ok(()) };
         self.cx.answer(given, result);
         self.stop();

@@ -1,5 +1,4 @@
-//! Downloads, as far as they concern more than the swarm: which files a command means, and who
-//! could pass one on.
+//! Downloads, beyond the swarm: which files a command means, and who could pass one on.
 
 use std::path::PathBuf;
 
@@ -69,7 +68,7 @@ impl Router {
         let (held, wanted): (Vec<_>, Vec<_>) = others.into_iter().partition(is_here);
         if !held.is_empty() {
             let names = few(held.iter().map(|file| Untrusted::new(&file.name).short()));
-            let text = format!("you have {names} already");
+            let text = format!("you already have {names}");
             self.cx.effect(Effect::Tell { face, line, notice: Notice::Remark { text } });
         }
         if wanted.is_empty() { Err(Ok(())) } else { Ok(wanted) }
@@ -121,20 +120,17 @@ impl Router {
             self.links.links().map(|(_, link)| link.member()).filter(reaches).take(NAMED_MAX);
         let between: Vec<_> = between.map(|id| self.members.name_of(&id).short()).collect();
         let way = match between.split_last() {
-            None => "nobody here reaches you both: `doctor` says what may be wrong".to_owned(),
+            None => "nobody here can reach you both: `doctor` finds problems".to_owned(),
             Some((only, [])) => {
-                format!(
-                    "{only} reaches you both: once {only} has downloaded it, it comes from there"
-                )
+                format!("{only} can reach you both: once {only} has it, you get it from there")
             }
             Some((last, others)) => format!(
-                "{} and {last} reach you both: once one of them has downloaded it, it comes from \
-                 there",
+                "{} and {last} can reach you both: once one of them has it, you get it from there",
                 others.join(", ")
             ),
         };
         let author = self.members.name_of(&author).short();
-        Some(format!("{author} offers it, and neither of you reaches the other; {way}"))
+        Some(format!("{author} offers it, but you cannot reach each other; {way}"))
     }
 
     pub(crate) fn files_notice(&self) -> Notice {

@@ -1,4 +1,4 @@
-//! The end of a connection, and all that follows from it.
+//! The end of a connection, and everything that follows from it.
 
 use crate::crypto::binding::Role;
 use crate::router::Router;

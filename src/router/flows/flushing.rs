@@ -1,4 +1,4 @@
-//! Marks become messages: what each link is still to be told, as far as its outbox has room.
+//! Turns marks into messages for each link, as far as its outbox has room.
 
 use crate::router::Router;
 use crate::router::event::Effect;

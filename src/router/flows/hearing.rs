@@ -1,4 +1,4 @@
-//! What peers say over their links, each message to the machine that it is for.
+//! Passes each message of a linked peer to its machine.
 
 use crate::router::Router;
 use crate::router::event::Closed;

@@ -1,4 +1,4 @@
-//! Lanes from the dial to the end: connections that carry chunks between two that are linked.
+//! Lanes from dial to end: connections that carry chunks between two linked members.
 
 use core::net::SocketAddr;
 
@@ -30,7 +30,7 @@ impl Router {
     fn addresses_for_lane(&self, member: MemberId) -> Vec<SocketAddr> {
         let conn = self.members.conn_of(&member).and_then(|id| self.links.get(id));
         let Some(conn) = conn else { return Vec::new() };
-        // Loopback may be taught by whoever is on loopback itself.
+        // Loopback counts only from a peer that is on loopback itself.
         let is_here = conn.remote().is_some_and(|remote| is_loopback(remote.ip()));
         let mut addresses: Vec<SocketAddr> = Vec::new();
         if conn.is_dialled() {
@@ -67,7 +67,7 @@ impl Router {
         if !self.links.has_run(theirs.run) || !same_room {
             return self.cx.refuse(id, Why::NoSession);
         }
-        // Whoever has a session is known: no chain is shown over a lane.
+        // A peer with a session is known: no chain is shown over a lane.
         let plan = Plan::Recognise { room: self.stay.room(), chain: Vec::new() };
         self.links.proceed(&mut self.cx, id, plan, None);
     }

@@ -1,4 +1,4 @@
-//! Records of the register as they come and are made, and who is here by them.
+//! New records of the register, and what follows from them.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Router {
         self.with_registry(|registry, at| registry.issue(at, member, how, claim))
     }
 
-    /// What is refused to whoever is out of the room.
+    /// What a node outside its room may not do.
     ///
     /// # Errors
     /// `removed`.

@@ -1,6 +1,6 @@
-//! What takes several machines: one file for each story that they have together.
+//! Flows: what involves several machines, one file for each story.
 //!
-//! A flow asks one machine, and hands on to the next what came of it. It keeps nothing itself.
+//! A flow asks one machine and passes the result to the next. It keeps no state.
 
 mod admitting;
 mod agreeing;

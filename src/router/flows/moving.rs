@@ -1,4 +1,4 @@
-//! Into another room, and out of one.
+//! Moving into another room, and leaving one.
 
 use crate::router::Router;
 use crate::router::event::{Draw, Effect};

@@ -1,4 +1,4 @@
-//! Own offers, from the file that is hashed to the offer that is taken back, and back again.
+//! Own offers, from hashing the file to withdrawing the offer and undoing that.
 
 use crate::router::Router;
 use crate::router::event::{Effect, Hashed};
@@ -103,7 +103,7 @@ impl Router {
                 Code::HostChangedFile,
                 format!(
                     "{name} changed on disk since it was offered, or cannot be read any more, so \
-                     it is offered no more: send it again"
+                     it is no longer offered: send it again"
                 ),
             ));
         }
@@ -119,7 +119,7 @@ impl Router {
 
     fn take_one_back(&mut self, shown: &EntryId) -> Result<(), Failure> {
         let Some(offered) = self.files.own_offer(shown).cloned() else {
-            let text = "you do not offer that file any more";
+            let text = "you no longer offer that file";
             return Err(Failure::new(Code::NoSuchOffer, text));
         };
         self.files.take_back(&mut self.cx, &offered, &self.swarm);
@@ -138,7 +138,7 @@ impl Router {
 
     fn restore_one(&mut self, shown: &EntryId) -> Result<(), Failure> {
         let Some(offer) = self.files.can_be_restored(shown, &self.swarm) else {
-            let text = "that offer was taken back too long ago: share the file again";
+            let text = "that offer was withdrawn too long ago: share the file again";
             return Err(Failure::new(Code::NoSuchOffer, text));
         };
         let id = self.post(Kind::Offer(offer))?;

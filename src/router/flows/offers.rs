@@ -1,5 +1,4 @@
-//! What is offered in the room: entries that offer something or take it back, and all that follows
-//! from them.
+//! Offers and withdrawals in the log, and everything that follows from them.
 
 use std::sync::Arc;
 
@@ -143,7 +142,7 @@ impl Router {
         ));
     }
 
-    /// Whoever only gives waits for others and not for each other.
+    /// Nodes that only give wait for others, not for each other.
     pub(crate) fn decline_files(&mut self) {
         let offered_by = |member: &MemberId| self.files.offered_by(*member).collect();
         self.swarm.only_give(&mut self.cx, offered_by);

@@ -1,4 +1,4 @@
-//! The end of links with those who are no members any more.
+//! Ends links with those who are no longer members.
 
 use crate::router::Router;
 use crate::router::message::Why;

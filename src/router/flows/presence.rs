@@ -1,4 +1,4 @@
-//! Who comes and goes, as far as others have a part in it.
+//! Members that come and go, where it involves several machines.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is said in the room: own entries, entries of others, and all that follows from them.
+//! Own entries, entries of others, and everything that follows from them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How things stand, for people: the overview of a page, `members`, and what `doctor` finds.
+//! The state of the room for people: a page's overview, `members`, and the findings of `doctor`.
 
 use core::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::router::ids::{FaceId, MemberId};
 use crate::router::links::Conn;
 use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
 
-/// A link that was silent for so long is worth a word.
+/// A link that was silent this long is mentioned.
 const SILENT_MS: u64 = 8_000;
 /// Hex digits of a fingerprint, in groups of four.
 const FINGERPRINT_DIGITS: usize = 16;
@@ -112,7 +112,7 @@ impl Router {
         let came = |conn: &Conn| conn.link().is_some() && !conn.is_dialled();
         if self.links.count() > 0 && !self.links.all().any(|(_, conn)| came(conn)) {
             list.push(Finding::good(format!(
-                "nobody who is here dialled this computer: if others cannot connect, its firewall \
+                "nobody here connected to this computer: if others cannot connect, its firewall \
                  may block port {port}"
             )));
         }
@@ -130,13 +130,13 @@ impl Router {
                 let silent_ms = self.cx.now.since(link.heard());
                 if link.is_congested() {
                     list.push(Finding::bad(
-                        format!("{name}: the link{place} takes less than is to be said"),
-                        "the line or that computer is busy; what is missing is said again",
+                        format!("{name}: the link{place} is slower than what is sent"),
+                        "the line or that computer is busy; what is missing is sent again",
                     ));
                 } else if silent_ms >= SILENT_MS {
                     list.push(Finding::bad(
-                        format!("{name}: nothing came for {} s", silent_ms / 1_000),
-                        "it may sleep, or its network is gone: the link is given up soon",
+                        format!("{name}: silent for {} s", silent_ms / 1_000),
+                        "it may be asleep or offline: the link is given up soon",
                     ));
                 } else {
                     list.push(Finding::good(format!("{name}: linked{place}")));
@@ -145,11 +145,11 @@ impl Router {
                 let places = self.members.addresses_of(id).iter();
                 let places: Vec<String> = places.map(ToString::to_string).collect();
                 let (text, advice) = if places.is_empty() {
-                    ("names no address of its own", "let it connect to this computer".to_owned())
+                    ("tells no address of its own", "let it connect to this computer".to_owned())
                 } else {
                     let places = places.join(", ");
-                    let tried = format!("one of both must let the other in; tried are {places}");
-                    ("no link; what it says comes through others", tried)
+                    let tried = format!("one of you must let the other in; tried: {places}");
+                    ("no link; its messages come through others", tried)
                 };
                 list.push(Finding::bad(format!("{name}: {text}"), advice));
             }
@@ -160,14 +160,14 @@ impl Router {
         let waiting = self.log.waiting_count();
         if waiting > 0 {
             list.push(Finding::bad(
-                format!("{waiting} entries wait for earlier ones that did not come yet"),
-                "they are asked for; who has them may have left",
+                format!("{waiting} entries wait for earlier ones that have not arrived yet"),
+                "they are being asked for; the members that have them may have left",
             ));
         }
         if self.log.has_unheld(&self.members) {
             list.push(Finding::bad(
-                "not everybody here holds all that you said yet",
-                "it is sent again as soon as they can be reached",
+                "not everybody here has all your messages yet",
+                "they are sent again as soon as those members can be reached",
             ));
         }
     }

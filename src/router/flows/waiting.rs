@@ -1,4 +1,4 @@
-//! `wait`: whether what a script waits for has come about.
+//! `wait`: whether the condition that a script waits for is met.
 
 use crate::router::Router;
 use crate::router::command::Wait;
@@ -60,7 +60,7 @@ impl Router {
             return Some(Ok(()));
         }
         if self.is_offered_no_more(waiting) {
-            let text = "it is not offered any more, so nobody can fetch it";
+            let text = "it is no longer offered, so nobody can download it";
             return Some(Err(Failure::new(Code::Cancelled, text)));
         }
         timed_out.then(|| match waiting.what() {
@@ -78,7 +78,7 @@ impl Router {
         })
     }
 
-    /// Tells whoever waits until others have fetched what is offered for whom that is.
+    /// Tells a face that waits for others to fetch its offers for whom it waits.
     fn tell_fetching(&mut self, waiting: &mut ScriptWait) {
         let until = match waiting.what() {
             Wait::Fetched => None,
@@ -129,7 +129,7 @@ impl Router {
                 format!("{} of {members} members fetched what is offered", waiting.told().count())
             }
             Wait::Held => match self.members.present_count() {
-                0 => "nobody is here any more who got what was said".to_owned(),
+                0 => "nobody who got what was said is here any more".to_owned(),
                 _ => "not everybody here got what was said".to_owned(),
             },
         }

@@ -1,8 +1,9 @@
-//! From a known peer to a link: registers are made equal in one round, then both are ready.
+//! From a known peer to a link: registers are exchanged in one round, then both sides say ready.
 //!
-//! Of two connections of a pair that cross, the one dialled by the smaller member key stays. Both
-//! ends follow the same two rules, whatever they see first: a side never says ready on the other
-//! one while that one is under way; and once it said ready on that one, it commits no other.
+//! If two connections of a pair cross, the one dialled by the smaller member key wins. Both ends
+//! follow the same two rules, whichever connection they see first: a side never says ready on the
+//! other one while the winner is under way; and once it has said ready on the winner, it commits no
+//! other.
 
 use core::cmp::Ordering;
 use core::net::IpAddr;

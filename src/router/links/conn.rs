@@ -1,4 +1,4 @@
-//! One connection: what it is for, who is at its other end, and how far it is.
+//! One connection: its purpose, its peer, and its stage.
 
 use core::net::SocketAddr;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! From a channel to a plan: what both say of themselves, and what comes of it.
+//! From a channel to a plan: both Hellos, and what follows from them.
 
 use core::net::SocketAddr;
 

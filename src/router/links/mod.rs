@@ -1,8 +1,8 @@
-//! The machine of connections: what each is for, how far it is, and whether it lives.
+//! The machine of connections: their purpose, their stage, and whether they are alive.
 //!
-//! It decides what two Hellos come to, which of two connections of a pair stays, and when a
-//! connection is given up. Who may be in the room it is told; what is said over a link is the
-//! business of others.
+//! It decides the verdict on two Hellos, which of two connections of a pair wins, and when a
+//! connection is given up. It is told who may be in the room, and never looks at what is said over
+//! a link.
 
 mod agreement;
 mod conn;

@@ -1,4 +1,4 @@
-//! The clock of connections: agreements that take too long, pings, and silence.
+//! Timeouts of connections: agreements that take too long, pings, and silence.
 
 use super::Links;
 use super::conn::{Conn, Stage};
@@ -9,7 +9,7 @@ use crate::router::message::{Brings, Message};
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
-/// A second connection of a pair waits so long for the first to answer a ping.
+/// How long a second connection of a pair waits for the first to answer a ping.
 const DUPLICATE_PING_MS: u64 = 2_000;
 
 /// What is to happen to a connection whose time has come.

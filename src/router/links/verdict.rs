@@ -1,4 +1,4 @@
-//! What two Hellos come to: one rule, the same at both ends.
+//! The verdict on two Hellos: one rule, the same at both ends.
 
 use crate::router::message::{Brings, Hello, Why};
 

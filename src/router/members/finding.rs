@@ -1,4 +1,4 @@
-//! Who is meant by a name, and names in a sentence.
+//! Which member a name means, and names in a sentence.
 
 use super::{Members, with_digits};
 use crate::router::ids::MemberId;
@@ -23,9 +23,9 @@ impl Members {
         }
     }
 
-    /// Who is meant by a name as it is shown, or by one that only one member has.
+    /// The member that a name means: as it is shown, or one that only one member has.
     pub(crate) fn find_present(&self, nick: &str) -> Result<MemberId, Failure> {
-        // Whoever copies a name from the screen may have its mark too.
+        // A name copied from the screen may include its mark.
         let nick = nick.strip_suffix(VERIFIED_MARK).unwrap_or(nick);
         let found = |wanted: &dyn Fn(&MemberId) -> bool| -> Vec<MemberId> {
             self.present().filter(wanted).collect()
@@ -52,7 +52,7 @@ impl Members {
         }
     }
 
-    /// Who is meant by a name, present or not.
+    /// The member that a name means, present or not.
     pub(crate) fn find_known(&self, nick: &str) -> Result<MemberId, Failure> {
         let present = self.find_present(nick);
         if present.is_ok() {

@@ -1,4 +1,4 @@
-//! What is wrong with the ways to this computer.
+//! Findings of `doctor` about how this computer can be reached.
 
 use core::net::SocketAddr;
 
@@ -11,8 +11,8 @@ impl Members {
     pub(crate) fn examine_port(&self, list: &mut Vec<Finding>) {
         let Some(port) = self.own.port() else {
             list.push(Finding::bad(
-                "klatch listens nowhere yet",
-                "wait a moment; if it stays so, start it anew with --listen 0",
+                "klatch is not listening yet",
+                "wait a moment; if that does not help, restart it with --listen 0",
             ));
             return;
         };
@@ -22,7 +22,7 @@ impl Members {
             let only = if here.is_empty() { "nowhere" } else { "from this computer only" };
             list.push(Finding::bad(
                 format!("port {port} can be reached {only}"),
-                "to let others in, join a network, or start klatch with --listen and a port alone",
+                "to let others in, join a network, or start klatch with --listen and only a port",
             ));
         } else {
             let places: Vec<String> = network.iter().map(|addr| addr.ip().to_string()).collect();
@@ -34,7 +34,9 @@ impl Members {
             if !mine && !is_loopback(ip) {
                 list.push(Finding::bad(
                     format!("others see this computer as {ip}, which is not an address of its own"),
-                    format!("for people outside, let the router pass on port {port} to it"),
+                    format!(
+                        "for people outside this network, forward port {port} to it on the router"
+                    ),
                 ));
             }
         }

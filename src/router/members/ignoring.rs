@@ -1,6 +1,6 @@
-//! `/ignore`: hiding somebody here. The log, links and presence go on, because what others say
-//! refers to it; faces are not told of what the ignored say and offer, and nothing is served to
-//! them.
+//! `/ignore`: hides somebody on this side only. The log, links and presence go on, because what
+//! others say refers to it; but faces are not told what the ignored say and offer, and nothing is
+//! served to them.
 
 use super::Members;
 use crate::router::ids::MemberId;
@@ -24,7 +24,7 @@ impl Members {
             };
         }
         if self.ignored.len() >= IGNORED_MAX {
-            return refused("you ignore too many: /ignore <nick> off".to_owned());
+            return refused("you ignore too many people: /ignore <nick> off".to_owned());
         }
         self.ignored.insert(id);
         Ok(format!(

@@ -1,4 +1,4 @@
-//! One member: what it last said of itself, how long it counts as present, and when to dial it.
+//! One member: its last presence record, how long it counts as present, and when to dial it.
 
 use core::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::signed::SignedPresence;
 use crate::router::time::Millis;
 
-/// A member whose socket closed is still present for so long.
+/// How long a member whose socket closed still counts as present.
 const CLOSED_GRACE_MS: u64 = 5_000;
 
 /// When a member will be dialled again.

@@ -1,7 +1,7 @@
-//! The machine of who is here: presence records, names, and when to dial whom.
+//! The machine of who is here: presence records, names, and whom to dial when.
 //!
-//! It decides who counts as present, what is passed on of whom, and which members are dialled
-//! again. Who may be in the room it asks of others, and what anybody says is not its business.
+//! It decides who counts as present, which records are passed on, and which members are redialled.
+//! It asks others who may be in the room, and never looks at what anybody says.
 
 mod finding;
 mod health;
@@ -223,7 +223,7 @@ impl Members {
         self.verified.insert(id, name);
     }
 
-    /// Whoever looks like a verified member and has another key is told of, once.
+    /// Warns once of a member that looks like a verified one but has another key.
     pub(crate) fn warn_if_lookalike(&mut self, cx: &mut Context, id: &MemberId) {
         if self.is_verified(id) || *id == self.me || self.told_lookalikes.contains(id) {
             return;

@@ -1,4 +1,4 @@
-//! What members are called, and how those are told apart who look alike.
+//! The names of members, and how to tell apart those that look alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! This node's own presence record, and what goes into it.
+//! This node's own presence record and its contents.
 
 use core::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Presence records: one's own, those of others, and what each link is told of whom.
+//! Presence records: this node's own, those of others, and which of them each link is told.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::router::signed::SignedPresence;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
 
-/// Presence records are refreshed so often while somebody is unlinked.
+/// Refresh interval of presence records while somebody is unlinked.
 const PRESENCE_REFRESH_MS: u64 = 5_000;
 /// Least time between records that outdo those of another run.
 const OUTDO_MS: u64 = 1_000;
@@ -51,7 +51,7 @@ pub(crate) struct Via {
 }
 
 impl Via {
-    /// Loopback may be taught by whoever is on loopback itself.
+    /// Loopback counts only from a peer that is on loopback itself.
     pub(crate) fn is_here(&self) -> bool {
         self.remote.is_some_and(|remote| is_loopback(remote.ip()))
     }
@@ -113,7 +113,7 @@ impl Members {
     }
 
     /// The member, newly known if need be; `None` when too many are known and all are present.
-    /// Whoever is forgotten for it keeps its name only if it `is_author` of anything in the log.
+    /// A member that is forgotten for it keeps its name only if it `is_author` of an entry.
     fn entry(
         &mut self,
         cx: &Context,
@@ -164,7 +164,7 @@ impl Members {
         member.heard = cx.now;
         member.taught_by = teller;
         member.taught_here = via.is_here();
-        // It said something in this room since: it is worth a dial again, whoever passed it on.
+        // It spoke in this room since: it is worth a dial again.
         member.redial.given_up = false;
         let quiet = !member.present;
         // It came, and not to us: those who have a link with us may not have heard, either.
@@ -174,7 +174,7 @@ impl Members {
         self.rename(cx, id, &body.name, quiet);
         let fresh_ms = cx.limits().unlinked_after_ms;
         for (conn, telling) in &mut self.tellings {
-            // Whoever is new here heard of it from us, and had no time yet to list it.
+            // A new link heard of it from us, and had no time yet to list it.
             let new = cx.now.since(telling.up) < fresh_ms;
             let seeks = || {
                 let known = self.known.get(&telling.member);

@@ -1,4 +1,4 @@
-//! Whom to dial again, where, and whose addresses are not worth a dial.
+//! Whom to dial again, where, and whose addresses to avoid.
 
 use core::net::SocketAddr;
 
@@ -12,11 +12,11 @@ use crate::router::message::Why;
 use crate::router::order::Purpose;
 use crate::router::time::{Earliest, Millis};
 
-/// Ports that taught addresses may not name: those of other services.
+/// Lower ports in advertised addresses are not dialled: they belong to other services.
 const FIRST_TAUGHT_PORT: u16 = 1024;
-/// For so long a dial that led nowhere counts against whoever taught the address.
+/// How long a failed dial counts against the member that advertised the address.
 const TELLER_MS: u64 = 60_000;
-/// A teller that taught too much is looked at again so soon.
+/// Time after which a backed-off teller is looked at again.
 const LOOK_AGAIN_MS: u64 = 1_000;
 
 impl Members {
@@ -66,7 +66,7 @@ impl Members {
         self.failed_dials.entry(teller).or_default().push_back(now);
     }
 
-    /// Whether too many addresses that a member taught led nowhere lately.
+    /// Whether too many addresses from a member failed lately.
     pub(crate) fn teaches_bad_addresses(&self, cx: &Context, teller: &MemberId) -> bool {
         let recent = |at: &&Millis| cx.now.since(**at) < TELLER_MS;
         let failed = self.failed_dials.get(teller).map_or(0, |at| at.iter().filter(recent).count());
@@ -88,7 +88,7 @@ impl Members {
         cx.limits().dials.saturating_sub(under_way.count())
     }
 
-    /// Dials whoever is due, as far as dials are free.
+    /// Dials members that are due, as far as dials are free.
     pub(super) fn redial(&mut self, cx: &mut Context) {
         let mut free = self.free_redials(cx);
         let due = self.known.iter().filter(|(id, member)| {

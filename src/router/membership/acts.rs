@@ -1,8 +1,8 @@
-//! Removals and locks: what they end, which closings are in force, which password is.
+//! Removals and locks: what they end, which closings are in force, and which password.
 //!
-//! What a lock knows is what it names, and what earlier locks *of its own author* that it names
-//! know. What others' locks name never counts, or one hostile record that some nodes have
-//! refused would change what honest ones know.
+//! A lock knows the acts that it names, and what the earlier locks *of its own author* among them
+//! know. What locks of other authors name never counts; otherwise one hostile record that some
+//! nodes have refused would change what honest ones know.
 
 use std::collections::{BTreeMap, BTreeSet};
 

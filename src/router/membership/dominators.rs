@@ -1,7 +1,7 @@
-//! Who stands on every way: immediate dominators, by the algorithm "semi-NCA" of Georgiadis.
+//! Immediate dominators, by Georgiadis' algorithm "semi-NCA".
 //!
-//! Its time is bounded whatever the graph: a search, for every edge a walk that shortens itself,
-//! and for every vertex a walk up the finished part of the tree.
+//! Its time is bounded for any graph: one search, for every edge a walk that shortens itself, and
+//! for every vertex a walk up the finished part of the tree.
 
 /// The graph, by the numbers of its vertices; 0 is the one from which all ways start.
 #[derive(Debug)]

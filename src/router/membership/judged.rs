@@ -1,4 +1,4 @@
-//! The questions that others ask of a set of records: who is a member, what is closed.
+//! The questions that can be asked of a set of records: who is a member, what is closed.
 
 use std::collections::BTreeSet;
 

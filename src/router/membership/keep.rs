@@ -1,4 +1,4 @@
-//! Whom a removal or a lock is to keep: those who would drop out by it and are to stay.
+//! Whom a removal or a lock keeps: those who would drop out by it and should stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ struct KeepPlan<'a> {
 }
 
 impl KeepPlan<'_> {
-    /// Finds the place of whoever held `node`.
+    /// Finds the place of the holder of `node`.
     fn keep(&mut self, before: &Membership, node: &TicketNode) -> Kept {
         let holders = before.tree().path(node).map(|upper| upper.seat.member);
         let (below, depth) = holders

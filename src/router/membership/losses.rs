@@ -1,4 +1,4 @@
-//! Who is no member any more, and why, to be told to people.
+//! Who is no longer a member, and why, for people.
 
 use super::judged::Membership;
 use super::tree::{FOUNDER, TicketFault, TicketNode};

@@ -1,17 +1,17 @@
-//! Who is a member: a function of the founder and a set of signed records, and of nothing else.
+//! Who is a member: a function of the founder and a set of signed records only.
 //!
-//! Every member but the founder holds a *ticket*, which hangs below the ticket of whoever let it
-//! in, up to the founder. Acts (removals and locks) belong to their author: they reach every
+//! Every member but the founder holds a *ticket* below the ticket of the member that let it in, and
+//! so on up to the founder. Acts (removals and locks) belong to their author: they affect every
 //! ticket that has a ticket of the author above it. A ticket *lives* while nothing ends it and the
-//! ones that it hangs on live.
+//! tickets that it depends on live.
 //!
-//! Invariants: the order of arrival never matters; no record changes the membership of anybody
-//! that does not hang below its author, by the tickets above its own or by those of whoever
-//! answered the invitations among them; a record waits for the tickets that it hangs on and for
-//! nothing else, so what it knows, pardons or names as older may be missing for ever.
+//! Invariants: the order of arrival never matters; no record changes the membership of anybody that
+//! is not below its author, by the tickets above its own or those of the answerers of the
+//! invitations among them; a record waits only for the tickets that it depends on, so what it
+//! knows, pardons or names as older may be missing forever.
 //!
-//! Absent on purpose: signatures (a record that comes here is verified), clocks, and any state of
-//! one's own. [`register`] bounds the set.
+//! Absent on purpose: signatures (records that come here are verified), clocks, and state of its
+//! own. [`register`] bounds the set.
 
 pub mod record;
 pub mod register;

@@ -1,4 +1,4 @@
-//! Which records a ticket rests on, and how to send records so that none waits.
+//! Which records a ticket depends on, and in which order to send records so that none has to wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The records of membership as plain values: tickets, removals, locks. `signed` gives them bytes.
+//! The records of membership as plain values: tickets, removals, locks. `signed` has their bytes.
 
 use std::collections::BTreeSet;
 
@@ -120,7 +120,7 @@ pub enum Below {
 }
 
 impl Record {
-    /// The author: whoever signs it, but for tickets by invitation, which the answerer signs.
+    /// The author, who signs it, except tickets by invitation, which the answerer signs.
     #[must_use]
     pub fn by(&self) -> MemberId {
         match self {

@@ -1,11 +1,12 @@
-//! The set of a room's records, bounded.
+//! The bounded set of a room's records.
 //!
-//! Shares are per signer: of more than its share, the smallest ids stay, so it does not matter in
-//! which order they came. When the whole is full, the fattest branch gives way: whoever floods
-//! the room through guests of its own crowds out its own branch only. Nothing that an honest
-//! member rests on is refused before that, and an honest klatch asks [`Register::room_for`] first.
+//! Shares are per signer: a signer that exceeds its share keeps the smallest ids, so the order of
+//! arrival does not matter. When the whole register is full, the largest branch gives way: a member
+//! that floods the room through guests of its own displaces only its own branch. Nothing that an
+//! honest member depends on is refused before that, and an honest klatch asks
+//! [`Register::room_for`] first.
 //!
-//! Tickets that have ended stay, for the standing of locks names them.
+//! Tickets that have ended stay, because the standing of locks names them.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ pub const KEPT_MAX: usize = 200;
 pub const STANDING_MAX: usize = 64;
 /// Invitations that one removal may end.
 pub const INVITATIONS_MAX: usize = 64;
-/// Records that show somebody's membership to whoever does not know it.
+/// Records in a chain, which shows a member's membership to others.
 pub const CHAIN_MAX: usize = 64;
 
 const DIGEST: &[u8] = b"klatch register 1\0";
@@ -324,7 +325,7 @@ impl<S: AsRef<Record>> Register<S> {
 
     /// Records that show the membership of `member` to whoever knows none of them, parents first:
     /// a living ticket, the nearest to the founder that needs no more than [`CHAIN_MAX`], with all
-    /// that it hangs on. Empty for the founder and for whoever is no member.
+    /// that it depends on. Empty for the founder and for non-members.
     #[must_use]
     pub fn chain_of(&self, member: &MemberId) -> Vec<RecordId> {
         let membership = self.membership();
@@ -339,7 +340,7 @@ impl<S: AsRef<Record>> Register<S> {
     /// What `signer` may still sign before its share or the whole is full.
     #[must_use]
     pub fn room_for(&self, signer: &MemberId) -> Left {
-        // When the whole is full, somebody gives way: only whoever that is has no room.
+        // When the whole is full, one member gives way: only that one has no room.
         let gives_way = |kind| {
             let branches = Branches::of(kind, self.membership(), &self.shares);
             let victim = branches.victim(&self.shares).and_then(|id| self.records.get(&id));

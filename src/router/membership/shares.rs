@@ -1,4 +1,4 @@
-//! Who takes how much of the register, and what gives way when it is full.
+//! How much of the register each signer takes up, and what gives way when it is full.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +117,7 @@ pub(super) struct Branches {
 #[derive(Debug)]
 struct Branch {
     id: MemberId,
-    /// Below whom it hangs; nobody for the founder and for whoever is no member.
+    /// The member above; none for the founder and for non-members.
     upper: Option<usize>,
     lower: Vec<usize>,
     own: usize,

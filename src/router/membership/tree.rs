@@ -1,8 +1,8 @@
-//! Tickets in their places: who hangs below whom, and which live.
+//! Tickets in their places: which is below which, and which live.
 //!
-//! People and tickets have numbers here, so that a walk towards the founder compares numbers.
-//! Every walk is bounded by [`DEPTH_MAX`]: levels are given from the founder downwards in that many
-//! rounds, and what has no level after them (too deep, or hanging on what is not there) waits.
+//! People and tickets are numbered here, so that a walk towards the founder compares numbers. Every
+//! walk is bounded by [`DEPTH_MAX`]: levels are assigned from the founder downwards in that many
+//! rounds, and what has no level after them (too deep, or below something missing) waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +20,11 @@ pub(super) const FOUNDER: usize = 0;
 pub(super) enum TicketFault {
     /// It hangs on what is not there, or too deep.
     Waits,
-    /// Whoever let the member in does not stand above it.
+    /// The issuer is not above the ticket.
     NotAbove,
     /// The one above it has ended.
     Parent,
-    /// Whoever answered the invitation is not a member by the ticket that it named.
+    /// The answerer of the invitation is not a member by the ticket that it named.
     Answerer,
     /// This removal (a number in [`Acts::removals`]) names its holder.
     Removed(usize),
@@ -49,13 +49,13 @@ pub(super) struct TicketNode {
     /// Way to the founder along parents.
     pub(super) depth: usize,
     rank: u32,
-    /// So many stewards, the first ones, stand above it.
+    /// How many stewards, counted from the first, are above it.
     stewards_above: usize,
     /// Ids of the removals that it undoes, sorted.
     pub(super) pardons: Box<[RecordId]>,
     /// Ids of the closings that the issuer knew, sorted; for open tickets only.
     pub(super) knows: Box<[RecordId]>,
-    /// So many tickets hang on it: it cannot go alone.
+    /// How many tickets depend on it: then it cannot go alone.
     lower: usize,
     pub(super) fault: Option<TicketFault>,
 }

@@ -1,4 +1,4 @@
-//! What goes wrong: a code for scripts, and a line for people.
+//! A failure: a code for scripts, and a line for people.
 
 use schemars::JsonSchema;
 use serde::Serialize;

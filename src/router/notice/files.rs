@@ -1,4 +1,4 @@
-//! Files as faces see them: what is offered, and what is moving.
+//! Files as faces see them: offers and transfers.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! How the values of notices look to programs, where that is not simply the value.
+//! The JSON form of values in notices, where it differs from the value.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub struct Program<'a> {
     name: &'a Untrusted,
 }
 
-/// An invitation, and what whoever gets it types.
+/// An invitation, and the line that its guest types.
 #[derive(Serialize, JsonSchema)]
 pub struct InvitationForm<'a> {
     /// The invitation.
@@ -71,7 +71,7 @@ pub(super) fn already_have<S: Serializer>(
     file: &FileInfo,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let text = format!("you have {} already: it is not fetched again", file.name);
+    let text = format!("you already have {}: it is not downloaded again", file.name);
     AlreadyHave { text, code: Code::AlreadyHave, file }.serialize(serializer)
 }
 

@@ -1,4 +1,4 @@
-//! Strangers at the door: by which way they may come in, and what is said to whoever may not.
+//! Admission of newcomers: by which way they may come in, and how others are refused.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl Registry {
     /// # Errors
     /// Why nobody is let in that way.
     pub(crate) fn entrance(&self, brings: Brings, now_ms: i64) -> Result<Entrance, Why> {
-        // Whoever is no member of a closed room has nobody to let in.
+        // A non-member of a closed room admits nobody.
         if self.is_closed() && !self.is_member(&self.me) {
             return Err(Why::Locked);
         }
@@ -115,7 +115,7 @@ impl Registry {
         who.iter().all(|member| membership.is_member(member))
     }
 
-    /// Whether a record that puts this node out, by whoever refuses it, counts: it is by a member,
+    /// Whether a record from a refusal, which puts this node out, counts: it is by a member,
     /// or by whom the founder made a steward.
     pub(crate) fn heeds(&self, record: &SignedRecord, steward: Option<&SignedRecord>) -> bool {
         let by = record.record.by();

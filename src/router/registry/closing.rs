@@ -75,7 +75,7 @@ impl Registry {
         Err(Failure::new(Code::RoomFull, text))
     }
 
-    /// Whoever closes and is not above everybody hears whom that does not keep out.
+    /// If this node is not above everybody, tells the person whom a closing does not keep out.
     fn tell_who_can_come(&mut self, at: &mut Scene<'_>) {
         let membership = self.membership();
         let mut through: BTreeSet<MemberId> = BTreeSet::new();
@@ -91,8 +91,8 @@ impl Registry {
         if !passers_by.is_empty() {
             let through: Vec<MemberId> = through.into_iter().collect();
             let text = format!(
-                "you are not above everybody here: {} came in through {} by the open door and can \
-                 still come in",
+                "you are not above everybody here: {} came in through {} while the room was open, \
+                 and can still come in",
                 at.members.names(&passers_by),
                 at.members.names(&through)
             );

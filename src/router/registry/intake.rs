@@ -1,4 +1,4 @@
-//! Records and secrets that come or are made, and what follows from them.
+//! New records and secrets, from links or of this node's own, and what follows from them.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl Registry {
         self.take_in(at, &tickets, None);
     }
 
-    /// Links with those who are no members, and what is said to them. Whoever went along with
+    /// Links with non-members, and the refusal for each. A member that went out along with
     /// somebody else has to hear of that one.
     pub(crate) fn take_outsiders(&mut self) -> Vec<(ConnId, Refusal)> {
         let losses = std::mem::take(&mut self.losses);

@@ -1,4 +1,4 @@
-//! `/invite`: what is passed on to people who are to come, and ending it.
+//! `/invite`: making and ending invitations.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
@@ -15,9 +15,9 @@ use crate::router::notice::{Code, Failure, InvitationLine, Notice};
 use crate::router::signed::{Invitation, SignedInvitation, room_hint};
 
 const HOUR_MS: i64 = 3_600_000;
-/// An invitation lets people in for so long unless told otherwise.
+/// How long an invitation is valid by default.
 const DEFAULT_MS: i64 = 24 * HOUR_MS;
-/// The longest that can be asked for.
+/// The longest validity of an invitation.
 const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
 /// Addresses in the text: more would make it long.
 const V4_MAX: usize = 2;
@@ -40,7 +40,7 @@ impl Registry {
         let own = self.living_invitations(now).filter(|of| of.invitation.body.maker == me);
         if own.count() >= INVITATIONS_PER_MAKER {
             let text = format!(
-                "{INVITATIONS_PER_MAKER} invitations of yours let people in: /invite off ends them"
+                "you already have {INVITATIONS_PER_MAKER} invitations: /invite off ends them"
             );
             return Err(Failure::new(Code::Usage, text));
         }
@@ -109,12 +109,12 @@ impl Registry {
             .map(|live| live.invitation.id)
             .collect();
         if own.is_empty() {
-            return Err(Failure::new(Code::NoInvitation, "no invitation of yours lets anybody in"));
+            return Err(Failure::new(Code::NoInvitation, "you have no invitation to end"));
         }
         self.may_act("end an invitation")?;
         at.cx.remark(match own.len() {
-            1 => "your invitation lets nobody in any more".to_owned(),
-            count => format!("your {count} invitations let nobody in any more"),
+            1 => "your invitation has ended".to_owned(),
+            count => format!("your {count} invitations have ended"),
         });
         self.end_invitations(at, own);
         Ok(())

@@ -1,4 +1,4 @@
-//! Who may link with this node, and who not because of which record.
+//! Who may link with this node, and which record denies it to others.
 
 use std::sync::Arc;
 

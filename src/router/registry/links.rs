@@ -1,4 +1,4 @@
-//! What is still to be said of the register over each link, and how much may come over it.
+//! Which records and secrets each link is still to be told, and how many it may send.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Registry {
         cx.timers.set(Timer::RecordsLeft(conn), None);
     }
 
-    /// Whether the peer may say so many records now.
+    /// Whether the peer may send this many records now.
     pub(crate) fn may_hear(&mut self, conn: ConnId, many: usize, now: Millis) -> bool {
         self.links.0.get_mut(&conn).is_none_or(|of| of.tokens.take(many as u64, now))
     }

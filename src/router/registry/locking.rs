@@ -1,4 +1,4 @@
-//! `password`, `/lock` and `unlock`: a change of the lock from the question to the answer.
+//! `password`, `/lock` and `unlock`: a change of the lock, from question to answer.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +74,7 @@ impl Registry {
         let of = |locking: &&mut LockChange| (locking.face, locking.line) == (face, line);
         let Some(locking) = self.locking.as_mut().filter(of) else { return false };
         let Some(yes) = yes else {
-            // Whoever answered before may not take back what is being made.
+            // Another face must not cancel what is being made.
             if locking.asking {
                 let text = "given up: nothing was changed, the room stays as it is";
                 self.lock_failed(at.cx, (face, line), Failure::new(Code::Cancelled, text));

@@ -1,12 +1,12 @@
-//! Who may be in the room, as far as this node knows: the register of records, the secrets that go
-//! with it, what a person does with them (closing, removing, inviting), and what is still to be
-//! said of them over each link.
+//! The machine of who may be in the room: the register of records, the secrets that go with it,
+//! what a person does with them (closing, removing, inviting), and what each link is still to be
+//! told of them.
 //!
-//! It decides who may link and who lets whom in. It never ends a connection: that outsiders are
-//! linked it orders to be seen to ([`Order::CloseOutsiders`](super::order::Order)). What people
-//! said is looked at ([`Scene`]) and never changed.
+//! It decides who may link and who admits whom. It never ends a connection: it orders that links
+//! with outsiders be closed ([`Order::CloseOutsiders`](super::order::Order)). It looks at messages
+//! ([`Scene`]) and never changes them.
 //!
-//! One [`Registry`] is about one room. A room that is entered brings another one.
+//! One [`Registry`] is about one room; entering another room brings another one.
 
 mod admitting;
 mod closing;
@@ -127,7 +127,7 @@ impl Registry {
         RoomId::of(&self.founder, &self.nonce)
     }
 
-    /// Whoever made the room.
+    /// The founder of the room.
     pub(crate) fn founder(&self) -> MemberId {
         self.founder
     }

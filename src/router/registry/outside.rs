@@ -1,5 +1,5 @@
-//! When this node is out of its room: removed, or put out by a closing. What it says then reaches
-//! nobody, and nothing comes in.
+//! This node outside its room: it was removed, or put out by a closing. Its messages reach nobody,
+//! and nothing comes in.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Registry {
         self.out_by.or_else(|| denied.map(|record| record.record.by()))
     }
 
-    /// What is refused to whoever is out of the room.
+    /// Refuses an action while this node is out of the room.
     ///
     /// # Errors
     /// `removed`.
@@ -32,7 +32,7 @@ impl Registry {
             let name = members.who(&by).marked();
             list.push(Finding::bad(
                 format!("you are out of this room: {name} put you out"),
-                format!("/leave begins a fresh one; {name} can take you in again"),
+                format!("/leave starts a new one; {name} can take you in again"),
             ));
         }
     }
@@ -45,11 +45,11 @@ impl Registry {
     /// This node was put out just now.
     pub(super) fn put_me_out(&mut self, at: &mut Scene<'_>, by: MemberId) {
         self.out_by = Some(by);
-        at.cx.remark("nobody in this room hears you any more: /leave begins a fresh one");
+        at.cx.remark("nobody in this room hears you any more: /leave starts a new one");
         at.cx.order(Order::FailDownloads(outside(at.members, by)));
     }
 
-    /// Whoever was out and is taken in again is told so.
+    /// Tells the person that this node was taken in again.
     pub(super) fn tell_return(&mut self, at: &mut Scene<'_>, new: &[Arc<SignedRecord>]) {
         let me = self.me;
         if self.out_by.is_none() || self.am_out() {
@@ -69,11 +69,11 @@ impl Registry {
     }
 }
 
-/// What whoever is out is told of it.
+/// The failure of an action while this node is out.
 fn outside(members: &Members, by: MemberId) -> Failure {
     let text = format!(
-        "you are out of this room: {} put you out, and nobody in it hears you; /leave begins \
-         a fresh one",
+        "you are out of this room: {} put you out, and nobody in it hears you; /leave starts \
+         a new one",
         members.who(&by).marked()
     );
     Failure::new(Code::Removed, text)

@@ -1,4 +1,4 @@
-//! `/remove`: a removal and what is asked after it.
+//! `/remove`: a removal and the questions after it.
 
 use super::removing::RemovalQuestion;
 use super::{Registry, Scene};
@@ -9,8 +9,8 @@ use crate::router::ids::{FaceId, MemberId};
 use crate::router::notice::{Code, Failure};
 
 /// A password that the removed may know opens nothing.
-const WITHOUT_PASSWORD: &str = "the password from before opens this room no more, and it has no \
-                                other: people come in by /invite, or after a new /lock";
+const WITHOUT_PASSWORD: &str = "the old password no longer opens this room, and there is no \
+                                new one: let people in by /invite, or set one with /lock";
 
 impl Registry {
     /// Throws somebody out, or takes it in again.
@@ -53,16 +53,17 @@ impl Registry {
             Some(RemovalQuestion::Password) => return Self::ask_new_password(at.cx, face, line),
             Some(RemovalQuestion::Guests(guests)) => {
                 format!(
-                    "{} came in through the one you removed and went along; take them in again?",
+                    "{} came in through the member you removed and went out too; take them in \
+                     again?",
                     at.members.names(guests)
                 )
             }
             Some(RemovalQuestion::Invitation(_, maker)) if *maker == self.me => {
-                "an invitation of yours still lets people in, and others may hold it; end it?"
+                "an invitation of yours can still be used, and others may have it; end it?"
                     .to_owned()
             }
             Some(RemovalQuestion::Invitation(_, maker)) => format!(
-                "an invitation by {} still lets people in, and others may hold it; end it?",
+                "an invitation by {} can still be used, and others may have it; end it?",
                 at.members.who(maker).marked()
             ),
         };
@@ -96,7 +97,7 @@ impl Registry {
         let Some(questions) = self.removing.get_mut(&(face, line)) else { return false };
         let Some(yes) = yes else {
             self.removing.remove(&(face, line));
-            let text = "given up: the removal holds (/remove <nick> off takes back), and nothing \
+            let text = "given up: the removal stands (/remove <nick> off undoes it), and nothing \
                         else was changed";
             let failure = Failure::new(Code::Cancelled, text);
             at.cx.reply(face, line, "remove", Err(failure));
@@ -131,8 +132,8 @@ impl Registry {
         }
         match password {
             Some(NewPassword::Set(_)) if self.locking.is_some() => {
-                let text = "somebody at another screen is closing the room just now: set a new \
-                            password after that";
+                let text = "the room is being closed from another screen: set a new password \
+                            after that";
                 at.cx.reply(face, line, "remove", Err(Failure::new(Code::Cancelled, text)));
             }
             Some(choice @ NewPassword::Set(_)) => {

@@ -1,4 +1,4 @@
-//! Removals: who is thrown out, who goes along, who is taken in again.
+//! Removals: who is removed, who goes with them, who is taken in again.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -35,7 +35,7 @@ impl Registry {
         self.may_act("remove anybody")?;
         let before = self.membership().clone();
         let (was_closed, had_password) = (before.is_closed(), before.password().is_some());
-        // A visitor's ticket is known to whoever issued it; now others have to know it too.
+        // Only the issuer knows a visitor's ticket; now others have to know it too.
         if let Some(ticket) = self.issued_to(&member).cloned() {
             self.take_in(at, &[ticket], None);
         }
@@ -67,7 +67,7 @@ impl Registry {
         }
         if !was_closed {
             at.cx.remark(
-                "the room is open: whoever was removed can come back with a new identity; close \
+                "the room is open: the removed member can come back with a new identity; close \
                  it with /lock to prevent that",
             );
         }
@@ -193,7 +193,7 @@ impl Registry {
         }
         let removers = at.members.names(&removers);
         let text = format!(
-            "{removers} removed {name}: only {removers} or somebody above takes {name} in again"
+            "{removers} removed {name}: only {removers} or somebody above can take {name} in again"
         );
         Err(Failure::new(Code::NotAbove, text))
     }

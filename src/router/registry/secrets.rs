@@ -1,4 +1,4 @@
-//! What members keep beside the records: password data, and invitations that are answered.
+//! What members keep beside the records: password data, and invitations that they answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Records that this node signs, and putting them in force.
+//! Signs this node's own records and puts them in force.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `/steward`: whom the founder puts above everybody, and how that ends.
+//! `/steward`: members that the founder puts above all others, and how that ends.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ impl Registry {
         let founder = self.founder();
         if founder != self.me {
             let text = format!(
-                "only {}, whose room it is, names stewards",
+                "only {}, whose room it is, can name stewards",
                 at.members.who(&founder).marked()
             );
             return Err(Failure::new(Code::NotAbove, text));
@@ -30,7 +30,7 @@ impl Registry {
         let before = self.membership().clone();
         let stewards = before.stewards();
         if stewards.contains(&member) != off || member == self.me {
-            let is = if off { "is no steward" } else { "is above everybody already" };
+            let is = if off { "is not a steward" } else { "is above everybody already" };
             return Err(Failure::new(Code::Usage, format!("{name} {is}")));
         }
         // Who was a steward before was removed as one: that is over, whichever way it goes now.
@@ -112,7 +112,7 @@ impl Registry {
         {
             cx.remark(
                 "only you can remove people from this room: /steward <nick> lets somebody you \
-                 trust do it too, should you lose this computer",
+                 trust do that too, in case you lose this computer",
             );
         }
     }

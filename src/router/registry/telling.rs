@@ -1,4 +1,4 @@
-//! What people are told of changes. All of it is of records whose signatures were verified.
+//! What people are told of changes, always based on records with verified signatures.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -159,7 +159,11 @@ impl Registry {
     /// Somebody who dropped out when two halves of the room met.
     fn tell_loss(&mut self, at: &mut Scene<'_>, loss: &Loss) {
         let name = at.members.who(&loss.member).marked();
-        let who = if loss.member == self.me { "you are".to_owned() } else { format!("{name} is") };
+        let (who, them, they) = if loss.member == self.me {
+            ("you are".to_owned(), "you", "you")
+        } else {
+            (format!("{name} is"), "them", "they")
+        };
         let by = |by: &MemberId, what: &str| {
             if *by == self.me {
                 format!("you {what}")
@@ -168,13 +172,13 @@ impl Registry {
             }
         };
         let why = match &loss.cause {
-            Cause::Removed { by: author, .. } => by(author, "removed it"),
+            Cause::Removed { by: author, .. } => by(author, &format!("removed {them}")),
             Cause::InvitationEnded { by: author, .. } => {
-                by(author, "ended the invitation that it came by")
+                by(author, &format!("ended the invitation that {they} came by"))
             }
             Cause::ClosedOut { by: author, .. } => by(author, "had closed the room"),
             Cause::IssuerGone { issuer } => {
-                format!("{} is no steward any more", at.members.who(issuer).marked())
+                format!("{} is no longer a steward", at.members.who(issuer).marked())
             }
             Cause::Missing => "the register of the room is full".to_owned(),
         };
@@ -182,7 +186,7 @@ impl Registry {
             Some(with) => format!(" with {}", at.members.who(&with).marked()),
             None => String::new(),
         };
-        let again = format!("/remove {name} off lets it in again");
+        let again = format!("/remove {name} off takes {them} in again");
         at.cx.remark(format!("{who} out{with}: {why}; {again}"));
         let (Cause::Removed { by, .. }
         | Cause::InvitationEnded { by, .. }
@@ -209,8 +213,8 @@ impl Registry {
             {
                 let name = at.members.who(&author).marked();
                 at.cx.remark(format!(
-                    "warning: two locks of {name} do not know of each other: there are two copies \
-                     of {name}, or somebody has its identity file"
+                    "warning: {name} signed two conflicting locks: there are two copies of {name}, \
+                     or somebody has its identity file"
                 ));
             }
         }
@@ -227,9 +231,7 @@ impl Registry {
         let mine = |of: &SignedInvitation| of.body.maker == me;
         let own = new.iter().all(|record| record.record.signer() == me);
         if !own && ended.iter().any(|live| mine(&live.invitation)) {
-            cx.remark(
-                "an invitation of yours lets nobody in any more: make a new one with /invite",
-            );
+            cx.remark("an invitation of yours has ended: make a new one with /invite");
         }
         let mut twice = BTreeSet::new();
         for claim in new.iter().filter_map(|record| record.claim.as_ref()) {
@@ -241,8 +243,8 @@ impl Registry {
         }
         for used in twice {
             cx.remark(format!(
-                "an invitation of yours for one guest let in {used}: two members answered it who \
-                 could not hear of each other"
+                "an invitation of yours for one guest admitted {used}: two members answered it \
+                 that could not reach each other"
             ));
         }
     }

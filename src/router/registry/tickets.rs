@@ -1,5 +1,5 @@
-//! Tickets: as what this node signs, and those for an open door, which nobody is shown before
-//! their holders do something.
+//! Tickets: the one under which this node signs, and open tickets, which are shown to others only
+//! when their holders do something.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

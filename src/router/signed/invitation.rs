@@ -1,5 +1,5 @@
-//! The signed form of invitations. They are no part of the register: members tell each other those
-//! that live, and a ticket by invitation carries its own.
+//! The signed form of invitations. They are not part of the register: members tell each other the
+//! valid ones, and a ticket by invitation carries its own.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
-//! What members sign, and its bytes: entries of the log, presence records, records of the register
-//! and invitations.
+//! What members sign: entries of the log, presence records, records of the register and
+//! invitations, with their bytes.
 //!
-//! What is signed is a string of bytes: a JSON object, kept and passed on exactly as it was signed,
-//! verified first and parsed after. The room is not in the bytes; it is hashed in front of them,
-//! so that nothing can be replayed into another room. Entries and records are named by a hash
-//! that does not cover the signature, so a malleated signature makes no second entry.
+//! A signed body is a byte string: a JSON object, kept and passed on exactly as it was signed. The
+//! room is not part of the bytes but hashed in front of them, so that nothing can be replayed in
+//! another room. Entries and records are named by a hash that does not cover the signature, so a
+//! malleated signature makes no second entry.
 
 mod invitation;
 mod record;
@@ -286,7 +286,7 @@ fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
         "withdraw" => wire.entry.map_or(Kind::Unknown, Kind::Withdraw),
         "name" => wire
             .name
-            .and_then(|name| super::text::check_name(&name).ok())
+            .and_then(|name| super::text::read_name(&name).ok())
             .map_or(Kind::Unknown, Kind::Name),
         _ => Kind::Unknown,
     };
@@ -361,7 +361,7 @@ impl SignedPresence {
         if !identity::verify(&body.member.0, &message, signature) {
             return Err(SignedError::Signature);
         }
-        body.name = super::text::check_name(&body.name).map_err(|_| SignedError::Form)?;
+        body.name = super::text::read_name(&body.name).map_err(|_| SignedError::Form)?;
         Ok(Arc::new(Self { bytes: bytes.into(), signature: *signature, body }))
     }
 }

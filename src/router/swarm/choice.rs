@@ -1,15 +1,16 @@
-//! The choice: what to ask of which host next, over which lane, and what to take back.
+//! The choice: which host to ask for what next, over which lane, and what to cancel.
 //!
-//! A machine of its own within the router, without any of its other state, so that swarms of a
-//! thousand members can be played with nothing but this and a model of their links
-//! (`tests/fluid`). Told what happened, it answers [`Choice::orders`].
+//! A machine within the router that uses none of its other state, so that swarms of a thousand
+//! members can be simulated with nothing but it and a model of their links (`tests/fluid`). It is
+//! told what happened, and answers with [`Choice::orders`].
 //!
-//! - Each host has as much asked of it as keeps it busy ([`super::pace`]): so hosts are used in
-//!   proportion to what they deliver. Of all together no more is asked than keeps the line busy,
-//!   and of the least busy first: so nobody waits long in the queues of a large swarm.
-//! - The rarest chunk first; what only one host has that host chooses ([`super::picker`]).
-//! - When nothing is free any more, a host without work takes over what would come later from
-//!   another one; the other is told to spare itself the bytes.
+//! - Each host is asked for as much as keeps it busy ([`super::pace`]), so hosts are used in
+//!   proportion to what they deliver. In total no more is requested than keeps the line busy, the
+//!   least busy host first, so nobody waits long in the queues of a large swarm.
+//! - The rarest chunk comes first; among chunks that only one host has, that host picks
+//!   ([`super::picker`]).
+//! - When no chunk is free any more, an idle host takes over what would arrive later from another
+//!   one, whose request is cancelled.
 
 use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
@@ -28,7 +29,7 @@ use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::time::{Earliest, Millis};
 
-/// A lane for which no thread was free, or whose host was busy, is left alone for so long.
+/// How long a lane whose host was busy is left alone.
 const REST_MS: u64 = 50;
 /// So often it is looked at whether somebody is too slow, while others have nothing to do.
 const LOOK_MS: u64 = 100;
@@ -109,7 +110,7 @@ pub struct Choice {
     numbers: BTreeMap<FileId, u64>,
     hosts: BTreeMap<MemberId, HostLoad>,
     lanes: BTreeMap<ConnId, MemberId>,
-    /// Requests that are not answered: each keeps a thread.
+    /// Requests that are not answered.
     asked: usize,
     /// How fast all hosts deliver together.
     pace: HostPace,
@@ -296,7 +297,7 @@ impl Choice {
     /// A lane to `host` for a request that the choice does not order.
     #[must_use]
     pub fn free_lane(&self, host: &MemberId, now: Millis, limits: &Limits) -> Option<ConnId> {
-        if self.asked >= limits.fetch_threads {
+        if self.asked >= limits.unanswered_requests {
             return None;
         }
         self.hosts.get(host)?.free_lane(now, limits)
@@ -310,7 +311,7 @@ impl Choice {
         }
     }
 
-    /// So many requests are answered.
+    /// How many requests are answered.
     fn settle(&mut self, requests: usize) {
         self.asked -= requests;
         if self.asked == 0 {

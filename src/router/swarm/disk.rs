@@ -1,9 +1,9 @@
-//! Downloads that the disk of this computer stops: they wait, and go on by themselves.
+//! Downloads that wait for this computer's disk, and resume by themselves.
 //!
-//! A full disk or a device that fails is told once. From then on nothing is fetched for that
-//! download, and every few seconds a few missing chunks are written as zeros, in their own places:
-//! only a disk that takes them will take what comes next. What is verified is served meanwhile.
-//! Absent is the disk itself; the shell tries it.
+//! A full or failing disk is reported once. Then nothing more is fetched for that download, and
+//! every few seconds a few missing chunks are written as zeros, in their own places: only a disk
+//! that accepts them will accept what comes next. Verified chunks are still served. The disk itself
+//! is tried by the shell.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::router::time::Millis;
 
 /// Missing chunks that a look writes: about what is in flight as soon as the download goes on.
 const LOOK_CHUNKS: usize = 8;
-/// Whoever was told that a download waits, and goes on, is not told again within so long.
+/// Least time between two reports that a download waits or resumes.
 const TELL_AGAIN_MS: u64 = 60_000;
 
 impl Swarm {
@@ -61,7 +61,7 @@ impl Swarm {
         stops.told = Some(now);
         stops.owes_relief = true;
         let (name, text, cure) = (download.name(), &failure.text, cure(&failure));
-        let text = format!("{name} waits: {text}; it goes on by itself when {cure}");
+        let text = format!("{name} waits: {text}; it resumes by itself when {cure}");
         cx.complain(Failure::new(failure.code, text));
     }
 
@@ -93,7 +93,7 @@ impl Swarm {
     pub(super) fn relieve(&mut self, cx: &mut Context, file: FileId) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         if std::mem::take(&mut download.stops.owes_relief) {
-            cx.remark(format!("{} goes on: the disk takes it again", download.name()));
+            cx.remark(format!("{} resumes: the disk works again", download.name()));
         }
     }
 
@@ -161,8 +161,8 @@ impl Swarm {
                 continue;
             };
             list.push(Finding::bad(
-                format!("the download of {} waits: {}", download.name(), failure.text),
-                format!("it goes on when {}", cure(failure)),
+                format!("the download of {} is waiting: {}", download.name(), failure.text),
+                format!("it resumes when {}", cure(failure)),
             ));
         }
     }

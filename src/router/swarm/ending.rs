@@ -1,4 +1,4 @@
-//! How downloads end: here and complete, failed, or wanted no more.
+//! How downloads end: complete, failed, or cancelled.
 
 use std::path::PathBuf;
 
@@ -85,7 +85,7 @@ impl Swarm {
     pub(crate) fn cancel(&mut self, cx: &mut Context, file: FileId) {
         let failure = Failure::new(
             Code::Cancelled,
-            "the download was cancelled; what is verified stays for next time",
+            "the download was cancelled; verified chunks are kept for next time",
         );
         self.fail_download(cx, file, failure);
     }
@@ -111,7 +111,7 @@ impl Swarm {
 
     /// The room is left: nothing is fetched, and nobody is a host any more.
     pub(crate) fn drop_downloads(&mut self, cx: &mut Context) {
-        let failure = "the room was left meanwhile; what is verified stays for next time";
+        let failure = "the room was left meanwhile; verified chunks are kept for next time";
         self.fail_all(cx, &Failure::new(Code::Cancelled, failure));
         self.choice = Choice::default();
         self.lanes.clear();
@@ -129,7 +129,7 @@ impl Swarm {
         let lost: Vec<_> = lost.map(|download| (download.file.id, download.name())).collect();
         for (file, name) in lost {
             let text = format!(
-                "nobody who has {name} came for {} s; run the same download again to go on",
+                "nobody who has {name} came in {} s; run the same download again to resume",
                 no_host_ms / 1000
             );
             self.fail_download(cx, file, Failure::new(Code::NoHost, text));

@@ -1,4 +1,4 @@
-//! A download under way: from its partial file to the last chunk.
+//! A running download, from its partial file to the last chunk.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -201,7 +201,7 @@ impl Swarm {
                     Code::BadChunk,
                     format!(
                         "bad chunk: {what} of {name} from {from} is not what was offered; it is \
-                         fetched from others"
+                         downloaded from others"
                     ),
                 ));
                 if let (Some(conn), Some(chunk)) = (self.holders.conn_of(&host), chunk) {

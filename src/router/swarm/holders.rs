@@ -1,7 +1,7 @@
-//! Linked members as holders of files: what each holds, as it says, and what it is still to be
-//! told of what is held here.
+//! Linked members as holders of files: what each says it holds, and what it is still to be told of
+//! what this node holds.
 //!
-//! Nothing to say waits here as a copy: files are noted, and what is held of them is looked up
+//! No message waits here as a copy: only files are noted, and what is held of them is looked up
 //! when the outbox has room.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +18,11 @@ const SAID_CHUNKS_BURST: u32 = 8 * 1024 * 1024;
 const SAID_CHUNKS_PER_S: u32 = 1024 * 1024;
 /// Bytes of bitmaps kept for one peer.
 const BITMAPS_MAX_BYTES: usize = 1024 * 1024;
-/// News of chunks are so far apart at least.
+/// Least time between two messages about new chunks.
 const GAINED_MS: u64 = 20;
-/// A peer may call a chunk bad once in so long.
+/// Least time between two bad chunks that a peer may report.
 const BLAME_MS: u64 = 10_000;
-/// A peer may ask for lanes once in so long.
+/// Least time between two requests for lanes by a peer.
 const LANE_WANTED_MS: u64 = 1_000;
 /// Files said to one link per event.
 const HOSTING_AT_ONCE: usize = 64;

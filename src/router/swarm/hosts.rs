@@ -1,4 +1,4 @@
-//! What others hold, as they say.
+//! What others hold, as they report it.
 
 use super::Swarm;
 use super::holders::{Holder, Hosting};

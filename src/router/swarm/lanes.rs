@@ -1,4 +1,4 @@
-//! Lanes: data connections beside a session, dialled by whoever can. Who is dialled is decided
+//! Lanes: data connections beside a session, dialled by the side that can. Whom to dial is decided
 //! here, and done elsewhere.
 
 use core::net::SocketAddr;
@@ -90,7 +90,7 @@ impl Swarm {
         lanes.retry_at = lanes.retry_at.max(cx.now.plus(PAUSE_MS));
     }
 
-    /// A lane ended; its requests are answered with errors one by one.
+    /// A lane ended: what was asked over it is free again.
     pub(crate) fn lane_down(&mut self, cx: &Context, conn: ConnId, member: MemberId) {
         if let Some(lanes) = self.lanes.get_mut(&member) {
             lanes.fetching.remove(&conn);

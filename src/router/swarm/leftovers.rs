@@ -1,7 +1,7 @@
-//! What earlier runs left of downloads: partial files on this disk.
+//! Partial files that earlier runs left on this disk.
 //!
-//! A partial file knows the first digits of its content's id and the name under which it was
-//! begun, so one whose offer is gone is named by these.
+//! A partial file records the first digits of its content's id and the name under which it was
+//! started, so one whose offer is gone is named by these.
 
 use std::collections::BTreeMap;
 

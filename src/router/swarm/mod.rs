@@ -1,9 +1,9 @@
-//! The swarm: all who hold or fetch a file, and what this node has to do with them.
+//! The machine of the swarm: all members that hold or fetch a file, and this node's part in it.
 //!
-//! It decides what is fetched, over which lanes and whose turn it is, what is told of it, and what
-//! linked members hear of what is held here. Which chunk to fetch from whom is the business of
-//! [`choice`]. Files are known by their contents alone: who offers them, and under which names, is
-//! the business of [`super::files`]. It says nothing in the room and dials nobody.
+//! It decides what is fetched, over which lanes and in which order, what people are told of it, and
+//! what linked members hear of what this node holds. [`choice`] decides which chunk to fetch from
+//! whom. Files are known by their content only: who offers them, and under which names, is decided
+//! by [`super::files`]. It never speaks in the room and dials nobody.
 
 pub mod choice;
 mod disk;
@@ -61,7 +61,7 @@ pub(crate) struct FileRequest {
     pub(crate) face: FaceId,
     pub(crate) line: u64,
     pub(crate) file: NamedFile,
-    /// Whoever asked for it goes on with other things: it may wait for a host.
+    /// The face that asked for it does not wait: the download may wait for a host.
     pub(crate) patient: bool,
     /// A person is there to be asked, and is answered before the download has ended.
     pub(crate) asks: bool,

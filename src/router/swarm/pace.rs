@@ -1,15 +1,15 @@
-//! How fast a host delivers, and how much to ask of it at a time.
+//! How fast a host delivers, and how much to request from it at a time.
 
 use crate::router::time::Millis;
 
-/// Bytes are counted over so long before they make a new rate.
+/// Time over which bytes are counted before they make a new rate.
 const SAMPLE_MS: u64 = 500;
 /// But the first rate is known sooner.
 const FIRST_MS: u64 = 50;
 /// What passes between the end of one chunk and the request for the next besides the network's
-/// round trip: threads that wake each other, a disk.
+/// round trip: threads that wake each other.
 const TURN_MS: u64 = 5;
-/// Nothing is known of a host before it had so long.
+/// Time before anything is known of a host.
 pub(super) const GRACE_MS: u64 = 1_000;
 
 /// The pace of one host.

@@ -1,9 +1,9 @@
-//! One file that is being fetched: who has which chunk, and which is the rarest that a host has
-//! and we lack.
+//! One file that is being fetched: who has which chunk, and which is the rarest that a host has and
+//! we lack.
 //!
-//! Free chunks (neither here nor asked for) are kept by how many hosts that lack others have them,
-//! so that the rarest is found by comparing words of 64 chunks and not by looking at each. Hosts
-//! that have everything make no chunk rarer than another, and are counted apart.
+//! Free chunks (neither here nor requested) are grouped by the number of hosts that have them, so
+//! that the rarest is found by comparing words of 64 chunks. Hosts that have everything make no
+//! chunk rarer than another, and are counted separately.
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ pub struct Picker {
     /// How many of the others have each chunk, and all of these together.
     counts: Vec<u16>,
     counted: u64,
-    /// The chunks that are free and that so many of them have.
+    /// The free chunks, by how many hosts have them.
     levels: Vec<Bitmap>,
     /// Hosts whose bytes did not fit their hashes: nothing is asked of them again.
     banned: BTreeSet<MemberId>,

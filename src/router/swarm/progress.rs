@@ -1,9 +1,9 @@
-//! How far a download is, and when there is something to tell of it.
+//! The progress of a download, and when to report it.
 
 use crate::router::rate::MeasuredRate;
 use crate::router::time::Millis;
 
-/// Progress is told so often while bytes arrive.
+/// Time between two reports of progress while bytes arrive.
 const PROGRESS_MS: u64 = 250;
 
 /// What came, and what was told of it.

@@ -1,5 +1,5 @@
-//! From the request to the beginning of a download: whether the file is here already, and whose
-//! turn it is.
+//! From the request to the start of a download: whether the file is already here, and whose turn it
+//! is.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -61,7 +61,7 @@ impl Swarm {
         let NamedFile { id, name, size, .. } = &request.file;
         let file = FileInfo { id: *id, name: Untrusted::new(name), size: *size };
         let Some(path) = path else { return self.enqueue(cx, request) };
-        // Whoever wants it elsewhere has it copied there.
+        // If it is wanted elsewhere, it is copied there.
         let is_there = match &request.place {
             (_, None) => true,
             (SaveAs::Named(name) | SaveAs::Passing(name), Some(folder)) => {
@@ -78,7 +78,8 @@ impl Swarm {
         }
         if request.asks {
             let place = Untrusted::new(path.to_string_lossy()).line();
-            let question = format!("you have {} already, as {place}: fetch it again?", file.name);
+            let question =
+                format!("you already have {}, as {place}: download it again?", file.name);
             self.again.push(request);
             return cx.effect(Effect::Confirm { face, line, question });
         }
@@ -97,7 +98,8 @@ impl Swarm {
         match (self.take_again(face, line), yes) {
             (Some(request), Some(true)) => self.enqueue(cx, request),
             (Some(_), None) => {
-                let failure = Failure::new(Code::Cancelled, "given up: nothing is fetched again");
+                let failure =
+                    Failure::new(Code::Cancelled, "given up: nothing is downloaded again");
                 cx.reply(face, line, "download", Err(failure));
             }
             (Some(_), Some(false)) => cx.reply(face, line, "download", Ok(())),
@@ -125,7 +127,8 @@ impl Swarm {
             (request.face, request.line, request.patient, request.file.id);
         if !self.may_enqueue(&id, cx.limits()) {
             let queued = self.queued.len();
-            let text = format!("{queued} downloads are queued, and no more can be: wait for one");
+            let text =
+                format!("{queued} downloads are queued, which is the limit: wait for one to end");
             return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
         let command = request.command();

@@ -1,4 +1,4 @@
-//! What is due: which downloads begin, what is asked of which host, and when to look again.
+//! What is due: which downloads start, which requests are made, and when to look again.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::router::order::Order;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
 
-/// A list that is not here after so long is asked of another host as well.
+/// Time after which another host is asked for the list as well.
 const LIST_MS: u64 = 1_000;
 
 impl Swarm {
@@ -50,7 +50,7 @@ impl Swarm {
         if let Some(way) = way
             && !std::mem::replace(&mut download.told_no_way, true)
         {
-            cx.remark(format!("{} does not come yet: {way}", download.name().short()));
+            cx.remark(format!("{} cannot be downloaded yet: {way}", download.name().short()));
         }
         if download.stage == DownloadStage::Fetching {
             self.tell_stall(cx, file);

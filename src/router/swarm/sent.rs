@@ -1,7 +1,7 @@
-//! What a host has sent of one file, and to whom: so that it can choose what to send next.
+//! What a host has sent of one file, and to whom, so that it can choose what to send next.
 //!
-//! A host that is alone with a chunk decides who gets it first, and sends it again only when
-//! nobody can pass it on: then a file leaves a lone seed about once, however many fetch it.
+//! A host that is alone with a chunk decides who gets it first, and sends it again only when nobody
+//! can pass it on: so a file leaves a lone seed about once, however many fetch it.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Nothing yet of a file of so many chunks.
+    /// Nothing yet of a file with this many chunks.
     #[must_use]
     pub fn new(chunks: u32) -> Self {
         Self { chunks, to: BTreeMap::new(), times: Vec::new(), changes: 0 }

@@ -86,7 +86,7 @@ impl Swarm {
         }
     }
 
-    /// What whoever links is told of: what is held here, and what it offers and is not fetched.
+    /// What a new link is told: what is held here, and which of its offers are not fetched.
     pub(super) fn to_tell(&self, offered: impl Iterator<Item = FileId>) -> BTreeSet<FileId> {
         let declined = offered.filter(|file| self.shares.done_with(file).is_some());
         self.shares.files().chain(declined).collect()

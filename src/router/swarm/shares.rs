@@ -1,4 +1,4 @@
-//! Which files this node holds something of, and which it will not fetch.
+//! Which files this node holds, whole or in part, and which it will not fetch.
 
 use std::collections::{BTreeMap, BTreeSet};
 

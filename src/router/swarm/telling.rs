@@ -1,5 +1,4 @@
-//! What people are told of downloads while they are under way, of what is moving, and of the
-//! bounds of that.
+//! What people are told of running downloads, transfers and bandwidth limits.
 
 use super::leftovers::{PartialFiles, describe};
 use super::{Download, DownloadProgress, DownloadStage, NamedFile, Swarm};

@@ -6,7 +6,7 @@ use crate::router::ids::{FileId, MemberId};
 use crate::router::rate::MeasuredRate;
 use crate::router::time::Millis;
 
-/// An upload is shown as running for so long after its last chunk was served.
+/// How long an upload is shown as running after its last chunk was served.
 const SHOWN_MS: u64 = 5_000;
 
 /// Bytes sent to one member of one file.

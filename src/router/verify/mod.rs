@@ -1,12 +1,12 @@
 //! The machine that compares short words with a member.
 //!
-//! One side commits to a random value, the other tells its own, the first reveals: the words are
-//! made of both values and both identities. Who sits between two members, with an identity of its
-//! own for each, has to fix its values before it knows what words they give, so it has one guess
-//! of 44 bits for each comparison (RFC 6189, 4.4.1.1, has the same idea).
+//! The initiator commits to a random value, the responder reveals its own, then the initiator does:
+//! the words are derived from both values and both identities. A man in the middle, with an
+//! identity of its own for each side, must fix its values before it knows the resulting words, so
+//! it has one guess in 2^44 per comparison (RFC 6189, 4.4.1.1, uses the same idea).
 //!
-//! It decides what words are shown and when they can have been compared. Whom the person has
-//! verified is kept by [`Members`].
+//! It decides which words are shown and when they can have been compared. [`Members`] keeps whom
+//! the person has verified.
 
 mod words;
 
@@ -118,7 +118,7 @@ impl Comparisons {
     /// # Errors
     /// They were not shown.
     pub(crate) fn confirm(&mut self, members: &Members, id: &MemberId) -> Result<(), Failure> {
-        // Whoever came under that name since then was never compared.
+        // A member that took this name since then was never compared.
         if self.shown.remove(id) {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Comparisons {
         Err(Failure::new(Code::Usage, text))
     }
 
-    /// Answers whoever waits for words over a link.
+    /// Answers commands that wait for words over a link.
     fn end_waiting(&mut self, cx: &mut Context, conn: ConnId, result: &Result<(), Failure>) {
         for over in self.awaited.extract_if(.., |of| of.conn == conn) {
             cx.reply(over.face, over.line, "verify", result.clone());
@@ -134,7 +134,7 @@ impl Comparisons {
         self.rearm(cx);
     }
 
-    /// Whoever does not answer a comparison is not waited for.
+    /// Ends comparisons that were not answered in time.
     pub(crate) fn expire(&mut self, cx: &mut Context) {
         let now = cx.now;
         for late in self.awaited.extract_if(.., |of| of.until <= now) {
@@ -212,7 +212,7 @@ impl Comparisons {
         if !asked {
             cx.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
         }
-        // First the value of whoever began.
+        // First the initiator's value.
         let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
         let words = words(&cx.my_id, &id, first, second);
         if asked && members.is_ignored(&id) {

@@ -1,4 +1,4 @@
-//! Files as POSIX has them.
+//! Files on POSIX systems.
 
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, IoSliceMut};

@@ -1,5 +1,5 @@
-//! Files as Windows has them. The standard library and safe crates only: what they cannot ask for
-//! is not asked for, and said so where the function is documented.
+//! Files on Windows, with the standard library and safe crates only. What these cannot do is left
+//! out, and the function's documentation says so.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, IoSliceMut};

@@ -1,5 +1,5 @@
-//! What a person at a live terminal sees: rows that stay, the last own message with what is known
-//! of its delivery, and a block of transfers that is redrawn in place.
+//! What a person sees at a live terminal: rows that stay, the last own message with its delivery
+//! state, and a block of transfers that is redrawn in place.
 //!
 //! Everything here is a value: notices and the time go in, [`Piece`]s come out.
 
@@ -263,19 +263,19 @@ impl LiveView {
         let Some(at) = self.followed.iter().position(|followed| followed.id == *id) else { return };
         let all = held_by >= present;
         let Some(followed) = self.followed.get_mut(at) else { return };
-        let mark = if all { "✓".to_owned() } else { format!("(held by {held_by} of {present})") };
+        let mark = if all { "✓".to_owned() } else { format!("({held_by} of {present} have it)") };
         let (last, quote) = (followed.last, followed.quote.clone());
         let complained = std::mem::replace(&mut followed.complained, !all);
         if last {
             let marked = format!("{} {}", followed.rows, self.style.paint(Paint::Dim, &mark));
             pieces.push(Piece::Remark(*id, wrap(&marked, self.columns)));
         } else if all && complained {
-            let text = format!("* all {present} hold now: {quote}");
+            let text = format!("* all {present} have this now: {quote}");
             self.rows(Some(self.style.paint(Paint::Dim, &text)), pieces);
         } else if !all && !complained {
             let text = match held_by {
                 0 => format!("* nobody here has this yet: {quote}"),
-                _ => format!("* held by {held_by} of {present}: {quote}"),
+                _ => format!("* {held_by} of {present} have this: {quote}"),
             };
             self.rows(Some(self.style.paint(Paint::Warning, &text)), pieces);
         }

@@ -1,4 +1,4 @@
-//! Downloads and files being read, a row each, as they stand.
+//! Downloads and files being read, one row each.
 
 use std::path::{Path, PathBuf};
 
@@ -121,7 +121,7 @@ impl Moving {
         }
     }
 
-    /// What moves, a row each of at most so many columns.
+    /// The transfers, one row each, no wider than this many columns.
     #[must_use]
     pub fn rows(&self, columns: usize) -> Vec<String> {
         let all = self.moving.iter().chain(&self.queued).map(|(_, row)| row);

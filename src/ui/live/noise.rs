@@ -7,20 +7,20 @@ use crate::router::ids::MemberId;
 use crate::router::notice::Who;
 use crate::ui::lines::{listed, nick};
 
-/// So many rows of comings and goings within [`WINDOW_MS`] are told one by one.
+/// Rows of comings and goings within [`WINDOW_MS`] that are told one by one.
 const ROWS_MAX: usize = 4;
 /// See above.
 const WINDOW_MS: i64 = 10_000;
-/// What was kept back is told when so long nobody came or went, or the window is over.
+/// What was held back is told after this time without comings and goings, or after the window.
 const QUIET_MS: i64 = 1_500;
 /// Names that are remembered for one sentence; a member more is only counted.
 const NAMES_MAX: usize = 64;
 
-/// Whoever stays no longer only visits, as the one-shots of scripts do.
+/// A shorter stay is a visit, as the one-shots of scripts make.
 const VISIT_MS: i64 = 30_000;
 /// Who visited so lately is expected to do so again: it is told if it stays.
 const AGAIN_MS: i64 = 600_000;
-/// Visits of so long make one sentence.
+/// Visits within this time make one sentence.
 const VISITS_MS: i64 = 300_000;
 
 /// What was told and what is kept back.

@@ -53,7 +53,7 @@ fn an_own_message_says_who_holds_it() {
     assert_eq!(pieces, [Piece::Tail(id, "12:00 ana: hello".into())]);
     let held = |held_by, present| Notice::Held { id, held_by, present };
     let pieces = view.hear(&held(1, 2), NOON_MS);
-    assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello (held by 1 of 2)".into())]);
+    assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello (1 of 2 have it)".into())]);
     let pieces = view.hear(&held(2, 2), NOON_MS);
     assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello ✓".into())]);
     assert_eq!(view.hear(&held(2, 2), NOON_MS), [], "it is known by now");
@@ -61,7 +61,7 @@ fn an_own_message_says_who_holds_it() {
     // With other rows below it, only what went wrong is worth a row.
     view.hear(&said(1, "ana", "hello again", true), NOON_MS);
     view.hear(&said(2, "bob", "hi", false), NOON_MS);
-    assert_eq!(rows(&view.hear(&held(1, 2), NOON_MS)), ["* held by 1 of 2: hello again"]);
+    assert_eq!(rows(&view.hear(&held(1, 2), NOON_MS)), ["* 1 of 2 have this: hello again"]);
     assert!(view.hear(&held(1, 2), NOON_MS).is_empty());
     assert_eq!(rows(&view.hear(&held(2, 2), NOON_MS)), ["* all 2 hold now: hello again"]);
     view.hear(&said(1, "ana", "hello?", true), NOON_MS);

@@ -1,40 +1,47 @@
-//! A way to a peer that comes from another address of this computer.
+//! The relay of all tests and benchmarks: a way to a peer on which something becomes of the bytes.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 
 /// Listens on a free port and passes every connection on to `target`, which sees it come from
-/// `source` (an address of 127.0.0.0/8). It ends with the test.
-pub(crate) fn relay(source: Ipv4Addr, target: &str) -> SocketAddr {
-    let target: SocketAddr = target.parse().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
+/// `source` (if specified, an address of 127.0.0.0/8). `carry` takes the bytes of one direction
+/// from the one end to the other, on a thread of its own; it is told the number of the connection
+/// and the side that the bytes come from (0 whoever connects, 1 `target`). The relay goes on until
+/// the program ends.
+pub(crate) fn relay(
+    source: Ipv4Addr,
+    target: SocketAddr,
+    carry: impl Fn((usize, usize), &TcpStream, &TcpStream) + Send + Sync + 'static,
+) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let addr = listener.local_addr()?;
+    let carry = Arc::new(carry);
     std::thread::spawn(move || {
-        for conn in listener.incoming().map_while(Result::ok) {
-            if let Ok(onward) = dial(source.into(), target) {
-                couple(conn, onward);
+        for (number, near) in listener.incoming().map_while(Result::ok).enumerate() {
+            // A connection that cannot be passed on ends.
+            let Ok(far) = dial(source, target) else { continue };
+            let ends = Arc::new([near, far]);
+            for side in [0, 1] {
+                let (ends, carry) = (Arc::clone(&ends), Arc::clone(&carry));
+                std::thread::spawn(move || {
+                    let (from, into) = (&ends[side], &ends[1 - side]);
+                    // One that is gone needs neither haste nor a farewell.
+                    let _ = into.set_nodelay(true);
+                    carry((number, side), from, into);
+                    let _ = into.shutdown(Shutdown::Write);
+                });
             }
         }
     });
-    addr
+    Ok(addr)
 }
 
-fn dial(source: IpAddr, target: SocketAddr) -> io::Result<TcpStream> {
+fn dial(source: Ipv4Addr, target: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
-    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.bind(&SocketAddr::new(source.into(), 0).into())?;
     socket.connect(&target.into())?;
     Ok(socket.into())
-}
-
-fn couple(one: TcpStream, other: TcpStream) {
-    for (from, to) in [(&one, &other), (&other, &one)] {
-        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        std::thread::spawn(move || {
-            // A connection that breaks is passed on as one that ends.
-            let _ = io::copy(&mut from, &mut to);
-            let _ = to.shutdown(Shutdown::Write);
-        });
-    }
 }

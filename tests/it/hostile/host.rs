@@ -120,7 +120,7 @@ impl Host {
                 Answer::Told { notice, .. } => self.told = Some(notice),
                 Answer::Overview { .. } => {}
                 Answer::Confirm { line, question, .. } => {
-                    assert!(question.ends_with("fetch it again?"), "who is to say: {question}");
+                    assert!(question.ends_with("download it again?"), "who is to say: {question}");
                     self.node.handle().confirm(self.face.id, line, Some(true)).unwrap();
                 }
                 Answer::AskPassword { line, .. } => {

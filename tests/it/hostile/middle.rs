@@ -1,109 +1,43 @@
 //! Eve in the middle: relays that split, cut, repeat and reflect.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use klatch::router::command::Command;
 
 use super::host::{Host, content};
-
-/// Bytes of the dialer and of the listener before their first record: clear and Noise's.
-const CLEAR: [usize; 2] = [8 + 32, 8 + 48];
-
-/// What becomes of a record.
-enum Do {
-    /// These pass in its place.
-    Pass(Vec<Vec<u8>>),
-    /// These go back to where it came from.
-    Return(Vec<u8>),
-    /// Both directions end.
-    Cut,
-}
+use super::tamper::{CLEAR, pass_records};
+use crate::common::relay;
 
 /// Relays every connection to `to`. `tamper` sees each record of connection 0, 1, … with the side
-/// that it comes from (0 dialer, 1 listener) and its number from that side.
-fn relay(
+/// that it comes from (0 dialer, 1 listener) and its number from that side, and says what passes
+/// in its place; `None` cuts the connection.
+fn tampering(
     to: SocketAddr,
-    tamper: impl Fn(usize, usize, usize, Vec<u8>) -> Do + Send + Sync + 'static,
+    tamper: impl Fn((usize, usize), usize, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> SocketAddr {
-    let ear = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = ear.local_addr().unwrap();
-    let tamper = Arc::new(tamper);
-    std::thread::spawn(move || {
-        for (number, dialer) in ear.incoming().map_while(Result::ok).enumerate() {
-            let Ok(listener) = TcpStream::connect(to) else { return };
-            let ends = [dialer, listener].map(Arc::new);
-            for side in [0, 1] {
-                ends[side].set_nodelay(true).unwrap();
-                let (ends, tamper) = (ends.clone(), Arc::clone(&tamper));
-                std::thread::spawn(move || {
-                    let pass = |record, body| tamper(number, side, record, body);
-                    pass_records(&ends[side], &ends[1 - side], CLEAR[side], pass);
-                    ends.iter().for_each(|end| drop(end.shutdown(Shutdown::Both)));
-                });
-            }
-        }
+    let carry = relay(Ipv4Addr::UNSPECIFIED, to, move |(conn, side), from, into| {
+        pass_records(from, into, CLEAR[side], |number, record| {
+            tamper((conn, side), number, record)
+        });
+        [from, into].iter().for_each(|end| drop(end.shutdown(Shutdown::Both)));
     });
-    addr
-}
-
-fn pass_records(
-    mut from: &TcpStream,
-    mut into: &TcpStream,
-    clear: usize,
-    tamper: impl Fn(usize, Vec<u8>) -> Do,
-) {
-    let mut head = vec![0; clear];
-    if from.read_exact(&mut head).is_err() || into.write_all(&head).is_err() {
-        return;
-    }
-    for number in 0.. {
-        let mut record = vec![0; 2];
-        if from.read_exact(&mut record).is_err() {
-            return;
-        }
-        let length = usize::from(u16::from_be_bytes([record[0], record[1]]));
-        record.resize(2 + length, 0);
-        if from.read_exact(&mut record[2..]).is_err() {
-            return;
-        }
-        let passed = match tamper(number, record) {
-            Do::Pass(records) => into.write_all(&records.concat()),
-            Do::Return(record) => from.write_all(&record),
-            Do::Cut => return,
-        };
-        if passed.is_err() {
-            return;
-        }
-    }
+    carry.unwrap()
 }
 
 /// Relays every connection byte by byte.
 fn splitter(to: SocketAddr) -> SocketAddr {
-    let ear = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = ear.local_addr().unwrap();
-    let split = |from: Arc<TcpStream>, into: Arc<TcpStream>| {
+    let split = relay(Ipv4Addr::UNSPECIFIED, to, |_, mut from, mut into| {
         let mut room = [0; 4096];
-        while let Ok(count @ 1..) = (&*from).read(&mut room) {
-            if room[..count].iter().any(|byte| (&*into).write_all(&[*byte]).is_err()) {
+        while let Ok(count @ 1..) = from.read(&mut room) {
+            if room[..count].iter().any(|byte| into.write_all(&[*byte]).is_err()) {
                 break;
             }
         }
-        let _ = into.shutdown(Shutdown::Both);
-    };
-    std::thread::spawn(move || {
-        for dialer in ear.incoming().map_while(Result::ok) {
-            let Ok(listener) = TcpStream::connect(to) else { return };
-            let ends = [dialer, listener].map(Arc::new);
-            ends.iter().for_each(|end| end.set_nodelay(true).unwrap());
-            for [from, into] in [ends.clone(), [ends[1].clone(), ends[0].clone()]] {
-                std::thread::spawn(move || split(from, into));
-            }
-        }
     });
-    addr
+    split.unwrap()
 }
 
 #[test]
@@ -127,8 +61,8 @@ fn cut_and_come_again(password: Option<&str>, side: usize, cut: usize) {
         None => Host::new("alice"),
     };
     let mut bob = Host::new("bob");
-    let via = relay(alice.addr(), move |_, from, number, record| {
-        if from == side && number >= cut { Do::Cut } else { Do::Pass(vec![record]) }
+    let via = tampering(alice.addr(), move |(_, from), number, record| {
+        (from != side || number < cut).then_some(record)
     });
     let connect = |bob: &mut Host, to| match password {
         Some(password) => bob.connect_with(to, password),
@@ -164,15 +98,18 @@ const UNDISTURBED: usize = 12;
 
 /// Bob is linked through a relay that does something with records of the first connection, then
 /// hears what alice says: everything, once, over a link that is not the first.
-fn heard_once_through(what: &str, tamper: impl Fn(usize, Vec<u8>) -> Do + Send + Sync + 'static) {
+fn heard_once_through(
+    what: &str,
+    tamper: impl Fn(usize, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+) {
     let (mut alice, mut bob) = (Host::new("alice"), Host::new("bob"));
     let connections = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&connections);
-    let via = relay(alice.addr(), move |connection, side, number, record| {
+    let via = tampering(alice.addr(), move |(connection, side), number, record| {
         seen.fetch_max(connection + 1, Ordering::SeqCst);
         match (connection, side) {
-            (0, 1) if number >= UNDISTURBED => tamper(number, record),
-            _ => Do::Pass(vec![record]),
+            (0, 1) if number >= UNDISTURBED => Some(tamper(number, record)),
+            _ => Some(record),
         }
     });
     bob.connect(via).unwrap();
@@ -192,14 +129,14 @@ fn heard_once_through(what: &str, tamper: impl Fn(usize, Vec<u8>) -> Do + Send +
 
 #[test]
 fn w5_replayed_duplicated_and_reordered_records_show_nothing_twice() {
-    heard_once_through("duplicated", |_, record| Do::Pass(vec![record.clone(), record]));
+    heard_once_through("duplicated", |_, record| [&record[..], &record].concat());
     let old = std::sync::Mutex::new(Vec::new());
     heard_once_through("replayed", move |number, record| {
         let mut old = old.lock().unwrap();
         if number == UNDISTURBED + 1 {
             *old = record.clone();
         }
-        Do::Pass(vec![if number == UNDISTURBED + 3 { old.clone() } else { record }])
+        if number == UNDISTURBED + 3 { old.clone() } else { record }
     });
     let held = std::sync::Mutex::new(Vec::new());
     heard_once_through("reordered", move |number, record| {
@@ -207,14 +144,14 @@ fn w5_replayed_duplicated_and_reordered_records_show_nothing_twice() {
         match number % 2 {
             0 => {
                 *held = record;
-                Do::Pass(Vec::new())
+                Vec::new()
             }
-            _ => Do::Pass(vec![record, std::mem::take(&mut held)]),
+            _ => [record, std::mem::take(&mut held)].concat(),
         }
     });
     heard_once_through("altered", |_, mut record| {
         *record.last_mut().unwrap() ^= 1;
-        Do::Pass(vec![record])
+        record
     });
 }
 
@@ -223,13 +160,14 @@ fn w5_what_a_side_said_sent_back_to_it_ends_the_connection() {
     // Hello, what the plan says, identity: nothing is committed before these.
     for reflected in 0..3 {
         let (alice, mut bob) = (Host::new("alice"), Host::new("bob"));
-        let via = relay(alice.addr(), move |_, side, number, record| {
-            if side == 0 && number == reflected {
-                Do::Return(record)
-            } else {
-                Do::Pass(vec![record])
-            }
+        let via = relay(Ipv4Addr::UNSPECIFIED, alice.addr(), move |(_, side), from, into| {
+            pass_records(from, into, CLEAR[side], |number, record| {
+                let reflects = side == 0 && number == reflected;
+                let (mut back, passed) = (from, if reflects { Vec::new() } else { record.clone() });
+                (!reflects || back.write_all(&record).is_ok()).then_some(passed)
+            });
         });
+        let via = via.unwrap();
         assert!(bob.connect(via).is_err(), "{reflected}");
         assert_eq!(bob.linked(), 0);
         drop(alice);

@@ -65,6 +65,7 @@ mod records;
 mod returning;
 mod stories;
 mod swarm;
+mod tamper;
 mod wire;
 mod writer;
 

@@ -297,7 +297,7 @@ fn h12_parallel_locks_of_one_member_are_told_and_lose_nobody() {
     let locks = [1, 2].map(|password| session.signs(session.closing(hers.id, password)));
     session.tells(&[&locks[0], &locks[1]]);
     for host in [&mut alice, &mut bob] {
-        host.hears_remark("do not know of each other");
+        host.hears_remark("two conflicting locks");
     }
     assert_well(&mut alice, &mut bob);
     // The founder opens what she closed.

@@ -153,8 +153,8 @@ fn what_is_here_already_is_asked_about() {
     ana.types(&format!("download notes.txt{ENTER}"));
     ana.sees("* saved as ");
     ana.types(&format!("/get notes.txt{ENTER}"));
-    ana.sees("* you have notes.txt already, as ");
-    ana.sees("fetch it again? [y/N]");
+    ana.sees("* you already have notes.txt, as ");
+    ana.sees("download it again? [y/N]");
     ana.types(&format!("n{ENTER}"));
     ana.types(&format!("/who{ENTER}"));
     let screen = ana.sees("2 members here");

@@ -351,7 +351,7 @@ fn ctrl_c_ends_the_waiting_for_a_command() {
         }
         ana.types(CTRL_C);
         ana.until("the waiting ends", |screen| {
-            screen.matches("connect goes on by itself").count() == times
+            screen.matches("connect continues in the background").count() == times
         });
     }
     ana.types("still here");
@@ -550,7 +550,7 @@ fn what_may_be_a_slip_is_asked_about_and_comes_back_to_be_mended() {
     ana.clears();
     let invitation = format!("klatch klatch:{}", "abcdefg234567".repeat(5));
     ana.types(&format!("{invitation}{ENTER}"));
-    ana.sees("* klatch:•••: enter that room? [y/N]");
+    ana.sees("* klatch:•••: join that room? [y/N]");
     ana.types(&format!("y{ENTER}"));
     ana.sees("the invitation is damaged");
     ana.types(&format!("leave me alone{ENTER}"));

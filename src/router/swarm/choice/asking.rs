@@ -1,4 +1,4 @@
-//! What is asked next, and of whom.
+//! What to request next, and from whom.
 
 use super::{Choice, Chosen, HostLoad, HostTask, LOOK_MS};
 use crate::files::merkle::CHUNK_MIN_BYTES;
@@ -11,7 +11,7 @@ use crate::router::time::Millis;
 /// So many requests are enough unless hosts are far: where many fetch, more of them only wait at
 /// hosts that are busy with others, and what waits is passed on later.
 const ENOUGH: usize = 16;
-/// And so many for somebody who has less of a file than the others.
+/// Requests for a node that has less of a file than the others.
 const ENOUGH_BEHIND: usize = 24;
 
 /// Who alone has everything is spared what others have if they bring all that is asked of them
@@ -61,7 +61,7 @@ impl Choice {
     /// else of whom the least is asked, so that all of them work before any has a queue; and of
     /// several who brings it soonest.
     fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
-        let full = self.asked >= limits.fetch_threads;
+        let full = self.asked >= limits.unanswered_requests;
         if full || self.is_enough() {
             if now < self.inspect_at {
                 return self.no_turn();

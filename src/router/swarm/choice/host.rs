@@ -1,4 +1,4 @@
-//! A host as the choice sees it: what is asked of it, and how much more may be.
+//! A host as the choice sees it: what is requested from it, and how much more may be.
 
 use std::collections::VecDeque;
 

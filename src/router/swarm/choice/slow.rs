@@ -7,9 +7,9 @@ use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::swarm::pace::GRACE_MS;
 use crate::router::time::Millis;
 
-/// What is taken over must come at least so much sooner.
+/// How much sooner a chunk must arrive to be taken over.
 const GAIN_MS: u64 = 100;
-/// A host that was too slow is left alone for so long at first; each time twice as long.
+/// How long a host that was too slow is left alone at first; each time twice as long.
 const SLOW_REST_MS: u64 = 2_000;
 /// But not longer.
 const SLOW_REST_MAX_MS: u64 = 60_000;
@@ -27,7 +27,7 @@ impl Choice {
     pub(super) fn take_over(&mut self, id: MemberId, now: Millis, limits: &Limits) {
         let Some(host) = self.hosts.get(&id) else { return };
         let Some(conn) = host.free_lane(now, limits) else { return };
-        if host.slow || self.asked >= limits.fetch_threads {
+        if host.slow || self.asked >= limits.unanswered_requests {
             return;
         }
         let mut last: Option<(u64, MemberId, ConnId, FileId, u32)> = None;
@@ -115,7 +115,7 @@ impl Choice {
         free && self.files.values().any(|(_, picker)| picker.gives(id))
     }
 
-    /// All threads wait for hosts: if one that has something waits for its turn and may be much
+    /// No more may be asked: if one that has something waits for its turn and may be much
     /// faster than the slowest of them, that one has a lane taken away.
     pub(super) fn make_room(&mut self, now: Millis, limits: &Limits) {
         let rate = |host: &HostLoad| host.pace.rate(now);

@@ -160,7 +160,10 @@ fn a_fast_host_takes_over_from_a_silent_one_and_that_one_rests() {
     let revoked: Vec<_> = orders.iter().filter(|o| matches!(o, Chosen::Revoke { .. })).collect();
     assert!(!revoked.is_empty());
     assert!(revoked.iter().all(|o| matches!(o, Chosen::Revoke { host: BOB, .. })), "{revoked:?}");
-    assert!(orders.contains(&Chosen::Drop { conn: ConnId(2) }), "what keeps a thread is given up");
+    assert!(
+        orders.contains(&Chosen::Drop { conn: ConnId(2) }),
+        "what keeps others from being asked is given up"
+    );
     assert!(choice.host_of(ConnId(2)).is_none());
     assert_eq!(choice.orders(Millis(6_000), &limits, &mut rng), [], "nothing is left to do");
 }
@@ -179,8 +182,8 @@ fn a_lane_that_ends_frees_what_was_asked_over_it() {
 }
 
 #[test]
-fn a_slow_host_makes_room_when_all_threads_wait() {
-    let limits = Limits { fetch_threads: 2, ..Limits::default() };
+fn a_slow_host_makes_room_when_no_more_may_be_asked() {
+    let limits = Limits { unanswered_requests: 2, ..Limits::default() };
     let (mut choice, mut rng) = (choice(16), Rng::new(1));
     choice.hosted(ALICE, &FILE, None);
     choice.hosted(BOB, &FILE, None);
@@ -193,7 +196,7 @@ fn a_slow_host_makes_room_when_all_threads_wait() {
         choice.fetched(ConnId(1), &FILE, chunk, CHUNK, now);
         orders.extend(asks(choice.orders(now, &limits, &mut rng)));
     }
-    // Both threads wait for Bob, who was asked when Alice had no lane.
+    // Both requests wait for Bob, who was asked when Alice had no lane.
     choice.closed(ConnId(1));
     choice.opened(BOB, ConnId(2));
     assert_eq!(asks(choice.orders(now, &limits, &mut rng)).len(), 2);
@@ -284,7 +287,7 @@ fn a_fast_host_that_was_away_is_asked_again_though_slow_ones_have_its_place() {
 }
 
 #[test]
-fn silence_on_all_threads_ends_when_somebody_else_is_there() {
+fn silence_of_all_who_are_asked_ends_when_somebody_else_is_there() {
     let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
     full_hosts(&mut choice, 1..=40);
     let (mut now, mut orders) = (Millis(0), choice.orders(Millis(0), &limits, &mut rng));
@@ -341,7 +344,7 @@ fn who_sent_wrong_bytes_keeps_nothing_that_was_asked_of_it() {
 
 #[test]
 fn what_is_not_needed_any_more_keeps_nobody_else_from_being_asked() {
-    let limits = Limits { fetch_threads: 64, ..Limits::default() };
+    let limits = Limits { unanswered_requests: 64, ..Limits::default() };
     let (mut choice, mut rng) = (choice(400), Rng::new(1));
     full_hosts(&mut choice, 1..=16);
     let asked = asks(choice.orders(Millis(0), &limits, &mut rng));

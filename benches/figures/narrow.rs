@@ -1,7 +1,7 @@
-//! A way to a peer that is long, narrow, or both: a relay on loopback that passes bytes on later.
+//! A way to a peer that is long, narrow, or both: a relay that passes bytes on later.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use socket2::SockRef;
+
+use crate::relay::relay;
 
 /// Bytes that travel together: at 100 Mbit/s a millisecond.
 const PIECE_BYTES: usize = 12 * 1024;
@@ -31,17 +33,10 @@ pub(crate) struct Way {
 }
 
 /// A relay; it goes on until the program ends.
-pub(crate) struct Relay {
+pub(crate) struct NarrowRelay {
     /// Where to connect.
     pub(crate) addr: SocketAddr,
-    way: Arc<Both>,
-}
-
-/// The two directions.
-struct Both {
-    way: Way,
-    there: Narrow,
-    back: Narrow,
+    places: Arc<[Narrow; 2]>,
 }
 
 /// A narrow place, passed by one piece after the other.
@@ -54,49 +49,32 @@ struct Narrow {
 /// A piece and when it arrives.
 type Piece = (Instant, Vec<u8>);
 
-impl Relay {
+impl NarrowRelay {
     /// Passes every connection on to `target`.
     pub(crate) fn start(target: SocketAddr, way: Way) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let addr = listener.local_addr()?;
-        let way = Arc::new(Both { way, there: Narrow::new(), back: Narrow::new() });
-        let both = Arc::clone(&way);
-        std::thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                // A connection that cannot be passed on ends.
-                let _ = TcpStream::connect(target).map_err(anyhow::Error::from).and_then(|far| {
-                    couple(&near, &far, &both, |both| &both.there)?;
-                    couple(&far, &near, &both, |both| &both.back)
-                });
-            }
-        });
-        Ok(Self { addr, way })
+        let places = Arc::new([Narrow::new(), Narrow::new()]);
+        let narrow = Arc::clone(&places);
+        let addr = relay(Ipv4Addr::UNSPECIFIED, target, move |(_, side), from, into| {
+            // Sockets of another size are less like the link.
+            let _ = SockRef::from(from).set_recv_buffer_size(SOCKET_BYTES);
+            let _ = SockRef::from(into).set_send_buffer_size(SOCKET_BYTES);
+            let (send, arriving) = sync_channel(PIECES);
+            std::thread::scope(|scope| {
+                scope.spawn(|| deliver(arriving, into));
+                take_in(from, &way, &narrow[side], &send);
+                drop(send);
+            });
+        })?;
+        Ok(Self { addr, places })
     }
 
     /// Bytes that came back from the target so far.
     pub(crate) fn came_back_bytes(&self) -> u64 {
-        self.way.back.passed_bytes.load(Ordering::Relaxed)
+        self.places[1].passed_bytes.load(Ordering::Relaxed)
     }
 }
 
-/// Begins to carry bytes from one connection to the other.
-fn couple(
-    from: &TcpStream,
-    to: &TcpStream,
-    both: &Arc<Both>,
-    narrow: fn(&Both) -> &Narrow,
-) -> Result<()> {
-    SockRef::from(from).set_recv_buffer_size(SOCKET_BYTES)?;
-    SockRef::from(to).set_send_buffer_size(SOCKET_BYTES)?;
-    to.set_nodelay(true)?;
-    let (from, to, both) = (from.try_clone()?, to.try_clone()?, Arc::clone(both));
-    let (send, arriving) = sync_channel(PIECES);
-    std::thread::spawn(move || take_in(from, &both.way, narrow(&both), &send));
-    std::thread::spawn(move || deliver(&arriving, to));
-    Ok(())
-}
-
-fn take_in(mut from: TcpStream, way: &Way, narrow: &Narrow, arriving: &SyncSender<Piece>) {
+fn take_in(mut from: &TcpStream, way: &Way, narrow: &Narrow, arriving: &SyncSender<Piece>) {
     let mut buffer = vec![0; PIECE_BYTES];
     let mut carried = 0;
     loop {
@@ -115,15 +93,13 @@ fn take_in(mut from: TcpStream, way: &Way, narrow: &Narrow, arriving: &SyncSende
     }
 }
 
-fn deliver(arriving: &Receiver<Piece>, mut to: TcpStream) {
+fn deliver(arriving: Receiver<Piece>, mut into: &TcpStream) {
     for (at, piece) in arriving {
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
-        if to.write_all(&piece).is_err() {
-            break;
+        if into.write_all(&piece).is_err() {
+            return;
         }
     }
-    // One that is gone already needs no farewell.
-    let _ = to.shutdown(Shutdown::Write);
 }
 
 impl Narrow {
