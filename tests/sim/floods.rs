@@ -20,7 +20,7 @@ const SEEDS: u64 = 25;
 fn a_member_that_floods_takes_nothing_from_the_others() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("KLATCH_SIM_FIRST").unwrap_or(1);
-    let count = number("KLATCH_FLOOD_SEEDS").unwrap_or(SEEDS);
+    let count = number("KLATCH_SIM_SEEDS").unwrap_or(SEEDS);
     for seed in first..first + count {
         if let Err(why) = std::panic::catch_unwind(|| play(seed)) {
             println!("seed {seed} failed");
