@@ -9,6 +9,7 @@ mod disk;
 mod effects;
 mod faces;
 mod faults;
+mod floods;
 mod handshake;
 mod hostile;
 mod keeping;
