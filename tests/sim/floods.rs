@@ -188,6 +188,7 @@ impl Flood {
         let body = EntryBody {
             chain: self.chain,
             seq: self.seq + 1,
+            depth: self.seq + 1,
             prev: self.prev,
             parents: Vec::new(),
             time_ms: WALL_MS,
@@ -200,7 +201,8 @@ impl Flood {
 
     fn entry(&self, chain: Chain, seq: u64, parents: Vec<EntryRef>) -> Message {
         let kind = Kind::Text(format!("noise {}", self.number).as_str().into());
-        let body = EntryBody { chain, seq, prev: None, parents, time_ms: WALL_MS, kind };
+        let depth = 1 << (self.number % 64);
+        let body = EntryBody { chain, seq, depth, prev: None, parents, time_ms: WALL_MS, kind };
         Message::Entry(SignedEntry::sign(&self.room, &self.me, body).into())
     }
 }
