@@ -571,7 +571,6 @@ fn no_foreign_text_reaches_the_screen_as_anything_but_text() {
             let json = to_json(notice);
             assert!(!json.chars().any(|c| is_control(c) || is_format(c)), "{json:?}");
             serde_json::from_str::<serde_json::Value>(&json).unwrap();
-
             let lines = plain(notice);
             let bad = |c: char| c != '\n' && (is_control(c) || is_format(c));
             assert!(!lines.chars().any(bad), "{lines:?}");
@@ -588,7 +587,7 @@ fn no_foreign_text_reaches_the_screen_as_anything_but_text() {
         }
     }
     let json = to_json(&Notice::Remark { text: hostile[7].into() });
-    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let value = serde_json::from_str::<serde_json::Value>(&json).unwrap();
     assert_eq!(value["text"], hostile[7], "escaped, and the same text all the same");
 }
 
