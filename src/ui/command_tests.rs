@@ -113,7 +113,7 @@ fn words_from_elsewhere_do_what_they_do_there_or_say_what_there_is_instead() {
         let is_message = matches!(parse(bare), Ok(Input::Command(Command::Say { .. })));
         assert_eq!(is_message, bare != "download a.txt", "{bare}");
     }
-    for (line, instead) in [("/msg bob hi", "everybody"), ("/me waves", "as a message")] {
+    for (line, instead) in [("/msg bob hi", "everybody"), ("/me waves", "send a message")] {
         let failure = parse(line).unwrap_err();
         assert_eq!(failure.code, Code::UnknownCommand);
         assert!(failure.text.contains(instead), "{}", failure.text);

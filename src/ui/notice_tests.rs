@@ -390,8 +390,8 @@ fn people_read_sentences() {
     );
     let notices = all("ana");
     let lines: Vec<String> = notices.iter().map(plain).collect();
-    assert_eq!(lines[35], "* ana (12.3 MB) is queued behind other downloads");
-    assert_eq!(lines[36], "* you already have ana, as ana: not downloaded again");
+    assert_eq!(lines[36], "* ana (12.3 MB) is queued behind other downloads");
+    assert_eq!(lines[37], "* you already have ana, as ana: not downloaded again");
     let transfers = "* 2 files moving:\n*   ana  serving  5 B of 12.3 MB  5 B/s  9 s left  to ana\n\
          *   ana  reading  5 B of 12.3 MB  5 B/s  9 s left  to be offered";
     assert_eq!(lines[29], transfers);

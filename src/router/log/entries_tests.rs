@@ -31,7 +31,12 @@ impl Author {
         let body = EntryBody {
             chain: self.chain,
             seq: prev.map_or(1, |prev| prev.body.seq + 1),
-            depth: 1 + prev.iter().chain(parents).map(|of| of.body.depth).max().unwrap_or(0),
+            depth: prev
+                .iter()
+                .chain(parents)
+                .map(|of| of.body.depth)
+                .fold(0, u64::max)
+                .saturating_add(1),
             prev: prev.map(|prev| prev.id),
             parents: parents.iter().map(|parent| refer(parent)).collect(),
             time_ms: 0,

@@ -63,7 +63,7 @@ fn an_own_message_says_who_holds_it() {
     view.hear(&said(2, "bob", "hi", false), NOON_MS);
     assert_eq!(rows(&view.hear(&held(1, 2), NOON_MS)), ["* 1 of 2 have this: hello again"]);
     assert!(view.hear(&held(1, 2), NOON_MS).is_empty());
-    assert_eq!(rows(&view.hear(&held(2, 2), NOON_MS)), ["* all 2 hold now: hello again"]);
+    assert_eq!(rows(&view.hear(&held(2, 2), NOON_MS)), ["* all 2 have this now: hello again"]);
     view.hear(&said(1, "ana", "hello?", true), NOON_MS);
     view.hear(&said(2, "bob", "hi", false), NOON_MS);
     assert_eq!(rows(&view.hear(&held(0, 2), NOON_MS)), ["* nobody here has this yet: hello?"]);

@@ -262,8 +262,9 @@ fn a_list_that_is_not_of_the_file_is_bad() {
     let listed = |event| matches!(event, Event::ListFetched { .. }).then_some(event);
     assert_eq!(bob.find(listed), Event::ListFetched { file, turn, conn, result });
     // Nothing can be fetched before the list is known.
-    bob.fetch(file, conn, 0);
-    assert!(matches!(bob.fetched(), (0, 0, Err(FetchError::Disk(_)))));
+    let fetch = Effect::Fetch { file, turn, conn, want: Want::Chunk(0) };
+    let Some(Event::ChunkFetched(fetched)) = bob.perform(fetch) else { panic!("it began") };
+    assert!(matches!(fetched.result, Err(FetchError::Disk(_))), "{fetched:?}");
 }
 
 #[test]
