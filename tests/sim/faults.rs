@@ -68,8 +68,11 @@ fn s7_a_download_waits_for_a_disk_that_is_full_and_goes_on_by_itself() {
         assert_eq!(world.finish(bob, line), Ok(()));
         let (bytes, _) = fetched(&world, bob)[0];
         assert!(bytes <= SIZE + in_flight_bytes(&world, bob), "{bytes} with {held} chunks held");
-        let relieved =
-            world.remarks(bob).iter().filter(|text| text.contains("the disk works again")).count();
+        let relieved = world
+            .remarks(bob)
+            .iter()
+            .filter(|text| text.contains("resumes: the disk works again"))
+            .count();
         assert_eq!(relieved, 1);
         world.run(10_000);
         world.check_room(&[host, bob]);

@@ -33,6 +33,8 @@ fn a_member_that_floods_takes_nothing_from_the_others() {
 fn play(seed: u64) {
     let (mut world, people) = World::of(seed, ["alice", "bob", "carol", "dave"]);
     let eve = world.add("eve");
+    // What waits too long for what it refers to is shown before that.
+    world.strict = false;
     let [alice, others @ ..] = people;
     for other in others {
         world.join(other, alice);
