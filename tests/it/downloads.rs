@@ -260,7 +260,7 @@ fn a_glob_and_all_fetch_what_they_mean_and_not_what_is_here() {
     assert_eq!(names(&mut bob), ["one.txt", "two.txt"]);
     bob.done("download all");
     bob.expect_that("what is here", |event| {
-        event["text"].as_str().is_some_and(|text| text.starts_with("you have "))
+        event["text"].as_str().is_some_and(|text| text.starts_with("you already have "))
     });
     assert_eq!(names(&mut bob), ["one.txt", "three.pdf", "two.txt"]);
     bob.refused("download *.mkv", "no_such_offer");
