@@ -22,7 +22,7 @@ use crate::settings::Saved;
 use crate::sys::process::login_name;
 use crate::ui::rate::parse_rate;
 
-pub use one_shot::{Errand, GetArgs, OneShot, SayArgs, SendArgs, Task, is_stdout};
+pub use one_shot::{GetArgs, OneShot, OneShotCommand, SayArgs, SendArgs, Task, is_stdout};
 
 /// Where peers reach a klatch unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
@@ -167,7 +167,7 @@ pub struct Options {
 
     /// A single task, instead of a chat
     #[command(subcommand)]
-    pub one_shot: Option<OneShot>,
+    pub one_shot: Option<OneShotCommand>,
 }
 
 /// The room to begin in.
@@ -244,7 +244,7 @@ pub struct Settings {
     /// Wrong passwords from this computer are not counted.
     pub trust_loopback: bool,
     /// What this run is for, if it is not for talking.
-    pub errand: Option<Errand>,
+    pub one_shot: Option<OneShot>,
     /// The klatch that runs with the same data directory is left alone.
     pub alone: bool,
     /// The room to begin in, if that was said.
@@ -327,10 +327,8 @@ impl Options {
         let env = |variable: &str| env(variable).filter(|value| !value.is_empty());
         let data_dir = self.data_dir_with(env, data_home)?;
         let own_only = self.own_only();
-        let (errand, places) = self.one_shot.map_or((None, Vec::new()), |one_shot| {
-            let (errand, places) = one_shot.errand();
-            (Some(errand), places)
-        });
+        let (one_shot, places) = self.one_shot.map(OneShotCommand::parts).unzip();
+        let places = places.unwrap_or_default();
         let downloads = self.downloads.or_else(|| saved.downloads());
         let name = self.name.or_else(|| saved.name.clone());
         let max_peers = saved.max_peers.unwrap_or(DEFAULT_MAX_PEERS);
@@ -342,8 +340,8 @@ impl Options {
         let place = (!self.place.is_empty()).then(|| self.place.join(" "));
         let login = || env("USER").or_else(|| env("LOGNAME")).or_else(login_name);
         Ok(Settings {
-            // An errand has nobody to ask.
-            ui: if errand.is_some() { Some(UiChoice::Terminal) } else { self.ui },
+            // A one-shot has nobody to ask.
+            ui: if one_shot.is_some() { Some(UiChoice::Terminal) } else { self.ui },
             name: name.unwrap_or_else(|| name_from_login(login())),
             listen: self.listen.unwrap_or(ListenAt {
                 addr: None,
@@ -372,7 +370,7 @@ impl Options {
             bell: saved.bell.unwrap_or(false),
             color: saved.color.unwrap_or(true),
             trust_loopback: saved.trust_loopback.unwrap_or(false),
-            errand,
+            one_shot,
             alone: self.alone,
             room: self.room,
             own_only,
@@ -393,7 +391,7 @@ impl Settings {
                  one of them out (only a closed room will do: connect ADDRESS locked)",
             );
         }
-        match self.errand.as_ref().map(|errand| &errand.task) {
+        match self.one_shot.as_ref().map(|one_shot| &one_shot.task) {
             Some(Task::Send { name: Some(name), .. }) if name.contains('/') => usage(
                 "--as gives the file a name, and what it says is a path: leave out the folders",
             ),
@@ -424,7 +422,7 @@ impl Settings {
             false => "no klatch is running with this data directory",
         };
         let usage = |text: &str| Err(Failure::new(Code::Usage, format!("{text}; {nobody}")));
-        match self.errand.as_ref().map(|errand| &errand.task) {
+        match self.one_shot.as_ref().map(|one_shot| &one_shot.task) {
             Some(Task::Get { names, .. }) => {
                 let name = names.first().map_or("NAME", String::as_str);
                 usage(&format!(

@@ -154,16 +154,16 @@ fn options_stand_before_or_after_what_is_to_be_done() {
         let paths = vec!["a".into(), "b".into()];
         let task = Task::Send { paths, name: None, until: Some(3) };
         let within = Some(Duration::from_secs(600));
-        assert_eq!(settings.errand, Some(Errand { task, within }), "{line}");
+        assert_eq!(settings.one_shot, Some(OneShot { task, within }), "{line}");
     }
-    assert_eq!(settings("", &[]).errand, None);
+    assert_eq!(settings("", &[]).one_shot, None);
 }
 
 #[test]
 fn get_takes_an_invitation_and_what_follows_are_names() {
     let names = |line: &str| match settings(line, &[]) {
         Settings {
-            connect, errand: Some(Errand { task: Task::Get { names, .. }, .. }), ..
+            connect, one_shot: Some(OneShot { task: Task::Get { names, .. }, .. }), ..
         } => (connect, names),
         other => panic!("{line}: {other:?}"),
     };

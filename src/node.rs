@@ -182,7 +182,7 @@ impl Node {
             feed: feed.clone(),
             faces: Arc::clone(&faces),
             transfers,
-            door: BoundListener { addr, with_virtual, stop: Arc::clone(&stop), thread: None },
+            listener: BoundListener { addr, with_virtual, stop: Arc::clone(&stop), thread: None },
             exit_code: Arc::clone(&exit_code),
             work: Work::default(),
         };
@@ -190,7 +190,7 @@ impl Node {
         let accepting = thread::spawn(LISTENER, STACK_SMALL_BYTES, move || {
             listener.run(&net, &stop);
         });
-        shell.door.thread = Some(accepting.map_err(|error| no_thread(&error))?);
+        shell.listener.thread = Some(accepting.map_err(|error| no_thread(&error))?);
         let router = thread::spawn("router", STACK_LARGE_BYTES, move || shell.run());
         let router = Some(router.map_err(|error| no_thread(&error))?);
         Ok(Self { handle: Handle::new(inbox, faces), feed, library, addr, exit_code, router })

@@ -22,9 +22,9 @@ mod range;
 mod server;
 mod socket;
 mod tab;
+mod tab_writer;
 pub(crate) mod temporary;
 mod upload;
-mod voice;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -44,12 +44,12 @@ const NEXT_PORTS: u16 = 100;
 
 /// A bound port, which nobody serves yet.
 #[derive(Debug)]
-pub struct Door {
-    listener: TcpListener,
+pub struct BridgeListener {
+    socket: TcpListener,
     addr: SocketAddr,
 }
 
-impl Door {
+impl BridgeListener {
     /// Binds; a port that was not chosen by the person gives way to the next free one.
     ///
     /// # Errors
@@ -66,9 +66,9 @@ impl Door {
             bound = TcpListener::bind((ip, port));
         }
         let failed = |error| failure(&error, ip, at.port);
-        let listener = bound.map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, addr })
+        let socket = bound.map_err(failed)?;
+        let addr = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, addr })
     }
 }
 
@@ -95,11 +95,15 @@ impl Bridge {
     ///
     /// # Errors
     /// A [`Failure`] when no folder can be made or no thread started.
-    pub fn start(door: Door, node: Access, config: BridgeConfig) -> Result<Self, Failure> {
+    pub fn start(
+        listener: BridgeListener,
+        node: Access,
+        config: BridgeConfig,
+    ) -> Result<Self, Failure> {
         let (share_dir, temporary) = share_dir(config.share_dir)?;
         let keys = Keys::new(config.secret);
-        let shared = Arc::new(BridgeShared::new(door.addr, node, keys, share_dir));
-        let server = Server::start(door.listener, door.addr, &shared)?;
+        let shared = Arc::new(BridgeShared::new(listener.addr, node, keys, share_dir));
+        let server = Server::start(listener.socket, listener.addr, &shared)?;
         Ok(Self { server, shared, _temporary: temporary })
     }
 

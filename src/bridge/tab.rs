@@ -1,4 +1,4 @@
-//! The reading thread of one page: its key, then its commands. [`super::voice`] writes to it.
+//! The reading thread of one page: its key, then its commands. [`super::tab_writer`] writes to it.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,8 +13,8 @@ use super::media;
 use super::orders::{self, For, TabGreeting, TabHello};
 use super::server::BridgeShared;
 use super::socket::{Inlet, Outlet};
-use super::voice::HISTORY;
-use super::voice::{TabWriter, said};
+use super::tab_writer::HISTORY;
+use super::tab_writer::{TabWriter, said};
 use crate::crypto::password;
 use crate::node::Stopped;
 use crate::router::ids::{EntryId, FaceId};
@@ -58,10 +58,10 @@ pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
         return;
     }
     let face = shared.node.handle.face(FaceRights::PAGE);
-    let voice = TabWriter::new(shared, &face, &outlet);
-    let silence = voice.silence();
+    let writer = TabWriter::new(shared, &face, &outlet);
+    let silence = writer.silence();
     std::thread::scope(|scope| {
-        let started = thread::spawn_scoped(scope, "tab", STACK_LARGE_BYTES, || voice.run());
+        let started = thread::spawn_scoped(scope, "tab", STACK_LARGE_BYTES, || writer.run());
         match started {
             Ok(_) => listen(shared, (&mut inlet, &outlet), session, face.id),
             Err(error) => tracing::warn!(%error, "no thread could be started for a page"),
@@ -116,14 +116,14 @@ fn listen(
     face: FaceId,
 ) {
     let mut pace = Pace::new();
-    let ears = TabReader { shared, outlet, session, face };
+    let reader = TabReader { shared, outlet, session, face };
     loop {
         let message = inlet.next();
         if !pace.allows(Instant::now()) {
             return outlet.close(CloseCode::Policy);
         }
         let heard = match message {
-            Ok(Message::Text(text)) => ears.take(&text),
+            Ok(Message::Text(text)) => reader.take(&text),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(()),
             Ok(Message::Binary(_)) => return outlet.close(CloseCode::Unsupported),
             Ok(Message::Close(_)) => return,

@@ -14,7 +14,7 @@ use crate::ui::command::is_invitation;
 
 /// What klatch does in one go: it takes no commands from stdin, and prints its result only.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum OneShot {
+pub enum OneShotCommand {
     /// Offer files until those in the room have them
     Send(SendArgs),
     /// Download files
@@ -92,14 +92,14 @@ pub struct SayArgs {
 
 /// One-shot use: what to do, and how long that may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct OneShot {
     /// What to do.
     pub task: Task,
     /// It fails when this is over.
     pub within: Option<Duration>,
 }
 
-impl Errand {
+impl OneShot {
     /// Whether what it fetches goes to stdout, and nothing else may.
     #[must_use]
     pub fn takes_stdout(&self) -> bool {
@@ -132,14 +132,14 @@ pub enum Task {
     Say(Option<String>),
 }
 
-impl OneShot {
+impl OneShotCommand {
     /// What it does, and where.
-    pub(super) fn errand(self) -> (Errand, Vec<String>) {
+    pub(super) fn parts(self) -> (OneShot, Vec<String>) {
         match self {
             Self::Send(SendArgs { paths, to, offered_as: name, until, within }) => {
                 let until = until.and_then(|members| usize::try_from(members).ok());
                 let paths = paths.into_iter().map(PathBuf::into_os_string).collect();
-                (Errand { task: Task::Send { paths, name, until }, within }, to)
+                (OneShot { task: Task::Send { paths, name, until }, within }, to)
             }
             Self::Get(GetArgs { mut wanted, mut from, output, skip_existing, within }) => {
                 // The whole line that others were told to type is understood as well.
@@ -153,11 +153,11 @@ impl OneShot {
                     from.push(wanted.remove(0));
                 }
                 let output = output.map(PathBuf::into_os_string);
-                (Errand { task: Task::Get { names: wanted, output, skip_existing }, within }, from)
+                (OneShot { task: Task::Get { names: wanted, output, skip_existing }, within }, from)
             }
             Self::Say(SayArgs { text, to, within }) => {
                 let text = (text != ["-"]).then(|| text.join(" "));
-                (Errand { task: Task::Say(text), within }, to)
+                (OneShot { task: Task::Say(text), within }, to)
             }
         }
     }

@@ -27,9 +27,9 @@ use crate::router::swarm::choice::LANE_QUEUE;
 use crate::router::swarm::sent::Picked;
 
 /// How long an unwanted chunk is remembered.
-const SPARED: Duration = Duration::from_secs(3);
+const CANCELLED: Duration = Duration::from_secs(3);
 /// Unwanted chunks of one member: more than it can have requested over its lanes.
-const SPARED_EACH: usize = 64;
+const CANCELLED_EACH: usize = 64;
 /// Unwanted chunks in all.
 const SPARED_MAX: usize = 1_024;
 
@@ -100,11 +100,11 @@ impl Sources {
 
 /// Chunks that members asked for and then got from somebody else.
 #[derive(Debug, Default)]
-pub struct Spared {
+pub struct CancelledChunks {
     chunks: Mutex<BTreeMap<(MemberId, FileId, u32), Instant>>,
 }
 
-impl Spared {
+impl CancelledChunks {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(MemberId, FileId, u32), Instant>> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,10 +113,10 @@ impl Spared {
     /// been answered before.
     pub fn insert(&self, member: MemberId, file: FileId, chunk: u32) {
         let (now, mut chunks) = (Instant::now(), self.lock());
-        chunks.retain(|_, at| now.saturating_duration_since(*at) < SPARED);
+        chunks.retain(|_, at| now.saturating_duration_since(*at) < CANCELLED);
         let first = (member, FileId([0; 32]), 0);
         let its = chunks.range(first..).take_while(|((by, ..), _)| *by == member).count();
-        if its < SPARED_EACH && chunks.len() < SPARED_MAX {
+        if its < CANCELLED_EACH && chunks.len() < SPARED_MAX {
             chunks.insert((member, file, chunk), now);
         }
     }
@@ -129,7 +129,7 @@ impl Spared {
     /// Whether `member` need not be sent `chunk`; asking forgets it.
     fn take(&self, member: MemberId, file: FileId, chunk: u32) -> bool {
         let at = self.lock().remove(&(member, file, chunk));
-        at.is_some_and(|at| at.elapsed() < SPARED)
+        at.is_some_and(|at| at.elapsed() < CANCELLED)
     }
 }
 
@@ -141,7 +141,7 @@ pub struct Host {
     /// How many chunks are sent at a time.
     pub places: Places,
     /// What members asked for and need no more.
-    pub spared: Spared,
+    pub cancelled: CancelledChunks,
     /// How much may be sent in a second.
     pub throttle: Throttle,
     /// To the router.
@@ -269,7 +269,7 @@ impl Serving<'_> {
         // Only now: what is best to send may have changed while it waited.
         let chunk = match &request.wanted {
             ChunkWanted::List => return self.refuse(request, Status::NotHeld),
-            ChunkWanted::Chunk(chunk) if host.spared.take(member, file, *chunk) => {
+            ChunkWanted::Chunk(chunk) if host.cancelled.take(member, file, *chunk) => {
                 drop(place);
                 return self.refuse(request, Status::Busy);
             }
@@ -277,7 +277,7 @@ impl Serving<'_> {
             ChunkWanted::Pick(of) => match source.pick(member, of) {
                 Picked::Chunk(chunk) => {
                     // An earlier word cannot have meant a chunk that is picked only now.
-                    host.spared.take(member, file, chunk);
+                    host.cancelled.take(member, file, chunk);
                     chunk
                 }
                 Picked::Elsewhere => return self.refuse(request, Status::Elsewhere),
@@ -312,7 +312,7 @@ impl Serving<'_> {
         let read = |offset, out: &mut [IoSliceMut<'_>]| {
             let length: usize = out.iter().map(|out| out.len()).sum();
             let last = offset + length as u64 == bytes;
-            if offset > 0 && host.spared.take(member, file, chunk) {
+            if offset > 0 && host.cancelled.take(member, file, chunk) {
                 return Err(BrokenOff::Unwanted);
             }
             if told_at.elapsed() >= TELL {
@@ -389,17 +389,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_member_does_not_need_is_forgotten_once_it_was_spared_or_is_gone() {
-        let (spared, file) = (Spared::default(), FileId([7; 32]));
+    fn what_a_member_does_not_need_is_forgotten_once_it_was_cancelled_or_is_gone() {
+        let (cancelled, file) = (CancelledChunks::default(), FileId([7; 32]));
         let (alice, bob) = (MemberId([1; 32]), MemberId([2; 32]));
         for member in [alice, bob] {
-            (0..100).for_each(|chunk| spared.insert(member, file, chunk));
+            (0..100).for_each(|chunk| cancelled.insert(member, file, chunk));
         }
-        assert!(spared.take(alice, file, 5));
-        assert!(!spared.take(alice, file, 5), "it asks again because it needs it");
-        assert!(!spared.take(alice, file, SPARED_EACH as u32), "of one member only so many");
-        spared.forget_member(&alice);
-        assert!(!spared.take(alice, file, 6), "another run of it may need it");
-        assert!(spared.take(bob, file, 6));
+        assert!(cancelled.take(alice, file, 5));
+        assert!(!cancelled.take(alice, file, 5), "it asks again because it needs it");
+        assert!(!cancelled.take(alice, file, CANCELLED_EACH as u32), "of one member only so many");
+        cancelled.forget_member(&alice);
+        assert!(!cancelled.take(alice, file, 6), "another run of it may need it");
+        assert!(cancelled.take(bob, file, 6));
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct NodeShell {
     pub(super) feed: Feed,
     pub(super) faces: Arc<Faces>,
     pub(super) transfers: Arc<Transfers>,
-    pub(super) door: BoundListener,
+    pub(super) listener: BoundListener,
     pub(super) exit_code: Arc<AtomicU8>,
     pub(super) work: Work,
 }
@@ -146,10 +146,10 @@ impl NodeShell {
     }
 
     fn look_at_interfaces(&mut self, now: Instant) {
-        let places = interfaces::addresses(self.door.addr, self.door.with_virtual);
+        let places = interfaces::addresses(self.listener.addr, self.listener.with_virtual);
         let known = self.work.addresses.replace((places.clone(), now));
         if known.is_none_or(|(known, _)| known != places) {
-            let port = self.door.addr.port();
+            let port = self.listener.addr.port();
             let interfaces::ReachablePlaces { addresses, tunnels } = places;
             self.work.local.push_back(Event::Listening { port, addresses, tunnels });
         }
@@ -270,7 +270,7 @@ impl NodeShell {
     /// Ends everything, in an order in which nothing waits for what has ended already.
     fn shut_down(&mut self) {
         let deadline = Instant::now() + Duration::from_millis(self.net.limits.shutdown_ms);
-        self.door.stop.store(true, Ordering::SeqCst);
+        self.listener.stop.store(true, Ordering::SeqCst);
         self.net.conns.close();
         // Threads that block on the router go on, and find that it has ended.
         self.inbox = None;
@@ -278,7 +278,7 @@ impl NodeShell {
             conn.outbox.push(ConnOrder::Close);
         }
         self.transfers.shutdown();
-        listener::wake(self.door.addr);
+        listener::wake(self.listener.addr);
         let last_words = (Instant::now() + FAREWELL).min(deadline);
         if !self.net.conns.join(last_words) {
             for conn in self.net.conns.all() {
@@ -289,7 +289,7 @@ impl NodeShell {
         }
         let mut joined = self.net.conns.join(deadline);
         joined &= self.transfers.join(deadline);
-        self.work.threads.extend(self.door.thread.take());
+        self.work.threads.extend(self.listener.thread.take());
         joined &= self.join_threads(deadline);
         if !joined {
             tracing::error!("some threads did not end in time");
@@ -307,7 +307,7 @@ impl NodeShell {
                 std::thread::sleep(Duration::from_millis(2));
                 // The first call may have failed for want of a descriptor.
                 if thread.thread().name() == Some(super::LISTENER) && !thread.is_finished() {
-                    listener::wake(self.door.addr);
+                    listener::wake(self.listener.addr);
                 }
             }
             // A panic was logged by the thread's guard.

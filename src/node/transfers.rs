@@ -40,7 +40,7 @@ use crate::net::channel::Channel;
 use crate::net::chunk::{Answers, send_requests};
 use crate::net::lane::Request;
 use crate::net::places::Places;
-use crate::net::serve::{Host, LaneUse, Sources, Spared, serve};
+use crate::net::serve::{CancelledChunks, Host, LaneUse, Sources, serve};
 use crate::net::stream::Stream;
 use crate::net::throttle::Throttle;
 use crate::router::event::{Closed, Effect, Event};
@@ -225,7 +225,7 @@ impl Transfers {
             host: Host {
                 sources,
                 places,
-                spared: Spared::default(),
+                cancelled: CancelledChunks::default(),
                 throttle: Throttle::new(limits.up_bytes_per_s),
                 inbox,
                 limits,
@@ -273,12 +273,12 @@ impl Transfers {
             Effect::Fetch { file, turn, conn, want } => {
                 return self.fetch(file, turn, conn, want);
             }
-            Effect::Spare { member, file, chunk } => {
-                self.shared.host.spared.insert(member, file, chunk);
+            Effect::CancelChunk { member, file, chunk } => {
+                self.shared.host.cancelled.insert(member, file, chunk);
             }
             Effect::ForgetServed { member } => {
                 self.shared.host.sources.forget_member(&member);
-                self.shared.host.spared.forget_member(&member);
+                self.shared.host.cancelled.forget_member(&member);
             }
             Effect::Limit { up, bytes_per_second } => {
                 let host = &self.shared.host;

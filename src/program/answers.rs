@@ -22,7 +22,7 @@ pub(super) struct Answering {
     pub(super) tty: Arc<OnceLock<Tty>>,
     pub(super) awaited: Arc<AtomicU64>,
     /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
-    pub(super) errand: bool,
+    pub(super) one_shot: bool,
 }
 
 impl Answering {
@@ -34,11 +34,11 @@ impl Answering {
             }
             if let Answer::Told { line, notice, after } = &answer {
                 match notice {
-                    Notice::Remark { text } if self.errand => self.output.hint(*after, text),
+                    Notice::Remark { text } if self.one_shot => self.output.hint(*after, text),
                     notice => self.output.print_after(*after, notice),
                 }
                 let is_asked = matches!(notice, Notice::Files { .. } | Notice::Invitation { .. });
-                if self.errand && is_asked && *line == self.awaited.load(Ordering::SeqCst) {
+                if self.one_shot && is_asked && *line == self.awaited.load(Ordering::SeqCst) {
                     // If stdin has ended, nobody waits.
                     let _ = self.turns.send(answer);
                     continue;

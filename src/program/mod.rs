@@ -1,17 +1,17 @@
 //! The program: options, identity, the node, and its terminal face.
 
 mod answers;
-mod attend;
 mod backlog;
 pub mod data_dir;
-mod errand;
 mod failures;
 #[doc(hidden)]
 pub mod foreign;
 mod input;
+mod interactive;
 mod job;
 pub mod live;
 mod log;
+mod one_shot;
 mod opener;
 mod output;
 mod pages;
@@ -26,7 +26,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bridge::{self, Door};
+use crate::bridge::{self, BridgeListener};
 use crate::config::{ListenAt, Options, Settings, Task, UiChoice};
 use crate::limits::Limits;
 use crate::net::listener::Listen;
@@ -40,8 +40,8 @@ use crate::sys::signals::ignore_file_limit;
 use crate::ui::command::{connect_argument, read_new_password};
 use crate::ui::notice::{Format, Style, error_line};
 use crate::ui::terminal::{answer_from_file, ask_ui};
-use attend::RunState;
-use errand::SaveTarget;
+use interactive::RunState;
+use one_shot::SaveTarget;
 use output::Output;
 use pages::Pages;
 use verified::Memory;
@@ -144,7 +144,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     let style = Style { color: style.color && settings.color, color_errors, ..style };
     output.restyle(style);
     let mut first = Vec::new();
-    if settings.lock && (settings.errand.is_none() || settings.password_file.is_some()) {
+    if settings.lock && (settings.one_shot.is_none() || settings.password_file.is_some()) {
         first.push(Command::Password { password: None, asks: false });
     }
     for address in &settings.connect {
@@ -169,8 +169,8 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
             answer_from_file(file).and_then(|text| read_new_password(&text)).map_err(could_not)?;
         }
     }
-    let target = match &settings.errand {
-        Some(errand) => SaveTarget::of(&errand.task, &settings.downloads),
+    let target = match &settings.one_shot {
+        Some(one_shot) => SaveTarget::of(&one_shot.task, &settings.downloads),
         None => Ok(SaveTarget::Folder(settings.downloads.clone())),
     };
     let target = target.map_err(|failure| (OUTPUT_FAILED, failure))?;
@@ -180,12 +180,12 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
         _ => usage(failure),
     };
     let mut made = None;
-    if let Some(errand) = &settings.errand {
-        if matches!(errand.task, Task::Get { .. }) {
+    if let Some(one_shot) = &settings.one_shot {
+        if matches!(one_shot.task, Task::Get { .. }) {
             made = make_downloads(&settings.downloads).map_err(could_not)?;
         }
         let task = (&first[..], &target, made.clone());
-        if let Some(code) = job::hand_over((&settings, errand), (style, output), task)? {
+        if let Some(code) = job::hand_over((&settings, one_shot), (style, output), task)? {
             return Ok(code);
         }
     }
@@ -206,14 +206,16 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     let mut remarks: Vec<_> =
         made.or_else(|| unused.then(|| open().to_owned())).into_iter().collect();
     // Before the node: as soon as it is seen to run, there may be jobs for it.
-    let takes_jobs = kept_dir.as_ref().filter(|_| settings.errand.is_none());
-    let jobs = takes_jobs.map(|dir| job::JobDoor::open(dir)).transpose().unwrap_or_else(|error| {
-        remarks.push(format!("klatch send, get and say cannot act in this klatch: {error}"));
-        None
-    });
+    let takes_jobs = kept_dir.as_ref().filter(|_| settings.one_shot.is_none());
+    let jobs =
+        takes_jobs.map(|dir| job::JobListener::open(dir)).transpose().unwrap_or_else(|error| {
+            remarks.push(format!("klatch send, get and say cannot act in this klatch: {error}"));
+            None
+        });
     // Before the node: who cannot have the page that was asked for has met nobody yet.
-    let door = (ui == UiChoice::Browser).then(|| Door::bind(&settings.bridge)).transpose();
-    let door = door.map_err(could_not)?;
+    let listener =
+        (ui == UiChoice::Browser).then(|| BridgeListener::bind(&settings.bridge)).transpose();
+    let listener = listener.map_err(could_not)?;
     let limits = Limits {
         peers: settings.max_peers,
         up_bytes_per_s: settings.limit_up,
@@ -235,11 +237,11 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     })
     .map_err(could_not)?;
     let pages = Arc::new(Pages::new(node.access(), &settings, secret));
-    if let Some(door) = door {
-        pages.start(door).map_err(could_not)?;
+    if let Some(listener) = listener {
+        pages.start(listener).map_err(could_not)?;
     }
     let kept = RunState { dir: kept_dir, memory, remarks, jobs };
-    Ok(attend::run_interactive(node, &settings, output, (first, style, target), (kept, pages)))
+    Ok(interactive::run_interactive(node, &settings, output, (first, style, target), (kept, pages)))
 }
 
 /// What is wrong with a place, and what the person may have meant.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::opener::OpenerFile;
-use crate::bridge::{Bridge, BridgeConfig, Door};
+use crate::bridge::{Bridge, BridgeConfig, BridgeListener};
 use crate::config::{ListenAt, Settings};
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
@@ -51,15 +51,15 @@ impl Pages {
     }
 
     /// Begins to serve at a port that is bound already.
-    pub(super) fn start(&self, door: Door) -> Result<(), Failure> {
-        *self.lock() = PagesState::Open(self.bridge(door)?);
+    pub(super) fn start(&self, listener: BridgeListener) -> Result<(), Failure> {
+        *self.lock() = PagesState::Open(self.bridge(listener)?);
         Ok(())
     }
 
-    fn bridge(&self, door: Door) -> Result<Bridge, Failure> {
+    fn bridge(&self, listener: BridgeListener) -> Result<Bridge, Failure> {
         let (secret, share_dir) = (self.secret, self.share_dir.clone());
         let config = BridgeConfig { secret, share_dir };
-        Bridge::start(door, self.node.clone(), config)
+        Bridge::start(listener, self.node.clone(), config)
     }
 
     pub(super) fn is_started(&self) -> bool {
@@ -70,7 +70,7 @@ impl Pages {
     pub(super) fn address(&self) -> Result<String, Failure> {
         let mut state = self.lock();
         if let PagesState::Unwanted = *state {
-            *state = PagesState::Open(self.bridge(Door::bind(&self.at)?)?);
+            *state = PagesState::Open(self.bridge(BridgeListener::bind(&self.at)?)?);
         }
         match &*state {
             PagesState::Open(bridge) => Ok(bridge.address()),

@@ -37,7 +37,7 @@ pub(super) struct FaceSeat {
     /// The line of the command that is waited for, or [`super::input::NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
     /// A one-shot sits here.
-    pub(super) errand: bool,
+    pub(super) one_shot: bool,
 }
 
 impl FaceSeat {
@@ -75,7 +75,7 @@ impl FaceSeat {
             turns,
             tty: Arc::clone(&self.tty),
             awaited: Arc::clone(&self.awaited),
-            errand: self.errand,
+            one_shot: self.one_shot,
         };
         (stdin, answering)
     }

@@ -121,7 +121,7 @@ impl World {
                 disk.sent.values_mut().for_each(|sent| sent.forget(&member));
                 disk.spared.retain(|(by, ..)| *by != member);
             }
-            Effect::Spare { member, file, chunk } => {
+            Effect::CancelChunk { member, file, chunk } => {
                 disk.spared.insert((member, file, chunk));
             }
             Effect::Limit { .. } => {}

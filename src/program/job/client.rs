@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::door;
 use super::frames::{self, BYTES_MAX, FrameKind, Until, Writer};
+use super::listener;
 use super::{JobRequest, Look, RoomPlace, Save, VERSION};
-use crate::config::{Backlog, Errand, RoomChoice, Settings};
-use crate::program::errand::SaveTarget;
+use crate::config::{Backlog, OneShot, RoomChoice, Settings};
 use crate::program::failures::error;
 use crate::program::live::is_dumb;
+use crate::program::one_shot::SaveTarget;
 use crate::program::output::{Output, failed};
 use crate::program::signals;
 use crate::router::command::{Command, LockWish};
@@ -30,25 +30,25 @@ const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 /// How long its last output is waited for then.
 const LAST_LINE: Duration = Duration::from_millis(300);
 
-/// Has the klatch that runs with the same data directory do the errand; gives its exit code, or
+/// Has the klatch that runs with the same data directory do the one-shot; gives its exit code, or
 /// `None` where this program is to do it on its own.
 ///
 /// # Errors
 /// With the exit code: options that only an own klatch can follow; what the running klatch says
 /// instead of doing anything.
 pub(in crate::program) fn hand_over(
-    (settings, errand): (&Settings, &Errand),
+    (settings, one_shot): (&Settings, &OneShot),
     (style, output): (Style, &Output),
     (first, target, remark): (&[Command], &SaveTarget, Option<String>),
 ) -> Result<Option<u8>, (u8, Failure)> {
     let alone = settings.alone || settings.room == Some(RoomChoice::New);
     let Some(dir) = settings.data_dir.as_ref().filter(|_| !alone) else { return Ok(None) };
     // A name may take longer to be found than the running klatch waits for a request.
-    if !door::is_ours(&dir.path) {
+    if !listener::is_ours(&dir.path) {
         return Ok(None);
     }
-    let request = request((settings, errand), style, (first, target, remark));
-    let Some(stream) = door::connect(&dir.path) else { return Ok(None) };
+    let request = request((settings, one_shot), style, (first, target, remark));
+    let Some(stream) = listener::connect(&dir.path) else { return Ok(None) };
     if let Some(option) = settings.own_only {
         if !settings.connect.is_empty() {
             return Ok(None);
@@ -60,15 +60,15 @@ pub(in crate::program) fn hand_over(
         return Err((2, Failure::new(Code::Usage, text)));
     }
     let client = JobClient::new(stream, output).map_err(|error| (1, gone(&error)))?;
-    let within = errand.within.map_or(FIRST_ANSWER, |within| within.min(FIRST_ANSWER));
+    let within = one_shot.within.map_or(FIRST_ANSWER, |within| within.min(FIRST_ANSWER));
     if !client.is_accepted(&request?, within)? {
         return Ok(None);
     }
-    Ok(Some(client.pass_on(errand.takes_stdout())))
+    Ok(Some(client.pass_on(one_shot.takes_stdout())))
 }
 
 fn request(
-    (settings, errand): (&Settings, &Errand),
+    (settings, one_shot): (&Settings, &OneShot),
     style: Style,
     (first, target, remark): (&[Command], &SaveTarget, Option<String>),
 ) -> Result<JobRequest, (u8, Failure)> {
@@ -90,7 +90,7 @@ fn request(
     };
     Ok(JobRequest {
         version: VERSION,
-        errand: errand.clone(),
+        one_shot: one_shot.clone(),
         stay: settings.stay,
         folder: folder.into(),
         save,

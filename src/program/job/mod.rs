@@ -1,9 +1,9 @@
 //! Jobs: `klatch send`, `get` and `say` that a running klatch with the same data directory carries
 //! out, in its room and under its name.
 //!
-//! The running klatch listens on a socket in its data directory ([`door`]) that only its owner can
+//! The running klatch listens on a socket in its data directory ([`listener`]) that only its owner can
 //! reach. The client sends one request ([`JobRequest`]); then bytes for stdout and stderr come
-//! back, and finally the exit code ([`frames`]). The errand itself runs in the running klatch
+//! back, and finally the exit code ([`frames`]). The one-shot itself runs in the running klatch
 //! ([`work`]), as a separate face and with the same code as any one-shot; the client process passes
 //! on bytes and signals ([`client`]).
 //!
@@ -15,8 +15,8 @@
 //!   shut.
 
 mod client;
-mod door;
 mod frames;
+mod listener;
 mod server;
 mod work;
 
@@ -26,11 +26,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Errand;
+use crate::config::OneShot;
 use crate::ui::notice::Style;
 
 pub(super) use client::hand_over;
-pub(super) use door::JobDoor;
+pub(super) use listener::JobListener;
 pub(super) use server::Jobs;
 
 /// The version of requests and frames; another one is refused in words.
@@ -40,7 +40,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct JobRequest {
     version: u32,
-    errand: Errand,
+    one_shot: OneShot,
     /// After it is done: go on serving until a signal comes.
     stay: bool,
     /// Where paths begin that are not whole.
@@ -67,7 +67,7 @@ pub(super) fn request(json: &[u8]) -> Option<String> {
     work::parse_request(json).ok().and_then(|request| serde_json::to_string(&request).ok())
 }
 
-/// Where downloads go; see [`super::errand::SaveTarget`].
+/// Where downloads go; see [`super::one_shot::SaveTarget`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Save {
     Folder(OsString),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::door::JobDoor;
 use super::frames::Writer;
+use super::listener::JobListener;
 use super::work;
 use crate::node::Access;
 use crate::program::pages::Pages;
@@ -48,7 +48,7 @@ pub(in crate::program) struct Jobs {
 impl Jobs {
     /// Takes jobs for a node that runs.
     pub(in crate::program) fn start(
-        door: JobDoor,
+        listener: JobListener,
         (node, addr): (Access, SocketAddr),
         pages: &Arc<Pages>,
         kept: &Arc<Mutex<Vec<TempDir>>>,
@@ -58,7 +58,7 @@ impl Jobs {
         let shared = Arc::new(JobShared { node, addr, pages, kept, stopping });
         let started = local::pair().and_then(|(wake, woken)| {
             let shared = Arc::clone(&shared);
-            let accept = move || accept(door, &shared, &woken);
+            let accept = move || accept(listener, &shared, &woken);
             Ok((wake, thread::spawn("jobs", STACK_SMALL_BYTES, accept)?))
         });
         match started {
@@ -89,16 +89,16 @@ struct Begun {
 }
 
 /// Until [`Jobs`] is dropped, which hangs up on `woken`.
-fn accept(door: JobDoor, shared: &Arc<JobShared>, woken: &Stream) {
+fn accept(listener: JobListener, shared: &Arc<JobShared>, woken: &Stream) {
     let mut jobs = BTreeMap::<u64, Begun>::new();
     for number in 0.. {
         // An interrupted wait is one that has nothing to tell.
-        let waited = door.listener.wait(woken);
+        let waited = listener.socket.wait(woken);
         if shared.stopping.load(Ordering::SeqCst) {
             break;
         }
         jobs.retain(|_, job| !job.thread.is_finished());
-        let begun = waited.and_then(|()| door.listener.accept());
+        let begun = waited.and_then(|()| listener.socket.accept());
         let begun = begun.and_then(|stream| begin(stream, shared, jobs.len()));
         match begun {
             Ok(Some(job)) => drop(jobs.insert(number, job)),
@@ -111,7 +111,7 @@ fn accept(door: JobDoor, shared: &Arc<JobShared>, woken: &Stream) {
         }
     }
     // Nobody comes any more.
-    drop(door);
+    drop(listener);
     end(&mut jobs);
 }
 

@@ -13,11 +13,11 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use super::frames::{self, FrameKind, Until, Writer};
 use super::server::JobShared;
 use super::{JobRequest, RoomPlace, Save, VERSION};
-use crate::config::Errand;
+use crate::config::OneShot;
 use crate::node::{Answer, Face, Feed, FeedReader, Handle, Stopped};
-use crate::program::errand::{OneShotEnd, SaveTarget};
 use crate::program::failures::{Failures, error};
 use crate::program::input::{NOBODY, Source, Stdin};
+use crate::program::one_shot::{OneShotEnd, SaveTarget};
 use crate::program::output::Output;
 use crate::program::seat::FaceSeat;
 use crate::router::command::Command;
@@ -129,7 +129,7 @@ impl RunningJob<'_> {
         let named = !request.places.is_empty() || request.room.is_some();
         let first = named.then_some(Command::BeginFace { room }).into_iter().collect();
         let work = JobTools { face, output, target, folder, stay: request.stay };
-        self.work(&work, (first, request.errand), reader)
+        self.work(&work, (first, request.one_shot), reader)
     }
 
     /// How things stand in the running klatch, and up to where that is known from its notices.
@@ -146,7 +146,7 @@ impl RunningJob<'_> {
         let format = if look.json { Format::Json } else { Format::People(look.style()) };
         let [out, err] = [FrameKind::Out, FrameKind::Err].map(|kind| self.writer.stream(kind));
         let output = Output::to(format, out, err);
-        output.show_results(!request.errand.takes_stdout());
+        output.show_results(!request.one_shot.takes_stdout());
         output.bound_backlog(request.backlog);
         if look.columns.is_some() {
             output.show_bar(look.columns);
@@ -159,11 +159,11 @@ impl RunningJob<'_> {
         self.writer.send(FrameKind::Exit, &[exit_code])
     }
 
-    /// Does the errand, and ends with its exit code, or without when the node ended before.
+    /// Does the one-shot, and ends with its exit code, or without when the node ended before.
     fn work(
         &self,
         work: &JobTools,
-        (first, errand): (Vec<Command>, Errand),
+        (first, one_shot): (Vec<Command>, OneShot),
         reader: FeedReader,
     ) -> io::Result<()> {
         let JobTools { face, output, .. } = work;
@@ -178,7 +178,7 @@ impl RunningJob<'_> {
             failures: Arc::clone(&failures),
             pages: Arc::clone(&self.shared.pages),
             awaited: Arc::new(AtomicU64::new(NOBODY)),
-            errand: true,
+            one_shot: true,
         };
         let (give, chunks) = bounded(1);
         let input = ClientInput::new(self.writer.clone(), chunks);
@@ -203,7 +203,7 @@ impl RunningJob<'_> {
                 drop((give, client));
             };
             spawn_scoped(scope, "job input", STACK_LARGE_BYTES, hearing)?;
-            let done = stdin.run_errand(first, errand, &work.target, work.stay);
+            let done = stdin.run_one_shot(first, one_shot, &work.target, work.stay);
             let stays = work.stay && done.is_ok_and(|done| done.serves);
             if stays {
                 wait_for_end(&gone, &stdin.answers);
@@ -416,7 +416,7 @@ mod tests {
         let columns = Some(80);
         let request = JobRequest {
             version: VERSION,
-            errand: Errand { task, within: Some(Duration::from_secs(90)) },
+            one_shot: OneShot { task, within: Some(Duration::from_secs(90)) },
             stay: true,
             folder: no_text.clone(),
             save: Save::Folder(no_text),

@@ -54,7 +54,7 @@ impl Ahead {
     }
 
     /// A password was asked for: what was typed before may have been meant as one.
-    pub(super) fn be_wary(&mut self) {
+    pub(super) fn confirm_next(&mut self) {
         self.lines.iter_mut().for_each(|line| line.confirm_next = true);
     }
 
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(ahead.take_shown(), ["two", "hello", "password four-red-kettles"]);
         assert_eq!(ahead.take_shown(), [""; 0], "what is not shown stays");
         ahead.push("hello".into(), false);
-        ahead.be_wary();
+        ahead.confirm_next();
         assert!(ahead.next().unwrap().confirm_next && ahead.next().unwrap().confirm_next);
         assert!(ahead.next().is_none());
     }

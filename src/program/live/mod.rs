@@ -311,7 +311,7 @@ impl LiveInput {
                 self.ahead.push(begun, true);
                 self.show_ahead();
             }
-            self.ahead.be_wary();
+            self.ahead.confirm_next();
         }
     }
 

@@ -244,7 +244,7 @@ pub enum Effect {
         want: Want,
     },
     /// A member no longer needs a chunk that it requested: it need not be sent.
-    Spare {
+    CancelChunk {
         /// The member.
         member: MemberId,
         /// The file.

@@ -138,7 +138,7 @@ impl Swarm {
     /// A member needs a chunk from us no more.
     pub(crate) fn unwanted(&self, cx: &mut Context, conn: ConnId, (file, chunk): (FileId, u32)) {
         if let Some(holder) = self.holders.get(conn) {
-            cx.effect(Effect::Spare { member: holder.member(), file, chunk });
+            cx.effect(Effect::CancelChunk { member: holder.member(), file, chunk });
         }
     }
 

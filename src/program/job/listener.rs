@@ -12,12 +12,12 @@ const NAME: &str = "socket";
 
 /// A socket that listens; its file goes when this is dropped.
 #[derive(Debug)]
-pub(in crate::program) struct JobDoor {
-    pub(super) listener: LocalListener,
+pub(in crate::program) struct JobListener {
+    pub(super) socket: LocalListener,
     path: PathBuf,
 }
 
-impl JobDoor {
+impl JobListener {
     /// Listens in `dir`, whose lock the caller holds: what lies there is of a klatch that was
     /// killed.
     ///
@@ -29,11 +29,11 @@ impl JobDoor {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { listener: LocalListener::bind(dir, NAME)?, path })
+        Ok(Self { socket: LocalListener::bind(dir, NAME)?, path })
     }
 }
 
-impl Drop for JobDoor {
+impl Drop for JobListener {
     fn drop(&mut self) {
         // One that stays is replaced by the next klatch.
         let _ = fs::remove_file(&self.path);
@@ -67,18 +67,18 @@ mod tests {
         if !ARE_THERE {
             return;
         }
-        let door = JobDoor::open(home.path()).unwrap();
+        let listener = JobListener::open(home.path()).unwrap();
         assert_eq!(mode(&home.path().join(NAME)), 0o600);
         assert!(connect(home.path()).is_some());
         // As a klatch leaves it that was killed.
         let stale = home.path().join("stale");
         fs::rename(home.path().join(NAME), &stale).unwrap();
-        drop(door);
+        drop(listener);
         fs::rename(&stale, home.path().join(NAME)).unwrap();
         assert!(connect(home.path()).is_none());
-        let door = JobDoor::open(home.path()).unwrap();
+        let listener = JobListener::open(home.path()).unwrap();
         assert!(connect(home.path()).is_some());
-        drop(door);
+        drop(listener);
         assert!(!home.path().join(NAME).exists());
     }
 
@@ -90,7 +90,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("d".repeat(120)).join("e".repeat(120));
         fs::create_dir_all(&dir).unwrap();
-        let _door = JobDoor::open(&dir).unwrap();
+        let _listener = JobListener::open(&dir).unwrap();
         assert_eq!(mode(&dir.join(NAME)), 0o600);
         assert!(connect(&dir).is_some());
     }

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::errand::SaveTarget;
 use super::failures::Failures;
 use super::input::{InputEnded, NOBODY, Pulse, Source, Stdin};
 use super::job::Jobs;
 use super::live::{self, Tty, is_dumb};
+use super::one_shot::SaveTarget;
 use super::output::{Output, now_ms};
 use super::pages::Pages;
 use super::seat::FaceSeat;
 use super::verified::Memory;
 use super::{job, log, signals};
-use crate::config::{Backlog, Errand, Settings};
+use crate::config::{Backlog, OneShot, Settings};
 use crate::node::{self, Handle, Node};
 use crate::router::command::{Command, LeaveWhen};
 use crate::router::ids::FaceId;
@@ -44,7 +44,7 @@ pub(super) struct RunState {
     /// What people are to know from the start.
     pub(super) remarks: Vec<String>,
     /// Where jobs come in, if this klatch takes any.
-    pub(super) jobs: Option<job::JobDoor>,
+    pub(super) jobs: Option<job::JobListener>,
 }
 
 type StdinSource = Source<io::BufReader<io::Stdin>>;
@@ -58,10 +58,11 @@ pub(super) fn run_interactive(
     (kept, pages): (RunState, Arc<Pages>),
 ) -> u8 {
     // A person sees what fails, and mistypes things.
-    let failures = Arc::new(Failures::new(settings.errand.is_some() || !is_interactive(settings)));
+    let failures =
+        Arc::new(Failures::new(settings.one_shot.is_some() || !is_interactive(settings)));
     let ending = Ending {
         failures: Arc::clone(&failures),
-        done: Arc::new(AtomicBool::new(settings.errand.is_none())),
+        done: Arc::new(AtomicBool::new(settings.one_shot.is_none())),
     };
     let face = node.handle().face(FaceRights::TERMINAL);
     let quit = {
@@ -91,11 +92,11 @@ pub(super) fn run_interactive(
         signals::watch(quit.clone(), taken, last, resumed)
     };
     let source = source(settings, output, style, kept.dir.as_deref(), &tty);
-    let talks = is_interactive(settings) && settings.errand.is_none();
+    let talks = is_interactive(settings) && settings.one_shot.is_none();
     let most = talks.then_some(BACKLOG);
     output.bound_backlog(settings.backlog.map_or(most, |Backlog(most)| most));
-    if let Some(errand) = &settings.errand {
-        output.show_results(!errand.takes_stdout());
+    if let Some(one_shot) = &settings.one_shot {
+        output.show_results(!one_shot.takes_stdout());
         if io::stderr().is_terminal() && !is_dumb() {
             output.show_bar(None);
         }
@@ -109,7 +110,7 @@ pub(super) fn run_interactive(
         pages: Arc::clone(&pages),
         tty: Arc::clone(&tty),
         awaited,
-        errand: settings.errand.is_some(),
+        one_shot: settings.one_shot.is_some(),
     };
     let (stdin, answers) = seat.take(source);
     let stdin = Stdin {
@@ -123,7 +124,8 @@ pub(super) fn run_interactive(
     };
     let (pulse, folders) = (Arc::clone(&stdin.pulse), Arc::clone(&stdin.kept));
     let jobs = kept.jobs;
-    let jobs = jobs.map(|door| Jobs::start(door, (node.access(), node.addr()), &pages, &folders));
+    let jobs =
+        jobs.map(|listener| Jobs::start(listener, (node.access(), node.addr()), &pages, &folders));
     let target = Arc::new(target);
     let reader = node.feed().reader();
     let printing = {
@@ -132,7 +134,7 @@ pub(super) fn run_interactive(
             failures: Arc::clone(&failures),
             handle: node.handle().clone(),
             face: face.id,
-            errand: settings.errand.is_some(),
+            one_shot: settings.one_shot.is_some(),
             pulse,
         };
         let (memory, remarks) = (kept.memory, kept.remarks);
@@ -149,12 +151,14 @@ pub(super) fn run_interactive(
     let reading = {
         let (handle, quit) = (node.handle().clone(), quit.clone());
         let stay = settings.stay || pages.is_started() && !stdin.interactive;
-        let errand = settings.errand.clone();
+        let one_shot = settings.one_shot.clone();
         let (target, done) = (Arc::clone(&target), Arc::clone(&ending.done));
         thread::spawn_exempt("stdin", move || {
             let _quit = QuitOnPanic(quit);
-            match errand {
-                Some(errand) => run_errand(stdin, first, (errand, &target), (&handle, stay, &done)),
+            match one_shot {
+                Some(one_shot) => {
+                    run_one_shot(stdin, first, (one_shot, &target), (&handle, stay, &done))
+                }
                 None => read_commands(stdin, first, &handle, stay),
             }
         })
@@ -200,7 +204,7 @@ struct Broken {
     failures: Arc<Failures>,
     handle: Handle,
     face: FaceId,
-    errand: bool,
+    one_shot: bool,
     pulse: Arc<Pulse>,
 }
 
@@ -213,7 +217,7 @@ impl Broken {
         if live {
             // The terminal is gone, and who sat there with it.
             let _ = handle.end();
-        } else if !self.errand {
+        } else if !self.one_shot {
             let pulse = Arc::clone(&self.pulse);
             let end = move || {
                 pulse.wait_idle();
@@ -260,7 +264,7 @@ fn source(
     data_dir: Option<&Path>,
     tty: &OnceLock<Tty>,
 ) -> StdinSource {
-    let talks = is_interactive(settings) && settings.errand.is_none();
+    let talks = is_interactive(settings) && settings.one_shot.is_none();
     if talks && Tty::is_there() {
         let style = Style { echo_own: true, ..style };
         let view = LiveView::new(style, settings.bell, now_ms());
@@ -324,14 +328,14 @@ fn read_commands<R: io::BufRead>(
     let _ = handle.command(face, 0, last);
 }
 
-fn run_errand<R: io::BufRead>(
+fn run_one_shot<R: io::BufRead>(
     mut stdin: Stdin<R>,
     first: Vec<Command>,
-    (errand, target): (Errand, &SaveTarget),
+    (one_shot, target): (OneShot, &SaveTarget),
     (handle, stay, done): (&Handle, bool, &AtomicBool),
 ) {
     let face = stdin.face;
-    let Ok(did) = stdin.run_errand(first, errand, target, stay) else { return };
+    let Ok(did) = stdin.run_one_shot(first, one_shot, target, stay) else { return };
     done.store(did.all, Ordering::SeqCst);
     if !(stay && did.serves) {
         // A node that has ended already need not be told.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::input::{Source, Stdin};
 use super::output::failed;
 use super::paths;
-use crate::config::{Errand, Task, is_stdout};
+use crate::config::{OneShot, Task, is_stdout};
 use crate::files::names::safe_name;
 use crate::node::Stopped;
 use crate::router::command::{Command, SaveAs, Wait};
@@ -118,16 +118,16 @@ pub(super) struct OneShotEnd {
 }
 
 impl<R: BufRead> Stdin<R> {
-    /// Gives the commands of the command line, then does what the errand is about; whether all of
+    /// Gives the commands of the command line, then does what the one-shot is about; whether all of
     /// it was done. A step that fails ends those that follow from it.
-    pub(super) fn run_errand(
+    pub(super) fn run_one_shot(
         &mut self,
         first: Vec<Command>,
-        errand: Errand,
+        one_shot: OneShot,
         target: &SaveTarget,
         stay: bool,
     ) -> Result<OneShotEnd, Stopped> {
-        let clock = TimeLeft(errand.within.and_then(|within| Instant::now().checked_add(within)));
+        let clock = TimeLeft(one_shot.within.and_then(|within| Instant::now().checked_add(within)));
         self.deadline = clock.0;
         // `started` comes before every answer.
         self.output.wait_for(1);
@@ -144,7 +144,7 @@ impl<R: BufRead> Stdin<R> {
                 return Ok(OneShotEnd::default());
             }
         }
-        match errand.task {
+        match one_shot.task {
             Task::Send { paths, name, until } => {
                 self.offer(paths, name, (until, stay), (clock, alone))
             }
