@@ -390,12 +390,20 @@ fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
     let hers = ticket_of(&effects, &eve);
     alice.hears(conn, Message::Records(vec![hers.clone()]));
     let lines = |effects: &[Effect]| {
-        let line = |effect: &&Effect| match effect {
-            Effect::Notify(Notice::Remark { .. } | Notice::NameChanged { .. }) => true,
-            Effect::Notify(Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. }) => true,
-            _ => false,
-        };
-        effects.iter().filter(line).count()
+        let told = effects.iter().filter_map(|effect| match effect {
+            Effect::Notify(notice) => Some(notice),
+            _ => None,
+        });
+        told.filter(|notice| {
+            matches!(
+                notice,
+                Notice::Remark { .. }
+                    | Notice::NameChanged { .. }
+                    | Notice::RoomLocked { .. }
+                    | Notice::RoomUnlocked { .. }
+            )
+        })
+        .count()
     };
     let (mut renamed, mut locked) = (0, 0);
     for version in 2..5_000 {
@@ -436,11 +444,11 @@ fn r9_names_from_one_place_do_not_fill_the_room() {
         alice.joins(&Eve::new());
     }
     let refused = |effects: &[Effect]| {
-        let is_full = |of: &Effect| match of {
-            Effect::Refuse { refusal, .. } => refusal.why == Why::Full,
-            _ => false,
-        };
-        effects.iter().filter(|of| is_full(of)).count()
+        let refusals = effects.iter().filter_map(|effect| match effect {
+            Effect::Refuse { refusal, .. } => Some(refusal),
+            _ => None,
+        });
+        refusals.filter(|refusal| refusal.why == Why::Full).count()
     };
     for n in 0..3 {
         let (_, effects) = alice.joins_from(&Eve::new(), [203, 0, n, 5]);

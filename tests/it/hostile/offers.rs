@@ -67,16 +67,16 @@ fn nobody_takes_back_or_replaces_what_others_offer() {
 }
 
 #[test]
-fn a_member_that_claims_to_have_a_hundred_thousand_files_costs_little() {
+fn a_member_that_claims_to_have_twenty_thousand_files_costs_little() {
     let (mut alice, mut bob) = Host::pair();
     let mut session = Eve::new().join(alice.addr());
-    for number in 0..100_000_u32 {
+    // More than klatch hears of one member at once: it goes on hearing while the others go on.
+    for number in 0..20_000_u32 {
         let mut id = [0; 32];
         id[..4].copy_from_slice(&number.to_be_bytes());
         let file = klatch::router::ids::FileId(id);
         session.say(&Message::Hosting { file, held: Held::All, fetching: false });
     }
-    session.settle();
     bob.send("plan.txt", b"the plan");
     alice.hears_offer("plan.txt");
     alice.download("plan.txt").unwrap();
