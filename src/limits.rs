@@ -44,6 +44,8 @@ pub struct Limits {
     pub peers: usize,
     /// Members known, present or not.
     pub members: usize,
+    /// Bytes of log kept for a room.
+    pub log_bytes: usize,
     /// Chains in the log of a room.
     pub chains: usize,
     /// Entries that wait for their parents.
@@ -113,6 +115,7 @@ impl Default for Limits {
             dead_after_ms: 15_000,
             peers: 128,
             members: 1_024,
+            log_bytes: 256 * 1024 * 1024,
             chains: 4_096,
             waiting_entries: 4_096,
             answer_entries: 256,

@@ -35,7 +35,6 @@ use crate::net::{Lanes, Net, draw};
 use crate::router::Router;
 use crate::router::event::Config;
 use crate::router::ids::{MemberId, RunId};
-use crate::router::log::LOG_BYTES;
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 use clock::Clock;
@@ -168,7 +167,7 @@ impl Node {
             lanes: Arc::clone(&transfers) as Arc<dyn Lanes>,
         });
         let library = transfers.library();
-        let feed = Feed::new(NOTICE_RING, LOG_BYTES);
+        let feed = Feed::new(NOTICE_RING, limits.log_bytes);
         // A page may be opened at any time, and shows what was said before.
         feed.keep_history();
         let faces = Arc::new(Faces::default());

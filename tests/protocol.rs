@@ -283,7 +283,7 @@ impl Example {
             self.values.base64(&format!("{name}: signature"), &entry.signature);
             if seq == 2 {
                 self.values.message("entry, pushed", &Message::Entry(entry.clone().into()));
-                let have = Have { chain, len: 2, head: entry.id, forked: false };
+                let have = Have { chain, len: 2, head: entry.id, forked: false, refused: false };
                 self.values.message("receipt", &Message::Have(vec![have]));
             }
             prev = Some(entry.id);

@@ -142,12 +142,12 @@ const HANDLERS = {
     return entries.length < state.entries.length ? { ...state, entries } : state;
   },
 
-  held(state, { id, held_by: heldBy, present }) {
+  held(state, { id, held_by: heldBy, present, refused_by: refusedBy = [] }) {
     // An own message is among the newest ones: looking from the end is short.
     const index = state.entries.findLastIndex((entry) => entry.key === id);
     if (index < 0) return state;
     const entries = [...state.entries];
-    entries[index] = { ...entries[index], heldBy, present };
+    entries[index] = { ...entries[index], heldBy, present, refusedBy };
     return { ...state, entries };
   },
 
@@ -442,7 +442,8 @@ function withHeld(entries, { held, members, self }) {
   return entries.map((entry) => {
     if (!entry.own || entry.kind !== "message") return entry;
     const row = behind.get(entry.key);
-    return { ...entry, heldBy: row?.held_by ?? others, present: row?.present ?? others };
+    const [heldBy, present] = [row?.held_by ?? others, row?.present ?? others];
+    return { ...entry, heldBy, present, refusedBy: row?.refused_by ?? [] };
   });
 }
 

@@ -22,6 +22,7 @@
  * @property {boolean} [known]  False for a kind of entry that this version cannot show.
  * @property {number} [heldBy]
  * @property {number} [present]
+ * @property {Who[]} [refusedBy]  Present members that did not take it.
  * @property {string} [offerId]  The offer, where the entry is one.
  * @property {FileInfo} [file]  What it is of.
  * @property {string|null} [replaces]  The offer that ends with this entry.

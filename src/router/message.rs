@@ -252,6 +252,16 @@ pub struct Have {
     pub head: EntryId,
     /// The chain is known to be forked right behind `len`.
     pub forked: bool,
+    /// What comes behind `len` was refused: its author's share of the sender's log is used up.
+    pub refused: bool,
+}
+
+impl Have {
+    /// All of a chain was refused.
+    #[must_use]
+    pub fn nothing_of(chain: Chain) -> Self {
+        Self { chain, len: 0, head: EntryId([0; 32]), forked: false, refused: true }
+    }
 }
 
 /// One line of a question: the entries of `chain` after the first `from`.

@@ -182,7 +182,7 @@ pub struct Overview {
 }
 
 /// How many present members hold an own message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Receipt {
     /// The entry, under the id first shown.
     pub id: EntryId,
@@ -190,6 +190,8 @@ pub struct Receipt {
     pub held_by: usize,
     /// Other members present.
     pub present: usize,
+    /// Those of them that refused it: this node's share of their log is used up.
+    pub refused_by: Vec<Who>,
 }
 
 /// Why a message counts no more.
@@ -299,6 +301,8 @@ pub enum Notice {
         held_by: usize,
         /// Other members present.
         present: usize,
+        /// Those of them that refused it: this node's share of their log is used up.
+        refused_by: Vec<Who>,
     },
     /// A file to offer is being hashed.
     HashProgress {

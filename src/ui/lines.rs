@@ -80,6 +80,7 @@ fn meaning(notice: &Notice) -> Paint {
         Notice::MemberRemoved { .. } | Notice::StewardChanged { .. } => Paint::Warning,
         Notice::Words { asked: true, .. } => Paint::Warning,
         Notice::DownloadFailed { failure, .. } if failure.code != Code::Cancelled => Paint::Error,
+        Notice::Held { .. } => Paint::Warning,
         Notice::RoomLocked { .. } | Notice::RoomUnlocked { .. } => Paint::Warning,
         _ => Paint::Dim,
     }
@@ -144,6 +145,10 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
         Notice::PasswordRequired { address, .. } => {
             format!("the room at {} is closed: what is its password?", safe(address))
         }
+        Notice::Held { refused_by, .. } if !refused_by.is_empty() => format!(
+            "{} did not take what you said: your share of the log is used up there",
+            listed_nicks(refused_by)
+        ),
         Notice::Remark { text } => safe(text),
         _ => match rooms::sentences(notice, style) {
             Some(lines) => return lines,
@@ -316,6 +321,11 @@ pub(super) fn percent(done: u64, size: u64) -> String {
 pub(super) fn counted(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// The same of members.
+pub(super) fn listed_nicks(members: &[Who]) -> String {
+    listed(&members.iter().map(nick).collect::<Vec<_>>())
 }
 
 /// `ana, bob and carol`.

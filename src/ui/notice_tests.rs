@@ -36,8 +36,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("member_left", "member"),
     ("name_changed", "member before"),
     ("message", "id from text time own history order"),
-    ("message_withdrawn", "id reason"),
-    ("held", "id held_by present"),
+    ("held", "id held_by present refused_by"),
     ("hash_progress", "path bytes_done size"),
     ("file_offered", "id file from time own history replaces order"),
     ("file_withdrawn", "id file from time own history order"),
@@ -65,6 +64,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("hash_failed", "path code text"),
     ("download_queued", "file"),
     ("notice", "text code file path"),
+    ("message_withdrawn", "id reason"),
 ];
 
 fn who(name: &str) -> Who {
@@ -149,13 +149,12 @@ fn all(text: &str) -> Vec<Notice> {
     let hashing = TransferLine { file: hashing, state: TransferState::Hashing, ..row.clone() };
     let (held, fetching, from) = (false, false, who(text));
     let (hosts, own, kept) = (2, false, 0);
+    let also = vec![who(text)];
+    let (addresses, tunnels) = (vec![text.into(), "[::1]:51692".into()], Vec::new());
     let files = FileLine { id, file: file(text), from, hosts, own, held, fetching, kept };
     vec![
         Notice::Started { who: who(text), temporary: true, locked: false },
-        Notice::Listening {
-            addresses: vec![text.into(), "[::1]:51692".into()],
-            tunnels: Vec::new(),
-        },
+        Notice::Listening { addresses, tunnels },
         Notice::Bridge { url: text.into() },
         Notice::Joined {
             room,
@@ -168,8 +167,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::MemberLeft { member: member(text, text) },
         Notice::NameChanged { member: member(text, text), before: Untrusted::new(text) },
         message(text, text),
-        Notice::MessageWithdrawn { id, reason: WithdrawalReason::Fork },
-        Notice::Held { id, held_by: 4, present: 5 },
+        Notice::Held { id, held_by: 4, present: 5, refused_by: vec![who(text)] },
         Notice::HashProgress { path: text.into(), bytes_done: 5, size: 10 },
         offer(text, text),
         Notice::FileWithdrawn {
@@ -205,13 +203,7 @@ fn all(text: &str) -> Vec<Notice> {
             me_out: false,
         },
         Notice::RoomUnlocked { by: who(text), own },
-        Notice::MemberRemoved {
-            member: who(text),
-            by: who(text),
-            own,
-            me_out: false,
-            also: vec![who(text)],
-        },
+        Notice::MemberRemoved { member: who(text), by: who(text), own, me_out: false, also },
         Notice::StewardChanged { member: who(text), own, off: false },
         Notice::Invitation { text: "klatch:abc2".into(), until_ms: time_ms, once: false },
         Notice::Invitations { list: vec![invitation(text)] },
@@ -229,6 +221,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::HashFailed { path: text.into(), failure },
         Notice::DownloadQueued { file: file(text) },
         Notice::AlreadyHave { file: file(text), path: text.into() },
+        Notice::MessageWithdrawn { id, reason: WithdrawalReason::Fork },
     ]
 }
 
@@ -390,26 +383,28 @@ fn people_read_sentences() {
     );
     let notices = all("ana");
     let lines: Vec<String> = notices.iter().map(plain).collect();
-    assert_eq!(lines[36], "* ana (12.3 MB) is queued behind other downloads");
-    assert_eq!(lines[37], "* you already have ana, as ana: not downloaded again");
+    assert_eq!(lines[35], "* ana (12.3 MB) is queued behind other downloads");
+    assert_eq!(lines[36], "* you already have ana, as ana: not downloaded again");
     let transfers = "* 2 files moving:\n*   ana  serving  5 B of 12.3 MB  5 B/s  9 s left  to ana\n\
          *   ana  reading  5 B of 12.3 MB  5 B/s  9 s left  to be offered";
-    assert_eq!(lines[30], transfers);
+    assert_eq!(lines[29], transfers);
     assert_eq!(lines[3], "* you are in ana's room with ana (closed)");
     assert_eq!(lines[5], "* ana joined");
-    assert_eq!(lines[15], "* ana: 48 %, 11.2 MB/s from 3 members");
-    assert_eq!(lines[16], "* saved as ana (12.3 MB in 1.2 s, 9.9 MB/s from 1 member)");
+    let refused = "* ana did not take what you said: your share of the log is used up there";
+    assert_eq!(lines[9], refused);
+    assert_eq!(lines[14], "* ana: 48 %, 11.2 MB/s from 3 members");
+    assert_eq!(lines[15], "* saved as ana (12.3 MB in 1.2 s, 9.9 MB/s from 1 member)");
     assert_eq!(
-        lines[25],
+        lines[24],
         "* 2 members here:\n\
          *   ana  ana  since 14:05  3 ms  through ana  3f3f 3f3f\n\
          *   bob       since 14:05  3 ms  through bob  3f3f 3f3f"
     );
-    assert!(lines[26].contains("\n*   one two\n"), "{}", lines[26]);
-    assert_eq!(lines[28], "* ok  ana\n* !!  ana\n*     do this");
-    assert_eq!(lines[29], "* 1 file offered:\n*   ana  12.3 MB  abababab  2 have it  from ana");
-    assert_eq!(lines[33], "error: ana");
-    let mut resumed = notices[16].clone();
+    assert!(lines[25].contains("\n*   one two\n"), "{}", lines[25]);
+    assert_eq!(lines[27], "* ok  ana\n* !!  ana\n*     do this");
+    assert_eq!(lines[28], "* 1 file offered:\n*   ana  12.3 MB  abababab  2 have it  from ana");
+    assert_eq!(lines[32], "error: ana");
+    let mut resumed = notices[15].clone();
     if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {
         *bytes_fetched = 2_000_000;
     }
@@ -421,7 +416,7 @@ fn people_read_sentences() {
     }
     let shown = plain(&resumed);
     assert!(shown.starts_with("* saved as ana (12.3 MB, 12.9 MB fetched in 1.2 s, "), "{shown}");
-    for silent in [10, 31, 34, 35] {
+    for silent in [30, 33, 34, 37] {
         assert_eq!(lines[silent], "", "{:?}", notices[silent]);
     }
 }

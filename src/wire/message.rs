@@ -126,6 +126,8 @@ struct WireHave {
     head: EntryId,
     #[serde(default)]
     forked: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refused: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -377,15 +379,15 @@ impl<'a> WireSigned<'a> {
 
 impl From<&Have> for WireHave {
     fn from(have: &Have) -> Self {
-        let Have { chain: Chain { author, nonce }, len, head, forked } = *have;
-        Self { author, nonce, len, head, forked }
+        let Have { chain: Chain { author, nonce }, len, head, forked, refused } = *have;
+        Self { author, nonce, len, head, forked, refused }
     }
 }
 
 impl From<WireHave> for Have {
     fn from(wire: WireHave) -> Self {
-        let WireHave { author, nonce, len, head, forked } = wire;
-        Self { chain: Chain { author, nonce }, len, head, forked }
+        let WireHave { author, nonce, len, head, forked, refused } = wire;
+        Self { chain: Chain { author, nonce }, len, head, forked, refused }
     }
 }
 

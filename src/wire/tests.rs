@@ -65,7 +65,7 @@ fn password_data() -> PasswordData {
 }
 
 fn have() -> Have {
-    Have { chain: chain(), len: u64::MAX, head: EntryId([8; 32]), forked: true }
+    Have { chain: chain(), len: u64::MAX, head: EntryId([8; 32]), forked: true, refused: true }
 }
 
 fn refusal() -> Refusal {

@@ -449,3 +449,11 @@ test("what did not change keeps its identity", () => {
   assert.equal(next.shares, state.shares);
   assert.equal(next.entries[0], state.entries[0]);
 });
+
+test("an own message says who refused it", () => {
+  const refused = { event: "held", id: "m1", held_by: 0, present: 1, refused_by: [EVE] };
+  const state = inRoom([message(1, ANA), refused]);
+  assert.deepEqual(state.entries[0].refusedBy, [EVE]);
+  const again = reduce(state, snapshot({ messages: [message(1, ANA)], held: [refused] }));
+  assert.deepEqual(again.entries[0].refusedBy, [EVE]);
+});

@@ -202,7 +202,7 @@ impl World {
         (far.node, far.conn)
     }
 
-    fn check_held(&self, node: usize) {
+    pub fn check_held(&self, node: usize) {
         let view = &self.nodes[node].view;
         let own = |shown: &Shown| shown.own && view.said.contains(&shown.text);
         for (id, shown) in view.messages.iter().filter(|(_, shown)| own(shown)) {

@@ -172,7 +172,8 @@ impl Flood {
             }
             7 => {
                 let chain = Chain { nonce: LogNonce(bytes(rng)), ..self.chain };
-                let have = Have { chain, len: 1 << 50, head: EntryId(bytes(rng)), forked: false };
+                let (head, refused) = (EntryId(bytes(rng)), rng.below(2) == 0);
+                let have = Have { chain, len: 1 << 50, head, forked: false, refused };
                 Message::Have(vec![have; 8])
             }
             8 => {

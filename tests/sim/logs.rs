@@ -207,7 +207,7 @@ fn claims_of_astronomic_lengths_cost_nothing() {
     for page in chains.chunks(100) {
         let haves = page.iter().map(|chain| {
             let head = EntryId(world.rng.next_u64().to_be_bytes().repeat(4).try_into().unwrap());
-            Have { chain: *chain, len: 1 << 60, head, forked: false }
+            Have { chain: *chain, len: 1 << 60, head, forked: false, refused: false }
         });
         let message = Message::Have(haves.collect());
         world.perform(eve, Effect::Send { conn, message });
@@ -242,10 +242,10 @@ fn made_up_holders_and_histories_are_bounded() {
         for _ in 0..100 {
             let holder = MemberId(world.draw_bytes());
             let head = EntryId([1; 32]);
-            let have = Have { chain: mine, len: 1 << 60, head, forked: false };
+            let have = Have { chain: mine, len: 1 << 60, head, forked: false, refused: false };
             world.perform(eve, Effect::Send { conn, message: Message::Receipt { holder, have } });
             let chain = Chain { author: holder, nonce: LogNonce([2; 8]) };
-            haves.push(Have { chain, len: 1, head, forked: false });
+            haves.push(Have { chain, len: 1, head, forked: false, refused: false });
         }
         world.perform(eve, Effect::Send { conn, message: Message::Have(haves) });
         world.run(50);
@@ -272,10 +272,10 @@ fn receipts_are_believed_only_of_whom_nobody_hears_here_and_with_the_right_head(
     let (chain, len, id) = (last.body.chain, last.body.seq, last.id);
     let held = |notice: &Notice| matches!(notice, Notice::Held { held_by: 1.., .. });
     for head in [EntryId([0; 32]), id] {
-        let have = Have { chain, len, head, forked: false };
+        let have = Have { chain, len, head, forked: false, refused: false };
         world.perform(eve, Effect::Send { conn, message: Message::Receipt { holder, have } });
     }
-    let have = Have { chain, len, head: EntryId([0; 32]), forked: false };
+    let have = Have { chain, len, head: EntryId([0; 32]), forked: false, refused: false };
     world.nodes[eve].withholds = None;
     world.perform(eve, Effect::Send { conn, message: Message::Have(vec![have]) });
     world.run(1_000);
@@ -284,11 +284,19 @@ fn receipts_are_believed_only_of_whom_nobody_hears_here_and_with_the_right_head(
 
 #[test]
 fn many_short_chains_come_page_after_page() {
-    let (mut world, [alice, eve, bob]) = World::of(5, ["alice", "eve", "bob"]);
+    let mut world = World::new(5);
+    // So many may be of authors whom nobody is known to have let in.
+    world.limits.chains = 16 * 1_024;
+    let [alice, eve, bob] = ["alice", "eve", "bob"].map(|name| world.add(name));
     world.join(eve, alice);
+    let room = world.inspect(alice).room;
     for n in 0..900 {
-        let poison =
-            forge(&mut world, eve, |body| body.kind = Kind::Text(format!("text {n}").into()));
+        let me = Identity::from_seed(world.draw_bytes());
+        let chain = Chain { author: MemberId(me.public()), nonce: LogNonce(world.draw_bytes()) };
+        let kind = Kind::Text(format!("text {n}").into());
+        let (prev, parents) = (None, Vec::new());
+        let body = EntryBody { chain, seq: 1, depth: 1, prev, parents, time_ms: 0, kind };
+        let poison = Message::Entry(SignedEntry::sign(&room, &me, body).into());
         let conn = world.link(eve, alice).unwrap();
         world.perform(eve, Effect::Send { conn, message: poison });
         world.run(60);

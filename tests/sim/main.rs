@@ -22,6 +22,7 @@ mod offers;
 mod oracle;
 mod people;
 mod pipe;
+mod refusals;
 mod returns;
 mod scenario;
 mod secrets;

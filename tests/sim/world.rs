@@ -522,8 +522,9 @@ impl World {
                 let before = self.nodes[node].view.messages.insert(*id, shown);
                 assert!(before.is_none(), "{name} was shown {text:?} twice");
             }
-            Notice::Held { id, held_by, present } => {
-                assert!(held_by <= present, "{name}: held by {held_by} of {present}");
+            Notice::Held { id, held_by, present, refused_by } => {
+                let answers = held_by + refused_by.len();
+                assert!(answers <= *present, "{name}: {answers} answers of {present}");
                 if held_by == present {
                     self.nodes[node].view.held.insert(*id);
                 }

@@ -113,7 +113,7 @@ impl Speaker {
 
     fn have(&self) -> Have {
         let chain = self.chain().chain;
-        Have { chain, len: 1, head: EntryId(random()), forked: false }
+        Have { chain, len: 1, head: EntryId(random()), forked: false, refused: false }
     }
 
     fn fork(&mut self) -> Message {

@@ -83,8 +83,9 @@ function createMessage(entry) {
   const body = el("div", { class: "entry-body" }, words, held);
   const long = entry.text.length > LONG_CHARS || entry.text.split("\n").length > LONG_LINES;
   if (long) fold(words);
-  const update = ({ own, heldBy, present }) => {
-    setText(held, own && present > 0 ? `${heldBy} of ${present} have it` : "");
+  const update = ({ own, heldBy, present, refusedBy = [] }) => {
+    const refused = refusedBy.length > 0 ? `, refused by ${refusedBy.map(marked).join(", ")}` : "";
+    setText(held, own && present > 0 ? `${heldBy} of ${present} have it${refused}` : "");
     held.classList.toggle("all", heldBy === present);
   };
   return { body, update };

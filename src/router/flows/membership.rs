@@ -21,6 +21,7 @@ impl Router {
         if self.registry.changes() != before {
             let registry = &self.registry;
             self.members.register_changed(self.cx.now, |id| registry.may_link(id).is_ok());
+            self.log.register_changed(&mut self.cx, &|id| registry.ways_in(id));
         }
         result
     }

@@ -13,11 +13,13 @@ use crate::router::text::Untrusted;
 impl Router {
     /// Says something: an own entry, pushed to every link at once.
     pub(crate) fn post(&mut self, kind: Kind) -> Result<EntryId, Failure> {
+        // Others are to know by then who let this node in.
+        self.publish_ticket();
+        self.flush_links();
         if self.log.is_silent() && !matches!(kind, Kind::Name(_)) {
             let name = self.cx.config.name.clone();
             self.append(Kind::Name(name), None)?;
         }
-        self.publish_ticket();
         // A name that is only told is no word to anybody.
         let speaks = !matches!(kind, Kind::Name(_));
         let id = self.append(kind, None)?;
@@ -28,7 +30,8 @@ impl Router {
     }
 
     fn append(&mut self, kind: Kind, shown: Option<(EntryId, i64)>) -> Result<EntryId, Failure> {
-        let entry = self.log.write(&self.cx, &self.stay.room(), kind, shown)?;
+        let ways = |id: &MemberId| self.registry.ways_in(id);
+        let entry = self.log.write(&self.cx, &self.stay.room(), (kind, shown), &ways)?;
         self.accepted(&entry, shown.is_some());
         self.push(&entry, None);
         Ok(entry.id)
@@ -85,14 +88,22 @@ impl Router {
 
     /// Takes an entry in; returns whether it is new here.
     fn place(&mut self, via: ConnId, entry: &Arc<SignedEntry>) -> bool {
-        let entries = match self.log.place(&mut self.cx, via, entry) {
+        let ways = |id: &MemberId| self.registry.ways_in(id);
+        let entries = match self.log.place(&mut self.cx, via, entry, &ways) {
             Placed::Accepted(entries) => entries,
-            Placed::Forked { dropped, woken } => {
-                self.forked(entry.body.chain, &dropped);
+            Placed::Forked { first, dropped, woken } => {
+                self.withdraw_forked(&dropped);
+                if first {
+                    self.complain_of_fork(entry.body.chain);
+                }
                 woken
             }
             Placed::Proof => Vec::new(),
-            Placed::Conflict | Placed::Known | Placed::Waits | Placed::Refused => return false,
+            Placed::Conflict
+            | Placed::Known
+            | Placed::Waits
+            | Placed::Crowded
+            | Placed::Refused => return false,
         };
         for entry in &entries {
             self.accepted(entry, false);
@@ -102,22 +113,26 @@ impl Router {
 
     /// Entries that refer to what nobody brings are taken in without it.
     pub(crate) fn parents_overdue(&mut self) {
-        for entry in self.log.take_overdue(&mut self.cx) {
+        let ways = |id: &MemberId| self.registry.ways_in(id);
+        for entry in self.log.take_overdue(&mut self.cx, &ways) {
             self.accepted(&entry, false);
         }
     }
 
-    /// A chain is forked, which takes these entries back.
-    fn forked(&mut self, chain: Chain, dropped: &[(EntryOrder, Arc<SignedEntry>)]) {
+    /// A fork takes these entries back.
+    fn withdraw_forked(&mut self, dropped: &[(EntryOrder, Arc<SignedEntry>)]) {
         for (order, entry) in dropped {
             self.undo_offer(entry, *order);
             let shown = matches!(entry.body.kind, Kind::Text(_) | Kind::Unknown)
-                && !self.members.is_ignored(&chain.author);
+                && !self.members.is_ignored(&entry.body.chain.author);
             if shown {
                 let (id, reason) = (self.log.shown(&entry.id), WithdrawalReason::Fork);
                 self.cx.notify(Notice::MessageWithdrawn { id, reason });
             }
         }
+    }
+
+    fn complain_of_fork(&mut self, chain: Chain) {
         let name = self.members.who(&chain.author).marked();
         let text = if self.log.is_own_chain(&chain) {
             "another program speaks with your identity in this room; leave and connect again"

@@ -7,20 +7,19 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use super::shares::{Amount, LogShares, WaysIn};
 use super::waiting::{Waiter, Waiting};
 use crate::crypto::hash::digest;
 use crate::limits::Limits;
-use crate::router::ids::{EntryId, LogNonce, MemberId};
+use crate::router::ids::{EntryId, MemberId};
 use crate::router::message::{Have, Wanted};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, SignedEntry};
 use crate::router::time::Millis;
 
 /// Bytes in one answer of repair.
 const ANSWER_BYTES: usize = 256 * 1024;
-/// Bytes of log kept for a room.
-pub(crate) const LOG_BYTES: usize = 256 * 1024 * 1024;
-/// The same for one author.
-const LOG_BYTES_PER_AUTHOR: usize = 64 * 1024 * 1024;
+/// So much may be needed for the next entry: what would not fit is not asked for.
+const NEXT_BYTES: usize = 2 * ENTRY_MAX_BYTES + 256;
 
 /// An entry waits so long for entries of other chains. Then these count as absent.
 const PARENTS_WAIT_MS: u64 = 10_000;
@@ -41,6 +40,8 @@ pub(crate) enum Placed {
     Conflict,
     /// It proves a fork.
     Forked {
+        /// The chain was not known to be forked.
+        first: bool,
         /// What it takes back, the last first.
         dropped: Vec<(EntryOrder, Arc<SignedEntry>)>,
         /// Those that had waited for it, in order.
@@ -48,7 +49,9 @@ pub(crate) enum Placed {
     },
     /// It is a better proof of a known fork; nothing else changes.
     Proof,
-    /// A bound of this node is reached.
+    /// Too many wait: repair brings it again.
+    Crowded,
+    /// Its author's share of the log is used up.
     Refused,
 }
 
@@ -60,6 +63,8 @@ struct ChainItem {
     /// Place in `Entries::accepted`.
     pos: usize,
     depth: u64,
+    /// It is of the reserve.
+    reserved: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,17 @@ struct Fork {
 struct ChainState {
     items: Vec<ChainItem>,
     fork: Option<Fork>,
+    /// The next entry was refused.
+    refused: bool,
+}
+
+/// What decides whether an entry is taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) now: Millis,
+    pub(crate) limits: &'a Limits,
+    /// How authors came into the room.
+    pub(crate) ways: WaysIn<'a>,
 }
 
 /// All accepted entries of a room.
@@ -81,10 +97,11 @@ struct ChainState {
 pub(crate) struct Entries {
     /// In the order of acceptance; `None` where a fork took an entry back.
     accepted: Vec<Option<Arc<SignedEntry>>>,
+    /// How often that is.
+    gaps: usize,
     chains: BTreeMap<Chain, ChainState>,
     heads: BTreeSet<EntryRef>,
-    bytes: usize,
-    bytes_by_author: BTreeMap<MemberId, usize>,
+    shares: LogShares,
     waiting: Waiting,
 }
 
@@ -95,13 +112,13 @@ enum Fitness {
 }
 
 impl Entries {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(me: MemberId) -> Self {
         Self {
             accepted: Vec::new(),
+            gaps: 0,
             chains: BTreeMap::new(),
             heads: BTreeSet::new(),
-            bytes: 0,
-            bytes_by_author: BTreeMap::new(),
+            shares: LogShares::new(me),
             waiting: Waiting::default(),
         }
     }
@@ -119,9 +136,7 @@ impl Entries {
 
     /// Every chain of an author.
     pub(crate) fn chains_of(&self, author: &MemberId) -> impl Iterator<Item = &Chain> {
-        let first = Chain { author: *author, nonce: LogNonce([0; 8]) };
-        let last = Chain { author: *author, nonce: LogNonce([0xff; 8]) };
-        self.chains.range(first..=last).map(|(chain, _)| chain)
+        self.chains.range(Chain::all_of(author)).map(|(chain, _)| chain)
     }
 
     /// Accepted length of a chain.
@@ -132,6 +147,11 @@ impl Entries {
     /// Chains of which anything is held.
     pub(crate) fn chain_count(&self) -> usize {
         self.chains.len()
+    }
+
+    /// Authors of whom anything is held, and authors that were refused.
+    pub(crate) fn author_counts(&self) -> (usize, usize) {
+        self.shares.counts()
     }
 
     /// Entries that wait for what they refer to.
@@ -169,12 +189,7 @@ impl Entries {
     }
 
     /// Takes an entry in, if its time has come.
-    pub(crate) fn place(
-        &mut self,
-        entry: &Arc<SignedEntry>,
-        now: Millis,
-        limits: &Limits,
-    ) -> Placed {
+    pub(crate) fn place(&mut self, entry: &Arc<SignedEntry>, terms: Terms<'_>) -> Placed {
         let (chain, seq) = (entry.body.chain, entry.body.seq);
         if let Some(state) = self.chains.get(&chain) {
             if let Some(fork) = &state.fork {
@@ -200,32 +215,65 @@ impl Entries {
                     return Placed::Conflict;
                 }
                 let ours = ours.clone();
-                return self.fork(chain, seq, ours, entry.clone(), limits);
+                return self.fork(chain, seq, ours, entry.clone(), terms);
             }
         }
         if self.waiting.holds(entry) {
             return Placed::Waits;
         }
-        if !self.has_room_for(entry, limits) {
-            return Placed::Refused;
+        if !self.has_room_for(entry, terms) {
+            return self.refuse(&chain, terms);
         }
-        match self.fit(entry, limits) {
+        match self.fit(entry, terms) {
             Fitness::Yes => {
-                self.accept(entry.clone());
+                self.accept(entry.clone(), terms);
                 let mut accepted = vec![entry.clone()];
-                self.wake(chain, seq, &mut accepted, limits);
+                self.wake(chain, seq, &mut accepted, terms);
                 Placed::Accepted(accepted)
             }
+            Fitness::Lacks(on, _) if on == chain && self.has_refused(&chain) => {
+                self.refuse(&chain, terms)
+            }
             Fitness::Lacks(chain, seq) => {
-                if !self.waiting.has_room_for(entry.body.chain.author, limits.waiting_entries) {
-                    return Placed::Refused;
+                if !self.waiting.has_room_for(entry, terms.limits) {
+                    return Placed::Crowded;
                 }
-                let (on, until) = ((chain, seq), now.plus(PARENTS_WAIT_MS));
+                let (on, until) = ((chain, seq), terms.now.plus(PARENTS_WAIT_MS));
                 self.waiting.insert(Waiter { entry: entry.clone(), on, until });
                 Placed::Waits
             }
             Fitness::Never => Placed::Conflict,
         }
+    }
+
+    /// An entry of this chain is not taken.
+    pub(crate) fn refuse(&mut self, chain: &Chain, terms: Terms<'_>) -> Placed {
+        if let Some(state) = self.chains.get_mut(chain) {
+            state.refused = true;
+        }
+        self.shares.refused(chain.author, terms.ways);
+        Placed::Refused
+    }
+
+    /// Whether the next entry of a chain was refused.
+    fn has_refused(&self, chain: &Chain) -> bool {
+        self.chains.get(chain).is_some_and(|state| state.refused)
+    }
+
+    /// A member is linked here from now on, or no more.
+    pub(crate) fn link(&mut self, member: MemberId, linked: bool) {
+        self.shares.link(member, linked);
+    }
+
+    /// Authors that were refused while nobody knew who let them in, and are known by now.
+    pub(crate) fn take_strangers(&mut self, ways: WaysIn<'_>) -> Vec<MemberId> {
+        self.shares.take_strangers(ways)
+    }
+
+    /// Whether an entry begins a chain of which nothing is here.
+    pub(crate) fn opens(&self, entry: &SignedEntry) -> bool {
+        let chain = &entry.body.chain;
+        entry.body.seq == 1 && !self.chains.contains_key(chain) && !self.waiting.holds(entry)
     }
 
     /// How far we have a chain.
@@ -239,14 +287,15 @@ impl Entries {
             }
             None => self.entry_at(chain, len)?.id,
         };
-        Some(Have { chain: *chain, len, head, forked: state.fork.is_some() })
+        let (forked, refused) = (state.fork.is_some(), state.refused);
+        Some(Have { chain: *chain, len, head, forked, refused })
     }
 
     /// Behind which length to ask somebody who has `theirs`; `None`: nothing that we lack, or
     /// that we would take. `Some(Err(()))`: the two versions of the chain differ somewhere.
     pub(crate) fn lacks(&self, theirs: &Have, limits: &Limits) -> Option<Result<u64, ()>> {
         let Some(state) = self.chains.get(&theirs.chain) else {
-            let refused = self.refuses(&theirs.chain, limits);
+            let refused = self.refuses(&theirs.chain, limits, None);
             return (!refused && (theirs.len > 0 || theirs.forked))
                 .then(|| Ok(self.waiting.reaches(&theirs.chain, 0)));
         };
@@ -263,7 +312,7 @@ impl Entries {
         if let Some(ours) = self.entry_at(&theirs.chain, theirs.len) {
             return (ours.id != theirs.head).then_some(Err(()));
         }
-        (theirs.len > len && !self.refuses(&theirs.chain, limits))
+        (theirs.len > len && !self.refuses(&theirs.chain, limits, None))
             .then(|| Ok(self.waiting.reaches(&theirs.chain, len)))
     }
 
@@ -304,35 +353,32 @@ impl Entries {
         entries
     }
 
-    /// Whether nothing more of a chain is taken, so that nobody waits for it.
-    fn refuses(&self, chain: &Chain, limits: &Limits) -> bool {
-        let new = !self.chains.contains_key(chain);
-        new && self.chains.len() >= limits.chains || self.author_is_full(&chain.author)
+    /// Whether nothing more of a chain is taken, so that nobody asks or waits for it.
+    fn refuses(&self, chain: &Chain, limits: &Limits, ways: Option<WaysIn<'_>>) -> bool {
+        let chains = usize::from(!self.chains.contains_key(chain));
+        let next = Amount { bytes: NEXT_BYTES, chains };
+        !self.shares.has_room(&chain.author, next, ways, limits)
     }
 
-    fn author_is_full(&self, author: &MemberId) -> bool {
-        let used = self.bytes_by_author.get(author).copied().unwrap_or(0);
-        // So much may be needed for the next entry: what would not fit is not asked for.
-        let next = 2 * ENTRY_MAX_BYTES + 256;
-        used + next > LOG_BYTES_PER_AUTHOR || self.bytes + next > LOG_BYTES
+    fn cost_of(&self, entry: &SignedEntry) -> Amount {
+        let chains = usize::from(!self.chains.contains_key(&entry.body.chain));
+        Amount { bytes: entry.cost_bytes(), chains }
     }
 
-    fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
-        let cost = entry.cost_bytes();
-        let author = &entry.body.chain.author;
-        let used = self.bytes_by_author.get(author).copied().unwrap_or(0);
-        let chain_fits =
-            self.chains.len() < limits.chains || self.chains.contains_key(&entry.body.chain);
-        chain_fits && used + cost <= LOG_BYTES_PER_AUTHOR && self.bytes + cost <= LOG_BYTES
+    fn has_room_for(&self, entry: &SignedEntry, terms: Terms<'_>) -> bool {
+        let (author, cost) = (&entry.body.chain.author, self.cost_of(entry));
+        self.shares.has_room(author, cost, Some(terms.ways), terms.limits)
     }
 
-    fn fit(&self, entry: &SignedEntry, limits: &Limits) -> Fitness {
+    fn fit(&self, entry: &SignedEntry, terms: Terms<'_>) -> Fitness {
         let fits = self.fit_in_chain(entry);
         let lacked = entry.body.parents.iter().find(|parent| {
             let state = self.chains.get(&parent.chain);
             let fork = state.and_then(|state| state.fork.as_ref());
             let forked = fork.is_some_and(|fork| parent.seq >= fork.at);
-            !forked && self.held(parent).is_none() && !self.refuses(&parent.chain, limits)
+            !forked
+                && self.held(parent).is_none()
+                && !self.refuses(&parent.chain, terms.limits, Some(terms.ways))
         });
         match (fits, lacked) {
             (Fitness::Yes, Some(parent)) => Fitness::Lacks(parent.chain, parent.seq),
@@ -363,7 +409,7 @@ impl Entries {
         (there.id == parent.id).then(|| self.item_at(&parent.chain, parent.seq))?
     }
 
-    fn accept(&mut self, entry: Arc<SignedEntry>) {
+    fn accept(&mut self, entry: Arc<SignedEntry>, terms: Terms<'_>) {
         let body = &entry.body;
         let depth = self.depth_of(&entry);
         if let Some(prev) = body.prev {
@@ -373,10 +419,12 @@ impl Entries {
             self.heads.remove(parent);
         }
         self.heads.insert(EntryRef { chain: body.chain, seq: body.seq, id: entry.id });
-        self.bytes += entry.cost_bytes();
-        *self.bytes_by_author.entry(body.chain.author).or_default() += entry.cost_bytes();
+        let cost = self.cost_of(&entry);
+        let reserved = self.shares.take(body.chain.author, cost, terms.ways, terms.limits);
         let pos = self.accepted.len();
-        self.chains.entry(body.chain).or_default().items.push(ChainItem { pos, depth });
+        let state = self.chains.entry(body.chain).or_default();
+        state.refused = false;
+        state.items.push(ChainItem { pos, depth, reserved });
         self.accepted.push(Some(entry));
     }
 
@@ -394,21 +442,22 @@ impl Entries {
         chain: Chain,
         seq: u64,
         accepted: &mut Vec<Arc<SignedEntry>>,
-        limits: &Limits,
+        terms: Terms<'_>,
     ) {
         let mut ready = self.waiting.take_blocked((chain, seq));
         while let Some(Waiter { entry, until, .. }) = ready.pop() {
-            match self.fit(&entry, limits) {
-                Fitness::Yes if self.has_room_for(&entry, limits) => {
+            match self.fit(&entry, terms) {
+                Fitness::Yes if self.has_room_for(&entry, terms) => {
                     let at = (entry.body.chain, entry.body.seq);
-                    self.accept(entry.clone());
+                    self.accept(entry.clone(), terms);
                     accepted.push(entry);
                     ready.extend(self.waiting.take_blocked(at));
                 }
                 Fitness::Lacks(chain, seq) => {
                     self.waiting.insert(Waiter { entry, on: (chain, seq), until });
                 }
-                Fitness::Yes | Fitness::Never => {}
+                Fitness::Yes => drop(self.refuse(&entry.body.chain, terms)),
+                Fitness::Never => {}
             }
         }
     }
@@ -420,15 +469,15 @@ impl Entries {
 
     /// Accepts entries that have waited long enough for those of other chains, with all that
     /// waited for them. Nobody's words are lost because nobody brings what they refer to.
-    pub(crate) fn take_overdue(&mut self, now: Millis, limits: &Limits) -> Vec<Arc<SignedEntry>> {
+    pub(crate) fn take_overdue(&mut self, terms: Terms<'_>) -> Vec<Arc<SignedEntry>> {
         let mut accepted = Vec::new();
-        while let Some(waiter) = self.waiting.take_overdue(now) {
+        while let Some(waiter) = self.waiting.take_overdue(terms.now) {
             let entry = waiter.entry;
             match self.fit_in_chain(&entry) {
-                Fitness::Yes if self.has_room_for(&entry, limits) => {
-                    self.accept(entry.clone());
+                Fitness::Yes if self.has_room_for(&entry, terms) => {
+                    self.accept(entry.clone(), terms);
                     accepted.push(entry.clone());
-                    self.wake(entry.body.chain, entry.body.seq, &mut accepted, limits);
+                    self.wake(entry.body.chain, entry.body.seq, &mut accepted, terms);
                 }
                 Fitness::Yes | Fitness::Lacks(..) | Fitness::Never => {}
             }
@@ -457,33 +506,51 @@ impl Entries {
         at: u64,
         ours: Arc<SignedEntry>,
         other: Arc<SignedEntry>,
-        limits: &Limits,
+        terms: Terms<'_>,
     ) -> Placed {
         let Some(state) = self.chains.get_mut(&chain) else { return Placed::Known };
         let kept = usize::try_from(at - 1).unwrap_or(usize::MAX).min(state.items.len());
         let dropped: Vec<_> = state.items.drain(kept..).collect();
         let mut proof = [ours, other];
         proof.sort_by_key(|entry| entry.id);
-        state.fork = Some(Fork { at, proof });
-        let taken = dropped.into_iter().rev().map(|ChainItem { pos, depth }| {
-            let entry = self.accepted.get_mut(pos)?.take()?;
+        let first = state.fork.replace(Fork { at, proof }).is_none();
+        let (mut freed, mut reserved) = (0, 0);
+        let taken = dropped.into_iter().rev().map(|item| {
+            let entry = self.accepted.get_mut(item.pos)?.take()?;
+            freed += entry.cost_bytes();
+            reserved += if item.reserved { entry.cost_bytes() } else { 0 };
+            let depth = item.depth;
             Some(((depth, chain, entry.body.seq), entry))
         });
         let dropped: Vec<_> = taken.flatten().collect();
-        let freed: usize = dropped.iter().map(|(_, entry)| entry.cost_bytes()).sum();
-        self.bytes -= freed;
-        if let Some(used) = self.bytes_by_author.get_mut(&chain.author) {
-            *used -= freed;
-        }
+        self.shares.free(&chain.author, freed, reserved);
+        self.gaps += dropped.len();
+        self.close_gaps();
         if let Some((_, last)) = dropped.first() {
             self.heads.remove(&EntryRef { chain, seq: last.body.seq, id: last.id });
         }
         let mut woken = Vec::new();
         for (chain, seq) in self.waiting.places_behind(chain, at) {
-            self.wake(chain, seq, &mut woken, limits);
+            self.wake(chain, seq, &mut woken, terms);
         }
         self.waiting.drop_behind(chain, at);
-        Placed::Forked { dropped, woken }
+        Placed::Forked { first, dropped, woken }
+    }
+
+    /// Closes the gaps once they are the greater part, so that forks do not make the log longer
+    /// and longer.
+    fn close_gaps(&mut self) {
+        if self.gaps <= self.accepted.len() / 2 {
+            return;
+        }
+        self.accepted.retain(Option::is_some);
+        self.gaps = 0;
+        for (pos, entry) in self.accepted.iter().flatten().enumerate() {
+            let state = self.chains.get_mut(&entry.body.chain);
+            if let Some(item) = state.and_then(|of| of.items.get_mut(index(entry.body.seq))) {
+                item.pos = pos;
+            }
+        }
     }
 
     fn item_at(&self, chain: &Chain, seq: u64) -> Option<&ChainItem> {

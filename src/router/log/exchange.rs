@@ -30,6 +30,8 @@ pub(super) struct Question {
     expired: bool,
     pub(super) chains: Vec<Wanted>,
     pub(super) received: usize,
+    /// Of these something came that is not taken.
+    pub(super) refused: BTreeSet<Chain>,
 }
 
 /// One link, as the log sees it.
@@ -88,6 +90,38 @@ impl Exchange {
         self.say_haves.extend(chains);
     }
 
+    /// The peer is to hear by `due` that an entry of this chain was refused.
+    pub(super) fn say_refused(&mut self, chain: Chain, due: Millis, most: usize) {
+        if self.say_haves.len() < most {
+            self.say_haves_at = Some(self.say_haves_at.map_or(due, |at| at.min(due)));
+            self.say_haves.insert(chain);
+        }
+    }
+
+    /// The peer sent something of this chain that is not taken: it is not asked for again until
+    /// the peer says more of it.
+    pub(super) fn refused(&mut self, chain: Chain) {
+        if let Some(asked) = self.asked.as_mut() {
+            let wanted = asked.chains.iter().any(|wanted| wanted.chain == chain);
+            asked.refused.extend(wanted.then_some(chain));
+        }
+        self.behind.remove(&chain);
+    }
+
+    /// More of an author may be taken than before; whether the peer has some of it.
+    pub(super) fn look_again(
+        &mut self,
+        author: &MemberId,
+        entries: &Entries,
+        limits: &Limits,
+    ) -> bool {
+        let theirs = self.theirs.range(Chain::all_of(author)).map(|(_, have)| have);
+        let lacked = theirs.filter(|have| entries.lacks(have, limits).is_some());
+        let lacked: Vec<_> = lacked.map(|have| have.chain).collect();
+        self.behind.extend(&lacked);
+        !lacked.is_empty()
+    }
+
     /// Whatever waits to be said of haves is due.
     pub(super) fn hurry(&mut self) {
         self.say_haves_at = Some(Millis(0));
@@ -136,7 +170,8 @@ impl Exchange {
                 || self.theirs.get(&have.chain) != Some(have)
         };
         let changed = std::mem::take(&mut self.say_haves);
-        let haves = changed.iter().filter_map(|chain| entries.have(chain)).filter(is_news);
+        let have = |chain| entries.have(chain).unwrap_or(Have::nothing_of(*chain));
+        let haves = changed.iter().map(have).filter(is_news);
         let haves: Vec<Have> = haves.collect();
         messages.extend(haves.chunks(page).map(|haves| Message::Have(haves.to_vec())));
         self.say_haves_at = None;
@@ -146,8 +181,14 @@ impl Exchange {
     pub(super) fn ask(&mut self, chains: Vec<Wanted>, until: Millis) -> Message {
         self.next_number = self.next_number.wrapping_add(1);
         let number = self.next_number;
-        let question =
-            Question { number, until, expired: false, chains: chains.clone(), received: 0 };
+        let question = Question {
+            number,
+            until,
+            expired: false,
+            chains: chains.clone(),
+            received: 0,
+            refused: BTreeSet::new(),
+        };
         self.asked = Some(question);
         Message::Ask { number, chains }
     }

@@ -7,18 +7,23 @@
 
 mod entries;
 mod exchange;
+mod openings;
 mod receipts;
 mod repair;
+mod shares;
 mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::entries::Entries;
-pub(crate) use self::entries::{EntryOrder, LOG_BYTES, Placed};
+pub(crate) use self::entries::{EntryOrder, Placed, Terms};
 use self::exchange::Exchange;
+use self::openings::Openings;
 use self::receipts::Receipts;
 use self::repair::HAVES_PAUSE_MS;
+use self::shares::REFUSED_MAX;
+pub(crate) use self::shares::{WayIn, WaysIn};
 use crate::limits::Limits;
 use crate::router::context::Context;
 use crate::router::event::Effect;
@@ -45,6 +50,7 @@ pub(crate) struct Log {
     /// Something was said or offered.
     spoke: bool,
     receipts: Receipts,
+    openings: Openings,
     exchanges: BTreeMap<ConnId, Exchange>,
     /// Which link each chain was asked of, and when.
     asked: BTreeMap<Chain, (ConnId, Millis)>,
@@ -54,13 +60,14 @@ impl Log {
     /// Nothing is said yet.
     pub(crate) fn new(me: MemberId, nonce: LogNonce) -> Self {
         Self {
-            entries: Entries::new(),
+            entries: Entries::new(me),
             chain: Chain { author: me, nonce },
             aliases: BTreeMap::new(),
             history: BTreeMap::new(),
             history_from: None,
             spoke: false,
             receipts: Receipts::default(),
+            openings: Openings::default(),
             exchanges: BTreeMap::new(),
             asked: BTreeMap::new(),
         }
@@ -105,8 +112,8 @@ impl Log {
         &mut self,
         cx: &Context,
         room: &RoomId,
-        kind: Kind,
-        shown: Option<(EntryId, i64)>,
+        (kind, shown): (Kind, Option<(EntryId, i64)>),
+        ways: WaysIn<'_>,
     ) -> Result<Arc<SignedEntry>, Failure> {
         if self.entries.is_forked(&self.chain) {
             let text = "another program speaks with this identity in this room; leave and connect \
@@ -124,7 +131,9 @@ impl Log {
         if let Some((first, _)) = shown {
             self.aliases.insert(entry.id, first);
         }
-        let Placed::Accepted(_) = self.entries.place(&entry, cx.now, cx.limits()) else {
+        let Placed::Accepted(_) =
+            self.entries.place(&entry, Terms { now: cx.now, limits: cx.limits(), ways })
+        else {
             let text =
                 "this room's log is full: nothing more can be said in it; leave for a fresh one";
             return Err(Failure::new(Code::IoError, text));
@@ -138,22 +147,39 @@ impl Log {
         cx: &mut Context,
         via: ConnId,
         entry: &Arc<SignedEntry>,
+        ways: WaysIn<'_>,
     ) -> Placed {
         let chain = entry.body.chain;
-        let placed = self.entries.place(entry, cx.now, cx.limits());
+        let terms = Terms { now: cx.now, limits: cx.limits(), ways };
+        let by_author = self.exchanges.get(&via).is_some_and(|of| of.member == chain.author);
+        let opens = by_author && self.entries.opens(entry) && !self.history.contains_key(&chain);
+        let placed = if opens && !self.openings.has_one(&chain.author, cx.now) {
+            self.entries.refuse(&chain, terms)
+        } else {
+            self.entries.place(entry, terms)
+        };
+        if opens && matches!(placed, Placed::Accepted(_) | Placed::Waits) {
+            self.openings.take(chain.author, cx.now, cx.limits().members);
+        }
         cx.timers.set(Timer::Parents, self.entries.next_overdue());
         match &placed {
             // The proof of a fork is another: all must come to the same one.
             Placed::Forked { .. } | Placed::Proof => self.say_haves(cx, &[chain], 0),
             Placed::Conflict => self.compare(cx, via, chain),
-            Placed::Accepted(_) | Placed::Known | Placed::Waits | Placed::Refused => {}
+            Placed::Refused => self.say_refused(cx, via, chain),
+            Placed::Accepted(_) | Placed::Known | Placed::Waits | Placed::Crowded => {}
         }
         placed
     }
 
     /// Entries that waited long enough for others are taken in now.
-    pub(crate) fn take_overdue(&mut self, cx: &mut Context) -> Vec<Arc<SignedEntry>> {
-        let accepted = self.entries.take_overdue(cx.now, cx.limits());
+    pub(crate) fn take_overdue(
+        &mut self,
+        cx: &mut Context,
+        ways: WaysIn<'_>,
+    ) -> Vec<Arc<SignedEntry>> {
+        let terms = Terms { now: cx.now, limits: cx.limits(), ways };
+        let accepted = self.entries.take_overdue(terms);
         cx.timers.set(Timer::Parents, self.entries.next_overdue());
         accepted
     }
@@ -247,7 +273,11 @@ impl Log {
     /// What others can make grow here.
     pub(crate) fn loads(&self, limits: &Limits) -> Vec<Load> {
         let load = |what, size, bound| Load { what, size, bound };
+        let (authors, refused) = self.entries.author_counts();
         let mut loads = vec![
+            load("authors", authors, limits.chains),
+            load("authors refused", refused, REFUSED_MAX),
+            load("authors that open chains", self.openings.len(), limits.members),
             load("chains", self.entries.chain_count(), limits.chains),
             load("waiting entries", self.entries.waiting_count(), limits.waiting_entries),
             load("blocked places", self.entries.blocked_count(), limits.waiting_entries),

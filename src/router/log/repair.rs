@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Log;
 use super::exchange::Exchange;
+use super::shares::WaysIn;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::members::Members;
@@ -16,6 +17,8 @@ use crate::router::timers::Timer;
 const ASK_TIMEOUT_MS: u64 = 2_000;
 /// The longest that others wait to hear how far we have a chain.
 pub(super) const HAVES_PAUSE_MS: u64 = 1_000;
+/// The longest that an author waits to hear that it was refused.
+const REFUSALS_PAUSE_MS: u64 = 250;
 /// Signed bytes in one message of an answer: base64 and JSON fit into 32 KiB with them.
 const ANSWER_PART_BYTES: usize = 20 * 1024;
 /// What an entry of an answer costs beside its bytes.
@@ -31,6 +34,7 @@ impl Log {
         members: &Members,
     ) {
         self.exchanges.insert(conn, Exchange::new(member, cx.now));
+        self.entries.link(member, true);
         cx.mark(conn);
         // It learns what those hold of it that it cannot reach.
         let apart = |other: &Exchange| members.have_no_link(&other.member, &member);
@@ -42,8 +46,9 @@ impl Log {
 
     /// A link is over: what was asked of it may be asked of others.
     pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
-        if self.exchanges.remove(&conn).is_none() {
-            return;
+        let Some(Exchange { member, .. }) = self.exchanges.remove(&conn) else { return };
+        if self.exchanges.values().all(|other| other.member != member) {
+            self.entries.link(member, false);
         }
         cx.timers.set(Timer::Repair(conn), None);
         let asked = self.asked.len();
@@ -80,6 +85,35 @@ impl Log {
         for (conn, exchange) in self.exchanges.iter_mut().filter(|_| !chains.is_empty()) {
             exchange.say_haves(chains, due);
             cx.mark(*conn);
+        }
+    }
+
+    /// An entry of this chain was refused: its author is to know, or whoever brought it.
+    pub(super) fn say_refused(&mut self, cx: &mut Context, via: ConnId, chain: Chain) {
+        let most = cx.limits().chains;
+        let author = |exchange: &Exchange| exchange.member == chain.author;
+        let linked = self.exchanges.values().any(author);
+        for (conn, exchange) in &mut self.exchanges {
+            let brought = *conn == via;
+            if brought {
+                exchange.refused(chain);
+            }
+            if author(exchange) || brought && !linked {
+                exchange.say_refused(chain, cx.now.plus(REFUSALS_PAUSE_MS), most);
+                cx.mark(*conn);
+            }
+        }
+    }
+
+    /// The register changed. Who was refused as a stranger may be none any more, and what it said
+    /// is asked for again.
+    pub(crate) fn register_changed(&mut self, cx: &mut Context, ways: WaysIn<'_>) {
+        for author in self.entries.take_strangers(ways) {
+            for (conn, exchange) in &mut self.exchanges {
+                if exchange.look_again(&author, &self.entries, cx.limits()) {
+                    cx.mark(*conn);
+                }
+            }
         }
     }
 
@@ -144,12 +178,13 @@ impl Log {
             return;
         }
         let entries = &self.entries;
+        let nothing = have.refused && have.len == 0;
         let head = match have.forked {
             true => entries.have(&have.chain).filter(|ours| ours.forked).map(|ours| ours.head),
             false => entries.entry_at(&have.chain, have.len).map(|entry| entry.id),
         };
         let len = have.len.min(entries.chain_len(&have.chain));
-        if head == Some(have.head) && self.receipts.hold(holder, len) {
+        if (nothing || head == Some(have.head)) && self.receipts.hold(holder, len, have.refused) {
             self.tell_held(cx, members);
         }
     }
@@ -196,18 +231,18 @@ impl Log {
 
     /// Tells how many of those present hold what this node said, as far as that is news.
     pub(crate) fn tell_held(&mut self, cx: &mut Context, members: &Members) {
-        self.receipts.tell(cx, members.present());
+        self.receipts.tell(cx, members);
     }
 
     /// Receipts of own messages that not every present member holds yet.
     pub(crate) fn unheld_receipts(&self, members: &Members) -> Vec<Receipt> {
-        self.receipts.outstanding(members.present())
+        self.receipts.outstanding(members)
     }
 
     /// Own text and offers that not every present member holds.
     pub(crate) fn has_unheld(&self, members: &Members) -> bool {
         let own = self.entries.chain_len(&self.chain);
-        members.present().any(|id| self.receipts.held_by(&id) < own)
+        members.present().any(|id| !self.receipts.is_settled(&id, own))
     }
 
     /// A peer asks for entries.
@@ -277,7 +312,8 @@ impl Log {
                 (Some(Ok(from)), None) => from > wanted.from,
             };
             any |= progress;
-            if lacks.is_none() || !progress && asked.received == 0 {
+            let refused = asked.refused.contains(&wanted.chain);
+            if lacks.is_none() || refused || !progress && asked.received == 0 {
                 exchange.behind.remove(&wanted.chain);
             } else if progress {
                 exchange.behind.insert(wanted.chain);

@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::router::ids::{EntryId, LogNonce, MemberId};
+use crate::limits::Limits;
+use crate::router::ids::EntryId;
 use crate::router::signed::{Chain, SignedEntry};
 use crate::router::time::Millis;
 
 /// A waiting entry: its chain, seq and id.
 pub(super) type WaitingKey = (Chain, u64, EntryId);
 /// A place of a chain that an entry waits for.
-pub(super) type Place = (Chain, u64);
+pub(super) type ChainPlace = (Chain, u64);
 
 /// An entry that waits.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) entry: Arc<SignedEntry>,
     /// For what.
-    pub(super) on: Place,
+    pub(super) on: ChainPlace,
     /// Until then it waits for entries of other chains.
     pub(super) until: Millis,
 }
@@ -26,8 +27,9 @@ pub(super) struct Waiter {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     waiters: BTreeMap<WaitingKey, Waiter>,
+    bytes: usize,
     /// Who waits for a place.
-    blocked: BTreeMap<Place, BTreeSet<WaitingKey>>,
+    blocked: BTreeMap<ChainPlace, BTreeSet<WaitingKey>>,
     /// Who waits for an entry of another chain, and until when.
     ends: BTreeSet<(Millis, WaitingKey)>,
 }
@@ -52,14 +54,21 @@ impl Waiting {
         self.waiters.contains_key(&key_of(entry))
     }
 
-    /// Whether another entry of this author may wait: only `most` may, and no author may take
-    /// more than a quarter of the places.
-    pub(super) fn has_room_for(&self, author: MemberId, most: usize) -> bool {
-        let chain = |nonce| Chain { author, nonce: LogNonce(nonce) };
-        let all =
-            (chain([0; 8]), 0, FIRST)..=(chain([u8::MAX; 8]), u64::MAX, EntryId([u8::MAX; 32]));
-        self.waiters.len() < most
-            && (self.waiters.len() < most / 4 || self.waiters.range(all).count() < most / 4)
+    /// Whether an entry may wait as well: only so many and so many bytes may, and no author takes
+    /// more than a quarter of either.
+    pub(super) fn has_room_for(&self, entry: &SignedEntry, limits: &Limits) -> bool {
+        let most = (limits.waiting_entries, limits.log_bytes / 16);
+        let fits = |count: usize, bytes: usize, part: usize| {
+            count < most.0 / part && bytes + entry.cost_bytes() <= most.1 / part
+        };
+        fits(self.waiters.len(), self.bytes, 1)
+            && (fits(self.waiters.len(), self.bytes, 4) || {
+                let (first, last) = Chain::all_of(&entry.body.chain.author).into_inner();
+                let all = (first, 0, FIRST)..=(last, u64::MAX, EntryId([u8::MAX; 32]));
+                let of_author = self.waiters.range(all).map(|(_, of)| of.entry.cost_bytes());
+                let (count, bytes) = of_author.fold((0, 0), |(n, sum), of| (n + 1, sum + of));
+                fits(count, bytes, 4)
+            })
     }
 
     /// An entry waits for a place.
@@ -69,11 +78,13 @@ impl Waiting {
         if waiter.on.0 != key.0 {
             self.ends.insert((waiter.until, key));
         }
+        self.bytes += waiter.entry.cost_bytes();
         self.waiters.insert(key, waiter);
     }
 
     fn take(&mut self, key: &WaitingKey) -> Option<Waiter> {
         let waiter = self.waiters.remove(key)?;
+        self.bytes -= waiter.entry.cost_bytes();
         self.ends.remove(&(waiter.until, *key));
         if let Some(keys) = self.blocked.get_mut(&waiter.on) {
             keys.remove(key);
@@ -85,7 +96,7 @@ impl Waiting {
     }
 
     /// Those that waited for a place wait no more.
-    pub(super) fn take_blocked(&mut self, on: Place) -> Vec<Waiter> {
+    pub(super) fn take_blocked(&mut self, on: ChainPlace) -> Vec<Waiter> {
         let keys = self.blocked.get(&on).cloned().unwrap_or_default();
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
@@ -109,7 +120,7 @@ impl Waiting {
     }
 
     /// Places of a chain from one on that are waited for.
-    pub(super) fn places_behind(&self, chain: Chain, at: u64) -> Vec<Place> {
+    pub(super) fn places_behind(&self, chain: Chain, at: u64) -> Vec<ChainPlace> {
         self.blocked.range((chain, at)..=(chain, u64::MAX)).map(|(place, _)| *place).collect()
     }
 

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use super::{Registry, lets_in};
 use crate::router::ids::{MemberId, RecordId};
-use crate::router::membership::kept_id;
-use crate::router::membership::record::Record;
+use crate::router::log::WayIn;
+use crate::router::membership::record::{How, Record};
+use crate::router::membership::{DEPTH_MAX, kept_id};
 use crate::router::notice::Standing;
 use crate::router::signed::SignedRecord;
+
+/// Members that let one in, as far as they are looked at.
+const WAYS_MAX: usize = 8;
 
 /// What is known of a peer that proved its identity.
 #[derive(Debug)]
@@ -106,6 +110,34 @@ impl Registry {
             _ => false,
         });
         u32::try_from(removals.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How somebody came in, by its tickets, the nearest to the founder first; one for each who
+    /// let it in, and nothing if nobody knows.
+    pub(crate) fn ways_in(&self, id: &MemberId) -> Vec<WayIn> {
+        if *id == self.founder {
+            return vec![WayIn::default()];
+        }
+        let mut ways: Vec<(MemberId, WayIn)> = Vec::new();
+        let issued = self.issued_to(id).and_then(|issued| match &issued.record {
+            Record::Ticket(ticket) => Some((ticket.how, ticket.by, ticket.parent)),
+            _ => None,
+        });
+        let seats = self.membership().tickets_of(id).map(|seat| (seat.how, seat.by, seat.parent));
+        for (how, by, parent) in seats.chain(issued) {
+            if ways.len() < WAYS_MAX && ways.iter().all(|(other, _)| *other != by) {
+                let door = (how == How::Open).then_some(by);
+                ways.push((by, WayIn { door, above: self.holders_up_from(parent) }));
+            }
+        }
+        ways.into_iter().map(|(_, way)| way).collect()
+    }
+
+    /// Who holds a ticket and those above it, but the founder.
+    fn holders_up_from(&self, ticket: Option<RecordId>) -> Vec<MemberId> {
+        let seat = |id: Option<RecordId>| id.and_then(|id| self.membership().ticket(&id));
+        let up = std::iter::successors(seat(ticket), |lower| seat(lower.parent));
+        up.take(DEPTH_MAX).map(|seat| seat.member).collect()
     }
 
     // For people.

@@ -64,6 +64,14 @@ pub struct Chain {
     pub nonce: LogNonce,
 }
 
+impl Chain {
+    /// The range of all chains of an author.
+    pub(crate) fn all_of(author: &MemberId) -> std::ops::RangeInclusive<Self> {
+        let chain = |nonce| Self { author: *author, nonce: LogNonce(nonce) };
+        chain([0; 8])..=chain([u8::MAX; 8])
+    }
+}
+
 /// A reference to an entry of another chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntryRef {

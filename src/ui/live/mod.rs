@@ -93,8 +93,8 @@ impl LiveView {
         self.moving.hear(notice);
         let mut pieces = Vec::new();
         match notice {
-            Notice::Held { id, held_by, present } => {
-                self.held(id, *held_by, *present, &mut pieces);
+            Notice::Held { id, held_by, present, refused_by } => {
+                self.held(id, (*held_by, *present), refused_by, &mut pieces);
             }
             Notice::MemberJoined { member } | Notice::MemberLeft { member } => {
                 let joined = matches!(notice, Notice::MemberJoined { .. });
@@ -259,11 +259,24 @@ impl LiveView {
         self.followed.push_back(Followed { id, rows, quote, complained: false, last: true });
     }
 
-    fn held(&mut self, id: &EntryId, held_by: usize, present: usize, pieces: &mut Vec<Piece>) {
+    fn held(
+        &mut self,
+        id: &EntryId,
+        (held_by, present): (usize, usize),
+        refused_by: &[Who],
+        pieces: &mut Vec<Piece>,
+    ) {
         let Some(at) = self.followed.iter().position(|followed| followed.id == *id) else { return };
         let all = held_by >= present;
         let Some(followed) = self.followed.get_mut(at) else { return };
-        let mark = if all { "✓".to_owned() } else { format!("({held_by} of {present} have it)") };
+        let refused = match refused_by {
+            [] => String::new(),
+            _ => format!(", refused by {}", lines::listed_nicks(refused_by)),
+        };
+        let mark = match all {
+            true => "✓".to_owned(),
+            false => format!("({held_by} of {present} have it{refused})"),
+        };
         let (last, quote) = (followed.last, followed.quote.clone());
         let complained = std::mem::replace(&mut followed.complained, !all);
         if last {
@@ -274,12 +287,12 @@ impl LiveView {
             self.rows(Some(self.style.paint(Paint::Dim, &text)), pieces);
         } else if !all && !complained {
             let text = match held_by {
-                0 => format!("* nobody here has this yet: {quote}"),
-                _ => format!("* {held_by} of {present} have this: {quote}"),
+                0 if refused.is_empty() => format!("* nobody here has this yet: {quote}"),
+                _ => format!("* {held_by} of {present} have this{refused}: {quote}"),
             };
             self.rows(Some(self.style.paint(Paint::Warning, &text)), pieces);
         }
-        if all {
+        if held_by + refused_by.len() >= present {
             self.followed.remove(at);
         }
     }

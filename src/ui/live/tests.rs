@@ -51,7 +51,7 @@ fn an_own_message_says_who_holds_it() {
     let id = EntryId([1; 32]);
     let pieces = view.hear(&said(1, "ana", "hello", true), NOON_MS);
     assert_eq!(pieces, [Piece::Tail(id, "12:00 ana: hello".into())]);
-    let held = |held_by, present| Notice::Held { id, held_by, present };
+    let held = |held_by, present| Notice::Held { id, held_by, present, refused_by: Vec::new() };
     let pieces = view.hear(&held(1, 2), NOON_MS);
     assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello (1 of 2 have it)".into())]);
     let pieces = view.hear(&held(2, 2), NOON_MS);

@@ -25,7 +25,7 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("name_changed", &["member", "before"], &[]),
     ("message", &["id", "from", "text", "time", "own", "history", "order"], &["known"]),
     ("message_withdrawn", &["id", "reason"], &[]),
-    ("held", &["id", "held_by", "present"], &[]),
+    ("held", &["id", "held_by", "present", "refused_by"], &[]),
     ("hash_progress", &["path", "bytes_done", "size"], &[]),
     ("hash_failed", &["path", "code", "text"], &[]),
     ("file_offered", &["id", "file", "from", "time", "own", "history", "replaces", "order"], &[]),

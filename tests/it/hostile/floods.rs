@@ -30,15 +30,19 @@ use super::eve::Eve;
 use super::writer::Writer;
 
 /// Alice's router, played by the test.
-struct Alice {
-    router: Router,
-    now: u64,
-    room: RoomId,
+pub(super) struct Alice {
+    pub(super) router: Router,
+    pub(super) now: u64,
+    pub(super) room: RoomId,
     conns: u64,
 }
 
 impl Alice {
     fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub(super) fn with(limits: Limits) -> Self {
         let (me, draw) = (Identity::generate(), draw());
         let room = RoomId::of(&MemberId(me.public()), &draw.room);
         let config = Config {
@@ -48,7 +52,7 @@ impl Alice {
             locked: false,
             wall_at_zero_ms: 1_700_000_000_000,
             verified: Default::default(),
-            limits: Limits::default(),
+            limits,
             draw,
         };
         let mut alice = Self { router: Router::new(config, me, 7), now: 0, room, conns: 0 };
@@ -57,7 +61,7 @@ impl Alice {
         alice
     }
 
-    fn event(&mut self, event: Event) -> Vec<Effect> {
+    pub(super) fn event(&mut self, event: Event) -> Vec<Effect> {
         self.router.handle(Millis(self.now), event)
     }
 
@@ -67,7 +71,7 @@ impl Alice {
     }
 
     /// Somebody who comes by the open door, and all that alice says meanwhile.
-    fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
+    pub(super) fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
         self.joins_from(eve, [192, 0, 2, 66])
     }
 
@@ -93,12 +97,12 @@ impl Alice {
         (conn, all)
     }
 
-    fn hears(&mut self, conn: ConnId, message: Message) -> Vec<Effect> {
+    pub(super) fn hears(&mut self, conn: ConnId, message: Message) -> Vec<Effect> {
         self.event(Event::Said { conn, message })
     }
 
     /// Time passes, with all that is due in it.
-    fn waits(&mut self, ms: u64) -> Vec<Effect> {
+    pub(super) fn waits(&mut self, ms: u64) -> Vec<Effect> {
         let until = self.now + ms;
         let mut all = Vec::new();
         while let Some(due) = self.router.next_deadline().filter(|due| due.0 <= until) {
@@ -111,7 +115,7 @@ impl Alice {
     }
 
     #[track_caller]
-    fn assert_bounded(&self) {
+    pub(super) fn assert_bounded(&self) {
         for load in self.router.loads() {
             assert!(load.size <= load.bound, "{load:?}");
         }
@@ -233,6 +237,7 @@ fn an_endless_history_is_not_kept() {
         len: 1 << 60,
         head: EntryId([7; 32]),
         forked: false,
+        refused: false,
     };
     for _ in 0..100 {
         alice.hears(conn, Message::Have((0..100).map(|_| claim()).collect()));
@@ -314,7 +319,7 @@ fn entries_that_wait_do_not_slow_down_the_others() {
 }
 
 /// Eve's ticket, as alice showed it to her.
-fn ticket_of(effects: &[Effect], eve: &Eve) -> Arc<SignedRecord> {
+pub(super) fn ticket_of(effects: &[Effect], eve: &Eve) -> Arc<SignedRecord> {
     let records = effects.iter().filter_map(|effect| match effect {
         Effect::Send { message: Message::Records(list), .. } => Some(list),
         _ => None,

@@ -146,6 +146,7 @@ fn l4_claims_of_2_to_the_60_cost_nothing_and_hide_nothing() {
             len: 1 << 60,
             head: EntryId([7; 32]),
             forked,
+            refused: false,
         };
         session.say(&Message::Have((0..100).map(claim).collect()));
         let lie = |have: &Have| Have { len: u64::MAX, head: EntryId([page; 32]), ..*have };
@@ -212,7 +213,7 @@ fn l5_an_answer_that_is_not_what_was_asked_is_left_out() {
     let mut session = Eve::new().join(alice.addr());
     let chain = session.chain().chain;
     let head = EntryId([4; 32]);
-    session.say(&Message::Have(vec![Have { chain, len: 3, head, forked: false }]));
+    session.say(&Message::Have(vec![Have { chain, len: 3, head, forked: false, refused: false }]));
     let asked = session.hear_until("a question", |message| {
         matches!(message, Message::Ask { chains, .. } if chains.iter().any(|c| c.chain == chain))
     });

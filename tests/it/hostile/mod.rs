@@ -44,6 +44,8 @@
 //! | L3 replays, clocks, numbers | `l3_…` | `crypto::identity` |
 //! | L4 claims of 2^60 | `l4_…` | |
 //! | L5 poison | `l5_…` | `router::log` |
+//! | L6 chains and bytes of strangers | `l6_…` | `router::log`, the simulator |
+//! | L7 forks by the hundred | `l7_…` | `router::log`, `router::files` |
 //!
 //! Of `node::transfers::tests::faults`:
 //! [1] `a_lane_that_is_cut_at_any_record_never_gives_a_chunk`,
@@ -67,6 +69,7 @@ pub(crate) mod output;
 mod program;
 mod records;
 mod returning;
+mod shares;
 mod stories;
 mod swarm;
 mod tamper;
