@@ -77,7 +77,8 @@ fn a_session_shows_every_event() {
     known.sort_unstable();
     assert_eq!(published, known, "the table here is the one that is published");
     let missing: Vec<_> = shape::names().filter(|name| !seen.contains(*name)).collect();
-    // The bridge and forks have tests of their own; a pipe gives no command while another is under way.
+    // The bridge and forks have tests of their own; a pipe gives no command while another is under
+    // way.
     assert_eq!(missing, ["bridge", "message_withdrawn", "hash_failed", "download_queued"]);
 }
 

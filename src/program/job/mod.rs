@@ -1,8 +1,8 @@
 //! Jobs: `klatch send`, `get` and `say` that a running klatch with the same data directory carries
 //! out, in its room and under its name.
 //!
-//! The running klatch listens on a socket in its data directory ([`listener`]) that only its owner can
-//! reach. The client sends one request ([`JobRequest`]); then bytes for stdout and stderr come
+//! The running klatch listens on a socket in its data directory ([`listener`]) that only its owner
+//! can reach. The client sends one request ([`JobRequest`]); then bytes for stdout and stderr come
 //! back, and finally the exit code ([`frames`]). The one-shot itself runs in the running klatch
 //! ([`work`]), as a separate face and with the same code as any one-shot; the client process passes
 //! on bytes and signals ([`client`]).
