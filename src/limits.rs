@@ -72,8 +72,6 @@ pub struct Limits {
     pub serve_threads: usize,
     /// An idle lane closes after so long.
     pub lane_idle_ms: u64,
-    /// Chunks of a file at most (2 TiB in chunks of 16 MiB).
-    pub file_chunks: u32,
     /// Files that are kept in mind for one member that has them. Of further ones it is asked when
     /// they are fetched.
     pub hosted_files_per_member: usize,
@@ -127,7 +125,6 @@ impl Default for Limits {
             unanswered_requests: 32,
             serve_threads: 64,
             lane_idle_ms: 5_000,
-            file_chunks: 131_072,
             hosted_files_per_member: 4_096,
             open_files: 64,
             moving_downloads: 8,

@@ -64,3 +64,17 @@ export function merge(older, newer) {
   const added = older.filter(({ key }) => !keys.has(key));
   return [...added, ...newer].sort((a, b) => (before(a, b) ? -1 : 1));
 }
+
+/**
+ * What is left of an older part once klatch has told the newest one anew: messages that this lacks
+ * were taken back meanwhile.
+ * @param {Entry[]} older
+ * @param {Entry[]} newest
+ * @returns {Entry[]}
+ */
+export function stillSaid(older, newest) {
+  const keys = new Set(newest.map(({ key }) => key));
+  const gone = (entry) =>
+    entry.kind === "message" && !keys.has(entry.key) && !before(entry, newest[0]);
+  return newest.length > 0 ? older.filter((entry) => !gone(entry)) : older;
+}

@@ -10,7 +10,7 @@
  */
 
 import { splitAddress } from "./address.js";
-import { fromHistory, insert, merge } from "./entries.js";
+import { fromHistory, insert, merge, stillSaid } from "./entries.js";
 import { joinedLine, lockedLine, removedLine, stewardLine, unlockedLine } from "./rooms.js";
 import { changed, ended, filesOf, offered, servedOf, withEntries, withTakers } from "./rows.js";
 import { marked } from "./text.js";
@@ -95,7 +95,8 @@ const HANDLERS = {
     const keys = new Set(state.entries.map(({ key }) => key));
     // Without a common entry something between the two parts may be missing: klatch has it.
     const meets = sameRoom && (snapshot.earlier === 0 || history.some(({ key }) => keys.has(key)));
-    const entries = meets ? merge(state.entries, history) : merge(again, history);
+    const earlier = meets ? stillSaid(state.entries, history) : again;
+    const entries = merge(earlier, history);
     const served = servedOf(snapshot.transfers, []);
     const known = sameRoom ? state.files : {};
     const files = withTakers(filesOf(snapshot, known, recalled?.kept), served);

@@ -291,6 +291,11 @@ impl Part {
             && !self.syncing.swap(true, Ordering::AcqRel)
     }
 
+    /// Nobody could sync just now.
+    pub fn skip_sync(&self) {
+        self.syncing.store(false, Ordering::Release);
+    }
+
     /// Syncs while bytes still come, so that little is left for the end.
     pub fn sync_early(&self) {
         let Hidden { disk, file, .. } = &self.hidden;

@@ -42,6 +42,7 @@ use super::channel::{RecvError, SendError};
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Closed;
 use crate::router::ids::FileId;
+use crate::router::swarm::FILE_CHUNKS_MAX;
 
 /// Bytes of a request that is no pick, and of what stands before the bitmap in one that is.
 pub const REQUEST_BYTES: usize = 37;
@@ -162,11 +163,8 @@ impl Request {
     }
 }
 
-/// Bytes of the longest request, for a file with this many chunks.
-#[must_use]
-pub fn request_max_bytes(chunks: u32) -> usize {
-    REQUEST_BYTES + (chunks as usize).div_ceil(8)
-}
+/// Bytes of the longest request: one that picks from the longest file.
+pub const REQUEST_MAX_BYTES: usize = REQUEST_BYTES + (FILE_CHUNKS_MAX as usize).div_ceil(8);
 
 impl Header {
     /// The header that answers `request`; `chunk`: the one that was picked.

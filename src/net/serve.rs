@@ -13,8 +13,8 @@ use crossbeam_channel::Sender;
 
 use super::channel::{Channel, RecvHalf, SendHalf};
 use super::lane::{
-    BATCH_BYTES, ChunkWanted, DATA_BYTES, HASH_BYTES, Header, Request, Status, TELL,
-    closed_by_recv, closed_by_send, request_max_bytes, violation,
+    BATCH_BYTES, ChunkWanted, DATA_BYTES, HASH_BYTES, Header, REQUEST_MAX_BYTES, Request, Status,
+    TELL, closed_by_recv, closed_by_send, violation,
 };
 use super::places::Places;
 use super::throttle::Throttle;
@@ -31,7 +31,7 @@ const CANCELLED: Duration = Duration::from_secs(3);
 /// Unwanted chunks of one member: more than it can have requested over its lanes.
 const CANCELLED_EACH: usize = 64;
 /// Unwanted chunks in all.
-const SPARED_MAX: usize = 1_024;
+const CANCELLED_MAX: usize = 1_024;
 
 /// What this node serves: its own files, and downloads as far as they have come.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl CancelledChunks {
         chunks.retain(|_, at| now.saturating_duration_since(*at) < CANCELLED);
         let first = (member, FileId([0; 32]), 0);
         let its = chunks.range(first..).take_while(|((by, ..), _)| *by == member).count();
-        if its < CANCELLED_EACH && chunks.len() < SPARED_MAX {
+        if its < CANCELLED_EACH && chunks.len() < CANCELLED_MAX {
             chunks.insert((member, file, chunk), now);
         }
     }
@@ -212,19 +212,18 @@ enum BrokenOff {
 
 impl Serving<'_> {
     fn next_request(&mut self) -> Result<Request, Closed> {
-        let max = request_max_bytes(self.host.limits.file_chunks);
         if self.waiting.is_empty() {
             self.used.set(Some(Instant::now()));
         }
         while self.waiting.is_empty() {
             // All of it within the lane's patience, however it drips.
             let due = Instant::now() + Duration::from_millis(self.host.limits.stuck_link_ms);
-            let record = self.receiver.recv_by(max, due).map_err(closed_by_recv)?;
+            let record = self.receiver.recv_by(REQUEST_MAX_BYTES, due).map_err(closed_by_recv)?;
             self.waiting.push_back(request(record)?);
         }
         self.used.set(None);
         // A deadline that has come reads nothing more: these are the records that came along.
-        while let Ok(record) = self.receiver.recv_by(max, Instant::now()) {
+        while let Ok(record) = self.receiver.recv_by(REQUEST_MAX_BYTES, Instant::now()) {
             self.waiting.push_back(request(record)?);
             if self.waiting.len() > LANE_QUEUE {
                 return Err(violation("more requests at once than a lane may have"));

@@ -54,6 +54,8 @@ pub const SERVING_CHUNKS: usize = 8;
 const HASH_THREADS: usize = 2;
 /// Threads for opening, verifying, finishing and rechecking files.
 const DISK_THREADS: usize = 4;
+/// Threads for what takes a disk long: hashing what earlier runs left, and early syncs.
+const SLOW_THREADS: usize = 8;
 /// Jobs that wait for one of those: more than all downloads and own offers ask for at a time.
 const WAITING_JOBS: usize = 4_096;
 
@@ -62,6 +64,7 @@ pub struct Transfers {
     shared: Arc<TransferShared>,
     hashing: Pool,
     disk: Pool,
+    slow: Pool,
 }
 
 /// What the threads share.
@@ -241,6 +244,7 @@ impl Transfers {
             shared: Arc::new(shared),
             hashing: Pool::new(pool("hash", HASH_THREADS, WAITING_JOBS, STACK_LARGE_BYTES)),
             disk: Pool::new(pool("disk", DISK_THREADS, WAITING_JOBS, STACK_SMALL_BYTES)),
+            slow: Pool::new(pool("slow disk", SLOW_THREADS, WAITING_JOBS, STACK_SMALL_BYTES)),
         }
     }
 
@@ -397,12 +401,14 @@ impl Transfers {
         state.hash_jobs.values().for_each(|job| job.cancel());
         self.hashing.stop();
         self.disk.stop();
+        self.slow.stop();
     }
 
     /// Waits for all threads of its own to end; false when some still run at `deadline`. Those of
     /// the lanes belong to the connections.
     pub fn join(&self, deadline: Instant) -> bool {
         let hashing = self.hashing.join(deadline);
-        self.disk.join(deadline) && hashing
+        let slow = self.slow.join(deadline);
+        self.disk.join(deadline) && hashing && slow
     }
 }

@@ -43,7 +43,7 @@ impl FaceRights {
             }
             _ => return Ok(()),
         };
-        let text = format!("whoever sits here may not {denied}: do it in klatch's terminal");
+        let text = format!("this page or program may not {denied}: do it in klatch's terminal");
         Err(Failure::new(Code::PermissionDenied, text))
     }
 

@@ -16,6 +16,7 @@ use crate::router::message::{Done, Have, Held, Message, Wanted};
 use crate::router::signed::{
     Chain, Ids, SignedEntry, SignedError, SignedInvitation, SignedPresence, SignedRecord,
 };
+use crate::router::swarm::FILE_CHUNKS_MAX;
 
 /// New chunks in one message at most.
 pub const GAINED_MAX: usize = 4_096;
@@ -311,7 +312,7 @@ fn from_wire(
         WireMessage::Ping { number } => Message::Ping(number),
         WireMessage::Pong { number } => Message::Pong(number),
         WireMessage::Hosting { file, chunks, held, fetching } => {
-            Message::Hosting { file, held: held_of(chunks, held, limits)?, fetching }
+            Message::Hosting { file, held: held_of(chunks, held)?, fetching }
         }
         WireMessage::Gained { file, chunks } => {
             at_most("chunks", chunks.len(), GAINED_MAX)?;
@@ -348,14 +349,10 @@ pub(super) fn records(
 }
 
 /// What is held of a file, its number of chunks checked before a bitmap is made of it.
-fn held_of(
-    chunks: Option<u32>,
-    held: Option<Blob<'_>>,
-    limits: &Limits,
-) -> Result<Held, WireError> {
+fn held_of(chunks: Option<u32>, held: Option<Blob<'_>>) -> Result<Held, WireError> {
     match (chunks, held) {
         (None, None) => Ok(Held::All),
-        (Some(chunks), Some(held)) if chunks <= limits.file_chunks => {
+        (Some(chunks), Some(held)) if chunks <= FILE_CHUNKS_MAX => {
             let bitmap = Bitmap::from_bytes(chunks, &held.0);
             bitmap.map(Held::Some).ok_or(WireError::Impossible("bitmap"))
         }

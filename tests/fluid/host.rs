@@ -18,7 +18,7 @@ const HELD: u64 = 1_000_000;
 /// A request that waited this long for a place is answered busy.
 const PATIENCE: u64 = 5_000_000;
 /// Chunks not needed any more are remembered this long.
-const SPARED: u64 = 3_000_000;
+const CANCELLED: u64 = 3_000_000;
 /// A lane: who asks whom, and what the host has not answered.
 #[derive(Debug)]
 pub struct Lane {
@@ -49,7 +49,7 @@ pub struct Host {
     /// Places that are taken.
     taken: usize,
     waiting: VecDeque<(usize, u64)>,
-    spared: BTreeMap<(usize, u32), u64>,
+    cancelled: BTreeMap<(usize, u32), u64>,
     /// Lanes that are served: each keeps a thread.
     pub lanes: BTreeSet<usize>,
     pub sent_bytes: f64,
@@ -62,7 +62,7 @@ impl Host {
             held,
             taken: 0,
             waiting: VecDeque::new(),
-            spared: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
             lanes: BTreeSet::new(),
             sent_bytes: 0.0,
         }
@@ -95,9 +95,9 @@ impl World {
         if let Some(flow) = flows.into_iter().find(sends) {
             return self.break_off(flow);
         }
-        let spared = &mut self.nodes[host].host.spared;
-        spared.retain(|_, at| now - *at < SPARED);
-        spared.insert((fetcher, chunk), now);
+        let cancelled = &mut self.nodes[host].host.cancelled;
+        cancelled.retain(|_, at| now - *at < CANCELLED);
+        cancelled.insert((fetcher, chunk), now);
     }
 
     fn break_off(&mut self, slot: usize) {
@@ -179,8 +179,8 @@ impl World {
                 Picked::Nothing => Err(Answer::NotHeld { chunk: None }),
             },
             Want::Chunk(chunk) => {
-                let spared = host.spared.remove(&(fetcher, *chunk));
-                if spared.is_some_and(|at| now - at < SPARED) {
+                let cancelled = host.cancelled.remove(&(fetcher, *chunk));
+                if cancelled.is_some_and(|at| now - at < CANCELLED) {
                     return Err(Answer::Busy { chunk: Some(*chunk) });
                 }
                 let chunk = *chunk;

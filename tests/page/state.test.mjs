@@ -154,6 +154,12 @@ test("a restart of klatch empties the room, says so, and keeps the last address"
   assert.ok(!reduce(state, { event: "page_entered" }).restarted);
 });
 
+test("a message that was taken back while the page was away is not shown any more", () => {
+  const before = after([message(1), message(2), message(3)], inRoom([]));
+  const next = reduce(before, snapshot({ messages: [message(2)], earlier: 1 }));
+  assert.deepEqual(texts(next), ["text 1", "text 2"]);
+});
+
 test("held by: on the way, complete, and after a reload", () => {
   const state = inRoom([message(1, ANA), { event: "held", id: "m1", held_by: 1, present: 2 }]);
   assert.deepEqual([state.entries[0].heldBy, state.entries[0].present], [1, 2]);

@@ -47,7 +47,7 @@ pub struct Disk {
     /// Finished hash jobs.
     pub jobs: BTreeMap<u64, FileId>,
     /// What members asked for and need no more.
-    pub spared: BTreeSet<(MemberId, FileId, u32)>,
+    pub cancelled: BTreeSet<(MemberId, FileId, u32)>,
     /// What was sent to whom.
     pub sent: BTreeMap<FileId, Sent>,
 }
@@ -66,7 +66,7 @@ impl Disk {
         self.open.clear();
         self.jobs.clear();
         self.sent.clear();
-        self.spared.clear();
+        self.cancelled.clear();
     }
 
     /// Hashes what lies at a path.

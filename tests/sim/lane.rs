@@ -119,10 +119,10 @@ impl World {
             }
             Effect::ForgetServed { member } => {
                 disk.sent.values_mut().for_each(|sent| sent.forget(&member));
-                disk.spared.retain(|(by, ..)| *by != member);
+                disk.cancelled.retain(|(by, ..)| *by != member);
             }
             Effect::CancelChunk { member, file, chunk } => {
-                disk.spared.insert((member, file, chunk));
+                disk.cancelled.insert((member, file, chunk));
             }
             Effect::Limit { .. } => {}
             other => panic!("nobody performs {other:?}"),
@@ -278,7 +278,7 @@ impl World {
             return self.feed(to, request.fetched(conn, 0, Err(error)));
         };
         let member = self.id(to);
-        if self.nodes[host].disk.spared.remove(&(member, file, chunk)) {
+        if self.nodes[host].disk.cancelled.remove(&(member, file, chunk)) {
             // Before it began, or broken off in the middle.
             let (bytes, error) = match self.rng.below(2) {
                 0 => (0, FetchError::Busy),

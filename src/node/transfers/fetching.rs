@@ -56,7 +56,7 @@ impl Fetching<'_> {
         };
         let shared = Arc::clone(&self.transfers.shared);
         // What an earlier run left is hashed, which may take long: others wait for this lane.
-        let submitted = self.transfers.disk.submit(move || {
+        let submitted = self.transfers.slow.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
             let adopted = shared.adopt(&task.content, turn, tree);
             owed.send(answer(adopted.map(|served| served.held()).map_err(FetchError::Disk)));
@@ -90,8 +90,10 @@ impl Fetching<'_> {
         self.tell(Event::ChunkFetched(fetched));
         if task.content.part.wants_sync() {
             let content = Arc::clone(&task.content);
-            // A disk may take seconds for it. Without a thread the sync at the end does it all.
-            let _ = self.transfers.disk.submit(move || content.part.sync_early());
+            // A disk may take seconds for it. Without a thread a later chunk asks again.
+            if self.transfers.slow.submit(move || content.part.sync_early()).is_err() {
+                task.content.part.skip_sync();
+            }
         }
     }
 

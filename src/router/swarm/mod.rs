@@ -34,6 +34,7 @@ use self::holders::Holders;
 pub use self::lanes::LANES_PER_PAIR;
 use self::leftovers::PartialFiles;
 use self::progress::DownloadProgress;
+pub use self::queue::FILE_CHUNKS_MAX;
 pub(crate) use self::queue::{DOWNLOADS_MAX, FILE_MAX_BYTES, QUEUED_MAX};
 use self::shares::{Portion, Shares};
 use self::uploads::Uploads;

@@ -20,6 +20,8 @@ use crate::router::text::Untrusted;
 
 /// Longest file that can be offered or fetched, in bytes: 2 TiB.
 pub(crate) const FILE_MAX_BYTES: u64 = 1 << 41;
+/// Its chunks, of 16 MiB.
+pub const FILE_CHUNKS_MAX: u32 = 131_072;
 /// Downloads under way at once, with those that wait for a host: each keeps a file open.
 pub(crate) const DOWNLOADS_MAX: usize = 256;
 /// Downloads under way or queued.

@@ -100,7 +100,9 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
         "id" | "room" => value.text().is_some_and(is_id),
         "member" => value.has(MEMBER),
         "from" | "by" | "founder" => value.has(PERSON),
-        "out" | "also" => value.items().is_some_and(|items| items.iter().all(|i| i.has(PERSON))),
+        "out" | "also" | "refused_by" => {
+            value.items().is_some_and(|items| items.iter().all(|i| i.has(PERSON)))
+        }
         "file" => value.has(FILE),
         "members" => value.items().is_some_and(|items| items.iter().all(|item| item.has(MEMBER))),
         "list" | "addresses" => value.items().is_some(),
