@@ -23,12 +23,14 @@ const SHARES_OF_A_SOURCE: u32 = 8;
 /// Entries that the answer to a question may have, and more than that: its bytes are bounded.
 const ANSWER_ENTRIES: u64 = 4_096;
 /// No message waits longer. The link would count as silent before long.
-const WAIT_MAX: Duration = Duration::from_secs(2);
+const WAIT_MAX_MS: u64 = 2_000;
 
 /// Messages that cost about the same, and are said about as often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum MessageKind {
     Presence,
+    /// Of others, passed on.
+    PresenceOfOthers,
     Records,
     Secrets,
     Entries,
@@ -50,6 +52,8 @@ impl MessageKind {
         match self {
             // On linking those of all members, each with others out of its reach.
             Self::Presence => (50, 4_096),
+            // What a member between those who cannot reach each other passes on of all of them.
+            Self::PresenceOfOthers => (400, 16_384),
             // On linking a whole register, 32 at a time.
             Self::Records => (10, 1_024),
             Self::Secrets => (10, 512),
@@ -72,12 +76,14 @@ impl MessageKind {
     }
 
     /// The kind of a message, and what it costs; `None` for the last of all.
-    fn of(message: Option<&Message>) -> Option<(Self, u64)> {
+    fn of(member: &MemberId, message: Option<&Message>) -> Option<(Self, u64)> {
         let pieces = |many: usize, each: usize| 1 + (many / each) as u64;
         Some(match message {
             None => (Self::Others, 1),
             Some(Message::Presence(record)) => {
-                (Self::Presence, pieces(record.body.unlinked.len(), 64))
+                let own = record.body.member == *member;
+                let kind = if own { Self::Presence } else { Self::PresenceOfOthers };
+                (kind, pieces(record.body.unlinked.len(), 64))
             }
             Some(Message::Records(records)) => (Self::Records, cost_of_records(records)),
             Some(Message::Password { .. } | Message::Invitation { .. }) => (Self::Secrets, 1),
@@ -158,19 +164,21 @@ impl MemberPace {
         message: Option<&Message>,
         now: Instant,
     ) -> Duration {
-        let Some((kind, cost)) = MessageKind::of(message) else { return Duration::ZERO };
+        let Some((kind, cost)) = MessageKind::of(&member, message) else { return Duration::ZERO };
         let passed = now.saturating_duration_since(self.began).as_millis();
         let now = Millis(u64::try_from(passed).unwrap_or(u64::MAX));
         let (per_s, burst) = kind.rate();
         let rate = |times| TokenRate { per_min: 60 * times * per_s, burst: times * burst };
         let mut buckets = self.lock();
-        let mut wait_ms = buckets.get((Speaker::Member(member), kind), rate(1), now).owe(cost, now);
+        let own = buckets.get((Speaker::Member(member), kind), rate(1), now);
+        let (mut wait_ms, taken) = own.owe(cost, WAIT_MAX_MS, now);
         if !is_own_computer(from) {
             let source = (Speaker::Source(source_of(from)), kind);
-            let together = buckets.get(source, rate(SHARES_OF_A_SOURCE), now).owe(cost, now);
-            wait_ms = wait_ms.max(together);
+            let together = buckets.get(source, rate(SHARES_OF_A_SOURCE), now);
+            // What one's own bucket never pays is no debt of one's neighbours either.
+            wait_ms = wait_ms.max(together.owe(taken, WAIT_MAX_MS, now).0);
         }
-        Duration::from_millis(wait_ms).min(WAIT_MAX)
+        Duration::from_millis(wait_ms)
     }
 }
 
@@ -182,6 +190,7 @@ mod tests {
     use crate::router::signed::{Chain, EntryBody, Kind, Presence, SignedEntry, SignedPresence};
 
     const STRANGER: &str = "198.51.100.7";
+    const BEN: MemberId = MemberId([3; 32]);
 
     fn presence(unlinked: usize) -> Message {
         let identity = Identity::from_seed([3; 32]);
@@ -230,7 +239,7 @@ mod tests {
         for message in kinds {
             let mut now = Instant::now();
             let pace = MemberPace::new(now);
-            let (kind, _) = MessageKind::of(Some(&message)).unwrap();
+            let (kind, _) = MessageKind::of(&BEN, Some(&message)).unwrap();
             let (per_s, burst) = kind.rate();
             heard(&pace, 1, STRANGER, &message, &mut now);
             let later = heard(&pace, 1, STRANGER, &message, &mut now);
@@ -251,7 +260,7 @@ mod tests {
         let pace = MemberPace::new(now);
         let message = presence(0);
         let in_all: u64 = (0..127).map(|of| heard(&pace, of, STRANGER, &message, &mut now)).sum();
-        let (per_s, burst) = MessageKind::Presence.rate();
+        let (per_s, burst) = MessageKind::PresenceOfOthers.rate();
         // And the one of each that went too far.
         let most = SHARES_OF_A_SOURCE * (burst + per_s * 10 * 127) + 127 * per_s;
         assert!(in_all <= u64::from(most), "{in_all} of {most}");
@@ -265,15 +274,37 @@ mod tests {
         }
     }
 
+    /// Whoever passes on what a noisy member says of itself is not heard more slowly for it; and one
+    /// that owes much leaves its neighbours their part.
+    #[test]
+    fn r7_neither_relays_nor_neighbours_pay_for_a_noisy_member() {
+        let mut now = Instant::now();
+        let (pace, relay) = (MemberPace::new(now), (BEN, "203.0.113.5".parse().unwrap()));
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            for _ in 0..200 {
+                assert_eq!(pace.hear(relay, Some(&presence(100)), now), Duration::ZERO);
+            }
+        }
+        let (eve, carol) = (MemberId([1; 32]), MemberId([2; 32]));
+        let from = STRANGER.parse().unwrap();
+        let (asks, of) = (Message::Ask { number: 1, chains: Vec::new() }, MessageKind::Questions);
+        for _ in 0..3_600 * of.rate().0 {
+            now += pace.hear((eve, from), Some(&asks), now);
+            let _ = pace.hear((eve, from), Some(&asks), now);
+        }
+        assert_eq!(pace.hear((carol, from), Some(&asks), now), Duration::ZERO);
+    }
+
     #[test]
     fn long_messages_cost_more_and_no_wait_is_long() {
         let now = Instant::now();
-        let cost = |message: &Message| MessageKind::of(Some(message)).unwrap().1;
+        let cost = |message: &Message| MessageKind::of(&BEN, Some(message)).unwrap().1;
         assert_eq!((cost(&presence(0)), cost(&presence(128))), (1, 3));
         let (pace, eve) = (MemberPace::new(now), (MemberId([1; 32]), STRANGER.parse().unwrap()));
         let waits: Vec<_> =
             (0..2_000).map(|_| pace.hear(eve, Some(&Message::LaneWanted), now)).collect();
-        assert_eq!(waits.iter().max(), Some(&WAIT_MAX));
+        assert_eq!(waits.iter().max(), Some(&Duration::from_millis(WAIT_MAX_MS)));
     }
 
     /// R7: what nobody asked for is verified at a rate; a history that was asked for is not slowed.
@@ -301,7 +332,7 @@ mod tests {
             }
         }
         let waits = (0..100).map(|_| pace.hear(ben, Some(&answer), now));
-        assert_eq!(waits.max(), Some(WAIT_MAX));
+        assert_eq!(waits.max(), Some(Duration::from_millis(WAIT_MAX_MS)));
     }
 
     /// The reverse: ten thousand lines out of a pipe are heard as fast as they come.

@@ -61,11 +61,16 @@ impl Tokens {
         self.parts = self.parts.saturating_add(parts_of(many)).min(self.most());
     }
 
-    /// Takes so many, though there may be fewer; for how many milliseconds there are none then.
-    pub(crate) fn owe(&mut self, many: u64, now: Millis) -> u64 {
+    /// Takes so many, though there may be fewer: for how many milliseconds there are none then, and
+    /// how many were taken. No debt takes longer than `most_ms` to repay.
+    pub(crate) fn owe(&mut self, many: u64, most_ms: u64, now: Millis) -> (u64, u64) {
         self.fill(now);
-        self.parts = self.parts.saturating_sub(parts_of(many));
-        self.wait_ms(0, now)
+        let most = i64::try_from(most_ms).unwrap_or(i64::MAX);
+        let least = most.saturating_mul(self.rate.per_min.into()).saturating_neg();
+        let left = self.parts.saturating_sub(parts_of(many)).max(least.min(self.parts));
+        let taken = (self.parts - left).unsigned_abs().div_ceil(PARTS.unsigned_abs());
+        self.parts = left;
+        (self.wait_ms(0, now), taken)
     }
 
     fn fill(&mut self, now: Millis) {
@@ -160,11 +165,11 @@ mod tests {
     #[test]
     fn who_does_more_than_there_is_waits() {
         let mut tokens = Tokens::new(10, 5, Millis(0));
-        assert_eq!(tokens.owe(5, Millis(0)), 0);
-        assert_eq!(tokens.owe(1, Millis(0)), 100);
-        assert_eq!(tokens.owe(1, Millis(0)), 200);
-        assert_eq!(tokens.owe(0, Millis(150)), 50);
-        assert_eq!(tokens.owe(1, Millis(1_000)), 0);
+        assert_eq!(tokens.owe(5, 1_000, Millis(0)).0, 0);
+        assert_eq!(tokens.owe(1, 1_000, Millis(0)).0, 100);
+        assert_eq!(tokens.owe(1, 1_000, Millis(0)).0, 200);
+        assert_eq!(tokens.owe(0, 1_000, Millis(150)).0, 50);
+        assert_eq!(tokens.owe(1, 1_000, Millis(1_000)).0, 0);
     }
 
     #[test]

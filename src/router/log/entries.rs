@@ -23,6 +23,9 @@ const NEXT_BYTES: usize = 2 * ENTRY_MAX_BYTES + 256;
 
 /// An entry waits so long for entries of other chains. Then these count as absent.
 const PARENTS_WAIT_MS: u64 = 10_000;
+/// An entry waits this long for those before it in its own chain. Then it goes: repair brings it
+/// with them.
+const GAP_WAIT_MS: u64 = 60_000;
 /// How far the depth of an entry may be above that of what it refers to and is here. It is more
 /// than a log can hold, so that whoever is honest stays within it, whatever was refused here.
 const DEPTH_AHEAD_MAX: u64 = 1 << 20;
@@ -238,7 +241,9 @@ impl Entries {
                 if !self.waiting.has_room_for(entry, terms.limits) {
                     return Placed::Crowded;
                 }
-                let (on, until) = ((chain, seq), terms.now.plus(PARENTS_WAIT_MS));
+                let gap = chain == entry.body.chain;
+                let most_ms = if gap { GAP_WAIT_MS } else { PARENTS_WAIT_MS };
+                let (on, until) = ((chain, seq), terms.now.plus(most_ms));
                 self.waiting.insert(Waiter { entry: entry.clone(), on, until });
                 Placed::Waits
             }

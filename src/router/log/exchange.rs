@@ -18,6 +18,8 @@ const PUSHED_ENTRIES_BURST: u32 = 1_000;
 const PUSHED_ENTRIES_PER_S: u32 = 50;
 /// An answer that takes longer than this will not come.
 const ANSWER_MS: u64 = 30_000;
+/// Receipts of others said to one link per event: more would not fit into its outbox.
+const RECEIPTS_AT_ONCE: usize = 64;
 /// Pages of a have-vector said to one link per event.
 const PAGES_AT_ONCE: usize = 4;
 
@@ -177,6 +179,12 @@ impl Exchange {
         self.say_haves_at = None;
     }
 
+    /// The next receipts of others to say; those that are left are said later.
+    pub(super) fn receipts_to_say(&mut self) -> Vec<(MemberId, Chain)> {
+        let next = std::iter::from_fn(|| self.say_receipts.pop_first());
+        next.take(RECEIPTS_AT_ONCE).collect()
+    }
+
     /// Asks for these chains.
     pub(super) fn ask(&mut self, chains: Vec<Wanted>, until: Millis) -> Message {
         self.next_number = self.next_number.wrapping_add(1);
@@ -216,7 +224,7 @@ impl Exchange {
     /// When something is due that no event brings about.
     pub(super) fn deadline(&self) -> Option<Millis> {
         let mut earliest = Earliest::default();
-        if self.vector.is_some() {
+        if self.vector.is_some() || !self.say_receipts.is_empty() {
             earliest.at(Millis(0));
         }
         if let Some(at) = self.say_haves_at.filter(|_| !self.say_haves.is_empty()) {

@@ -163,8 +163,9 @@ impl Log {
         }
         cx.timers.set(Timer::Parents, self.entries.next_overdue());
         match &placed {
-            // The proof of a fork is another: all must come to the same one.
-            Placed::Forked { .. } | Placed::Proof => self.say_haves(cx, &[chain], 0),
+            Placed::Forked { .. } => self.say_haves(cx, &[chain], 0),
+            // All come to the same proof, and whoever makes better ones makes no haste.
+            Placed::Proof => self.say_haves(cx, &[chain], HAVES_PAUSE_MS),
             Placed::Conflict => self.compare(cx, via, chain),
             Placed::Refused => self.say_refused(cx, via, chain),
             Placed::Accepted(_) | Placed::Known | Placed::Waits | Placed::Crowded => {}

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use crate::router::ids::MemberId;
 use crate::router::time::Millis;
 
-/// Chains that an author may begin at once.
-const BURST: u64 = 16;
-/// Then one in so long.
-const EACH_MS: u64 = 15 * 60_000;
+/// Chains that an author may begin at once: each run of a script begins one.
+const BURST: u64 = 64;
+/// Time after which it may begin another.
+const EACH_MS: u64 = 60_000;
 
 /// When each author may begin that many again.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_author_begins_sixteen_chains_and_then_four_an_hour() {
+    fn an_author_begins_many_chains_and_then_one_a_minute() {
         let (eve, bob) = (MemberId([1; 32]), MemberId([2; 32]));
         let mut openings = Openings::default();
         let mut begun = |now| {
@@ -60,9 +60,9 @@ mod tests {
             may
         };
         let hour = Millis(3_600_000);
-        assert_eq!((0..100).filter(|_| begun(Millis(0))).count(), 16);
-        assert_eq!((0..100).filter(|_| begun(hour)).count(), 4);
-        assert_eq!((0..100).filter(|_| begun(hour.plus(100 * hour.0))).count(), 16);
+        assert_eq!((0..100).filter(|_| begun(Millis(0))).count(), 64);
+        assert_eq!((0..100).filter(|_| begun(Millis(10 * 60_000))).count(), 10);
+        assert_eq!((0..100).filter(|_| begun(hour.plus(100 * hour.0))).count(), 64);
         assert!(openings.has_one(&bob, hour));
         for number in 10..100 {
             openings.take(MemberId([number; 32]), hour, 8);

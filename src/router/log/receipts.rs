@@ -98,6 +98,11 @@ impl Receipts {
         held.refuses || held.len >= len
     }
 
+    /// Whether a member holds so much of the chain.
+    pub(super) fn is_held(&self, member: &MemberId, len: u64) -> bool {
+        self.held.get(member).map_or(0, |held| held.len) >= len
+    }
+
     fn present(&self, members: &Members) -> Present {
         let holding = |id| (id, self.held.get(&id).copied().unwrap_or_default());
         Present(members.present().map(holding).collect())

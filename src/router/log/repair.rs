@@ -143,18 +143,22 @@ impl Log {
         let member = exchange.member;
         let admitting = self.history_from == Some(member) && !exchange.vector_heard;
         exchange.vector_heard |= short;
+        let mut news = false;
         for have in haves {
             if admitting && self.history.len() < chains && have.chain != self.chain {
                 self.history.insert(have.chain, have.len);
             }
             let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
             if exchange.hear(have, &self.entries, cx.limits()) {
-                self.receipt(cx, member, &have, members);
+                news |= self.receipt(member, &have, members);
                 self.pass_on_receipt(cx, member, have.chain, members);
             }
         }
         if admitting && short {
             self.history_from = None;
+        }
+        if news {
+            self.tell_held(cx, members);
         }
         cx.mark(conn);
     }
@@ -167,15 +171,16 @@ impl Log {
         have: &Have,
         members: &Members,
     ) {
-        if members.conn_of(&holder).is_none() {
-            self.receipt(cx, holder, have, members);
+        if members.conn_of(&holder).is_none() && self.receipt(holder, have, members) {
+            self.tell_held(cx, members);
         }
     }
 
-    /// Somebody holds a chain: counts when it is ours, as we have it.
-    fn receipt(&mut self, cx: &mut Context, holder: MemberId, have: &Have, members: &Members) {
-        if have.chain != self.chain || !members.is_known(&holder) {
-            return;
+    /// Somebody holds a chain: counts when it is ours, as we have it. True if that is news.
+    fn receipt(&mut self, holder: MemberId, have: &Have, members: &Members) -> bool {
+        let here = members.is_present(&holder) || members.conn_of(&holder).is_some();
+        if have.chain != self.chain || !here {
+            return false;
         }
         let entries = &self.entries;
         let nothing = have.refused && have.len == 0;
@@ -184,9 +189,7 @@ impl Log {
             false => entries.entry_at(&have.chain, have.len).map(|entry| entry.id),
         };
         let len = have.len.min(entries.chain_len(&have.chain));
-        if (nothing || head == Some(have.head)) && self.receipts.hold(holder, len, have.refused) {
-            self.tell_held(cx, members);
-        }
+        (nothing || head == Some(have.head)) && self.receipts.hold(holder, len, have.refused)
     }
 
     /// The author of a chain that the holder cannot reach learns through us that it arrived.
@@ -218,7 +221,9 @@ impl Log {
             let of = |member| members.conn_of(member);
             let held = of(&holder).and_then(|conn| self.exchanges.get(&conn));
             let chains = held.into_iter().flat_map(|exchange| exchange.theirs.keys());
-            let chains = chains.filter(|chain| chain.author == author);
+            // Of chains that nobody has shown us there is nothing to pass on.
+            let known = |chain: &&Chain| self.entries.have(chain).is_some();
+            let chains = chains.filter(|chain| chain.author == author).filter(known);
             let receipts: Vec<_> = chains.map(|chain| (holder, *chain)).collect();
             if let Some(conn) = of(&author)
                 && let Some(exchange) = self.exchanges.get_mut(&conn)
@@ -242,7 +247,10 @@ impl Log {
     /// Own text and offers that not every present member holds.
     pub(crate) fn has_unheld(&self, members: &Members) -> bool {
         let own = self.entries.chain_len(&self.chain);
-        members.present().any(|id| !self.receipts.is_settled(&id, own))
+        let settled = |id| self.receipts.is_settled(&id, own);
+        // What everybody refuses has reached nobody.
+        let taken = members.present().any(|id| self.receipts.is_held(&id, own));
+        !members.present().all(settled) || !taken && members.present_count() > 0
     }
 
     /// A peer asks for entries.
@@ -400,7 +408,7 @@ impl Log {
         let Some(exchange) = self.exchanges.get_mut(&conn) else { return };
         let unlinked = members.own().unlinked();
         exchange.haves_to_say(&self.entries, unlinked, (now, page), messages);
-        let receipts = std::mem::take(&mut exchange.say_receipts);
+        let receipts = exchange.receipts_to_say();
         let question = exchange.question.take();
         for (holder, chain) in receipts {
             let theirs = members.conn_of(&holder).and_then(|conn| self.exchanges.get(&conn));

@@ -19,7 +19,7 @@ pub(super) struct Waiter {
     pub(super) entry: Arc<SignedEntry>,
     /// For what.
     pub(super) on: ChainPlace,
-    /// Until then it waits for entries of other chains.
+    /// How long it waits.
     pub(super) until: Millis,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Waiting {
     bytes: usize,
     /// Who waits for a place.
     blocked: BTreeMap<ChainPlace, BTreeSet<WaitingKey>>,
-    /// Who waits for an entry of another chain, and until when.
+    /// Who waits, and until when.
     ends: BTreeSet<(Millis, WaitingKey)>,
 }
 
@@ -75,9 +75,7 @@ impl Waiting {
     pub(super) fn insert(&mut self, waiter: Waiter) {
         let key = key_of(&waiter.entry);
         self.blocked.entry(waiter.on).or_default().insert(key);
-        if waiter.on.0 != key.0 {
-            self.ends.insert((waiter.until, key));
-        }
+        self.ends.insert((waiter.until, key));
         self.bytes += waiter.entry.cost_bytes();
         self.waiters.insert(key, waiter);
     }
@@ -101,7 +99,7 @@ impl Waiting {
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
-    /// When somebody has waited for an entry of another chain for long enough.
+    /// When somebody has waited for long enough.
     pub(super) fn next_end(&self) -> Option<Millis> {
         self.ends.first().map(|(until, _)| *until)
     }
