@@ -111,11 +111,6 @@ impl Members {
         MemberInfo { who: self.who(id), address }
     }
 
-    /// Whether a member is known, here or gone.
-    pub(crate) fn is_known(&self, id: &MemberId) -> bool {
-        self.known.contains_key(id)
-    }
-
     /// Whether a member speaks for itself by a presence record.
     pub(crate) fn has_record(&self, id: &MemberId) -> bool {
         self.known.get(id).is_some_and(|member| member.record.is_some())
