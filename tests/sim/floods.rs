@@ -42,7 +42,7 @@ fn play(seed: u64) {
     world.join(eve, alice);
     assert!(world.run_until(30_000, |world| people.iter().all(|node| world.links(*node) == 4)));
 
-    let mut rng = Rng::new(seed ^ 0x666c_6f6f_64);
+    let mut rng = Rng::new(seed ^ 0x0066_6c6f_6f64);
     let mut flood = Flood::new(&mut world, eve);
     let mut said = BTreeSet::new();
     for round in 0..40 {

@@ -195,11 +195,11 @@ fn l6_who_refused_a_message_is_named() {
     let bob = Eve::new();
     let (conn, _) = alice.joins(&bob);
     let said = alice.says("take this");
-    let entries = said.iter().filter_map(|effect| match effect {
+    let mut entries = said.iter().filter_map(|effect| match effect {
         Effect::Send { message: Message::Entry(entry), .. } => Some(entry.clone()),
         _ => None,
     });
-    let chain = entries.last().expect("alice pushes what she says").body.chain;
+    let chain = entries.next_back().expect("alice pushes what she says").body.chain;
     let effects = alice.hears(conn, Message::Have(vec![Have::nothing_of(chain)]));
     let named = effects.iter().any(|effect| match effect {
         Effect::Notify(Notice::Held { held_by: 0, present: 1, refused_by, .. }) => {
