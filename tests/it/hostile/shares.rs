@@ -171,16 +171,16 @@ fn l6_whoever_is_refused_is_told() {
     let (conn, _) = alice.joins(&eve);
     let mut told = Vec::new();
     let mut last = None;
-    for _ in 0..17 {
+    for _ in 0..65 {
         let mut chain = writer(&alice, &eve);
         let text = chain.text("a run of its own");
         last = Some(chain.chain);
         alice.shows(conn, text);
-        told.extend(refusals(&alice.waits(2_000), conn));
+        told.extend(refusals(&alice.waits(300), conn));
     }
     assert_eq!(told, [Have::nothing_of(last.unwrap())]);
-    // A quarter of an hour later another one is taken.
-    for _ in 0..90 {
+    // A minute later another one is taken.
+    for _ in 0..6 {
         alice.waits(10_000);
         alice.keeps(&[conn]);
     }
