@@ -274,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Whoever passes on what a noisy member says of itself is not heard more slowly for it; and one
+    /// Who passes on what a noisy member says of itself is not heard more slowly for it; and one
     /// that owes much leaves its neighbours their part.
     #[test]
     fn r7_neither_relays_nor_neighbours_pay_for_a_noisy_member() {
