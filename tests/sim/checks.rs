@@ -5,14 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use klatch::router::ids::{ConnId, MemberId};
 use klatch::router::inspect::Inspection;
 use klatch::router::notice::{Code, Notice};
+use klatch::router::signed::SignedEntry;
 
 use crate::oracle::Oracle;
-use crate::world::{Shown, World};
+use crate::world::{Shown, WALL_MS, World};
+
+/// How long an entry waits for those of other chains.
+const PARENTS_WAIT_MS: i64 = 10_000;
 
 impl World {
     /// Nodes whose program runs.
     pub fn running(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|node| self.nodes[*node].router.is_some()).collect()
+    }
+
+    /// Whether an entry is as old as one that no longer waits for those of other chains
+    /// (PROTOCOL.md, 8.1): then it may be shown before them.
+    pub fn may_have_waited(&self, entry: &SignedEntry) -> bool {
+        let author = self.nodes.iter().find(|node| node.id == entry.body.chain.author);
+        let skew_ms = author.map_or(0, |node| node.skew_ms);
+        let age_ms = WALL_MS + self.now_ms as i64 + skew_ms - entry.body.time_ms;
+        age_ms >= PARENTS_WAIT_MS
     }
 
     /// Whether a link between two machines can come about.

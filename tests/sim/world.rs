@@ -539,8 +539,8 @@ impl World {
 
     /// What a message refers to was shown before it, unless it was one's own.
     fn check_causes(&self, node: usize, id: &EntryId) {
-        let Some(entry) = self.entries.get(id) else { return };
-        let me = self.id(node);
+        let entry = self.entries.get(id).filter(|entry| !self.may_have_waited(entry));
+        let (Some(entry), me) = (entry, self.id(node)) else { return };
         let body = &entry.body;
         let causes = body.prev.iter().copied().chain(body.parents.iter().map(|p| p.id));
         for cause in causes {
