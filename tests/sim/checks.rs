@@ -11,7 +11,7 @@ use crate::oracle::Oracle;
 use crate::world::{Shown, WALL_MS, World};
 
 /// How long an entry waits for those of other chains.
-const PARENTS_WAIT_MS: i64 = 10_000;
+const PARENTS_WAIT_MS: i64 = 3_000;
 
 impl World {
     /// Nodes whose program runs.

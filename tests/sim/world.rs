@@ -537,7 +537,7 @@ impl World {
         self.nodes[node].notices.push((now, notice));
     }
 
-    /// What a message refers to was shown before it, unless it was one's own.
+    /// What honest others said and a message refers to was shown before it.
     fn check_causes(&self, node: usize, id: &EntryId) {
         let entry = self.entries.get(id).filter(|entry| !self.may_have_waited(entry));
         let (Some(entry), me) = (entry, self.id(node)) else { return };
@@ -546,12 +546,11 @@ impl World {
         for cause in causes {
             let Some(before) = self.entries.get(&cause) else { continue };
             let shown = self.nodes[node].view.messages.contains_key(&cause);
-            if matches!(before.body.kind, Kind::Text(_)) && before.body.chain.author != me {
-                assert!(
-                    shown,
-                    "{} was shown {:?} before {:?}",
-                    self.nodes[node].name, body.kind, before.body.kind
-                );
+            let (author, kind) = (before.body.chain.author, &before.body.kind);
+            let heeded = author != me && !self.truth.hostile.contains(&author);
+            if matches!(kind, Kind::Text(_)) && heeded {
+                let name = &self.nodes[node].name;
+                assert!(shown, "{name} was shown {:?} before {kind:?}", body.kind);
             }
         }
     }

@@ -55,7 +55,10 @@ impl Router {
 
     /// A peer sends an entry unasked.
     pub(crate) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
-        let Some(member) = self.log.take_pushed(&self.cx, conn) else { return };
+        let ways = |id: &MemberId| self.registry.ways_in(id);
+        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, &ways) else {
+            return;
+        };
         let author = entry.body.chain.author;
         if self.place(conn, entry) && member == author {
             // Members that the author cannot reach get its entries through us.

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use super::pushes::Pushes;
 use super::shares::{Amount, LogShares, WaysIn};
 use super::waiting::{Waiter, Waiting};
 use crate::crypto::hash::digest;
@@ -22,7 +23,7 @@ const ANSWER_BYTES: usize = 256 * 1024;
 const NEXT_BYTES: usize = 2 * ENTRY_MAX_BYTES + 256;
 
 /// An entry waits so long for entries of other chains. Then these count as absent.
-const PARENTS_WAIT_MS: u64 = 10_000;
+const PARENTS_WAIT_MS: u64 = 3_000;
 /// An entry waits this long for those before it in its own chain. Then it goes: repair brings it
 /// with them.
 const GAP_WAIT_MS: u64 = 60_000;
@@ -93,6 +94,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) limits: &'a Limits,
     /// How authors came into the room.
     pub(crate) ways: WaysIn<'a>,
+    /// How much authors said lately.
+    pub(super) pushes: &'a Pushes,
 }
 
 /// All accepted entries of a room.
@@ -189,6 +192,12 @@ impl Entries {
     pub(crate) fn order_of(&self, entry: &SignedEntry) -> EntryOrder {
         let body = &entry.body;
         (self.depth_at(&body.chain, body.seq).unwrap_or(0), body.chain, body.seq)
+    }
+
+    /// Whether this very entry is here already, accepted or waiting.
+    pub(crate) fn knows(&self, entry: &SignedEntry) -> bool {
+        let ours = self.entry_at(&entry.body.chain, entry.body.seq);
+        ours.is_some_and(|ours| ours.id == entry.id) || self.waiting.holds(entry)
     }
 
     /// Takes an entry in, if its time has come.
@@ -384,6 +393,7 @@ impl Entries {
             !forked
                 && self.held(parent).is_none()
                 && !self.refuses(&parent.chain, terms.limits, Some(terms.ways))
+                && !terms.pushes.has_overrun(&parent.chain.author, terms.now)
         });
         match (fits, lacked) {
             (Fitness::Yes, Some(parent)) => Fitness::Lacks(parent.chain, parent.seq),
@@ -465,6 +475,11 @@ impl Entries {
                 Fitness::Never => {}
             }
         }
+    }
+
+    /// Nobody waits any longer for what an author said.
+    pub(crate) fn hurry(&mut self, author: &MemberId, now: Millis) {
+        self.waiting.hurry(author, now);
     }
 
     /// When [`Self::take_overdue`] has something to do.

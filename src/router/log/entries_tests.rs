@@ -14,7 +14,8 @@ const ME: MemberId = MemberId([0; 32]);
 
 /// Everybody is a guest of the founder's.
 fn terms(now: Millis, limits: &Limits) -> Terms<'_> {
-    Terms { now, limits, ways: &|_| vec![WayIn::default()] }
+    let pushes = Box::leak(Box::default());
+    Terms { now, limits, ways: &|_| vec![WayIn::default()], pushes }
 }
 
 struct Author {
@@ -164,6 +165,27 @@ fn nobody_waits_for_ever_for_what_an_entry_refers_to() {
     // What comes late takes its place.
     assert_eq!(log.place(&never, terms(due, &limits)), Placed::Accepted(vec![never.clone()]));
     assert_eq!(texts(&log), texts(&other));
+}
+
+#[test]
+fn nobody_waits_for_whoever_says_too_much() {
+    let (eve, bob, carol) = (Author::new(3), Author::new(2), Author::new(4));
+    let e1 = eve.says("far too much", None, &[]);
+    let e2 = eve.says("and more", Some(&e1), &[]);
+    let (b1, c1) = (bob.says("I saw it", None, &[&e1]), carol.says("so did I", None, &[&e1]));
+    let limits = Limits::default();
+    let mut log = Entries::new(ME);
+    for waits in [&b1, &e2] {
+        assert_eq!(log.place(waits, terms(NOW, &limits)), Placed::Waits);
+    }
+    let mut pushes = Pushes::default();
+    assert!(pushes.overrun(eve.chain.author, NOW));
+    log.hurry(&eve.chain.author, NOW);
+    let terms = Terms { pushes: &pushes, ..terms(NOW, &limits) };
+    assert_eq!(log.take_overdue(terms), [b1]);
+    assert_eq!(log.place(&c1, terms), Placed::Accepted(vec![c1.clone()]));
+    // Its own entries come in turn all the same.
+    assert_eq!(log.place(&e1, terms), Placed::Accepted(vec![e1.clone(), e2]));
 }
 
 #[test]

@@ -8,14 +8,9 @@ use crate::limits::Limits;
 use crate::router::ids::MemberId;
 use crate::router::inspect::Load;
 use crate::router::message::{Have, Message, Wanted};
-use crate::router::signed::Chain;
+use crate::router::signed::{Chain, EntryRef};
 use crate::router::time::{Earliest, Millis};
-use crate::router::tokens::Tokens;
 
-/// The same in a burst; what exceeds it is dropped and repaired.
-const PUSHED_ENTRIES_BURST: u32 = 1_000;
-/// Entries pushed to us without our asking, per link and second.
-const PUSHED_ENTRIES_PER_S: u32 = 50;
 /// An answer that takes longer than this will not come.
 const ANSWER_MS: u64 = 30_000;
 /// Receipts of others said to one link per event: more would not fit into its outbox.
@@ -57,14 +52,12 @@ pub(super) struct Exchange {
     next_number: u32,
     /// The peer's question that is not answered yet.
     pub(super) question: Option<(u32, Vec<Wanted>)>,
-    /// For entries that it pushes.
-    pub(super) push_tokens: Tokens,
     /// Its answers bring nothing that we can take: nothing is asked of it before then.
     pub(super) rests_until: Option<Millis>,
 }
 
 impl Exchange {
-    pub(super) fn new(member: MemberId, now: Millis) -> Self {
+    pub(super) fn new(member: MemberId) -> Self {
         Self {
             member,
             vector: Some(None),
@@ -78,7 +71,6 @@ impl Exchange {
             asked: None,
             next_number: 0,
             question: None,
-            push_tokens: Tokens::new(PUSHED_ENTRIES_PER_S, PUSHED_ENTRIES_BURST, now),
             rests_until: None,
         }
     }
@@ -142,6 +134,18 @@ impl Exchange {
             self.behind.remove(&have.chain);
         }
         true
+    }
+
+    /// The peer wrote an entry that refers to these: so it has them.
+    pub(super) fn refers_to(&mut self, parents: &[EntryRef], entries: &Entries, limits: &Limits) {
+        for EntryRef { chain, seq, id } in parents {
+            let known = self.theirs.get(chain);
+            if known.is_none_or(|have| !have.forked && have.len < *seq) {
+                let (forked, refused) = (false, false);
+                let have = Have { chain: *chain, len: *seq, head: *id, forked, refused };
+                self.hear(have, entries, limits);
+            }
+        }
     }
 
     /// What is due to be said of haves. Whatever it is known to know is left out, but for chains

@@ -8,6 +8,7 @@
 mod entries;
 mod exchange;
 mod openings;
+mod pushes;
 mod receipts;
 mod repair;
 mod shares;
@@ -20,6 +21,7 @@ use self::entries::Entries;
 pub(crate) use self::entries::{EntryOrder, Placed, Terms};
 use self::exchange::Exchange;
 use self::openings::Openings;
+use self::pushes::{AUTHORS_MAX, Pushes};
 use self::receipts::Receipts;
 use self::repair::HAVES_PAUSE_MS;
 use self::shares::REFUSED_MAX;
@@ -51,6 +53,7 @@ pub(crate) struct Log {
     spoke: bool,
     receipts: Receipts,
     openings: Openings,
+    pushes: Pushes,
     exchanges: BTreeMap<ConnId, Exchange>,
     /// Which link each chain was asked of, and when.
     asked: BTreeMap<Chain, (ConnId, Millis)>,
@@ -68,6 +71,7 @@ impl Log {
             spoke: false,
             receipts: Receipts::default(),
             openings: Openings::default(),
+            pushes: Pushes::default(),
             exchanges: BTreeMap::new(),
             asked: BTreeMap::new(),
         }
@@ -131,8 +135,9 @@ impl Log {
         if let Some((first, _)) = shown {
             self.aliases.insert(entry.id, first);
         }
-        let Placed::Accepted(_) =
-            self.entries.place(&entry, Terms { now: cx.now, limits: cx.limits(), ways })
+        let Placed::Accepted(_) = self
+            .entries
+            .place(&entry, Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes })
         else {
             let text =
                 "this room's log is full: nothing more can be said in it; leave for a fresh one";
@@ -150,7 +155,7 @@ impl Log {
         ways: WaysIn<'_>,
     ) -> Placed {
         let chain = entry.body.chain;
-        let terms = Terms { now: cx.now, limits: cx.limits(), ways };
+        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes };
         let by_author = self.exchanges.get(&via).is_some_and(|of| of.member == chain.author);
         let opens = by_author && self.entries.opens(entry) && !self.history.contains_key(&chain);
         let placed = if opens && !self.openings.has_one(&chain.author, cx.now) {
@@ -168,7 +173,8 @@ impl Log {
             Placed::Proof => self.say_haves(cx, &[chain], HAVES_PAUSE_MS),
             Placed::Conflict => self.compare(cx, via, chain),
             Placed::Refused => self.say_refused(cx, via, chain),
-            Placed::Accepted(_) | Placed::Known | Placed::Waits | Placed::Crowded => {}
+            Placed::Waits => self.ask_author(cx, via, entry),
+            Placed::Accepted(_) | Placed::Known | Placed::Crowded => {}
         }
         placed
     }
@@ -179,7 +185,7 @@ impl Log {
         cx: &mut Context,
         ways: WaysIn<'_>,
     ) -> Vec<Arc<SignedEntry>> {
-        let terms = Terms { now: cx.now, limits: cx.limits(), ways };
+        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes };
         let accepted = self.entries.take_overdue(terms);
         cx.timers.set(Timer::Parents, self.entries.next_overdue());
         accepted
@@ -275,10 +281,13 @@ impl Log {
     pub(crate) fn loads(&self, limits: &Limits) -> Vec<Load> {
         let load = |what, size, bound| Load { what, size, bound };
         let (authors, refused) = self.entries.author_counts();
+        let (pushing, overran) = self.pushes.counts();
         let mut loads = vec![
             load("authors", authors, limits.chains),
             load("authors refused", refused, REFUSED_MAX),
             load("authors that open chains", self.openings.len(), limits.members),
+            load("authors that push entries", pushing, AUTHORS_MAX),
+            load("authors that push too many", overran, AUTHORS_MAX),
             load("chains", self.entries.chain_count(), limits.chains),
             load("waiting entries", self.entries.waiting_count(), limits.waiting_entries),
             load("blocked places", self.entries.blocked_count(), limits.waiting_entries),

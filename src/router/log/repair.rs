@@ -33,7 +33,7 @@ impl Log {
         member: MemberId,
         members: &Members,
     ) {
-        self.exchanges.insert(conn, Exchange::new(member, cx.now));
+        self.exchanges.insert(conn, Exchange::new(member));
         self.entries.link(member, true);
         cx.mark(conn);
         // It learns what those hold of it that it cannot reach.
@@ -65,9 +65,33 @@ impl Log {
 
     /// Whether an entry that a peer sends unasked is taken; what comes too fast is left to
     /// repair, which brings it at a pace that we set. The peer, if so.
-    pub(crate) fn take_pushed(&mut self, cx: &Context, conn: ConnId) -> Option<MemberId> {
-        let exchange = self.exchanges.get_mut(&conn)?;
-        exchange.push_tokens.take(1, cx.now).then_some(exchange.member)
+    pub(crate) fn take_pushed(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        entry: &SignedEntry,
+        ways: WaysIn<'_>,
+    ) -> Option<MemberId> {
+        let (peer, author) = (self.exchanges.get(&conn)?.member, entry.body.chain.author);
+        // Anybody can make authors: of those whom nobody let in the peer answers for all.
+        let who = if ways(&author).is_empty() { peer } else { author };
+        if self.entries.knows(entry) || self.pushes.take(who, cx.now) {
+            return Some(peer);
+        }
+        if self.pushes.overrun(author, cx.now) {
+            self.entries.hurry(&author, cx.now);
+            cx.timers.set(Timer::Parents, self.entries.next_overdue());
+        }
+        None
+    }
+
+    /// An entry waits for what it refers to: its author has that, and is asked for it at once.
+    pub(super) fn ask_author(&mut self, cx: &mut Context, via: ConnId, entry: &SignedEntry) {
+        let author = entry.body.chain.author;
+        if let Some(exchange) = self.exchanges.get_mut(&via).filter(|of| of.member == author) {
+            exchange.refers_to(&entry.body.parents, &self.entries, cx.limits());
+            cx.mark(via);
+        }
     }
 
     /// Somebody has another version of a chain: it is compared from its beginning.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::limits::Limits;
-use crate::router::ids::EntryId;
+use crate::router::ids::{EntryId, MemberId};
 use crate::router::signed::{Chain, SignedEntry};
 use crate::router::time::Millis;
 
@@ -97,6 +97,20 @@ impl Waiting {
     pub(super) fn take_blocked(&mut self, on: ChainPlace) -> Vec<Waiter> {
         let keys = self.blocked.get(&on).cloned().unwrap_or_default();
         keys.iter().filter_map(|key| self.take(key)).collect()
+    }
+
+    /// Whoever waits for another's entries by this author has waited for long enough.
+    pub(super) fn hurry(&mut self, author: &MemberId, now: Millis) {
+        let (first, last) = Chain::all_of(author).into_inner();
+        let places = self.blocked.range((first, 0)..=(last, u64::MAX));
+        let keys = places.flat_map(|(_, keys)| keys).filter(|(of, ..)| of.author != *author);
+        for key in keys.copied().collect::<Vec<_>>() {
+            if let Some(waiter) = self.waiters.get_mut(&key).filter(|of| of.until > now) {
+                self.ends.remove(&(waiter.until, key));
+                waiter.until = now;
+                self.ends.insert((now, key));
+            }
+        }
     }
 
     /// When somebody has waited for long enough.
