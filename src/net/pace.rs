@@ -32,8 +32,12 @@ enum MessageKind {
     /// Of others, passed on.
     PresenceOfOthers,
     Records,
+    /// With removals and locks of others only, or none: passed on.
+    RecordsOfOthers,
     Secrets,
     Entries,
+    /// Of authors that others cannot reach, passed on.
+    EntriesOfOthers,
     Haves,
     Questions,
     Answers,
@@ -54,11 +58,13 @@ impl MessageKind {
             Self::Presence => (50, 4_096),
             // What a member between those who cannot reach each other passes on of all of them.
             Self::PresenceOfOthers => (400, 16_384),
-            // On linking a whole register, 32 at a time.
+            // A person locks and removes by hand.
             Self::Records => (10, 1_024),
+            // On linking a whole register, 32 at a time; then ten times a second what is new.
+            Self::RecordsOfOthers => (100, 4_096),
             Self::Secrets => (10, 512),
             // Ten thousand lines out of a pipe. What exceeds the log's own rate is repaired.
-            Self::Entries => (1_000, 16_384),
+            Self::Entries | Self::EntriesOfOthers => (1_000, 16_384),
             Self::Haves => (400, 8_192),
             Self::Questions => (200, 2_048),
             // And what each question brings, see [`ANSWER_ENTRIES`].
@@ -85,9 +91,16 @@ impl MessageKind {
                 let kind = if own { Self::Presence } else { Self::PresenceOfOthers };
                 (kind, pieces(record.body.unlinked.len(), 64))
             }
-            Some(Message::Records(records)) => (Self::Records, cost_of_records(records)),
+            Some(Message::Records(records)) => {
+                let own = records.iter().any(|of| of.is_act() && of.record.by() == *member);
+                let kind = if own { Self::Records } else { Self::RecordsOfOthers };
+                (kind, cost_of_records(records))
+            }
             Some(Message::Password { .. } | Message::Invitation { .. }) => (Self::Secrets, 1),
-            Some(Message::Entry(_)) => (Self::Entries, 1),
+            Some(Message::Entry(entry)) => {
+                let own = entry.body.chain.author == *member;
+                (if own { Self::Entries } else { Self::EntriesOfOthers }, 1)
+            }
             Some(Message::Have(list)) => (Self::Haves, pieces(list.len(), 16)),
             Some(Message::Receipt { .. }) => (Self::Haves, 1),
             Some(Message::Ask { chains, .. }) => (Self::Questions, pieces(chains.len(), 16)),
@@ -111,8 +124,8 @@ impl MessageKind {
 
 /// Each message has the membership judged anew, and more so what ends tickets.
 fn cost_of_records(records: &[std::sync::Arc<SignedRecord>]) -> u64 {
-    let acts = records.iter().filter(|of| of.is_act()).count();
-    (1 + records.len() / 8 + 4 * acts) as u64
+    let judged = if records.iter().any(|of| of.is_act()) { 4 } else { 0 };
+    (1 + records.len() / 8 + judged) as u64
 }
 
 fn cost_of_bitmap(held: &Held) -> u64 {
