@@ -28,6 +28,8 @@ pub(crate) enum Topic {
     Lookalike,
     /// It signs as two would.
     Copies,
+    /// It says one thing to some and another to others.
+    Fork,
     /// Another program came with its identity.
     SecondRun,
 }
@@ -41,7 +43,7 @@ impl Topic {
             Self::Presence => (256, 120),
             Self::Name | Self::Removal => (16, 12),
             Self::Lock | Self::Steward | Self::Lookalike => (8, 6),
-            Self::Copies | Self::SecondRun => (2, 2),
+            Self::Copies | Self::Fork | Self::SecondRun => (2, 2),
         };
         TokenRate { per_min, burst }
     }

@@ -7,6 +7,7 @@ use crate::router::ids::{ConnId, EntryId, MemberId};
 use crate::router::log::{EntryOrder, Log, Placed, order_text};
 use crate::router::message::Why;
 use crate::router::notice::{Code, Failure, Notice, WithdrawalReason};
+use crate::router::quiet::Topic;
 use crate::router::signed::{Chain, Kind, SignedEntry};
 use crate::router::text::Untrusted;
 
@@ -136,14 +137,17 @@ impl Router {
     }
 
     fn complain_of_fork(&mut self, chain: Chain) {
+        if self.log.is_own_chain(&chain) {
+            let text =
+                "another program speaks with your identity in this room; leave and connect again";
+            return self.cx.complain(Failure::new(Code::ChainForked, text));
+        }
         let name = self.members.who(&chain.author).marked();
-        let text = if self.log.is_own_chain(&chain) {
-            "another program speaks with your identity in this room; leave and connect again"
-                .to_owned()
-        } else {
-            format!("two programs speak with the identity of {name}; what differs is left out")
-        };
-        self.cx.complain(Failure::new(Code::ChainForked, text));
+        let text =
+            format!("two programs speak with the identity of {name}; what differs is left out");
+        let failure = Failure::new(Code::ChainForked, text);
+        let notice = Notice::Error { line: None, command: None, failure };
+        self.cx.notify_of(Topic::Fork, chain.author, notice);
     }
 
     /// Everything that follows from an entry that the log took in. `again`: faces know it already.

@@ -234,7 +234,7 @@ impl Entries {
             return Placed::Waits;
         }
         if !self.has_room_for(entry, terms) {
-            return self.refuse(&chain, terms);
+            return self.refuse(&chain);
         }
         match self.fit(entry, terms) {
             Fitness::Yes => {
@@ -243,9 +243,7 @@ impl Entries {
                 self.wake(chain, seq, &mut accepted, terms);
                 Placed::Accepted(accepted)
             }
-            Fitness::Lacks(on, _) if on == chain && self.has_refused(&chain) => {
-                self.refuse(&chain, terms)
-            }
+            Fitness::Lacks(on, _) if on == chain && self.has_refused(&chain) => self.refuse(&chain),
             Fitness::Lacks(chain, seq) => {
                 if !self.waiting.has_room_for(entry, terms.limits) {
                     return Placed::Crowded;
@@ -261,11 +259,11 @@ impl Entries {
     }
 
     /// An entry of this chain is not taken.
-    pub(crate) fn refuse(&mut self, chain: &Chain, terms: Terms<'_>) -> Placed {
+    pub(crate) fn refuse(&mut self, chain: &Chain) -> Placed {
         if let Some(state) = self.chains.get_mut(chain) {
             state.refused = true;
         }
-        self.shares.refused(chain.author, terms.ways);
+        self.shares.refused(chain.author);
         Placed::Refused
     }
 
@@ -279,9 +277,10 @@ impl Entries {
         self.shares.link(member, linked);
     }
 
-    /// Authors that were refused while nobody knew who let them in, and are known by now.
-    pub(crate) fn take_strangers(&mut self, ways: WaysIn<'_>) -> Vec<MemberId> {
-        self.shares.take_strangers(ways)
+    /// Refused authors that came in by a way that has room, as is known by now.
+    pub(crate) fn take_refused(&mut self, ways: WaysIn<'_>, limits: &Limits) -> Vec<MemberId> {
+        let next = Amount { bytes: NEXT_BYTES, chains: 0 };
+        self.shares.take_refused(next, ways, limits)
     }
 
     /// Whether an entry begins a chain of which nothing is here.
@@ -471,7 +470,7 @@ impl Entries {
                 Fitness::Lacks(chain, seq) => {
                     self.waiting.insert(Waiter { entry, on: (chain, seq), until });
                 }
-                Fitness::Yes => drop(self.refuse(&entry.body.chain, terms)),
+                Fitness::Yes => drop(self.refuse(&entry.body.chain)),
                 Fitness::Never => {}
             }
         }

@@ -159,7 +159,7 @@ impl Log {
         let by_author = self.exchanges.get(&via).is_some_and(|of| of.member == chain.author);
         let opens = by_author && self.entries.opens(entry) && !self.history.contains_key(&chain);
         let placed = if opens && !self.openings.has_one(&chain.author, cx.now) {
-            self.entries.refuse(&chain, terms)
+            self.entries.refuse(&chain)
         } else {
             self.entries.place(entry, terms)
         };

@@ -129,10 +129,10 @@ impl Log {
         }
     }
 
-    /// The register changed. Who was refused as a stranger may be none any more, and what it said
-    /// is asked for again.
+    /// The register changed. Who was refused may have come in by another way, and what it said is
+    /// asked for again.
     pub(crate) fn register_changed(&mut self, cx: &mut Context, ways: WaysIn<'_>) {
-        for author in self.entries.take_strangers(ways) {
+        for author in self.entries.take_refused(ways, cx.limits()) {
             for (conn, exchange) in &mut self.exchanges {
                 if exchange.look_again(&author, &self.entries, cx.limits()) {
                     cx.mark(*conn);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::limits::Limits;
 use crate::router::ids::MemberId;
 
-/// Authors that were refused before it was known who let them in.
+/// Refused authors that are remembered.
 pub(super) const REFUSED_MAX: usize = 1_024;
 /// Chains that a linked member may have when its shares are used up.
 const RESERVED_CHAINS: usize = 4;
@@ -110,8 +110,8 @@ pub(super) struct LogShares {
     authors: BTreeMap<MemberId, AuthorUse>,
     parts: BTreeMap<LogPart, Amount>,
     linked: BTreeSet<MemberId>,
-    /// Authors of whom something was refused while nobody knew who let them in.
-    strangers: BTreeSet<MemberId>,
+    /// Authors of whom something was refused: another way in may have room for them.
+    refused: BTreeSet<MemberId>,
 }
 
 impl LogShares {
@@ -123,7 +123,7 @@ impl LogShares {
             authors: BTreeMap::new(),
             parts: BTreeMap::new(),
             linked: BTreeSet::new(),
-            strangers: BTreeSet::new(),
+            refused: BTreeSet::new(),
         }
     }
 
@@ -137,7 +137,7 @@ impl LogShares {
     }
 
     /// Whether there is room for more of an author. Without `ways` an author of whom nothing is
-    /// held is thought to have some.
+    /// held is thought to have some until it is refused.
     pub(super) fn has_room(
         &self,
         author: &MemberId,
@@ -174,6 +174,9 @@ impl LogShares {
         limits: &Limits,
     ) -> Option<Lodging> {
         let known = self.authors.get(author).filter(|of| !of.parts.is_empty());
+        if known.is_none() && ways.is_none() && self.refused.contains(author) {
+            return None;
+        }
         let fits = known.is_none_or(|of| self.fits(&of.parts, (cost, known), limits));
         let unknown = known.is_none_or(|of| of.parts.contains(&LogPart::Unknown));
         let Some(ways) = ways.filter(|_| unknown || !fits) else {
@@ -236,21 +239,16 @@ impl LogShares {
         let lodging = self.room(&author, cost, Some(ways), limits).unwrap_or(Lodging::Reserve);
         self.total = self.total.plus(cost);
         let of = self.authors.entry(author).or_default();
-        let used = of.used;
         match lodging {
             Lodging::Reserve => {
                 of.reserved = of.reserved.plus(cost);
                 self.reserved = self.reserved.plus(cost);
                 return true;
             }
-            Lodging::Moved(parts) => {
-                count(&mut self.parts, &of.parts, |amount| amount.minus(used));
-                of.parts = parts;
-                count(&mut self.parts, &of.parts, |amount| amount.plus(used));
-            }
+            Lodging::Moved(parts) => move_to(parts, of, &mut self.parts),
             Lodging::Here => {}
         }
-        of.used = used.plus(cost);
+        of.used = of.used.plus(cost);
         count(&mut self.parts, &of.parts, |amount| amount.plus(cost));
         false
     }
@@ -268,24 +266,47 @@ impl LogShares {
     }
 
     /// Something of an author was refused.
-    pub(super) fn refused(&mut self, author: MemberId, ways: WaysIn<'_>) {
-        if self.strangers.len() < REFUSED_MAX && ways(&author).is_empty() {
-            self.strangers.insert(author);
+    pub(super) fn refused(&mut self, author: MemberId) {
+        if self.refused.len() < REFUSED_MAX {
+            self.refused.insert(author);
         }
     }
 
-    /// Refused authors of whom it is known now who let them in.
-    pub(super) fn take_strangers(&mut self, ways: WaysIn<'_>) -> Vec<MemberId> {
-        let known: Vec<_> =
-            self.strangers.iter().filter(|of| !ways(of).is_empty()).copied().collect();
-        self.strangers.retain(|of| !known.contains(of));
-        known
+    /// Refused authors that have room for so much by a way in that is known by now.
+    pub(super) fn take_refused(
+        &mut self,
+        cost: Amount,
+        ways: WaysIn<'_>,
+        limits: &Limits,
+    ) -> Vec<MemberId> {
+        let mut welcome = Vec::new();
+        for author in &self.refused {
+            match self.room(author, cost, Some(ways), limits) {
+                Some(Lodging::Moved(parts)) => {
+                    if let Some(of) = self.authors.get_mut(author) {
+                        move_to(parts, of, &mut self.parts);
+                    }
+                    welcome.push(*author);
+                }
+                Some(Lodging::Here) => welcome.push(*author),
+                Some(Lodging::Reserve) | None => {}
+            }
+        }
+        self.refused.retain(|author| !welcome.contains(author));
+        welcome
     }
 
-    /// Authors of whom something is held, and strangers that were refused.
+    /// Authors of whom something is held, and refused ones that are remembered.
     pub(super) fn counts(&self) -> (usize, usize) {
-        (self.authors.len(), self.strangers.len())
+        (self.authors.len(), self.refused.len())
     }
+}
+
+/// From now on what an author has counts for these.
+fn move_to(parts: Vec<LogPart>, of: &mut AuthorUse, all: &mut BTreeMap<LogPart, Amount>) {
+    count(all, &of.parts, |amount| amount.minus(of.used));
+    of.parts = parts;
+    count(all, &of.parts, |amount| amount.plus(of.used));
 }
 
 fn count(parts: &mut BTreeMap<LogPart, Amount>, of: &[LogPart], change: impl Fn(Amount) -> Amount) {

@@ -111,14 +111,25 @@ fn what_a_fork_takes_back_can_be_taken_again() {
 }
 
 #[test]
-fn a_stranger_is_known_once_its_ticket_comes() {
+fn whoever_was_refused_is_asked_for_again_when_another_way_in_has_room() {
     let mut shares = LogShares::new(ME);
-    let nobody: WaysIn<'_> = &|_| Vec::new();
     for number in 0..3_000 {
-        shares.refused(member(number), nobody);
+        assert!(shares.has_room(&member(number), text(), None, &limits()));
+        shares.refused(member(number));
     }
     assert_eq!(shares.counts(), (0, REFUSED_MAX));
+    assert!(!shares.has_room(&member(7), text(), None, &limits()), "nobody is asked for it");
+    filled(&mut shares, BOB, text(), &|_| Vec::new());
     let one: WaysIn<'_> = &|id| if *id == member(7) { below(&[]) } else { Vec::new() };
-    assert_eq!(shares.take_strangers(one), [member(7)]);
-    assert_eq!(shares.take_strangers(one), []);
+    assert_eq!(shares.take_refused(text(), one, &limits()), [member(7)]);
+    assert_eq!(shares.take_refused(text(), one, &limits()), []);
+    assert!(shares.has_room(&member(7), text(), None, &limits()));
+    // Another way in has room for what is held of an author, and for more.
+    let eve: WaysIn<'_> = &|id| if *id == EVE { below(&[]) } else { below(&[EVE]) };
+    shares.take(BOB, text(), eve, &limits());
+    filled(&mut shares, EVE, text(), eve);
+    shares.refused(BOB);
+    assert_eq!(shares.take_refused(text(), eve, &limits()), []);
+    assert_eq!(shares.take_refused(text(), &|_| below(&[]), &limits()).len(), REFUSED_MAX);
+    assert!(shares.has_room(&BOB, text(), None, &limits()));
 }
