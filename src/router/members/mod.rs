@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::dials::{PAYERS_MAX, Payer};
 use self::member::Member;
-use self::names::{Names, with_digits, without_digits};
+use self::names::{Names, Verified, with_digits, without_digits};
 use self::own::Own;
 use self::presence::Telling;
 pub(crate) use self::presence::Via;
@@ -41,8 +41,7 @@ pub(crate) struct Members {
     own: Own,
     known: BTreeMap<MemberId, Member>,
     names: Names,
-    /// Whom the person at this node has verified, each with the name that it had then.
-    verified: BTreeMap<MemberId, String>,
+    verified: Verified,
     /// Members with such a name that were reported.
     told_lookalikes: BTreeSet<MemberId>,
     /// Whom the person at this node does not want to hear.
@@ -64,14 +63,14 @@ impl Members {
             own: Own::default(),
             known: BTreeMap::new(),
             names: Names::default(),
-            verified,
+            verified: Verified::of(verified),
             told_lookalikes: BTreeSet::new(),
             ignored: BTreeSet::new(),
             tellings: BTreeMap::new(),
             budgets: Buckets::new(PAYERS_MAX),
             changed: false,
         };
-        members.names.set(cx.my_id, &cx.config.name);
+        members.names.set(cx.my_id, &cx.config.name, true);
         members
     }
 
@@ -86,7 +85,7 @@ impl Members {
         self.move_to(room);
         self.known.clear();
         self.names = Names::default();
-        self.names.set(self.me, &cx.config.name);
+        self.names.set(self.me, &cx.config.name, true);
     }
 
     /// This node's own record.
@@ -124,6 +123,10 @@ impl Members {
     /// Whether a member is present.
     pub(crate) fn is_present(&self, id: &MemberId) -> bool {
         self.known.get(id).is_some_and(|member| member.present)
+    }
+
+    fn is_here(&self, id: &MemberId) -> bool {
+        *id == self.me || self.is_present(id)
     }
 
     /// Who is present.
@@ -170,7 +173,7 @@ impl Members {
     pub(crate) fn rename(&mut self, cx: &mut Context, id: MemberId, name: &str, quiet: bool) {
         // As people saw it: told apart from others of that name.
         let before = self.name_of(&id);
-        if self.names.set(id, name) && !quiet {
+        if self.names.set(id, name, self.is_here(&id)) && !quiet {
             let notice = Notice::NameChanged { member: self.info(&id), before };
             if id == self.me {
                 cx.notify(notice);
@@ -199,11 +202,13 @@ impl Members {
 
     /// Whether a member is shown under a name, or would be with these digits.
     fn is_shown_as(&self, id: &MemberId, nick: &str) -> bool {
+        let chosen = as_chosen(self.bare_name(id).unwrap_or_default());
         let with_digits = |(name, digits): (&str, &str)| {
-            as_chosen(self.bare_name(id).unwrap_or_default()) == name
-                && id.to_string().starts_with(&digits.to_ascii_lowercase())
+            chosen == name && id.to_string().starts_with(&digits.to_ascii_lowercase())
         };
-        self.name_of(id).raw() == nick || without_digits(nick).is_some_and(with_digits)
+        // Who has no name is shown by its id.
+        (chosen == nick || chosen.is_empty()) && self.name_of(id).raw() == nick
+            || without_digits(nick).is_some_and(with_digits)
     }
 
     /// The name to show: digits tell it apart from the same name of others, and from klatch's own;
@@ -213,21 +218,23 @@ impl Members {
     pub(crate) fn name_of(&self, id: &MemberId) -> Untrusted {
         let Some(name) = self.names.get(id) else { return Untrusted::new(id.short()) };
         let seen = look(name);
-        let others = || self.names.others_like(id, &seen);
-        let is_here = |id: &MemberId| *id == self.me || self.is_present(id);
-        let here = is_here(id);
-        let sure = |id: &MemberId| self.verified.get(id).is_some_and(|known| look(known) == seen);
-        let shared = others().any(|other| !here || is_here(other) || sure(other));
-        let apart = shared && (!sure(id) || others().any(sure)) || is_reserved(&seen);
+        let Some(bearers) = self.names.bearers_of(&seen) else {
+            return Untrusted::new(as_chosen(name));
+        };
+        let sure = self.verified.is_under(id, &seen);
+        let mut verified = self.verified.under(&seen);
+        let other_sure = verified.any(|other| other != id && bearers.contains(other));
+        let shared = bearers.has_others(id, self.is_here(id)) || other_sure;
+        let apart = shared && (!sure || other_sure) || is_reserved(&seen);
         let name = as_chosen(name);
-        Untrusted::new(if apart { with_digits(&name, id, others()) } else { name })
+        Untrusted::new(if apart { with_digits(&name, id, bearers.beside(id)) } else { name })
     }
 
     // Whom the person at this node trusts, or does not want to hear.
 
     /// Whether a member was verified.
     pub(crate) fn is_verified(&self, id: &MemberId) -> bool {
-        self.verified.contains_key(id)
+        self.verified.contains(id)
     }
 
     /// The person at this node has verified a member under the name that it has now.
@@ -242,9 +249,7 @@ impl Members {
             return;
         }
         let Some(seen) = self.names.get(id).map(look) else { return };
-        let Some((known, _)) = self.verified.iter().find(|(_, known)| look(known) == seen) else {
-            return;
-        };
+        let Some(known) = self.verified.under(&seen).next() else { return };
         let (name, digits) = (self.name_of(id), known.short());
         let text = format!(
             "warning: {name}'s key is not the one you verified ({digits}); verify {name} compares \

@@ -253,6 +253,9 @@ impl Members {
                 telling.say.insert(id);
             }
         }
+        if newly {
+            self.names.note_presence(id, true);
+        }
         self.pay_back(&paid);
         self.tellings.insert(via.conn, telling);
         cx.mark(via.conn);
@@ -374,6 +377,9 @@ impl Members {
                 }
                 changed.push((*id, present));
             }
+        }
+        for (id, present) in &changed {
+            self.names.note_presence(*id, *present);
         }
         for (id, present) in changed {
             let member = self.info(&id);

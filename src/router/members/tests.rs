@@ -114,7 +114,8 @@ fn known(members: &mut Members, cx: &Context, id: MemberId, name: &str, here: bo
     let mut member = Member::new(cx.now, id, cx.limits());
     member.present = here;
     members.known.insert(id, member);
-    members.names.set(id, name);
+    members.names.set(id, name, here);
+    members.names.note_presence(id, here);
 }
 
 /// T6: a key whose first digits are those of another's is made in a second.
@@ -133,7 +134,7 @@ fn t6_ground_digits_grow_until_they_tell_apart() {
     assert_eq!(shown(&members, &eve), "b\u{435}n·935902");
     // The digits that people noted before mean ben alone, unless the name is the very same.
     assert_eq!(members.find_known("ben·9359"), Ok(ben));
-    members.names.set(eve, "ben");
+    members.names.set(eve, "ben", true);
     let ambiguous = |found: Result<MemberId, crate::router::notice::Failure>| {
         found.is_err_and(|failure| failure.code == crate::router::notice::Code::AmbiguousName)
     };
@@ -145,7 +146,7 @@ fn t6_ground_digits_grow_until_they_tell_apart() {
     known(&mut members, &cx, ben, "ben", false);
     assert!(ambiguous(members.find_known("ben·9359")));
     // A peer may call itself so; it is not shown so.
-    members.names.set(eve, "ben·935901");
+    members.names.set(eve, "ben·935901", true);
     assert_eq!(shown(&members, &eve), "ben\\u{b7}935901");
     assert_eq!(members.find_known("ben·935901"), Ok(ben));
 }
@@ -165,7 +166,62 @@ fn t6_a_verified_member_keeps_its_name() {
     known(&mut members, &cx, ben, "ben", false);
     assert_eq!(members.who(&eve).marked(), "ben·935902");
     // Verified was a name as well.
-    members.names.set(ben, "eve");
+    members.names.set(ben, "eve", false);
     known(&mut members, &cx, eve, "eve", true);
     assert_ne!(members.who(&ben).marked(), "eve✓");
+}
+
+/// The name to show, found by looking at every other bearer.
+fn shown_slowly(members: &Members, verified: &BTreeMap<MemberId, String>, id: &MemberId) -> String {
+    let name = members.bare_name(id).unwrap();
+    let others: Vec<MemberId> = members
+        .names
+        .iter()
+        .filter(|(other, of)| *other != id && look(of) == look(name))
+        .map(|(other, _)| *other)
+        .collect();
+    let sure = |id: &MemberId| verified.get(id).is_some_and(|known| look(known) == look(name));
+    let is_here = |id: &MemberId| *id == members.me || members.is_present(id);
+    let shared = others.iter().any(|other| !is_here(id) || is_here(other) || sure(other));
+    if !shared || sure(id) && !others.iter().any(sure) {
+        return as_chosen(name);
+    }
+    with_digits(&as_chosen(name), id, others.iter())
+}
+
+/// T6: a thousand of one name cost no more to show than their two neighbours.
+#[test]
+fn t6_digits_follow_from_the_neighbours_alone() {
+    let mut cx = Context::of_test("ben", 1);
+    let mut rng = crate::router::rng::Rng::new(7);
+    for _ in 0..40 {
+        let mut draw = |most| rng.between(0, most) as u8;
+        let ids: Vec<MemberId> = (0..12).map(|_| id(draw(2), draw(40))).collect();
+        let verified: BTreeMap<MemberId, String> =
+            ids.iter().take(draw(4).into()).map(|id| (*id, "ben".to_owned())).collect();
+        let mut members = Members::new(&cx, ROOM, verified.clone());
+        for id in &ids {
+            let name = ["ben", "b\u{435}n", "mia"][usize::from(draw(2))];
+            known(&mut members, &cx, *id, name, draw(1) == 1);
+        }
+        // Some have another name by now, some are gone, and some are forgotten.
+        for id in ids.iter().take(6) {
+            members.rename(&mut cx, *id, ["ben", "mia"][usize::from(draw(1))], true);
+        }
+        members.names.forget(&ids[6]);
+        check_shown(&members, &verified);
+        // Nobody has a link: all are gone.
+        members.due();
+        members.settle(&mut cx);
+        assert_eq!(members.present_count(), 0);
+        check_shown(&members, &verified);
+    }
+}
+
+fn check_shown(members: &Members, verified: &BTreeMap<MemberId, String>) {
+    for (id, _) in members.names.iter() {
+        let slowly = shown_slowly(members, verified, id);
+        assert_eq!(members.name_of(id).raw(), slowly);
+        assert_eq!(members.known_as(&slowly).contains(id), *id != members.me);
+    }
 }
