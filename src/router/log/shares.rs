@@ -1,8 +1,9 @@
 //! Who may take how much of the log: bytes and chains, by author and by whoever let authors in.
 //!
-//! What an author says counts for its own branch and for those of all who stand above its ticket,
-//! but the founder's; for a visitor also for the open door by which it came. Each has a share, so
-//! nobody takes more than that, under however many keys. When shares or the whole are used up,
+//! What an author says counts for its own branch and for those of all who let it in and who let
+//! those in, but the founder; from an open ticket up for their doors in place of their branches, so
+//! that strangers take nothing from whoever keeps a door open. Each has a share, so nobody takes
+//! more than that, under however many keys. When shares or the whole are used up,
 //! whoever is linked here, and this node itself, still has a little of its own. What was accepted
 //! stays: a share decides about what comes, and never evicts.
 
@@ -19,10 +20,13 @@ const RESERVED_CHAINS: usize = 4;
 /// How somebody came into the room, by one of its tickets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct WayIn {
-    /// Whose open door it came by, if it is a visitor.
-    pub(crate) door: Option<MemberId>,
-    /// Who stands above the ticket, but the founder.
+    /// Who let it in, who let those in, and so on up to an open ticket, but the founder.
     pub(crate) above: Vec<MemberId>,
+    /// Who let others in by the open tickets on the way, and who stands above these, but the
+    /// founder.
+    pub(crate) doors: Vec<MemberId>,
+    /// One of the open tickets is the founder's.
+    pub(crate) by_founder: bool,
 }
 
 /// The ways in that are known of somebody, the nearest to the founder first.
@@ -31,10 +35,12 @@ pub(crate) type WaysIn<'a> = &'a dyn Fn(&MemberId) -> Vec<WayIn>;
 /// What has a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum LogPart {
-    /// A member and all who hang below it.
+    /// A member and all who hang below it by tickets that are not open.
     Branch(MemberId),
-    /// All visitors that a member let in.
+    /// All others who hang below it.
     Door(MemberId),
+    /// All who came by an open door of the founder, and who hang below these.
+    FoundersDoor,
     /// All authors of whom nobody knows who let them in.
     Unknown,
 }
@@ -72,8 +78,8 @@ impl LogPart {
         Amount::of_whole(
             limits,
             match self {
-                Self::Branch(_) => (1, 4),
-                Self::Door(_) => (1, 2),
+                Self::Branch(_) | Self::Door(_) => (1, 4),
+                Self::FoundersDoor => (1, 2),
                 Self::Unknown => (1, 16),
             },
         )
@@ -207,7 +213,11 @@ impl LogShares {
         }
         let parts = |way: WayIn| {
             let above = way.above.into_iter().map(LogPart::Branch);
-            [branch].into_iter().chain(way.door.map(LogPart::Door)).chain(above).collect()
+            let doors = way.doors.into_iter().map(LogPart::Door);
+            let founders = way.by_founder.then_some(LogPart::FoundersDoor);
+            let parts = [branch].into_iter().chain(above).chain(doors).chain(founders);
+            // The author may stand on its own way.
+            parts.collect::<BTreeSet<_>>().into_iter().collect()
         };
         let all: Vec<Vec<LogPart>> = ways(author).into_iter().map(parts).collect();
         if all.is_empty() { vec![vec![branch, LogPart::Unknown]] } else { all }

@@ -16,11 +16,15 @@ fn member(number: u16) -> MemberId {
 }
 
 fn below(above: &[MemberId]) -> Vec<WayIn> {
-    vec![WayIn { door: None, above: above.to_vec() }]
+    vec![WayIn { above: above.to_vec(), ..WayIn::default() }]
 }
 
-fn by_door_of(door: MemberId) -> Vec<WayIn> {
-    vec![WayIn { door: Some(door), above: Vec::new() }]
+fn by_doors_of(doors: &[MemberId]) -> Vec<WayIn> {
+    vec![WayIn { doors: doors.to_vec(), ..WayIn::default() }]
+}
+
+fn by_founders_door() -> Vec<WayIn> {
+    vec![WayIn { by_founder: true, ..WayIn::default() }]
 }
 
 /// How much of `cost` is taken before it is refused.
@@ -58,14 +62,38 @@ fn a_member_takes_a_quarter_under_however_many_keys() {
 }
 
 #[test]
-fn visitors_of_one_door_take_half_and_authors_whom_nobody_knows_a_sixteenth() {
+fn visitors_of_the_founder_take_half_and_authors_whom_nobody_knows_a_sixteenth() {
     let mut shares = LogShares::new(ME);
-    let door: WaysIn<'_> = &|_| by_door_of(BOB);
+    let door: WaysIn<'_> = &|_| by_founders_door();
     let of_door: usize = (0..100).map(|of| filled(&mut shares, member(of), text(), door)).sum();
     let nobody: WaysIn<'_> = &|_| Vec::new();
     let unknown: usize = (100..200).map(|of| filled(&mut shares, member(of), text(), nobody)).sum();
     assert_eq!((of_door, unknown), (512, 64));
     assert!(shares.has_room(&EVE, text(), Some(&|_| below(&[])), &limits()));
+}
+
+#[test]
+fn strangers_take_nothing_from_whoever_keeps_a_door_open() {
+    let mut shares = LogShares::new(ME);
+    let carol = member(500);
+    // Carol came by bob, and lets strangers in.
+    let door: WaysIn<'_> = &|_| by_doors_of(&[carol, BOB]);
+    let strangers: usize = (0..100).map(|of| filled(&mut shares, member(of), text(), door)).sum();
+    assert_eq!(strangers, 256);
+    let in_branch: WaysIn<'_> = &|of| if *of == BOB { below(&[]) } else { below(&[BOB]) };
+    assert_eq!(filled(&mut shares, carol, text(), in_branch), 256, "hers is untouched, and bob's");
+}
+
+#[test]
+fn doors_behind_doors_take_no_more_than_the_first() {
+    let mut shares = LogShares::new(ME);
+    // Eve's puppets let in others, each by a door of its own.
+    let doors: WaysIn<'_> = &|of| {
+        let puppet = member(u16::from_be_bytes([of.0[0], of.0[1]]) % 10);
+        by_doors_of(&[puppet, EVE])
+    };
+    let taken: usize = (100..300).map(|of| filled(&mut shares, member(of), text(), doors)).sum();
+    assert_eq!(taken, 256);
 }
 
 #[test]

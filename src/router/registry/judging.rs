@@ -1,5 +1,6 @@
 //! Who may link with this node, and which record denies it to others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Registry, lets_in};
@@ -12,6 +13,8 @@ use crate::router::signed::SignedRecord;
 
 /// Members that let one in, as far as they are looked at.
 const WAYS_MAX: usize = 8;
+/// Tickets of somebody on the way, as far as they are looked at.
+const TICKETS_MAX: usize = 64;
 
 /// What is known of a peer that proved its identity.
 #[derive(Debug)]
@@ -126,18 +129,43 @@ impl Registry {
         let seats = self.membership().tickets_of(id).map(|seat| (seat.how, seat.by, seat.parent));
         for (how, by, parent) in seats.chain(issued) {
             if ways.len() < WAYS_MAX && ways.iter().all(|(other, _)| *other != by) {
-                let door = (how == How::Open).then_some(by);
-                ways.push((by, WayIn { door, above: self.holders_up_from(parent) }));
+                ways.push((by, self.way_up(how, by, parent)));
             }
         }
         ways.into_iter().map(|(_, way)| way).collect()
     }
 
-    /// Who holds a ticket and those above it, but the founder.
-    fn holders_up_from(&self, ticket: Option<RecordId>) -> Vec<MemberId> {
-        let seat = |id: Option<RecordId>| id.and_then(|id| self.membership().ticket(&id));
-        let up = std::iter::successors(seat(ticket), |lower| seat(lower.parent));
-        up.take(DEPTH_MAX).map(|seat| seat.member).collect()
+    /// The way up to the founder from a ticket of this kind, by this signer, below `parent`.
+    fn way_up(&self, how: How, by: MemberId, parent: Option<RecordId>) -> WayIn {
+        let mut way = WayIn::default();
+        let (mut open, mut signers) = (false, BTreeSet::new());
+        let mut at = Some((how, by, parent));
+        // Deeper tickets do not live.
+        for _ in 0..DEPTH_MAX {
+            let Some((how, by, parent)) = at else { break };
+            signers.insert(by);
+            if how == How::Open {
+                open = true;
+                way.by_founder |= by == self.founder;
+                note(&mut way.doors, Some(by).filter(|by| *by != self.founder));
+            }
+            let upper = parent.and_then(|parent| self.membership().ticket(&parent));
+            let holder = upper.map(|seat| seat.member);
+            let charged = holder.filter(|of| signers.contains(of) || self.may_place(&by, of));
+            note(if open { &mut way.doors } else { &mut way.above }, charged);
+            at = upper.map(|seat| (seat.how, seat.by, seat.parent));
+        }
+        way
+    }
+
+    /// Whether `signer` is believed about whom `holder` let in: it could put it out. Anybody can
+    /// give anybody a ticket, and put others below that.
+    fn may_place(&self, signer: &MemberId, holder: &MemberId) -> bool {
+        let membership = self.membership();
+        let tickets: Vec<_> = membership.tickets_of(holder).take(TICKETS_MAX + 1).collect();
+        *signer == self.founder
+            || tickets.len() <= TICKETS_MAX
+                && tickets.iter().all(|seat| membership.is_above(signer, &seat.id))
     }
 
     // For people.
@@ -174,4 +202,10 @@ impl Registry {
         };
         Some(above)
     }
+}
+
+/// Adds somebody to a list, once.
+fn note(list: &mut Vec<MemberId>, member: Option<MemberId>) {
+    let new = member.filter(|member| !list.contains(member));
+    list.extend(new);
 }

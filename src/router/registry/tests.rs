@@ -2,7 +2,8 @@ use super::*;
 use crate::router::context::Context;
 use crate::router::event::{Draw, Effect};
 use crate::router::ids::{ConnId, FaceId};
-use crate::router::membership::record::How;
+use crate::router::log::WayIn;
+use crate::router::membership::record::{How, Ticket};
 use crate::router::message::{Message, Why};
 use crate::router::notice::{Code, Failure, Notice};
 use crate::router::order::Order;
@@ -139,4 +140,66 @@ fn what_is_asked_about_a_room_is_still_answered_in_the_next() {
     });
     assert!(ada.registry.is_closed());
     assert!(!ada.registry.is_locking(), "nobody had to be asked");
+}
+
+#[test]
+fn who_came_by_an_open_door_is_charged_to_doors_and_nobody_else() {
+    let mut ada = LoneNode::alone(1);
+    let enter = |chain: Vec<Arc<SignedRecord>>, byte: u8, registry: &Registry| {
+        let mut node = LoneNode::alone(byte);
+        let home = Home { chain, ..registry.home() };
+        node.registry.enter(Registry::of(who(byte), &home));
+        node
+    };
+    // Ada lets in Bo, Bo invites Cy, Cy lets anybody in: Di, who lets in Ed, who invites Flo.
+    let mut chain = vec![ada.lets_in(who(2), How::Password)];
+    let hows = [How::Password, How::Open, How::Open, How::Password];
+    for (byte, how) in (2..).zip(hows) {
+        let ticket = enter(chain.clone(), byte, &ada.registry).lets_in(who(byte + 1), how);
+        chain.push(ticket);
+    }
+    let visitor = ada.lets_in(who(7), How::Open);
+    chain.push(visitor);
+    ada.act(|registry, at| registry.take_in(at, &chain, None));
+    let way = |above: &[u8], doors: &[u8]| WayIn {
+        above: above.iter().copied().map(who).collect(),
+        doors: doors.iter().copied().map(who).collect(),
+        by_founder: false,
+    };
+    assert_eq!(ada.registry.ways_in(&who(3)), [way(&[2], &[])]);
+    assert_eq!(ada.registry.ways_in(&who(4)), [way(&[], &[3, 2])]);
+    assert_eq!(ada.registry.ways_in(&who(5)), [way(&[], &[4, 3, 2])]);
+    assert_eq!(ada.registry.ways_in(&who(6)), [way(&[5], &[4, 3, 2])]);
+    assert_eq!(ada.registry.ways_in(&who(7)), [WayIn { by_founder: true, ..WayIn::default() }]);
+}
+
+#[test]
+fn nobody_is_charged_for_whom_somebody_else_put_below_it() {
+    let mut ada = LoneNode::alone(1);
+    let bo = ada.lets_in(who(2), How::Password);
+    let eve = ada.lets_in(who(3), How::Password);
+    let ticket = |by: u8, parent: RecordId, member: u8| {
+        let ticket = Ticket {
+            by: who(by),
+            parent: Some(parent),
+            member: who(member),
+            how: How::Password,
+            rank: 0,
+            knows: BTreeSet::new(),
+            pardons: BTreeSet::new(),
+            invited: None,
+        };
+        let me = &LoneNode::alone(by).cx.me;
+        SignedRecord::sign(&ada.registry.room(), me, Record::Ticket(ticket), None)
+    };
+    // Eve gives Bo a ticket, too, and puts her puppet below it.
+    let bos = ticket(3, eve.id, 2);
+    let puppet = ticket(3, bos.id, 4);
+    // Whom Bo lets in is his, also where Ada says so.
+    let guest = ticket(2, bo.id, 5);
+    let kept = ticket(1, bo.id, 6);
+    ada.act(|registry, at| registry.take_in(at, &[bos, puppet, guest, kept], None));
+    let above = |byte: u8| ada.registry.ways_in(&who(byte)).remove(0).above;
+    assert_eq!(above(4), [who(3)]);
+    assert_eq!((above(5), above(6)), (vec![who(2)], vec![who(2)]));
 }
