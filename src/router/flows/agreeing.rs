@@ -113,7 +113,7 @@ impl Router {
             return self.cx.refuse(id, Why::Crossing);
         }
         if self.links.count() >= self.cx.limits().peers {
-            match self.to_give_way(id, self.came_in_properly(&member)) {
+            match self.to_give_way(id, &member) {
                 Some(other) => self.cx.refuse(other, Why::Full),
                 None => return self.cx.refuse(id, Why::Full),
             }

@@ -7,7 +7,12 @@ use crate::router::Router;
 use crate::router::address::{is_own_computer, neighbourhood_of};
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::links::Conn;
+use crate::router::links::places::{Line, Place, to_give_way};
+use crate::router::log::WayIn;
 use crate::router::message::Why;
+
+/// A branch of the room that has more than this part of the places gives way.
+const BRANCH_SHARE: usize = 4;
 
 impl Router {
     /// Ends links and lanes with those who are no members.
@@ -21,34 +26,44 @@ impl Router {
         }
     }
 
-    /// Whether somebody is a member by more than an open door.
-    pub(crate) fn came_in_properly(&self, member: &MemberId) -> bool {
-        let membership = self.registry.membership();
-        membership.is_member(member) && !membership.is_passer_by(member)
+    /// Whether somebody is a member by tickets none of which is open, up to the founder: anybody can
+    /// let others in who came by an open door.
+    fn came_in_properly(&self, member: &MemberId) -> bool {
+        let is_proper = |way: &WayIn| way.doors.is_empty() && !way.by_founder;
+        self.registry.is_member(member) && self.registry.ways_in(member).iter().any(is_proper)
     }
 
-    /// Whether there is no place for a link with whoever comes over a connection.
-    pub(crate) fn is_full_for(&self, id: ConnId, is_member: bool) -> bool {
-        self.links.count() >= self.cx.limits().peers && self.to_give_way(id, is_member).is_none()
+    /// Whether there is no place for a link with whoever comes over a connection, who may turn out
+    /// to be a member.
+    pub(crate) fn is_full_for(&self, id: ConnId, perhaps_member: bool) -> bool {
+        self.links.count() >= self.cx.limits().peers
+            && self.stranger_to_give_way(id, perhaps_member).is_none()
+            && !(perhaps_member && self.member_to_give_way(&[]).is_some())
     }
 
-    /// In a full room the link that gives way to whoever comes over `id`. Anybody can walk through
-    /// an open door under any number of names: of those who only did that, one of the
-    /// neighbourhood that has most goes, for a member or for somebody from where fewer are. Who
-    /// said nothing yet goes before who did, and the older before the younger.
-    pub(crate) fn to_give_way(&self, id: ConnId, is_member: bool) -> Option<ConnId> {
+    /// In a full room the link that gives way to a link with `member` over `id`.
+    pub(crate) fn to_give_way(&self, id: ConnId, member: &MemberId) -> Option<ConnId> {
+        let proper = self.came_in_properly(member);
+        let of_branch = || self.member_to_give_way(&self.lines_of(member));
+        self.stranger_to_give_way(id, proper).or_else(|| of_branch().filter(|_| proper))
+    }
+
+    /// Anybody can walk through an open door under any number of names: of those who only did that,
+    /// and of whom these let in, one of the neighbourhood that has most goes, for a member or for
+    /// somebody from where fewer are. Who said nothing yet goes before who did, and the older before
+    /// the younger.
+    fn stranger_to_give_way(&self, id: ConnId, is_member: bool) -> Option<ConnId> {
         let near = |conn: &Conn| {
             let from = conn.remote().map(|remote| remote.ip());
             from.filter(|ip| !is_own_computer(*ip)).map(neighbourhood_of)
         };
-        let membership = self.registry.membership();
         let newcomer = self.links.get(id)?;
         let mut by_place: BTreeMap<IpAddr, Vec<_>> = BTreeMap::new();
         for (id, conn) in self.links.all() {
             if let (Some(link), Some(from)) = (conn.link(), near(conn))
                 && !self.came_in_properly(&link.member())
             {
-                let spoke = membership.is_member(&link.member());
+                let spoke = self.registry.is_member(&link.member());
                 by_place.entry(from).or_default().push((spoke, conn.began(), id));
             }
         }
@@ -56,5 +71,24 @@ impl Router {
         let busiest = by_place.into_values().max_by_key(Vec::len)?;
         let gives_way = is_member || busiest.len() > own + 1;
         busiest.into_iter().min().filter(|_| gives_way).map(|(_, _, id)| id)
+    }
+
+    /// Nor does a member keep others out with those that it lets in.
+    fn member_to_give_way(&self, lines: &[Line]) -> Option<ConnId> {
+        let linked = self.links.all().filter_map(|(id, conn)| Some((id, conn, conn.link()?)));
+        let proper = linked.filter(|(.., link)| self.came_in_properly(&link.member()));
+        let places = proper.map(|(conn, of, link)| Place {
+            conn,
+            began: of.began(),
+            lines: self.lines_of(&link.member()),
+        });
+        let share = self.cx.limits().peers / BRANCH_SHARE;
+        to_give_way(&places.collect::<Vec<_>>(), lines, share)
+    }
+
+    /// A member and those who let it in, by each of its tickets.
+    fn lines_of(&self, member: &MemberId) -> Vec<Line> {
+        let line = |way: WayIn| way.above.into_iter().chain(way.doors).chain([*member]).collect();
+        self.registry.ways_in(member).into_iter().map(line).collect()
     }
 }

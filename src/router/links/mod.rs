@@ -7,6 +7,7 @@
 mod agreement;
 mod conn;
 mod hello;
+pub(crate) mod places;
 mod pulse;
 mod verdict;
 

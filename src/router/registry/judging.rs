@@ -116,20 +116,21 @@ impl Registry {
     }
 
     /// How somebody came in, by its tickets, the nearest to the founder first; one for each who
-    /// let it in, and nothing if nobody knows.
+    /// let it in and whether by an open door, and nothing if nobody knows.
     pub(crate) fn ways_in(&self, id: &MemberId) -> Vec<WayIn> {
         if *id == self.founder {
             return vec![WayIn::default()];
         }
-        let mut ways: Vec<(MemberId, WayIn)> = Vec::new();
+        let mut ways: Vec<((MemberId, bool), WayIn)> = Vec::new();
         let issued = self.issued_to(id).and_then(|issued| match &issued.record {
             Record::Ticket(ticket) => Some((ticket.how, ticket.by, ticket.parent)),
             _ => None,
         });
         let seats = self.membership().tickets_of(id).map(|seat| (seat.how, seat.by, seat.parent));
         for (how, by, parent) in seats.chain(issued) {
-            if ways.len() < WAYS_MAX && ways.iter().all(|(other, _)| *other != by) {
-                ways.push((by, self.way_up(how, by, parent)));
+            let kind = (by, how == How::Open);
+            if ways.len() < WAYS_MAX && ways.iter().all(|(other, _)| *other != kind) {
+                ways.push((kind, self.way_up(how, by, parent)));
             }
         }
         ways.into_iter().map(|(_, way)| way).collect()

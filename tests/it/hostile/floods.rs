@@ -14,12 +14,12 @@ use klatch::limits::Limits;
 use klatch::net::draw;
 use klatch::router::Router;
 use klatch::router::command::Command;
-use klatch::router::event::{Config, Effect, Event, Outcome};
+use klatch::router::event::{Closed, Config, Effect, Event, Outcome};
 use klatch::router::ids::{
     ConnId, Digest32, EntryId, FaceId, LogNonce, MemberId, RecordId, RoomId, RunId,
 };
 use klatch::router::membership::record::{How, Lock, Record, Ticket};
-use klatch::router::message::{Have, Message};
+use klatch::router::message::{Have, Message, Why};
 use klatch::router::notice::{Code, Notice};
 use klatch::router::rights::FaceRights;
 use klatch::router::signed::{Chain, Kind, Presence, SignedPresence, SignedRecord};
@@ -77,23 +77,30 @@ impl Alice {
 
     /// The same from an address.
     fn joins_from(&mut self, eve: &Eve, from: [u8; 4]) -> (ConnId, Vec<Effect>) {
+        let (conn, all) = self.meets(eve, from, Outcome::Admitted { how: How::Open, claim: None });
+        let linked = all.iter().any(|effect| matches!(effect, Effect::Linked { .. }));
+        assert!(linked, "{all:?}");
+        (conn, all)
+    }
+
+    /// Somebody comes, and proves who it is.
+    fn meets(&mut self, eve: &Eve, from: [u8; 4], outcome: Outcome) -> (ConnId, Vec<Effect>) {
         self.conns += 1;
         let conn = ConnId(self.conns);
         let remote = SocketAddr::from((from, 4_000));
         let (side, role) = (Side::Listener, Role::Session);
         self.event(Event::ConnOpened { conn, side, role, remote });
-        self.event(Event::HelloArrived { conn, theirs: eve.hello(), same_room: false });
+        let same_room = outcome == Outcome::Recognised;
+        let theirs = if same_room { eve.hello_of_member() } else { eve.hello() };
+        let mut all = self.event(Event::HelloArrived { conn, theirs, same_room });
         let member = eve.id();
-        self.event(Event::Shown { conn, member, chain: None, invitation: None });
-        let outcome = Outcome::Admitted { how: How::Open, claim: None };
-        let mut all = self.event(Event::Identified { conn, member, outcome });
+        all.extend(self.event(Event::Shown { conn, member, chain: None, invitation: None }));
+        all.extend(self.event(Event::Identified { conn, member, outcome }));
         all.extend(self.hears(conn, Message::Register(Digest32([0; 32]))));
         all.extend(self.hears(conn, Message::Ids { list: Vec::new(), last: true }));
         all.extend(self.hears(conn, Message::Presence(eve.presence(&self.room, 1, vec![]))));
         let seen = Ipv4Addr::new(192, 0, 2, 1).into();
         all.extend(self.hears(conn, Message::Ready { seen }));
-        let linked = all.iter().any(|effect| matches!(effect, Effect::Linked { .. }));
-        assert!(linked, "{all:?}");
         (conn, all)
     }
 
@@ -442,22 +449,14 @@ fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
 /// R9: somebody with 127 names walked in by the open door, and nobody else found a place.
 #[test]
 fn r9_names_from_one_place_do_not_fill_the_room() {
-    use klatch::router::message::Why;
     let mut alice = Alice::new();
     let peers = Limits::default().peers;
     for _ in 0..peers {
         alice.joins(&Eve::new());
     }
-    let refused = |effects: &[Effect]| {
-        let refusals = effects.iter().filter_map(|effect| match effect {
-            Effect::Refuse { refusal, .. } => Some(refusal),
-            _ => None,
-        });
-        refusals.filter(|refusal| refusal.why == Why::Full).count()
-    };
     for n in 0..3 {
         let (_, effects) = alice.joins_from(&Eve::new(), [203, 0, n, 5]);
-        assert_eq!(refused(&effects), 1, "one of the many gives way");
+        assert_eq!(turned_away(&effects).len(), 1, "one of the many gives way");
         assert_eq!(alice.router.inspect().links.len(), peers);
     }
     // She does not come back in another's place.
@@ -467,16 +466,64 @@ fn r9_names_from_one_place_do_not_fill_the_room() {
     alice.event(Event::ConnOpened { conn, side, role, remote });
     let theirs = eve.hello();
     let effects = alice.event(Event::HelloArrived { conn, theirs, same_room: false });
-    assert_eq!(refused(&effects), 1);
+    assert_eq!(turned_away(&effects), [conn]);
     assert_eq!(alice.router.inspect().links.len(), peers);
     alice.assert_bounded();
+}
+
+/// R9: a member of a closed room let in 127 keys of its own, and nobody else found a place.
+#[test]
+fn r9_members_whom_one_let_in_do_not_fill_the_room() {
+    let mut alice = Alice::new();
+    let (bob, eve) = (Eve::new(), Eve::new());
+    let (of_bob, _) = alice.joins(&bob);
+    let (of_eve, _) = alice.joins(&eve);
+    alice.gives(Command::Invite { once: true, for_ms: None });
+    assert!(alice.router.inspect().closed);
+    alice.event(Event::ConnClosed { conn: of_bob, how: Closed::Gone });
+    let seat = alice.router.membership().tickets_of(&eve.id()).next().unwrap().id;
+    let mut let_in = |alice: &mut Alice, from: u8| {
+        let puppet = Eve::new();
+        let ticket = Ticket {
+            by: eve.id(),
+            parent: Some(seat),
+            member: puppet.id(),
+            how: How::Kept,
+            rank: 0,
+            knows: Default::default(),
+            pardons: Default::default(),
+            invited: None,
+        };
+        let ticket = SignedRecord::sign(&alice.room, &eve.identity, Record::Ticket(ticket), None);
+        alice.hears(of_eve, Message::Records(vec![ticket]));
+        alice.meets(&puppet, [203, 0, from, 5], Outcome::Recognised)
+    };
+    let peers = Limits::default().peers;
+    let puppets: Vec<ConnId> = (1..peers).map(|n| let_in(&mut alice, n as u8).0).collect();
+    assert_eq!(alice.router.inspect().links.len(), peers);
+    let (of_bob, effects) = alice.meets(&bob, [192, 0, 2, 66], Outcome::Recognised);
+    assert_eq!(turned_away(&effects), puppets[puppets.len() - 1..], "the latest gives way");
+    assert!(alice.router.inspect().links.contains(&(bob.id(), of_bob)));
+    // Others of hers do not take bob's place.
+    let (another, effects) = let_in(&mut alice, 200);
+    assert_eq!(turned_away(&effects), [another]);
+    alice.assert_bounded();
+}
+
+/// Those who are told that there is no place.
+fn turned_away(effects: &[Effect]) -> Vec<ConnId> {
+    let refusals = effects.iter().filter_map(|effect| match effect {
+        Effect::Refuse { conn, refusal } => Some((*conn, refusal.why)),
+        _ => None,
+    });
+    refusals.filter(|(_, why)| *why == Why::Full).map(|(conn, _)| conn).collect()
 }
 
 /// N2: the clock of whoever answers decides, and says why.
 #[test]
 fn n2_an_invitation_is_over_when_its_time_is() {
     use klatch::router::event::{Entrance, Plan};
-    use klatch::router::message::{Brings, Hello, Why};
+    use klatch::router::message::{Brings, Hello};
     let mut alice = Alice::new();
     alice.gives(Command::Invite { once: false, for_ms: Some(3_600_000) });
     let over = |alice: &mut Alice, number| {
