@@ -8,7 +8,7 @@ use super::ids::{ConnId, FaceId, MemberId};
 use super::message::{Refusal, Why};
 use super::notice::{Failure, Notice};
 use super::order::{GivenCommand, Order, Purpose};
-use super::quiet::{Quiet, Topic, WAITING_MAX};
+use super::quiet::{Origin, Quiet, Topic, WAITING_MAX};
 use super::replies::Replies;
 use super::rng::Rng;
 use super::time::{Millis, WallClock};
@@ -72,7 +72,12 @@ impl Context {
 
     /// Tells of something that others can bring about as often as they like.
     pub(crate) fn notify_of(&mut self, topic: Topic, member: MemberId, notice: Notice) {
-        if let Some(notice) = self.quiet.admit((topic, member), notice, self.now) {
+        self.notify_from(Origin::Member(member), (topic, member), notice);
+    }
+
+    /// The same, where others than the member may have brought it about.
+    pub(crate) fn notify_from(&mut self, origin: Origin, of: (Topic, MemberId), notice: Notice) {
+        if let Some(notice) = self.quiet.admit(origin, of, notice, self.now) {
             self.notify(notice);
         }
         self.rearm_quiet();

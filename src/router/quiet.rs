@@ -1,8 +1,11 @@
 //! What others can make klatch tell again and again. A few times it is told at once; after that it
-//! waits, and is told from time to time as it is by then.
+//! waits, and is told from time to time as it is by then. Those who cause it take turns: who causes
+//! much waits for itself, and delays others by one notice each.
 
-use std::collections::{BTreeMap, VecDeque};
+use core::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::address::{is_own_computer, source_of};
 use super::ids::MemberId;
 use super::notice::Notice;
 use super::time::Millis;
@@ -34,9 +37,25 @@ pub(crate) enum Topic {
     SecondRun,
 }
 
+/// Who causes something: all members from one source are counted as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// Members that come from there.
+    Source(IpAddr),
+    /// One on this computer, or of whom it is not known.
+    Member(MemberId),
+}
+
+impl Origin {
+    /// A member that comes from an address.
+    pub(crate) fn of(member: MemberId, from: Option<IpAddr>) -> Self {
+        let from = from.filter(|from| !is_own_computer(*from));
+        from.map_or(Self::Member(member), |from| Self::Source(source_of(from)))
+    }
+}
+
 impl Topic {
-    /// All members together: whoever tells much delays what is told of others, and cannot keep it
-    /// back.
+    /// All members together.
     fn rate(self) -> TokenRate {
         let (burst, per_min) = match self {
             // A whole room may come at once.
@@ -53,39 +72,72 @@ impl Topic {
 #[derive(Debug, Default)]
 pub(crate) struct Quiet {
     tokens: BTreeMap<Topic, Tokens>,
+    /// The turn of what was told last.
+    turns: BTreeMap<Topic, u64>,
     /// Oldest first.
-    waiting: VecDeque<(Topic, MemberId, Notice)>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    topic: Topic,
+    about: MemberId,
+    origin: Origin,
+    /// The lowest of its topic is told first. What one origin causes has a turn each.
+    turn: u64,
+    notice: Notice,
+}
+
+impl Waiting {
+    fn is_of(&self, of: (Topic, MemberId)) -> bool {
+        (self.topic, self.about) == of
+    }
 }
 
 impl Quiet {
     /// Whether a notice is told now: it is given back. Otherwise it waits, in place of what waited
-    /// of the same.
+    /// of the same. Of too many, one goes of the origin that has most.
     pub(crate) fn admit(
         &mut self,
+        origin: Origin,
         (topic, member): (Topic, MemberId),
         notice: Notice,
         now: Millis,
     ) -> Option<Notice> {
-        let same = |(of, about, _): &(Topic, MemberId, Notice)| (*of, *about) == (topic, member);
-        if let Some(at) = self.waiting.iter().position(same) {
-            let before = self.waiting.remove(at).map(|(_, _, notice)| notice);
-            if let Some(notice) = before.and_then(|before| merged(before, notice)) {
-                self.waiting.insert(at, (topic, member, notice));
+        if let Some(at) = self.waiting.iter().position(|of| of.is_of((topic, member))) {
+            let before = self.waiting.remove(at);
+            if let Some(notice) = merged(before.notice, notice) {
+                self.waiting.insert(at, Waiting { notice, ..before });
             }
             return None;
         }
         if self.tokens(topic, now).take(1, now) {
             return Some(notice);
         }
-        if self.waiting.len() < WAITING_MAX {
-            self.waiting.push_back((topic, member, notice));
+        let own = self.waiting.iter().filter(|of| of.topic == topic && of.origin == origin);
+        let last = own.map(|of| of.turn).max().or(self.turns.get(&topic).copied());
+        let turn = last.unwrap_or(0) + 1;
+        self.waiting.push(Waiting { topic, about: member, origin, turn, notice });
+        if self.waiting.len() > WAITING_MAX {
+            self.drop_one();
         }
         None
     }
 
+    fn drop_one(&mut self) {
+        let mut counts: BTreeMap<Origin, usize> = BTreeMap::new();
+        for of in &self.waiting {
+            *counts.entry(of.origin).or_default() += 1;
+        }
+        let most = counts.iter().max_by_key(|(_, count)| **count).map(|(origin, _)| *origin);
+        if let Some(at) = self.waiting.iter().rposition(|of| Some(of.origin) == most) {
+            self.waiting.remove(at);
+        }
+    }
+
     /// What this node does itself is told at once, in place of what waits of the same.
-    pub(crate) fn forget(&mut self, (topic, member): (Topic, MemberId)) {
-        self.waiting.retain(|(of, about, _)| (*of, *about) != (topic, member));
+    pub(crate) fn forget(&mut self, of: (Topic, MemberId)) {
+        self.waiting.retain(|waiting| !waiting.is_of(of));
     }
 
     /// Another room: what waits is of no use there.
@@ -101,21 +153,28 @@ impl Quiet {
     /// What may be told by now.
     pub(crate) fn take_due(&mut self, now: Millis) -> Vec<Notice> {
         let mut due = Vec::new();
-        for _ in 0..self.waiting.len() {
-            let Some((topic, member, notice)) = self.waiting.pop_front() else { break };
-            if self.tokens(topic, now).take(1, now) {
-                due.push(notice);
-            } else {
-                self.waiting.push_back((topic, member, notice));
+        let topics: BTreeSet<Topic> = self.waiting.iter().map(|of| of.topic).collect();
+        for topic in topics {
+            while let Some(at) = self.next_of(topic)
+                && self.tokens(topic, now).take(1, now)
+            {
+                let next = self.waiting.remove(at);
+                self.turns.insert(topic, next.turn);
+                due.push(next.notice);
             }
         }
         due
     }
 
+    fn next_of(&self, topic: Topic) -> Option<usize> {
+        let waiting = self.waiting.iter().enumerate().filter(|(_, of)| of.topic == topic);
+        waiting.min_by_key(|(_, of)| of.turn).map(|(at, _)| at)
+    }
+
     /// When something may be told.
     pub(crate) fn next_due(&mut self, now: Millis) -> Option<Millis> {
         let mut next = None;
-        let waits = |of: &Topic| self.waiting.iter().any(|(topic, ..)| topic == of);
+        let waits = |of: &Topic| self.waiting.iter().any(|waiting| waiting.topic == *of);
         for tokens in self.tokens.iter_mut().filter(|(of, _)| waits(of)).map(|(_, of)| of) {
             let at = now.plus(tokens.wait_ms(1, now));
             next = Some(next.map_or(at, |next: Millis| next.min(at)));
@@ -163,6 +222,9 @@ mod tests {
     use crate::router::notice::{MemberInfo, Who};
     use crate::router::text::Untrusted;
 
+    const EVES: Origin = Origin::Member(MemberId([1; 32]));
+    const BENS: Origin = Origin::Member(MemberId([2; 32]));
+
     fn renamed(of: u8, before: &str, name: &str) -> Notice {
         let who = Who { id: MemberId([of; 32]), name: Untrusted::new(name), verified: false };
         let member = MemberInfo { who, address: String::new() };
@@ -179,14 +241,14 @@ mod tests {
             let (before, name) = (format!("eve {number}"), format!("eve {}", number + 1));
             let now = Millis(number / 12);
             told.extend(quiet.take_due(now));
-            told.extend(quiet.admit(about, renamed(1, &before, &name), now));
+            told.extend(quiet.admit(EVES, about, renamed(1, &before, &name), now));
         }
         assert!(told.len() <= 16 + 2, "{}", told.len());
         assert_eq!(quiet.len(), 1);
         // Others' changes are told in their turn, and nothing is lost but what is over.
         let ben = (Topic::Name, MemberId([2; 32]));
-        assert_eq!(quiet.admit(ben, renamed(2, "ben", "benno"), Millis(9_999)), None);
-        assert_eq!(quiet.admit(ben, renamed(2, "benno", "bernd"), Millis(9_999)), None);
+        assert_eq!(quiet.admit(BENS, ben, renamed(2, "ben", "benno"), Millis(9_999)), None);
+        assert_eq!(quiet.admit(BENS, ben, renamed(2, "benno", "bernd"), Millis(9_999)), None);
         let mut now = Millis(9_999);
         let mut last = Vec::new();
         while let Some(at) = quiet.next_due(now) {
@@ -204,11 +266,43 @@ mod tests {
         assert_eq!(member.who.name.raw(), "eve 120000");
         // What came back to what it was is not worth a word.
         for _ in 0..16 {
-            quiet.admit(ben, renamed(2, "bernd", "ben"), now);
+            quiet.admit(BENS, ben, renamed(2, "bernd", "ben"), now);
         }
         quiet.forget_all();
-        assert_eq!(quiet.admit(ben, renamed(2, "ben", "b"), now), None);
-        assert_eq!(quiet.admit(ben, renamed(2, "b", "ben"), now), None);
+        assert_eq!(quiet.admit(BENS, ben, renamed(2, "ben", "b"), now), None);
+        assert_eq!(quiet.admit(BENS, ben, renamed(2, "b", "ben"), now), None);
         assert_eq!(quiet.len(), 0);
+    }
+
+    /// R7: a member told of a thousand that it had made up, and who came by then was announced
+    /// minutes later, or never.
+    #[test]
+    fn r7_who_causes_much_does_not_delay_others() {
+        let mut quiet = Quiet::default();
+        let joined = |number: u64| {
+            let mut id = [9; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            let who = Who { id: MemberId(id), name: Untrusted::new("new"), verified: false };
+            let member = MemberInfo { who, address: String::new() };
+            ((Topic::Presence, MemberId(id)), Notice::MemberJoined { member })
+        };
+        let now = Millis(0);
+        for number in 0..6_000 {
+            let (about, notice) = joined(number);
+            quiet.admit(EVES, about, notice, now);
+        }
+        assert_eq!(quiet.len(), WAITING_MAX);
+        let honest: Vec<_> = (10_000..10_003).map(joined).collect();
+        for (about, notice) in &honest {
+            assert_eq!(quiet.admit(BENS, *about, notice.clone(), now), None);
+        }
+        assert_eq!(quiet.len(), WAITING_MAX);
+        // They take turns with hers.
+        let mut told = Vec::new();
+        for tick in 1..=6 {
+            told.extend(quiet.take_due(Millis(500 * tick)));
+        }
+        assert_eq!(told.len(), 6);
+        assert!(honest.iter().all(|(_, notice)| told.contains(notice)), "{told:?}");
     }
 }

@@ -168,7 +168,9 @@ impl Router {
             let founder = self.members.who(&self.registry.founder());
             self.cx.notify(Notice::Joined { room, members: vec![info], locked, founder });
         } else if newly {
-            self.cx.notify_of(Topic::Presence, member, Notice::MemberJoined { member: info });
+            let origin = self.members.origin_of(&member);
+            let notice = Notice::MemberJoined { member: info };
+            self.cx.notify_from(origin, (Topic::Presence, member), notice);
         }
         self.members.warn_if_lookalike(&mut self.cx, &member);
         self.attempts.linked(&mut self.cx, id, member);

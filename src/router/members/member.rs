@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::dials::Payer;
 use crate::limits::Limits;
 use crate::router::ids::{ConnId, MemberId};
+use crate::router::quiet::Origin;
 use crate::router::signed::SignedPresence;
 use crate::router::time::Millis;
 
@@ -34,6 +35,11 @@ pub(super) struct Member {
     /// Its last presence record before it was put out.
     said_before: Option<Arc<SignedPresence>>,
     pub(super) heard: Millis,
+    /// Since when it is known.
+    pub(super) since: Millis,
+    /// Whose share of the members known it counts for: its own once it was linked, until then that
+    /// of whoever told of it first.
+    pub(super) origin: Origin,
     pub(super) taught_by: MemberId,
     /// Its addresses came from this very computer, so that loopback ones are valid here.
     pub(super) taught_here: bool,
@@ -54,11 +60,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(now: Millis, taught_by: MemberId, limits: &Limits) -> Self {
+    pub(super) fn new(now: Millis, taught_by: MemberId, origin: Origin, limits: &Limits) -> Self {
         Self {
             record: None,
             said_before: None,
             heard: now,
+            since: now,
+            origin,
             taught_by,
             taught_here: false,
             conn: None,

@@ -5,6 +5,7 @@
 
 mod dials;
 mod finding;
+mod forgetting;
 mod health;
 mod ignoring;
 mod member;
@@ -48,6 +49,8 @@ pub(crate) struct Members {
     ignored: BTreeSet<MemberId>,
     /// What each link is still to be told of other members.
     tellings: BTreeMap<ConnId, Telling>,
+    /// Who was present, and had to be forgotten just now.
+    forgotten: Vec<MemberId>,
     /// What those may still cost who name addresses to dial.
     budgets: Buckets<Payer>,
     /// Something changed that may change who is present or dialled.
@@ -67,6 +70,7 @@ impl Members {
             told_lookalikes: BTreeSet::new(),
             ignored: BTreeSet::new(),
             tellings: BTreeMap::new(),
+            forgotten: Vec::new(),
             budgets: Buckets::new(PAYERS_MAX),
             changed: false,
         };
@@ -178,7 +182,7 @@ impl Members {
             if id == self.me {
                 cx.notify(notice);
             } else {
-                cx.notify_of(Topic::Name, id, notice);
+                cx.notify_from(self.origin_of(&id), (Topic::Name, id), notice);
             }
             self.warn_if_lookalike(cx, &id);
         }
@@ -255,7 +259,8 @@ impl Members {
             "warning: {name}'s key is not the one you verified ({digits}); verify {name} compares \
              again"
         );
-        cx.notify_of(Topic::Lookalike, *id, Notice::Remark { text });
+        let origin = self.origin_of(id);
+        cx.notify_from(origin, (Topic::Lookalike, *id), Notice::Remark { text });
         if self.told_lookalikes.len() >= cx.limits().members {
             self.told_lookalikes.clear();
         }

@@ -13,7 +13,7 @@ use crate::router::event::Effect;
 use crate::router::ids::{ConnId, MemberId, RoomId};
 use crate::router::message::{Message, Why};
 use crate::router::notice::Notice;
-use crate::router::quiet::Topic;
+use crate::router::quiet::{Origin, Topic};
 use crate::router::signed::SignedPresence;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
@@ -42,6 +42,10 @@ impl Telling {
     pub(super) fn len(&self) -> usize {
         self.say.len()
     }
+
+    pub(super) fn forget(&mut self, id: &MemberId) {
+        self.say.remove(id);
+    }
 }
 
 /// Over which connection somebody said something.
@@ -59,6 +63,10 @@ impl Via {
     /// Loopback counts only from a peer that is on loopback itself.
     pub(crate) fn is_here(&self) -> bool {
         self.remote.is_some_and(|remote| is_loopback(remote.ip()))
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::of(self.member, self.remote.map(|remote| remote.ip()))
     }
 }
 
@@ -117,24 +125,20 @@ impl Members {
         }
     }
 
-    /// The member, newly known if need be; `None` when too many are known and all are present.
-    /// A member that is forgotten for it keeps its name only if it `is_author` of an entry.
+    /// The member, newly known if need be; `None` when too many are known.
     fn entry(
         &mut self,
-        cx: &Context,
+        cx: &mut Context,
         id: MemberId,
-        taught_by: MemberId,
+        via: Via,
         is_author: impl Fn(&MemberId) -> bool,
     ) -> Option<&mut Member> {
-        if !self.known.contains_key(&id) && self.known.len() >= cx.limits().members {
-            let absent = self.known.iter().filter(|(_, of)| !of.present && of.conn.is_none());
-            let absent = absent.min_by_key(|(_, member)| member.heard).map(|(id, _)| *id)?;
-            self.known.remove(&absent);
-            if !is_author(&absent) {
-                self.names.forget(&absent);
-            }
+        let (teller, origin) = (via.member, via.origin());
+        let known = self.known.contains_key(&id);
+        if !known && !self.make_room(cx, origin, id == teller, is_author) {
+            return None;
         }
-        let new = || Member::new(cx.now, taught_by, cx.limits());
+        let new = || Member::new(cx.now, teller, origin, cx.limits());
         Some(self.known.entry(id).or_insert_with(new))
     }
 
@@ -156,7 +160,7 @@ impl Members {
             }
             return HeardOf::default();
         }
-        let Some(member) = self.entry(cx, id, teller, is_author) else { return HeardOf::default() };
+        let Some(member) = self.entry(cx, id, via, is_author) else { return HeardOf::default() };
         if member.record.as_ref().is_some_and(|known| known.body.version >= body.version) {
             // Not even a sign of life: anybody can replay it forever.
             return HeardOf::default();
@@ -229,7 +233,8 @@ impl Members {
         let mut telling = Telling { member: id, up: cx.now, say };
         let mut newly = false;
         let mut paid = Vec::new();
-        if let Some(known) = self.entry(cx, id, id, is_author) {
+        if let Some(known) = self.entry(cx, id, via, is_author) {
+            known.origin = via.origin();
             if let Some(remote) = via.remote.filter(|_| via.dialled) {
                 known.reach_at(remote, cx.limits());
                 paid = std::mem::take(&mut known.redial.paid);
@@ -336,6 +341,7 @@ impl Members {
             return Comings::default();
         }
         let mut comings = self.note_presence(cx);
+        comings.left.append(&mut self.forgotten);
         let unlinked = self.out_of_reach(cx);
         let at = self.own.refreshed;
         let refresh = !unlinked.is_empty() && cx.now >= at.plus(PRESENCE_REFRESH_MS);
@@ -382,14 +388,14 @@ impl Members {
             self.names.note_presence(*id, *present);
         }
         for (id, present) in changed {
-            let member = self.info(&id);
+            let (member, origin) = (self.info(&id), self.origin_of(&id));
             if present {
                 comings.came = true;
-                cx.notify_of(Topic::Presence, id, Notice::MemberJoined { member });
+                cx.notify_from(origin, (Topic::Presence, id), Notice::MemberJoined { member });
                 self.warn_if_lookalike(cx, &id);
             } else {
                 comings.left.push(id);
-                cx.notify_of(Topic::Presence, id, Notice::MemberLeft { member });
+                cx.notify_from(origin, (Topic::Presence, id), Notice::MemberLeft { member });
             }
         }
         comings

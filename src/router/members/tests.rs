@@ -5,6 +5,7 @@ use crate::crypto::identity::Identity;
 use crate::router::event::Target;
 use crate::router::ids::RunId;
 use crate::router::order::{Order, Purpose};
+use crate::router::quiet::Origin;
 use crate::router::signed::{Presence, SignedPresence};
 
 const ROOM: RoomId = RoomId([9; 32]);
@@ -111,7 +112,7 @@ fn id(first: u8, second: u8) -> MemberId {
 
 /// Somebody of this name, here or gone.
 fn known(members: &mut Members, cx: &Context, id: MemberId, name: &str, here: bool) {
-    let mut member = Member::new(cx.now, id, cx.limits());
+    let mut member = Member::new(cx.now, id, Origin::Member(id), cx.limits());
     member.present = here;
     members.known.insert(id, member);
     members.names.set(id, name, here);
@@ -223,5 +224,50 @@ fn check_shown(members: &Members, verified: &BTreeMap<MemberId, String>) {
         let slowly = shown_slowly(members, verified, id);
         assert_eq!(members.name_of(id).raw(), slowly);
         assert_eq!(members.known_as(&slowly).contains(id), *id != members.me);
+    }
+}
+
+/// R9: a member told of 1,024 keys that it had made up, and nobody else was known any more.
+#[test]
+fn r9_a_teller_of_made_up_members_displaces_its_own() {
+    let mut cx = Context::of_test("alice", 1);
+    let mut members = Members::new(&cx, ROOM, BTreeMap::new());
+    let seen = "192.0.2.1".parse().unwrap();
+    let linked = |members: &mut Members, cx: &mut Context, number: u64, from: &str| {
+        let record = record(number, 1, Vec::new());
+        let via = via(number, &record, from);
+        members.link_up(cx, via, &record, seen, |_| false);
+        via
+    };
+    let eve = linked(&mut members, &mut cx, 1, "198.51.100.7:4000");
+    let ben = linked(&mut members, &mut cx, 2, "203.0.113.2:4000");
+    // Ben told of some, who are out of reach.
+    let told = |members: &mut Members, cx: &mut Context, via: Via, number: u64| {
+        cx.now = cx.now.plus(1);
+        let record = record(number, 1, Vec::new());
+        members.heard_of(cx, via, &record, |_| false);
+        (record.body.member, members.settle(cx).left)
+    };
+    let bens: Vec<MemberId> =
+        (10..20).map(|number| told(&mut members, &mut cx, ben, number).0).collect();
+    for number in 1_000..2_500 {
+        told(&mut members, &mut cx, eve, number);
+    }
+    assert_eq!(members.present_count(), cx.limits().members);
+    // Who is linked has a place, and whoever gives way for it has left.
+    cx.now = cx.now.plus(1);
+    let newcomer = linked(&mut members, &mut cx, 3, "203.0.113.3:4000");
+    assert!(members.is_present(&newcomer.member));
+    let left = members.settle(&mut cx).left;
+    assert_eq!(left.len(), 1);
+    assert!(!bens.contains(&left[0]) && !members.is_present(&left[0]));
+    // So have those of whom others tell; what eve tells further counts for nothing.
+    let (another, left) = told(&mut members, &mut cx, ben, 20);
+    assert!(members.is_present(&another) && left.len() == 1);
+    let (of_eve, left) = told(&mut members, &mut cx, eve, 3_000);
+    assert!(!members.is_present(&of_eve) && left.is_empty());
+    assert!(bens.iter().chain([&another]).all(|id| members.is_present(id)));
+    for load in members.loads(cx.limits()) {
+        assert!(load.size <= load.bound, "{load:?}");
     }
 }

@@ -482,7 +482,7 @@ fn r9_members_whom_one_let_in_do_not_fill_the_room() {
     assert!(alice.router.inspect().closed);
     alice.event(Event::ConnClosed { conn: of_bob, how: Closed::Gone });
     let seat = alice.router.membership().tickets_of(&eve.id()).next().unwrap().id;
-    let mut let_in = |alice: &mut Alice, from: u8| {
+    let let_in = |alice: &mut Alice, from: u8| {
         let puppet = Eve::new();
         let ticket = Ticket {
             by: eve.id(),
