@@ -75,11 +75,11 @@ pub(crate) struct Quiet {
     /// The turn of what was told last.
     turns: BTreeMap<Topic, u64>,
     /// Oldest first.
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingNotice>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingNotice {
     topic: Topic,
     about: MemberId,
     origin: Origin,
@@ -88,7 +88,7 @@ struct Waiting {
     notice: Notice,
 }
 
-impl Waiting {
+impl WaitingNotice {
     fn is_of(&self, of: (Topic, MemberId)) -> bool {
         (self.topic, self.about) == of
     }
@@ -107,7 +107,7 @@ impl Quiet {
         if let Some(at) = self.waiting.iter().position(|of| of.is_of((topic, member))) {
             let before = self.waiting.remove(at);
             if let Some(notice) = merged(before.notice, notice) {
-                self.waiting.insert(at, Waiting { notice, ..before });
+                self.waiting.insert(at, WaitingNotice { notice, ..before });
             }
             return None;
         }
@@ -117,7 +117,7 @@ impl Quiet {
         let own = self.waiting.iter().filter(|of| of.topic == topic && of.origin == origin);
         let last = own.map(|of| of.turn).max().or(self.turns.get(&topic).copied());
         let turn = last.unwrap_or(0) + 1;
-        self.waiting.push(Waiting { topic, about: member, origin, turn, notice });
+        self.waiting.push(WaitingNotice { topic, about: member, origin, turn, notice });
         if self.waiting.len() > WAITING_MAX {
             self.drop_one();
         }

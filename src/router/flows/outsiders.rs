@@ -7,7 +7,7 @@ use crate::router::Router;
 use crate::router::address::{is_own_computer, neighbourhood_of};
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::links::Conn;
-use crate::router::links::places::{Line, Place, to_give_way};
+use crate::router::links::places::{Lineage, LinkPlace, to_give_way};
 use crate::router::log::WayIn;
 use crate::router::message::Why;
 
@@ -26,8 +26,8 @@ impl Router {
         }
     }
 
-    /// Whether somebody is a member by tickets none of which is open, up to the founder: anybody can
-    /// let others in who came by an open door.
+    /// Whether somebody is a member by tickets none of which is open, up to the founder: who came
+    /// by an open door can let others in.
     fn came_in_properly(&self, member: &MemberId) -> bool {
         let is_proper = |way: &WayIn| way.doors.is_empty() && !way.by_founder;
         self.registry.is_member(member) && self.registry.ways_in(member).iter().any(is_proper)
@@ -44,14 +44,14 @@ impl Router {
     /// In a full room the link that gives way to a link with `member` over `id`.
     pub(crate) fn to_give_way(&self, id: ConnId, member: &MemberId) -> Option<ConnId> {
         let proper = self.came_in_properly(member);
-        let of_branch = || self.member_to_give_way(&self.lines_of(member));
+        let of_branch = || self.member_to_give_way(&self.lineages_of(member));
         self.stranger_to_give_way(id, proper).or_else(|| of_branch().filter(|_| proper))
     }
 
     /// Anybody can walk through an open door under any number of names: of those who only did that,
     /// and of whom these let in, one of the neighbourhood that has most goes, for a member or for
-    /// somebody from where fewer are. Who said nothing yet goes before who did, and the older before
-    /// the younger.
+    /// somebody from where fewer are. Who said nothing yet goes before who did, and the older
+    /// before the younger.
     fn stranger_to_give_way(&self, id: ConnId, is_member: bool) -> Option<ConnId> {
         let near = |conn: &Conn| {
             let from = conn.remote().map(|remote| remote.ip());
@@ -74,21 +74,22 @@ impl Router {
     }
 
     /// Nor does a member keep others out with those that it lets in.
-    fn member_to_give_way(&self, lines: &[Line]) -> Option<ConnId> {
+    fn member_to_give_way(&self, lineages: &[Lineage]) -> Option<ConnId> {
         let linked = self.links.all().filter_map(|(id, conn)| Some((id, conn, conn.link()?)));
         let proper = linked.filter(|(.., link)| self.came_in_properly(&link.member()));
-        let places = proper.map(|(conn, of, link)| Place {
+        let places = proper.map(|(conn, of, link)| LinkPlace {
             conn,
             began: of.began(),
-            lines: self.lines_of(&link.member()),
+            lineages: self.lineages_of(&link.member()),
         });
         let share = self.cx.limits().peers / BRANCH_SHARE;
-        to_give_way(&places.collect::<Vec<_>>(), lines, share)
+        to_give_way(&places.collect::<Vec<_>>(), lineages, share)
     }
 
     /// A member and those who let it in, by each of its tickets.
-    fn lines_of(&self, member: &MemberId) -> Vec<Line> {
-        let line = |way: WayIn| way.above.into_iter().chain(way.doors).chain([*member]).collect();
-        self.registry.ways_in(member).into_iter().map(line).collect()
+    fn lineages_of(&self, member: &MemberId) -> Vec<Lineage> {
+        let lineage =
+            |way: WayIn| way.above.into_iter().chain(way.doors).chain([*member]).collect();
+        self.registry.ways_in(member).into_iter().map(lineage).collect()
     }
 }

@@ -7,62 +7,65 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::time::Millis;
 
 /// A member, and all who let it in, by one of its tickets.
-pub(crate) type Line = BTreeSet<MemberId>;
+pub(crate) type Lineage = BTreeSet<MemberId>;
 
 /// A link that may give way.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct LinkPlace {
     pub(crate) conn: ConnId,
     pub(crate) began: Millis,
     /// By all tickets of the member: it counts for one of them.
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lineages: Vec<Lineage>,
 }
 
-/// The link that gives way to somebody by these `lines`. Two are compared where their lines part:
-/// one gives way if its branch there has more than `share` links, and more than the other's would
-/// have. So whoever gives way cannot come back for the same place. In such a branch it is the
+/// The link that gives way to somebody of these `lineages`. Two are compared where their lineages
+/// part: one gives way if its branch there has more than `share` links, and more than the other's
+/// would have. So whoever gives way cannot come back for the same place. In such a branch it is the
 /// latest link from where most are; who let the others in goes last.
-pub(crate) fn to_give_way(places: &[Place], lines: &[Line], share: usize) -> Option<ConnId> {
-    let branches = Branches::of(places);
-    let nobody = Line::new();
-    let own = branches.lightest(lines).unwrap_or(&nobody);
-    let candidates = places.iter().zip(&branches.lines).filter_map(|(place, line)| {
-        let sizes = branches.sizes(line.difference(own));
+pub(crate) fn to_give_way(
+    places: &[LinkPlace],
+    lineages: &[Lineage],
+    share: usize,
+) -> Option<ConnId> {
+    let branches = BranchSizes::of(places);
+    let nobody = Lineage::new();
+    let own = branches.lightest(lineages).unwrap_or(&nobody);
+    let candidates = places.iter().enumerate().filter_map(|(at, place)| {
+        let lineage = branches.lineages.get(&at)?;
+        let sizes = branches.sizes(lineage.difference(own));
         let most = *sizes.first()?;
-        let would = branches.sizes(own.difference(line)).first().map_or(1, |size| size + 1);
+        let would = branches.sizes(own.difference(lineage)).first().map_or(1, |size| size + 1);
         (most > share.max(would)).then_some((sizes, place.began, place.conn))
     });
     candidates.max().map(|(.., conn)| conn)
 }
 
 /// How many links each member has together with those below it.
-struct Branches<'a> {
+struct BranchSizes<'a> {
     sizes: BTreeMap<MemberId, usize>,
-    /// The line that each link counts for.
-    lines: Vec<&'a Line>,
+    /// What each link counts for, by its place in the list.
+    lineages: BTreeMap<usize, &'a Lineage>,
 }
 
-impl<'a> Branches<'a> {
-    fn of(places: &'a [Place]) -> Self {
-        let mut branches = Self { sizes: BTreeMap::new(), lines: Vec::new() };
+impl<'a> BranchSizes<'a> {
+    fn of(places: &'a [LinkPlace]) -> Self {
+        let mut branches = Self { sizes: BTreeMap::new(), lineages: BTreeMap::new() };
         // Somebody else's ticket for it must not make it part of a large branch: who has several
         // counts for the smallest.
-        let mut order: Vec<(usize, &Place)> = places.iter().enumerate().collect();
-        order.sort_by_key(|(at, place)| (place.lines.len(), *at));
-        let mut lines = BTreeMap::new();
+        let mut order: Vec<(usize, &LinkPlace)> = places.iter().enumerate().collect();
+        order.sort_by_key(|(at, place)| (place.lineages.len(), *at));
         for (at, place) in order {
-            let Some(line) = branches.lightest(&place.lines) else { continue };
-            for member in line {
+            let Some(lineage) = branches.lightest(&place.lineages) else { continue };
+            for member in lineage {
                 *branches.sizes.entry(*member).or_default() += 1;
             }
-            lines.insert(at, line);
+            branches.lineages.insert(at, lineage);
         }
-        branches.lines = lines.into_values().collect();
         branches
     }
 
-    fn lightest<'b>(&self, lines: &'b [Line]) -> Option<&'b Line> {
-        lines.iter().min_by_key(|line| self.sizes(line.iter()))
+    fn lightest<'b>(&self, lineages: &'b [Lineage]) -> Option<&'b Lineage> {
+        lineages.iter().min_by_key(|lineage| self.sizes(lineage.iter()))
     }
 
     /// The sizes of the branches of these, the largest first.
@@ -89,38 +92,39 @@ mod tests {
         MemberId(id)
     }
 
-    fn line(of: &[u16]) -> Vec<Line> {
+    fn lineage(of: &[u16]) -> Vec<Lineage> {
         vec![of.iter().copied().map(who).collect()]
     }
 
     /// A full node.
     #[derive(Default)]
     struct Node {
-        linked: Vec<Place>,
+        linked: Vec<LinkPlace>,
         next: u64,
     }
 
     impl Node {
         /// Somebody comes; who gave way, or `Err` if it is turned away.
-        fn comes(&mut self, lines: &[Line]) -> Result<Option<Place>, ()> {
+        fn comes(&mut self, lineages: &[Lineage]) -> Result<Option<LinkPlace>, ()> {
             let mut gone = None;
             if self.linked.len() >= PLACES {
-                let conn = to_give_way(&self.linked, lines, PLACES / 4).ok_or(())?;
+                let conn = to_give_way(&self.linked, lineages, PLACES / 4).ok_or(())?;
                 let at = self.linked.iter().position(|place| place.conn == conn).unwrap();
                 gone = Some(self.linked.remove(at));
             }
             self.next += 1;
             let (conn, began) = (ConnId(self.next), Millis(self.next));
-            self.linked.push(Place { conn, began, lines: lines.to_vec() });
+            self.linked.push(LinkPlace { conn, began, lineages: lineages.to_vec() });
             Ok(gone)
         }
 
         fn has(&self, of: &[u16]) -> bool {
-            self.linked.iter().any(|place| place.lines == line(of))
+            self.linked.iter().any(|place| place.lineages == lineage(of))
         }
 
         fn below(&self, number: u16) -> usize {
-            let is_below = |place: &&Place| place.lines.iter().all(|of| of.contains(&who(number)));
+            let is_below =
+                |place: &&LinkPlace| place.lineages.iter().all(|of| of.contains(&who(number)));
             self.linked.iter().filter(is_below).count()
         }
     }
@@ -143,17 +147,17 @@ mod tests {
     fn whoever_lets_in_a_hundred_puppets_keeps_nobody_out() {
         for shape in shapes() {
             let mut node = Node::default();
-            assert_eq!(node.comes(&line(&[EVE])).map(|gone| gone.is_some()), Ok(false));
+            assert_eq!(node.comes(&lineage(&[EVE])).map(|gone| gone.is_some()), Ok(false));
             for number in 1_000..1_127 {
-                node.comes(&line(&shape(number))).unwrap();
+                node.comes(&lineage(&shape(number))).unwrap();
             }
-            assert!(node.comes(&line(&shape(1_200))).is_err(), "eve's have their places");
+            assert!(node.comes(&lineage(&shape(1_200))).is_err(), "eve's have their places");
             // Others who hang below the founder, and those whom bob let in.
             for number in 10..76 {
-                node.comes(&line(&[number])).unwrap();
+                node.comes(&lineage(&[number])).unwrap();
             }
             for number in 100..130 {
-                node.comes(&line(&[number, BOB])).unwrap();
+                node.comes(&lineage(&[number, BOB])).unwrap();
             }
             assert_eq!((node.linked.len(), node.below(EVE)), (PLACES, PLACES / 4));
             assert!(node.has(&[EVE]), "she herself is the last to go");
@@ -164,15 +168,15 @@ mod tests {
     fn guests_of_whoever_let_eve_in_have_their_places_too() {
         let mut node = Node::default();
         for number in 1_000..1_128 {
-            node.comes(&line(&[number, EVE, CAROL])).unwrap();
+            node.comes(&lineage(&[number, EVE, CAROL])).unwrap();
         }
-        node.comes(&line(&[CAROL])).unwrap();
+        node.comes(&lineage(&[CAROL])).unwrap();
         for number in 10..40 {
-            node.comes(&line(&[number, CAROL])).unwrap();
+            node.comes(&lineage(&[number, CAROL])).unwrap();
         }
         // Those of another branch take eve's places before those of carol's other guests.
         for number in 40..90 {
-            node.comes(&line(&[number])).unwrap();
+            node.comes(&lineage(&[number])).unwrap();
         }
         assert!((10..40).all(|number| node.has(&[number, CAROL])));
         assert!(node.has(&[CAROL]));
@@ -181,39 +185,39 @@ mod tests {
     #[test]
     fn an_honest_host_of_a_hundred_loses_places_to_others_only() {
         let mut node = Node::default();
-        node.comes(&line(&[CAROL])).unwrap();
+        node.comes(&lineage(&[CAROL])).unwrap();
         for number in 0..99 {
-            node.comes(&line(&[1_000 + number, CAROL])).unwrap();
+            node.comes(&lineage(&[1_000 + number, CAROL])).unwrap();
         }
         for number in 0..28 {
-            node.comes(&line(&[10 + number])).unwrap();
+            node.comes(&lineage(&[10 + number])).unwrap();
         }
         assert!(
-            node.comes(&line(&[1_200, CAROL])).is_err(),
+            node.comes(&lineage(&[1_200, CAROL])).is_err(),
             "her guests do not displace each other"
         );
-        let last = node.comes(&line(&[50])).unwrap().unwrap();
-        assert_eq!(last.lines, line(&[1_098, CAROL]), "the latest of her guests");
+        let last = node.comes(&lineage(&[50])).unwrap().unwrap();
+        assert_eq!(last.lineages, lineage(&[1_098, CAROL]), "the latest of her guests");
         // Whoever gave way knocks again, and displaces nobody.
-        assert!(node.comes(&last.lines).is_err());
+        assert!(node.comes(&last.lineages).is_err());
     }
 
     #[test]
     fn who_gave_way_does_not_come_back_for_it() {
         let mut node = Node::default();
         for number in 0..64 {
-            node.comes(&line(&[1_000 + number, BOB])).unwrap();
-            node.comes(&line(&[2_000 + number, CAROL])).unwrap();
+            node.comes(&lineage(&[1_000 + number, BOB])).unwrap();
+            node.comes(&lineage(&[2_000 + number, CAROL])).unwrap();
         }
-        let mut outside: Vec<Vec<Line>> =
-            (0..40).map(|number| line(&[3_000 + number, EVE])).collect();
+        let mut outside: Vec<Vec<Lineage>> =
+            (0..40).map(|number| lineage(&[3_000 + number, EVE])).collect();
         let mut displaced = 0;
         for _ in 0..20 {
             let mut gone = Vec::new();
-            for lines in std::mem::take(&mut outside) {
-                match node.comes(&lines) {
-                    Ok(place) => gone.extend(place.map(|place| place.lines)),
-                    Err(()) => outside.push(lines),
+            for lineages in std::mem::take(&mut outside) {
+                match node.comes(&lineages) {
+                    Ok(place) => gone.extend(place.map(|place| place.lineages)),
+                    Err(()) => outside.push(lineages),
                 }
             }
             displaced += gone.len();
@@ -224,17 +228,17 @@ mod tests {
 
     #[test]
     fn a_ticket_by_eve_does_not_make_one_hers() {
-        let both = |number| [line(&[number, EVE]), line(&[number, BOB])].concat();
+        let both = |number| [lineage(&[number, EVE]), lineage(&[number, BOB])].concat();
         let mut node = Node::default();
         node.comes(&both(10)).unwrap();
         for number in 1_000..1_127 {
-            node.comes(&line(&[number, EVE])).unwrap();
+            node.comes(&lineage(&[number, EVE])).unwrap();
         }
         node.comes(&both(11)).unwrap();
         for number in 20..110 {
-            node.comes(&line(&[number])).unwrap();
+            node.comes(&lineage(&[number])).unwrap();
         }
-        let stays = |number| node.linked.iter().any(|place| place.lines == both(number));
+        let stays = |number| node.linked.iter().any(|place| place.lineages == both(number));
         assert!(stays(10) && stays(11));
     }
 }

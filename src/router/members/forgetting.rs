@@ -28,8 +28,8 @@ impl Members {
         true
     }
 
-    /// Of the origin that told of most, who is absent for longest, or else came last; an origin that
-    /// told of about as many itself replaces only its own that are absent.
+    /// Of the origin that told of most, who is absent for longest, or else came last; an origin
+    /// that told of about as many itself replaces only its own that are absent.
     fn to_forget(&self, origin: Origin, direct: bool) -> Option<MemberId> {
         let unlinked = || self.known.iter().filter(|(_, of)| of.conn.is_none());
         let mut counts: BTreeMap<Origin, usize> = BTreeMap::new();
