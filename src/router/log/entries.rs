@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::pushes::Pushes;
+use super::placing::{EntryOrder, Placed, Terms};
 use super::shares::{Amount, LogShares, WaysIn};
 use super::waiting::{Waiter, Waiting};
 use crate::crypto::hash::digest;
@@ -30,37 +30,6 @@ const GAP_WAIT_MS: u64 = 60_000;
 /// How far the depth of an entry may be above that of what it refers to and is here. It is more
 /// than a log can hold, so that whoever is honest stays within it, whatever was refused here.
 const DEPTH_AHEAD_MAX: u64 = 1 << 20;
-
-/// What became of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Placed {
-    /// Accepted, with those that had waited for it, in order.
-    Accepted(Vec<Arc<SignedEntry>>),
-    /// We have it, or it lies behind a fork.
-    Known,
-    /// It waits for its chain or for a parent.
-    Waits,
-    /// It continues another version of its chain: somebody has a fork of it.
-    Conflict,
-    /// It proves a fork.
-    Forked {
-        /// The chain was not known to be forked.
-        first: bool,
-        /// What it takes back, the last first.
-        dropped: Vec<(EntryOrder, Arc<SignedEntry>)>,
-        /// Those that had waited for it, in order.
-        woken: Vec<Arc<SignedEntry>>,
-    },
-    /// It is a better proof of a known fork; nothing else changes.
-    Proof,
-    /// Too many wait: repair brings it again.
-    Crowded,
-    /// Its author's share of the log is used up.
-    Refused,
-}
-
-/// The place of an entry in the order that all members agree on.
-pub(crate) type EntryOrder = (u64, Chain, u64);
 
 #[derive(Debug)]
 struct ChainItem {
@@ -85,17 +54,6 @@ struct ChainState {
     fork: Option<Fork>,
     /// The next entry was refused.
     refused: bool,
-}
-
-/// What decides whether an entry is taken.
-#[derive(Clone, Copy)]
-pub(crate) struct Terms<'a> {
-    pub(crate) now: Millis,
-    pub(crate) limits: &'a Limits,
-    /// How authors came into the room.
-    pub(crate) ways: WaysIn<'a>,
-    /// How much authors said lately.
-    pub(super) pushes: &'a Pushes,
 }
 
 /// All accepted entries of a room.

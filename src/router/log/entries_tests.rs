@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::super::pushes::Pushes;
 use super::super::shares::WayIn;
 use super::*;
 use crate::crypto::identity::Identity;

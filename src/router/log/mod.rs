@@ -8,6 +8,7 @@
 mod entries;
 mod exchange;
 mod openings;
+mod placing;
 mod pushes;
 mod receipts;
 mod repair;
@@ -18,9 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::entries::Entries;
-pub(crate) use self::entries::{EntryOrder, Placed, Terms};
 use self::exchange::Exchange;
 use self::openings::Openings;
+pub(crate) use self::placing::{EntryOrder, Placed, Terms};
 use self::pushes::{AUTHORS_MAX, Pushes};
 use self::receipts::Receipts;
 use self::repair::HAVES_PAUSE_MS;
