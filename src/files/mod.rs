@@ -5,6 +5,7 @@
 //! (32 bytes per chunk do, and chunks are few).
 
 pub mod disk;
+pub mod folder;
 pub mod hash;
 mod hidden;
 mod leaves;

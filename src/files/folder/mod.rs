@@ -1,0 +1,8 @@
+//! Folders: one offer for a tree of files, of which each can be checked by itself.
+//!
+//! [`manifest`] lists the files, [`units`] says in which pieces they are fetched, [`paths`] under
+//! which names they lie here; all three are pure, and alike on every system. [`scan`] reads a
+//! folder that is to be sent, and [`staging`] builds one that is received.
+//! Nothing outside the folder is ever read or written: no link is followed inside it.
+
+pub mod manifest;
