@@ -6,3 +6,4 @@
 //! Nothing outside the folder is ever read or written: no link is followed inside it.
 
 pub mod manifest;
+pub mod units;
