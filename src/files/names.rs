@@ -11,6 +11,8 @@ use crate::router::text::{is_control, is_format};
 
 /// Longest safe name in bytes: leaves room for the date, a number and the 255 bytes of most disks.
 pub const SAFE_NAME_MAX_BYTES: usize = 150;
+/// Longest safe component of a path inside a folder, in bytes: what most disks take.
+pub const SAFE_COMPONENT_MAX_BYTES: usize = 255;
 /// Longest extension in bytes, without its dot, that is kept when a name is cut.
 const EXTENSION_MAX_BYTES: usize = 16;
 /// Replaces a name with nothing left in it.
@@ -23,14 +25,28 @@ const NAMELESS: &str = "file";
 #[must_use]
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\', ':']).next().unwrap_or_default();
+    made_safe(last, "", SAFE_NAME_MAX_BYTES)
+}
+
+/// Makes one component of a path inside a folder from a peer safe, as [`safe_name`] does, but: what
+/// separates components elsewhere becomes `_`, a leading dot stays, and it may have 255 bytes.
+#[must_use]
+pub fn safe_component(name: &str) -> String {
+    made_safe(&name.replace(['/', '\\', ':'], "_"), ".", SAFE_COMPONENT_MAX_BYTES)
+}
+
+/// Makes a name without separators safe; `kept` may stand at its beginning, though not alone.
+fn made_safe(name: &str, kept: &str, max_bytes: usize) -> String {
     // Invisible characters go first: they can keep apart what NFC would compose.
-    let visible = last.chars().filter(|&c| !is_control(c) && !is_format(c));
+    let visible = name.chars().filter(|&c| !is_control(c) && !is_format(c));
     let plain: String =
         visible.nfc().map(|c| if "<>\"|?*".contains(c) { '_' } else { c }).collect();
+    let kept = if plain.starts_with(kept) { kept } else { "" };
     let leading = |c: char| c == '.' || c == '-' || c.is_whitespace();
-    let name = shortened(plain.trim_start_matches(leading), SAFE_NAME_MAX_BYTES);
+    let name = shortened(plain.trim_start_matches(leading), max_bytes - kept.len());
+    let name = format!("{kept}{name}");
     // Cutting can lay a device name bare, so it comes before.
-    if is_device(&name) { shortened(&format!("_{name}"), SAFE_NAME_MAX_BYTES) } else { name }
+    if is_device(&name) { shortened(&format!("_{name}"), max_bytes) } else { name }
 }
 
 /// Takes dots and spaces from the end of `name`.
@@ -359,6 +375,33 @@ mod tests {
         let long = safe_name(&format!("{}.jpeg", "é".repeat(200)));
         assert!(long.len() == 149 && long.ends_with("é.jpeg"), "{long}");
         assert_eq!(safe_name(&format!("a.{}", "b".repeat(200))).len(), 150);
+    }
+
+    #[test]
+    fn inside_a_folder_a_leading_dot_and_long_names_stay() {
+        for (raw, safe) in [
+            (".bashrc", ".bashrc"),
+            ("..", ".file"),
+            (". -x", ".x"),
+            ("\u{200b}.a", ".a"),
+            ("-.git", "git"),
+            ("a\\..\\b:c", "a_.._b_c"),
+            ("aux.c", "_aux.c"),
+            (".aux", ".aux"),
+            ("a. ", "a"),
+        ] {
+            assert_eq!(safe_component(raw), safe);
+        }
+        assert_eq!(safe_component(&"b".repeat(255)), "b".repeat(255));
+        let long = safe_component(&format!(".{}.jpeg", "é".repeat(200)));
+        assert!(long.len() == 254 && long.ends_with("é.jpeg"), "{long}");
+        for name in hostile_names() {
+            let safe = safe_component(&name);
+            assert_eq!(safe_component(&safe), safe, "{name:?}");
+            let parts: Vec<_> = Path::new(&safe).components().collect();
+            assert!(matches!(parts[..], [Component::Normal(_)]), "{name:?} {safe:?}");
+            assert!(safe.len() <= 255 && !safe.contains(['\\', ':']) && !is_device(&safe));
+        }
     }
 
     #[test]

@@ -6,4 +6,5 @@
 //! Nothing outside the folder is ever read or written: no link is followed inside it.
 
 pub mod manifest;
+pub mod paths;
 pub mod units;
