@@ -60,6 +60,8 @@ pub struct Facts {
     pub allocated_bytes: u64,
     /// To whom it belongs.
     pub owner: Owner,
+    /// Whether its owner may execute it. Windows: false.
+    pub is_executable: bool,
 }
 
 /// Somebody to whom files can belong: the number of a user. Windows: always 0, so that all files

@@ -9,6 +9,7 @@
 
 pub mod errors;
 pub mod files;
+pub mod folders;
 pub mod heap;
 pub mod interfaces;
 pub mod local;

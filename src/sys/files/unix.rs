@@ -34,6 +34,7 @@ fn facts(metadata: &Metadata) -> Facts {
         // POSIX leaves the unit open; it is 512 bytes wherever klatch runs.
         allocated_bytes: metadata.blocks() * 512,
         owner: metadata.uid(),
+        is_executable: metadata.mode() & 0o100 != 0,
     }
 }
 

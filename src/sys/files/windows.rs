@@ -27,6 +27,7 @@ pub(super) fn facts_of(file: &File) -> io::Result<Facts> {
         names: known.number_of_links(),
         allocated_bytes: metadata.len(),
         owner: me(),
+        is_executable: false,
     })
 }
 
