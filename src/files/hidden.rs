@@ -19,7 +19,7 @@ const CLAIMS: &str = "claims";
 /// The same until it is whole.
 const CLAIMS_NEW: &str = "claims-new";
 /// How many programs may fetch one file into one folder at once.
-const NUMBERS: u32 = 64;
+pub(super) const NUMBERS: u32 = 64;
 
 /// A partial file and the hints about it, both hidden in the folder of the download. The lock on
 /// the partial file covers both.
@@ -152,7 +152,7 @@ impl Drop for Hidden {
 }
 
 /// Creates `path`, or opens it if it is ours; says whether it was created.
-fn open_or_create(disk: &dyn Disk, path: &Path) -> io::Result<Option<(File, bool)>> {
+pub(super) fn open_or_create(disk: &dyn Disk, path: &Path) -> io::Result<Option<(File, bool)>> {
     match disk.create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         created => return created.map(|file| Some((file, true))),
@@ -230,7 +230,7 @@ fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<LeftPart> {
 /// Locks `file`, unless another program has it, or has finished or removed it meanwhile. Says
 /// whether it is locked: where the disk knows no locks it is taken all the same, for who fetched
 /// it before is gone in all likelihood, and what it has is verified at both ends.
-fn lock(disk: &dyn Disk, file: &File, path: &Path) -> Option<bool> {
+pub(super) fn lock(disk: &dyn Disk, file: &File, path: &Path) -> Option<bool> {
     let is_locked = match disk.try_lock(file) {
         Ok(()) => true,
         Err(TryLockError::WouldBlock) => return None,

@@ -3,9 +3,10 @@
 //! - It renames without replacing; if the disk cannot do that (FUSE, some network disks), it makes
 //!   a hard link; if it cannot do that either (exFAT, FAT), an empty file reserves the name and the
 //!   finished one then replaces it.
+//! - A folder needs no link: an empty one that reserves the name is replaced as long as it is empty.
 //! - A name that is too long for the disk is cut, and characters that it does not allow become `_`.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -39,10 +40,31 @@ pub fn publish(
     disk: &dyn Disk,
     from: &Path,
     dir: &Path,
+    names: (Option<&str>, &str),
+) -> Result<PathBuf, Unnamed> {
+    publish_by(&|to| rename_new(disk, from, to), dir, names)
+}
+
+/// The same for a folder.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn publish_folder(
+    disk: &dyn Disk,
+    from: &Path,
+    dir: &Path,
+    names: (Option<&str>, &str),
+) -> Result<PathBuf, Unnamed> {
+    publish_by(&|to| rename_folder_new(disk, from, to), dir, names)
+}
+
+fn publish_by(
+    rename: &dyn Fn(&Path) -> io::Result<()>,
+    dir: &Path,
     (chosen, name): (Option<&str>, &str),
 ) -> Result<PathBuf, Unnamed> {
     if let Some(path) = chosen.map(|chosen| dir.join(chosen)) {
-        match rename_new(disk, from, &path) {
+        match rename(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) if is_about_the_name(&error) => {}
@@ -61,7 +83,7 @@ pub fn publish(
     for form in forms {
         for number in 1..=SAME_NAMES {
             let path = dir.join(numbered(&form, number));
-            match rename_new(disk, from, &path) {
+            match rename(&path) {
                 Ok(()) => return Ok(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) if is_about_the_name(&error) => {
@@ -95,6 +117,22 @@ pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<
     }
 }
 
+/// Gives the folder `from` the name `to`, which must not exist.
+fn rename_folder_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    match disk.rename(from, to) {
+        Err(error) if is_unknown_way(&error) => {}
+        renamed => return renamed,
+    }
+    // An empty folder reserves the name; none with something in it is ever replaced.
+    fs::create_dir(to)?;
+    let renamed = disk.rename_over(from, to);
+    if renamed.is_err() {
+        // The error of the rename says more.
+        let _ = fs::remove_dir(to);
+    }
+    renamed
+}
+
 /// Makes an empty file of the name, and puts the whole one in its place.
 fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     let empty = disk.create(to)?;
@@ -118,8 +156,6 @@ pub(super) fn leads_to(path: &Path, file: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::files::faulty::FaultyDisk;
     use crate::files::testing::write;

@@ -34,7 +34,7 @@ impl Stamp {
         Facts::at(path).map(|facts| Self::in_facts(&facts))
     }
 
-    fn in_facts(facts: &Facts) -> Self {
+    pub(super) fn in_facts(facts: &Facts) -> Self {
         Self { len: facts.len, modified_ns: facts.modified_ns, id: facts.id }
     }
 }

@@ -5,6 +5,9 @@
 //! folder that is to be sent, and [`staging`] builds one that is received.
 //! Nothing outside the folder is ever read or written: no link is followed inside it.
 
+mod chain;
 pub mod manifest;
 pub mod paths;
+pub mod scan;
+pub mod staging;
 pub mod units;

@@ -134,7 +134,10 @@ impl PartError {
     }
 
     /// Makes the error for `action` on `path` of what the system said.
-    pub(super) fn on(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(in crate::files) fn on(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
