@@ -190,6 +190,30 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_there_is_never_replaced_whatever_the_disk_can_do() {
+        for rename in [None, Some(Errno::INVAL), Some(Errno::NOSYS)] {
+            let dir = tempfile::tempdir().unwrap();
+            let disk = FaultyDisk::default();
+            disk.change(|faults| faults.rename = rename);
+            let (from, taken) = (dir.path().join("from"), dir.path().join("a"));
+            for folder in [&from, &taken] {
+                fs::create_dir(folder).unwrap();
+            }
+            write(&from, "new", b"new");
+            write(dir.path(), "b", b"old");
+            let path = publish_folder(&disk, &from, dir.path(), (Some("b"), "a")).unwrap();
+            assert!(path.ends_with("a (2)"), "{}", path.display());
+            assert_eq!((names(&path), names(&taken)), (vec!["new".to_owned()], vec![]));
+            assert_eq!(names(dir.path()), ["a", "a (2)", "b"]);
+            disk.change(|faults| faults.rename_over = Some(Errno::IO));
+            fs::rename(&path, &from).unwrap();
+            let again = publish_folder(&disk, &from, dir.path(), (None, "a"));
+            assert_eq!(again.is_err(), rename.is_some());
+            assert!(names(dir.path()).len() == 3);
+        }
+    }
+
+    #[test]
     fn a_rename_that_fails_leaves_no_empty_file() {
         let dir = tempfile::tempdir().unwrap();
         let disk = FaultyDisk::default();

@@ -177,6 +177,14 @@ pub fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     system::take_room(file, offset, bytes)
 }
 
+/// Lets `to`, which is empty, share the bytes of `from` on the disk until one of them is changed.
+///
+/// # Errors
+/// The system's error, also when this disk cannot do it; `Unsupported` elsewhere than on Linux.
+pub fn clone_bytes(from: &File, to: &File) -> io::Result<()> {
+    system::clone_bytes(from, to)
+}
+
 /// Gives a file another name in one step, which must not exist: nothing is ever replaced.
 ///
 /// # Errors

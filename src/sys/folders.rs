@@ -53,7 +53,7 @@ impl FolderHandle {
     /// Opens a folder in it.
     ///
     /// # Errors
-    /// The system's error, also when it is no folder.
+    /// The system's error: of the kind `NotADirectory` or `InvalidFilename` when it is a link.
     pub fn folder(&self, name: &OsStr) -> io::Result<Self> {
         self.0.folder(one_component(name)?).map(Self)
     }
@@ -62,7 +62,7 @@ impl FolderHandle {
     /// It may be something else than a file.
     ///
     /// # Errors
-    /// The system's error.
+    /// The system's error: of the kind `InvalidFilename` when it is a link.
     pub fn file(&self, name: &OsStr, write: bool) -> io::Result<File> {
         self.0.file(one_component(name)?, write)
     }

@@ -171,6 +171,12 @@ impl LocalPaths {
         Some((*folder, renamed.as_deref().unwrap_or_else(own)))
     }
 
+    /// In which of the folders an entry lies; `None` beyond the last entry.
+    #[must_use]
+    pub fn folder(&self, entry: u32) -> Option<u32> {
+        Some(self.entries.get(entry as usize)?.folder)
+    }
+
     /// The whole path of an entry below the folder, whose path in the manifest is `path`.
     #[must_use]
     pub fn path(&self, entry: u32, path: &str) -> Option<String> {

@@ -84,6 +84,16 @@ pub(super) fn take_room(_file: &File, _offset: u64, _bytes: u64) -> io::Result<(
     Ok(())
 }
 
+#[cfg(target_os = "linux")]
+pub(super) fn clone_bytes(from: &File, to: &File) -> io::Result<()> {
+    Ok(rustix::fs::ioctl_ficlone(to, from)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn clone_bytes(_from: &File, _to: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }

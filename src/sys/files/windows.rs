@@ -95,6 +95,10 @@ pub(super) fn take_room(_file: &File, _offset: u64, _bytes: u64) -> io::Result<(
     Ok(())
 }
 
+pub(super) fn clone_bytes(_from: &File, _to: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     // The standard library's rename replaces; this one moves without replacing.
     match TempPath::try_from_path(from)?.persist_noclobber(to) {

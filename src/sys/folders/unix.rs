@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, statat, unlinkat};
+use rustix::io::Errno;
 
 use crate::sys::files::{Facts, FileKind};
 
@@ -52,13 +53,14 @@ impl FolderHandle {
 
     pub(super) fn folder(&self, name: &OsStr) -> io::Result<Self> {
         let flags = FOLDER | OFlags::NOFOLLOW;
-        Ok(Self(openat(&self.0, name, flags, Mode::empty())?.into()))
+        let folder = openat(&self.0, name, flags, Mode::empty()).map_err(refused)?;
+        Ok(Self(folder.into()))
     }
 
     pub(super) fn file(&self, name: &OsStr, write: bool) -> io::Result<File> {
         let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
         let quietly = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        Ok(openat(&self.0, name, access | quietly, Mode::empty())?.into())
+        Ok(openat(&self.0, name, access | quietly, Mode::empty()).map_err(refused)?.into())
     }
 
     pub(super) fn create_folder(&self, name: &OsStr) -> io::Result<()> {
@@ -92,6 +94,11 @@ impl FolderHandle {
     pub(super) fn sync_disk(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+/// Why something was not opened: some systems say of a link that it leads round in a circle.
+fn refused(errno: Errno) -> io::Error {
+    if errno == Errno::LOOP { io::ErrorKind::InvalidFilename.into() } else { errno.into() }
 }
 
 fn kind_of(kind: FileType) -> FileKind {
