@@ -2,6 +2,7 @@
 //! understood, and panics if something does not hold of what was. The fuzzer calls them, and so
 //! does `tests/corpus.rs`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs;
@@ -16,6 +17,9 @@ use klatch::crypto::hash::digest;
 use klatch::crypto::identity::Identity;
 use klatch::crypto::noise::Handshake;
 use klatch::files::disk::{Disk, SystemDisk};
+use klatch::files::folder::manifest::{Manifest, PATH_MAX_BYTES};
+use klatch::files::folder::paths::LocalPaths;
+use klatch::files::folder::units::{UnitContent, Units};
 use klatch::files::names::{SAFE_NAME_MAX_BYTES, download_name, is_download_of, safe_name};
 use klatch::limits::Limits;
 use klatch::net::lane::{Header, Request, Status};
@@ -47,6 +51,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("job-request", job_request),
     ("lane", lane),
     ("leftovers", leftovers),
+    ("manifest", manifest),
     ("message", message),
     ("opening", opening),
     ("order", order),
@@ -182,6 +187,38 @@ fn lane(bytes: &[u8]) -> bool {
     let own = Header::of(&request, 0, Status::NotHeld, 0);
     assert!(request.is_answered_by(&Header::from_bytes(&own.to_bytes()).expect("a header")));
     let _ = header.is_some_and(|header| request.is_answered_by(&header));
+    true
+}
+
+fn manifest(bytes: &[u8]) -> bool {
+    let Ok(manifest) = Manifest::decode(bytes.to_vec()) else { return false };
+    let entries: Vec<_> = manifest.iter().collect();
+    assert_eq!(entries.len(), manifest.len() as usize);
+    same(Manifest::encode(&entries), manifest.clone());
+    for exec in [false, true] {
+        // Safe names may be too long together.
+        let Ok(paths) = LocalPaths::of(&manifest, exec) else { continue };
+        let mut places = BTreeSet::new();
+        for (index, entry) in (0..).zip(&entries) {
+            assert_eq!(manifest.entry(index).as_ref(), Some(entry));
+            let place = paths.path(index, &entry.path).expect("it is an entry");
+            assert!(place.len() <= PATH_MAX_BYTES && is_safe(&place), "{place:?}");
+            let mut parts = Path::new(&place).components();
+            assert!(parts.all(|part| matches!(part, Component::Normal(_))), "{place:?}");
+            assert!(places.insert(place.to_lowercase()), "{place:?} twice");
+        }
+    }
+    // More than are allowed is all that can be wrong with them.
+    let Ok(units) = Units::of(&manifest) else { return true };
+    let mut total = 0;
+    for unit in 0..units.count().min(64) {
+        let len = units.len_bytes(unit).expect("it is a unit");
+        total += u64::from(len);
+        if let Some(UnitContent::Bundle(files)) = units.content(unit) {
+            assert_eq!(files.iter().map(|file| file.len).sum::<u32>(), len);
+        }
+    }
+    assert!(total <= manifest.total_bytes());
     true
 }
 

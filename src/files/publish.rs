@@ -3,7 +3,8 @@
 //! - It renames without replacing; if the disk cannot do that (FUSE, some network disks), it makes
 //!   a hard link; if it cannot do that either (exFAT, FAT), an empty file reserves the name and the
 //!   finished one then replaces it.
-//! - A folder needs no link: an empty one that reserves the name is replaced as long as it is empty.
+//! - A folder cannot have two names: an empty one reserves the name, and is replaced while it is
+//!   empty.
 //! - A name that is too long for the disk is cut, and characters that it does not allow become `_`.
 
 use std::fs::{self, File};

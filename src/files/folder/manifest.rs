@@ -184,7 +184,7 @@ pub struct Manifest {
     files: u32,
     folders: u32,
     total_bytes: u64,
-    marks: Vec<Mark>,
+    marks: Vec<PathMark>,
     /// The paths before the marks, joined.
     paths: String,
 }
@@ -192,7 +192,7 @@ pub struct Manifest {
 /// Where every [`MARK_ENTRIES`]th entry begins, and where in [`Manifest::paths`] the path of the
 /// entry before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
+struct PathMark {
     offset: u32,
     path_end: u32,
 }
@@ -256,7 +256,7 @@ impl Manifest {
                 paths.push_str(check.path()?);
                 let offset = u32::try_from(bytes.len() - left.len()).unwrap_or(u32::MAX);
                 let path_end = u32::try_from(paths.len()).unwrap_or(u32::MAX);
-                marks.push(Mark { offset, path_end });
+                marks.push(PathMark { offset, path_end });
             }
             let (entry, later) = RawEntry::read(left).map_err(|fault| fault.of(number + 1))?;
             check.take(&entry)?;

@@ -2,10 +2,11 @@
 //!
 //! [`manifest`] lists the files, [`units`] says in which pieces they are fetched, [`paths`] under
 //! which names they lie here; all three are pure, and alike on every system. [`scan`] reads a
-//! folder that is to be sent, and [`staging`] builds one that is received.
+//! folder that is to be sent, [`chain`] opens what is in one, and [`staging`] builds one that is
+//! received.
 //! Nothing outside the folder is ever read or written: no link is followed inside it.
 
-mod chain;
+pub mod chain;
 pub mod manifest;
 pub mod paths;
 pub mod scan;

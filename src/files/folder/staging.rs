@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::tree::{LongFile, Tree};
+use self::tree::{LongFile, StagedTree};
 pub use self::writer::UnitWriter;
 use super::manifest::{ListedFile, Manifest, ManifestEntry};
 use super::paths::LocalPaths;
@@ -104,7 +104,7 @@ struct UnitSlot {
 pub struct Staging {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    tree: Tree,
+    tree: StagedTree,
     plan: FolderPlan,
     fetched: Bitmap,
     needed: Bitmap,
@@ -233,10 +233,7 @@ impl Staging {
             return slot.verified;
         }
         let good = match content {
-            UnitContent::Bundle(files) => files
-                .iter()
-                .filter(|file| self.fetched.has(file.entry))
-                .fold(true, |good, file| self.verify_small(file.entry).unwrap_or(false) && good),
+            UnitContent::Bundle(files) => self.verify_bundle(&files),
             UnitContent::Chunks { entry, chunks: numbers, .. } => {
                 numbers.len() == chunks.len()
                     && self.verify_chunks(entry, numbers.start, chunks).unwrap_or(false)
@@ -244,6 +241,15 @@ impl Staging {
         };
         self.settle(unit, &mut slot, good);
         good
+    }
+
+    /// Compares what is fetched of a bundle, all of it: what is right need not be requested.
+    fn verify_bundle(&self, files: &[BundledFile]) -> bool {
+        let mut all = true;
+        for file in files.iter().filter(|file| self.fetched.has(file.entry)) {
+            all &= self.verify_small(file.entry).unwrap_or(false);
+        }
+        all
     }
 
     /// Compares a small file of an earlier run with its root.
@@ -409,7 +415,7 @@ fn stem(id: &[u8; 32], wanted: &Bitmap) -> String {
 
 /// Holds `.klatch-<stem>.folder` with its hints, or, where another program has them, those of
 /// `<stem>-2` and so on; `Ok(None)` when all are held.
-fn hold(disk: &Arc<dyn Disk>, dir: &Path, stem: &str) -> io::Result<Option<(Hints, Tree)>> {
+fn hold(disk: &Arc<dyn Disk>, dir: &Path, stem: &str) -> io::Result<Option<(Hints, StagedTree)>> {
     for number in 1..=NUMBERS {
         let number = if number == 1 { String::new() } else { format!("-{number}") };
         let path = dir.join(format!(".klatch-{stem}{number}{UNITS}"));
@@ -417,7 +423,7 @@ fn hold(disk: &Arc<dyn Disk>, dir: &Path, stem: &str) -> io::Result<Option<(Hint
         if lock(&**disk, &file, &path).is_none() {
             continue;
         }
-        let Some(tree) = Tree::open(dir, format!(".klatch-{stem}{number}{FOLDER}"))? else {
+        let Some(tree) = StagedTree::open(dir, format!(".klatch-{stem}{number}{FOLDER}"))? else {
             if fresh {
                 disk.remove(&path)?;
             }

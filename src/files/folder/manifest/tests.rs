@@ -205,6 +205,35 @@ fn as_many_entries_as_are_allowed_stay_small() {
     assert!(matches!(refused(&more), ManifestError::TooManyEntries { .. }));
 }
 
+/// Writes what fuzzing begins with: `cargo test --lib write_corpus -- --ignored`.
+#[test]
+#[ignore = "it writes fuzz/corpus"]
+fn write_corpus() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/manifest");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
+    let good = |name: &str, entries: &[ManifestEntry]| {
+        write(name, Manifest::encode(entries).unwrap().bytes());
+    };
+    good("nothing", &[]);
+    good("flat", &[file("a.txt", 3), file("b.sh", 0), empty("c"), file("été", 300_000)]);
+    good("deep", &[file("a/b/c/d.jpg", 1), file("a/b/c/e.jpg", 1), empty("a/b/d"), file("a/c", 2)]);
+    good("clashes", &["A/b", "a/B", "a/b", "e\u{301}", "é"].map(|path| file(path, 5)));
+    good(
+        "acted-upon",
+        &[".git/config", ".ssh", "GIT~1/a", "desktop.ini"].map(|path| file(path, 9)),
+    );
+    good("unsafe", &["CON", "a:b", "a\\..\\b", "b. ", "c\u{202e}d"].map(|path| file(path, 7)));
+    good("large", &[file("a", FOLDER_MAX_BYTES / 2), file("b", 1 << 40), empty("c")]);
+    good("between", &["a", "a b", "a-b/c", "a.b/c", "ab"].map(|path| file(path, 1)));
+    let many: Vec<_> = (0..60).map(|n| file(&format!("photos/{n:02}"), 0)).collect();
+    good("many", &many);
+    write("hostile-dots", &unchecked(&[b"a", b"a/../../b"]));
+    write("hostile-inside", &unchecked(&[b"a", b"a-b", b"a/c"]));
+    write("hostile-order", &unchecked(&[b"b", b"a"]));
+    write("hostile-count", &[&MAGIC[..], &[0, 4, 0, 0, 0, 0]].concat());
+}
+
 /// Few letters, so that paths meet.
 fn entries() -> impl Strategy<Value = Vec<ManifestEntry>> {
     let entry = ("[a-c]{1,2}([/ .-][a-c]{1,2}){0,3}", 0..4_u64);

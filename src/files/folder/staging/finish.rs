@@ -1,4 +1,4 @@
-//! From the last unit to the folder's own name: copies, what is empty, a last look, syncs, a rename.
+//! From the last unit to a name: copies, what is empty, a last look, syncs, a rename.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -28,7 +28,7 @@ const TIMES_APART: Duration = Duration::from_secs(2);
 
 /// The tree on the disk.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct StagedTree {
     dir: PathBuf,
     name: OsString,
     path: PathBuf,
@@ -55,7 +55,7 @@ impl LongFiles {
     }
 }
 
-impl Tree {
+impl StagedTree {
     /// Opens the folder with this name in `dir`, or makes it; `None` when something else, or
     /// somebody else's, has the name.
     pub(super) fn open(dir: &Path, name: String) -> io::Result<Option<Self>> {

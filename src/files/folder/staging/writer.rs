@@ -24,7 +24,7 @@ pub struct UnitWriter<'a> {
 
 enum Filling {
     Bundle { files: Vec<BundledFile>, bytes: Vec<u8>, len: usize },
-    Chunks(Chunks),
+    Chunks(Box<Chunks>),
 }
 
 /// Chunks that are being written.
@@ -62,7 +62,8 @@ impl<'a> UnitWriter<'a> {
                 let chunk_left = chunk_range(size, chunks.start).map_or(0, |(_, len)| len as usize);
                 let hasher = ChunkHasher::new(size, chunks.start);
                 let (left, hashes) = (chunks, Vec::new());
-                Filling::Chunks(Chunks { long, size, left, hasher, offset, chunk_left, hashes })
+                let chunks = Chunks { long, size, left, hasher, offset, chunk_left, hashes };
+                Filling::Chunks(Box::new(chunks))
             }
         };
         Ok(Self { staging, unit, number, filling, spoiled: false })
