@@ -288,14 +288,16 @@ impl Staging {
     }
 
     /// Takes over a file that lies somewhere else on this computer, if it is what the entry lists:
-    /// it is copied without being read where the disk can do that, and verified. Its units are not
-    /// needed any more then.
+    /// it is copied, by sharing its bytes where the disk can do that, and verified. Its units are
+    /// not needed any more then. A long file of which something came already is not taken over, and
+    /// none of its units may be begun meanwhile.
     ///
     /// # Errors
     /// What the disk says.
     pub fn copy_in(&self, entry: u32, from: &File) -> Result<bool, PartError> {
         let Some((listed, facts)) = self.plan.file(entry) else { return Ok(false) };
-        if !self.fetched.has(entry) || lock_of(&self.present).has(entry) {
+        let is_here = lock_of(&self.present).has(entry);
+        if !self.fetched.has(entry) || is_here || !self.supersede_chunks(entry) {
             return Ok(false);
         }
         let copied = self.tree.copy(&*self.disk, &self.plan, entry, &listed, from);
@@ -316,6 +318,23 @@ impl Staging {
             }
         }
         Ok(true)
+    }
+
+    /// Ends the work of all who write chunks of this file, unless some is verified; says whether
+    /// none is.
+    fn supersede_chunks(&self, entry: u32) -> bool {
+        let Some(EntrySource::Units(units)) = self.plan.units.source(entry) else { return true };
+        for unit in units {
+            if let Some(UnitContent::Bundle(_)) = self.plan.units.content(unit) {
+                return true;
+            }
+            let Some(mut slot) = self.slot(unit).filter(|slot| !slot.verified) else {
+                return false;
+            };
+            slot.writer = slot.writer.wrapping_add(1);
+        }
+        self.tree.forget(entry);
+        true
     }
 
     /// Removes what there is of the folder and ends the hold.
@@ -423,10 +442,12 @@ fn hold(disk: &Arc<dyn Disk>, dir: &Path, stem: &str) -> io::Result<Option<(Hint
         if lock(&**disk, &file, &path).is_none() {
             continue;
         }
-        let Some(tree) = StagedTree::open(dir, format!(".klatch-{stem}{number}{FOLDER}"))? else {
+        let tree = StagedTree::open(dir, format!(".klatch-{stem}{number}{FOLDER}"));
+        let Ok(Some(tree)) = tree else {
             if fresh {
                 disk.remove(&path)?;
             }
+            tree?;
             continue;
         };
         let hints = Hints { file, path, bytes: Mutex::default() };

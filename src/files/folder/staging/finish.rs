@@ -16,6 +16,7 @@ use crate::files::names::download_name;
 use crate::files::part::PartError;
 use crate::files::publish::publish_folder;
 use crate::sys::files::Facts;
+use crate::sys::folders::make_executable;
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
 
 /// Up to so many files are synced one by one: more, and all of the disk is.
@@ -220,6 +221,10 @@ impl Looking<'_> {
             && (as_left || root_of(&file, facts.size).map_err(failed)? == facts.root);
         if !right {
             return Err(failed(io::ErrorKind::InvalidData.into()));
+        }
+        if plan.exec && facts.executable && !found.is_executable {
+            // An earlier run made it.
+            make_executable(&file).map_err(failed)?;
         }
         if !as_left {
             tree.date(&**disk, &file, &facts);

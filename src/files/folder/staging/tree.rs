@@ -223,6 +223,13 @@ impl StagedTree {
         FolderHandle::open(&self.dir)?.remove_folder(&self.name)
     }
 
+    /// Begins a file of several units anew.
+    pub(super) fn forget(&self, entry: u32) {
+        let mut files = lock_of(&self.long);
+        files.all.remove(&entry);
+        files.open.retain(|open| *open != entry);
+    }
+
     /// Whether others may have changed a file of several units.
     pub(super) fn is_meddled(&self, entry: u32) -> bool {
         let long = lock_of(&self.long).all.get(&entry).map(Arc::clone);
