@@ -205,7 +205,7 @@ impl Bytes<'_> {
                 let told = self.shared.node.handle.urgent(*self.file, chunk, last);
                 told.map_err(io::Error::other)?;
             }
-            if self.served.wait_for(chunk, LOOK) {
+            if self.served.chunks().wait_for(chunk, LOOK) {
                 return Ok(());
             }
             let gone = !self.shared.node.library.is_current(self.file, &self.served);

@@ -179,10 +179,10 @@ impl<'a> TabWriter<'a> {
         self.add(snapshot(&overview, left_out, &said, &saved))?;
         for (file, served) in &here {
             // The others have nothing to show but that all is here.
-            if served.path().is_none() || served.sent().changes() > 0 {
+            if served.path().is_none() || served.chunks().sent().changes() > 0 {
                 self.add_chunks(file, served)?;
             }
-            self.files.entry(*file).or_default().changes = served.changes();
+            self.files.entry(*file).or_default().changes = served.chunks().changes();
         }
         self.next_chunks = Instant::now() + CHUNKS;
         Ok(())
@@ -333,7 +333,7 @@ impl<'a> TabWriter<'a> {
             // While nothing moves there is no hurry to see that something begins to.
             self.next_chunks = now + if self.moving { CHUNKS } else { ROWS };
             for (file, served) in self.shared.node.library.all() {
-                let changes = served.changes();
+                let changes = served.chunks().changes();
                 let known = self.files.entry(file).or_default();
                 if known.changes != changes {
                     known.changes = changes;
@@ -360,7 +360,7 @@ impl<'a> TabWriter<'a> {
     }
 
     fn add_chunks(&mut self, file: &FileId, served: &Served) -> Result<(), Silent> {
-        let (held, sent) = (served.held().to_bytes(), served.sent().chunks().to_bytes());
+        let (held, sent) = (served.held().to_bytes(), served.chunks().sent().chunks().to_bytes());
         let event = json!({
             "event": "chunks",
             "file": { "id": file },

@@ -7,6 +7,7 @@
 pub mod disk;
 pub mod folder;
 pub mod hash;
+pub mod held;
 mod hidden;
 mod leaves;
 pub mod leftovers;

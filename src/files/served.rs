@@ -9,16 +9,13 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
+use super::held::HeldUnits;
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
 use super::source::{self, OfferError, Stamp};
 use crate::router::bitmap::Bitmap;
-use crate::router::ids::MemberId;
-use crate::router::swarm::sent::{Picked, Sent};
 use crate::sys::errors::is_scarcity;
 use crate::sys::files::{Facts, Positional};
 
@@ -152,12 +149,7 @@ pub struct Served {
     tree: FileTree,
     lies: RwLock<Lies>,
     open_files: Arc<OpenFiles>,
-    held: Box<[AtomicU64]>,
-    sent: Mutex<Sent>,
-    /// Chunks that came.
-    arrivals: AtomicU64,
-    /// Told when a chunk came.
-    came: (Mutex<()>, Condvar),
+    chunks: HeldUnits,
 }
 
 impl Served {
@@ -171,29 +163,19 @@ impl Served {
         open_files: &Arc<OpenFiles>,
     ) -> Self {
         let lies = Lies::Finished(vec![Place::new(path, stamp)]);
-        let served = Self::new(tree, lies, open_files);
-        (0..served.chunk_count()).for_each(|chunk| served.set_held(chunk));
-        served
+        let chunks = HeldUnits::all(chunk_count(tree.len()));
+        Self::new(tree, lies, chunks, open_files)
     }
 
     /// A download with no chunk held yet; `file` is its partial file.
     #[must_use]
     pub fn partial(tree: FileTree, file: File, open_files: &Arc<OpenFiles>) -> Self {
-        Self::new(tree, Lies::Growing(Arc::new(file)), open_files)
+        let chunks = HeldUnits::none(chunk_count(tree.len()));
+        Self::new(tree, Lies::Growing(Arc::new(file)), chunks, open_files)
     }
 
-    fn new(tree: FileTree, lies: Lies, open_files: &Arc<OpenFiles>) -> Self {
-        let tree_len = tree.len();
-        let chunks = chunk_count(tree_len) as usize;
-        Self {
-            tree,
-            lies: RwLock::new(lies),
-            open_files: Arc::clone(open_files),
-            held: (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
-            sent: Mutex::new(Sent::new(chunk_count(tree_len))),
-            arrivals: AtomicU64::new(0),
-            came: (Mutex::new(()), Condvar::new()),
-        }
+    fn new(tree: FileTree, lies: Lies, chunks: HeldUnits, open_files: &Arc<OpenFiles>) -> Self {
+        Self { tree, lies: RwLock::new(lies), open_files: Arc::clone(open_files), chunks }
     }
 
     /// Says that the download is complete and lies at `path` now.
@@ -260,49 +242,27 @@ impl Served {
         &self.tree
     }
 
+    /// Its chunks: which are held, and what was sent of them.
+    #[must_use]
+    pub fn chunks(&self) -> &HeldUnits {
+        &self.chunks
+    }
+
     /// Number of chunks, held or not.
     #[must_use]
     pub fn chunk_count(&self) -> u32 {
-        chunk_count(self.tree.len())
+        self.chunks.count()
     }
 
     /// Whether `chunk` is held; false beyond the end.
     #[must_use]
     pub fn holds(&self, chunk: u32) -> bool {
-        // Acquire: who sees the bit sees the bytes, which were written before it was set.
-        chunk < self.chunk_count()
-            && self
-                .held
-                .get(chunk as usize / 64)
-                .is_some_and(|word| word.load(Ordering::Acquire) >> (chunk % 64) & 1 == 1)
+        self.chunks.has(chunk)
     }
 
     /// Says that `chunk` is verified and on disk. Beyond the end nothing happens.
     pub fn set_held(&self, chunk: u32) {
-        if let Some(word) = self.held.get(chunk as usize / 64) {
-            word.fetch_or(1 << (chunk % 64), Ordering::AcqRel);
-            self.arrivals.fetch_add(1, Ordering::Relaxed);
-            // A thread that looked before this and saw nothing is waiting when it is told.
-            drop(self.came.0.lock().unwrap_or_else(PoisonError::into_inner));
-            self.came.1.notify_all();
-        }
-    }
-
-    /// Waits for a chunk for at most `patience`; says whether it is held.
-    #[must_use]
-    pub fn wait_for(&self, chunk: u32, patience: Duration) -> bool {
-        let (lock, came) = &self.came;
-        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let lacking = |(): &mut ()| !self.holds(chunk);
-        // Poisoned or not, what counts is the chunk.
-        drop(came.wait_timeout_while(guard, patience, lacking));
-        self.holds(chunk)
-    }
-
-    /// Another number than before whenever other chunks may be held, or have been sent.
-    #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.arrivals.load(Ordering::Relaxed).wrapping_add(self.sent().changes())
+        self.chunks.insert(chunk);
     }
 
     /// Where the finished file lies; `None` while it still downloads.
@@ -327,11 +287,7 @@ impl Served {
     /// The chunks held, as they are advertised.
     #[must_use]
     pub fn held(&self) -> Bitmap {
-        let mut bitmap = Bitmap::none(self.chunk_count());
-        for chunk in (0..self.chunk_count()).filter(|&chunk| self.holds(chunk)) {
-            bitmap.insert(chunk);
-        }
-        bitmap
+        self.chunks.to_bitmap()
     }
 
     /// Fills `out` with the bytes from `offset`: all of them, out of chunks that are held, or none.
@@ -352,16 +308,6 @@ impl Served {
             Lies::Growing(file) => Facts::of(file).is_ok_and(|now| now.names > 0),
             Lies::Finished(places) => places.iter().any(Place::is_unchanged),
         }
-    }
-
-    /// What was sent to whom.
-    pub fn sent(&self) -> MutexGuard<'_, Sent> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Picks what to send to `member`, of the chunks that it wants ([`Sent::pick`]).
-    pub fn pick(&self, member: MemberId, of: &Bitmap) -> Picked {
-        self.sent().pick(member, of, |chunk| self.holds(chunk))
     }
 
     /// Hashes `chunk` from the disk again: whether it is still what the tree says.
@@ -434,6 +380,8 @@ mod tests {
     use super::*;
     use crate::files::source::open;
     use crate::files::testing::{count_bytes, tree_of, write};
+    use crate::router::ids::MemberId;
+    use crate::router::swarm::sent::Picked;
     use crate::sys::testing::{POSIX, link};
 
     const MAX: u64 = 1 << 41;
@@ -577,7 +525,7 @@ mod tests {
         let tree = tree_of(1 << 27, |_, bytes| vec![0; bytes]);
         let served = Served::complete(tree, path, stamp, &open_files());
         let (all, alice) = (Bitmap::all(served.chunk_count()), MemberId([1; 32]));
-        let pick = || (0..128).map(|_| served.pick(alice, &all)).collect();
+        let pick = || (0..128).map(|_| served.chunks().pick(alice, &all)).collect();
         let picks: Vec<Vec<Picked>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(pick)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()

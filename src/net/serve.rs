@@ -85,7 +85,7 @@ impl Sources {
     /// A member is gone: what it was sent, others can have from here only.
     pub fn forget_member(&self, member: &MemberId) {
         for source in self.lock().values() {
-            source.sent().forget(member);
+            source.chunks().sent().forget(member);
         }
     }
 
@@ -273,7 +273,7 @@ impl Serving<'_> {
                 return self.refuse(request, Status::Busy);
             }
             ChunkWanted::Chunk(chunk) => *chunk,
-            ChunkWanted::Pick(of) => match source.pick(member, of) {
+            ChunkWanted::Pick(of) => match source.chunks().pick(member, of) {
                 Picked::Chunk(chunk) => {
                     // An earlier word cannot have meant a chunk that is picked only now.
                     host.cancelled.take(member, file, chunk);
@@ -285,12 +285,12 @@ impl Serving<'_> {
         };
         let range = chunk_range(source.tree().len(), chunk).filter(|_| source.holds(chunk));
         let Some((start, bytes)) = range else {
-            source.sent().forget_chunk(&member, chunk);
+            source.chunks().sent().forget_chunk(&member, chunk);
             return self.refuse(request, Status::NotHeld);
         };
         if !source.unchanged() {
             drop(place);
-            source.sent().forget_chunk(&member, chunk);
+            source.chunks().sent().forget_chunk(&member, chunk);
             self.refuse(request, Status::Changed)?;
             return self.changed(file);
         }
@@ -298,7 +298,7 @@ impl Serving<'_> {
             Ok(reader) => reader,
             Err(error) => {
                 drop(place);
-                source.sent().forget_chunk(&member, chunk);
+                source.chunks().sent().forget_chunk(&member, chunk);
                 if matches!(error, ServeError::Scarce) {
                     return self.refuse(request, Status::Busy);
                 }
@@ -325,12 +325,12 @@ impl Serving<'_> {
             // before the other side takes the host for a liar.
             if last && !source.unchanged() { Err(BrokenOff::Unreadable) } else { Ok(()) }
         };
-        source.sent().note(member, chunk);
+        source.chunks().sent().note(member, chunk);
         let header = Header::of(request, chunk, Status::Ok, bytes);
         let sent = self.send_bytes(&header, read);
         drop(place);
         if !matches!(sent, Ok(None)) {
-            source.sent().forget_chunk(&member, chunk);
+            source.chunks().sent().forget_chunk(&member, chunk);
         }
         match sent? {
             None => self.tell(Event::ChunkServed { member, file, bytes: bytes - told }),

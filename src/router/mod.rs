@@ -11,6 +11,7 @@ pub mod event;
 pub mod ids;
 pub mod inspect;
 pub mod invite_link;
+pub mod layout;
 pub mod links;
 pub mod membership;
 pub mod message;

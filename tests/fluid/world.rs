@@ -15,6 +15,7 @@ use klatch::files::merkle;
 use klatch::limits::Limits;
 use klatch::router::bitmap::Bitmap;
 use klatch::router::ids::{ConnId, FileId, MemberId};
+use klatch::router::layout::Layout;
 use klatch::router::rng::Rng;
 use klatch::router::swarm::choice::{Choice, Chosen};
 use klatch::router::time::Millis;
@@ -250,7 +251,7 @@ impl World {
         let (size, now) = (self.size, self.now);
         let node = &mut self.nodes[id];
         (node.present, node.fetching, node.began) = (true, true, now);
-        node.choice.begin(1, FILE, size);
+        node.choice.begin(1, FILE, Layout::File(size));
         node.choice.listed(&FILE, &node.host.held);
         self.tell_all(id);
         let others: Vec<_> = self.nodes[id].links.iter().map(|(o, l)| (*o, l.latency)).collect();

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::files::merkle;
 use crate::router::Router;
 use crate::router::command::SaveAs;
 use crate::router::event::Effect;
@@ -91,7 +90,7 @@ impl Router {
 
     /// A member says what it holds of a file.
     pub(crate) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
-        let chunks = self.files.any(&file).map(|of| merkle::chunk_count(of.named_file().size));
+        let chunks = self.files.any(&file).map(|of| of.named_file().layout().count());
         self.swarm.hosting(&mut self.cx, conn, file, (held, fetching), chunks);
     }
 

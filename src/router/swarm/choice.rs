@@ -27,6 +27,7 @@ use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::layout::Layout;
 use crate::router::time::{Earliest, Millis};
 
 /// Requests queued on one lane.
@@ -137,9 +138,9 @@ impl Choice {
     // What is fetched.
 
     /// Fetching begins, with the list of hashes. `turn` counts up.
-    pub fn begin(&mut self, turn: u64, file: FileId, size: u64) {
+    pub fn begin(&mut self, turn: u64, file: FileId, layout: Layout) {
         self.numbers.insert(file, turn);
-        self.files.insert(turn, (file, Picker::new(size)));
+        self.files.insert(turn, (file, Picker::new(layout)));
     }
 
     /// The list of hashes is here, and these chunks.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{DownloadStage, Portion, Swarm};
-use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
 use crate::router::context::Context;
 use crate::router::event::{DiskError, Effect, FetchError, Fetched, PartState};
@@ -41,7 +40,7 @@ impl Swarm {
     /// The choice learns of the file, and who has it.
     fn begin_choice(&mut self, file: FileId) {
         let Some(download) = self.downloads.get(&file) else { return };
-        self.choice.begin(download.turn, file, download.file.size);
+        self.choice.begin(download.turn, file, download.layout.clone());
         for holder in self.holders.all() {
             if let Some(hosting) = holder.hosting(&file) {
                 self.choice.hosted(holder.member(), &file, hosting.held());
@@ -57,7 +56,7 @@ impl Swarm {
             DownloadStage::Waiting(wait) => wait.needs_list(),
             DownloadStage::Fetching | DownloadStage::Finishing => false,
         };
-        if held.len() != merkle::chunk_count(download.file.size) || !awaited {
+        if held.len() != download.layout.count() || !awaited {
             return;
         }
         download.stage = DownloadStage::Fetching;
@@ -210,7 +209,7 @@ impl Swarm {
                 }
             }
             (FetchError::NotHeld, Some(host)) => {
-                let chunks = merkle::chunk_count(download.file.size);
+                let chunks = download.layout.count();
                 self.not_held(&host, file, chunk, chunks);
             }
             (FetchError::Disk(error), _) => self.write_failed(cx, file, error),

@@ -40,11 +40,11 @@ use self::shares::{Portion, Shares};
 use self::uploads::Uploads;
 use super::command::SaveAs;
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
+use super::layout::Layout;
 use super::notice::{Failure, FileInfo};
 use super::text::Untrusted;
 use super::time::Millis;
 use super::word::{FileWord, best};
-use crate::files::merkle;
 
 /// A file under the name that somebody gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,13 @@ pub(crate) struct NamedFile {
     pub(crate) name: String,
     pub(crate) size: u64,
     pub(crate) root: Digest32,
+}
+
+impl NamedFile {
+    /// In which chunks it is fetched.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::File(self.size)
+    }
 }
 
 /// How a download is called on this computer, and in which folder; `None`: that for downloads.
@@ -124,6 +131,8 @@ struct DiskStops {
 #[derive(Debug)]
 struct Download {
     file: NamedFile,
+    /// In which chunks it is fetched.
+    layout: Layout,
     commands: Vec<(FaceId, u64)>,
     /// Which in the order asked.
     number: u64,
@@ -242,17 +251,13 @@ impl Swarm {
         self.changes
     }
 
-    /// How many of the chunks of a download are verified here.
-    fn chunks_done(&self, download: &Download) -> u32 {
-        match download.is_whole() {
-            true => merkle::chunk_count(download.file.size),
-            false => self.choice.picker(&download.file.id).map_or(0, |of| of.held().count()),
-        }
-    }
-
+    /// Bytes of a download that are verified here.
     fn bytes_done(&self, download: &Download) -> u64 {
-        let chunk = u64::from(merkle::chunk_bytes(download.file.size));
-        (u64::from(self.chunks_done(download)) * chunk).min(download.file.size)
+        if download.is_whole() {
+            return download.file.size;
+        }
+        let picker = self.choice.picker(&download.file.id);
+        picker.map_or(0, |picker| download.layout.bytes_of(picker.held()))
     }
 
     fn live(&mut self, file: &FileId, turn: u64) -> Option<&mut Download> {

@@ -1,5 +1,5 @@
-//! One file that is being fetched: who has which chunk, and which is the rarest that a host has and
-//! we lack.
+//! One file or folder that is being fetched: who has which chunk, and which is the rarest that a
+//! host has and we lack. The units of a folder are chunks here.
 //!
 //! Free chunks (neither here nor requested) are grouped by the number of hosts that have them, so
 //! that the rarest is found by comparing words of 64 chunks. Hosts that have everything make no
@@ -8,10 +8,10 @@
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Want;
 use crate::router::ids::MemberId;
+use crate::router::layout::Layout;
 use crate::router::rng::Rng;
 use crate::router::time::Millis;
 
@@ -43,8 +43,9 @@ impl ChunkSource {
 /// Which chunk of one file comes next.
 #[derive(Debug)]
 pub struct Picker {
-    size: u64,
+    layout: Layout,
     held: Bitmap,
+    longest_bytes: u64,
     /// Neither held nor asked of anybody.
     free: Bitmap,
     sources: BTreeMap<MemberId, ChunkSource>,
@@ -66,12 +67,13 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// A file of `size` bytes with nothing here yet.
+    /// What is fetched in these units, with nothing here yet.
     #[must_use]
-    pub fn new(size: u64) -> Self {
-        let chunks = merkle::chunk_count(size);
+    pub fn new(layout: Layout) -> Self {
+        let chunks = layout.count();
         Self {
-            size,
+            longest_bytes: layout.longest_bytes(),
+            layout,
             held: Bitmap::none(chunks),
             free: Bitmap::all(chunks),
             sources: BTreeMap::new(),
@@ -103,13 +105,13 @@ impl Picker {
     /// Bytes of `chunk`.
     #[must_use]
     pub fn bytes_of(&self, chunk: u32) -> u64 {
-        merkle::chunk_range(self.size, chunk).map_or(0, |(_, bytes)| u64::from(bytes))
+        self.layout.unit_bytes(chunk)
     }
 
-    /// Bytes of a chunk that is not the last.
+    /// Bytes of the longest chunk.
     #[must_use]
     pub fn chunk_bytes(&self) -> u64 {
-        u64::from(merkle::chunk_bytes(self.size)).min(self.size)
+        self.longest_bytes
     }
 
     /// `host` has `held` of it; `None`: everything. Replaces what it said before.

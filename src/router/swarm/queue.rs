@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use super::{
     DiskStops, Download, DownloadProgress, DownloadStage, FileRequest, NamedFile, Portion, Swarm,
 };
-use crate::files::merkle;
 use crate::files::names::is_download_of;
 use crate::limits::Limits;
 use crate::router::command::SaveAs;
@@ -155,6 +154,7 @@ impl Swarm {
         let FileRequest { file, place, .. } = request;
         self.next_number += 1;
         let download = Download {
+            layout: file.layout(),
             file,
             commands: command.into_iter().collect(),
             number: self.next_number,
@@ -203,11 +203,13 @@ impl Swarm {
         self.queue.remove(&download.number);
         download.began = cx.now;
         download.progress = DownloadProgress::new(cx.now);
-        let (info, size) = (download.info(), download.file.size);
+        let (info, empty) = (download.info(), download.layout.count() == 0);
         self.downloads.insert(id, download);
         self.leftovers.forget(&id.to_string());
         cx.notify(Notice::DownloadStarted { file: info });
-        self.ask_for_hosts(cx, id, size);
+        if !empty {
+            self.ask_for_hosts(cx, id);
+        }
         self.open_part(cx, id);
     }
 
@@ -224,12 +226,11 @@ impl Swarm {
 
     /// Somebody has more files than are kept in mind of it: whether it has this one, it says when
     /// it hears that we fetch it.
-    fn ask_for_hosts(&mut self, cx: &mut Context, file: FileId, size: u64) {
-        let empty = merkle::chunk_count(size) == 0;
+    fn ask_for_hosts(&mut self, cx: &mut Context, file: FileId) {
         let mut holders = self.holders.all();
         let unsure = holders.any(|of| of.has_more() && of.hosting(&file).is_none());
         drop(holders);
-        if !empty && unsure && !self.is_shared(&file) {
+        if unsure && !self.is_shared(&file) {
             self.share(cx, file, Portion::Part);
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{Portion, Swarm};
-use crate::files::merkle;
 use crate::router::bitmap::Bitmap;
 use crate::router::context::Context;
 use crate::router::event::Effect;
@@ -118,7 +117,7 @@ impl Swarm {
     /// The chunks that a download has.
     fn held(&self, file: &FileId) -> Bitmap {
         let Some(download) = self.downloads.get(file) else { return Bitmap::none(0) };
-        let chunks = merkle::chunk_count(download.file.size);
+        let chunks = download.layout.count();
         match self.choice.picker(file) {
             Some(picker) => picker.held().clone(),
             None if download.is_whole() => Bitmap::all(chunks),

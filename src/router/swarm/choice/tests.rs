@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Want;
 use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::layout::Layout;
 use crate::router::rng::Rng;
 use crate::router::swarm::picker::Picker;
 use crate::router::time::Millis;
@@ -24,14 +25,14 @@ fn those(chunks: &[u32], of: u32) -> Bitmap {
 }
 
 fn picker(chunks: u32) -> Picker {
-    let mut picker = Picker::new(CHUNK * u64::from(chunks));
+    let mut picker = Picker::new(Layout::File(CHUNK * u64::from(chunks)));
     picker.listed(&Bitmap::none(chunks));
     picker
 }
 
 fn choice(chunks: u32) -> Choice {
     let mut choice = Choice::default();
-    choice.begin(1, FILE, CHUNK * u64::from(chunks));
+    choice.begin(1, FILE, Layout::File(CHUNK * u64::from(chunks)));
     choice.listed(&FILE, &Bitmap::none(chunks));
     choice
 }
@@ -351,7 +352,7 @@ fn what_is_not_needed_any_more_keeps_nobody_else_from_being_asked() {
     assert_eq!(asked.len(), 16, "that is enough");
     // All that was asked for belongs to a download that ends; the hosts go on sending.
     choice.end(&FILE);
-    choice.begin(2, FILE, 400 * CHUNK);
+    choice.begin(2, FILE, Layout::File(400 * CHUNK));
     choice.listed(&FILE, &Bitmap::none(400));
     (1..=16).for_each(|number| choice.hosted(MemberId([number; 32]), &FILE, None));
     choice.orders(Millis(10), &limits, &mut rng);
