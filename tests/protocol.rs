@@ -265,7 +265,7 @@ impl Example {
         let zero = root_of_a_zero_byte();
         for seq in 1..=5 {
             let offer = |size, root, replaces| {
-                Kind::Offer(Offer { name: "zero.bin".into(), size, root, replaces })
+                Kind::Offer(Offer { name: "zero.bin".into(), size, root, folder: None, replaces })
             };
             let kind = match seq {
                 1 => Kind::Name("alice".into()),

@@ -126,6 +126,7 @@ mod tests {
             replaces: None,
             alike: false,
             file: FileInfo { id: FileId([1; 32]), name: Untrusted::new("a.txt"), size: 1 },
+            folder: None,
             from: from(),
             time_ms: 0,
             own: false,

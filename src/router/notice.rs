@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::failure::{Code, Failure};
-pub use self::files::{FileInfo, FileLine, MovingFile, TransferLine, TransferState};
+pub use self::files::{FileInfo, FileLine, FolderInfo, MovingFile, TransferLine, TransferState};
 use super::ids::{EntryId, InvitationId, MemberId, RoomId};
 use super::text::{Untrusted, VERIFIED_MARK};
 
@@ -331,6 +331,8 @@ pub enum Notice {
         id: EntryId,
         /// The file.
         file: FileInfo,
+        /// What is in it, if it is a folder.
+        folder: Option<FolderInfo>,
         /// Who offers it.
         from: Who,
         /// When the author's clock said it was offered.

@@ -308,6 +308,7 @@ mod tests {
         Notice::FileOffered {
             id: EntryId([id; 32]),
             file: FileInfo { id: FileId([id; 32]), name: Untrusted::new(name), size: 1 },
+            folder: None,
             from: who(1, "bob"),
             time_ms: 0,
             own: false,

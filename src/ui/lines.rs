@@ -11,7 +11,7 @@ use super::paint::{Paint, Style};
 use super::width::INDENT;
 use super::{rooms, tables};
 use crate::router::invite_link::COMMAND_LINE;
-use crate::router::notice::{Code, Failure, FileInfo, Notice, Who};
+use crate::router::notice::{Code, Failure, FileInfo, FolderInfo, Notice, Who};
 pub use crate::router::text::size;
 use crate::router::text::{Untrusted, VERIFIED_MARK, without_marks};
 
@@ -164,13 +164,17 @@ fn about_file(notice: &Notice) -> Option<String> {
             let name = path.file_name().map(Path::new).unwrap_or(path);
             format!("reading {}: {}", path_text(name), percent(*bytes_done, *size))
         }
-        Notice::FileOffered { file, own: true, replaces, .. } => {
-            format!("you offer {}{}", version(replaces), titled(file))
+        Notice::FileOffered { file, folder, own: true, replaces, .. } => {
+            format!("you offer {}{}", version(replaces), offered(file, folder.as_ref()))
         }
-        Notice::FileOffered { file, from, replaces, alike, .. } => {
+        Notice::FileOffered { file, folder, from, replaces, alike, .. } => {
             let typed = if *alike { file.id.short() } else { typed(file) };
             let version = version(replaces);
-            format!("{} offers {version}{}: download {typed}", nick(from), titled(file))
+            format!(
+                "{} offers {version}{}: download {typed}",
+                nick(from),
+                offered(file, folder.as_ref())
+            )
         }
         Notice::FileWithdrawn { file, own: true, .. } => {
             format!("you withdrew {}", file.name)
@@ -303,6 +307,20 @@ pub(super) fn typed(file: &FileInfo) -> String {
 
 pub(super) fn titled(file: &FileInfo) -> String {
     format!("{} ({})", file.name, size(file.size))
+}
+
+/// A file or folder that is offered.
+fn offered(file: &FileInfo, folder: Option<&FolderInfo>) -> String {
+    match folder {
+        Some(folder) => format!("{}/ ({})", file.name, folder_size(folder)),
+        None => titled(file),
+    }
+}
+
+/// How much is in a folder.
+pub(super) fn folder_size(folder: &FolderInfo) -> String {
+    let files = counted(usize::try_from(folder.files).unwrap_or(usize::MAX), "file");
+    format!("{files}, {}", size(folder.bytes))
 }
 
 pub(super) fn safe(text: &str) -> String {

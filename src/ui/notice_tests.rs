@@ -7,8 +7,8 @@ use super::*;
 use crate::router::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use crate::router::notice::form::rfc3339;
 use crate::router::notice::{
-    Code, Failure, FileInfo, FileLine, Finding, InvitationLine, MemberInfo, MemberLine, MovingFile,
-    Standing, TransferLine, TransferState, Who, WithdrawalReason,
+    Code, Failure, FileInfo, FileLine, Finding, FolderInfo, InvitationLine, MemberInfo, MemberLine,
+    MovingFile, Standing, TransferLine, TransferState, Who, WithdrawalReason,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 
@@ -38,7 +38,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("message", "id from text time own history order"),
     ("held", "id held_by present refused_by"),
     ("hash_progress", "path bytes_done size"),
-    ("file_offered", "id file from time own history replaces order"),
+    ("file_offered", "id file folder from time own history replaces order"),
     ("file_withdrawn", "id file from time own history order"),
     ("download_started", "file"),
     ("download_progress", "file bytes_done bytes_per_second seconds_left hosts"),
@@ -121,6 +121,7 @@ fn offer(from: &str, name: &str) -> Notice {
     Notice::FileOffered {
         id: EntryId([1; 32]),
         file,
+        folder: None,
         from,
         time_ms: AFTERNOON_MS,
         own: false,
@@ -148,10 +149,10 @@ fn all(text: &str) -> Vec<Notice> {
     let hashing = MovingFile { id: None, ..row.file.clone() };
     let hashing = TransferLine { file: hashing, state: TransferState::Hashing, ..row.clone() };
     let (held, fetching, from) = (false, false, who(text));
-    let (hosts, own, kept) = (2, false, 0);
+    let (hosts, own, kept, folder) = (2, false, 0, Some(FolderInfo { files: 3, bytes: 9 }));
     let also = vec![who(text)];
     let (addresses, tunnels) = (vec![text.into(), "[::1]:51692".into()], Vec::new());
-    let files = FileLine { id, file: file(text), from, hosts, own, held, fetching, kept };
+    let files = FileLine { id, file: file(text), folder, from, hosts, own, held, fetching, kept };
     vec![
         Notice::Started { who: who(text), temporary: true, locked: false },
         Notice::Listening { addresses, tunnels },

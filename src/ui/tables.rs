@@ -1,6 +1,6 @@
 //! The answers to `members`, `files` and `transfers`, in columns.
 
-use super::lines::{counted, nick, safe, size};
+use super::lines::{counted, folder_size, nick, safe, size};
 use super::paint::Style;
 use super::width::{pad, width};
 use crate::router::notice::{FileLine, Finding, MemberLine, Standing, TransferLine, TransferState};
@@ -74,7 +74,7 @@ pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
         };
         vec![
             line.file.name.short(),
-            size(line.file.size),
+            line.folder.as_ref().map_or_else(|| size(line.file.size), folder_size),
             line.file.id.short(),
             held,
             format!("from {by}"),

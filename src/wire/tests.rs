@@ -21,7 +21,7 @@ use crate::router::message::{
     Brings, Capability, Done, Have, Held, Hello, Message, PushedEntry, Wanted,
 };
 use crate::router::signed::{
-    Chain, EntryBody, EntryRef, Kind, Offer, Presence, SignedEntry, SignedPresence,
+    Chain, EntryBody, EntryRef, FolderSummary, Kind, Offer, Presence, SignedEntry, SignedPresence,
 };
 
 const ROOM: RoomId = RoomId([7; 32]);
@@ -287,9 +287,13 @@ fn everything() -> &'static [Vec<u8>] {
 /// Entries of every kind.
 fn entries() -> Vec<std::sync::Arc<SignedEntry>> {
     let (name, root, replaces) = ("a\u{202e}.txt".to_owned(), Digest32([5; 32]), None);
-    let offer = Kind::Offer(Offer { name, size: u64::MAX, root, replaces });
+    let folder = FolderSummary { files: 262_144, bytes: 1 << 41, units: 131_072 };
+    let folder = Offer { name, size: 1 << 25, root, folder: Some(folder), replaces };
+    let file = Offer { size: u64::MAX, folder: None, ..folder.clone() };
+    let [offer, folder] = [file, folder].map(Kind::Offer);
     let withdraw = Kind::Withdraw(EntryId([6; 32]));
-    let kinds = [Kind::Text("two\nlines ✓".into()), offer, withdraw, Kind::Name("ana".into())];
+    let text = Kind::Text("two\nlines ✓".into());
+    let kinds = [text, offer, folder, withdraw, Kind::Name("ana".into())];
     let of_bob = Chain { author: MemberId([9; 32]), nonce: LogNonce([4; 8]) };
     let parent = EntryRef { chain: of_bob, seq: 3, id: EntryId([8; 32]) };
     let later = kinds.into_iter().map(|kind| EntryBody {

@@ -158,6 +158,7 @@ impl Flood {
                     name: format!("{}.bin", self.number).as_str().into(),
                     size: 1,
                     root: Digest32(bytes(rng)),
+                    folder: None,
                     replaces: None,
                 };
                 self.goes_on(Kind::Offer(offer))

@@ -37,7 +37,8 @@ pub(super) const TORRENTS: &[Torrent] = &[
     }),
     ("offers", |eve| {
         let (name, root) = (format!("{}.bin", eve.next()), Digest32(random()));
-        let offer = Offer { name: name.as_str().into(), size: 1, root, replaces: None };
+        let offer =
+            Offer { name: name.as_str().into(), size: 1, root, folder: None, replaces: None };
         Message::Entry(eve.writer.write(Kind::Offer(offer)).into())
     }),
     ("presence", |eve| eve.presence(Vec::new())),

@@ -79,6 +79,6 @@ impl HashJob {
         let (id, size, root) = (tree.id(), tree.len(), *tree.root());
         let served = Arc::new(Served::complete(tree, path.clone(), stamp, open_files));
         self.served.get_or_init(|| served);
-        Ok(Hashed { path, name, file: id, size, root })
+        Ok(Hashed { path, name, file: id, size, root, folder: None })
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 use crate::router::notice::Failure;
+use crate::router::signed::FolderSummary;
 
 /// What to request from a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,12 @@ pub struct Hashed {
     pub name: String,
     /// Content id.
     pub file: FileId,
-    /// Length in bytes.
+    /// Length in bytes; of a folder that of its manifest.
     pub size: u64,
-    /// BEP 52 root.
+    /// BEP 52 root; of a folder that of its manifest.
     pub root: Digest32,
+    /// What is in it, if it is a folder.
+    pub folder: Option<FolderSummary>,
 }
 
 /// A partial file that was opened.

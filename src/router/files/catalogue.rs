@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::files::merkle;
 use crate::router::ids::{EntryId, FileId, MemberId};
 use crate::router::log::EntryOrder;
 use crate::router::notice::FileInfo;
@@ -202,8 +201,7 @@ impl Offered {
         order: EntryOrder,
         shown: EntryId,
     ) -> Self {
-        let Offer { name, size, root, .. } = offer.clone();
-        let file = NamedFile { id: merkle::file_id(size, &root), name, size, root };
+        let file = NamedFile::of(offer);
         Self { id: entry.id, shown, author: entry.body.chain.author, file, order }
     }
 
@@ -281,6 +279,7 @@ mod tests {
                             name: "shot.png".into(),
                             size: 1,
                             root: Digest32::default(),
+                            folder: None,
                         },
                         order,
                     };

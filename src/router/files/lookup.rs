@@ -180,6 +180,7 @@ impl<'a> Lookup<'a> {
         FileLine {
             id: offered.shown(),
             file: offered.info(),
+            folder: offered.named_file().folder_info(),
             from: self.members.who(&offered.author()),
             hosts: self.hosts_of(&file),
             own: self.is_own(offered),

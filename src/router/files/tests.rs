@@ -46,10 +46,12 @@ impl LoneOffers {
     fn offer(&mut self, face: FaceId, path: &str, root: u8) -> (EntryId, Offered) {
         let (name, size, root) = ("a.bin".to_owned(), 1, Digest32([root; 32]));
         let file = merkle::file_id(size, &root);
-        let hashed = Hashed { path: path.into(), name: name.clone(), file, size, root };
+        let hashed =
+            Hashed { path: path.into(), name: name.clone(), file, size, root, folder: None };
         let OfferPlan { before, goes, .. } = self.files.plan(face, &hashed);
         let replaces = before.as_ref().map(Offered::id);
-        let (id, offered) = self.say(Kind::Offer(Offer { name, size, root, replaces }));
+        let (id, offered) =
+            self.say(Kind::Offer(Offer { name, size, root, folder: None, replaces }));
         if let Some(before) = before {
             self.end(&before);
         }

@@ -52,9 +52,7 @@ impl Files {
     pub(crate) fn can_be_restored(&self, shown: &EntryId, swarm: &Swarm) -> Option<Offer> {
         let of = &self.taken_back.get(shown)?.offered;
         let here = self.laid_aside.contains(&of.file()) || swarm.holds_all(&of.file());
-        let file = of.named_file().clone();
-        let offer = || Offer { name: file.name, size: file.size, root: file.root, replaces: None };
-        here.then(offer)
+        here.then(|| of.named_file().to_offer())
     }
 
     /// It is offered again, under another id. The file that is served again with it, if it was

@@ -90,7 +90,8 @@ impl Router {
 
     /// A member says what it holds of a file.
     pub(crate) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
-        let chunks = self.files.any(&file).map(|of| of.named_file().layout().count());
+        let chunks = self.files.any(&file).and_then(|of| of.named_file().layout());
+        let chunks = chunks.map(|layout| layout.count());
         self.swarm.hosting(&mut self.cx, conn, file, (held, fetching), chunks);
     }
 

@@ -37,7 +37,7 @@ impl Router {
         (face, copy): (FaceId, bool),
         hashed: &Hashed,
     ) -> Result<EntryId, Failure> {
-        let Hashed { path, name, file, size, root } = hashed.clone();
+        let Hashed { path, name, file, size, root, folder } = hashed.clone();
         let OfferPlan { again, before, goes } = self.files.plan(face, hashed);
         let held = self.swarm.holds_all(&file);
         self.files.offered_again(&mut self.cx, file);
@@ -45,7 +45,7 @@ impl Router {
             Some(offered) => offered.id(),
             None => {
                 let (name, replaces) = (name.clone(), before.as_ref().map(Offered::id));
-                self.post(Kind::Offer(Offer { name, size, root, replaces }))?
+                self.post(Kind::Offer(Offer { name, size, root, folder, replaces }))?
             }
         };
         self.cx.effect(Effect::Serve { file, job: number });

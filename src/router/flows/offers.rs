@@ -30,7 +30,7 @@ impl Router {
         let own = author == self.cx.my_id;
         let shown = self.log.shown(&entry.id);
         let came = self.files.offer_came(entry, offer, (order, shown));
-        let file = came.offered.info();
+        let (file, folder) = (came.offered.info(), came.offered.named_file().folder_info());
         if own && !self.log.is_own(entry) {
             if let Some(before) = &came.before {
                 self.own_offer_ended(before);
@@ -48,6 +48,7 @@ impl Router {
         self.cx.notify(Notice::FileOffered {
             id: shown,
             file,
+            folder,
             from: self.members.who(&author),
             time_ms: entry.body.time_ms,
             own,

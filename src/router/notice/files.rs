@@ -14,8 +14,17 @@ pub struct FileInfo {
     pub id: FileId,
     /// Name as offered.
     pub name: Untrusted,
-    /// Length in bytes.
+    /// Length in bytes; of a folder those of its files together.
     pub size: u64,
+}
+
+/// A folder as its offer describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FolderInfo {
+    /// Number of files in it.
+    pub files: u32,
+    /// Bytes of all of them.
+    pub bytes: u64,
 }
 
 /// One line of `files`: an offer.
@@ -25,6 +34,8 @@ pub struct FileLine {
     pub id: EntryId,
     /// The file.
     pub file: FileInfo,
+    /// What is in it, if it is a folder.
+    pub folder: Option<FolderInfo>,
     /// Who offers it.
     pub from: Who,
     /// Present members (this one included) that hold all of it or a part.

@@ -19,6 +19,8 @@ use super::ids::{Digest32, EntryId, LogNonce, MemberId, RoomId, RunId};
 use super::text::Untrusted;
 use crate::crypto::hash::digest;
 use crate::crypto::identity::{self, Identity};
+use crate::files::folder::manifest::{ENTRIES_MAX, FOLDER_MAX_BYTES, MANIFEST_MAX_BYTES};
+use crate::files::folder::units::UNITS_MAX;
 
 pub use invitation::{Invitation, SignedInvitation, room_hint};
 pub(crate) use record::Ids;
@@ -99,17 +101,30 @@ pub enum Kind {
     Unknown,
 }
 
-/// A file as its offer describes it.
+/// A file or folder as its offer describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Name; hostile until made safe.
     pub name: String,
-    /// Length in bytes.
+    /// Length in bytes; of a folder that of its manifest.
     pub size: u64,
-    /// BEP 52 root.
+    /// BEP 52 root; of a folder that of its manifest.
     pub root: Digest32,
+    /// What is in it, if it is a folder.
+    pub folder: Option<FolderSummary>,
     /// The author's own offer whose place it takes: of the same file on its disk, as it was before.
     pub replaces: Option<EntryId>,
+}
+
+/// What an offer says of a folder, which its manifest has to confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderSummary {
+    /// Number of files.
+    pub files: u32,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Number of units in which it is fetched.
+    pub units: u32,
 }
 
 /// The parsed bytes of an entry.
@@ -170,6 +185,12 @@ struct WireEntry<'a> {
     size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root: Option<Digest32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    units: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<EntryId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,6 +265,9 @@ fn wire_of(body: &EntryBody) -> String {
         name: None,
         size: None,
         root: None,
+        files: None,
+        bytes: None,
+        units: None,
         replaces: None,
         entry: None,
     };
@@ -257,7 +281,10 @@ fn wire_of(body: &EntryBody) -> String {
             wire.size = Some(offer.size);
             wire.root = Some(offer.root);
             wire.replaces = offer.replaces;
-            "offer"
+            wire.files = offer.folder.map(|folder| folder.files.into());
+            wire.bytes = offer.folder.map(|folder| folder.bytes);
+            wire.units = offer.folder.map(|folder| folder.units.into());
+            if offer.folder.is_some() { "folder" } else { "offer" }
         }
         Kind::Withdraw(entry) => {
             wire.entry = Some(*entry);
@@ -275,7 +302,7 @@ fn wire_of(body: &EntryBody) -> String {
 }
 
 #[inline(never)]
-fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
+fn body_of(json: &Arc<str>, mut wire: WireEntry) -> Option<EntryBody> {
     let parents_fit = wire.parents.len() <= PARENTS_MAX
         && wire.parents.iter().all(|parent| parent.seq > 0 && parent.chain != wire.chain);
     if wire.seq == 0 || wire.depth == 0 || (wire.seq == 1) != wire.prev.is_none() || !parents_fit {
@@ -291,10 +318,11 @@ fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
         "offer" => match (wire.name, wire.size, wire.root) {
             (Some(name), Some(size), Some(root)) if name.len() <= 1024 => {
                 let name = name.into_owned();
-                Kind::Offer(Offer { name, size, root, replaces: wire.replaces })
+                Kind::Offer(Offer { name, size, root, folder: None, replaces: wire.replaces })
             }
             _ => Kind::Unknown,
         },
+        "folder" => folder_of(&mut wire).map_or(Kind::Unknown, Kind::Offer),
         "withdraw" => wire.entry.map_or(Kind::Unknown, Kind::Withdraw),
         "name" => wire
             .name
@@ -311,6 +339,21 @@ fn body_of(json: &Arc<str>, wire: WireEntry) -> Option<EntryBody> {
         time_ms: wire.time,
         kind,
     })
+}
+
+/// A folder, within the limits of its manifest.
+fn folder_of(wire: &mut WireEntry) -> Option<Offer> {
+    let name = wire.name.take()?.into_owned();
+    let (size, root, bytes) = (wire.size?, wire.root?, wire.bytes?);
+    let files = u32::try_from(wire.files?).ok()?;
+    let units = u32::try_from(wire.units?).ok()?;
+    let fits = name.len() <= 1024
+        && size <= MANIFEST_MAX_BYTES as u64
+        && files <= ENTRIES_MAX
+        && bytes <= FOLDER_MAX_BYTES
+        && units <= UNITS_MAX;
+    let folder = Some(FolderSummary { files, bytes, units });
+    fits.then_some(Offer { name, size, root, folder, replaces: wire.replaces })
 }
 
 fn entry_id(room: &RoomId, bytes: &[u8]) -> EntryId {

@@ -41,24 +41,69 @@ use self::uploads::Uploads;
 use super::command::SaveAs;
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
 use super::layout::Layout;
-use super::notice::{Failure, FileInfo};
+use super::notice::{Failure, FileInfo, FolderInfo};
+use super::signed::{FolderSummary, Offer};
 use super::text::Untrusted;
 use super::time::Millis;
 use super::word::{FileWord, best};
+use crate::files::folder::manifest::folder_id;
+use crate::files::merkle;
 
 /// A file under the name that somebody gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedFile {
     pub(crate) id: FileId,
     pub(crate) name: String,
+    /// Bytes in it.
     pub(crate) size: u64,
+    /// Of a folder that of its manifest.
     pub(crate) root: Digest32,
+    pub(crate) folder: Option<NamedFolder>,
+}
+
+/// What an offer says of a folder beside its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NamedFolder {
+    pub(crate) manifest: FileId,
+    pub(crate) manifest_bytes: u64,
+    pub(crate) files: u32,
+    pub(crate) units: u32,
 }
 
 impl NamedFile {
-    /// In which chunks it is fetched.
-    pub(crate) fn layout(&self) -> Layout {
-        Layout::File(self.size)
+    pub(crate) fn of(offer: &Offer) -> Self {
+        let Offer { name, size, root, .. } = offer.clone();
+        let id = merkle::file_id(size, &root);
+        let Some(summary) = offer.folder else {
+            return Self { id, name, size, root, folder: None };
+        };
+        let FolderSummary { files, bytes, units } = summary;
+        let folder = NamedFolder { manifest: id, manifest_bytes: size, files, units };
+        Self { id: FileId(folder_id(&id)), name, size: bytes, root, folder: Some(folder) }
+    }
+
+    /// The offer of it, in place of no other.
+    pub(crate) fn to_offer(&self) -> Offer {
+        let Self { name, size, root, folder, .. } = self.clone();
+        let summary =
+            |of: NamedFolder| FolderSummary { files: of.files, bytes: size, units: of.units };
+        Offer {
+            name,
+            size: folder.map_or(size, |of| of.manifest_bytes),
+            root,
+            folder: folder.map(summary),
+            replaces: None,
+        }
+    }
+
+    /// In which chunks it is fetched; `None` of a folder, whose manifest says it.
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        self.folder.is_none().then_some(Layout::File(self.size))
+    }
+
+    /// A folder as faces are told of it.
+    pub(crate) fn folder_info(&self) -> Option<FolderInfo> {
+        self.folder.map(|of| FolderInfo { files: of.files, bytes: self.size })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::router::command::SaveAs;
 use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, FileId};
+use crate::router::layout::Layout;
 use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::router::text::Untrusted;
 
@@ -30,7 +31,11 @@ impl Swarm {
     /// A file is to be fetched, unless it is here already.
     pub(crate) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
         let FileRequest { face, line, file, .. } = &request;
-        let (face, line, file) = (*face, *line, file.id);
+        let (face, line, folder, file) = (*face, *line, file.folder.is_some(), file.id);
+        if folder {
+            let text = format!("{} is a folder", Untrusted::new(&request.file.name));
+            return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
+        }
         if request.file.size > FILE_MAX_BYTES {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&request.file.name));
             return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
@@ -154,7 +159,7 @@ impl Swarm {
         let FileRequest { file, place, .. } = request;
         self.next_number += 1;
         let download = Download {
-            layout: file.layout(),
+            layout: file.layout().unwrap_or(Layout::File(0)),
             file,
             commands: command.into_iter().collect(),
             number: self.next_number,

@@ -44,6 +44,7 @@ impl LoneSwarm {
             name: "a.bin".to_owned(),
             size: CHUNK * u64::from(chunks),
             root: Digest32::default(),
+            folder: None,
         };
         let (face, line, id) = (FaceId::TERMINAL, 1, file.id);
         let place = (SaveAs::Dated, None);

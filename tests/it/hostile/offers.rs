@@ -12,7 +12,13 @@ use super::eve::Eve;
 use super::host::Host;
 
 fn offered(name: &str, replaces: Option<EntryId>) -> Kind {
-    Kind::Offer(Offer { name: name.into(), size: 1, root: Digest32([1; 32]), replaces })
+    Kind::Offer(Offer {
+        name: name.into(),
+        size: 1,
+        root: Digest32([1; 32]),
+        folder: None,
+        replaces,
+    })
 }
 
 fn files(host: &mut Host) -> Vec<FileLine> {

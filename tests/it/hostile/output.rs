@@ -49,12 +49,14 @@ pub(crate) fn plays_every_trick(victim: SocketAddr) {
                 name: trick.into(),
                 size: 0,
                 root: Digest32::default(),
+                folder: None,
                 replaces: None,
             }),
             Kind::Offer(Offer {
                 name: format!("a/{trick}.txt"),
                 size: 7,
                 root: Digest32([1; 32]),
+                folder: None,
                 replaces: None,
             }),
         ] {

@@ -219,7 +219,13 @@ fn l7_a_fork_takes_back_its_own_and_nothing_else() {
     let (conn, _) = alice.joins(&eve);
     let offer = |number: usize| {
         let root = Digest32([7; 32]);
-        Kind::Offer(Offer { name: format!("{number}.txt"), size: 9, root, replaces: None })
+        Kind::Offer(Offer {
+            name: format!("{number}.txt"),
+            size: 9,
+            root,
+            folder: None,
+            replaces: None,
+        })
     };
     let mut honest = writer(&alice, &bob);
     let mut offered = 0;

@@ -256,8 +256,13 @@ fn s9_hostile_names_land_in_the_folder_as_one_plain_component() {
     let mut writer = session.chain();
     for name in &names {
         let (size, root) = (0, Digest32::default());
-        let entry =
-            writer.write(Kind::Offer(Offer { name: name.clone(), size, root, replaces: None }));
+        let entry = writer.write(Kind::Offer(Offer {
+            name: name.clone(),
+            size,
+            root,
+            folder: None,
+            replaces: None,
+        }));
         session.say(&Message::Entry(entry.into()));
     }
     session.settle();
@@ -330,8 +335,13 @@ fn s12_an_offer_of_8_eib_allocates_nothing_and_is_refused_clearly() {
     let mut writer = session.chain();
     for size in [1 << 63, u64::MAX, (1 << 41) + 1] {
         let (name, root) = (format!("huge {size}"), Digest32([7; 32]));
-        let entry =
-            writer.write(Kind::Offer(Offer { name: name.clone(), size, root, replaces: None }));
+        let entry = writer.write(Kind::Offer(Offer {
+            name: name.clone(),
+            size,
+            root,
+            folder: None,
+            replaces: None,
+        }));
         session.say(&Message::Entry(entry.into()));
         let file = file_id(size, &root);
         session.say(&Message::Hosting { file, held: Held::All, fetching: false });
@@ -355,6 +365,7 @@ fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
         name: "huge".into(),
         size,
         root,
+        folder: None,
         replaces: None,
     }));
     session.say(&Message::Entry(entry.into()));
