@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use self::conn::{Closed, Entrance, Entry, Findable, Home, Outcome, Plan, Target};
 pub use self::disk::{
-    DiskError, FetchError, Hashed, Leftover, Leftovers, Parking, PartState, Want,
+    DiskError, FetchError, Hashed, Leftover, Leftovers, Parking, PartState, ReadManifest, Want,
 };
 pub use self::effect::Effect;
 use super::bitmap::Bitmap;
@@ -245,7 +245,7 @@ pub enum Event {
         /// Where the file is; `None`: nowhere, or it has changed.
         path: Option<PathBuf>,
     },
-    /// [`Effect::OpenPart`] is done.
+    /// [`Effect::OpenPart`], [`Effect::OpenManifest`] or [`Effect::OpenFolder`] is done.
     PartOpened {
         /// The file.
         file: FileId,
@@ -295,6 +295,28 @@ pub enum Event {
         conn: ConnId,
         /// Verified chunks on disk, now that they can be verified.
         result: Result<Bitmap, FetchError>,
+    },
+    /// [`Effect::FetchFolderList`] is done.
+    FolderListFetched {
+        /// The folder.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane it came over.
+        conn: ConnId,
+        /// Index of the file's entry.
+        entry: u32,
+        /// Verified units of the folder, now that those of the file can be verified.
+        result: Result<Bitmap, FetchError>,
+    },
+    /// [`Effect::ReadManifest`] is done.
+    ManifestRead {
+        /// The manifest.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// What it says, or why it is none.
+        result: Result<ReadManifest, Failure>,
     },
     /// The host picked a chunk ([`Want::Pick`]); it is on its way.
     ChunkPicked {

@@ -218,6 +218,13 @@ impl Router {
                 let of = (file, turn, conn);
                 self.swarm.list_fetched(&mut self.cx, of, result, &self.members);
             }
+            Event::FolderListFetched { file, turn, conn, entry, result } => {
+                let of = (file, turn, conn);
+                self.swarm.folder_list_fetched(&mut self.cx, of, entry, result, &self.members);
+            }
+            Event::ManifestRead { file, turn, result } => {
+                self.swarm.manifest_read(&mut self.cx, (file, turn), result);
+            }
             Event::ChunkPicked { file, turn, conn, chunk } => {
                 self.swarm.chunk_picked((file, turn), conn, chunk);
             }

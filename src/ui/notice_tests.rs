@@ -23,7 +23,8 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     message_too_long invalid_utf8 wait_timeout cancelled port_in_use data_dir_in_use \
     data_dir_not_writable nobody_present identity_in_use already_have chain_forked bad_chunk \
     host_changed_file not_above members_only removed no_invitation invitation_used \
-    invitation_expired did_you_mean output_failed nothing_matches room_unknown";
+    invitation_expired did_you_mean output_failed folder_changed \
+    too_many_files bad_manifest nothing_matches room_unknown";
 
 /// The events of the contract that are notices, with their fields, copied from it.
 const EVENTS: &[(&str, &str)] = &[

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
+use crate::router::layout::FolderLayout;
 use crate::router::notice::Failure;
 use crate::router::signed::FolderSummary;
 
@@ -31,6 +32,15 @@ pub struct Hashed {
     pub root: Digest32,
     /// What is in it, if it is a folder.
     pub folder: Option<FolderSummary>,
+}
+
+/// What the manifest of a folder says, as far as it matters for fetching.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadManifest {
+    /// What its offer has to say.
+    pub summary: FolderSummary,
+    /// In which units it is fetched.
+    pub layout: FolderLayout,
 }
 
 /// A partial file that was opened.

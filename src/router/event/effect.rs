@@ -223,6 +223,53 @@ pub enum Effect {
         /// Where it goes, if not into the folder for downloads.
         folder: Option<PathBuf>,
     },
+    /// Begin to fetch the manifest of a folder, which is kept in memory; otherwise like a partial
+    /// file.
+    OpenManifest {
+        /// The manifest.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Length in bytes.
+        size: u64,
+        /// BEP 52 root.
+        root: Digest32,
+        /// It is served here: take that.
+        copy: bool,
+    },
+    /// Every chunk of a manifest is verified: look what it says, and serve it from memory.
+    ReadManifest {
+        /// The manifest.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+    },
+    /// Begin to build a folder, whose manifest is here; the units are its chunks.
+    OpenFolder {
+        /// The folder.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// Its manifest.
+        manifest: FileId,
+        /// Name as offered.
+        name: String,
+        /// The whole folder is served here: copy it.
+        copy: bool,
+        /// Where it goes, if not into the folder for downloads.
+        folder: Option<PathBuf>,
+    },
+    /// Fetch the chunk hashes of a long file in a folder over a lane.
+    FetchFolderList {
+        /// The folder.
+        file: FileId,
+        /// Which opening.
+        turn: u64,
+        /// The lane.
+        conn: ConnId,
+        /// Index of the file's entry.
+        entry: u32,
+    },
     /// Fetch the chunk hashes over a lane.
     FetchList {
         /// The file.

@@ -1,5 +1,6 @@
 //! Own offers, from hashing the file to withdrawing the offer and undoing that.
 
+use crate::files::merkle;
 use crate::router::Router;
 use crate::router::event::{Effect, Hashed};
 use crate::router::files::Offered;
@@ -49,7 +50,7 @@ impl Router {
             }
         };
         self.cx.effect(Effect::Serve { file, job: number });
-        self.swarm.share_all(&mut self.cx, file);
+        self.share_offered(file, folder.map(|_| merkle::file_id(size, &root)));
         if again.is_some() {
             let name = Untrusted::new(name);
             let (how, since) = if held { ("offer", "already") } else { ("serve", "again") };
@@ -60,6 +61,18 @@ impl Router {
         self.files.offer_made(face, (self.log.shown(&id), goes), (file, path, copy));
         self.desk.remark_alone(&mut self.cx, &self.members);
         Ok(id)
+    }
+
+    /// All of what is offered is here, and with a folder its manifest.
+    fn share_offered(&mut self, file: FileId, manifest: Option<FileId>) {
+        match manifest {
+            Some(manifest) => self.swarm.share_folder(&mut self.cx, file, manifest),
+            None => self.swarm.share_all(&mut self.cx, file),
+        }
+    }
+
+    fn manifest_of(&self, file: &FileId) -> Option<FileId> {
+        Some(self.files.any(file)?.named_file().folder?.manifest)
     }
 
     /// Takes own offers back.
@@ -144,7 +157,8 @@ impl Router {
         let id = self.post(Kind::Offer(offer))?;
         let now = self.log.shown(&id);
         if let Some(file) = self.files.restored(&mut self.cx, shown, now) {
-            self.swarm.share_all(&mut self.cx, file);
+            let manifest = self.manifest_of(&file);
+            self.share_offered(file, manifest);
         }
         Ok(())
     }
@@ -156,7 +170,8 @@ impl Router {
         let back = self.files.parked_checked(&mut self.cx, &place, found, &self.swarm);
         let Some(name) = back.map(Offered::name) else { return };
         if intact {
-            self.swarm.share_all(&mut self.cx, file);
+            let manifest = self.manifest_of(&file);
+            self.share_offered(file, manifest);
             self.cx.remark(format!("you serve {name} again"));
         } else {
             self.withdraw_changed(file, name);

@@ -94,6 +94,9 @@ codes! {
     InvitationExpired = "invitation_expired",
     DidYouMean = "did_you_mean",
     OutputFailed = "output_failed",
+    FolderChanged = "folder_changed",
+    TooManyFiles = "too_many_files",
+    BadManifest = "bad_manifest",
     NothingMatches = "nothing_matches",
     RoomUnknown = "room_unknown",
 }

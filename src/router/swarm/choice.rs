@@ -151,6 +151,26 @@ impl Choice {
         }
     }
 
+    /// These chunks cannot be verified before a list of their own is here.
+    pub fn hold_back(&mut self, file: &FileId, chunks: Range<u32>) {
+        if let Some(picker) = self.picker_mut(file) {
+            chunks.for_each(|chunk| picker.asked(chunk));
+        }
+    }
+
+    /// The list of chunks that were held back is here, and these of them are.
+    pub fn list_came(&mut self, file: &FileId, chunks: Range<u32>, held: &Bitmap) {
+        let Some(picker) = self.picker_mut(file) else { return };
+        for chunk in chunks {
+            if held.has(chunk) {
+                picker.came(chunk);
+            } else {
+                picker.freed(chunk);
+            }
+        }
+        self.ask_all();
+    }
+
     /// Fetching ends, one way or another. Requests that are under way are answered all the same.
     pub fn end(&mut self, file: &FileId) {
         if let Some(turn) = self.numbers.remove(file) {

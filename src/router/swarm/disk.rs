@@ -39,7 +39,7 @@ impl Swarm {
         let (now, look_ms) = (cx.now, cx.limits().disk_look_ms);
         let Some(download) = self.downloads.get_mut(&file) else { return };
         let step = match &download.stage {
-            DownloadStage::Opening => DiskStep::Open,
+            DownloadStage::Opening | DownloadStage::Manifest => DiskStep::Open,
             DownloadStage::List(..) => DiskStep::List,
             DownloadStage::Fetching => DiskStep::Fetch,
             DownloadStage::Finishing => DiskStep::Finish,

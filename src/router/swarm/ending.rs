@@ -36,6 +36,7 @@ impl Swarm {
         for request in download.then {
             self.enqueue_answered(cx, request);
         }
+        self.manifest_over(cx, file);
     }
 
     /// Takes a download out, begun or not.
@@ -48,7 +49,11 @@ impl Swarm {
     }
 
     pub(super) fn fail_download(&mut self, cx: &mut Context, file: FileId, failure: Failure) {
+        if let Some(folder) = self.downloads.get(&file).and_then(|download| download.part_of) {
+            return self.fail_download(cx, folder, failure);
+        }
         let Some(download) = self.take_out(&file) else { return };
+        self.drop_manifest(cx, &download);
         self.choice.end(&file);
         cx.effect(Effect::DropPart { file, turn: download.turn });
         if !self.holds_all(&file) {
@@ -67,6 +72,7 @@ impl Swarm {
         for (face, line) in download.commands {
             cx.reply(face, line, "download", Err(failure.clone()));
         }
+        self.manifest_over(cx, file);
     }
 
     /// No download can go on, nor any that waits for its turn or for an answer.
@@ -96,7 +102,8 @@ impl Swarm {
         let wants = |request: &FileRequest| request.face == face;
         again.retain(|request| !wants(request));
         let mut unwanted = Vec::new();
-        for (file, download) in queued.iter_mut().chain(downloads) {
+        let asked = downloads.iter_mut().filter(|(_, download)| download.part_of.is_none());
+        for (file, download) in queued.iter_mut().chain(asked) {
             download.faces.remove(&face);
             download.commands.retain(|(of, _)| *of != face);
             download.then.retain(|request| !wants(request));

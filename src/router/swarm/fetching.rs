@@ -54,7 +54,7 @@ impl Swarm {
         let awaited = match &download.stage {
             DownloadStage::Opening | DownloadStage::List(..) => true,
             DownloadStage::Waiting(wait) => wait.needs_list(),
-            DownloadStage::Fetching | DownloadStage::Finishing => false,
+            DownloadStage::Manifest | DownloadStage::Fetching | DownloadStage::Finishing => false,
         };
         if held.len() != download.layout.count() || !awaited {
             return;
@@ -68,6 +68,7 @@ impl Swarm {
         }
         self.choice.pause(&file, false);
         self.relieve(cx, file);
+        self.want_lists(&file, held);
         self.choice.listed(&file, held);
         if !self.holds_all(&file) {
             self.share(cx, file, Portion::Part);
@@ -159,6 +160,10 @@ impl Swarm {
         download.helped.extend(host);
         let Some(chunk) = chunk.filter(|_| new) else { return };
         self.tell_gained(cx, file, chunk);
+        self.finish_if_done(cx, file);
+    }
+
+    pub(super) fn finish_if_done(&mut self, cx: &mut Context, file: FileId) {
         if self.choice.picker(&file).is_some_and(|picker| picker.held().is_all()) {
             self.finish(cx, file);
         } else {
@@ -167,7 +172,12 @@ impl Swarm {
     }
 
     /// What an error says of the lane over which it came.
-    fn lane_suffers(&mut self, cx: &mut Context, conn: ConnId, error: Option<&FetchError>) {
+    pub(super) fn lane_suffers(
+        &mut self,
+        cx: &mut Context,
+        conn: ConnId,
+        error: Option<&FetchError>,
+    ) {
         match error {
             Some(FetchError::Busy) => self.choice.rest(conn, cx.now),
             // It must not be chosen again, however long the news of its end takes.
@@ -179,7 +189,7 @@ impl Swarm {
         }
     }
 
-    fn fetch_failed(
+    pub(super) fn fetch_failed(
         &mut self,
         cx: &mut Context,
         file: FileId,
@@ -233,8 +243,12 @@ impl Swarm {
         download.stage = DownloadStage::Finishing;
         let (turn, save) = (download.turn, download.place.0.clone());
         let name = download.file.name.clone();
+        let is_manifest = download.part_of.is_some();
         self.choice.end(&file);
-        cx.effect(Effect::FinishPart { file, turn, name, save });
+        cx.effect(match is_manifest {
+            true => Effect::ReadManifest { file, turn },
+            false => Effect::FinishPart { file, turn, name, save },
+        });
     }
 
     /// [`Effect::FinishPart`] is done.

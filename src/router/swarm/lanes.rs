@@ -100,6 +100,7 @@ impl Swarm {
         }
         self.choice.closed(conn);
         for download in self.downloads.values_mut() {
+            download.lists.lane_gone(conn);
             if let DownloadStage::List(lanes, _) = &mut download.stage {
                 lanes.remove(&conn);
             }

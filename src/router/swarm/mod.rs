@@ -9,6 +9,7 @@ pub mod choice;
 mod disk;
 mod ending;
 mod fetching;
+mod folders;
 mod holders;
 mod hosts;
 mod lanes;
@@ -30,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use self::choice::Choice;
+use self::folders::FolderLists;
 use self::holders::Holders;
 pub use self::lanes::LANES_PER_PAIR;
 use self::leftovers::PartialFiles;
@@ -135,6 +137,8 @@ impl FileRequest {
 enum DownloadStage {
     /// The partial file is being opened.
     Opening,
+    /// The manifest of the folder is fetched first, by a download of its own.
+    Manifest,
     /// The list of chunk hashes is wanted, and asked for over these lanes, last at that time.
     List(BTreeSet<ConnId>, Millis),
     Fetching,
@@ -197,9 +201,38 @@ struct Download {
     faces: BTreeSet<FaceId>,
     /// The same file elsewhere as well: copied when it is here.
     then: Vec<FileRequest>,
+    /// It is the manifest of this folder, and nobody asked for it.
+    part_of: Option<FileId>,
+    lists: FolderLists,
 }
 
 impl Download {
+    /// One that nobody asked for yet.
+    fn new(file: NamedFile, place: SavePlace, patient: bool, now: Millis) -> Self {
+        Self {
+            // Of a folder it is known once its manifest is here.
+            layout: file.layout().unwrap_or(Layout::File(0)),
+            file,
+            commands: Vec::new(),
+            number: 0,
+            turn: 0,
+            stage: DownloadStage::Opening,
+            helped: BTreeSet::new(),
+            bytes_fetched: 0,
+            began: now,
+            progress: DownloadProgress::new(now),
+            hostless_since: None,
+            told_no_way: false,
+            stops: DiskStops::default(),
+            patient,
+            place,
+            faces: BTreeSet::new(),
+            then: Vec::new(),
+            part_of: None,
+            lists: FolderLists::default(),
+        }
+    }
+
     fn info(&self) -> FileInfo {
         let NamedFile { id, name, size, .. } = &self.file;
         FileInfo { id: *id, name: Untrusted::new(name), size: *size }
@@ -250,6 +283,8 @@ pub(crate) struct Swarm {
     lanes: BTreeMap<MemberId, HostLanes>,
     choice: Choice,
     leftovers: PartialFiles,
+    /// Of folders that are here, wholly or in part.
+    manifests: BTreeMap<FileId, FileId>,
     /// Counts changes of who holds what.
     changes: u64,
 }
@@ -273,7 +308,8 @@ impl Swarm {
     pub(crate) fn named(&self, word: &FileWord) -> Vec<FileId> {
         let fits =
             |(file, of): (&FileId, &Download)| Some((word.fit(&of.file.name, [file])?, *file));
-        best(self.downloads.iter().chain(&self.queued).filter_map(fits))
+        let asked = self.downloads.iter().filter(|(_, of)| of.part_of.is_none());
+        best(asked.chain(&self.queued).filter_map(fits))
     }
 
     /// All of a file is here.

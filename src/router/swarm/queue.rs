@@ -1,12 +1,11 @@
 //! From the request to the start of a download: whether the file is already here, and whose turn it
 //! is.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::{
-    DiskStops, Download, DownloadProgress, DownloadStage, FileRequest, NamedFile, Portion, Swarm,
+    Download, DownloadProgress, DownloadStage, FileRequest, NamedFile, NamedFolder, Portion, Swarm,
 };
 use crate::files::names::is_download_of;
 use crate::limits::Limits;
@@ -14,7 +13,6 @@ use crate::router::command::SaveAs;
 use crate::router::context::Context;
 use crate::router::event::Effect;
 use crate::router::ids::{FaceId, FileId};
-use crate::router::layout::Layout;
 use crate::router::notice::{Code, Failure, FileInfo, Notice};
 use crate::router::text::Untrusted;
 
@@ -31,11 +29,7 @@ impl Swarm {
     /// A file is to be fetched, unless it is here already.
     pub(crate) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
         let FileRequest { face, line, file, .. } = &request;
-        let (face, line, folder, file) = (*face, *line, file.folder.is_some(), file.id);
-        if folder {
-            let text = format!("{} is a folder", Untrusted::new(&request.file.name));
-            return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
-        }
+        let (face, line, file) = (*face, *line, file.id);
         if request.file.size > FILE_MAX_BYTES {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&request.file.name));
             return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
@@ -148,35 +142,20 @@ impl Swarm {
         let Self { downloads, queued, .. } = self;
         if let Some(download) = downloads.get_mut(&id).or_else(|| queued.get_mut(&id)) {
             download.patient &= patient;
-            if download.place == request.place {
+            if download.place == request.place && download.part_of.is_none() {
                 download.commands.extend(command);
                 download.faces.insert(face);
             } else {
                 download.then.push(request);
             }
-            return;
+            return self.hasten_manifest(&id);
         }
         let FileRequest { file, place, .. } = request;
         self.next_number += 1;
-        let download = Download {
-            layout: file.layout().unwrap_or(Layout::File(0)),
-            file,
-            commands: command.into_iter().collect(),
-            number: self.next_number,
-            turn: 0,
-            stage: DownloadStage::Opening,
-            helped: BTreeSet::new(),
-            bytes_fetched: 0,
-            began: cx.now,
-            progress: DownloadProgress::new(cx.now),
-            hostless_since: None,
-            told_no_way: false,
-            stops: DiskStops::default(),
-            patient,
-            place,
-            faces: BTreeSet::from([face]),
-            then: Vec::new(),
-        };
+        let mut download = Download::new(file, place, patient, cx.now);
+        download.number = self.next_number;
+        download.commands.extend(command);
+        download.faces.insert(face);
         let info = download.info();
         self.queue.insert(download.number, id);
         self.queued.insert(id, download);
@@ -196,7 +175,10 @@ impl Swarm {
     /// The next download whose turn it is; one that waits for a host keeps no other from its turn.
     fn next_queued(&self, limits: &Limits) -> Option<FileId> {
         let first = self.queue.first_key_value().map(|(_, file)| *file)?;
-        let moves = |download: &&Download| download.hostless_since.is_none();
+        // Of a folder without its manifest it is that which moves.
+        let moves = |download: &&Download| {
+            download.hostless_since.is_none() && download.stage != DownloadStage::Manifest
+        };
         let moving = self.downloads.values().filter(moves).count();
         let full = self.downloads.len() >= DOWNLOADS_MAX || moving >= limits.moving_downloads;
         (!full).then_some(first)
@@ -209,9 +191,13 @@ impl Swarm {
         download.began = cx.now;
         download.progress = DownloadProgress::new(cx.now);
         let (info, empty) = (download.info(), download.layout.count() == 0);
+        let is_folder = download.file.folder.is_some();
         self.downloads.insert(id, download);
         self.leftovers.forget(&id.to_string());
         cx.notify(Notice::DownloadStarted { file: info });
+        if is_folder {
+            return self.begin_manifest(cx, id);
+        }
         if !empty {
             self.ask_for_hosts(cx, id);
         }
@@ -224,14 +210,20 @@ impl Swarm {
         let Some(download) = self.downloads.get_mut(&id) else { return };
         self.next_turn += 1;
         download.turn = self.next_turn;
-        let NamedFile { name, size, root, .. } = download.file.clone();
+        let NamedFile { name, size, root, folder: of, .. } = download.file.clone();
         let (turn, folder) = (download.turn, download.place.1.clone());
-        cx.effect(Effect::OpenPart { file: id, turn, size, root, name, copy, folder });
+        cx.effect(match (download.part_of, of) {
+            (Some(_), _) => Effect::OpenManifest { file: id, turn, size, root, copy },
+            (None, Some(NamedFolder { manifest, .. })) => {
+                Effect::OpenFolder { file: id, turn, manifest, name, copy, folder }
+            }
+            (None, None) => Effect::OpenPart { file: id, turn, size, root, name, copy, folder },
+        });
     }
 
     /// Somebody has more files than are kept in mind of it: whether it has this one, it says when
     /// it hears that we fetch it.
-    fn ask_for_hosts(&mut self, cx: &mut Context, file: FileId) {
+    pub(super) fn ask_for_hosts(&mut self, cx: &mut Context, file: FileId) {
         let mut holders = self.holders.all();
         let unsure = holders.any(|of| of.has_more() && of.hosting(&file).is_none());
         drop(holders);

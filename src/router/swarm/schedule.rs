@@ -39,7 +39,7 @@ impl Swarm {
             let since = download.hostless_since.take();
             download.hostless_since = hostless.then(|| since.unwrap_or(cx.now));
             if hostless && since.is_none() {
-                alone.push(*file);
+                alone.push(download.part_of.unwrap_or(*file));
             }
         }
         (alone, useful)
@@ -63,6 +63,7 @@ impl Swarm {
         if !self.is_idle() {
             self.begin_queued(cx);
             self.ask_for_lists(cx);
+            self.ask_for_folder_lists(cx);
         }
         for chosen in self.choice.orders(cx.now, &cx.config.limits, &mut cx.rng) {
             match chosen {
@@ -122,7 +123,8 @@ impl Swarm {
             let awaited = |since: Option<Millis>| since.filter(|_| !download.patient);
             let mut at = |time: Option<Millis>| time.into_iter().for_each(|at| earliest.at(at));
             at(awaited(download.hostless_since).map(|since| since.plus(no_host_ms)));
-            at(download.progress.due());
+            at(download.progress.due().filter(|_| download.part_of.is_none()));
+            at(download.lists.due().filter(|due| *due > cx.now));
             match &download.stage {
                 DownloadStage::Waiting(wait) => {
                     at(wait.look_at());

@@ -42,6 +42,9 @@ impl Swarm {
 
     /// A file is not served here any more.
     pub(crate) fn unshare(&mut self, cx: &mut Context, file: FileId) {
+        if let Some(manifest) = self.manifests.remove(&file) {
+            self.unshare(cx, manifest);
+        }
         if self.shares.remove(&file) {
             cx.effect(Effect::Unserve { file });
             self.holders.all_mut().for_each(|(_, holder)| holder.forget_done(&file));
@@ -55,6 +58,7 @@ impl Swarm {
         for file in self.shares.take_all() {
             cx.effect(Effect::Unserve { file });
         }
+        self.manifests.clear();
         self.uploads.clear();
     }
 

@@ -14,7 +14,7 @@ use crate::router::time::Millis;
 impl Swarm {
     /// Seconds until the rest is here at the present rate.
     fn seconds_left(&self, download: &Download, now: Millis) -> Option<u64> {
-        let left = download.file.size - self.bytes_done(download);
+        let left = download.layout.total_bytes().saturating_sub(self.bytes_done(download));
         let rate = download.progress.rate(now);
         (rate > 0).then(|| left.div_ceil(rate))
     }
@@ -22,6 +22,9 @@ impl Swarm {
     /// Nobody who has more of it is here: nobody can tell how long it takes.
     pub(super) fn tell_stall(&mut self, cx: &mut Context, file: FileId) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
+        if download.part_of.is_some() {
+            return;
+        }
         download.progress = DownloadProgress::new(cx.now);
         let Some(download) = self.downloads.get(&file) else { return };
         cx.notify(Notice::DownloadProgress {
@@ -37,7 +40,7 @@ impl Swarm {
     pub(super) fn tell_progress(&mut self, cx: &mut Context, file: FileId) {
         let now = cx.now;
         let Some(download) = self.downloads.get_mut(&file) else { return };
-        if download.progress.due().is_none_or(|due| now < due) {
+        if download.part_of.is_some() || download.progress.due().is_none_or(|due| now < due) {
             return;
         }
         if download.hostless_since.is_some() {
@@ -81,7 +84,8 @@ impl Swarm {
         members: &Members,
         offered: impl Fn(&FileId) -> Option<NamedFile>,
     ) -> Vec<TransferLine> {
-        let mut downloads: Vec<_> = self.downloads.values().collect();
+        let asked = |download: &&Download| download.part_of.is_none();
+        let mut downloads: Vec<_> = self.downloads.values().filter(asked).collect();
         downloads.sort_by_key(|download| download.number);
         let queued = self.queue.values().filter_map(|file| self.queued.get(file));
         let row = |download: &Download| TransferLine {

@@ -1,0 +1,306 @@
+//! Downloads of folders: first the manifest, by a download of its own that nobody is told of, then
+//! the units. Those of long files wait for the file's list of chunk hashes.
+
+use core::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Choice, Download, DownloadStage, NamedFile, Portion, Swarm};
+use crate::router::bitmap::Bitmap;
+use crate::router::context::Context;
+use crate::router::event::{Effect, FetchError, ReadManifest};
+use crate::router::ids::{ConnId, FileId, MemberId};
+use crate::router::layout::{Layout, ListedUnits};
+use crate::router::members::Members;
+use crate::router::notice::{Code, Failure};
+use crate::router::time::Millis;
+
+/// Lists of one folder that are asked for at a time.
+const LISTS_AT_ONCE: usize = 16;
+/// Lists that are looked at for a host at a time.
+const LISTS_LOOKED_AT: usize = 64;
+/// Time after which another host is asked for a list as well.
+const LIST_MS: u64 = 1_000;
+
+/// The lists of chunk hashes that a folder still needs, by the entries of their files.
+#[derive(Debug, Default)]
+pub(super) struct FolderLists {
+    waiting: BTreeMap<u32, Range<u32>>,
+    asked: BTreeMap<u32, AskedList>,
+    /// Where to look next for one that somebody has.
+    next: u32,
+}
+
+/// A list that was asked for.
+#[derive(Debug)]
+struct AskedList {
+    units: Range<u32>,
+    lanes: BTreeSet<ConnId>,
+    at: Millis,
+}
+
+impl FolderLists {
+    /// Nothing is to come over a lane any more.
+    pub(super) fn lane_gone(&mut self, conn: ConnId) {
+        let entries: Vec<u32> = self.asked.keys().copied().collect();
+        entries.into_iter().for_each(|entry| self.unanswered(entry, conn));
+    }
+
+    /// A list did not come over a lane; if it comes over no other, it waits again.
+    fn unanswered(&mut self, entry: u32, conn: ConnId) {
+        let Some(list) = self.asked.get_mut(&entry) else { return };
+        list.lanes.remove(&conn);
+        if list.lanes.is_empty()
+            && let Some(list) = self.asked.remove(&entry)
+        {
+            self.waiting.insert(entry, list.units);
+        }
+    }
+
+    /// When to ask others for what takes long.
+    pub(super) fn due(&self) -> Option<Millis> {
+        self.asked.values().map(|list| list.at.plus(LIST_MS)).min()
+    }
+
+    /// The lists that may be asked for now: those that take long, then some that wait.
+    fn to_ask(&self, now: Millis) -> Vec<(u32, Range<u32>)> {
+        let late = self.asked.iter().filter(|(_, list)| now.since(list.at) >= LIST_MS);
+        let late = late.map(|(entry, list)| (*entry, list.units.clone()));
+        let most = match LISTS_AT_ONCE.saturating_sub(self.asked.len()) {
+            0 => 0,
+            _ => LISTS_LOOKED_AT,
+        };
+        let later = self.waiting.range(self.next..).chain(self.waiting.range(..self.next));
+        let later = later.take(most).map(|(entry, units)| (*entry, units.clone()));
+        late.chain(later).collect()
+    }
+
+    /// It was asked for over a lane.
+    fn ask(&mut self, entry: u32, units: Range<u32>, conn: ConnId, now: Millis) {
+        self.waiting.remove(&entry);
+        let new = || AskedList { units, lanes: BTreeSet::new(), at: now };
+        let list = self.asked.entry(entry).or_insert_with(new);
+        list.lanes.insert(conn);
+        list.at = now;
+    }
+
+    fn was_asked_of(&self, entry: u32, choice: &Choice, host: &MemberId) -> bool {
+        let lanes = self.asked.get(&entry).into_iter().flat_map(|list| &list.lanes);
+        lanes.into_iter().any(|conn| choice.host_of(*conn).as_ref() == Some(host))
+    }
+}
+
+/// The id under which requests for a list are counted: not that of the folder, of which picks may
+/// be under way over the same lane.
+fn list_id(folder: &FileId, entry: u32) -> FileId {
+    let mut id = *folder;
+    for (byte, of) in id.0.iter_mut().zip(entry.wrapping_add(1).to_be_bytes()) {
+        *byte ^= of;
+    }
+    id
+}
+
+impl Swarm {
+    /// Has the manifest of a folder fetched. If somebody wants it as a file, that is waited for.
+    pub(super) fn begin_manifest(&mut self, cx: &mut Context, id: FileId) {
+        let Some(download) = self.downloads.get_mut(&id) else { return };
+        let Some(of) = download.file.folder else { return };
+        download.stage = DownloadStage::Manifest;
+        if self.queued.contains_key(&of.manifest) {
+            self.begin_download(cx, of.manifest);
+        }
+        if self.downloads.contains_key(&of.manifest) {
+            return;
+        }
+        let Some(download) = self.downloads.get(&id) else { return };
+        let name = download.file.name.clone();
+        let (size, root) = (of.manifest_bytes, download.file.root);
+        let file = NamedFile { id: of.manifest, name, size, root, folder: None };
+        let (place, patient) = (download.place.clone(), download.patient);
+        let mut manifest = Download::new(file, place, patient, cx.now);
+        manifest.number = download.number;
+        manifest.part_of = Some(id);
+        self.downloads.insert(of.manifest, manifest);
+        self.ask_for_hosts(cx, of.manifest);
+        self.open_part(cx, of.manifest);
+    }
+
+    /// Somebody waits for a folder who did not before.
+    pub(super) fn hasten_manifest(&mut self, folder: &FileId) {
+        let Some(download) = self.downloads.get(folder) else { return };
+        let (patient, of) = (download.patient, download.file.folder);
+        let manifest = of.and_then(|of| self.downloads.get_mut(&of.manifest));
+        if let Some(manifest) = manifest.filter(|manifest| manifest.part_of == Some(*folder)) {
+            manifest.patient = patient;
+        }
+    }
+
+    /// A file that somebody wanted is here, or will not come: a folder may need it as its manifest.
+    pub(super) fn manifest_over(&mut self, cx: &mut Context, file: FileId) {
+        let needs = |download: &&Download| {
+            let of = download.file.folder.is_some_and(|of| of.manifest == file);
+            of && download.stage == DownloadStage::Manifest
+        };
+        let folder = self.downloads.values().find(needs).map(|download| download.file.id);
+        folder.into_iter().for_each(|folder| self.begin_manifest(cx, folder));
+    }
+
+    /// A download of a folder has ended before its manifest came.
+    pub(super) fn drop_manifest(&mut self, cx: &mut Context, of: &Download) {
+        let Some(folder) = of.file.folder else { return };
+        let manifest = self.downloads.get(&folder.manifest);
+        if manifest.is_some_and(|manifest| manifest.part_of == Some(of.file.id))
+            && let Some(manifest) = self.downloads.remove(&folder.manifest)
+        {
+            let file = folder.manifest;
+            self.choice.end(&file);
+            cx.effect(Effect::DropPart { file, turn: manifest.turn });
+            if !self.holds_all(&file) {
+                self.unshare(cx, file);
+            }
+            for request in manifest.then {
+                self.enqueue_answered(cx, request);
+            }
+        }
+    }
+
+    /// [`Effect::ReadManifest`] is done.
+    pub(crate) fn manifest_read(
+        &mut self,
+        cx: &mut Context,
+        (file, turn): (FileId, u64),
+        result: Result<ReadManifest, Failure>,
+    ) {
+        let Some(folder) = self.live(&file, turn).and_then(|manifest| manifest.part_of) else {
+            return;
+        };
+        let ReadManifest { summary, layout } = match result {
+            Ok(read) => read,
+            Err(failure) => return self.fail_download(cx, folder, failure),
+        };
+        let Some(download) = self.downloads.get_mut(&folder) else { return };
+        if download.file.to_offer().folder != Some(summary) {
+            let text = format!(
+                "{} is not what was offered: its list tells of other files",
+                download.name()
+            );
+            return self.fail_download(cx, folder, Failure::new(Code::BadManifest, text));
+        }
+        download.layout = Layout::Folder(Arc::new(layout));
+        download.stage = DownloadStage::Opening;
+        let then = self.downloads.remove(&file).map(|manifest| manifest.then);
+        self.share_manifest(cx, folder, file);
+        for request in then.into_iter().flatten() {
+            self.enqueue_answered(cx, request);
+        }
+        self.open_part(cx, folder);
+    }
+
+    /// The manifest of a folder is here, and served as long as the folder is.
+    pub(super) fn share_manifest(&mut self, cx: &mut Context, folder: FileId, manifest: FileId) {
+        self.manifests.insert(folder, manifest);
+        self.share(cx, manifest, Portion::Whole);
+    }
+
+    /// All of a folder is here and served, with its manifest.
+    pub(crate) fn share_folder(&mut self, cx: &mut Context, folder: FileId, manifest: FileId) {
+        self.share_manifest(cx, folder, manifest);
+        self.share_all(cx, folder);
+    }
+
+    /// Units of long files that are not here wait for the files' lists.
+    pub(super) fn want_lists(&mut self, id: &FileId, held: &Bitmap) {
+        let Some(download) = self.downloads.get_mut(id) else { return };
+        let Layout::Folder(of) = &download.layout else { return };
+        let lacks = |of: &&ListedUnits| of.units.clone().any(|unit| !held.has(unit));
+        for ListedUnits { entry, units } in of.lists.iter().filter(lacks) {
+            self.choice.hold_back(id, units.clone());
+            download.lists.waiting.insert(*entry, units.clone());
+        }
+    }
+
+    /// Asks hosts for lists that folders still need.
+    pub(super) fn ask_for_folder_lists(&mut self, cx: &mut Context) {
+        let Self { downloads, choice, .. } = self;
+        for (id, download) in downloads {
+            if download.stage != DownloadStage::Fetching {
+                continue;
+            }
+            let lists = &mut download.lists;
+            for (entry, units) in lists.to_ask(cx.now) {
+                if lists.asked.len() >= LISTS_AT_ONCE && !lists.asked.contains_key(&entry) {
+                    break;
+                }
+                lists.next = entry.saturating_add(1);
+                let Some(picker) = choice.picker(id) else { break };
+                let useful = |host: &MemberId| {
+                    !lists.was_asked_of(entry, choice, host)
+                        && units.clone().any(|unit| picker.has(host, unit))
+                };
+                let mut hosts = picker.hosts().filter(useful);
+                let free = |host| choice.free_lane(&host, cx.now, cx.limits());
+                let Some(conn) = hosts.find_map(free) else { continue };
+                drop(hosts);
+                lists.ask(entry, units, conn, cx.now);
+                choice.ask_list(conn, list_id(id, entry), cx.now);
+                let (file, turn) = (*id, download.turn);
+                cx.effect(Effect::FetchFolderList { file, turn, conn, entry });
+            }
+        }
+    }
+
+    /// [`Effect::FetchFolderList`] is done.
+    pub(crate) fn folder_list_fetched(
+        &mut self,
+        cx: &mut Context,
+        (file, turn, conn): (FileId, u64, ConnId),
+        entry: u32,
+        result: Result<Bitmap, FetchError>,
+        members: &Members,
+    ) {
+        let host = self.choice.host_of(conn);
+        self.choice.failed(conn, &list_id(&file, entry), None, 0, cx.now);
+        self.lane_suffers(cx, conn, result.as_ref().err());
+        let Some(download) = self.live(&file, turn) else { return };
+        let Some(units) = download.lists.asked.get(&entry).map(|list| list.units.clone()) else {
+            // Another host brought it.
+            return;
+        };
+        match result {
+            Ok(held) => {
+                download.lists.asked.remove(&entry);
+                self.folder_list_came(cx, file, units, &held);
+            }
+            Err(error) => {
+                download.lists.unanswered(entry, conn);
+                match (error, host) {
+                    (FetchError::NotHeld, Some(host)) => self.lacks_list(file, units, &host),
+                    (error, host) => self.fetch_failed(cx, file, (host, None), error, members),
+                }
+            }
+        }
+    }
+
+    fn folder_list_came(
+        &mut self,
+        cx: &mut Context,
+        file: FileId,
+        units: Range<u32>,
+        held: &Bitmap,
+    ) {
+        self.choice.list_came(&file, units.clone(), held);
+        for unit in units.filter(|unit| held.has(*unit)) {
+            self.tell_gained(cx, file, unit);
+        }
+        self.finish_if_done(cx, file);
+    }
+
+    /// A host without the list of a file has none of its units either.
+    fn lacks_list(&mut self, file: FileId, units: Range<u32>, host: &MemberId) {
+        let Some(download) = self.downloads.get(&file) else { return };
+        let count = download.layout.count();
+        for unit in units {
+            self.not_held(host, file, Some(unit), count);
+        }
+    }
+}
