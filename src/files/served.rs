@@ -11,6 +11,8 @@ use std::io::{self, IoSliceMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::folder::manifest::Manifest;
+use super::folder::memory::ManifestBytes;
 use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::held::HeldUnits;
 use super::merkle::{FileTree, chunk_bytes, chunk_count};
@@ -45,7 +47,7 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    fn of(error: io::Error) -> Self {
+    pub(super) fn of(error: io::Error) -> Self {
         if is_scarcity(&error) { Self::Scarce } else { Self::Read(error) }
     }
 }
@@ -138,6 +140,8 @@ impl OpenFiles {
 enum Lies {
     /// In the partial file of a download that goes on.
     Growing(Arc<File>),
+    /// In memory: the manifest of a folder.
+    Memory(Arc<ManifestBytes>),
     /// In a file of its own, or in several of one content; opened when it is read.
     Finished(Vec<Place>),
 }
@@ -174,6 +178,17 @@ impl Served {
         Self::new(tree, Lies::Growing(Arc::new(file)), chunks, open_files)
     }
 
+    /// The manifest of a folder, of which these chunks are held.
+    #[must_use]
+    pub fn in_memory(
+        tree: FileTree,
+        bytes: Arc<ManifestBytes>,
+        chunks: HeldUnits,
+        open_files: &Arc<OpenFiles>,
+    ) -> Self {
+        Self::new(tree, Lies::Memory(bytes), chunks, open_files)
+    }
+
     fn new(tree: FileTree, lies: Lies, chunks: HeldUnits, open_files: &Arc<OpenFiles>) -> Self {
         Self { tree, lies: RwLock::new(lies), open_files: Arc::clone(open_files), chunks }
     }
@@ -195,7 +210,7 @@ impl Served {
     pub fn lies_too(&self, other: &Self) {
         let more = match &*other.lies.read().unwrap_or_else(PoisonError::into_inner) {
             Lies::Finished(places) => places.clone(),
-            Lies::Growing(_) => return,
+            Lies::Growing(_) | Lies::Memory(_) => return,
         };
         let mut lies = self.lies.write().unwrap_or_else(PoisonError::into_inner);
         if let Lies::Finished(places) = &mut *lies {
@@ -212,16 +227,17 @@ impl Served {
         Some(places.remove(at))
     }
 
-    /// The file to read from.
-    fn file(&self) -> Result<Arc<File>, ServeError> {
+    /// What to read from.
+    fn source(&self) -> Result<Source, ServeError> {
         let places = match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
-            Lies::Growing(file) => return Ok(Arc::clone(file)),
+            Lies::Growing(file) => return Ok(Source::File(Arc::clone(file))),
+            Lies::Memory(bytes) => return Ok(Source::Memory(Arc::clone(bytes))),
             Lies::Finished(places) => places.clone(),
         };
         let mut failed = ServeError::Changed;
         for place in &places {
             match self.open_files.get(place) {
-                Ok(file) => return Ok(file),
+                Ok(file) => return Ok(Source::File(file)),
                 Err(error) => failed = error,
             }
         }
@@ -233,7 +249,7 @@ impl Served {
     /// # Errors
     /// As [`Served::read_at`].
     pub fn reader(&self) -> Result<Reader<'_>, ServeError> {
-        Ok(Reader { served: self, file: self.file()? })
+        Ok(Reader { served: self, source: self.source()? })
     }
 
     /// The chunk hashes and the root.
@@ -269,8 +285,23 @@ impl Served {
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
-            Lies::Growing(_) => None,
+            Lies::Growing(_) | Lies::Memory(_) => None,
             Lies::Finished(places) => places.first().map(|place| place.path.clone()),
+        }
+    }
+
+    /// Whether it lies in memory: the manifest of a folder.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        matches!(&*self.lies.read().unwrap_or_else(PoisonError::into_inner), Lies::Memory(_))
+    }
+
+    /// The manifest of a folder, if this is one and all of it is here.
+    #[must_use]
+    pub fn manifest(&self) -> Option<Arc<Manifest>> {
+        match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
+            Lies::Memory(bytes) if self.held().is_all() => bytes.read().ok(),
+            _ => None,
         }
     }
 
@@ -278,7 +309,7 @@ impl Served {
     #[must_use]
     pub fn path_now(&self) -> Option<PathBuf> {
         let places = match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
-            Lies::Growing(_) => return None,
+            Lies::Growing(_) | Lies::Memory(_) => return None,
             Lies::Finished(places) => places.clone(),
         };
         places.into_iter().find(Place::is_unchanged).map(|place| place.path)
@@ -306,6 +337,7 @@ impl Served {
         match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
             // Under whatever name: it may just be getting its final one.
             Lies::Growing(file) => Facts::of(file).is_ok_and(|now| now.names > 0),
+            Lies::Memory(_) => true,
             Lies::Finished(places) => places.iter().any(Place::is_unchanged),
         }
     }
@@ -315,9 +347,11 @@ impl Served {
     /// # Errors
     /// When the disk does not give the bytes.
     pub fn recheck(&self, chunk: u32) -> Result<bool, ServeError> {
-        let file = match self.file() {
+        let file = match self.source() {
             Err(ServeError::Changed) => return Ok(false),
-            file => file?,
+            Ok(Source::Memory(_)) => return Ok(true),
+            Ok(Source::File(file)) => file,
+            Err(error) => return Err(error),
         };
         let mut buffer = vec![0; BUFFER_BYTES];
         let read_at = |space: &mut [u8], offset| file.read_at(space, offset);
@@ -333,7 +367,14 @@ impl Served {
 #[derive(Debug)]
 pub struct Reader<'a> {
     served: &'a Served,
-    file: Arc<File>,
+    source: Source,
+}
+
+/// What bytes are read from.
+#[derive(Debug)]
+enum Source {
+    File(Arc<File>),
+    Memory(Arc<ManifestBytes>),
 }
 
 impl Reader<'_> {
@@ -354,13 +395,26 @@ impl Reader<'_> {
         if end > len || !(offset / chunk..=(end - 1) / chunk).all(held) {
             return Err(ServeError::NotHeld { offset, end });
         }
-        if self.file.read_vectored_at(out, offset).is_ok_and(|read| read == length) {
+        let file = match &self.source {
+            Source::File(file) => file,
+            Source::Memory(bytes) => {
+                let mut from = offset;
+                for out in out {
+                    if !bytes.read_at(from, out) {
+                        return Err(ServeError::Truncated);
+                    }
+                    from += out.len() as u64;
+                }
+                return Ok(());
+            }
+        };
+        if file.read_vectored_at(out, offset).is_ok_and(|read| read == length) {
             return Ok(());
         }
         // Interrupted, short, or a failure that the next call will name.
         let mut offset = offset;
         for out in out {
-            self.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
+            file.read_exact_at(out, offset).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => ServeError::Truncated,
                 _ => ServeError::Read(error),
             })?;

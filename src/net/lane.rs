@@ -8,10 +8,19 @@
 //!
 //! | bytes | meaning |
 //! |---|---|
-//! | 1 | kind: 1 the list of chunk hashes, 2 a chunk, 3 a chunk that the host picks |
-//! | 32 | id of the file |
-//! | 4 | number of the chunk; 0 for the list; for a pick the number of chunks of the file |
-//! | n | for a pick: which of them will do, one bit each, chunk 0 in the highest bit of byte 0 |
+//! | 1 | kind, see below |
+//! | 32 | id of the file or folder |
+//! | 4 | number, see below |
+//! | 2 | only for kind 4: how many files the bundle has |
+//! | n | for kinds 3 and 4: which, one bit each, the first in the highest bit of byte 0 |
+//!
+//! | kind | asks for | number |
+//! |---|---|---|
+//! | 1 | the list of chunk hashes | 0 |
+//! | 2 | a chunk or unit | its own |
+//! | 3 | one of those marked, which the host picks | how many there are |
+//! | 4 | the files of a bundle that are marked, joined | of the unit |
+//! | 5 | the list of chunk hashes of a file in a folder | index of its entry |
 //!
 //! Up to 16 requests may be unanswered; a host closes a lane on which it finds more.
 //!
@@ -39,6 +48,7 @@
 use std::time::Duration;
 
 use super::channel::{RecvError, SendError};
+use crate::files::folder::units::BUNDLE_FILES_MAX;
 use crate::router::bitmap::Bitmap;
 use crate::router::event::Closed;
 use crate::router::ids::FileId;
@@ -69,6 +79,15 @@ pub enum ChunkWanted {
     Chunk(u32),
     /// One of these, which the host picks.
     Pick(Bitmap),
+    /// Some files of a bundle, joined.
+    Files {
+        /// Number of the unit.
+        unit: u32,
+        /// Which of its files, in order.
+        of: Bitmap,
+    },
+    /// The hashes of all chunks of a file in a folder, by the index of its entry.
+    ListOf(u32),
 }
 
 /// A request.
@@ -121,6 +140,8 @@ impl Request {
             ChunkWanted::List => 1,
             ChunkWanted::Chunk(_) => 2,
             ChunkWanted::Pick(_) => 3,
+            ChunkWanted::Files { .. } => 4,
+            ChunkWanted::ListOf(_) => 5,
         }
     }
 
@@ -131,6 +152,11 @@ impl Request {
             ChunkWanted::List => (0, Vec::new()),
             ChunkWanted::Chunk(chunk) => (*chunk, Vec::new()),
             ChunkWanted::Pick(of) => (of.len(), of.to_bytes()),
+            ChunkWanted::Files { unit, of } => {
+                let count = u16::try_from(of.len()).unwrap_or(u16::MAX);
+                (*unit, [&count.to_be_bytes()[..], &of.to_bytes()].concat())
+            }
+            ChunkWanted::ListOf(entry) => (*entry, Vec::new()),
         };
         [&[self.kind()][..], &self.file.0, &number.to_be_bytes(), &which].concat()
     }
@@ -146,6 +172,13 @@ impl Request {
             (2, chunk) if which.is_empty() => ChunkWanted::Chunk(chunk),
             // The length is compared before anything is allocated.
             (3, chunks) => ChunkWanted::Pick(Bitmap::from_bytes(chunks, which)?),
+            (4, unit) => {
+                let (count, which) = which.split_first_chunk()?;
+                let count = u32::from(u16::from_be_bytes(*count));
+                let of = Bitmap::from_bytes(count, which).filter(|of| of.count() > 0)?;
+                (count <= BUNDLE_FILES_MAX).then_some(ChunkWanted::Files { unit, of })?
+            }
+            (5, entry) if which.is_empty() => ChunkWanted::ListOf(entry),
             _ => return None,
         };
         Some(Self { file: FileId(*file), wanted })
@@ -158,6 +191,8 @@ impl Request {
             ChunkWanted::List => header.chunk == 0,
             ChunkWanted::Chunk(chunk) => header.chunk == *chunk,
             ChunkWanted::Pick(of) => header.status != Status::Ok || of.has(header.chunk),
+            ChunkWanted::Files { unit, .. } => header.chunk == *unit,
+            ChunkWanted::ListOf(entry) => header.chunk == *entry,
         };
         fits && header.kind == self.kind() && header.file == self.file
     }
@@ -170,9 +205,11 @@ impl Header {
     /// The header that answers `request`; `chunk`: the one that was picked.
     #[must_use]
     pub fn of(request: &Request, chunk: u32, status: Status, bytes: u64) -> Self {
-        let chunk = match request.wanted {
+        let chunk = match &request.wanted {
             ChunkWanted::List => 0,
-            ChunkWanted::Chunk(chunk) => chunk,
+            ChunkWanted::Chunk(chunk) => *chunk,
+            ChunkWanted::Files { unit, .. } => *unit,
+            ChunkWanted::ListOf(entry) => *entry,
             ChunkWanted::Pick(_) => chunk,
         };
         Self { kind: request.kind(), status, file: request.file, chunk, bytes }
@@ -241,9 +278,10 @@ mod tests {
         let mut some = Bitmap::none(10);
         some.insert(3);
         some.insert(9);
+        let files = ChunkWanted::Files { unit: 7, of: some.clone() };
         let pick = ChunkWanted::Pick(some);
-        for wanted in [ChunkWanted::List, ChunkWanted::Chunk(0), ChunkWanted::Chunk(u32::MAX), pick]
-        {
+        let [first, last] = [0, u32::MAX].map(ChunkWanted::Chunk);
+        for wanted in [ChunkWanted::List, first, last, pick, files, ChunkWanted::ListOf(9)] {
             let request = Request { file, wanted };
             let bytes = request.to_bytes();
             assert_eq!(Request::from_bytes(&bytes), Some(request));
@@ -254,8 +292,10 @@ mod tests {
         list[36] = 1;
         assert_eq!(Request::from_bytes(&list), None);
         list[36] = 0;
-        list[0] = 4;
-        assert_eq!(Request::from_bytes(&list), None);
+        for kind in [4, 6] {
+            list[0] = kind;
+            assert_eq!(Request::from_bytes(&list), None);
+        }
         assert_eq!(Request::from_bytes(&[]), None);
     }
 

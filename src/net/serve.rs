@@ -18,9 +18,12 @@ use super::lane::{
 };
 use super::places::Places;
 use super::throttle::Throttle;
-use crate::files::merkle::chunk_range;
-use crate::files::served::{ServeError, Served};
+use crate::files::folder::served::{ServedFolder, UnitReader};
+use crate::files::held::HeldUnits;
+use crate::files::merkle::{FileTree, chunk_range};
+use crate::files::served::{Reader, ServeError, Served};
 use crate::limits::Limits;
+use crate::router::bitmap::Bitmap;
 use crate::router::event::{Closed, Event};
 use crate::router::ids::{FileId, MemberId};
 use crate::router::swarm::choice::LANE_QUEUE;
@@ -37,12 +40,41 @@ const CANCELLED_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Sources {
     by_file: Mutex<BTreeMap<FileId, Arc<Served>>>,
+    folders: Mutex<BTreeMap<FileId, Arc<ServedFolder>>>,
     came: Condvar,
 }
 
 impl Sources {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Arc<Served>>> {
         self.by_file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folders(&self) -> MutexGuard<'_, BTreeMap<FileId, Arc<ServedFolder>>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source of a folder.
+    #[must_use]
+    pub fn folder(&self, folder: &FileId) -> Option<Arc<ServedFolder>> {
+        self.folders().get(folder).cloned()
+    }
+
+    /// Serves a folder from here on, in place of an earlier source of it.
+    pub fn insert_folder(&self, folder: FileId, source: Arc<ServedFolder>) {
+        self.folders().insert(folder, source);
+    }
+
+    /// Serves a folder unless there is a source of it already.
+    pub fn insert_folder_if_absent(&self, folder: FileId, source: Arc<ServedFolder>) {
+        self.folders().entry(folder).or_insert(source);
+    }
+
+    /// Stops serving a folder from this very source.
+    pub fn remove_this_folder(&self, folder: &FileId, source: &Arc<ServedFolder>) {
+        let mut folders = self.folders();
+        if folders.get(folder).is_some_and(|current| Arc::ptr_eq(current, source)) {
+            folders.remove(folder);
+        }
     }
 
     /// The source of a file.
@@ -77,15 +109,19 @@ impl Sources {
         self.came.notify_all();
     }
 
-    /// Stops serving a file.
+    /// Stops serving a file or folder.
     pub fn remove(&self, file: &FileId) {
         self.lock().remove(file);
+        self.folders().remove(file);
     }
 
     /// A member is gone: what it was sent, others can have from here only.
     pub fn forget_member(&self, member: &MemberId) {
         for source in self.lock().values() {
             source.chunks().sent().forget(member);
+        }
+        for source in self.folders().values() {
+            source.held().sent().forget(member);
         }
     }
 
@@ -202,6 +238,65 @@ struct Serving<'a> {
     waiting: VecDeque<Request>,
 }
 
+/// What chunks or units are sent from.
+#[derive(Clone, Copy)]
+enum ServedUnits<'a> {
+    Chunks(&'a Served),
+    Folder(&'a ServedFolder),
+}
+
+impl<'a> ServedUnits<'a> {
+    fn held(&self) -> &'a HeldUnits {
+        match self {
+            Self::Chunks(file) => file.chunks(),
+            Self::Folder(folder) => folder.held(),
+        }
+    }
+
+    /// Of a folder each file is looked at when it is read.
+    fn unchanged(&self) -> bool {
+        match self {
+            Self::Chunks(file) => file.unchanged(),
+            Self::Folder(_) => true,
+        }
+    }
+
+    /// Reads a chunk or unit; of a bundle only the files that are marked.
+    fn reader(&self, unit: u32, of: Option<&Bitmap>) -> Result<Option<UnitBytes<'a>>, ServeError> {
+        match self {
+            Self::Folder(folder) => Ok(folder.reader(unit, of)?.map(UnitBytes::Unit)),
+            Self::Chunks(file) => {
+                let range = chunk_range(file.tree().len(), unit).filter(|_| of.is_none());
+                let Some((start, bytes)) = range else { return Ok(None) };
+                let bytes = bytes.into();
+                Ok(Some(UnitBytes::Chunk { reader: file.reader()?, start, bytes }))
+            }
+        }
+    }
+}
+
+/// The bytes of a chunk or unit.
+enum UnitBytes<'a> {
+    Chunk { reader: Reader<'a>, start: u64, bytes: u64 },
+    Unit(UnitReader<'a>),
+}
+
+impl UnitBytes<'_> {
+    fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Chunk { bytes, .. } => *bytes,
+            Self::Unit(reader) => reader.len_bytes(),
+        }
+    }
+
+    fn read_into(&mut self, offset: u64, out: &mut [IoSliceMut<'_>]) -> Result<(), ServeError> {
+        match self {
+            Self::Chunk { reader, start, .. } => reader.read_into(*start + offset, out),
+            Self::Unit(reader) => reader.read_into(offset, out),
+        }
+    }
+}
+
 /// Why an answer is broken off.
 enum BrokenOff {
     /// The host cannot read what it promised to send.
@@ -233,12 +328,30 @@ impl Serving<'_> {
     }
 
     fn answer(&mut self, request: &Request) -> Result<(), Closed> {
-        let Some(source) = self.host.sources.get(&request.file) else {
+        let sources = &self.host.sources;
+        if let Some(source) = sources.get(&request.file) {
+            return match request.wanted {
+                ChunkWanted::List => self.send_list(request, source.tree()),
+                ChunkWanted::Chunk(_) | ChunkWanted::Pick(_) => {
+                    self.send_unit(request, ServedUnits::Chunks(&source))
+                }
+                ChunkWanted::Files { .. } | ChunkWanted::ListOf(_) => {
+                    self.refuse(request, Status::NotHeld)
+                }
+            };
+        }
+        let Some(source) = sources.folder(&request.file) else {
             return self.refuse(request, Status::NotHeld);
         };
         match request.wanted {
-            ChunkWanted::List => self.send_list(request, &source),
-            ChunkWanted::Chunk(_) | ChunkWanted::Pick(_) => self.send_chunk(request, &source),
+            ChunkWanted::List => self.refuse(request, Status::NotHeld),
+            ChunkWanted::ListOf(entry) => match source.tree(entry) {
+                Some(tree) => self.send_list(request, &tree),
+                None => self.refuse(request, Status::NotHeld),
+            },
+            ChunkWanted::Chunk(_) | ChunkWanted::Pick(_) | ChunkWanted::Files { .. } => {
+                self.send_unit(request, ServedUnits::Folder(&source))
+            }
         }
     }
 
@@ -247,8 +360,8 @@ impl Serving<'_> {
         self.sender.send(&header.to_bytes()).map_err(closed_by_send)
     }
 
-    fn send_list(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
-        let hashes = source.tree().chunks();
+    fn send_list(&mut self, request: &Request, tree: &FileTree) -> Result<(), Closed> {
+        let hashes = tree.chunks();
         let header = Header::of(request, 0, Status::Ok, (hashes.len() * HASH_BYTES) as u64);
         let mut left = hashes.iter().flat_map(|hash| hash.0);
         let read = |_, out: &mut [IoSliceMut<'_>]| {
@@ -260,20 +373,24 @@ impl Serving<'_> {
         self.send_bytes(&header, read).map(|_| ())
     }
 
-    fn send_chunk(&mut self, request: &Request, source: &Served) -> Result<(), Closed> {
+    fn send_unit(&mut self, request: &Request, source: ServedUnits<'_>) -> Result<(), Closed> {
         let (host, member, file) = (self.host, self.member, request.file);
         let Some(place) = host.places.take() else {
             return self.refuse(request, Status::Busy);
         };
         // Only now: what is best to send may have changed while it waited.
         let chunk = match &request.wanted {
-            ChunkWanted::List => return self.refuse(request, Status::NotHeld),
-            ChunkWanted::Chunk(chunk) if host.cancelled.take(member, file, *chunk) => {
-                drop(place);
-                return self.refuse(request, Status::Busy);
+            ChunkWanted::List | ChunkWanted::ListOf(_) => {
+                return self.refuse(request, Status::NotHeld);
             }
-            ChunkWanted::Chunk(chunk) => *chunk,
-            ChunkWanted::Pick(of) => match source.chunks().pick(member, of) {
+            ChunkWanted::Chunk(chunk) | ChunkWanted::Files { unit: chunk, .. } => {
+                if host.cancelled.take(member, file, *chunk) {
+                    drop(place);
+                    return self.refuse(request, Status::Busy);
+                }
+                *chunk
+            }
+            ChunkWanted::Pick(of) => match source.held().pick(member, of) {
                 Picked::Chunk(chunk) => {
                     // An earlier word cannot have meant a chunk that is picked only now.
                     host.cancelled.take(member, file, chunk);
@@ -283,22 +400,29 @@ impl Serving<'_> {
                 Picked::Nothing => return self.refuse(request, Status::NotHeld),
             },
         };
-        let range = chunk_range(source.tree().len(), chunk).filter(|_| source.holds(chunk));
-        let Some((start, bytes)) = range else {
-            source.chunks().sent().forget_chunk(&member, chunk);
+        if !source.held().has(chunk) {
+            source.held().sent().forget_chunk(&member, chunk);
             return self.refuse(request, Status::NotHeld);
-        };
+        }
         if !source.unchanged() {
             drop(place);
-            source.chunks().sent().forget_chunk(&member, chunk);
+            source.held().sent().forget_chunk(&member, chunk);
             self.refuse(request, Status::Changed)?;
             return self.changed(file);
         }
-        let reader = match source.reader() {
-            Ok(reader) => reader,
+        let files = match &request.wanted {
+            ChunkWanted::Files { of, .. } => Some(of),
+            _ => None,
+        };
+        let mut reader = match source.reader(chunk, files) {
+            Ok(Some(reader)) => reader,
+            Ok(None) => {
+                source.held().sent().forget_chunk(&member, chunk);
+                return self.refuse(request, Status::NotHeld);
+            }
             Err(error) => {
                 drop(place);
-                source.chunks().sent().forget_chunk(&member, chunk);
+                source.held().sent().forget_chunk(&member, chunk);
                 if matches!(error, ServeError::Scarce) {
                     return self.refuse(request, Status::Busy);
                 }
@@ -306,7 +430,7 @@ impl Serving<'_> {
                 return self.changed(file);
             }
         };
-        let bytes = u64::from(bytes);
+        let bytes = reader.len_bytes();
         let (mut told, mut told_at) = (0, Instant::now());
         let read = |offset, out: &mut [IoSliceMut<'_>]| {
             let length: usize = out.iter().map(|out| out.len()).sum();
@@ -320,17 +444,17 @@ impl Serving<'_> {
                 // Without a router nobody wants to know.
                 let _ = host.inbox.send(Event::ChunkServed { member, file, bytes: served });
             }
-            reader.read_into(start + offset, out).map_err(|_| BrokenOff::Unreadable)?;
+            reader.read_into(offset, out).map_err(|_| BrokenOff::Unreadable)?;
             // Looked at again before the last bytes leave: one that is being edited is found out
             // before the other side takes the host for a liar.
             if last && !source.unchanged() { Err(BrokenOff::Unreadable) } else { Ok(()) }
         };
-        source.chunks().sent().note(member, chunk);
+        source.held().sent().note(member, chunk);
         let header = Header::of(request, chunk, Status::Ok, bytes);
         let sent = self.send_bytes(&header, read);
         drop(place);
         if !matches!(sent, Ok(None)) {
-            source.chunks().sent().forget_chunk(&member, chunk);
+            source.held().sent().forget_chunk(&member, chunk);
         }
         match sent? {
             None => self.tell(Event::ChunkServed { member, file, bytes: bytes - told }),

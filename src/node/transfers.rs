@@ -111,7 +111,8 @@ impl Library {
     /// Everything of which there is something here.
     #[must_use]
     pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
-        self.shared.host.sources.all()
+        let all = self.shared.host.sources.all().into_iter();
+        all.filter(|(_, served)| !served.is_manifest()).collect()
     }
 }
 

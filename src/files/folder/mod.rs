@@ -8,7 +8,9 @@
 
 pub mod chain;
 pub mod manifest;
+pub mod memory;
 pub mod paths;
 pub mod scan;
+pub mod served;
 pub mod staging;
 pub mod units;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(super) use self::tree::has_time;
 use self::tree::{LongFile, StagedTree};
 pub use self::writer::UnitWriter;
 use super::manifest::{ListedFile, Manifest, ManifestEntry};

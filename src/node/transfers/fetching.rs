@@ -38,6 +38,7 @@ impl Fetching<'_> {
             match request.wanted {
                 ChunkWanted::List => self.list(&request, task),
                 ChunkWanted::Chunk(_) | ChunkWanted::Pick(_) => self.chunk(&request, &task),
+                ChunkWanted::Files { .. } | ChunkWanted::ListOf(_) => {}
             }
             if let Some(closed) = self.answers.closed() {
                 return closed;
@@ -82,7 +83,7 @@ impl Fetching<'_> {
         let (file, turn, conn) = (request.file, task.turn, self.conn);
         let chunk = match request.wanted {
             ChunkWanted::Chunk(chunk) => Some(chunk),
-            ChunkWanted::List | ChunkWanted::Pick(_) => None,
+            _ => None,
         };
         let result = Err(FetchError::Lane);
         let mut fetched = Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result };

@@ -304,3 +304,137 @@ impl Swarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::command::SaveAs;
+    use crate::router::event::{Fetched, PartState};
+    use crate::router::ids::{Digest32, FaceId, RoomId};
+    use crate::router::layout::FolderLayout;
+    use crate::router::message::Held;
+    use crate::router::notice::Notice;
+    use crate::router::signed::{FolderSummary, Offer};
+    use crate::router::swarm::FileRequest;
+
+    const BOB: MemberId = MemberId([2; 32]);
+    const LINK: ConnId = ConnId(1);
+    const LANE: ConnId = ConnId(9);
+    const SUMMARY: FolderSummary = FolderSummary { files: 3, bytes: 300, units: 3 };
+
+    struct Fetcher {
+        cx: Context,
+        swarm: Swarm,
+        members: Members,
+        folder: FileId,
+        manifest: FileId,
+    }
+
+    impl Fetcher {
+        /// Wants a folder that bob has.
+        fn new() -> Self {
+            let cx = Context::of_test("ada", 1);
+            let members = Members::new(&cx, RoomId([0; 32]), BTreeMap::new());
+            let root = Digest32([1; 32]);
+            let (name, folder) = ("photos".to_owned(), Some(SUMMARY));
+            let file = NamedFile::of(&Offer { name, size: 100, root, folder, replaces: None });
+            let (folder, manifest) = (file.id, file.folder.unwrap().manifest);
+            let mut it = Self { cx, swarm: Swarm::default(), members, folder, manifest };
+            it.swarm.link_up(&it.cx, LINK, BOB, std::iter::empty());
+            for file in [manifest, folder] {
+                it.swarm.hosting(&mut it.cx, LINK, file, (Held::All, false), None);
+            }
+            it.swarm.choice.opened(BOB, LANE);
+            let (face, line, place) = (FaceId::TERMINAL, 1, (SaveAs::Dated, None));
+            let request = FileRequest { face, line, file, patient: true, asks: false, place };
+            it.swarm.fetch(&mut it.cx, request);
+            it
+        }
+
+        fn find<T>(&mut self, is_it: impl FnMut(Effect) -> Option<T>) -> Option<T> {
+            self.cx.take_effects().into_iter().find_map(is_it)
+        }
+
+        fn rows(&self) -> usize {
+            self.swarm.transfer_rows(self.cx.now, &self.members, |_| None).len()
+        }
+
+        /// The manifest comes, and says so much.
+        fn reads(&mut self, summary: FolderSummary) {
+            let manifest = self.manifest;
+            let opened = |effect| match effect {
+                Effect::OpenManifest { file, turn, size: 100, .. } => Some((file, turn)),
+                _ => None,
+            };
+            let (file, turn) = self.find(opened).unwrap();
+            assert_eq!((file, self.rows()), (manifest, 1), "nobody is told of it");
+            let state = PartState::Verified(Bitmap::none(1));
+            self.swarm.part_opened(&mut self.cx, (file, turn), Ok(state));
+            let (conn, chunk, bytes, more) = (LANE, Some(0), 100, 100);
+            let fetched = Fetched { file, turn, conn, chunk, bytes, more, result: Ok(()) };
+            self.swarm.chunk_fetched(&mut self.cx, fetched, &self.members);
+            let read = Effect::ReadManifest { file, turn };
+            assert!(self.find(|effect| (effect == read).then_some(())).is_some());
+            let lists = vec![ListedUnits { entry: 2, units: 1..3 }];
+            let layout = FolderLayout { lens_bytes: vec![100; 3], lists };
+            let read = ReadManifest { summary, layout };
+            self.swarm.manifest_read(&mut self.cx, (file, turn), Ok(read));
+        }
+
+        fn free(&self) -> Vec<u32> {
+            self.swarm.choice.picker(&self.folder).unwrap().free().collect()
+        }
+    }
+
+    #[test]
+    fn a_folder_comes_by_its_manifest_and_long_files_in_it_by_their_lists() {
+        let mut ada = Fetcher::new();
+        ada.reads(SUMMARY);
+        let opened = |effect| match effect {
+            Effect::OpenFolder { file, turn, manifest, .. } => Some((file, turn, manifest)),
+            _ => None,
+        };
+        let (file, turn, manifest) = ada.find(opened).unwrap();
+        assert_eq!((file, manifest), (ada.folder, ada.manifest));
+        assert!(ada.swarm.holds_all(&manifest));
+        let state = PartState::Verified(Bitmap::none(3));
+        ada.swarm.part_opened(&mut ada.cx, (file, turn), Ok(state));
+        assert_eq!(ada.free(), [0], "the others wait for their list");
+        ada.swarm.schedule(&mut ada.cx);
+        let asked = |effect| match effect {
+            Effect::FetchFolderList { file, turn, conn, entry: 2 } => Some((file, turn, conn)),
+            _ => None,
+        };
+        let of = ada.find(asked).unwrap();
+        assert_eq!(of, (file, turn, LANE));
+        let mut held = Bitmap::none(3);
+        held.insert(2);
+        ada.swarm.folder_list_fetched(&mut ada.cx, of, 2, Ok(held), &ada.members);
+        assert_eq!(ada.free(), [1], "the first is asked for, the last was here");
+        ada.swarm.cancel(&mut ada.cx, file);
+        assert!(!ada.swarm.is_shared(&manifest) && ada.swarm.is_idle());
+    }
+
+    #[test]
+    fn a_manifest_that_is_not_what_was_offered_ends_the_download() {
+        let mut ada = Fetcher::new();
+        ada.reads(FolderSummary { files: 4, ..SUMMARY });
+        let failed = |effect| match effect {
+            Effect::Notify(Notice::DownloadFailed { file, failure }) => {
+                Some((file.id, failure.code))
+            }
+            _ => None,
+        };
+        assert_eq!(ada.find(failed), Some((ada.folder, Code::BadManifest)));
+        assert!(ada.swarm.is_idle() && !ada.swarm.is_shared(&ada.manifest));
+    }
+
+    #[test]
+    fn a_manifest_that_is_cancelled_is_that_of_its_folder() {
+        let mut ada = Fetcher::new();
+        let word = crate::router::word::FileWord::new("photos");
+        assert_eq!(ada.swarm.named(&word), [ada.folder]);
+        ada.swarm.end_face(&mut ada.cx, FaceId::TERMINAL);
+        assert!(ada.swarm.is_idle() && ada.rows() == 0);
+    }
+}

@@ -414,7 +414,7 @@ pub(super) fn time_of(seconds: i64) -> Option<SystemTime> {
 }
 
 /// Whether a file still has the time that it was given, as its disk keeps it.
-pub(super) fn has_time(modified_ns: i128, seconds: i64) -> bool {
+pub(in crate::files::folder) fn has_time(modified_ns: i128, seconds: i64) -> bool {
     let apart = (modified_ns - i128::from(seconds) * 1_000_000_000).unsigned_abs();
     apart <= TIMES_APART.as_nanos()
 }
