@@ -10,6 +10,7 @@ mod content;
 mod downloads;
 mod failures;
 mod fetching;
+mod folders;
 mod hashing;
 mod leftovers;
 mod owed;
@@ -17,22 +18,25 @@ mod own;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
 use self::content::{Content, Contents};
 use self::fetching::{FetchTask, Fetching};
-use self::hashing::HashJob;
+use self::folders::{FolderContent, FolderOpening, OpenFolder, OpenManifest};
+use self::hashing::{HashJob, RootCache};
 use self::pool::{Bounds, Pool};
 use crate::files::disk::Disk;
+use crate::files::folder::served::ServedFolder;
 use crate::files::served::{OpenFiles, Served};
 use crate::limits::Limits;
 use crate::net::Lanes;
@@ -75,6 +79,7 @@ struct TransferShared {
     contents: Arc<Contents>,
     /// Files that are open to be served.
     open_files: Arc<OpenFiles>,
+    roots: RootCache,
     folder: PathBuf,
     disk: Arc<dyn Disk>,
     state: Mutex<TransfersState>,
@@ -120,9 +125,14 @@ impl Library {
 struct TransfersState {
     lanes: BTreeMap<ConnId, LaneHold>,
     downloads: BTreeMap<FileId, OpenPart>,
+    manifests: BTreeMap<FileId, OpenManifest>,
+    folders: BTreeMap<FileId, OpenFolder>,
+    /// Folders that are being built, which lanes may still do for an earlier opening.
+    built: BTreeMap<FileId, Weak<FolderContent>>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
     /// Offered in a room that was left, and served no more.
     parked: BTreeMap<FileId, Arc<Served>>,
+    parked_folders: BTreeMap<FileId, Arc<ServedFolder>>,
 }
 
 impl TransfersState {
@@ -226,6 +236,7 @@ impl Transfers {
         let open_files = Arc::new(OpenFiles::new(limits.open_files));
         let shared = TransferShared {
             open_files,
+            roots: RootCache::default(),
             host: Host {
                 sources,
                 places,
@@ -273,6 +284,16 @@ impl Transfers {
             Effect::OpenPart { file, turn, size, root, name, copy, folder } => {
                 let opening = downloads::PartOpening { file, turn, size, root, name, copy, folder };
                 return self.open_part(opening);
+            }
+            Effect::OpenManifest { file, turn, size, root, copy } => {
+                return self.open_manifest((file, turn), (size, root), copy);
+            }
+            Effect::ReadManifest { file, turn } => return self.read_manifest(file, turn),
+            Effect::OpenFolder { file, turn, manifest, name: _, copy, folder } => {
+                return self.open_folder(FolderOpening { file, turn, manifest, copy, folder });
+            }
+            Effect::FetchFolderList { file, turn, conn, entry } => {
+                return self.fetch_folder_list((file, turn), conn, entry);
             }
             Effect::FetchList { file, turn, conn } => return self.fetch_list(file, turn, conn),
             Effect::Fetch { file, turn, conn, want } => {

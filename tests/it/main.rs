@@ -11,6 +11,7 @@ mod disks;
 mod downloads;
 mod endings;
 mod examples;
+mod folders;
 mod hostile;
 mod inviting;
 mod jobs;

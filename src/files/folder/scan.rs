@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +19,9 @@ use super::chain::FolderChain;
 use super::manifest::{
     ENTRIES_MAX, FOLDER_MAX_BYTES, ListedFile, ManifestEntry, PathFault, check_path,
 };
+use super::served::FolderTrees;
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
-use crate::files::merkle::CHUNK_MIN_BYTES;
+use crate::files::merkle::{CHUNK_MIN_BYTES, FileTree};
 use crate::files::source::Stamp;
 use crate::router::ids::Digest32;
 use crate::sys::files::{Facts, FileId, FileKind, Positional};
@@ -333,17 +335,35 @@ fn is_unfinished(name: &std::ffi::OsStr) -> bool {
 
 /// Roots of files as they were, so that sending a folder again hashes only what changed.
 #[derive(Debug, Clone, Default)]
-pub struct KnownRoots(HashMap<FileId, (Stamp, Digest32)>);
+pub struct KnownRoots(HashMap<FileId, (Stamp, HashedFile)>);
+
+/// What is known of the content of a file.
+#[derive(Debug, Clone)]
+struct HashedFile {
+    root: Digest32,
+    /// Its list of chunk hashes, if it is long enough for one.
+    tree: Option<Arc<FileTree>>,
+}
 
 impl KnownRoots {
-    fn root(&self, stamp: &Stamp) -> Option<Digest32> {
-        let (known, root) = self.0.get(&stamp.id)?;
-        (known == stamp).then_some(*root)
+    fn of(&self, stamp: &Stamp) -> Option<HashedFile> {
+        let (known, hashed) = self.0.get(&stamp.id)?;
+        (known == stamp).then(|| hashed.clone())
     }
 }
 
-/// Hashes the files of a folder in order, but for those whose roots are known from before. Gives
-/// the entries of the manifest, and what is known for the next time. `progress` gets the bytes of
+/// A folder whose files were hashed.
+#[derive(Debug)]
+pub struct HashedFolder {
+    /// The entries of the manifest.
+    pub entries: Vec<ManifestEntry>,
+    /// The lists of chunk hashes of the files that have more than one chunk, by their entries.
+    pub trees: FolderTrees,
+    /// What is known for the next time.
+    pub known: KnownRoots,
+}
+
+/// Hashes the files of a folder in order, but for those whose roots are known from before. `progress` gets the bytes of
 /// which the roots are known so far.
 ///
 /// # Errors
@@ -356,13 +376,14 @@ pub fn hash(
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
     should_stop: &(dyn Fn() -> bool + Sync),
-) -> Result<(Vec<ManifestEntry>, KnownRoots), ScanError> {
+) -> Result<HashedFolder, ScanError> {
     let failed = |source| ScanError::Folder { path: top.to_owned(), source };
     let folder = FolderHandle::open(top).map_err(failed)?;
     let settled_ns = settled_ns(SystemTime::now());
     let work = FolderHashing { threads, progress, should_stop };
     let mut chain = FolderChain::new(folder);
-    let (mut entries, mut roots) = (Vec::new(), KnownRoots::default());
+    let (mut entries, mut trees) = (Vec::new(), FolderTrees::new());
+    let mut roots = KnownRoots::default();
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut done_bytes = 0;
     for ScannedEntry { path, file } in &scanned.entries {
@@ -373,12 +394,16 @@ pub fn hash(
             entries.push(ManifestEntry { path: path.clone(), file: None });
             continue;
         };
-        let root = match known.root(&stamp) {
-            Some(root) => root,
-            None => work.root(&mut chain, path, &stamp, done_bytes, &mut buffer)?,
+        let hashed = match known.of(&stamp) {
+            Some(hashed) => hashed,
+            None => work.hashed(&mut chain, path, &stamp, done_bytes, &mut buffer)?,
         };
+        let root = hashed.root;
+        if let Some(tree) = &hashed.tree {
+            trees.insert(u32::try_from(entries.len()).unwrap_or(u32::MAX), Arc::clone(tree));
+        }
         if stamp.modified_ns < settled_ns {
-            roots.0.insert(stamp.id, (stamp, root));
+            roots.0.insert(stamp.id, (stamp, hashed));
         }
         done_bytes += stamp.len;
         progress(done_bytes);
@@ -387,7 +412,7 @@ pub fn hash(
         let file = ListedFile { size: stamp.len, root, modified_s, executable };
         entries.push(ManifestEntry { path: path.clone(), file: Some(file) });
     }
-    Ok((entries, roots))
+    Ok(HashedFolder { entries, trees, known: roots })
 }
 
 /// Files that were changed before this time, in nanoseconds since 1970, get another one if they
@@ -404,15 +429,15 @@ struct FolderHashing<'a> {
 }
 
 impl FolderHashing<'_> {
-    /// The root of a file that must still be as it was found.
-    fn root(
+    /// The content of a file that must still be as it was found.
+    fn hashed(
         &self,
         chain: &mut FolderChain,
         path: &str,
         stamp: &Stamp,
         done_bytes: u64,
         buffer: &mut [u8],
-    ) -> Result<Digest32, ScanError> {
+    ) -> Result<HashedFile, ScanError> {
         let changed = || ScanError::Changed { path: path.into() };
         let unreadable = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => changed(),
@@ -424,22 +449,23 @@ impl FolderHashing<'_> {
             return Err(changed());
         }
         let hashed = match stamp.len {
-            0 => Ok(Digest32::default()),
+            0 => Ok(HashedFile { root: Digest32::default(), tree: None }),
             len if len <= u64::from(CHUNK_MIN_BYTES) => {
                 let read_at = |space: &mut [u8], offset| file.read_at(space, offset);
-                hash_chunk(read_at, len, 0, buffer, |_| Ok(()))
+                let root = hash_chunk(read_at, len, 0, buffer, |_| Ok(()));
+                root.map(|root| HashedFile { root, tree: None })
             }
             len => self.large(&file, len, done_bytes),
         };
         match hashed {
-            Ok(root) if as_found()? => Ok(root),
+            Ok(hashed) if as_found()? => Ok(hashed),
             Ok(_) | Err(HashError::Changed) => Err(changed()),
             Err(HashError::Cancelled) => Err(ScanError::Cancelled),
             Err(HashError::Read(error)) => Err(unreadable(error)),
         }
     }
 
-    fn large(&self, file: &File, len: u64, done_bytes: u64) -> Result<Digest32, HashError> {
+    fn large(&self, file: &File, len: u64, done_bytes: u64) -> Result<HashedFile, HashError> {
         let cancel = AtomicBool::new(false);
         let progress = |bytes| {
             (self.progress)(done_bytes + bytes);
@@ -448,6 +474,6 @@ impl FolderHashing<'_> {
             }
         };
         let tree = hash_file(file, len, self.threads, &progress, &cancel)?;
-        Ok(*tree.root())
+        Ok(HashedFile { root: *tree.root(), tree: Some(Arc::new(tree)) })
     }
 }

@@ -208,6 +208,24 @@ impl ServedFolder {
         }
     }
 
+    /// Whether every file is as it was, as far as one can see without reading it.
+    #[must_use]
+    pub fn unchanged(&self) -> bool {
+        let Ok(top) = FolderHandle::open(&self.top()) else { return false };
+        let mut chain = FolderChain::new(top);
+        let mut files = (0..).zip(self.manifest.listed()).filter(|(_, listed)| listed.is_some());
+        files.all(|(entry, _)| self.open(&mut chain, entry).is_ok())
+    }
+
+    /// The file of an entry, if it is as it was.
+    ///
+    /// # Errors
+    /// When it is not, or the disk fails.
+    pub fn file(&self, entry: u32) -> Result<File, ServeError> {
+        let top = FolderHandle::open(&self.top()).map_err(gone_or)?;
+        Ok(self.open(&mut FolderChain::new(top), entry)?.0)
+    }
+
     /// Opens the file of an entry, if it is as it was.
     fn open(&self, chain: &mut FolderChain, entry: u32) -> Result<(File, ListedFile), ServeError> {
         let listed = self.manifest.entry(entry).ok_or(ServeError::Changed)?;

@@ -186,6 +186,18 @@ impl Staging {
         &self.needed
     }
 
+    /// The units that are verified.
+    #[must_use]
+    pub fn verified(&self) -> Bitmap {
+        let mut verified = Bitmap::none(self.plan.units.count());
+        for (unit, slot) in (0..).zip(&self.slots) {
+            if lock_of(slot).verified {
+                verified.insert(unit);
+            }
+        }
+        verified
+    }
+
     /// Whether every unit that is needed is verified.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::content::Content;
-use super::fetching::FetchTask;
+use super::fetching::{FetchTask, TaskContent};
 use super::owed::ReplyGuard;
 use super::{LaneHold, OpenPart, TransferShared, Transfers, failures};
 use crate::files::merkle::{FileTree, chunk_count};
@@ -70,10 +70,34 @@ impl Transfers {
     pub(super) fn fetch_list(&self, file: FileId, turn: u64, conn: ConnId) -> Option<Event> {
         let request = Request { file, wanted: ChunkWanted::List };
         let state = self.shared.lock();
-        let content = state.content(file, turn).ok_or_else(not_open);
+        let content = state.task(file, turn).ok_or_else(not_open);
         let asked =
             content.and_then(|content| state.ask(conn, request, FetchTask { content, turn }));
         asked.err().map(|error| Event::ListFetched { file, turn, conn, result: Err(error) })
+    }
+
+    pub(super) fn fetch_folder_list(
+        &self,
+        (file, turn): (FileId, u64),
+        conn: ConnId,
+        entry: u32,
+    ) -> Option<Event> {
+        let request = Request { file, wanted: ChunkWanted::ListOf(entry) };
+        let state = self.shared.lock();
+        let known = state.folder(file, turn).filter(|of| of.served.tree(entry).is_some());
+        if let Some(content) = known {
+            // It came for an earlier opening.
+            let result = Ok(content.served.held().to_bitmap());
+            return Some(Event::FolderListFetched { file, turn, conn, entry, result });
+        }
+        let content = state.task(file, turn).ok_or_else(not_open);
+        let asked =
+            content.and_then(|content| state.ask(conn, request, FetchTask { content, turn }));
+        let failed = |error| {
+            let result = Err(error);
+            Event::FolderListFetched { file, turn, conn, entry, result }
+        };
+        asked.err().map(failed)
     }
 
     pub(super) fn fetch(&self, file: FileId, turn: u64, conn: ConnId, want: Want) -> Option<Event> {
@@ -82,13 +106,17 @@ impl Transfers {
             Want::Pick(of) => (None, ChunkWanted::Pick(of)),
         };
         let state = self.shared.lock();
-        let content = state.content(file, turn);
-        let served = content.as_ref().and_then(|content| content.served());
-        let is_held = served.map(|served| chunk.is_some_and(|chunk| served.holds(chunk)));
+        let content = state.task(file, turn);
+        let held = content.as_ref().and_then(|content| content.held());
+        let is_held = held.map(|held| chunk.is_some_and(|chunk| held.has(chunk)));
         let result = match (content, is_held) {
             // An earlier opening had asked for it.
             (_, Some(true)) => Ok(()),
             (Some(content), Some(false)) => {
+                let wanted = match (&content, chunk) {
+                    (TaskContent::Folder(content), Some(unit)) => content.wanted(unit),
+                    _ => wanted,
+                };
                 let request = Request { file, wanted };
                 match state.ask(conn, request, FetchTask { content, turn }) {
                     Ok(()) => return None,
@@ -118,6 +146,7 @@ impl Transfers {
     }
 
     pub(super) fn drop_part(&self, file: FileId, turn: u64) {
+        self.drop_folder(file, turn);
         let dropped = self.shared.lock().take_download(file, turn);
         dropped.into_iter().for_each(|dropped| self.put_away(dropped));
     }
@@ -143,6 +172,14 @@ impl super::TransfersState {
     fn content(&self, file: FileId, turn: u64) -> Option<Arc<Content>> {
         let download = self.downloads.get(&file).filter(|download| download.turn == turn)?;
         download.content.clone()
+    }
+
+    /// For what something is fetched.
+    fn task(&self, file: FileId, turn: u64) -> Option<TaskContent> {
+        let part = || self.content(file, turn).map(TaskContent::File);
+        let manifest = || self.manifest(file, turn).map(TaskContent::Manifest);
+        let folder = || self.folder(file, turn).map(TaskContent::Folder);
+        part().or_else(manifest).or_else(folder)
     }
 
     /// Has the thread of a lane ask for something.
@@ -211,17 +248,18 @@ impl TransferShared {
         name: &str,
         save: &SaveAs,
     ) -> Result<PathBuf, DiskError> {
+        if let Some(finished) = self.finish_folder((file, turn), name, save) {
+            return finished;
+        }
         let missing = || failures::lasting(failures::inside());
         let content = self.lock().content(file, turn).ok_or_else(missing)?;
         let served = content.served().ok_or_else(missing)?;
-        // Without a time zone the time is that of Greenwich.
-        let now = OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc());
         let chosen = match save {
             SaveAs::Dated => None,
             SaveAs::Plain => Some(safe_name(name)),
             SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
         };
-        let dated = download_name(&stamp(now), name);
+        let dated = download_name(&stamp(now()), name);
         let finished = content.part.finish_as(chosen.as_deref(), &dated, served.tree());
         let path = finished.map_err(|error| failures::of_part(&error))?;
         content.retire();
@@ -235,6 +273,11 @@ impl TransferShared {
         self.lock().take_download(file, turn);
         Ok(path)
     }
+}
+
+/// The time here; without a time zone that of Greenwich.
+pub(super) fn now() -> OffsetDateTime {
+    OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc())
 }
 
 /// The list of a file that needs none: a chunk of its own is its root, an empty one has nothing.

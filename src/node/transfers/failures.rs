@@ -1,5 +1,9 @@
 //! What the files on this disk did not allow, in the codes of the contract.
 
+use std::io;
+
+use crate::files::folder::manifest::ManifestError;
+use crate::files::folder::scan::ScanError;
 use crate::files::hash::HashError;
 use crate::files::part::PartError;
 use crate::files::source::OfferError;
@@ -24,6 +28,36 @@ pub(super) fn of_hash(error: &HashError) -> Failure {
         HashError::Changed | HashError::Read(_) => Code::IoError,
     };
     Failure::new(code, error.to_string())
+}
+
+/// Why a folder cannot be offered.
+pub(super) fn of_scan(error: &ScanError) -> Failure {
+    let of_io = |source: &io::Error| match source.kind() {
+        io::ErrorKind::PermissionDenied => Code::PermissionDenied,
+        io::ErrorKind::NotFound => Code::FileNotFound,
+        _ => Code::IoError,
+    };
+    let code = match error {
+        ScanError::Folder { source, .. } | ScanError::Unreadable { source, .. } => of_io(source),
+        ScanError::NotText { .. } => Code::InvalidUtf8,
+        ScanError::TooManyFiles => Code::TooManyFiles,
+        ScanError::Changed { .. } => Code::FolderChanged,
+        ScanError::Cancelled => Code::Cancelled,
+        ScanError::Path { .. } | ScanError::TooLarge => Code::IoError,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// Why no list can be made of a folder.
+pub(super) fn of_manifest(error: &ManifestError) -> Failure {
+    let code = match error {
+        ManifestError::TooLong { .. }
+        | ManifestError::TooManyEntries { .. }
+        | ManifestError::TooManyFolders { .. }
+        | ManifestError::TooManyUnits => Code::TooManyFiles,
+        _ => Code::IoError,
+    };
+    Failure::new(code, format!("cannot send the folder: {error}"))
 }
 
 /// Why a download cannot go on.

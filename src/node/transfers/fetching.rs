@@ -8,19 +8,40 @@ use crossbeam_channel::Receiver;
 use super::Transfers;
 use super::content::Content;
 use super::failures;
+use super::folders::{FolderContent, ManifestContent};
 use super::owed::ReplyGuard;
+use crate::files::held::HeldUnits;
 use crate::files::merkle::{FileTree, chunk_count, chunk_range};
 use crate::files::part::{ChunkWriter, PartError};
 use crate::files::served::Served;
 use crate::net::chunk::Answers;
 use crate::net::lane::{ChunkWanted, HASH_BYTES, Request, TELL};
 use crate::router::event::{Closed, Event, FetchError, Fetched};
-use crate::router::ids::{ConnId, Digest32};
+use crate::router::ids::{ConnId, Digest32, FileId};
 
 /// For which download something is asked.
 pub(super) struct FetchTask {
-    pub(super) content: Arc<Content>,
+    pub(super) content: TaskContent,
     pub(super) turn: u64,
+}
+
+/// What is fetched.
+#[derive(Clone)]
+pub(super) enum TaskContent {
+    File(Arc<Content>),
+    Manifest(Arc<ManifestContent>),
+    Folder(Arc<FolderContent>),
+}
+
+impl TaskContent {
+    /// What is verified of it; `None` before that can be.
+    pub(super) fn held(&self) -> Option<&HeldUnits> {
+        match self {
+            Self::File(content) => content.served().map(|served| served.chunks()),
+            Self::Manifest(content) => content.served().map(|served| served.chunks()),
+            Self::Folder(content) => Some(content.served.held()),
+        }
+    }
 }
 
 /// A lane over which this node fetches, on the lane's own thread.
@@ -35,10 +56,17 @@ impl Fetching<'_> {
     /// says how it ended.
     pub(super) fn run(mut self, asked: Receiver<(Request, FetchTask)>, idle: Duration) -> Closed {
         while let Ok((request, task)) = asked.recv_timeout(idle) {
-            match request.wanted {
-                ChunkWanted::List => self.list(&request, task),
-                ChunkWanted::Chunk(_) | ChunkWanted::Pick(_) => self.chunk(&request, &task),
-                ChunkWanted::Files { .. } | ChunkWanted::ListOf(_) => {}
+            match (request.wanted.clone(), task.content.clone()) {
+                (ChunkWanted::ListOf(entry), TaskContent::Folder(content)) => {
+                    self.folder_list(&request, (content, task.turn), entry);
+                }
+                (_, TaskContent::Manifest(content)) if request.wanted == ChunkWanted::List => {
+                    self.manifest_list(&request, (content, task.turn));
+                }
+                (_, TaskContent::File(content)) if request.wanted == ChunkWanted::List => {
+                    self.list(&request, (content, task.turn));
+                }
+                _ => self.chunk(&request, &task),
             }
             if let Some(closed) = self.answers.closed() {
                 return closed;
@@ -48,10 +76,10 @@ impl Fetching<'_> {
     }
 
     /// Fetches the list of chunk hashes, which counts only if it is the one of the file.
-    fn list(&mut self, request: &Request, task: FetchTask) {
-        let (file, turn, conn) = (request.file, task.turn, self.conn);
+    fn list(&mut self, request: &Request, (content, turn): (Arc<Content>, u64)) {
+        let (file, conn) = (request.file, self.conn);
         let answer = move |result| Event::ListFetched { file, turn, conn, result };
-        let tree = match self.tree(request, &task.content) {
+        let tree = match self.tree(request, content.size, &content.file) {
             Ok(tree) => tree,
             Err(error) => return self.tell(answer(Err(error))),
         };
@@ -59,7 +87,7 @@ impl Fetching<'_> {
         // What an earlier run left is hashed, which may take long: others wait for this lane.
         let submitted = self.transfers.slow.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
-            let adopted = shared.adopt(&task.content, turn, tree);
+            let adopted = shared.adopt(&content, turn, tree);
             owed.send(answer(adopted.map(|served| served.held()).map_err(FetchError::Disk)));
         });
         if submitted.is_err() {
@@ -67,33 +95,43 @@ impl Fetching<'_> {
         }
     }
 
-    fn tree(&mut self, request: &Request, content: &Content) -> Result<FileTree, FetchError> {
-        let count = chunk_count(content.size) as usize;
+    pub(super) fn tree(
+        &mut self,
+        request: &Request,
+        size: u64,
+        id: &FileId,
+    ) -> Result<FileTree, FetchError> {
+        let count = chunk_count(size) as usize;
         self.answers.begin(request, |_| (count * HASH_BYTES) as u64)?;
         let mut bytes = Vec::new();
         while self.answers.left() > 0 {
             bytes.extend_from_slice(self.answers.read()?);
         }
         let hashes = bytes.as_chunks().0.iter().copied().map(Digest32).collect();
-        FileTree::verified(&content.file, content.size, hashes).ok_or(FetchError::Bad)
+        FileTree::verified(id, size, hashes).ok_or(FetchError::Bad)
     }
 
     /// Fetches a chunk into its place.
     fn chunk(&mut self, request: &Request, task: &FetchTask) {
         let (file, turn, conn) = (request.file, task.turn, self.conn);
         let chunk = match request.wanted {
-            ChunkWanted::Chunk(chunk) => Some(chunk),
+            ChunkWanted::Chunk(chunk) | ChunkWanted::Files { unit: chunk, .. } => Some(chunk),
             _ => None,
         };
         let result = Err(FetchError::Lane);
         let mut fetched = Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result };
-        fetched.result = self.fetch(request, &task.content, &mut fetched);
+        fetched.result = match &task.content {
+            TaskContent::File(content) => self.fetch(request, content, &mut fetched),
+            TaskContent::Manifest(content) => self.fetch_manifest(request, content, &mut fetched),
+            TaskContent::Folder(content) => self.fetch_unit(request, content, &mut fetched),
+        };
         self.tell(Event::ChunkFetched(fetched));
-        if task.content.part.wants_sync() {
-            let content = Arc::clone(&task.content);
+        let TaskContent::File(content) = &task.content else { return };
+        if content.part.wants_sync() {
+            let (skipped, content) = (content, Arc::clone(content));
             // A disk may take seconds for it. Without a thread a later chunk asks again.
             if self.transfers.slow.submit(move || content.part.sync_early()).is_err() {
-                task.content.part.skip_sync();
+                skipped.part.skip_sync();
             }
         }
     }
@@ -104,34 +142,60 @@ impl Fetching<'_> {
         content: &Content,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        let (file, turn, conn) = (fetched.file, fetched.turn, fetched.conn);
         let length =
             |chunk| chunk_range(content.size, chunk).map_or(0, |(_, bytes)| u64::from(bytes));
-        let chunk = self.answers.begin(request, length)?;
-        if fetched.chunk.replace(chunk).is_none() {
-            self.tell(Event::ChunkPicked { file, turn, conn, chunk });
-        }
+        let chunk = self.begin(request, fetched, length)?;
         let served = content.served().ok_or(FetchError::NotHeld)?;
         let expected = served.tree().chunk(chunk).ok_or(FetchError::NotHeld)?;
         // Only from here on: whoever has waited longest for its host should not keep the chunk
         // from one whose bytes are here.
         let mut writing = content.part.writer(chunk).ok_or(PartError::Superseded);
+        self.take(chunk, fetched, |piece| {
+            let held = std::mem::replace(&mut writing, Err(PartError::Superseded));
+            writing = write(held, piece);
+        })?;
+        settle(served, chunk, writing, expected)
+    }
+
+    /// Waits for a chunk to begin, and tells which if the host picked it.
+    pub(super) fn begin(
+        &mut self,
+        request: &Request,
+        fetched: &mut Fetched,
+        length: impl Fn(u32) -> u64,
+    ) -> Result<u32, FetchError> {
+        let (file, turn, conn) = (fetched.file, fetched.turn, fetched.conn);
+        let chunk = self.answers.begin(request, length)?;
+        if fetched.chunk.replace(chunk).is_none() {
+            self.tell(Event::ChunkPicked { file, turn, conn, chunk });
+        }
+        Ok(chunk)
+    }
+
+    /// Takes the bytes of a chunk as they come.
+    pub(super) fn take(
+        &mut self,
+        chunk: u32,
+        fetched: &mut Fetched,
+        mut with: impl FnMut(&[u8]),
+    ) -> Result<(), FetchError> {
+        let (file, conn) = (fetched.file, fetched.conn);
         let mut told = Instant::now();
         while self.answers.left() > 0 {
             let piece = self.answers.read()?;
             fetched.bytes += piece.len() as u64;
             fetched.more += piece.len() as u64;
-            writing = write(writing, piece);
+            with(piece);
             if told.elapsed() >= TELL {
                 told = Instant::now();
                 let bytes = std::mem::take(&mut fetched.more);
                 self.tell(Event::ChunkCame { file, conn, chunk, bytes });
             }
         }
-        settle(served, chunk, writing, expected)
+        Ok(())
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         // Without a router nobody wants to know.
         let _ = self.transfers.shared.host.inbox.send(event);
     }

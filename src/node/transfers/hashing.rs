@@ -1,23 +1,35 @@
 //! Hashing files of the user's own, so that they can be offered.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
 use super::failures;
+use crate::files::folder::manifest::{Manifest, folder_id};
+use crate::files::folder::memory::ManifestBytes;
+use crate::files::folder::scan::{self, KnownRoots, scan};
+use crate::files::folder::served::ServedFolder;
+use crate::files::folder::units::Units;
 use crate::files::hash::{HashError, hash_file};
+use crate::files::held::HeldUnits;
+use crate::files::merkle::{ChunkHasher, FileTree, chunk_bytes, chunk_count};
 use crate::files::names::offer_name;
 use crate::files::served::{OpenFiles, Served};
 use crate::files::source::open;
 use crate::router::event::{Event, Hashed};
+use crate::router::ids::FileId;
 use crate::router::notice::Failure;
+use crate::router::signed::FolderSummary;
 
 /// Progress is told at most so often.
 const PROGRESS: Duration = Duration::from_millis(100);
+/// Folders whose roots are remembered.
+const CACHED_FOLDERS: usize = 16;
 
 /// A file that is being hashed, or was and waits to be served.
 #[derive(Debug, Default)]
@@ -25,7 +37,34 @@ pub(super) struct HashJob {
     /// The name of the offer, if it is not the file's own.
     name: Option<String>,
     cancelled: AtomicBool,
-    served: OnceLock<Arc<Served>>,
+    served: OnceLock<HashedSource>,
+}
+
+/// What was hashed, ready to be served.
+#[derive(Debug)]
+pub(super) enum HashedSource {
+    File(Arc<Served>),
+    /// A folder, and its manifest.
+    Folder(Arc<ServedFolder>, Arc<Served>),
+}
+
+/// Roots of files in folders that were offered, by the paths of the folders.
+#[derive(Debug, Default)]
+pub(super) struct RootCache(Mutex<BTreeMap<PathBuf, KnownRoots>>);
+
+impl RootCache {
+    fn get(&self, path: &Path) -> KnownRoots {
+        let folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.get(path).cloned().unwrap_or_default()
+    }
+
+    fn put(&self, path: &Path, known: KnownRoots) {
+        let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if folders.len() >= CACHED_FOLDERS && !folders.contains_key(path) {
+            folders.pop_first();
+        }
+        folders.insert(path.to_owned(), known);
+    }
 }
 
 impl HashJob {
@@ -39,46 +78,106 @@ impl HashJob {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// The hashed file, ready to be served.
-    pub(super) fn served(&self) -> Option<&Arc<Served>> {
+    /// The hashed file or folder, ready to be served.
+    pub(super) fn served(&self) -> Option<&HashedSource> {
         self.served.get()
     }
 
-    /// Hashes the file at `path` on all cores, and tells `inbox` how far it is.
+    /// Hashes the file or folder at `path` on all cores, and tells `inbox` how far it is.
     pub(super) fn run(
         &self,
         job: u64,
         path: PathBuf,
         max_bytes: u64,
         inbox: &Sender<Event>,
-        open_files: &Arc<OpenFiles>,
+        (open_files, roots): (&Arc<OpenFiles>, &RootCache),
     ) -> Result<Hashed, Failure> {
         let cancelled = || self.cancelled.load(Ordering::Relaxed);
         if cancelled() {
             return Err(failures::of_hash(&HashError::Cancelled));
         }
         let path = std::path::absolute(&path).unwrap_or(path);
+        if path.is_dir() {
+            return self.run_folder(job, path, inbox, (open_files, roots));
+        }
         let opened = open(&path, max_bytes);
         let (file, stamp) = opened.map_err(|error| failures::of_send(&error))?;
         // Without a router nobody wants to know how it goes.
         let _ = inbox.send(Event::HashBegan { job, path: path.clone(), size: stamp.len });
-        let told = Mutex::new(Instant::now());
-        let progress = |bytes_done| {
-            // Who finds it locked has nothing newer to tell.
-            if let Ok(mut told) = told.try_lock()
-                && told.elapsed() >= PROGRESS
-            {
-                *told = Instant::now();
-                let _ = inbox.send(Event::HashProgressed { job, bytes_done });
-            }
-        };
+        let progress = progress_to(inbox, job);
         let threads = available_parallelism().map_or(1, |cores| cores.get());
         let tree = hash_file(&file, stamp.len, threads, &progress, &self.cancelled)
             .map_err(|error| failures::of_hash(&error))?;
         let name = self.name.clone().unwrap_or_else(|| offer_name(&path));
         let (id, size, root) = (tree.id(), tree.len(), *tree.root());
         let served = Arc::new(Served::complete(tree, path.clone(), stamp, open_files));
-        self.served.get_or_init(|| served);
+        self.served.get_or_init(|| HashedSource::File(served));
         Ok(Hashed { path, name, file: id, size, root, folder: None })
+    }
+
+    fn run_folder(
+        &self,
+        job: u64,
+        path: PathBuf,
+        inbox: &Sender<Event>,
+        (open_files, roots): (&Arc<OpenFiles>, &RootCache),
+    ) -> Result<Hashed, Failure> {
+        let should_stop = || self.cancelled.load(Ordering::Relaxed);
+        let scanned = scan(&path, &should_stop).map_err(|error| failures::of_scan(&error))?;
+        let size = scanned.total_bytes;
+        // Without a router nobody wants to know how it goes.
+        let _ = inbox.send(Event::HashBegan { job, path: path.clone(), size });
+        let (known, progress) = (roots.get(&path), progress_to(inbox, job));
+        let threads = available_parallelism().map_or(1, |cores| cores.get());
+        let hashed = scan::hash(&path, &scanned, &known, threads, &progress, &should_stop)
+            .map_err(|error| failures::of_scan(&error))?;
+        let manifest = Manifest::encode(&hashed.entries);
+        let of = manifest.and_then(|manifest| Ok((Units::of(&manifest)?, manifest)));
+        let (units, manifest) = of.map_err(|error| failures::of_manifest(&error))?;
+        roots.put(&path, hashed.known);
+        let (files, bytes) = (manifest.files(), manifest.total_bytes());
+        let folder = Some(FolderSummary { files, bytes, units: units.count() });
+        let (manifest, units) = (Arc::new(manifest), Arc::new(units));
+        let list = serve_manifest(&manifest, open_files);
+        let list = list.ok_or_else(failures::inside)?;
+        let stamps = scanned.entries.iter().map(|entry| Some(entry.file?.stamp)).collect();
+        let served = ServedFolder::own((manifest, units), path.clone(), stamps, hashed.trees);
+        let (id, size, root) = (list.tree().id(), list.tree().len(), *list.tree().root());
+        let source = HashedSource::Folder(Arc::new(served), list);
+        self.served.get_or_init(|| source);
+        let name = self.name.clone().unwrap_or_else(|| offer_name(&path));
+        Ok(Hashed { path, name, file: FileId(folder_id(&id)), size, root, folder })
+    }
+}
+
+/// The manifest of a folder, to be served from memory.
+pub(super) fn serve_manifest(
+    manifest: &Arc<Manifest>,
+    open_files: &Arc<OpenFiles>,
+) -> Option<Arc<Served>> {
+    let len = manifest.bytes().len() as u64;
+    let hash = |(index, bytes): (u32, &[u8])| {
+        let mut hasher = ChunkHasher::new(len, index);
+        hasher.update(bytes);
+        hasher.finish()
+    };
+    let chunks = (0..).zip(manifest.bytes().chunks(chunk_bytes(len) as usize));
+    let tree = FileTree::new(len, chunks.map(hash).collect::<Option<_>>()?)?;
+    let (bytes, held) = (ManifestBytes::whole(Arc::clone(manifest)), chunk_count(len));
+    let held = HeldUnits::all(held);
+    Some(Arc::new(Served::in_memory(tree, Arc::new(bytes), held, open_files)))
+}
+
+/// Tells how many bytes are hashed, from time to time.
+fn progress_to(inbox: &Sender<Event>, job: u64) -> impl Fn(u64) + Sync + '_ {
+    let told = Mutex::new(Instant::now());
+    move |bytes_done| {
+        // Who finds it locked has nothing newer to tell.
+        if let Ok(mut told) = told.try_lock()
+            && told.elapsed() >= PROGRESS
+        {
+            *told = Instant::now();
+            let _ = inbox.send(Event::HashProgressed { job, bytes_done });
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::hashing::HashJob;
+use super::hashing::{HashJob, HashedSource, serve_manifest};
 use super::owed::ReplyGuard;
 use super::{Transfers, failures};
 use crate::files::served::Place;
@@ -21,7 +21,8 @@ impl Transfers {
             let inbox = &shared.host.inbox;
             let owed =
                 ReplyGuard::new(inbox, Event::Hashed { job, result: Err(failures::inside()) });
-            let result = hash_job.run(job, path, FILE_MAX_BYTES, inbox, &shared.open_files);
+            let known = (&shared.open_files, &shared.roots);
+            let result = hash_job.run(job, path, FILE_MAX_BYTES, inbox, known);
             if result.is_err() {
                 shared.lock().hash_jobs.remove(&job);
             }
@@ -38,8 +39,15 @@ impl Transfers {
     pub(super) fn serve(&self, file: FileId, job: u64) {
         let job = self.shared.lock().hash_jobs.remove(&job);
         let Some(job) = job else { return };
-        let Some(served) = job.served() else { return };
         let sources = &self.shared.host.sources;
+        let served = match job.served() {
+            Some(HashedSource::File(served)) => served,
+            Some(HashedSource::Folder(folder, manifest)) => {
+                sources.insert(manifest.tree().id(), Arc::clone(manifest));
+                return sources.insert_folder(file, Arc::clone(folder));
+            }
+            None => return,
+        };
         // What is served already has one more place to be read from.
         match sources.get(&file).filter(|known| known.path().is_some()) {
             Some(known) => known.lies_too(served),
@@ -50,11 +58,14 @@ impl Transfers {
     /// Looks where a file lies that is served whole.
     pub(super) fn look(&self, face: FaceId, line: u64, file: FileId) -> Option<Event> {
         let nowhere = Event::LookedAt { face, line, path: None };
-        let Some(served) = self.shared.host.sources.get(&file) else { return Some(nowhere) };
+        let sources = &self.shared.host.sources;
+        let (served, folder) = (sources.get(&file), sources.folder(&file));
         let (shared, otherwise) = (Arc::clone(&self.shared), nowhere.clone());
         let submitted = self.disk.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, otherwise);
-            owed.send(Event::LookedAt { face, line, path: served.path_now() });
+            let folder = || folder.and_then(|folder| folder.path().filter(|_| folder.unchanged()));
+            let path = served.and_then(|served| served.path_now()).or_else(folder);
+            owed.send(Event::LookedAt { face, line, path });
         });
         submitted.err().map(|_| nowhere)
     }
@@ -62,6 +73,9 @@ impl Transfers {
     /// What becomes of a file that is offered in a room which is left.
     pub(super) fn park(&self, file: FileId, step: Parking) -> Option<Event> {
         let sources = &self.shared.host.sources;
+        if self.park_folder(file, step) {
+            return None;
+        }
         match step {
             Parking::Begin => {
                 let served = sources.get(&file)?;
@@ -77,15 +91,40 @@ impl Transfers {
         None
     }
 
+    /// The same for a folder, if it is one; looking at it is not different.
+    fn park_folder(&self, file: FileId, step: Parking) -> bool {
+        let sources = &self.shared.host.sources;
+        match step {
+            Parking::Check => false,
+            Parking::Begin => {
+                let Some(folder) = sources.folder(&file) else { return false };
+                self.shared.lock().parked_folders.insert(file, folder);
+                true
+            }
+            Parking::Resume => {
+                let folder = self.shared.lock().parked_folders.remove(&file);
+                let Some(folder) = folder else { return false };
+                let list = serve_manifest(folder.manifest(), &self.shared.open_files);
+                list.into_iter().for_each(|list| sources.insert(list.tree().id(), list));
+                sources.insert_folder(file, folder);
+                true
+            }
+            Parking::Forget => self.shared.lock().parked_folders.remove(&file).is_some(),
+        }
+    }
+
     fn check_parked(&self, file: FileId) -> Option<Event> {
         let changed = Event::ParkedChecked { file, intact: false };
-        let Some(parked) = self.shared.lock().parked.get(&file).cloned() else {
-            return Some(changed);
+        let (parked, folder) = {
+            let state = self.shared.lock();
+            (state.parked.get(&file).cloned(), state.parked_folders.get(&file).cloned())
         };
         let (shared, otherwise) = (Arc::clone(&self.shared), changed.clone());
         let submitted = self.disk.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, otherwise);
-            owed.send(Event::ParkedChecked { file, intact: parked.unchanged() });
+            let intact = parked.is_some_and(|parked| parked.unchanged())
+                || folder.is_some_and(|folder| folder.unchanged());
+            owed.send(Event::ParkedChecked { file, intact });
         });
         submitted.err().map(|_| changed)
     }
@@ -104,11 +143,18 @@ impl Transfers {
     /// Looks whether a chunk is still what was offered. When there is too much to do the router
     /// gets no answer, as if nobody had complained: whoever did will not ask here again.
     pub(super) fn recheck(&self, file: FileId, chunk: u32) {
-        let Some(served) = self.shared.host.sources.get(&file) else { return };
+        let sources = &self.shared.host.sources;
+        let (served, folder) = (sources.get(&file), sources.folder(&file));
+        if served.is_none() && folder.is_none() {
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move || {
-            let intact = !served.holds(chunk)
-                || served.unchanged() && served.recheck(chunk).unwrap_or(false);
+            let intact = served.is_none_or(|served| {
+                !served.holds(chunk) || served.unchanged() && served.recheck(chunk).unwrap_or(false)
+            }) && folder.is_none_or(|folder| {
+                !folder.held().has(chunk) || folder.recheck(chunk).unwrap_or(false)
+            });
             // Without a router nobody wants to know.
             let _ = shared.host.inbox.send(Event::SourceChecked { file, intact });
         });

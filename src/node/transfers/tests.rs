@@ -2,6 +2,7 @@
 
 mod disks;
 mod faults;
+mod folders;
 mod speed;
 mod whole;
 

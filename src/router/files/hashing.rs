@@ -162,10 +162,11 @@ impl Hashing {
     ) -> Option<OfferJob> {
         let job = self.jobs.remove(&number)?;
         // A face that was shown its progress is shown its end.
-        if let Ok(Hashed { path, size, .. }) = result
+        if let Ok(Hashed { path, size, folder, .. }) = result
             && job.told
         {
-            let (path, bytes_done, size) = (path.clone(), *size, *size);
+            let size = folder.map_or(*size, |folder| folder.bytes);
+            let (path, bytes_done) = (path.clone(), size);
             cx.notify(Notice::HashProgress { path, bytes_done, size });
         }
         Some(job)

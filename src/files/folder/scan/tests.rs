@@ -29,8 +29,8 @@ fn refused(dir: &TempDir) -> String {
 }
 
 fn hashed(dir: &TempDir, scanned: &ScannedFolder, known: &KnownRoots) -> (Manifest, KnownRoots) {
-    let (entries, roots) = hash(dir.path(), scanned, known, 2, &|_| (), &|| false).unwrap();
-    (Manifest::encode(&entries).unwrap(), roots)
+    let hashed = hash(dir.path(), scanned, known, 2, &|_| (), &|| false).unwrap();
+    (Manifest::encode(&hashed.entries).unwrap(), hashed.known)
 }
 
 /// Dates a file back, so that it is settled.
@@ -172,7 +172,7 @@ fn sending_again_hashes_only_what_changed() {
     assert_eq!(known.0.len(), 2);
     // Were it read again, this root could not come out.
     let mut wrong = known.clone();
-    wrong.0.values_mut().for_each(|(_, root)| *root = Digest32([1; 32]));
+    wrong.0.values_mut().for_each(|(_, hashed)| hashed.root = Digest32([1; 32]));
     let (from_known, _) = hashed(&dir, &scanned, &wrong);
     assert_eq!(from_known.entry(0).unwrap().file.unwrap().root, Digest32([1; 32]));
     assert_eq!(from_known.entry(2), manifest.entry(2));

@@ -1,0 +1,395 @@
+//! Downloads of folders: the manifest into memory, then its units into a folder that is built
+//! beside its destination.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::owed::ReplyGuard;
+use super::{TransferShared, Transfers, failures};
+use crate::files::folder::manifest::{Manifest, ManifestError};
+use crate::files::folder::memory::ManifestBytes;
+use crate::files::folder::paths::LocalPaths;
+use crate::files::folder::served::ServedFolder;
+use crate::files::folder::staging::{FolderPlan, Staging};
+use crate::files::folder::units::{EntrySource, UnitContent, Units};
+use crate::files::held::HeldUnits;
+use crate::files::merkle::{FileTree, chunk_count, file_id};
+use crate::files::names::{download_name, safe_name, stamp};
+use crate::files::part::PartError;
+use crate::files::served::{OpenFiles, Served};
+use crate::net::lane::ChunkWanted;
+use crate::router::bitmap::Bitmap;
+use crate::router::command::SaveAs;
+use crate::router::event::{DiskError, Event, PartState, ReadManifest};
+use crate::router::ids::{Digest32, FileId};
+use crate::router::layout::{FolderLayout, ListedUnits};
+use crate::router::notice::{Code, Failure};
+use crate::router::signed::FolderSummary;
+use crate::router::swarm::FILE_MAX_BYTES;
+
+/// No opening of the router's, which counts them up.
+const NO_TURN: u64 = u64::MAX;
+
+/// The manifest of a folder, on its way into memory.
+#[derive(Debug)]
+pub(super) struct ManifestContent {
+    pub(super) file: FileId,
+    pub(super) size: u64,
+    pub(super) bytes: Arc<ManifestBytes>,
+    served: OnceLock<Arc<Served>>,
+}
+
+impl ManifestContent {
+    /// What is verified of it, once its list of hashes is known.
+    pub(super) fn served(&self) -> Option<&Arc<Served>> {
+        self.served.get()
+    }
+
+    /// Its list of hashes is here.
+    pub(super) fn adopt(&self, tree: FileTree, open_files: &Arc<OpenFiles>) -> &Arc<Served> {
+        self.served.get_or_init(|| {
+            let chunks = HeldUnits::none(chunk_count(self.size));
+            Arc::new(Served::in_memory(tree, Arc::clone(&self.bytes), chunks, open_files))
+        })
+    }
+}
+
+/// A folder that is being built.
+#[derive(Debug)]
+pub(super) struct FolderContent {
+    pub(super) folder: FileId,
+    pub(super) staging: Staging,
+    pub(super) served: Arc<ServedFolder>,
+    /// What an earlier run said that it had.
+    claimed: Bitmap,
+    turn: AtomicU64,
+}
+
+impl FolderContent {
+    /// Whether `turn` is still the opening that the router is interested in.
+    fn is_for(&self, turn: u64) -> bool {
+        self.turn.load(Ordering::Acquire) == turn
+    }
+
+    fn set_turn(&self, turn: u64) {
+        self.turn.store(turn, Ordering::Release);
+    }
+
+    /// The hashes of the chunks in a unit; none for a bundle, `None` without the file's list.
+    pub(super) fn hashes(&self, unit: u32) -> Option<Vec<Digest32>> {
+        match self.served.units().content(unit)? {
+            UnitContent::Bundle(_) => Some(Vec::new()),
+            UnitContent::Chunks { entry, chunks, .. } => {
+                let tree = self.served.tree(entry)?;
+                chunks.map(|chunk| tree.chunk(chunk).copied()).collect()
+            }
+        }
+    }
+
+    /// How to ask for a unit: of a bundle only for files that are not here.
+    pub(super) fn wanted(&self, unit: u32) -> ChunkWanted {
+        let Some(UnitContent::Bundle(files)) = self.served.units().content(unit) else {
+            return ChunkWanted::Chunk(unit);
+        };
+        let wanted = self.staging.wanted_of(unit);
+        if wanted.is_empty() || wanted.len() == files.len() {
+            return ChunkWanted::Chunk(unit);
+        }
+        let mut of = Bitmap::none(u32::try_from(files.len()).unwrap_or(u32::MAX));
+        let wanted: Vec<u32> = wanted.iter().map(|file| file.entry).collect();
+        for (index, _) in (0..).zip(&files).filter(|(_, file)| wanted.contains(&file.entry)) {
+            of.insert(index);
+        }
+        ChunkWanted::Files { unit, of }
+    }
+
+    /// The list of a long file, by its entry: size and id, to check it.
+    pub(super) fn listed(&self, entry: u32) -> Option<(u64, FileId)> {
+        let file = self.served.manifest().entry(entry)?.file?;
+        Some((file.size, file_id(file.size, &file.root)))
+    }
+
+    /// Verifies what an earlier run claimed of these units, while `go_on` says so.
+    fn verify(&self, units: impl Iterator<Item = u32>, go_on: &dyn Fn() -> bool) {
+        for unit in units.take_while(|_| go_on()).filter(|unit| self.claimed.has(*unit)) {
+            let hashes = self.hashes(unit);
+            if hashes.is_some_and(|hashes| self.staging.verify_claimed(unit, &hashes)) {
+                self.served.held().insert(unit);
+            }
+        }
+    }
+
+    /// Takes the list of a long file; what is verified of the folder then.
+    pub(super) fn adopt(&self, entry: u32, tree: FileTree, turn: u64) -> Bitmap {
+        self.served.add_tree(entry, Arc::new(tree));
+        if let Some(EntrySource::Units(units)) = self.served.units().source(entry) {
+            self.verify(units, &|| self.is_for(turn));
+        }
+        self.served.held().to_bitmap()
+    }
+}
+
+/// What the router calls the download of a manifest.
+pub(super) struct OpenManifest {
+    pub(super) turn: u64,
+    pub(super) content: Arc<ManifestContent>,
+}
+
+/// What the router calls the download of a folder.
+pub(super) struct OpenFolder {
+    pub(super) turn: u64,
+    /// None until it is open.
+    pub(super) content: Option<Arc<FolderContent>>,
+}
+
+/// [`crate::router::event::Effect::OpenFolder`].
+pub(super) struct FolderOpening {
+    pub(super) file: FileId,
+    pub(super) turn: u64,
+    pub(super) manifest: FileId,
+    pub(super) copy: bool,
+    pub(super) folder: Option<PathBuf>,
+}
+
+impl super::TransfersState {
+    pub(super) fn manifest(&self, file: FileId, turn: u64) -> Option<Arc<ManifestContent>> {
+        let open = self.manifests.get(&file).filter(|open| open.turn == turn)?;
+        Some(Arc::clone(&open.content))
+    }
+
+    pub(super) fn folder(&self, file: FileId, turn: u64) -> Option<Arc<FolderContent>> {
+        self.folders.get(&file).filter(|open| open.turn == turn)?.content.clone()
+    }
+}
+
+impl Transfers {
+    pub(super) fn open_manifest(
+        &self,
+        (file, turn): (FileId, u64),
+        (size, root): (u64, Digest32),
+        copy: bool,
+    ) -> Option<Event> {
+        let bytes = ManifestBytes::growing(usize::try_from(size).unwrap_or(0));
+        let served = OnceLock::new();
+        let content = Arc::new(ManifestContent { file, size, bytes: Arc::new(bytes), served });
+        let open = OpenManifest { turn, content: Arc::clone(&content) };
+        self.shared.lock().manifests.insert(file, open);
+        let answer = move |state| Event::PartOpened { file, turn, result: Ok(state) };
+        let shared = &self.shared;
+        let known = shared.host.sources.get(&file);
+        if copy && known.as_ref().is_some_and(|known| known.manifest().is_some()) {
+            return Some(answer(PartState::Complete));
+        }
+        let hashes = match chunk_count(size) {
+            0 => Some(Vec::new()),
+            1 => Some(vec![root]),
+            _ => known.as_ref().map(|known| known.tree().chunks().to_vec()),
+        };
+        let tree = hashes.and_then(|hashes| FileTree::verified(&file, size, hashes));
+        let Some(tree) = tree else { return Some(answer(PartState::NeedsList)) };
+        let served = content.adopt(tree, &shared.open_files);
+        shared.host.sources.insert_if_absent(file, Arc::clone(served));
+        Some(answer(PartState::Verified(served.held())))
+    }
+
+    /// Reads a manifest that is whole.
+    pub(super) fn read_manifest(&self, file: FileId, turn: u64) -> Option<Event> {
+        let shared = Arc::clone(&self.shared);
+        let answer = move |result| Event::ManifestRead { file, turn, result };
+        let submitted = self.disk.submit(move || {
+            let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(failures::inside())));
+            owed.send(answer(shared.read_manifest(file, turn)));
+        });
+        submitted.err().map(|_| answer(Err(failures::too_much())))
+    }
+
+    pub(super) fn open_folder(&self, opening: FolderOpening) -> Option<Event> {
+        let FolderOpening { file, turn, .. } = opening;
+        let earlier = {
+            let open = OpenFolder { turn, content: None };
+            self.shared.lock().folders.insert(file, open)
+        };
+        earlier.into_iter().for_each(|earlier| self.put_folder_away(earlier));
+        let shared = Arc::clone(&self.shared);
+        let answer = move |result| Event::PartOpened { file, turn, result };
+        let submitted = self.disk.submit(move || {
+            let failed = answer(Err(failures::lasting(failures::inside())));
+            let owed = ReplyGuard::new(&shared.host.inbox, failed);
+            owed.send(answer(shared.open_folder(&opening)));
+        });
+        submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))
+    }
+
+    /// Ends the download of a manifest or a folder, if this is one; what is verified of a folder
+    /// stays.
+    pub(super) fn drop_folder(&self, file: FileId, turn: u64) {
+        let dropped = {
+            let mut state = self.shared.lock();
+            if state.manifests.get(&file).is_some_and(|open| open.turn == turn) {
+                state.manifests.remove(&file);
+            }
+            let current = state.folders.get(&file).is_some_and(|open| open.turn == turn);
+            if current { state.folders.remove(&file) } else { None }
+        };
+        dropped.into_iter().for_each(|dropped| self.put_folder_away(dropped));
+    }
+
+    fn put_folder_away(&self, open: OpenFolder) {
+        let Some(content) = open.content else { return };
+        content.set_turn(NO_TURN);
+        self.shared.host.sources.remove_this_folder(&content.folder, &content.served);
+        // If there is no room for the job the files are closed here: late beats never.
+        let _ = self.disk.submit(move || drop(content));
+    }
+}
+
+impl TransferShared {
+    fn read_manifest(&self, file: FileId, turn: u64) -> Result<ReadManifest, Failure> {
+        let content = self.lock().manifest(file, turn);
+        let read = content.map(|content| content.bytes.read());
+        let known = || self.host.sources.get(&file).and_then(|known| known.manifest());
+        let manifest = match read {
+            // It was here already, and nothing came.
+            Some(Err(_)) | None => known().ok_or(ManifestError::Magic),
+            Some(read) => read,
+        };
+        let units = manifest.and_then(|of| Units::of(&of).map(|units| (of, units)));
+        let (manifest, units) = units.map_err(|error| bad_manifest(&error))?;
+        let open = self.lock().manifests.remove(&file);
+        if let Some(served) = open.as_ref().and_then(|open| open.content.served()) {
+            // Also where it lay on this disk as somebody's file: it is looked for in memory.
+            self.host.sources.insert(file, Arc::clone(served));
+        }
+        let (files, bytes) = (manifest.files(), manifest.total_bytes());
+        let summary = FolderSummary { files, bytes, units: units.count() };
+        Ok(ReadManifest { summary, layout: layout(&units) })
+    }
+
+    fn open_folder(&self, opening: &FolderOpening) -> Result<PartState, DiskError> {
+        let FolderOpening { file, turn, .. } = *opening;
+        let known = self.lock().built.get(&file).and_then(std::sync::Weak::upgrade);
+        let content = match known {
+            Some(content) => content,
+            None => {
+                let content = Arc::new(self.begin_folder(opening)?);
+                self.lock().built.insert(file, Arc::downgrade(&content));
+                content
+            }
+        };
+        {
+            let mut state = self.lock();
+            let current = state.folders.get_mut(&file).filter(|current| current.turn == turn);
+            // Nobody waits for the answer any more.
+            let Some(current) = current else { return Ok(PartState::NeedsList) };
+            content.set_turn(turn);
+            current.content = Some(Arc::clone(&content));
+        }
+        let go_on = || content.is_for(turn) && !self.is_stopping();
+        let here = self.host.sources.folder(&file).filter(|_| opening.copy);
+        if let Some(here) = here.filter(|here| !Arc::ptr_eq(here, &content.served)) {
+            copy_folder(&content, &here, &go_on).map_err(|error| failures::of_part(&error))?;
+        }
+        content.verify(0..content.served.units().count(), &go_on);
+        if go_on() {
+            self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
+        }
+        match content.staging.is_complete() {
+            true => Ok(PartState::Complete),
+            false => Ok(PartState::Verified(content.served.held().to_bitmap())),
+        }
+    }
+
+    fn begin_folder(&self, opening: &FolderOpening) -> Result<FolderContent, DiskError> {
+        let FolderOpening { file, .. } = *opening;
+        let manifest = self.host.sources.get(&opening.manifest).and_then(|of| of.manifest());
+        let manifest = manifest.ok_or_else(|| failures::lasting(failures::inside()))?;
+        let bad = |error| failures::lasting(bad_manifest(&error));
+        let units = Arc::new(Units::of(&manifest).map_err(bad)?);
+        let paths = Arc::new(LocalPaths::of(&manifest, false).map_err(bad)?);
+        let plan = FolderPlan {
+            wanted: Bitmap::all(manifest.len()),
+            manifest: Arc::clone(&manifest),
+            units: Arc::clone(&units),
+            paths: Arc::clone(&paths),
+            exec: false,
+        };
+        let folder = opening.folder.as_ref().unwrap_or(&self.folder);
+        let opened = Staging::open(&self.disk, folder, &file.0, plan, FILE_MAX_BYTES);
+        let (staging, claimed) = opened.map_err(|error| failures::of_part(&error))?;
+        let top = staging.path().to_owned();
+        let served = Arc::new(ServedFolder::received((manifest, units), paths, top));
+        let turn = AtomicU64::new(NO_TURN);
+        Ok(FolderContent { folder: file, staging, served, claimed, turn })
+    }
+
+    /// Gives a folder that is whole its name; `None` if no folder is meant.
+    pub(super) fn finish_folder(
+        &self,
+        (file, turn): (FileId, u64),
+        name: &str,
+        save: &SaveAs,
+    ) -> Option<Result<PathBuf, DiskError>> {
+        let content = self.lock().folder(file, turn)?;
+        let chosen = match save {
+            SaveAs::Dated => None,
+            SaveAs::Plain => Some(safe_name(name)),
+            SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
+        };
+        let dated = download_name(&stamp(super::downloads::now()), name);
+        let path = match content.staging.finish_as(chosen.as_deref(), &dated) {
+            Ok(path) => path,
+            Err(error) => return Some(Err(failures::of_part(&error))),
+        };
+        content.set_turn(NO_TURN);
+        content.served.finish(path.clone());
+        let mut state = self.lock();
+        state.built.remove(&file);
+        state.folders.remove(&file);
+        drop(state);
+        self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
+        Some(Ok(path))
+    }
+}
+
+/// What the router needs to know of the units.
+pub(super) fn layout(units: &Units) -> FolderLayout {
+    let count = units.count();
+    let mut lists: Vec<ListedUnits> = Vec::new();
+    for unit in 0..count {
+        if let Some(UnitContent::Chunks { entry, .. }) = units.content(unit) {
+            match lists.last_mut().filter(|last| last.entry == entry) {
+                Some(last) => last.units.end = unit + 1,
+                None => lists.push(ListedUnits { entry, units: unit..unit + 1 }),
+            }
+        }
+    }
+    let lens_bytes = (0..count).filter_map(|unit| units.len_bytes(unit)).collect();
+    FolderLayout { lens_bytes, lists }
+}
+
+/// Takes over what a folder that lies here has of the same.
+fn copy_folder(
+    content: &FolderContent,
+    here: &ServedFolder,
+    go_on: &dyn Fn() -> bool,
+) -> Result<(), PartError> {
+    let manifest: &Manifest = here.manifest();
+    for (entry, _) in (0..).zip(manifest.listed()).filter(|(_, listed)| listed.is_some()) {
+        if !go_on() {
+            return Err(PartError::Cancelled);
+        }
+        // What cannot be read is fetched.
+        if let Ok(from) = here.file(entry) {
+            content.staging.copy_in(entry, &from)?;
+        }
+    }
+    for unit in content.staging.verified().iter() {
+        content.served.held().insert(unit);
+    }
+    Ok(())
+}
+
+fn bad_manifest(error: &ManifestError) -> Failure {
+    Failure::new(Code::BadManifest, format!("the list of the folder is no good: {error}"))
+}

@@ -1,0 +1,86 @@
+//! Whole folders: sent, fetched, passed on, and refused.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::common::{Folder, content, room, same};
+
+/// Files of a folder, among them empty ones, equal ones and a long one.
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("readme.txt", b"look inside".to_vec()),
+        ("2024/summer/a.jpg", content(1, 70_000)),
+        ("2024/summer/b.jpg", content(2, 200_000)),
+        ("2024/copy of a.jpg", content(1, 70_000)),
+        ("2024/film.mp4", content(3, 1_500_000)),
+        ("2024/nothing", Vec::new()),
+    ]
+}
+
+fn make(top: &Path) {
+    for (path, bytes) in files() {
+        let path = top.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    fs::create_dir(top.join("empty")).unwrap();
+}
+
+fn arrived(top: &Path) {
+    for (path, bytes) in files() {
+        assert!(same(&top.join(path), &bytes), "{path} differs");
+    }
+    assert!(top.join("empty").is_dir());
+}
+
+#[test]
+fn a_folder_arrives_whole_and_can_be_fetched_from_those_who_have_it() {
+    let [mut alice, mut bob, mut carol] = room(["alice", "bob", "carol"]);
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    alice.done(&format!("send '{}'", top.display()));
+    bob.done("wait file photos");
+    let offered = bob.expect(json!({"event": "file_offered", "file": {"name": "photos"}}));
+    let total: usize = files().iter().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(offered["folder"], json!({"files": 6, "bytes": total}));
+    bob.done("download photos");
+    let finished = bob.expect(json!({"event": "download_finished"}));
+    arrived(finished["path"].as_str().unwrap().as_ref());
+    assert_eq!(bob.saved().len(), 1, "something is left beside it");
+    alice.quit();
+    carol.done("download photos");
+    let finished = carol.expect(json!({"event": "download_finished"}));
+    arrived(finished["path"].as_str().unwrap().as_ref());
+}
+
+#[test]
+fn a_folder_sent_again_is_a_new_version() {
+    let [mut alice, mut bob] = room(["alice", "bob"]);
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    let send = format!("send '{}'", top.display());
+    alice.done(&send);
+    let first = bob.expect(json!({"event": "file_offered"}));
+    fs::write(top.join("new.txt"), b"more").unwrap();
+    alice.done(&send);
+    let second = bob.expect(json!({"event": "file_offered", "replaces": first["id"]}));
+    assert_eq!(second["folder"]["files"], 7);
+}
+
+#[test]
+fn a_folder_that_changes_is_not_offered_any_more() {
+    let [mut alice, mut bob] = room(["alice", "bob"]);
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    alice.done(&format!("send '{}'", top.display()));
+    bob.done("wait file photos");
+    fs::write(top.join("readme.txt"), b"look elsewhere").unwrap();
+    bob.say("download photos");
+    alice.expect(json!({"event": "error", "code": "host_changed_file"}));
+    bob.expect(json!({"event": "file_withdrawn"}));
+}
