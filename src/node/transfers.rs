@@ -289,8 +289,9 @@ impl Transfers {
                 return self.open_manifest((file, turn), (size, root), copy);
             }
             Effect::ReadManifest { file, turn } => return self.read_manifest(file, turn),
-            Effect::OpenFolder { file, turn, manifest, name: _, copy, folder } => {
-                return self.open_folder(FolderOpening { file, turn, manifest, copy, folder });
+            Effect::OpenFolder { file, turn, manifest, name, part, copy, folder } => {
+                let opening = FolderOpening { file, turn, manifest, name, part, copy, folder };
+                return self.open_folder(opening);
             }
             Effect::FetchFolderList { file, turn, conn, entry } => {
                 return self.fetch_folder_list((file, turn), conn, entry);

@@ -84,3 +84,20 @@ fn a_folder_that_changes_is_not_offered_any_more() {
     alice.expect(json!({"event": "error", "code": "host_changed_file"}));
     bob.expect(json!({"event": "file_withdrawn"}));
 }
+
+#[test]
+fn a_part_of_a_folder_can_be_fetched() {
+    let [mut alice, mut bob] = room(["alice", "bob"]);
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    alice.done(&format!("send '{}'", top.display()));
+    bob.done("wait file photos");
+    bob.done("download photos/2024/summer/*.jpg");
+    let finished = bob.expect(json!({"event": "download_finished"}));
+    let saved = Path::new(finished["path"].as_str().unwrap()).to_owned();
+    assert!(same(&saved.join("2024/summer/a.jpg"), &content(1, 70_000)));
+    assert!(same(&saved.join("2024/summer/b.jpg"), &content(2, 200_000)));
+    assert!(!saved.join("readme.txt").exists() && !saved.join("2024/film.mp4").exists());
+    bob.refused("download photos/2025", "nothing_matches");
+}

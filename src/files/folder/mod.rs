@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod memory;
 pub mod paths;
 pub mod scan;
+pub mod select;
 pub mod served;
 pub mod staging;
 pub mod units;

@@ -10,6 +10,7 @@ use super::{TransferShared, Transfers, failures};
 use crate::files::folder::manifest::{Manifest, ManifestError};
 use crate::files::folder::memory::ManifestBytes;
 use crate::files::folder::paths::LocalPaths;
+use crate::files::folder::select::select;
 use crate::files::folder::served::ServedFolder;
 use crate::files::folder::staging::{FolderPlan, Staging};
 use crate::files::folder::units::{EntrySource, UnitContent, Units};
@@ -27,6 +28,7 @@ use crate::router::layout::{FolderLayout, ListedUnits};
 use crate::router::notice::{Code, Failure};
 use crate::router::signed::FolderSummary;
 use crate::router::swarm::FILE_MAX_BYTES;
+use crate::router::text::Untrusted;
 
 /// No opening of the router's, which counts them up.
 const NO_TURN: u64 = u64::MAX;
@@ -63,6 +65,8 @@ pub(super) struct FolderContent {
     pub(super) served: Arc<ServedFolder>,
     /// What an earlier run said that it had.
     claimed: Bitmap,
+    /// What of it is wanted; `None`: all. Only all of it is served.
+    part: Option<String>,
     turn: AtomicU64,
 }
 
@@ -148,6 +152,8 @@ pub(super) struct FolderOpening {
     pub(super) file: FileId,
     pub(super) turn: u64,
     pub(super) manifest: FileId,
+    pub(super) name: String,
+    pub(super) part: Option<String>,
     pub(super) copy: bool,
     pub(super) folder: Option<PathBuf>,
 }
@@ -269,7 +275,7 @@ impl TransferShared {
     fn open_folder(&self, opening: &FolderOpening) -> Result<PartState, DiskError> {
         let FolderOpening { file, turn, .. } = *opening;
         let known = self.lock().built.get(&file).and_then(std::sync::Weak::upgrade);
-        let content = match known {
+        let content = match known.filter(|known| known.part == opening.part) {
             Some(content) => content,
             None => {
                 let content = Arc::new(self.begin_folder(opening)?);
@@ -291,13 +297,15 @@ impl TransferShared {
             copy_folder(&content, &here, &go_on).map_err(|error| failures::of_part(&error))?;
         }
         content.verify(0..content.served.units().count(), &go_on);
-        if go_on() {
+        if go_on() && content.part.is_none() {
             self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
         }
-        match content.staging.is_complete() {
-            true => Ok(PartState::Complete),
-            false => Ok(PartState::Verified(content.served.held().to_bitmap())),
-        }
+        let held = content.served.held().to_bitmap();
+        Ok(match &content.part {
+            _ if content.staging.is_complete() => PartState::Complete,
+            Some(_) => PartState::Partly { held, needed: content.staging.needed().clone() },
+            None => PartState::Verified(held),
+        })
     }
 
     fn begin_folder(&self, opening: &FolderOpening) -> Result<FolderContent, DiskError> {
@@ -307,8 +315,17 @@ impl TransferShared {
         let bad = |error| failures::lasting(bad_manifest(&error));
         let units = Arc::new(Units::of(&manifest).map_err(bad)?);
         let paths = Arc::new(LocalPaths::of(&manifest, false).map_err(bad)?);
+        let wanted = match &opening.part {
+            Some(part) => select(&manifest, part),
+            None => Bitmap::all(manifest.len()),
+        };
+        if let Some(part) = opening.part.as_ref().filter(|_| wanted.count() == 0) {
+            let (name, part) = (Untrusted::new(&*opening.name), Untrusted::new(&**part));
+            let text = format!("{name} has nothing like {part} in it");
+            return Err(failures::lasting(Failure::new(Code::NothingMatches, text)));
+        }
         let plan = FolderPlan {
-            wanted: Bitmap::all(manifest.len()),
+            wanted,
             manifest: Arc::clone(&manifest),
             units: Arc::clone(&units),
             paths: Arc::clone(&paths),
@@ -320,7 +337,8 @@ impl TransferShared {
         let top = staging.path().to_owned();
         let served = Arc::new(ServedFolder::received((manifest, units), paths, top));
         let turn = AtomicU64::new(NO_TURN);
-        Ok(FolderContent { folder: file, staging, served, claimed, turn })
+        let part = opening.part.clone();
+        Ok(FolderContent { folder: file, staging, served, claimed, part, turn })
     }
 
     /// Gives a folder that is whole its name; `None` if no folder is meant.
@@ -347,7 +365,9 @@ impl TransferShared {
         state.built.remove(&file);
         state.folders.remove(&file);
         drop(state);
-        self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
+        if content.part.is_none() {
+            self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
+        }
         Some(Ok(path))
     }
 }

@@ -139,7 +139,7 @@ impl Node {
                 });
                 listed.unwrap()
             }
-            PartState::Complete => panic!("nobody asked for a copy"),
+            state => panic!("{state:?}"),
         };
         (0..held.len()).filter(|chunk| !held.has(*chunk)).collect()
     }

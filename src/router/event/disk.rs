@@ -50,6 +50,13 @@ pub enum PartState {
     NeedsList,
     /// The list is known (short files need none); these chunks are verified.
     Verified(Bitmap),
+    /// Of a folder of which only a part is wanted: verified units, and those that are needed.
+    Partly {
+        /// Verified.
+        held: Bitmap,
+        /// Needed, verified or not.
+        needed: Bitmap,
+    },
     /// All of it was already on this computer and lies in the partial file now.
     Complete,
 }

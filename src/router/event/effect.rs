@@ -254,6 +254,8 @@ pub enum Effect {
         manifest: FileId,
         /// Name as offered.
         name: String,
+        /// What of it is wanted, as a person wrote it; `None`: all.
+        part: Option<String>,
         /// The whole folder is served here: copy it.
         copy: bool,
         /// Where it goes, if not into the folder for downloads.

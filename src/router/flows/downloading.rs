@@ -23,7 +23,12 @@ impl Router {
         (patient, asks): (bool, bool),
         place: SavePlace,
     ) {
-        let request = |file, place| FileRequest { face, line, file, patient, asks, place };
+        let request =
+            |file, place| FileRequest { face, line, file, patient, asks, place, part: None };
+        if let Some((file, part)) = self.part_meant(wanted) {
+            let request = FileRequest { part, ..request(file, place) };
+            return self.swarm.fetch(&mut self.cx, request);
+        }
         let found = self.lookup().find(wanted, false);
         let first = |offers: Vec<&Offered>| Some(offers.first()?.named_file().clone());
         match found.map(first) {
@@ -42,6 +47,18 @@ impl Router {
                 Err(answer) => self.cx.reply(face, line, "download", answer),
             },
         }
+    }
+
+    /// A folder and what is meant in it, where a word names both with a `/` between.
+    fn part_meant(&self, wanted: &str) -> Option<(NamedFile, Option<String>)> {
+        let (name, part) = wanted.split_once('/')?;
+        if self.lookup().find(wanted, false).is_ok() {
+            return None;
+        }
+        let found = self.lookup().find(name, false).ok()?;
+        let file = found.first()?.named_file();
+        file.folder?;
+        Some((file.clone(), Some(part.to_owned()).filter(|part| !part.is_empty())))
     }
 
     /// Everything that others offer and a glob or `all` means, but for what is here already.

@@ -151,6 +151,13 @@ impl Choice {
         }
     }
 
+    /// Only these chunks are wanted.
+    pub fn skip(&mut self, file: &FileId, needed: &Bitmap) {
+        if let Some(picker) = self.picker_mut(file) {
+            picker.skip(needed);
+        }
+    }
+
     /// These chunks cannot be verified before a list of their own is here.
     pub fn hold_back(&mut self, file: &FileId, chunks: Range<u32>) {
         if let Some(picker) = self.picker_mut(file) {

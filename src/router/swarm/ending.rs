@@ -21,7 +21,10 @@ impl Swarm {
             took_ms: cx.now.since(download.began),
             hosts: download.helped.len(),
         });
-        if matches!(download.place.0, SaveAs::Passing(_)) && !self.holds_all(&file) {
+        let keeps = download.part.is_none() && !matches!(download.place.0, SaveAs::Passing(_));
+        if !keeps && self.holds_all(&file) {
+            self.tell_hosting(cx, file);
+        } else if !keeps {
             self.unshare(cx, file);
             // Also where it was here before anybody heard of it.
             cx.effect(Effect::Unserve { file });

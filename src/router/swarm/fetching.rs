@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::picker::Picker;
 use super::{DownloadStage, Portion, Swarm};
 use crate::router::bitmap::Bitmap;
 use crate::router::context::Context;
@@ -33,6 +34,13 @@ impl Swarm {
                 self.begin_choice(file);
             }
             Ok(PartState::Verified(held)) => self.begin_fetching(cx, file, &held),
+            Ok(PartState::Partly { held, needed }) => {
+                download.file.size = download.layout.bytes_of(&needed);
+                self.begin_fetching(cx, file, &held);
+                self.choice.skip(&file, &needed);
+                self.skip_lists(&file, &needed);
+                self.finish_if_done(cx, file);
+            }
             Ok(PartState::Complete) => self.finish(cx, file),
         }
     }
@@ -164,7 +172,7 @@ impl Swarm {
     }
 
     pub(super) fn finish_if_done(&mut self, cx: &mut Context, file: FileId) {
-        if self.choice.picker(&file).is_some_and(|picker| picker.held().is_all()) {
+        if self.choice.picker(&file).is_some_and(Picker::is_done) {
             self.finish(cx, file);
         } else {
             self.tell_progress(cx, file);

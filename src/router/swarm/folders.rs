@@ -219,6 +219,14 @@ impl Swarm {
         }
     }
 
+    /// Only some units are wanted: lists of files without one are not.
+    pub(super) fn skip_lists(&mut self, id: &FileId, needed: &Bitmap) {
+        if let Some(download) = self.downloads.get_mut(id) {
+            let wanted = |units: &Range<u32>| units.clone().any(|unit| needed.has(unit));
+            download.lists.waiting.retain(|_, units| wanted(units));
+        }
+    }
+
     /// Asks hosts for lists that folders still need.
     pub(super) fn ask_for_folder_lists(&mut self, cx: &mut Context) {
         let Self { downloads, choice, .. } = self;
@@ -346,7 +354,8 @@ mod tests {
             }
             it.swarm.choice.opened(BOB, LANE);
             let (face, line, place) = (FaceId::TERMINAL, 1, (SaveAs::Dated, None));
-            let request = FileRequest { face, line, file, patient: true, asks: false, place };
+            let (patient, asks, part) = (true, false, None);
+            let request = FileRequest { face, line, file, patient, asks, place, part };
             it.swarm.fetch(&mut it.cx, request);
             it
         }

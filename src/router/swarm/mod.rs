@@ -123,6 +123,8 @@ pub(crate) struct FileRequest {
     /// A person is there to be asked, and is answered before the download has ended.
     pub(crate) asks: bool,
     pub(crate) place: SavePlace,
+    /// What of a folder is wanted; `None`: all.
+    pub(crate) part: Option<String>,
 }
 
 impl FileRequest {
@@ -204,6 +206,8 @@ struct Download {
     /// It is the manifest of this folder, and nobody asked for it.
     part_of: Option<FileId>,
     lists: FolderLists,
+    /// What of a folder is wanted; `None`: all.
+    part: Option<String>,
 }
 
 impl Download {
@@ -230,6 +234,7 @@ impl Download {
             then: Vec::new(),
             part_of: None,
             lists: FolderLists::default(),
+            part: None,
         }
     }
 

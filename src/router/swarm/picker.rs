@@ -64,6 +64,8 @@ pub struct Picker {
     listed: bool,
     /// What comes cannot be written for now.
     paused: bool,
+    /// Chunks that are not here and not wanted.
+    skipped: u32,
 }
 
 impl Picker {
@@ -85,6 +87,7 @@ impl Picker {
             urgent: 0..0,
             listed: false,
             paused: false,
+            skipped: 0,
         }
     }
 
@@ -94,6 +97,20 @@ impl Picker {
         for chunk in held.iter() {
             self.came(chunk);
         }
+    }
+
+    /// Only these chunks are wanted.
+    pub fn skip(&mut self, needed: &Bitmap) {
+        let unwanted = |chunk: &u32| !needed.has(*chunk) && !self.held.has(*chunk);
+        let unwanted: Vec<u32> = (0..self.held.len()).filter(unwanted).collect();
+        self.skipped = u32::try_from(unwanted.len()).unwrap_or(u32::MAX);
+        unwanted.into_iter().for_each(|chunk| self.asked(chunk));
+    }
+
+    /// Everything that is wanted is here.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.held.count().saturating_add(self.skipped) >= self.held.len()
     }
 
     /// What is here and verified.

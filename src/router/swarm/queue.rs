@@ -34,7 +34,7 @@ impl Swarm {
             let text = format!("{} is larger than 2 TiB", Untrusted::new(&request.file.name));
             return cx.reply(face, line, "download", Err(Failure::new(Code::IoError, text)));
         }
-        if self.holds_all(&file) && !self.is_fetching(&file) {
+        if self.holds_all(&file) && !self.is_fetching(&file) && request.part.is_none() {
             self.again.push(request);
             return cx.effect(Effect::Look { face, line, file });
         }
@@ -142,7 +142,9 @@ impl Swarm {
         let Self { downloads, queued, .. } = self;
         if let Some(download) = downloads.get_mut(&id).or_else(|| queued.get_mut(&id)) {
             download.patient &= patient;
-            if download.place == request.place && download.part_of.is_none() {
+            if (&download.place, &download.part) == (&request.place, &request.part)
+                && download.part_of.is_none()
+            {
                 download.commands.extend(command);
                 download.faces.insert(face);
             } else {
@@ -150,12 +152,13 @@ impl Swarm {
             }
             return self.hasten_manifest(&id);
         }
-        let FileRequest { file, place, .. } = request;
+        let FileRequest { file, place, part, .. } = request;
         self.next_number += 1;
         let mut download = Download::new(file, place, patient, cx.now);
         download.number = self.next_number;
         download.commands.extend(command);
         download.faces.insert(face);
+        download.part = part;
         let info = download.info();
         self.queue.insert(download.number, id);
         self.queued.insert(id, download);
@@ -212,10 +215,11 @@ impl Swarm {
         download.turn = self.next_turn;
         let NamedFile { name, size, root, folder: of, .. } = download.file.clone();
         let (turn, folder) = (download.turn, download.place.1.clone());
+        let part = download.part.clone();
         cx.effect(match (download.part_of, of) {
             (Some(_), _) => Effect::OpenManifest { file: id, turn, size, root, copy },
             (None, Some(NamedFolder { manifest, .. })) => {
-                Effect::OpenFolder { file: id, turn, manifest, name, copy, folder }
+                Effect::OpenFolder { file: id, turn, manifest, name, part, copy, folder }
             }
             (None, None) => Effect::OpenPart { file: id, turn, size, root, name, copy, folder },
         });

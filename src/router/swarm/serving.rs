@@ -34,6 +34,9 @@ impl Swarm {
 
     /// A new chunk: those who fetch the file are to hear of it.
     pub(super) fn tell_gained(&mut self, cx: &mut Context, file: FileId, chunk: u32) {
+        if self.downloads.get(&file).is_some_and(|download| download.part.is_some()) {
+            return;
+        }
         for (conn, holder) in self.holders.all_mut() {
             holder.say_gained(file, chunk, cx.now);
             cx.mark(conn);
@@ -123,6 +126,8 @@ impl Swarm {
         let Some(download) = self.downloads.get(file) else { return Bitmap::none(0) };
         let chunks = download.layout.count();
         match self.choice.picker(file) {
+            // Of its bundles only some files may be here.
+            _ if download.part.is_some() => Bitmap::none(chunks),
             Some(picker) => picker.held().clone(),
             None if download.is_whole() => Bitmap::all(chunks),
             None => Bitmap::none(chunks),
@@ -165,7 +170,10 @@ impl Swarm {
             });
             fetch.map(|holder| holder.member()).collect::<Vec<_>>()
         };
-        let needed = self.shares.files().map(|file| (file, needs(&file)));
+        // A manifest is needed by those who need its folder.
+        let lists: BTreeSet<_> = self.manifests.values().collect();
+        let files = self.shares.files().filter(|file| !lists.contains(file));
+        let needed = files.map(|file| (file, needs(&file)));
         needed.filter(|(_, members)| !members.is_empty()).collect()
     }
 }

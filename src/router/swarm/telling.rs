@@ -14,7 +14,8 @@ use crate::router::time::Millis;
 impl Swarm {
     /// Seconds until the rest is here at the present rate.
     fn seconds_left(&self, download: &Download, now: Millis) -> Option<u64> {
-        let left = download.layout.total_bytes().saturating_sub(self.bytes_done(download));
+        let total = download.layout.total_bytes().min(download.file.size);
+        let left = total.saturating_sub(self.bytes_done(download));
         let rate = download.progress.rate(now);
         (rate > 0).then(|| left.div_ceil(rate))
     }

@@ -48,7 +48,8 @@ impl LoneSwarm {
         };
         let (face, line, id) = (FaceId::TERMINAL, 1, file.id);
         let place = (SaveAs::Dated, None);
-        let request = FileRequest { face, line, file, patient: true, asks: false, place };
+        let (patient, asks, part) = (true, false, None);
+        let request = FileRequest { face, line, file, patient, asks, place, part };
         self.swarm.fetch(&mut self.cx, request);
         let opened = |effect: Effect| match effect {
             Effect::OpenPart { turn, .. } => Some(turn),

@@ -65,8 +65,8 @@ fn a_folder_arrives_exact() {
     assert_eq!(Layout::Folder(Arc::new(read.layout)).total_bytes(), 11 + long.len() as u64);
 
     let (file, turn, conn) = (offer.file, TURN, asks.conn);
-    let (name, copy, folder) = (offer.name.clone(), false, None);
-    let open = Effect::OpenFolder { file, turn, manifest, name, copy, folder };
+    let (name, part, copy, folder) = (offer.name.clone(), None, false, None);
+    let open = Effect::OpenFolder { file, turn, manifest, name, part, copy, folder };
     let Event::PartOpened { result, .. } = bob.answers(open) else { panic!("not opened") };
     assert!(matches!(result, Ok(PartState::Verified(held)) if held.count() == 0));
     for list in lists {
