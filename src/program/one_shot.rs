@@ -285,6 +285,11 @@ impl<R: BufRead> Stdin<R> {
                 (SaveAs::Passing(PASSING_NAME.into()), folder.path().join(PASSING_NAME))
             }
         };
+        if row.folder.is_some() && matches!(target, SaveTarget::Stdout(_)) {
+            let text = format!("{} is a folder, which stdout cannot take", row.file.name);
+            self.fail("get", Failure::new(Code::NotAFile, text));
+            return Ok((false, false));
+        }
         if skip_existing && there.exists() {
             let there = Untrusted::new(there.to_string_lossy()).line();
             self.output.hint(0, &format!("{there} already exists: skipped"));
@@ -380,6 +385,12 @@ fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
     // By its offer: another one of equal content may call it otherwise.
     let by_offer = |row: FileLine| (row.clone(), row.id.to_string());
     let files: BTreeSet<_> = list.iter().map(|row| row.file.id).collect();
+    if let Some(part) = name.and_then(|name| part_of_folder(name, &list))
+        && files.len() == 1
+    {
+        let within = |row: FileLine| (row.clone(), format!("{}/{part}", row.id));
+        return list.into_iter().take(1).map(within).collect();
+    }
     match name.filter(|name| !is_glob(name)) {
         None => list.into_iter().map(by_offer).collect(),
         // The room says which there are.
@@ -388,6 +399,13 @@ fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
         }
         Some(_) => list.into_iter().take(1).map(by_offer).collect(),
     }
+}
+
+/// What a word means in the folder that it names, if these rows are of that.
+fn part_of_folder<'a>(name: &'a str, list: &[FileLine]) -> Option<&'a str> {
+    let (_, part) = name.split_once('/')?;
+    let is_around = |row: &FileLine| row.folder.is_some() && row.file.name.raw() != name;
+    list.iter().all(is_around).then_some(part)
 }
 
 /// The holder of stdin is gone before its end.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::common::{Folder, content, room, same};
+use crate::common::{Folder, Options, content, room, same};
 
 /// Files of a folder, among them empty ones, equal ones and a long one.
 fn files() -> Vec<(&'static str, Vec<u8>)> {
@@ -83,6 +83,26 @@ fn a_folder_that_changes_is_not_offered_any_more() {
     bob.say("download photos");
     alice.expect(json!({"event": "error", "code": "host_changed_file"}));
     bob.expect(json!({"event": "file_withdrawn"}));
+}
+
+#[test]
+fn a_folder_is_sent_and_fetched_by_one_shots() {
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    let [mut alice] = room(["alice"]);
+    alice.done(&format!("send '{}'", top.display()));
+    let fetched = Folder::new();
+    for (name, whole) in [("photos", true), ("photos/2024/summer/**", false)] {
+        let output = fetched.path(if whole { "all" } else { "some" });
+        fs::create_dir(&output).unwrap();
+        let output = format!("{}/", output.display());
+        let args = ["get", name, "--from", &alice.address, "--output", &output];
+        assert_eq!(Options::new("once").args(args).launch().ended(), 0, "{name}");
+        let saved = Path::new(&output).join("photos");
+        assert!(same(&saved.join("2024/summer/a.jpg"), &content(1, 70_000)));
+        assert_eq!(saved.join("readme.txt").exists(), whole);
+    }
 }
 
 #[test]

@@ -52,7 +52,18 @@ impl<'a> Lookup<'a> {
 
     /// The same as faces are told it.
     pub(crate) fn rows_meant(&self, wanted: Option<&str>) -> Vec<FileLine> {
-        self.meant(wanted).into_iter().map(|offered| self.row(offered)).collect()
+        self.meant_or_around(wanted).into_iter().map(|offered| self.row(offered)).collect()
+    }
+
+    /// What a word means, or else the folders in which it means something: it names them before
+    /// its first `/`.
+    pub(crate) fn meant_or_around(&self, wanted: Option<&str>) -> Vec<&'a Offered> {
+        let meant = self.meant(wanted);
+        let folder = wanted.and_then(|word| word.split_once('/')).filter(|_| meant.is_empty());
+        let Some((folder, _)) = folder else { return meant };
+        let mut around = self.meant(Some(folder));
+        around.retain(|offered| offered.named_file().folder.is_some());
+        around
     }
 
     /// The files that a name, a glob or an id means and that can be fetched, in the order in which

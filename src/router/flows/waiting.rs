@@ -17,7 +17,7 @@ impl Router {
         }
         let waiting = ScriptWait::new(self.cx.now, of, (what, within_ms), Told::new(&self.members));
         if let Wait::Offer(name) = waiting.what()
-            && self.lookup().meant(name.as_deref()).is_empty()
+            && self.lookup().meant_or_around(name.as_deref()).is_empty()
         {
             let (missing, seconds) =
                 (self.lookup().nobody_offers(name.as_deref()), within_ms / 1_000);
@@ -102,7 +102,7 @@ impl Router {
             Wait::Time(_) => false,
             Wait::Members(count) => self.members.present_count() >= *count,
             Wait::File(name) => self.lookup().is_offered_by_others(name),
-            Wait::Offer(name) => news && !self.lookup().meant(name.as_deref()).is_empty(),
+            Wait::Offer(name) => news && !self.lookup().meant_or_around(name.as_deref()).is_empty(),
             Wait::Message(text) => self.desk.find_message(text),
             Wait::Downloads => self.swarm.is_idle(),
             Wait::Fetched => waiting.told().is_fetched(),

@@ -117,7 +117,7 @@ fn an_opening_that_is_dropped_and_begun_again_keeps_what_it_has() {
             // Still open somewhere, or opened anew with nothing to verify against.
             PartState::Verified(held) => assert_eq!(held.iter().collect::<Vec<_>>(), [3]),
             PartState::NeedsList => {}
-            PartState::Complete => panic!("eleven chunks are missing"),
+            state => panic!("eleven chunks are missing: {state:?}"),
         }
     }
 }
