@@ -331,8 +331,6 @@ pub enum Notice {
         id: EntryId,
         /// The file.
         file: FileInfo,
-        /// What is in it, if it is a folder.
-        folder: Option<FolderInfo>,
         /// Who offers it.
         from: Who,
         /// When the author's clock said it was offered.
@@ -345,6 +343,8 @@ pub enum Notice {
         history: bool,
         /// The offer that it replaces as a new version.
         replaces: Option<EntryId>,
+        /// What is in it, if it is a folder.
+        folder: Option<FolderInfo>,
         /// Sortable, among messages as well.
         order: String,
         /// Another file of this name is offered as well: only ids tell them apart.

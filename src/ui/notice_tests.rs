@@ -39,7 +39,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("message", "id from text time own history order"),
     ("held", "id held_by present refused_by"),
     ("hash_progress", "path bytes_done size"),
-    ("file_offered", "id file folder from time own history replaces order"),
+    ("file_offered", "id file from time own history replaces folder order"),
     ("file_withdrawn", "id file from time own history order"),
     ("download_started", "file"),
     ("download_progress", "file bytes_done bytes_per_second seconds_left hosts"),

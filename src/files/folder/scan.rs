@@ -363,8 +363,8 @@ pub struct HashedFolder {
     pub known: KnownRoots,
 }
 
-/// Hashes the files of a folder in order, but for those whose roots are known from before. `progress` gets the bytes of
-/// which the roots are known so far.
+/// Hashes the files of a folder in order, but for those whose roots are known. `progress` gets the
+/// bytes of which the roots are known so far.
 ///
 /// # Errors
 /// [`ScanError::Changed`] names the first file that is not as it was found; what the disk says;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::chain::FolderChain;
@@ -81,18 +81,29 @@ impl ServedFolder {
     /// It is whole, and lies there now.
     pub fn finish(&self, top: PathBuf) {
         *self.top.write().unwrap_or_else(PoisonError::into_inner) = top;
-        self.finished.store(true, std::sync::atomic::Ordering::Release);
+        self.finished.store(true, Ordering::Release);
     }
 
     /// Where it lies; `None` while it is being received.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
-        let finished = self.finished.load(std::sync::atomic::Ordering::Acquire);
+        let finished = self.finished.load(Ordering::Acquire);
         finished.then(|| self.top())
     }
 
     fn top(&self) -> PathBuf {
         self.top.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn open_top(&self) -> Result<FolderHandle, ServeError> {
+        let tried = self.top();
+        FolderHandle::open(&tried).map_err(|error| match error.kind() {
+            // It may just be getting its name.
+            io::ErrorKind::NotFound if self.path().is_none() || self.top() != tried => {
+                ServeError::Scarce
+            }
+            _ => gone_or(error),
+        })
     }
 
     /// What is in it.
@@ -135,8 +146,7 @@ impl ServedFolder {
         of: Option<&Bitmap>,
     ) -> Result<Option<UnitReader<'_>>, ServeError> {
         let Some(pieces) = self.pieces(unit, of) else { return Ok(None) };
-        let top = FolderHandle::open(&self.top()).map_err(gone_or)?;
-        let chain = FolderChain::new(top);
+        let chain = FolderChain::new(self.open_top()?);
         Ok(Some(UnitReader { folder: self, chain, pieces, at: 0, open: None }))
     }
 
@@ -170,8 +180,7 @@ impl ServedFolder {
     /// When the disk does not give the bytes.
     pub fn recheck(&self, unit: u32) -> Result<bool, ServeError> {
         let Some(content) = self.units.content(unit) else { return Ok(true) };
-        let top = FolderHandle::open(&self.top()).map_err(gone_or)?;
-        let mut chain = FolderChain::new(top);
+        let mut chain = FolderChain::new(self.open_top()?);
         let opened = |chain: &mut FolderChain, entry| match self.open(chain, entry) {
             Err(ServeError::Changed) => Ok(None),
             opened => opened.map(Some),
@@ -222,8 +231,7 @@ impl ServedFolder {
     /// # Errors
     /// When it is not, or the disk fails.
     pub fn file(&self, entry: u32) -> Result<File, ServeError> {
-        let top = FolderHandle::open(&self.top()).map_err(gone_or)?;
-        Ok(self.open(&mut FolderChain::new(top), entry)?.0)
+        Ok(self.open(&mut FolderChain::new(self.open_top()?), entry)?.0)
     }
 
     /// Opens the file of an entry, if it is as it was.

@@ -12,6 +12,7 @@ use super::schema::Schema;
 const MEMBER: &[&str] = &["id", "name", "address"];
 const PERSON: &[&str] = &["id", "name"];
 const FILE: &[&str] = &["id", "name", "size"];
+const FOLDER: &[&str] = &["files", "bytes"];
 
 /// Each event, its fields, and the fields that say something only when they are there.
 const EVENTS: &[(&str, &[&str], &[&str])] = &[
@@ -28,7 +29,11 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("held", &["id", "held_by", "present", "refused_by"], &[]),
     ("hash_progress", &["path", "bytes_done", "size"], &[]),
     ("hash_failed", &["path", "code", "text"], &[]),
-    ("file_offered", &["id", "file", "from", "time", "own", "history", "replaces", "order"], &[]),
+    (
+        "file_offered",
+        &["id", "file", "from", "time", "own", "history", "replaces", "folder", "order"],
+        &[],
+    ),
     ("file_withdrawn", &["id", "file", "from", "time", "own", "history", "order"], &[]),
     ("download_queued", &["file"], &[]),
     ("download_started", &["file"], &[]),
@@ -119,6 +124,7 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
         }
         "schema" | "held_by" | "present" | "bytes_done" | "size" | "bytes_per_second" | "hosts"
         | "bytes_fetched" | "line" | "exit_code" => value.is(Value::is_u64),
+        "folder" => value.is(Value::is_null) || value.has(FOLDER),
         "replaces" => value.is(Value::is_null) || value.text().is_some_and(is_id),
         "seconds_left" => value.is(|value| value.is_null() || value.is_u64()),
         "seconds" => value.is(Value::is_number),

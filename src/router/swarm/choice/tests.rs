@@ -359,3 +359,30 @@ fn what_is_not_needed_any_more_keeps_nobody_else_from_being_asked() {
     let again = asks(choice.orders(Millis(200), &limits, &mut rng));
     assert!(again.len() >= 16, "{again:?}");
 }
+
+#[test]
+fn what_is_not_wanted_is_never_asked_for_and_not_waited_for() {
+    let mut choice = choice(8);
+    let file = &FILE;
+    choice.skip(file, &those(&[2, 5], 8));
+    choice.hosted(ALICE, file, None);
+    choice.opened(ALICE, ConnId(1));
+    let free = |choice: &Choice| choice.picker(file).unwrap().free().collect::<Vec<_>>();
+    assert_eq!(free(&choice), [2, 5]);
+    for chunk in [2, 5] {
+        assert!(!choice.picker(file).unwrap().is_done());
+        assert!(choice.fetched(ConnId(1), file, chunk, CHUNK, Millis(0)));
+    }
+    assert!(choice.picker(file).unwrap().is_done());
+}
+
+#[test]
+fn chunks_without_their_list_wait_for_it() {
+    let mut choice = choice(4);
+    choice.hold_back(&FILE, 1..4);
+    let free = |choice: &Choice| choice.picker(&FILE).unwrap().free().collect::<Vec<_>>();
+    assert_eq!(free(&choice), [0]);
+    choice.list_came(&FILE, 1..4, &those(&[2], 4));
+    assert_eq!(free(&choice), [0, 1, 3]);
+    assert!(choice.picker(&FILE).unwrap().held().has(2));
+}
