@@ -25,14 +25,14 @@ use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
 use self::content::{Content, Contents};
 use self::fetching::{FetchTask, Fetching};
-use self::folders::{FolderContent, FolderOpening, OpenFolder, OpenManifest};
+use self::folders::{BuiltFolders, FolderOpening, OpenFolder, OpenManifest};
 use self::hashing::{HashJob, RootCache};
 use self::pool::{Bounds, Pool};
 use crate::files::disk::Disk;
@@ -80,6 +80,7 @@ struct TransferShared {
     /// Files that are open to be served.
     open_files: Arc<OpenFiles>,
     roots: RootCache,
+    built: Arc<BuiltFolders>,
     folder: PathBuf,
     disk: Arc<dyn Disk>,
     state: Mutex<TransfersState>,
@@ -127,8 +128,6 @@ struct TransfersState {
     downloads: BTreeMap<FileId, OpenPart>,
     manifests: BTreeMap<FileId, OpenManifest>,
     folders: BTreeMap<FileId, OpenFolder>,
-    /// Folders that are being built, which lanes may still do for an earlier opening.
-    built: BTreeMap<FileId, Weak<FolderContent>>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
     /// Offered in a room that was left, and served no more.
     parked: BTreeMap<FileId, Arc<Served>>,
@@ -237,6 +236,7 @@ impl Transfers {
         let shared = TransferShared {
             open_files,
             roots: RootCache::default(),
+            built: Arc::default(),
             host: Host {
                 sources,
                 places,

@@ -1,9 +1,10 @@
 //! Downloads of folders: the manifest into memory, then its units into a folder that is built
 //! beside its destination.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
@@ -68,6 +69,75 @@ pub(super) struct FolderContent {
     /// What of it is wanted; `None`: all. Only all of it is served.
     part: Option<String>,
     turn: AtomicU64,
+    /// The last field: tells when the staging folder is closed.
+    _gone: BuiltGuard,
+}
+
+/// The folders that are being built, which lanes may still do for an earlier opening.
+#[derive(Debug, Default)]
+pub(super) struct BuiltFolders {
+    by_folder: Mutex<BTreeMap<FileId, Weak<FolderContent>>>,
+    changed: Condvar,
+    /// They are opened one at a time.
+    opening: Mutex<()>,
+}
+
+impl BuiltFolders {
+    /// The folder that is open, or one that `begin` opens, of this part. Waits while another thread
+    /// opens or closes it.
+    fn obtain(
+        &self,
+        folder: FileId,
+        part: Option<&String>,
+        begin: impl FnOnce() -> Result<FolderContent, DiskError>,
+    ) -> Result<Arc<FolderContent>, DiskError> {
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.get(folder);
+        if let Some(open) = open.filter(|open| open.part.as_ref() == part) {
+            return Ok(open);
+        }
+        let content = Arc::new(begin()?);
+        self.lock().insert(folder, Arc::downgrade(&content));
+        Ok(content)
+    }
+
+    fn get(&self, folder: FileId) -> Option<Arc<FolderContent>> {
+        let mut by_folder = self.lock();
+        loop {
+            if let Some(open) = by_folder.get(&folder)?.upgrade() {
+                return Some(open);
+            }
+            by_folder = self.changed.wait(by_folder).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The folder has its name: whoever downloads it again begins with another.
+    fn retire(&self, folder: FileId) {
+        self.lock().remove(&folder);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Weak<FolderContent>>> {
+        self.by_folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes room for the next opening of a folder when it is dropped.
+#[derive(Debug)]
+struct BuiltGuard {
+    built: Arc<BuiltFolders>,
+    folder: FileId,
+}
+
+impl Drop for BuiltGuard {
+    fn drop(&mut self) {
+        let mut by_folder = self.built.lock();
+        // By now there may be another one of this folder.
+        if by_folder.get(&self.folder).is_some_and(|open| open.strong_count() == 0) {
+            by_folder.remove(&self.folder);
+            self.built.changed.notify_all();
+        }
+    }
 }
 
 impl FolderContent {
@@ -274,15 +344,8 @@ impl TransferShared {
 
     fn open_folder(&self, opening: &FolderOpening) -> Result<PartState, DiskError> {
         let FolderOpening { file, turn, .. } = *opening;
-        let known = self.lock().built.get(&file).and_then(std::sync::Weak::upgrade);
-        let content = match known.filter(|known| known.part == opening.part) {
-            Some(content) => content,
-            None => {
-                let content = Arc::new(self.begin_folder(opening)?);
-                self.lock().built.insert(file, Arc::downgrade(&content));
-                content
-            }
-        };
+        let begin = || self.begin_folder(opening);
+        let content = self.built.obtain(file, opening.part.as_ref(), begin)?;
         {
             let mut state = self.lock();
             let current = state.folders.get_mut(&file).filter(|current| current.turn == turn);
@@ -338,7 +401,8 @@ impl TransferShared {
         let served = Arc::new(ServedFolder::received((manifest, units), paths, top));
         let turn = AtomicU64::new(NO_TURN);
         let part = opening.part.clone();
-        Ok(FolderContent { folder: file, staging, served, claimed, part, turn })
+        let gone = BuiltGuard { built: Arc::clone(&self.built), folder: file };
+        Ok(FolderContent { folder: file, staging, served, claimed, part, turn, _gone: gone })
     }
 
     /// Gives a folder that is whole its name; `None` if no folder is meant.
@@ -361,10 +425,8 @@ impl TransferShared {
         };
         content.set_turn(NO_TURN);
         content.served.finish(path.clone());
-        let mut state = self.lock();
-        state.built.remove(&file);
-        state.folders.remove(&file);
-        drop(state);
+        self.built.retire(file);
+        self.lock().folders.remove(&file);
         if content.part.is_none() {
             self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
         }
