@@ -83,7 +83,7 @@ impl Disk {
         self.files.insert(file, Stored { size, chunks, list: true });
         self.jobs.insert(job, file);
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        Some(Hashed { path: path.into(), name, file, size, root, folder: None })
+        Some(Hashed { path: path.into(), name, file, size, root, folder: None, left_out: None })
     }
 
     /// Whether something can be written.

@@ -12,7 +12,7 @@ use crossbeam_channel::Sender;
 use super::failures;
 use crate::files::folder::manifest::{Manifest, folder_id};
 use crate::files::folder::memory::ManifestBytes;
-use crate::files::folder::scan::{self, KnownRoots, scan};
+use crate::files::folder::scan::{self, KnownRoots, LeftOut, scan};
 use crate::files::folder::served::ServedFolder;
 use crate::files::folder::units::Units;
 use crate::files::hash::{HashError, hash_file};
@@ -112,7 +112,8 @@ impl HashJob {
         let (id, size, root) = (tree.id(), tree.len(), *tree.root());
         let served = Arc::new(Served::complete(tree, path.clone(), stamp, open_files));
         self.served.get_or_init(|| HashedSource::File(served));
-        Ok(Hashed { path, name, file: id, size, root, folder: None })
+        let (folder, left_out) = (None, None);
+        Ok(Hashed { path, name, file: id, size, root, folder, left_out })
     }
 
     fn run_folder(
@@ -146,8 +147,25 @@ impl HashJob {
         let source = HashedSource::Folder(Arc::new(served), list);
         self.served.get_or_init(|| source);
         let name = self.name.clone().unwrap_or_else(|| offer_name(&path));
-        Ok(Hashed { path, name, file: FileId(folder_id(&id)), size, root, folder })
+        let (file, left_out) = (FileId(folder_id(&id)), left_out(&scanned.left_out));
+        Ok(Hashed { path, name, file, size, root, folder, left_out })
     }
+}
+
+/// What is not sent, in words for people.
+fn left_out(of: &LeftOut) -> Option<String> {
+    let counts = [
+        (of.links, "link"),
+        (of.special, "pipe, socket or device"),
+        (of.unfinished, "unfinished download"),
+    ];
+    let counted = |(count, what): &(u32, &str)| match count {
+        1 => format!("1 {what}"),
+        count if what.contains(',') => format!("{count} pipes, sockets or devices"),
+        count => format!("{count} {what}s"),
+    };
+    let parts: Vec<_> = counts.iter().filter(|(count, _)| *count > 0).map(counted).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The manifest of a folder, to be served from memory.

@@ -32,6 +32,8 @@ pub struct Hashed {
     pub root: Digest32,
     /// What is in it, if it is a folder.
     pub folder: Option<FolderSummary>,
+    /// What of a folder is not sent, in words for people.
+    pub left_out: Option<String>,
 }
 
 /// What the manifest of a folder says, as far as it matters for fetching.

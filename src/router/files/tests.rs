@@ -46,8 +46,15 @@ impl LoneOffers {
     fn offer(&mut self, face: FaceId, path: &str, root: u8) -> (EntryId, Offered) {
         let (name, size, root) = ("a.bin".to_owned(), 1, Digest32([root; 32]));
         let file = merkle::file_id(size, &root);
-        let hashed =
-            Hashed { path: path.into(), name: name.clone(), file, size, root, folder: None };
+        let hashed = Hashed {
+            path: path.into(),
+            name: name.clone(),
+            file,
+            size,
+            root,
+            folder: None,
+            left_out: None,
+        };
         let OfferPlan { before, goes, .. } = self.files.plan(face, &hashed);
         let replaces = before.as_ref().map(Offered::id);
         let (id, offered) =

@@ -38,7 +38,7 @@ impl Router {
         (face, copy): (FaceId, bool),
         hashed: &Hashed,
     ) -> Result<EntryId, Failure> {
-        let Hashed { path, name, file, size, root, folder } = hashed.clone();
+        let Hashed { path, name, file, size, root, folder, left_out } = hashed.clone();
         let OfferPlan { again, before, goes } = self.files.plan(face, hashed);
         let held = self.swarm.holds_all(&file);
         self.files.offered_again(&mut self.cx, file);
@@ -51,6 +51,10 @@ impl Router {
         };
         self.cx.effect(Effect::Serve { file, job: number });
         self.share_offered(file, folder.map(|_| merkle::file_id(size, &root)));
+        if let Some(left_out) = left_out {
+            let name = Untrusted::new(&*name);
+            self.cx.remark(format!("left out of {name}: {left_out}"));
+        }
         if again.is_some() {
             let name = Untrusted::new(name);
             let (how, since) = if held { ("offer", "already") } else { ("serve", "again") };
