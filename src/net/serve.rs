@@ -261,6 +261,25 @@ impl<'a> ServedUnits<'a> {
         }
     }
 
+    /// Opens a chunk or unit, of a bundle the files that are asked for; or how to refuse it.
+    fn open(&self, request: &Request, unit: u32) -> Result<UnitBytes<'a>, Status> {
+        if !self.held().has(unit) {
+            return Err(Status::NotHeld);
+        }
+        if !self.unchanged() {
+            return Err(Status::Changed);
+        }
+        let files = match &request.wanted {
+            ChunkWanted::Files { of, .. } => Some(of),
+            _ => None,
+        };
+        match self.reader(unit, files) {
+            Ok(reader) => reader.ok_or(Status::NotHeld),
+            Err(ServeError::Scarce) => Err(Status::Busy),
+            Err(_) => Err(Status::Changed),
+        }
+    }
+
     /// Reads a chunk or unit; of a bundle only the files that are marked.
     fn reader(&self, unit: u32, of: Option<&Bitmap>) -> Result<Option<UnitBytes<'a>>, ServeError> {
         match self {
@@ -400,34 +419,13 @@ impl Serving<'_> {
                 Picked::Nothing => return self.refuse(request, Status::NotHeld),
             },
         };
-        if !source.held().has(chunk) {
-            source.held().sent().forget_chunk(&member, chunk);
-            return self.refuse(request, Status::NotHeld);
-        }
-        if !source.unchanged() {
-            drop(place);
-            source.held().sent().forget_chunk(&member, chunk);
-            self.refuse(request, Status::Changed)?;
-            return self.changed(file);
-        }
-        let files = match &request.wanted {
-            ChunkWanted::Files { of, .. } => Some(of),
-            _ => None,
-        };
-        let mut reader = match source.reader(chunk, files) {
-            Ok(Some(reader)) => reader,
-            Ok(None) => {
-                source.held().sent().forget_chunk(&member, chunk);
-                return self.refuse(request, Status::NotHeld);
-            }
-            Err(error) => {
+        let mut reader = match source.open(request, chunk) {
+            Ok(reader) => reader,
+            Err(status) => {
                 drop(place);
                 source.held().sent().forget_chunk(&member, chunk);
-                if matches!(error, ServeError::Scarce) {
-                    return self.refuse(request, Status::Busy);
-                }
-                self.refuse(request, Status::Changed)?;
-                return self.changed(file);
+                self.refuse(request, status)?;
+                return if status == Status::Changed { self.changed(file) } else { Ok(()) };
             }
         };
         let bytes = reader.len_bytes();
