@@ -27,8 +27,9 @@ const LIST_MS: u64 = 1_000;
 pub(super) struct FolderLists {
     waiting: BTreeMap<u32, Range<u32>>,
     asked: BTreeMap<u32, AskedList>,
-    /// Where to look next for one that somebody has.
+    /// Where to look next for one that somebody has, and when that was done last.
     next: u32,
+    looked: Millis,
 }
 
 /// A list that was asked for.
@@ -57,9 +58,10 @@ impl FolderLists {
         }
     }
 
-    /// When to ask others for what takes long.
+    /// When to ask others for what takes long, or to look at further ones.
     pub(super) fn due(&self) -> Option<Millis> {
-        self.asked.values().map(|list| list.at.plus(LIST_MS)).min()
+        let again = (!self.waiting.is_empty()).then(|| self.looked.plus(LIST_MS));
+        self.asked.values().map(|list| list.at.plus(LIST_MS)).min().or(again)
     }
 
     /// The lists that may be asked for now: those that take long, then some that wait.
@@ -235,6 +237,7 @@ impl Swarm {
                 continue;
             }
             let lists = &mut download.lists;
+            lists.looked = cx.now;
             for (entry, units) in lists.to_ask(cx.now) {
                 if lists.asked.len() >= LISTS_AT_ONCE && !lists.asked.contains_key(&entry) {
                     break;
