@@ -83,6 +83,12 @@ impl Context {
         self.rearm_quiet();
     }
 
+    /// Others told of a member, which now speaks for itself.
+    pub(crate) fn speaks(&mut self, member: MemberId, origin: Origin) {
+        self.quiet.speaks(member, origin);
+        self.rearm_quiet();
+    }
+
     /// The same, at once: this node did it, or is concerned itself.
     pub(crate) fn notify_now(&mut self, topic: Topic, member: MemberId, notice: Notice) {
         self.quiet.forget((topic, member));

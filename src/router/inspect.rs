@@ -87,6 +87,8 @@ impl Router {
         let mut loads = vec![load("links", self.links.count(), limits.peers)];
         let (waiting, most) = self.cx.notices_waiting();
         loads.push(load("notices that wait", waiting, most));
+        let (waiting, most) = self.registry.records_waiting();
+        loads.push(load("records that wait", waiting, most));
         loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
         // Every host of a file held or fetched here counts.

@@ -269,6 +269,7 @@ impl Router {
                 Timer::Notices => self.cx.notify_due(),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
+                Timer::Records => self.records_due(),
                 Timer::RecordsLeft(conn) => self.cx.mark(conn),
                 Timer::Departure => self.look_at_departures(),
                 // They are looked at after each event.

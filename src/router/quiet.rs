@@ -114,9 +114,7 @@ impl Quiet {
         if self.tokens(topic, now).take(1, now) {
             return Some(notice);
         }
-        let own = self.waiting.iter().filter(|of| of.topic == topic && of.origin == origin);
-        let last = own.map(|of| of.turn).max().or(self.turns.get(&topic).copied());
-        let turn = last.unwrap_or(0) + 1;
+        let turn = self.next_turn(topic, origin);
         self.waiting.push(WaitingNotice { topic, about: member, origin, turn, notice });
         if self.waiting.len() > WAITING_MAX {
             self.drop_one();
@@ -133,6 +131,24 @@ impl Quiet {
         if let Some(at) = self.waiting.iter().rposition(|of| Some(of.origin) == most) {
             self.waiting.remove(at);
         }
+    }
+
+    /// Others told of a member, which now speaks for itself: what waits about it waits in its own
+    /// turn.
+    pub(crate) fn speaks(&mut self, about: MemberId, origin: Origin) {
+        for topic in [Topic::Presence, Topic::Name] {
+            let turn = self.next_turn(topic, origin);
+            let waiting = self.waiting.iter_mut().find(|of| of.is_of((topic, about)));
+            if let Some(waiting) = waiting.filter(|of| of.origin != origin) {
+                (waiting.origin, waiting.turn) = (origin, turn);
+            }
+        }
+    }
+
+    fn next_turn(&self, topic: Topic, origin: Origin) -> u64 {
+        let own = self.waiting.iter().filter(|of| of.topic == topic && of.origin == origin);
+        let last = own.map(|of| of.turn).max().or(self.turns.get(&topic).copied());
+        last.unwrap_or(0) + 1
     }
 
     /// What this node does itself is told at once, in place of what waits of the same.

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Presence(ConnId),
     /// Something is due to be said or asked about the log over a link.
     Repair(ConnId),
+    /// Records from links are to be taken in.
+    Records,
     /// Records of the register are left to be said over a link.
     RecordsLeft(ConnId),
     /// It is to be looked whether anybody still needs what is about to leave.

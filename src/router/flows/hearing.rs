@@ -26,7 +26,7 @@ impl Router {
             Message::Ask { number, chains } => self.log.asked(&mut self.cx, id, number, chains),
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            Message::Records(records) => self.records_arrived(&records, Some(id)),
+            Message::Records(records) => self.records_said(id, &records),
             Message::Password { lock, data } => {
                 self.registry.password_told(&mut self.cx, lock, data);
             }

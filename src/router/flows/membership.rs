@@ -33,6 +33,19 @@ impl Router {
         });
     }
 
+    /// A linked peer says records; what comes too often waits for more.
+    pub(crate) fn records_said(&mut self, conn: ConnId, records: &[Arc<SignedRecord>]) {
+        if self.registry.admits(&mut self.cx, records) {
+            self.records_arrived(records, Some(conn));
+        }
+    }
+
+    /// Records that waited are taken in together.
+    pub(crate) fn records_due(&mut self) {
+        let records = self.registry.take_waiting(self.cx.now);
+        self.records_arrived(&records, None);
+    }
+
     /// This node does something in an open room: from now on others know through whom it came.
     pub(crate) fn publish_ticket(&mut self) {
         self.with_registry(Registry::publish_ticket);

@@ -56,8 +56,8 @@ impl Router {
 
     /// A peer sends an entry unasked.
     pub(crate) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
-        let ways = |id: &MemberId| self.registry.ways_in(id);
-        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, &ways) else {
+        let is_known = |id: &MemberId| self.registry.is_known(id);
+        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, is_known) else {
             return;
         };
         let author = entry.body.chain.author;
@@ -98,7 +98,7 @@ impl Router {
             Placed::Forked { first, dropped, woken } => {
                 self.withdraw_forked(&dropped);
                 if first {
-                    self.complain_of_fork(entry.body.chain);
+                    self.complain_of_fork(entry.body.chain, via);
                 }
                 woken
             }
@@ -136,7 +136,7 @@ impl Router {
         }
     }
 
-    fn complain_of_fork(&mut self, chain: Chain) {
+    fn complain_of_fork(&mut self, chain: Chain, via: ConnId) {
         if self.log.is_own_chain(&chain) {
             let text =
                 "another program speaks with your identity in this room; leave and connect again";
@@ -147,7 +147,10 @@ impl Router {
             format!("two programs speak with the identity of {name}; what differs is left out");
         let failure = Failure::new(Code::ChainForked, text);
         let notice = Notice::Error { line: None, command: None, failure };
-        self.cx.notify_of(Topic::Fork, chain.author, notice);
+        // Who brings many forks may have made the keys.
+        let teller = self.links.link(via).map_or(chain.author, |link| link.member());
+        let origin = self.members.origin_of(&teller);
+        self.cx.notify_from(origin, (Topic::Fork, chain.author), notice);
     }
 
     /// Everything that follows from an entry that the log took in. `again`: faces know it already.

@@ -174,16 +174,19 @@ fn nobody_waits_for_whoever_says_too_much() {
     let e1 = eve.says("far too much", None, &[]);
     let e2 = eve.says("and more", Some(&e1), &[]);
     let (b1, c1) = (bob.says("I saw it", None, &[&e1]), carol.says("so did I", None, &[&e1]));
+    let dan = Author::new(5);
+    let d1 = dan.says("I saw bob as well", None, &[&e1, &b1]);
     let limits = Limits::default();
     let mut log = Entries::new(ME);
-    for waits in [&b1, &e2] {
+    for waits in [&d1, &e2] {
         assert_eq!(log.place(waits, terms(NOW, &limits)), Placed::Waits);
     }
     let mut pushes = Pushes::default();
     assert!(pushes.overrun(eve.chain.author, NOW));
     log.hurry(&eve.chain.author, NOW);
     let terms = Terms { pushes: &pushes, ..terms(NOW, &limits) };
-    assert_eq!(log.take_overdue(terms), [b1]);
+    assert_eq!(log.take_overdue(terms), [], "dan's still waits for bob's");
+    assert_eq!(log.place(&b1, terms), Placed::Accepted(vec![b1.clone(), d1]));
     assert_eq!(log.place(&c1, terms), Placed::Accepted(vec![c1.clone()]));
     // Its own entries come in turn all the same.
     assert_eq!(log.place(&e1, terms), Placed::Accepted(vec![e1.clone(), e2]));

@@ -12,8 +12,61 @@ use crate::router::membership::lost_between;
 use crate::router::message::Refusal;
 use crate::router::order::Order;
 use crate::router::signed::{SignedInvitation, SignedRecord};
+use crate::router::time::Millis;
+use crate::router::timers::Timer;
+
+/// Least time between two intakes of others' removals and locks: each has the membership judged
+/// anew.
+const PAUSE_MS: u64 = 100;
+/// Records that wait. More are taken in at once.
+const WAITING_MAX: usize = 4_096;
+
+/// Records from links that wait to be taken in together.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    next: Millis,
+    waiting: Vec<Arc<SignedRecord>>,
+}
+
+impl Intake {
+    /// In another room nothing waits; the time between two intakes is kept.
+    pub(super) fn rested(&mut self, old: Self) {
+        self.next = old.next;
+    }
+}
 
 impl Registry {
+    /// Whether records with removals or locks, from a link, are taken in now. If not, they wait for
+    /// [`Self::take_waiting`]: others decide how often such come.
+    pub(crate) fn admits(&mut self, cx: &mut Context, records: &[Arc<SignedRecord>]) -> bool {
+        let new = |record: &Arc<SignedRecord>| record.is_act() && !self.holds(&record.id);
+        if !records.iter().any(new) {
+            return true;
+        }
+        let intake = &mut self.intake;
+        if cx.now >= intake.next && intake.waiting.is_empty() {
+            intake.next = cx.now.plus(PAUSE_MS);
+            return true;
+        }
+        if intake.waiting.len() + records.len() > WAITING_MAX {
+            return true;
+        }
+        intake.waiting.extend_from_slice(records);
+        cx.timers.set(Timer::Records, Some(intake.next.max(cx.now)));
+        false
+    }
+
+    /// What waited to be taken in.
+    pub(crate) fn take_waiting(&mut self, now: Millis) -> Vec<Arc<SignedRecord>> {
+        self.intake.next = now.plus(PAUSE_MS);
+        std::mem::take(&mut self.intake.waiting)
+    }
+
+    /// How many records wait, and how many may.
+    pub(crate) fn records_waiting(&self) -> (usize, usize) {
+        (self.intake.waiting.len(), WAITING_MAX)
+    }
+
     /// Takes in records, from a link or of this node's own.
     pub(crate) fn take_in(
         &mut self,

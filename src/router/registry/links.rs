@@ -58,6 +58,10 @@ impl RecordsLinks {
     pub(super) fn mark_records(&mut self, new: &[Arc<SignedRecord>], from: Option<ConnId>) {
         for (_, of) in self.0.iter_mut().filter(|(conn, _)| Some(**conn) != from) {
             of.records.extend(new.iter().map(|record| record.id));
+            if from.is_none() {
+                // This node's own go ahead of what it says next.
+                of.say_at = Millis(0);
+            }
         }
     }
 
