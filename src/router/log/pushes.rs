@@ -16,7 +16,7 @@ const OVERRUN_MS: u64 = 10_000;
 
 /// Who answers for an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Speaker {
+pub(super) enum Accountable {
     /// Its author.
     Author(MemberId),
     /// A member that passes on entries of authors of whom nobody knows how they came in.
@@ -26,7 +26,7 @@ pub(super) enum Speaker {
 /// What each of them may still say.
 #[derive(Debug)]
 pub(super) struct Pushes {
-    tokens: Buckets<Speaker>,
+    tokens: Buckets<Accountable>,
     /// Authors that said more than that, and until when nobody waits for them.
     overran: BTreeMap<MemberId, Millis>,
 }
@@ -39,7 +39,7 @@ impl Default for Pushes {
 
 impl Pushes {
     /// Whether another entry is taken for which `who` answers.
-    pub(super) fn take(&mut self, who: Speaker, now: Millis) -> bool {
+    pub(super) fn take(&mut self, who: Accountable, now: Millis) -> bool {
         self.tokens.get(who, RATE, now).take(1, now)
     }
 
@@ -75,14 +75,14 @@ mod tests {
     fn who_says_too_much_is_dropped_and_not_waited_for() {
         let (eve, bob) = (MemberId([1; 32]), MemberId([2; 32]));
         let mut pushes = Pushes::default();
-        let taken = (0..2_000).filter(|_| pushes.take(Speaker::Author(eve), Millis(0))).count();
+        let taken = (0..2_000).filter(|_| pushes.take(Accountable::Author(eve), Millis(0))).count();
         assert_eq!(taken, 1_000);
         assert!(!pushes.has_overrun(&eve, Millis(0)));
         assert!(pushes.overrun(eve, Millis(0)));
         assert!(!pushes.overrun(eve, Millis(0)), "that is known");
         assert!(pushes.has_overrun(&eve, Millis(9_999)));
         assert!(!pushes.has_overrun(&eve, Millis(10_000)));
-        for other in [Speaker::Author(bob), Speaker::StrangersBy(eve)] {
+        for other in [Accountable::Author(bob), Accountable::StrangersBy(eve)] {
             assert!(pushes.take(other, Millis(0)), "nobody else is slowed down");
         }
         assert!(!pushes.has_overrun(&bob, Millis(0)));
@@ -91,7 +91,7 @@ mod tests {
                 let mut id = [number; 32];
                 id[0] = other;
                 let who = MemberId(id);
-                pushes.take(Speaker::Author(who), Millis(1));
+                pushes.take(Accountable::Author(who), Millis(1));
                 pushes.overrun(who, Millis(1));
             }
         }

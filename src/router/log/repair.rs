@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Log;
 use super::exchange::Exchange;
-use super::pushes::Speaker;
+use super::pushes::Accountable;
 use super::shares::WaysIn;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
@@ -80,7 +80,8 @@ impl Log {
         }
         // Anybody can make authors: of those whom nobody let in the peer answers for all.
         let known = author == peer || is_known(&author);
-        let speaker = if known { Speaker::Author(author) } else { Speaker::StrangersBy(peer) };
+        let speaker =
+            if known { Accountable::Author(author) } else { Accountable::StrangersBy(peer) };
         if self.pushes.take(speaker, cx.now) {
             return Some(peer);
         }

@@ -14,24 +14,33 @@ use crate::router::order::Order;
 use crate::router::signed::{SignedInvitation, SignedRecord};
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
+use crate::router::tokens::Tokens;
 
-/// Least time between two intakes of others' removals and locks: each has the membership judged
-/// anew.
-const PAUSE_MS: u64 = 100;
+/// Intakes of others' removals and locks: each has the membership judged anew. A person makes few.
+const INTAKES_PER_S: u32 = 10;
+/// The same at once.
+const INTAKES_BURST: u32 = 64;
 /// Records that wait. More are taken in at once.
 const WAITING_MAX: usize = 4_096;
 
 /// Records from links that wait to be taken in together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Intake {
-    next: Millis,
+    tokens: Tokens,
     waiting: Vec<Arc<SignedRecord>>,
 }
 
+impl Default for Intake {
+    fn default() -> Self {
+        let tokens = Tokens::new(INTAKES_PER_S, INTAKES_BURST, Millis(0));
+        Self { tokens, waiting: Vec::new() }
+    }
+}
+
 impl Intake {
-    /// In another room nothing waits; the time between two intakes is kept.
+    /// What waited was of the room left behind; how much was taken in still counts.
     pub(super) fn rested(&mut self, old: Self) {
-        self.next = old.next;
+        self.tokens = old.tokens;
     }
 }
 
@@ -44,21 +53,19 @@ impl Registry {
             return true;
         }
         let intake = &mut self.intake;
-        if cx.now >= intake.next && intake.waiting.is_empty() {
-            intake.next = cx.now.plus(PAUSE_MS);
-            return true;
-        }
-        if intake.waiting.len() + records.len() > WAITING_MAX {
+        let crowded = intake.waiting.len() + records.len() > WAITING_MAX;
+        if crowded || intake.waiting.is_empty() && intake.tokens.take(1, cx.now) {
             return true;
         }
         intake.waiting.extend_from_slice(records);
-        cx.timers.set(Timer::Records, Some(intake.next.max(cx.now)));
+        let wait_ms = intake.tokens.wait_ms(1, cx.now);
+        cx.timers.set(Timer::Records, Some(cx.now.plus(wait_ms)));
         false
     }
 
     /// What waited to be taken in.
     pub(crate) fn take_waiting(&mut self, now: Millis) -> Vec<Arc<SignedRecord>> {
-        self.intake.next = now.plus(PAUSE_MS);
+        self.intake.tokens.take(1, now);
         std::mem::take(&mut self.intake.waiting)
     }
 
