@@ -16,13 +16,13 @@ use crate::files::source::open;
 use crate::router::event::{Event, Hashed};
 use crate::router::notice::Failure;
 
-/// Progress is told at most so often.
+/// Progress is reported at most this often.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// A file that is being hashed, or was and waits to be served.
+/// A file that is being hashed, or that was and waits to be served.
 #[derive(Debug, Default)]
 pub(super) struct HashJob {
-    /// The name of the offer, if it is not the file's own.
+    /// The name in the offer, if it is not the file's own.
     name: Option<String>,
     cancelled: AtomicBool,
     served: OnceLock<Arc<Served>>,
@@ -44,7 +44,7 @@ impl HashJob {
         self.served.get()
     }
 
-    /// Hashes the file at `path` on all cores, and tells `inbox` how far it is.
+    /// Hashes the file at `path` on all cores, and reports progress to `inbox`.
     pub(super) fn run(
         &self,
         job: u64,
@@ -60,11 +60,11 @@ impl HashJob {
         let path = std::path::absolute(&path).unwrap_or(path);
         let opened = open(&path, max_bytes);
         let (file, stamp) = opened.map_err(|error| failures::of_send(&error))?;
-        // Without a router nobody wants to know how it goes.
+        // Without a router nobody wants to know.
         let _ = inbox.send(Event::HashBegan { job, path: path.clone(), size: stamp.len });
         let told = Mutex::new(Instant::now());
         let progress = |bytes_done| {
-            // Who finds it locked has nothing newer to tell.
+            // If it is locked, somebody is just reporting, so this need not.
             if let Ok(mut told) = told.try_lock()
                 && told.elapsed() >= PROGRESS
             {
