@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::common::{Folder, Peer};
 
-# `main` is not used here.
+#[allow(dead_code)] // `main` is not used here.
 #[path = "../../examples/bot.rs"]
 mod bot;
 

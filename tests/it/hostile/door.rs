@@ -178,7 +178,7 @@ fn h15_a_removal_that_is_not_shown_or_not_by_a_member_is_hearsay() {
                 wire.ended();
                 return;
             }
-            // In a room that she shows him: a removal by herself, its founder, and by somebody else.
+            // In a room that she shows him: removed by herself, its founder, and by somebody else.
             let Ok(Opening::Newcomer { .. }) = wire.hear() else { panic!("no newcomer") };
             let (founder, nonce) = (eve.id(), [1; 32]);
             let room = RoomId::of(&founder, &nonce);
