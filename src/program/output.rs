@@ -58,7 +58,7 @@ struct Moves {
     paths: BTreeSet<PathBuf>,
     /// Files it fetches.
     files: BTreeSet<FileId>,
-    /// The folder of those.
+    /// The folder that they go to.
     folder: PathBuf,
 }
 
