@@ -1,9 +1,9 @@
 //! The SHA-256 Merkle tree of a file, as BitTorrent v2 builds it (BEP 52): 16 KiB leaves, and a
 //! root that equals the `pieces root` of any BEP 52 tool.
+//!
 //! A *chunk* is BEP 52's piece: the unit that is fetched from one host, verified and claimed. Its
 //! hash is the root of its subtree, so the list of chunk hashes can be checked against the file's
 //! root before any chunk is fetched.
-//! the file before any chunk is fetched.
 //! Pure: no file, no thread, no allocation per leaf.
 
 use sha2::{Digest, Sha256};

@@ -19,9 +19,9 @@ const EXTENSION_MAX_BYTES: usize = 16;
 const NAMELESS: &str = "file";
 
 /// Makes a name from a peer safe to create in a folder: the last component after `/`, `\` and `:`,
-/// in NFC, without control, format and bidirectional characters, `<>"
-/// ?*` replaced by `_`, no leading dots, dashes or spaces, no trailing dots or spaces, no device
-/// name of Windows, at most 150 bytes, never empty. A name that is safe already stays as it is.
+/// in NFC, without control, format and bidirectional characters, `<>"|?*` replaced by `_`, no
+/// leading dots, dashes or spaces, no trailing dots or spaces, no device name of Windows, at most
+/// 150 bytes, never empty. A name that is safe already stays as it is.
 #[must_use]
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\', ':']).next().unwrap_or_default();
