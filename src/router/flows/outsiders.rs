@@ -10,11 +10,11 @@ use crate::router::links::Conn;
 use crate::router::links::places::{Lineage, LinkPlace, to_give_way};
 use crate::router::message::Why;
 
-/// A branch of the room that has more than this part of the places gives way.
+/// A branch of the room with more than this part of the places gives way.
 const BRANCH_SHARE: usize = 4;
 
 impl Router {
-    /// Ends links and lanes with those who are no members.
+    /// Ends links and lanes with those who are not members.
     pub(crate) fn close_outsiders(&mut self) {
         for (conn, refusal) in self.registry.take_outsiders() {
             self.cx.refuse_with(conn, refusal);
@@ -25,21 +25,21 @@ impl Router {
         }
     }
 
-    /// Whether somebody is a member by tickets none of which is open, up to the founder: who came
-    /// by an open door can let others in.
+    /// Whether somebody is a member by tickets of which none, up to the founder's, is open: those
+    /// who came by an open door can let in others.
     fn came_in_properly(&self, member: &MemberId) -> bool {
         !self.lineages_of(member).is_empty()
     }
 
-    /// Whether there is no place for a link with whoever comes over a connection, who may turn out
-    /// to be a member.
+    /// Whether there is no place for a link over this connection, with a peer that may turn out to
+    /// be a member.
     pub(crate) fn is_full_for(&self, id: ConnId, perhaps_member: bool) -> bool {
         self.links.count() >= self.cx.limits().peers
             && self.stranger_to_give_way(id, perhaps_member).is_none()
             && !(perhaps_member && self.member_to_give_way(&[]).is_some())
     }
 
-    /// In a full room the link that gives way to a link with `member` over `id`.
+    /// In a full room, the link that gives way to one with `member` over `id`.
     pub(crate) fn to_give_way(&self, id: ConnId, member: &MemberId) -> Option<ConnId> {
         let lineages = self.lineages_of(member);
         let proper = !lineages.is_empty();
@@ -47,10 +47,10 @@ impl Router {
         self.stranger_to_give_way(id, proper).or_else(|| of_branch().filter(|_| proper))
     }
 
-    /// Anybody can walk through an open door under any number of names: of those who only did that,
-    /// and of whom these let in, one of the neighbourhood that has most goes, for a member or for
-    /// somebody from where fewer are. Who said nothing yet goes before who did, and the older
-    /// before the younger.
+    /// Anybody can come by an open door under any number of names. Of those who only did that, and
+    /// of those whom they let in, one gives way, from the busiest neighbourhood, to a member or to
+    /// somebody from a less busy one. Those who have said nothing go first, and the older before
+    /// the younger.
     fn stranger_to_give_way(&self, id: ConnId, is_proper: bool) -> Option<ConnId> {
         let near = |conn: &Conn| {
             let from = conn.remote().map(|remote| remote.ip());
@@ -72,7 +72,7 @@ impl Router {
         busiest.into_iter().min().filter(|_| gives_way).map(|(_, _, id)| id)
     }
 
-    /// Nor does a member keep others out with those that it lets in.
+    /// Nor can a member keep others out with those that it lets in.
     fn member_to_give_way(&self, lineages: &[Lineage]) -> Option<ConnId> {
         let linked = self.links.all().filter_map(|(id, conn)| Some((id, conn, conn.link()?)));
         let places = linked.map(|(conn, of, link)| LinkPlace {
@@ -85,7 +85,7 @@ impl Router {
         to_give_way(&places.collect::<Vec<_>>(), lineages, share)
     }
 
-    /// A member and those who let it in, by each of its tickets with no open one on the way.
+    /// A member and those who let it in, for each of its tickets without an open one above it.
     fn lineages_of(&self, member: &MemberId) -> Vec<Lineage> {
         if !self.registry.is_member(member) {
             return Vec::new();
