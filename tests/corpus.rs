@@ -1,5 +1,5 @@
-//! What lies in `fuzz/corpus`, played to the targets of the fuzzer: each file as it is, and with
-//! changes drawn from a fixed seed. What the fuzzer finds becomes a file there.
+//! Plays the files of `fuzz/corpus` to the fuzz targets: each as it is, and with changes drawn from
+//! a fixed seed. What the fuzzer finds becomes a file there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A target panics when something does not hold.
 

@@ -24,7 +24,7 @@ use crate::flows::{Flow, Flows};
 use crate::host::{Host, Lane};
 use klatch::router::swarm::LANES_PER_PAIR;
 
-/// How often rates are computed anew, in microseconds like all times here.
+/// How often rates are recomputed, in microseconds like all times here.
 pub const TICK: u64 = 2_000;
 /// How often slow things are checked.
 const SCAN: u64 = 100_000;

@@ -84,7 +84,7 @@ fn a_session_reads_as_it_should() {
         session += &format!("== stderr of {}\n{}", program.name, program.stderr);
     }
     let session = masked(&session, &folder);
-    assert!(session == GOLDEN, "the session reads otherwise now; if it should:\n{session}");
+    assert!(session == GOLDEN, "the session differs; if it should:\n{session}");
 }
 
 /// The session without what varies between runs.

@@ -128,7 +128,7 @@ impl World {
                 "{name} and {} hold different numbers of entries",
                 self.nodes[first].name
             );
-            assert_eq!(inspection.entries, entries, "{name} holds others or orders otherwise");
+            assert_eq!(inspection.entries, entries, "{name} holds others, or in another order");
             self.check_texts(node, first, &texts);
             let present: BTreeSet<_> =
                 inspection.present.iter().copied().filter(|id| !apart.contains(id)).collect();
@@ -175,7 +175,7 @@ impl World {
             lacks.is_empty() && alone.is_empty(),
             "{name} lacks {lacks:?} of {first} and has {alone:?} alone"
         );
-        assert_eq!(mine, texts, "{name} orders messages otherwise than {first}");
+        assert_eq!(mine, texts, "{name} and {first} order messages differently");
     }
 
     fn check_links(

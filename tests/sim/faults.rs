@@ -29,7 +29,7 @@ fn chunks(world: &World, node: usize) -> u64 {
     files.map(|file| file.chunks.iter().flatten().count() as u64).sum()
 }
 
-/// Runs until a node has so many chunks.
+/// Runs until a node has this many chunks.
 fn run_until_chunks(world: &mut World, node: usize, count: u64) {
     assert!(world.run_until(120_000, |world| chunks(world, node) >= count), "{count} chunks");
 }
@@ -247,7 +247,7 @@ fn only_who_has_all_of_a_file_is_told_before_it_leaves() {
     };
     assert!(!quits(&mut world, host), "it is told first");
     assert!(world.remarks(host).iter().any(|text| text.contains("only you have all of film.mkv")));
-    assert!(quits(&mut world, host), "said twice, it means it");
+    assert!(quits(&mut world, host), "said twice, it is meant");
     assert!(quits(&mut world, bob), "he has a part only");
 }
 

@@ -25,7 +25,7 @@ pub struct Hostile<'a> {
     id: MemberId,
     room: RoomId,
     people: Vec<MemberId>,
-    /// Every record of the room, whoever was shown it.
+    /// Every record of the room, no matter who was shown it.
     records: Vec<Arc<SignedRecord>>,
     /// All tickets, its own, and those below its own.
     seats: Vec<RecordId>,

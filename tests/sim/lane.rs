@@ -86,7 +86,7 @@ impl World {
                 }
             }
             Effect::FinishPart { file, turn, name, .. } => {
-                assert!(disk.exact(&file), "{} finishes {name} inexactly", self.nodes[node].name);
+                assert!(disk.exact(&file), "{} finishes a wrong {name}", self.nodes[node].name);
                 let disk = &mut self.nodes[node].disk;
                 if let Err(error) = disk.finishable() {
                     let result = Err(error);

@@ -285,7 +285,7 @@ fn receipts_are_believed_only_of_whom_nobody_hears_here_and_with_the_right_head(
 #[test]
 fn many_short_chains_come_page_after_page() {
     let mut world = World::new(5);
-    // This allows so many chains of authors whom nobody is known to have let in.
+    // Allows this many chains of authors whom nobody is known to have let in.
     world.limits.chains = 16 * 1_024;
     let [alice, eve, bob] = ["alice", "eve", "bob"].map(|name| world.add(name));
     world.join(eve, alice);

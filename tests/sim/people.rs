@@ -95,7 +95,7 @@ impl World {
         self.command(node, Command::Join { link: link.clone() })
     }
 
-    /// Offers a file of so many bytes.
+    /// Offers a file of `size` bytes.
     pub fn send_file(&mut self, node: usize, name: &str, size: u64) -> u64 {
         let seed = self.rng.next_u64();
         self.nodes[node].disk.local.insert(name.to_owned(), (size, seed));

@@ -194,7 +194,7 @@ fn a_visitor_leaves_no_mark_on_the_name_that_it_took() {
         Notice::MemberLeft { member } => member.who.name.raw() == format!("bob·{theirs}"),
         _ => false,
     };
-    assert_eq!(world.count(alice, gone), 1, "who left is told apart from who stays");
+    assert_eq!(world.count(alice, gone), 1, "the one who left and the one who stays differ");
     assert_eq!(say(&mut world, bob), "bob");
     // Those who come later see who said what.
     let dave = world.add("dave");

@@ -16,7 +16,7 @@ pub fn fetched(world: &World, node: usize) -> Vec<(u64, usize)> {
     world.nodes[node].notices.iter().filter_map(|(_, notice)| bytes(notice)).collect()
 }
 
-/// A room of one host and so many others, with a file of so many bytes offered.
+/// A room of one host and this many others, with a file of `size` bytes offered.
 pub fn room(seed: u64, others: usize, size: u64) -> (World, usize, Vec<usize>) {
     let mut world = World::new(seed);
     let host = world.add("host");

@@ -131,14 +131,14 @@ impl World {
         let members: BTreeSet<MemberId> = membership.members().collect();
         assert_eq!(
             members, after.members,
-            "P2, P4, P6: {name} counts others as members than its records make"
+            "P2, P4, P6: {name} counts other members than its records give"
         );
         let closings: BTreeSet<RecordId> = membership.closings().map(|of| of.id).collect();
-        assert_eq!(closings, after.closings, "P4, P9: {name} holds other closings to be in force");
+        assert_eq!(closings, after.closings, "P4, P9: {name} takes other closings to be in force");
         assert_eq!(
             membership.password(),
             after.password,
-            "P7: {name} holds another password to be in force"
+            "P7: {name} takes another password to be in force"
         );
         self.check_tickets(&after);
         self.check_links_allowed(node, &after);

@@ -34,7 +34,7 @@ fn share(page: &Page, name: &str, bytes: &[u8]) -> String {
     answer.json()["file"]["id"].as_str().unwrap().to_owned()
 }
 
-/// What lies in a folder, hidden or not.
+/// Everything in a folder, hidden or not.
 fn lying(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();

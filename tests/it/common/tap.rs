@@ -53,7 +53,7 @@ impl Tap {
         target.clone_into(&mut self.lock().target);
     }
 
-    /// Lets so many more bytes through.
+    /// Lets this many more bytes through.
     pub(crate) fn allow(&self, bytes: u64) {
         let mut state = self.lock();
         state.allowed_bytes = state.allowed_bytes.saturating_add(bytes);

@@ -312,7 +312,7 @@ fn h6_lanes_of_strangers_and_of_other_runs_are_refused() {
     assert_eq!(lane(&eve, hello, &eve.identity, NOWHERE), refused);
 }
 
-/// Takes so many steps of being let in: Hello, and each record after it; fewer if it took too long.
+/// Takes `steps` steps of being let in: Hello, and each record after it; fewer if it took too long.
 fn goes_so_far(eve: &Eve, wire: &mut Wire, entry: &Entry, steps: usize) -> Result<(), Refusal> {
     let mut room = NOWHERE;
     for step in 0..steps {

@@ -173,7 +173,7 @@ impl Host {
         self.hears(wanted, |notice| saved(notice).then_some(()));
     }
 
-    /// Waits until it is linked with so many others.
+    /// Waits until it is linked with this many others.
     pub(super) fn meets(&mut self, others: usize) {
         let what = klatch::router::command::Wait::Members(others);
         self.run(Command::Wait { what, within_ms: 20_000 }).unwrap();
