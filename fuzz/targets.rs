@@ -116,7 +116,7 @@ fn message(bytes: &[u8]) -> bool {
     let mut again = Vec::new();
     message::encode(&message, &roomy(), &mut again).expect("it fits");
     let hint = size_hint(&message);
-    assert!(hint + 256 > again.len(), "{hint} bytes foretold, not {}: {message:?}", again.len());
+    assert!(hint + 256 > again.len(), "{hint} bytes predicted, not {}: {message:?}", again.len());
     same(message::decode(&again, &ROOM, &limits), Some(message));
     true
 }

@@ -59,7 +59,7 @@ impl Someone {
         self.run(Command::Connect { host: addr.ip().to_string(), port: addr.port(), lock })
     }
 
-    /// Waits until so many others are present.
+    /// Waits until this many others are present.
     pub(crate) fn wait_members(&mut self, others: usize) -> Result<()> {
         self.run(Command::Wait { what: Wait::Members(others), within_ms: 60_000 })
     }

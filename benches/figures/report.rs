@@ -116,7 +116,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
-/// Bytes in so many seconds, as a rate.
+/// Bytes and the seconds that they took, as a rate.
 pub(crate) fn rate(bytes: u64, seconds: f64) -> String {
     format!("{:.0} MB/s", bytes as f64 / seconds / 1e6)
 }
