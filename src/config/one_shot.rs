@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ui::command::is_invitation;
 
-/// A single task: klatch then takes no commands from stdin, and prints only its result.
+/// What klatch does in one go: it takes no commands from stdin, and prints its result only.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum OneShotCommand {
     /// Offer files until those in the room have them

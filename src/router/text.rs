@@ -70,8 +70,8 @@ impl Untrusted {
     }
 
     /// A name in a sentence: on one line, with white space squeezed, and without its middle if it
-    /// is long. However it is padded, what follows it in the sentence cannot end up at the
-    /// beginning of a row, where it would look like a line of klatch's.
+    /// is long. However it is padded, no later part of it can end up at the beginning of a row,
+    /// where it would look like a line of klatch's.
     #[must_use]
     pub fn short(&self) -> String {
         let mut squeezed = String::new();

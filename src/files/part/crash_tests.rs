@@ -84,7 +84,7 @@ fn power_that_goes_at_any_moment_leaves_nothing_wrong() {
         assert!(saved.file_name().is_some());
         resumed += u32::from(fetched < 8);
     }
-    assert!(resumed > 10, "{resumed} of 150 had use for what they found");
+    assert!(resumed > 10, "{resumed} of 150 resumed what they found");
 }
 
 #[test]

@@ -235,11 +235,11 @@ fn r9_idle_lanes_give_way() {
     let _mia = start(3);
     let mut eves = eves.into_iter();
     let (first, _ours) = eves.next().unwrap();
-    assert_eq!(first.closed(), Closed::Gone, "the oldest of who has most");
+    assert_eq!(first.closed(), Closed::Gone, "the oldest lane of the member with most");
     let _another = start(4);
     let (second, _ours) = eves.next().unwrap();
     assert_eq!(second.closed(), Closed::Gone);
-    assert!(ben.0.closed.is_empty(), "one lane is nobody's burden");
+    assert!(ben.0.closed.is_empty(), "a single lane does not give way");
 }
 
 fn soon() -> Instant {

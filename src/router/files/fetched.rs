@@ -63,7 +63,7 @@ impl Told {
     }
 
     /// Members that the face now also waits for, and those that have since fetched what it offered;
-    /// `None` if there is no news. `until` so many have it.
+    /// `None` if there is no news. `until` this many have it.
     pub(crate) fn news(
         &mut self,
         (files, swarm, members): (&Files, &Swarm, &Members),

@@ -48,7 +48,7 @@ fn honest() -> Vec<Named> {
     records
 }
 
-/// Every puppet lets in so many more keys.
+/// Every puppet lets in `each` more keys.
 fn crowd(puppets: usize, each: usize, ticket: fn(usize) -> RecordId) -> Vec<Named> {
     let pairs = (0..puppets).flat_map(|puppet| (0..each).map(move |number| (puppet, number)));
     let ticket = |(puppet, number): (usize, usize)| {

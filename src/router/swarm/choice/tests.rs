@@ -162,7 +162,7 @@ fn a_fast_host_takes_over_from_a_silent_one_and_that_one_rests() {
     assert!(revoked.iter().all(|o| matches!(o, Chosen::Revoke { host: BOB, .. })), "{revoked:?}");
     assert!(
         orders.contains(&Chosen::Drop { conn: ConnId(2) }),
-        "what keeps others from being asked is given up"
+        "a lane that keeps others from being asked is given up"
     );
     assert!(choice.host_of(ConnId(2)).is_none());
     assert_eq!(choice.orders(Millis(6_000), &limits, &mut rng), [], "nothing is left to do");
