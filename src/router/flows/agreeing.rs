@@ -114,8 +114,10 @@ impl Router {
         }
         if self.links.count() >= self.cx.limits().peers {
             match self.to_give_way(id, &member) {
-                Some(other) => self.cx.refuse(other, Why::Full),
-                None => return self.cx.refuse(id, Why::Full),
+                Some(other) if self.links.may_displace(self.cx.now) => {
+                    self.cx.refuse(other, Why::Full);
+                }
+                Some(_) | None => return self.cx.refuse(id, Why::Full),
             }
         }
         if room == self.stay.room() {
