@@ -133,16 +133,23 @@ impl Entries {
         self.chains.get(chain).is_some_and(|state| state.fork.is_some())
     }
 
-    /// Seq, depth, previous id and parents for the next entry of one's own `chain`.
-    pub(crate) fn next_of(&self, chain: &Chain) -> (u64, u64, Option<EntryId>, Vec<EntryRef>) {
+    /// Seq, depth, previous id and parents for the next entry of one's own `chain`. It counts as
+    /// said after everything that is here, and names nothing by authors who say too much: others
+    /// may not have it yet, and would wait.
+    pub(crate) fn next_of(
+        &self,
+        chain: &Chain,
+        says_too_much: impl Fn(&MemberId) -> bool,
+    ) -> (u64, u64, Option<EntryId>, Vec<EntryRef>) {
         let seq = self.chain_len(chain) + 1;
         let prev = self.entry_at(chain, seq - 1).map(|entry| entry.id);
         let mut heads: Vec<_> =
             self.heads.iter().filter(|head| head.chain != *chain).copied().collect();
         heads.sort_by_key(|head| Reverse(self.depth_at(&head.chain, head.seq)));
-        heads.truncate(PARENTS_MAX);
         let above = |head: &EntryRef| self.depth_at(&head.chain, head.seq);
         let before = self.depth_at(chain, seq - 1).max(heads.first().and_then(above));
+        heads.retain(|head| !says_too_much(&head.chain.author));
+        heads.truncate(PARENTS_MAX);
         (seq, 1 + before.unwrap_or(0), prev, heads)
     }
 
